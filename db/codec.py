@@ -1,0 +1,166 @@
+"""Crystals, tensors and results to database rows and back. Arrays are little-endian: float64, atomic numbers int16."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.records import Floats, ResultBlock
+from db.tables import BLOCK_COLUMNS, removed_fraction_column, results
+from models.crystal import SYMBOLS, CrystalBatch
+from models.errors import StoreError
+from models.quantities import TENSORS, Tensor
+
+_FLOAT = np.dtype("<f8")
+_NUMBER = np.dtype("<i2")
+_NUMPY_KIND = {float: "f", int: "i", bool: "b"}
+MAX_DETAIL = 2000
+"""Characters kept of a reject's detail; a parser may quote a whole file."""
+
+
+def clean_text(text: str) -> str:
+    """The text without what a database refuses: NUL, and surrogates that are no Unicode characters."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
+def clean_detail(text: str) -> str:
+    """A reject's detail, storable and of bounded length."""
+    return clean_text(text)[:MAX_DETAIL]
+
+
+def to_json(value: Any) -> str:
+    """Canonical JSON: the same value always gives the same text.
+
+    Raises:
+        StoreError: the value holds something that JSON has no word for.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"Settings and metrics must be JSON: {error}. Use texts, numbers, lists and dicts.") from None
+
+
+def crystal_rows(crystal_ids: Sequence[str], crystals: CrystalBatch, chosen: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows of the table `crystals` for the chosen indices of a batch."""
+    volume = np.abs(np.linalg.det(crystals.lattice))
+    bounds = crystals.first_atom.tolist()
+    lattice = crystals.lattice.astype(_FLOAT)
+    frac_coords = crystals.frac_coords.astype(_FLOAT)
+    numbers = crystals.numbers.astype(_NUMBER)
+    formulas = crystals.select(list(chosen)).formulas()
+    rows = []
+    for crystal, formula in zip(chosen, formulas, strict=True):
+        first, last = bounds[crystal], bounds[crystal + 1]
+        symbols = sorted(SYMBOLS[z] for z in set(crystals.numbers[first:last].tolist()))
+        rows.append(
+            {
+                "id": crystal_ids[crystal],
+                "formula": formula,
+                "elements": f",{','.join(symbols)},",
+                "nelements": len(symbols),
+                "n_atoms": last - first,
+                "volume_per_atom": float(volume[crystal]) / (last - first),
+                "lattice": lattice[crystal].tobytes(),
+                "numbers": numbers[first:last].tobytes(),
+                "frac_coords": frac_coords[first:last].tobytes(),
+            }
+        )
+    return rows
+
+
+def read_crystals(lattices: Sequence[bytes], numbers: Sequence[bytes], frac_coords: Sequence[bytes]) -> CrystalBatch:
+    """A batch from the array columns of the table `crystals`, in the given order."""
+    counts = [len(z) // _NUMBER.itemsize for z in numbers]
+    return CrystalBatch(
+        np.frombuffer(b"".join(lattices), dtype=_FLOAT).reshape(-1, 3, 3).astype(np.float64),
+        np.frombuffer(b"".join(frac_coords), dtype=_FLOAT).reshape(-1, 3).astype(np.float64),
+        np.frombuffer(b"".join(numbers), dtype=_NUMBER).astype(np.int64),
+        np.repeat(np.arange(len(counts), dtype=np.int64), counts),
+    )
+
+
+def read_tensor(tensor: Tensor, blob: bytes | None) -> Floats | None:
+    """One stored tensor in its quantity's shape, or None when it was not predicted."""
+    if blob is None:
+        return None
+    return np.frombuffer(blob, dtype=_FLOAT).reshape(TENSORS[tensor].shape).astype(np.float64)
+
+
+def result_rows(block: ResultBlock, common: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the table `results`; a number that is not finite is stored as unknown.
+
+    Args:
+        block: the results, checked here.
+        common: values that all rows share (model, run, time).
+
+    Raises:
+        StoreError: an unknown column, a wrong shape, or a tensor component that is not finite.
+    """
+    _check_block(block)
+    columns: dict[str, list[Any]] = {"crystal_id": list(block.crystal_ids)}
+    for name in BLOCK_COLUMNS:
+        columns[name] = _plain(name, block.columns[name]) if name in block.columns else [None] * len(block.crystal_ids)
+    for tensor in Tensor:
+        columns[tensor.value] = _blobs(block.tensors.get(tensor), len(block.crystal_ids))
+        name = removed_fraction_column(tensor)
+        removed = block.removed_fraction.get(tensor)
+        columns[name] = [None] * len(block.crystal_ids) if removed is None else _plain(name, removed)
+    columns["warnings"] = list(block.warnings)
+    names = list(columns)
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(names, row, strict=True)) | common for row in rows]
+
+
+def _blobs(tensors: Floats | None, n_crystals: int) -> list[bytes | None]:
+    if tensors is None:
+        return [None] * n_crystals
+    return [tensor.tobytes() for tensor in np.ascontiguousarray(tensors, dtype=_FLOAT)]
+
+
+def _plain(name: str, values: NDArray[Any]) -> list[Any]:
+    """Python values of the column's own type; unknown numbers and empty texts become None."""
+    wanted: type = results.c[name].type.python_type
+    array = np.asarray(values)
+    # Arrays of the right kind, the usual case, need no look at each value.
+    if array.dtype.kind == _NUMPY_KIND.get(wanted) and (wanted is not float or np.isfinite(array).all()):
+        return array.tolist()
+    return [_as_type(wanted, value) for value in array.tolist()]
+
+
+def _as_type(wanted: type, value: Any) -> Any:
+    if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return clean_text(value) if isinstance(value, str) else wanted(value)
+
+
+def _check_block(block: ResultBlock) -> None:
+    n_crystals = len(block.crystal_ids)
+    unknown = sorted(set(block.columns) - set(BLOCK_COLUMNS))
+    if unknown:
+        known = "models.quantities.DERIVED or db.tables.SYMMETRY_COLUMNS"
+        raise StoreError(f"{len(unknown)} result columns are unknown: {', '.join(unknown)}. Declare them in {known}.")
+    lengths = {name: len(values) for name, values in block.columns.items()} | {"warnings": len(block.warnings)}
+    lengths |= {removed_fraction_column(tensor): len(values) for tensor, values in block.removed_fraction.items()}
+    wrong = {name: length for name, length in lengths.items() if length != n_crystals}
+    if wrong:
+        raise StoreError(
+            f"{len(wrong)} result columns do not have {n_crystals} rows: {wrong}. Give one row per crystal."
+        )
+    for tensor, values in block.tensors.items():
+        _check_tensor(tensor, values, block.crystal_ids)
+
+
+def _check_tensor(tensor: Tensor, values: Floats, crystal_ids: list[str]) -> None:
+    shape = (len(crystal_ids), *TENSORS[tensor].shape)
+    if values.shape != shape:
+        raise StoreError(f"{tensor.value} has shape {values.shape}, not {shape}. Give one tensor per crystal.")
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    if not finite.all():
+        worst = crystal_ids[int(np.flatnonzero(~finite)[0])]
+        raise StoreError(
+            f"{int((~finite).sum())} of {len(crystal_ids)} {tensor.value} tensors are not finite; first is "
+            f"crystal {worst}. Quarantine such crystals with the reason model_failed."
+        )

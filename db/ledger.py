@@ -1,0 +1,252 @@
+"""The ledger of a run: what came in, which shard is whose, what is done. Every function is one part of a transaction.
+
+Whoever changes a run's ingest first touches the run's row, so two writers of one run take turns on either dialect.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, func, select, update
+
+from db import registry
+from db.codec import clean_detail, clean_text, crystal_rows, to_json
+from db.engine import MAX_VARIABLES, database_time, insert_absent, insert_rows
+from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
+from db.tables import Outcome, ShardState, crystals, cursors, inputs, models, results, runs, shards
+from models.errors import StoreError
+
+
+def run_key(spec: RunSpec) -> str:
+    """What two calls must share to be the same run: the sha256 of the specification's canonical JSON."""
+    model = [spec.model.name, spec.model.version, spec.model.sha256]
+    return hashlib.sha256(to_json([spec.sources, spec.fingerprints, model, spec.settings]).encode()).hexdigest()
+
+
+def open_run(connection: Connection, spec: RunSpec) -> Run:
+    """The run of a specification; the same specification is the same run."""
+    _check_spec(spec)
+    model_id = registry.add(connection, spec.model, {})
+    key = run_key(spec)
+    known = connection.execute(select(runs.c.id).where(runs.c.key == key)).first()
+    row = {
+        "key": key,
+        "sources": to_json(spec.sources),
+        "fingerprints": to_json(spec.fingerprints),
+        "settings": to_json(spec.settings),
+        "model_id": model_id,
+        "state": RunState.INGESTING,
+        "created": database_time(connection),
+        "seconds": 0.0,
+    }
+    insert_absent(connection, runs, [row])
+    found = connection.execute(select(runs).where(runs.c.key == key)).one()
+    sources = enumerate(dict.fromkeys(spec.sources))
+    new = [
+        {"run_id": found.id, "source_index": index, "source": source, "next_position": 0, "exhausted": False}
+        for index, source in sources
+    ]
+    insert_absent(connection, cursors, new)
+    return Run(int(found.id), RunState(found.state), spec, known is not None)
+
+
+def _check_spec(spec: RunSpec) -> None:
+    if not spec.sources:
+        raise StoreError("The run has 0 sources. Name at least one.")
+    if len(spec.sources) != len(spec.fingerprints):
+        message = (
+            f"The run has {len(spec.sources)} sources but {len(spec.fingerprints)} fingerprints. Give one per source."
+        )
+        raise StoreError(message)
+
+
+def run_row(connection: Connection, run_id: int) -> Row[Any]:
+    """The row of a run.
+
+    Raises:
+        StoreError: there is no such run; names the newest ones.
+    """
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    if row is None:
+        known = connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(5)).scalars().all()
+        newest = f"The newest are {', '.join(str(run) for run in known)}." if known else "It has none yet."
+        raise StoreError(f"This database has no run {run_id}. {newest}")
+    return row
+
+
+def spec_of(connection: Connection, run: Row[Any]) -> RunSpec:
+    """The specification that a run's row was made from."""
+    model = connection.execute(select(models).where(models.c.id == run.model_id)).one()
+    sources, fingerprints = (tuple(json.loads(run.sources)), tuple(json.loads(run.fingerprints)))
+    return RunSpec(
+        sources, fingerprints, ModelVersion(model.name, model.version, model.sha256), json.loads(run.settings)
+    )
+
+
+def cursor_row(connection: Connection, run_id: int, source: str) -> Row[Any]:
+    """How far a source of a run is read.
+
+    Raises:
+        StoreError: the run has no such source.
+    """
+    statement = select(cursors).where(cursors.c.run_id == run_id, cursors.c.source == source)
+    row = connection.execute(statement).first()
+    if row is None:
+        sources = json.loads(run_row(connection, run_id).sources)
+        raise StoreError(f"Run {run_id} has no source {source!r}. Its sources are: {', '.join(sources)}.")
+    return row
+
+
+def lock_run(connection: Connection, run_id: int) -> None:
+    """Makes other writers of this run's ingest wait until the transaction ends."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(state=runs.c.state))
+
+
+def add_block(connection: Connection, run_id: int, block: IngestedBlock, shard_atoms: int) -> None:
+    """Writes a block of inputs; see `ResultStore.add_block`."""
+    lock_run(connection, run_id)
+    run = run_row(connection, run_id)
+    cursor = cursor_row(connection, run_id, block.source)
+    _check_block(block, shard_atoms)
+    if block.stop <= cursor.next_position:
+        return
+    if block.start != cursor.next_position:
+        raise StoreError(
+            f"The block {block.start} to {block.stop} of {block.source} does not start at the cursor "
+            f"{cursor.next_position}. Ask ingest_cursor where to go on."
+        )
+    seen = set(_known(connection, inputs.c.crystal_id, block.crystal_ids, inputs.c.run_id == run_id))
+    first = _first_of_each(block.crystal_ids, seen)
+    insert_absent(connection, crystals, _sorted_rows(block, first))
+    done = set(_known(connection, results.c.crystal_id, block.crystal_ids, results.c.model_id == run.model_id))
+    todo = [row for row in first if block.crystal_ids[row] not in done]
+    places = _cut_shards(connection, run_id, block, todo, shard_atoms)
+    common = {"run_id": run_id, "source_index": cursor.source_index}
+    rows = [*_crystal_inputs(block, set(first), places), *_rejected_inputs(block)]
+    insert_rows(connection, inputs, [row | common for row in rows])
+    at_cursor = (cursors.c.run_id == run_id) & (cursors.c.source_index == cursor.source_index)
+    connection.execute(update(cursors).where(at_cursor).values(next_position=block.stop))
+
+
+def _check_block(block: IngestedBlock, shard_atoms: int) -> None:
+    if shard_atoms < 1:
+        raise StoreError(f"Shards of {shard_atoms} atoms cannot be cut. Give at least 1.")
+    lengths = {
+        len(block.positions),
+        len(block.source_ids),
+        len(block.crystal_ids),
+        len(block.metadata),
+        block.crystals.n_crystals,
+    }
+    if len(lengths) != 1:
+        raise StoreError(
+            f"The columns of the block have different lengths {sorted(lengths)}. Give one row per accepted crystal."
+        )
+    covered = sorted([*block.positions.tolist(), *(rejected.position for rejected in block.rejected)])
+    if covered != list(range(block.start, block.stop)):
+        raise StoreError(
+            f"The block {block.start} to {block.stop} of {block.source} accounts for {len(covered)} positions, "
+            "not for each exactly once. Every input must be accepted or rejected."
+        )
+
+
+def _known(connection: Connection, column: Any, ids: Sequence[str], condition: Any) -> Iterator[str]:
+    """Those of the ids that the column holds in rows that satisfy the condition."""
+    for start in range(0, len(ids), MAX_VARIABLES):
+        chunk = ids[start : start + MAX_VARIABLES]
+        yield from connection.execute(select(column).where(column.in_(chunk), condition)).scalars()
+
+
+def _first_of_each(crystal_ids: list[str], seen: set[str]) -> list[int]:
+    """Rows whose crystal comes for the first time in this run."""
+    first: dict[str, int] = {}
+    for row, crystal_id in enumerate(crystal_ids):
+        if crystal_id not in seen:
+            first.setdefault(crystal_id, row)
+    return list(first.values())
+
+
+def _sorted_rows(block: IngestedBlock, chosen: list[int]) -> list[dict[str, Any]]:
+    # In the order of their ids: two runs that insert the same crystals then wait for each other instead of deadlocking.
+    return sorted(crystal_rows(block.crystal_ids, block.crystals, chosen), key=lambda row: str(row["id"]))
+
+
+def _cut_shards(
+    connection: Connection, run_id: int, block: IngestedBlock, todo: list[int], shard_atoms: int
+) -> dict[int, tuple[int, int]]:
+    """Makes shards of crystals of similar size; gives (shard, slot) of each row. Similar sizes pad and balance well."""
+    atoms = block.crystals.atoms_per_crystal
+    ordered = sorted(todo, key=lambda row: (int(atoms[row]), row))
+    cut = np.cumsum([0, *(int(atoms[row]) for row in ordered)])[:-1] // shard_atoms
+    last = connection.execute(select(func.max(shards.c.shard_id)).where(shards.c.run_id == run_id)).scalar_one()
+    first_id = 0 if last is None else int(last) + 1
+    places: dict[int, tuple[int, int]] = {}
+    rows = []
+    # A crystal larger than shard_atoms skips numbers of `cut`; unique() closes the gaps.
+    for shard, number in enumerate(np.unique(cut)):
+        members = [ordered[i] for i in np.flatnonzero(cut == number)]
+        places |= {row: (first_id + shard, slot) for slot, row in enumerate(members)}
+        rows.append(
+            {
+                "run_id": run_id,
+                "shard_id": first_id + shard,
+                "state": ShardState.PENDING,
+                "token": 0,
+                "attempt": 0,
+                "n_crystals": len(members),
+                "n_atoms": int(atoms[members].sum()),
+            }
+        )
+    insert_rows(connection, shards, rows)
+    return places
+
+
+def _crystal_inputs(
+    block: IngestedBlock, first: set[int], places: dict[int, tuple[int, int]]
+) -> Iterator[dict[str, Any]]:
+    positions = block.positions.tolist()
+    for row, crystal_id in enumerate(block.crystal_ids):
+        shard_id, slot = places.get(row, (None, None))
+        metadata = block.metadata[row]
+        yield {
+            "position": positions[row],
+            "source_id": clean_text(block.source_ids[row]),
+            "crystal_id": crystal_id,
+            "outcome": Outcome.ACCEPTED if row in first else Outcome.DUPLICATE,
+            "stage": None,
+            "reason": None,
+            "detail": None,
+            "metadata": None if metadata is None else clean_text(metadata),
+            "shard_id": shard_id,
+            "slot": slot,
+        }
+
+
+def _rejected_inputs(block: IngestedBlock) -> Iterator[dict[str, Any]]:
+    for rejected in block.rejected:
+        yield {
+            "position": rejected.position,
+            "source_id": clean_text(rejected.source_id),
+            "crystal_id": None,
+            "outcome": Outcome.REJECTED,
+            "stage": Stage.INGEST,
+            "reason": rejected.reason,
+            "detail": clean_detail(rejected.detail),
+            "metadata": None,
+            "shard_id": None,
+            "slot": None,
+        }
+
+
+def end_ingest(connection: Connection, run_id: int, source: str) -> None:
+    """Marks a source as read to its end; when all are, the run is no longer ingesting."""
+    lock_run(connection, run_id)
+    cursor_row(connection, run_id, source)
+    at_source = (cursors.c.run_id == run_id) & (cursors.c.source == source)
+    connection.execute(update(cursors).where(at_source).values(exhausted=True))
+    unread = select(cursors.c.source).where(cursors.c.run_id == run_id, cursors.c.exhausted.is_(False))
+    if connection.execute(unread.limit(1)).first() is None:
+        ingesting = (runs.c.id == run_id) & (runs.c.state == RunState.INGESTING)
+        connection.execute(update(runs).where(ingesting).values(state=RunState.RUNNING))

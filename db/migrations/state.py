@@ -1,0 +1,28 @@
+"""Which schema a database has, found without alembic: this runs at every opening."""
+
+from sqlalchemy import ColumnClause, Connection, column, inspect, select, table
+
+from db.tables import results
+
+HEAD = "0001"
+"""The newest revision; a test holds it equal to what the folder `versions` says."""
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The schema revision of a database, None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    number: ColumnClause[str] = column("version_num")
+    revisions = select(number).select_from(table("alembic_version"))
+    return connection.execute(revisions).scalar_one_or_none()
+
+
+def missing_columns(connection: Connection) -> list[str]:
+    """The columns of `results` that the registry of quantities has and the database lacks."""
+    present = {found["name"] for found in inspect(connection).get_columns("results")}
+    return [wanted.name for wanted in results.columns if wanted.name not in present]
+
+
+def is_current(connection: Connection) -> bool:
+    """True when nothing needs to be done."""
+    return revision_of(connection) == HEAD and not missing_columns(connection)

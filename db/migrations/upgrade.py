@@ -1,0 +1,49 @@
+"""Brings a database to the newest schema: alembic revisions, then columns for quantities that are new in the registry.
+
+The derived columns follow `models.quantities`, not a revision each: a new quantity there appears as an empty column
+when the database is next opened.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.util import CommandError
+from sqlalchemy import URL, Column, Connection
+
+from db.migrations.state import HEAD, missing_columns, revision_of
+from db.tables import results
+from models.errors import StoreError
+
+
+def config_for(connection: Connection | None = None) -> Config:
+    """Alembic's configuration for the revisions of this package, without any file."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(connection: Connection, url: URL) -> None:
+    """Runs the revisions that the database lacks, inside the connection's transaction.
+
+    Raises:
+        StoreError: a newer gmtscreen wrote the database.
+    """
+    try:
+        command.upgrade(config_for(connection), "head")
+    except CommandError:
+        message = (
+            f"{url.render_as_string(hide_password=True)} has schema revision {revision_of(connection)}, this gmtscreen "
+            f"knows revisions up to {HEAD}. Use the newer gmtscreen that wrote it."
+        )
+        raise StoreError(message) from None
+
+
+def add_new_columns(connection: Connection) -> None:
+    """Adds the columns of `results` that the registry of quantities has and the database lacks."""
+    operations = Operations(MigrationContext.configure(connection))
+    for name in missing_columns(connection):
+        operations.add_column("results", Column(name, results.c[name].type))

@@ -1,0 +1,158 @@
+"""The types that cross the database's door: what a run is, what comes in, what a shard gives back.
+
+Arrays in, arrays out: blocks hold flat numpy arrays with one row per crystal, never lists of objects with one row each.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.crystal import CrystalBatch
+from models.errors import Reason
+from models.quantities import Tensor
+
+Floats = NDArray[np.float64]
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    INGESTING = "ingesting"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+class Stage(StrEnum):
+    """The step at which an input ended without a result."""
+
+    INGEST = "ingest"
+    PREDICT = "predict"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A model, immutable: `name@version` and the sha256 of its weights."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What makes two commands the same run.
+
+    Attributes:
+        sources: as the user wrote them.
+        fingerprints: one per source; changes when the content of the source changes.
+        model: the model version.
+        settings: everything else that changes a result (symprec in angstrom, limit, ...), JSON-serialisable.
+    """
+
+    sources: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+    model: ModelVersion
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the ledger knows it; `resumed` says whether an earlier call opened it."""
+
+    id: int
+    state: RunState
+    spec: RunSpec
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class RejectedInput:
+    """An input that gave no crystal or no result."""
+
+    position: int
+    source_id: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
+class IngestedBlock:
+    """The next inputs of one source, in order: accepted crystals and rejected inputs.
+
+    Attributes:
+        source: the source's name.
+        start, stop: the half-open range of input positions in the source that this block covers; every position is
+            either in `positions` or in `rejected`.
+        positions: input position of each accepted crystal, shape [n_crystals].
+        source_ids: the source's own id of each accepted crystal.
+        crystal_ids: content id of each accepted crystal.
+        crystals: the accepted crystals, n_crystals of them.
+        metadata: JSON text per accepted crystal, or None.
+        rejected: the others.
+    """
+
+    source: str
+    start: int
+    stop: int
+    positions: NDArray[np.int64]
+    source_ids: list[str]
+    crystal_ids: list[str]
+    crystals: CrystalBatch
+    metadata: list[str | None]
+    rejected: list[RejectedInput]
+
+
+@dataclass(frozen=True)
+class ShardLease:
+    """The right to work on one shard: only a holder of the newest `token` may commit it."""
+
+    run_id: int
+    shard_id: int
+    token: int
+    attempt: int
+    crystal_ids: list[str]
+    crystals: CrystalBatch
+
+
+@dataclass(frozen=True)
+class ResultBlock:
+    """The results of a shard, one row per crystal that has one, and the crystals that have none.
+
+    Attributes:
+        crystal_ids: content ids, n_crystals of them.
+        columns: spacegroup, point_group, symmetry_ambiguous, ... and the derived columns by name, each [n_crystals].
+        tensors: stored components, each [n_crystals, ...shape of the quantity], in the input frame.
+        removed_fraction: share of each raw tensor that symmetrization removed, each [n_crystals].
+        warnings: JSON text (a list of strings) per crystal.
+        quarantined: crystals without a result: (content id, reason, detail).
+    """
+
+    crystal_ids: list[str]
+    columns: dict[str, NDArray[Any]]
+    tensors: dict[Tensor, Floats]
+    removed_fraction: dict[Tensor, Floats]
+    warnings: list[str]
+    quarantined: list[tuple[str, Reason, str]]
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Where every input of a run ended; `n_in` must equal the sum of the others."""
+
+    n_in: int
+    done: int
+    duplicate: int
+    rejected: int
+    quarantined: int
+    pending: int
+
+    @property
+    def closed(self) -> bool:
+        """True when nothing is pending and nothing is lost."""
+        return self.pending == 0 and self.n_in == self.done + self.duplicate + self.rejected + self.quarantined

@@ -1,0 +1,290 @@
+"""ResultStore: the one door to the database, the same on SQLite and PostgreSQL.
+
+Every method is one transaction and may be repeated: a block that is in, a shard that is committed, a run that is
+finished stay as they are. What a killed process leaves behind is therefore always a state to go on from.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import update
+
+from db import leases, ledger, registry, reports
+from db import query as search
+from db.engine import create_or_migrate, open_engine, parse_url, reading, writing
+from db.records import Balance, IngestedBlock, ModelVersion, ResultBlock, Run, RunSpec, RunState, ShardLease
+from db.tables import runs
+from models.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STALE_AFTER_S = 60.0
+"""A lease whose holder was silent for so long may be taken over."""
+
+
+class ResultStore:
+    """The memory of gmtscreen: models, runs, inputs, shards, results.
+
+    Args:
+        db: path of an SQLite file, or an SQLAlchemy URL (sqlite:///..., postgresql://...). The schema is created or
+            brought up to date.
+
+    Raises:
+        StoreError: the database cannot be reached or was written by a newer gmtscreen; no message holds a password.
+    """
+
+    def __init__(self, db: str | Path) -> None:
+        self.url = parse_url(db)
+        self._engine = open_engine(self.url)
+        try:
+            create_or_migrate(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @classmethod
+    def open_existing(cls, db: str | Path) -> "ResultStore":
+        """Opens a store for reading; unlike the constructor it never creates an SQLite file.
+
+        Raises:
+            StoreError: there is no such file, or as for the constructor.
+        """
+        url = parse_url(db)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            raise StoreError(
+                f"There is no database {url.database}. Check the path, or make it with gmtscreen screen --db."
+            )
+        return cls(db)
+
+    def __repr__(self) -> str:
+        return f"ResultStore({self.url.render_as_string(hide_password=True)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections; the next call opens new ones."""
+        self._engine.dispose()
+
+    # Models
+
+    def register_model(self, model: ModelVersion, metrics: dict[str, Any]) -> int:
+        """Registers a model version and gives its id; the first of a name becomes current. See `registry.add`."""
+        with writing(self._engine) as connection:
+            return registry.add(connection, model, metrics)
+
+    def list_models(self) -> list[dict[str, Any]]:
+        """All model versions, newest first, with state and metrics."""
+        with reading(self._engine) as connection:
+            return registry.list_models(connection)
+
+    def current_model(self, name: str | None = None) -> ModelVersion | None:
+        """The current version of a name, or the newest current one; None when there is none."""
+        with reading(self._engine) as connection:
+            return registry.current(connection, name)
+
+    def promote_model(self, name: str, version: str) -> None:
+        """Makes a version the current one of its name."""
+        with writing(self._engine) as connection:
+            registry.promote(connection, name, version)
+
+    def roll_back_model(self, name: str) -> ModelVersion:
+        """Makes the version that was current before the present one current again, and returns it."""
+        with writing(self._engine) as connection:
+            return registry.roll_back(connection, name)
+
+    # Runs and what comes in
+
+    def open_run(self, spec: RunSpec) -> Run:
+        """Opens the run of a specification; the same specification gives the same run, then `resumed` is True."""
+        with writing(self._engine) as connection:
+            return ledger.open_run(connection, spec)
+
+    def get_run(self, run_id: int) -> Run:
+        """A run by its number, `resumed` always True.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        with reading(self._engine) as connection:
+            row = ledger.run_row(connection, run_id)
+            return Run(run_id, RunState(row.state), ledger.spec_of(connection, row), resumed=True)
+
+    def ingest_cursor(self, run_id: int, source: str) -> tuple[int, bool]:
+        """How far a source is read: the next input position, and whether the source is exhausted."""
+        with reading(self._engine) as connection:
+            row = ledger.cursor_row(connection, run_id, source)
+            return int(row.next_position), bool(row.exhausted)
+
+    def add_block(self, run_id: int, block: IngestedBlock, shard_atoms: int) -> None:
+        """Writes the next inputs of a source: crystals, inputs, shards and the cursor, all or nothing.
+
+        A crystal that this run has already accepted makes its input a duplicate, which keeps its source id. Accepted
+        crystals without a result by the run's model are sorted by size and cut into shards. A block at or before the
+        cursor changes nothing, so a caller may repeat it.
+
+        Args:
+            run_id: the run.
+            block: the inputs, every position of [start, stop) exactly once.
+            shard_atoms: number of atoms that a shard should have; a shard has at least one crystal.
+
+        Raises:
+            StoreError: the block leaves a gap after the cursor or does not account for every position.
+        """
+        with writing(self._engine) as connection:
+            ledger.add_block(connection, run_id, block, shard_atoms)
+
+    def end_ingest(self, run_id: int, source: str) -> None:
+        """Marks a source as read to its end; when all sources are, the run's state is RUNNING."""
+        with writing(self._engine) as connection:
+            ledger.end_ingest(connection, run_id, source)
+
+    # Shards
+
+    def lease_shard(self, run_id: int, holder: str, stale_after_s: float = STALE_AFTER_S) -> ShardLease | None:
+        """Takes a shard to work on, or None when there is none to take now.
+
+        Args:
+            run_id: the run.
+            holder: who works on it; should name host and process, so that a restart can tell whether it lives.
+            stale_after_s: a shard whose holder gave no heartbeat for so many seconds may be taken over.
+
+        Returns:
+            The shard's crystals and a token that is newer than every other of this shard.
+        """
+        with writing(self._engine) as connection:
+            return leases.lease(connection, run_id, holder, stale_after_s)
+
+    def heartbeat(self, lease: ShardLease) -> bool:
+        """Says that the holder lives; False means that the lease is lost and the work can be dropped."""
+        with writing(self._engine) as connection:
+            return leases.heartbeat(connection, lease)
+
+    def give_back(self, lease: ShardLease) -> bool:
+        """Makes a shard pending again after its work failed; the attempt counts. False when the lease was lost."""
+        with writing(self._engine) as connection:
+            return leases.give_back(connection, lease)
+
+    def release_leases(self, run_id: int, holder: str) -> int:
+        """Makes the shards of a holder that stops in good order pending again; returns how many."""
+        with writing(self._engine) as connection:
+            return leases.release(connection, run_id, holder)
+
+    def reclaim(self, run_id: int, dead_holders: Sequence[str]) -> int:
+        """Makes the shards of holders that are known to be dead pending at once; returns how many."""
+        with writing(self._engine) as connection:
+            return leases.reclaim(connection, run_id, dead_holders)
+
+    def holders(self, run_id: int) -> list[str]:
+        """Who holds leases of a run now."""
+        with reading(self._engine) as connection:
+            return leases.holders(connection, run_id)
+
+    def commit_shard(self, lease: ShardLease, block: ResultBlock) -> bool:
+        """Writes a shard's results, its quarantined inputs and its ledger entry, all or nothing.
+
+        Returns:
+            False, with nothing written, when the lease's token is no longer the newest; True also when this lease
+            had committed before.
+
+        Raises:
+            StoreError: the block does not answer for exactly the shard's crystals, or holds values that cannot be kept.
+        """
+        with writing(self._engine) as connection:
+            return leases.commit(connection, lease, block)
+
+    # How it stands
+
+    def balance(self, run_id: int) -> Balance:
+        """Where every input of a run ended, counted from the rows themselves."""
+        with reading(self._engine) as connection:
+            ledger.run_row(connection, run_id)
+            return reports.balances(connection, run_id)[run_id]
+
+    def finish(self, run_id: int, seconds: float) -> Balance:
+        """Ends a working session on a run; the run is FINISHED only when it is read to its end and its balance closes.
+
+        Args:
+            run_id: the run.
+            seconds: wall time of this session in s; a resumed run sums its sessions.
+        """
+        with writing(self._engine) as connection:
+            ledger.lock_run(connection, run_id)
+            run = ledger.run_row(connection, run_id)
+            balance = reports.balances(connection, run_id)[run_id]
+            if run.state == RunState.FINISHED:
+                return balance
+            values: dict[str, Any] = {"seconds": run.seconds + seconds}
+            if balance.closed and run.state == RunState.RUNNING:
+                values |= {"state": RunState.FINISHED, "finished": time.time()}
+            connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+            return balance
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, newest first, with balance, rate in crystals per second and expected seconds to the end."""
+        with reading(self._engine) as connection:
+            return reports.list_runs(connection)
+
+    def rejects(self, run_id: int | None = None) -> list[dict[str, Any]]:
+        """Every input that gave no result: source, source_id, stage, reason, detail."""
+        with reading(self._engine) as connection:
+            return reports.list_rejects(connection, run_id)
+
+    def show(self, crystal: str) -> dict[str, Any]:
+        """Everything about one crystal, by content id, source id, or the first characters of its content id.
+
+        Returns:
+            id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], numbers [n_atoms], frac_coords
+            [n_atoms, 3], source_ids, inputs (one dict per arrival), and results: one dict per model, newest first,
+            with the symmetry, tensors (arrays in their quantity's shape), removed_fraction, derived, warnings.
+        """
+        with reading(self._engine) as connection:
+            return reports.show(connection, crystal)
+
+    def dump(self, run_id: int | None = None) -> Iterator[dict[str, Any]]:
+        """Every input and result in a fixed order, without times and internal numbers, to compare two databases."""
+        with reading(self._engine) as connection:
+            yield from reports.dump(connection, run_id)
+
+    # Search
+
+    def query(
+        self,
+        filter: str = "",
+        *,
+        fields: Sequence[str] | None = None,
+        sort: str | None = None,
+        limit: int = 50,
+        model: str | None = None,
+    ) -> "pd.DataFrame":
+        """The crystals that a filter describes, one row per crystal.
+
+        Args:
+            filter: see `db.filter_language`; an empty text means all.
+            fields: the columns wanted; None gives identity, symmetry and the main derived columns.
+            sort: a column, with "-" in front for descending; unknown values come last, ties are in the order of `id`.
+            limit: largest number of rows, 0 for all.
+            model: NAME or NAME@VERSION; without it, each crystal's row is that of its current model, else the newest.
+        """
+        with reading(self._engine) as connection:
+            request = search.Request(filter, search.field_names(fields), sort, limit, model)
+            return search.to_frame(search.fetch(connection, request), request.fields)
+
+    def page(self, request: search.Request) -> search.Page:
+        """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
+        with reading(self._engine) as connection:
+            return search.page(connection, request)
+
+    def count(self, filter: str = "", model: str | None = None) -> int:
+        """Number of crystals that a filter describes."""
+        with reading(self._engine) as connection:
+            return search.count(connection, search.Request(filter, model=model))

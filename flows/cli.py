@@ -1,0 +1,57 @@
+"""`gmtscreen`: every command by name. What a command needs is imported when it runs, so that help is immediate."""
+
+import sys
+
+import typer
+
+from flows import cli_models, cli_read, cli_screen, doctor
+from flows.console import Exit, fail, polite
+from gmt_tasks.origin import ForeignPackageError, put_root_first, refuse_foreign_packages
+
+app = typer.Typer(
+    name="gmtscreen",
+    help="Screen crystals for dielectric, piezoelectric and elastic tensors.",
+    epilog="Example: gmtscreen screen reference && gmtscreen query 'k_vrh_gpa > 150' --sort -d_max_pc_per_n",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models = typer.Typer(
+    name="models",
+    help="Model versions.",
+    epilog="Example: gmtscreen models list",
+    no_args_is_help=True,
+)
+
+COMMANDS = (
+    (app, "doctor", doctor.doctor, "gmtscreen doctor --json"),
+    (app, "screen", cli_screen.screen, "gmtscreen screen candidates.parquet --db hits.db --workers 8"),
+    (app, "predict", cli_screen.predict, "gmtscreen predict POSCAR quartz.cif --out tensors.jsonl"),
+    (app, "status", cli_read.status, "gmtscreen status --db hits.db"),
+    (app, "rejects", cli_read.rejects, "gmtscreen rejects --db hits.db 1"),
+    (app, "show", cli_read.show, "gmtscreen show AlN"),
+    (app, "query", cli_read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa --limit 20"),
+    (app, "train", cli_models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
+    (app, "evaluate", cli_models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
+    (models, "list", cli_models.list_models, "gmtscreen models list --json"),
+)
+"""Where each command hangs, its name, its function and an example that its help shows."""
+
+for _parent, _name, _function, _example in COMMANDS:
+    _parent.command(_name, epilog=f"Example: {_example}")(polite(_function))
+app.add_typer(models, name="models")
+
+
+def main() -> None:
+    """Entry point of the command `gmtscreen`."""
+    put_root_first()
+    try:
+        refuse_foreign_packages()
+    except ForeignPackageError as error:
+        sys.exit(fail(str(error), Exit.BAD_USAGE).code)
+    app()
+
+
+if __name__ == "__main__":
+    main()

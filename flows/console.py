@@ -1,0 +1,108 @@
+"""How the command line speaks: facts on standard output, everything else on standard error, errors as one line.
+
+Exit codes: 0 done; 1 the work began and a promise is broken (stopped, inputs unaccounted for, workers died); 2 the
+command cannot be carried out as it was given (no such file, no such run, a filter that cannot be read).
+This module imports nothing of gmtscreen at its top, because it also reports that gmtscreen's packages are shadowed.
+"""
+
+import functools
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    BROKEN_PROMISE = 1
+    BAD_USAGE = 2
+
+
+def say(text: str) -> None:
+    """Prints a line for people on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(text: str, code: Exit) -> SystemExit:
+    """Prints an error as one line on standard error and gives the exit to raise."""
+    say("gmtscreen: " + " ".join(text.split()))
+    return SystemExit(int(code))
+
+
+def polite(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a command end with one line instead of a traceback; our own errors are bad usage by default."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with errors_as_lines(Exit.BAD_USAGE):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+@contextmanager
+def errors_as_lines(code: Exit) -> Iterator[None]:
+    """Turns errors inside into one line and an exit code.
+
+    Args:
+        code: for our own errors; a stop is always a broken promise, an unreadable filter always bad usage.
+    """
+    from gmt_tasks.process import StoppedError
+    from models.errors import FilterError, GmtError
+
+    try:
+        yield
+    except StoppedError as error:
+        raise fail(str(error), Exit.BROKEN_PROMISE) from None
+    except KeyboardInterrupt:
+        raise fail("stopped; run the same command again to finish the rest", Exit.BROKEN_PROMISE) from None
+    except FilterError as error:
+        place = f" (at character {error.position + 1})" if error.position is not None else ""
+        raise fail(f"{error}{place}", Exit.BAD_USAGE) from None
+    except GmtError as error:
+        raise fail(str(error), code) from None
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) left; the interpreter must not write to it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(int(Exit.DONE)) from None
+    except Exception as error:
+        if os.environ.get("GMTSCREEN_DEBUG"):
+            raise
+        raise fail(
+            f"unexpected {type(error).__name__}: {error} -- this is a fault of gmtscreen or of its environment: run "
+            "`gmtscreen doctor`, and report what the same command prints with GMTSCREEN_DEBUG=1",
+            Exit.BROKEN_PROMISE,
+        ) from error
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as JSON on standard output; numbers that are not finite become null."""
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """A value made of JSON's types only; numpy arrays and numbers become lists and numbers."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def show_filter(text: str, position: int | None) -> None:
+    """Prints a filter with a caret under the place where it could not be read."""
+    if position is not None and "\n" not in text and len(text) <= 200:
+        say(f"  {text}\n  {' ' * position}^")

@@ -1,0 +1,57 @@
+"""The flow that screens: open, ingest each source, drive the shards, close the balance.
+
+One task drives all shards of a run: a task per crystal would cost more than the crystal. Workers start before this
+module is imported, see `flows.cli_screen`.
+"""
+
+from dataclasses import asdict
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.ingest import ingest_source, open_run
+from flows.markdown import balance_as_markdown
+from flows.orchestration import current_session, session_for
+from gmt_tasks.process import stop_on_signals
+
+
+@task(name="drive", task_run_name="drive shards of run {run}", cache_policy=NO_CACHE, persist_result=False)
+def drive_shards(run: int) -> int:
+    """Computes every pending shard of the run; returns the number of crystals that this call committed."""
+    return current_session().drive()
+
+
+@task(name="finish", task_run_name="finish run {run}", cache_policy=NO_CACHE, persist_result=False)
+def finish_run(run: int) -> dict[str, int]:
+    """Closes the balance and shows it; fails when inputs are unaccounted for."""
+    balance = current_session().finish()
+    create_markdown_artifact(
+        key=f"gmtscreen-run-{run}",
+        markdown=balance_as_markdown(run, balance),
+        description=f"Where every input of run {run} ended",
+    )
+    return asdict(balance)
+
+
+@flow(name="screen", validate_parameters=False, persist_result=False)
+def screen(sources: list[str], limit: int | None = None) -> dict[str, int]:
+    """Screens crystals: predict, symmetrize, derive, store. May be stopped and called again at any time.
+
+    Database, model and workers come from the session of the command line or, in a deployment, from the environment
+    (`GMTSCREEN_DB` and so on), so that no secret becomes a parameter.
+
+    Args:
+        sources: paths or named sources.
+        limit: inputs to take from all sources together.
+
+    Returns:
+        The closed balance: n_in, done, duplicate, rejected, quarantined, pending.
+    """
+    with session_for(sources, limit) as session, stop_on_signals() as stop:
+        session.stop = stop
+        run = open_run()
+        for index, source in enumerate(session.sources):
+            ingest_source(index, source.name)
+        drive_shards(run)
+        return finish_run(run)

@@ -1,0 +1,108 @@
+"""Tables for a terminal of 80 to 100 columns, and for pipes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from db.records import Balance
+from flows.markdown import MEANINGS
+
+ID_CHARS = 11
+"""Characters of a content id in a table; enough to ask `gmtscreen show` for it."""
+
+
+def console() -> Console:
+    """Standard output; 100 columns wide when it is no terminal."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=100, no_color=True)
+
+
+def new_table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
+    """An empty table with a rule under its head; columns named in `numbers` are set right."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    right = set(numbers)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def balance_table(run: int, balance: Balance) -> Table:
+    """Where every input ended, one line per end."""
+    table = new_table(f"run {run}", "inputs", "", numbers=["inputs"])
+    table.add_row("in", f"{balance.n_in:,}", "inputs read")
+    for name, meaning in MEANINGS.items():
+        if name != "pending" or balance.pending:
+            table.add_row(name, f"{getattr(balance, name):,}", meaning)
+    return table
+
+
+def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
+    """One line per run, newest first."""
+    counts = ("in", "done", "dup", "rej", "quar", "pend")
+    table = new_table("run", "state", *counts, "cryst/s", "ETA", "model", numbers=["run", *counts, "cryst/s", "ETA"])
+    for run in runs:
+        numbers = [run[key] for key in ("in", "done", "duplicate", "rejected", "quarantined", "pending")]
+        eta = duration(run.get("eta_s"))
+        table.add_row(str(run["run"]), run["state"], *map(str, numbers), f"{run['crystals_per_s']:.1f}", eta, run["model"])
+    return table
+
+
+def run_lines(run: dict[str, Any]) -> list[str]:
+    """What `status RUN` says beside the balance."""
+    shards = ", ".join(f"{n} {state}" for state, n in run.get("shards", {}).items() if n) or "none"
+    settings = ", ".join(f"{key} {value}" for key, value in run.get("settings", {}).items() if value is not None)
+    return [
+        f"state    {run['state']}",
+        f"model    {run['model']}",
+        f"sources  {', '.join(run.get('sources', []))}",
+        f"settings {settings}",
+        f"shards   {shards}",
+        f"rate     {run['crystals_per_s']:.1f} crystals/s, rest in {duration(run.get('eta_s'))}",
+    ]
+
+
+def rejects_table(rejects: Sequence[dict[str, Any]]) -> Table:
+    """One line per input without a result."""
+    table = new_table("source id", "stage", "reason", "detail")
+    for reject in rejects:
+        table.add_row(reject["source_id"], str(reject["stage"]), str(reject["reason"]), reject["detail"] or "")
+    return table
+
+
+def frame_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
+    """Rows of a query; ids are shortened, numbers get four significant digits."""
+    texts = {"id", "source_ids", "formula", "elements", "point_group", "model", "optical_class"}
+    table = new_table(*columns, title=title, numbers=[name for name in columns if name not in texts])
+    for row in rows:
+        table.add_row(*(cell(name, value) for name, value in zip(columns, row, strict=True)))
+    return table
+
+
+def cell(name: str, value: Any) -> str:
+    """A value as text for a table; unknown values are a dash."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return str(value[0]) + (f" +{len(value) - 1}" if len(value) > 1 else "") if value else "-"
+    return str(value)[:ID_CHARS] if name == "id" else str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a short text, e.g. "4.2 s", "3 min 05 s", "2 h 10 min"; a dash when unknown."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,51 @@
+"""predict: crystals -> RawPrediction. The only maker of the type that `symmetrize` takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.crystal import SYMBOLS, CrystalBatch
+from models.errors import Reason
+from models.quantities import Tensor
+from models.tensor_model import TensorModel
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RawPrediction:
+    """Tensors as the network gives them, in the input frame, before symmetrization.
+
+    Attributes:
+        crystals: n_crystals of them.
+        tensors: in unit and stored shape, [n_crystals, ...].
+    """
+
+    crystals: CrystalBatch
+    tensors: dict[Tensor, Floats]
+
+
+def unsupported(crystals: CrystalBatch, elements: frozenset[int]) -> dict[int, tuple[Reason, str]]:
+    """Crystals with elements that a model never saw: index -> reason and the elements' symbols."""
+    unknown = ~np.isin(crystals.numbers, list(elements))
+    problems: dict[int, tuple[Reason, str]] = {}
+    for crystal in np.unique(crystals.crystal_of_atom[unknown]):
+        mine = np.unique(crystals.numbers[unknown & (crystals.crystal_of_atom == crystal)])
+        problems[int(crystal)] = (Reason.UNSUPPORTED_ELEMENT, " ".join(SYMBOLS[z] for z in mine))
+    return problems
+
+
+def infer(model: TensorModel, crystals: CrystalBatch) -> RawPrediction:
+    """Runs the model on crystals whose elements it knows."""
+    return RawPrediction(crystals, model.predict(crystals))
+
+
+def not_finite(prediction: RawPrediction) -> dict[int, tuple[Reason, str]]:
+    """Crystals for which some tensor came out as NaN or infinity: index -> reason and the tensors' names."""
+    problems: dict[int, tuple[Reason, str]] = {}
+    for quantity, tensors in prediction.tensors.items():
+        bad = ~np.isfinite(tensors).reshape(len(tensors), -1).all(axis=1)
+        for crystal in np.flatnonzero(bad):
+            problems.setdefault(int(crystal), (Reason.MODEL_FAILED, f"{quantity.value} is not finite"))
+    return problems

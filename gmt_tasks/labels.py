@@ -1,0 +1,257 @@
+"""Label files -> labelled crystals as flat arrays: full tensors, and the invariants that are known where tensors are not.
+
+A label file is JSON lines (`.jsonl` or `.jsonl.gz`) with `id, lattice, species, frac_coords, split, kind` and the
+values of that kind. Files may share crystals: rows with the same cell and positions become one crystal with several
+labels, so that a tensor never leaves the frame of the lattice it came with.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.crystal import CrystalBatch, Floats, find_invalid
+from models.errors import SourceError
+from models.quantities import TENSORS, Tensor
+from models.symmetry import find_symmetry
+from models.tensors.voigt import from_components, to_components
+
+MAX_DIELECTRIC = 100.0
+MAX_PIEZO_C_PER_M2 = 100.0
+MAX_STIFFNESS_GPA = 1500.0
+MAX_MEAN_DIELECTRIC = 200.0
+MAX_LABEL_RESIDUAL = 0.2
+
+SIGN_FREE_CLASSES = frozenset({"-43m", "23", "-42m", "-4", "-6m2", "-6"})
+"""Classes that a quarter or sixth turn maps onto themselves while e changes sign: a published sign proves nothing."""
+
+
+class Split(StrEnum):
+    """Part of the data, by reduced formula, the same in every file."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class LabelledCrystals:
+    """Crystals with the labels that are known; NaN where one is missing.
+
+    Attributes:
+        ids: id of the first row that brought the crystal.
+        crystals: n_crystals of them.
+        split: "train", "val" or "test", [n_crystals].
+        components: orthonormal components per quantity in its unit, symmetrized, [n_crystals, n_components].
+        primary: the tensor comes from a file of full DFT tensors, not from recovered or optical data; the published
+            baselines are for these. Per quantity, [n_crystals].
+        sign_unproven: the overall sign of the piezoelectric label is not proven, [n_crystals].
+        proven_frame: the piezoelectric label's frame is proven, [n_crystals].
+        eps_mean: mean dielectric constant (electronic, total), [n_crystals, 2].
+        eps_principal: ascending eigenvalues of the electronic dielectric tensor, [n_crystals, 3].
+        moduli: Voigt bulk and shear modulus in GPa, [n_crystals, 2].
+        moduli_weight: 1 where `moduli` are Voigt bounds, less where Hill averages stand in, [n_crystals].
+    """
+
+    ids: list[str]
+    crystals: CrystalBatch
+    split: NDArray[np.str_]
+    components: dict[Tensor, Floats]
+    primary: dict[Tensor, NDArray[np.bool_]]
+    sign_unproven: NDArray[np.bool_]
+    proven_frame: NDArray[np.bool_]
+    eps_mean: Floats
+    eps_principal: Floats
+    moduli: Floats
+    moduli_weight: Floats
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        """Indices of the crystals of a split."""
+        return np.flatnonzero(self.split == split.value)
+
+
+class _Collector:
+    """Merges rows of several files into crystals with several labels."""
+
+    def __init__(self) -> None:
+        self.index: dict[bytes, int] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.labels: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any], labels: dict[str, Any]) -> None:
+        if not labels:
+            return
+        shape = np.concatenate([np.ravel(row["lattice"]), np.ravel(row["frac_coords"])])
+        key = np.round(shape, 3).tobytes() + bytes(row["species"])
+        if key not in self.index:
+            self.index[key] = len(self.rows)
+            self.rows.append(row)
+            self.labels.append({})
+        known = self.labels[self.index[key]]
+        for name, value in labels.items():
+            known.setdefault(name, value)
+
+
+def read_labels(folder: Path) -> LabelledCrystals:
+    """Reads every `*.jsonl[.gz]` of a folder whose rows carry labels.
+
+    Full tensors win over invariants of the same crystal; labels outside the filters of the GMTNet paper (dielectric
+    components above 100, piezoelectric above 100 C/m², stiffness above 1500 GPa) are left out, and so are tensors that
+    disagree with the crystal's point group by more than 20 %.
+
+    Raises:
+        SourceError: no label file there.
+    """
+    paths = sorted(p for p in folder.glob("*.jsonl*") if p.name.endswith((".jsonl", ".jsonl.gz")))
+    if not paths:
+        raise SourceError(f"No label files (*.jsonl or *.jsonl.gz) in {folder}. Pass the folder that holds them with --data.")
+    collector = _Collector()
+    for path in sorted(paths, key=lambda p: _priority(p.name)):
+        for row in _rows(path):
+            read = _READERS.get(row.get("kind", ""))
+            if read is not None:
+                collector.add(row, read(row))
+    return _symmetrized(_assemble(collector))
+
+
+def _priority(name: str) -> tuple[int, str]:
+    """Files with full tensors first."""
+    order = ("dielectric.", "piezoelectric.", "elastic.", "elastic_recovered.", "dielectric_electronic.", "elastic_invariants.")
+    return next((k for k, prefix in enumerate(order) if name.startswith(prefix)), len(order)), name
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise SourceError(f"{path.name} line {number} is not JSON ({error.msg}). Correct or remove the line.") from error
+
+
+def _read_dielectric(row: dict[str, Any]) -> dict[str, Any]:
+    labels: dict[str, Any] = {}
+    for quantity, key in ((Tensor.DIELECTRIC_TOTAL, "tensor"), (Tensor.DIELECTRIC_ELECTRONIC, "tensor_electronic")):
+        tensor = row.get(key)
+        if tensor is not None and np.abs(tensor).max() < MAX_DIELECTRIC:
+            labels |= {quantity: tensor, f"primary {quantity}": True}
+    return labels
+
+
+def _read_electronic(row: dict[str, Any]) -> dict[str, Any]:
+    if not row.get("symmetry_consistent", True) or np.max(row["eps_principal"]) > MAX_DIELECTRIC:
+        return {}
+    labels: dict[str, Any] = {"eps_principal": sorted(row["eps_principal"])}
+    if row.get("tensor_electronic") is not None:
+        labels[Tensor.DIELECTRIC_ELECTRONIC] = row["tensor_electronic"]
+    return labels
+
+
+def _read_dielectric_scalar(row: dict[str, Any]) -> dict[str, Any]:
+    """Either mean may be missing: NaN, as everywhere."""
+    values = np.array([row["eps_electronic"], row["eps_total"]], dtype=np.float64)
+    values[~(values < MAX_MEAN_DIELECTRIC)] = np.nan
+    return {} if np.isnan(values).all() else {"eps_mean": values.tolist()}
+
+
+def _read_piezo(row: dict[str, Any]) -> dict[str, Any]:
+    if np.abs(row["tensor"]).max() > MAX_PIEZO_C_PER_M2:
+        return {}
+    proven = row["frame"] == "ieee_pymatgen"
+    tensor = {Tensor.PIEZOELECTRIC: row["tensor"], f"primary {Tensor.PIEZOELECTRIC}": True}
+    return tensor | {"proven_frame": proven, "class": row["point_group"]}
+
+
+def _read_elastic(row: dict[str, Any]) -> dict[str, Any]:
+    odd = {"K_conflict", "G_conflict", "negative_LC"} & set(row.get("flags", []))
+    if np.abs(row["tensor_voigt"]).max() > MAX_STIFFNESS_GPA or odd:
+        return {}
+    return {Tensor.ELASTIC: row["tensor_voigt"], f"primary {Tensor.ELASTIC}": not row.get("recovered", False)}
+
+
+def _read_invariants(row: dict[str, Any]) -> dict[str, Any]:
+    if row.get("flags") or not 0 < row["K_Voigt"] < MAX_STIFFNESS_GPA:
+        return {}
+    return {"moduli": [row["K_Voigt"], row["G_Voigt"]], "moduli_weight": 1.0}
+
+
+def _read_moduli(row: dict[str, Any]) -> dict[str, Any]:
+    if not 0 < row["K_vrh"] < MAX_STIFFNESS_GPA or not 0 < row["G_vrh"] < MAX_STIFFNESS_GPA:
+        return {}
+    return {"moduli": [row["K_vrh"], row["G_vrh"]], "moduli_weight": 0.4}
+
+
+_READERS = {
+    "dielectric_total": _read_dielectric,
+    "dielectric_electronic": _read_electronic,
+    "dielectric_scalar_mean": _read_dielectric_scalar,
+    "piezo_e_total": _read_piezo,
+    "elastic_stiffness": _read_elastic,
+    "elastic_invariants": _read_invariants,
+    "moduli_vrh": _read_moduli,
+}
+
+
+def _assemble(collector: _Collector) -> LabelledCrystals:
+    rows, labels = collector.rows, collector.labels
+    batch = CrystalBatch.from_arrays(
+        [np.array(r["lattice"], dtype=np.float64) for r in rows],
+        [np.array(r["frac_coords"], dtype=np.float64) for r in rows],
+        [np.array(r["species"], dtype=np.int64) for r in rows],
+    )
+    refused = find_invalid(batch)
+    keep = np.array([k for k in range(len(rows)) if k not in refused], dtype=np.int64)
+    rows, labels = [rows[k] for k in keep], [labels[k] for k in keep]
+    components = {q: _stack_components(q, labels) for q in TENSORS}
+    proven = np.array([bool(found.get("proven_frame", False)) for found in labels])
+    classes = np.array([found.get("class", "") for found in labels])
+    return LabelledCrystals(
+        [r["id"] for r in rows],
+        batch.select(keep),
+        np.array([r["split"] for r in rows]),
+        components,
+        {q: np.array([bool(found.get(f"primary {q}", False)) for found in labels]) for q in TENSORS},
+        ~proven | np.isin(classes, list(SIGN_FREE_CLASSES)),
+        proven,
+        _stack(labels, "eps_mean", 2),
+        _stack(labels, "eps_principal", 3),
+        _stack(labels, "moduli", 2),
+        np.array([found.get("moduli_weight", 0.0) for found in labels]),
+    )
+
+
+def _stack(labels: list[dict[str, Any]], name: str, width: int) -> Floats:
+    missing = [np.nan] * width
+    return np.array([found.get(name, missing) for found in labels], dtype=np.float64).reshape(-1, width)
+
+
+def _stack_components(quantity: Tensor, labels: list[dict[str, Any]]) -> Floats:
+    values = np.full((len(labels), TENSORS[quantity].n_components), np.nan)
+    known = [k for k, found in enumerate(labels) if quantity in found]
+    if known:
+        values[known] = to_components(quantity, np.array([labels[k][quantity] for k in known], dtype=np.float64))
+    return values
+
+
+def _symmetrized(data: LabelledCrystals) -> LabelledCrystals:
+    """Projects every tensor label on its crystal's point group; drops those that disagree with it."""
+    for quantity, values in data.components.items():
+        known = np.flatnonzero(~np.isnan(values[:, 0]))
+        symmetry = find_symmetry(data.crystals.select(known), symprec=1e-2)
+        settled = np.setdiff1d(np.arange(len(known)), symmetry.failed)
+        chosen = known[settled]
+        before = values[chosen]
+        tensors = from_components(quantity, before)
+        after = to_components(quantity, symmetry.select(settled).project(quantity, tensors))
+        removed = np.linalg.norm(after - before, axis=1) / np.maximum(np.linalg.norm(before, axis=1), 1e-12)
+        values[known] = np.nan
+        fits = removed < MAX_LABEL_RESIDUAL
+        values[chosen[fits]] = after[fits]
+    return data

@@ -1,0 +1,54 @@
+"""predict(): the Python entry, from whatever holds crystals to tensors, derived columns and reasons."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from gmt_tasks.screening import DEFAULT_SYMPREC, Screener, TensorPrediction
+from models.crystal import CrystalBatch, find_invalid
+
+
+class _Lattice(Protocol):
+    matrix: Any
+
+
+class StructureLike(Protocol):
+    """What is needed of a pymatgen Structure: gmtscreen reads these three attributes and imports nothing."""
+
+    lattice: _Lattice
+    frac_coords: Any
+    atomic_numbers: Any
+
+
+def predict(
+    crystals: "StructureLike | Iterable[StructureLike] | CrystalBatch",
+    *,
+    model: str = "gmtnet",
+    symprec: float = DEFAULT_SYMPREC,
+) -> TensorPrediction:
+    """Predicted, symmetrized tensors and derived properties.
+
+    Args:
+        crystals: a pymatgen Structure, several of them, or a CrystalBatch.
+        model: shipped name, `name@version`, or the path of a checkpoint.
+        symprec: distance tolerance of the symmetry search in angstrom.
+
+    Returns:
+        Results in the frame of each crystal's own lattice; crystals without one are in `refused` with a reason.
+    """
+    batch = crystals if isinstance(crystals, CrystalBatch) else _as_batch(crystals)
+    invalid = find_invalid(batch)
+    good = np.array([k for k in range(batch.n_crystals) if k not in invalid], dtype=np.int64)
+    found = Screener.load(model, symprec=symprec).predict(batch.select(good))
+    refused = invalid | {int(good[k]): why for k, why in found.refused.items()}
+    return TensorPrediction(good[found.rows], found.derived, refused)
+
+
+def _as_batch(crystals: "StructureLike | Iterable[StructureLike]") -> CrystalBatch:
+    several = [crystals] if hasattr(crystals, "frac_coords") else list(crystals)
+    return CrystalBatch.from_arrays(
+        [np.asarray(s.lattice.matrix, dtype=np.float64) for s in several],
+        [np.asarray(s.frac_coords, dtype=np.float64) for s in several],
+        [np.asarray(s.atomic_numbers, dtype=np.int64) for s in several],
+    )

@@ -1,0 +1,118 @@
+"""This process among others: its name as a lease holder, its environment, and how it is asked to stop."""
+
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from models.errors import GmtError
+
+
+class StoppedError(GmtError):
+    """The user asked to stop; what was committed stays."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped; run the same command again to finish the rest")
+
+
+class StopRequest:
+    """Whether SIGINT or SIGTERM came; truthy once it did."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def ask(self) -> None:
+        """Asks for a stop at the next safe moment."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Raises StoppedError when a stop was asked for."""
+        if self:
+            raise StoppedError()
+
+
+@contextmanager
+def kept_signal_handlers() -> Iterator[None]:
+    """Puts the SIGTERM and SIGINT handlers back at the end, for libraries that replace them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """SIGINT and SIGTERM set a flag, so that a commit is never cut in two; a second SIGINT interrupts at once.
+
+    Outside the main thread signals cannot be caught; the flag then stays unset.
+    """
+    stop = StopRequest()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.ask()
+
+    with kept_signal_handlers():
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, on_signal)
+            signal.signal(signal.SIGTERM, on_signal)
+        yield stop
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables that child processes inherit, put back at the end."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def new_holder() -> str:
+    """A name for this process as a holder of leases: host, process id and a random part, joined by colons."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def is_dead(holder: str) -> bool:
+    """True when the holder's process ran on this host and is gone; a holder elsewhere is never known to be dead."""
+    host, _, rest = holder.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def tcp_answers(address: str, timeout_s: float = 5.0) -> bool:
+    """True when something accepts connections at `host:port`; True also for addresses that are no `host:port`."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        return True
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,191 @@
+"""Crystals from JSON objects, by our own reading of the field's schemas.
+
+Foreign JSON is only ever data here: `@module` and `@class` keys are ignored, never imported (monty's decoder imports
+and calls what such a key names). Five shapes are known: our columns (`lattice`, `species`, `frac_coords`), pymatgen's
+Structure (`lattice.matrix`, `sites`), OPTIMADE (`attributes.lattice_vectors`, ...), JARVIS (`atoms.lattice_mat`, ...)
+and moyo's cell (`lattice.basis`, `positions`, `numbers`); the first of `structure`, `atoms` may wrap them.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gmt_tasks.sources.parsed import (
+    Floats,
+    ParsedCrystal,
+    RefusedInputError,
+    atomic_numbers,
+    ordered_species,
+    require_finite,
+)
+from models.errors import Reason
+
+_ID_KEYS = ("id", "material_id", "jid", "uuid")
+_PYMATGEN_KEYS = {"@module", "@class", "@version", "lattice", "sites", "charge", "properties"}
+
+
+def load_json(text: str | bytes) -> Any:
+    """Parses JSON text.
+
+    Raises:
+        RefusedInputError: not JSON (`parse`, with line and column), or nested too deeply to be a crystal.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RefusedInputError(Reason.PARSE, f"line {error.lineno} column {error.colno}: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise RefusedInputError(Reason.PARSE, f"not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
+    except (RecursionError, ValueError) as error:
+        raise RefusedInputError(Reason.PARSE, f"not readable as JSON: {error}") from error
+
+
+def parse_record(record: Any) -> ParsedCrystal:
+    """One crystal from one JSON value in any of the known shapes.
+
+    Raises:
+        RefusedInputError: with the reason from the closed list and the key that is missing or wrong.
+    """
+    try:
+        return _parse(record)
+    except KeyError as error:
+        raise RefusedInputError(Reason.PARSE, f"key {error} is missing") from error
+    except (TypeError, AttributeError, ValueError, OverflowError, IndexError) as error:
+        raise RefusedInputError(Reason.PARSE, f"a key holds a value of the wrong kind: {error}") from error
+
+
+def _parse(record: Any) -> ParsedCrystal:
+    """Chooses the shape by the keys that only it has."""
+    if not isinstance(record, Mapping):
+        raise RefusedInputError(Reason.PARSE, f"expected a JSON object, found {type(record).__name__}")
+    for wrapper in ("structure", "atoms"):
+        if isinstance(record.get(wrapper), Mapping):
+            return _with_outer(_parse(record[wrapper]), record, wrapper)
+    if isinstance(record.get("attributes"), Mapping):
+        return _with_outer(_optimade(record["attributes"]), record, "attributes")
+    if "lattice_mat" in record:
+        return _jarvis(record)
+    lattice = record.get("lattice")
+    if isinstance(lattice, Mapping):
+        return _pymatgen(record) if "sites" in record else _moyo(record)
+    if "lattice" in record:
+        return _columns(record)
+    known = ", ".join(sorted(map(str, record))[:8])
+    raise RefusedInputError(Reason.PARSE, f"no crystal under the keys found ({known}); see the documentation of inputs")
+
+
+def _with_outer(inner: ParsedCrystal, record: Mapping[str, Any], wrapper: str) -> ParsedCrystal:
+    """Adds the id and the keys beside a wrapped structure."""
+    extra = {key: value for key, value in record.items() if key != wrapper and key not in _ID_KEYS}
+    source_id = _identifier(record) or inner.source_id
+    return ParsedCrystal(inner.lattice, inner.frac_coords, inner.numbers, inner.notes, source_id, {**inner.extra, **extra})
+
+
+def _columns(record: Mapping[str, Any]) -> ParsedCrystal:
+    """Our own columns: lattice (9 numbers or 3 x 3, angstrom), species, frac_coords."""
+    species = record["species"]
+    numbers, notes = atomic_numbers(species)
+    lattice, frac_coords = _cell(record["lattice"]), _positions(record["frac_coords"], len(species))
+    require_finite(lattice, frac_coords)
+    extra = _rest(record, {"lattice", "species", "frac_coords"})
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, _identifier(record), extra)
+
+
+def _pymatgen(record: Mapping[str, Any]) -> ParsedCrystal:
+    """pymatgen's Structure.as_dict()."""
+    lattice = _cell(record["lattice"]["matrix"])
+    sites = record["sites"]
+    frac_coords = _positions([site["abc"] for site in sites], len(sites))
+    require_finite(lattice, frac_coords)
+    species = [[(_label(part["element"]), float(part.get("occu", 1))) for part in site["species"]] for site in sites]
+    atomic_numbers([label for site in species for label, _ in site])
+    labels, rounded = ordered_species(species)
+    numbers, merged = atomic_numbers(labels)
+    extra = {k: v for k, v in _rest(record, _PYMATGEN_KEYS).items() if not k.startswith("@")}
+    return ParsedCrystal(lattice, frac_coords, numbers, rounded + merged, _identifier(record), extra)
+
+
+def _optimade(attributes: Mapping[str, Any]) -> ParsedCrystal:
+    """OPTIMADE structure attributes; positions are Cartesian, species may be mixtures or vacancies."""
+    lattice = _cell(attributes["lattice_vectors"])
+    at_sites = attributes["species_at_sites"]
+    frac_coords = _fractional(lattice, attributes["cartesian_site_positions"], len(at_sites))
+    declared = {kind["name"]: kind for kind in attributes.get("species") or []}
+    species = []
+    for name in at_sites:
+        kind = declared.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
+        parts = zip(kind["chemical_symbols"], kind["concentration"], strict=True)
+        species.append([(_label(symbol), float(share)) for symbol, share in parts if symbol != "vacancy"])
+    labels, rounded = ordered_species(species)
+    numbers, merged = atomic_numbers(labels)
+    used = {"lattice_vectors", "cartesian_site_positions", "species_at_sites", "species"}
+    return ParsedCrystal(lattice, frac_coords, numbers, rounded + merged, None, _rest(attributes, used))
+
+
+def _jarvis(atoms: Mapping[str, Any]) -> ParsedCrystal:
+    """JARVIS Atoms.to_dict()."""
+    lattice, elements = _cell(atoms["lattice_mat"]), atoms["elements"]
+    numbers, notes = atomic_numbers(elements)
+    if atoms.get("cartesian"):
+        frac_coords = _fractional(lattice, atoms["coords"], len(elements))
+    else:
+        frac_coords = _positions(atoms["coords"], len(elements))
+    require_finite(lattice, frac_coords)
+    used = {"lattice_mat", "elements", "coords", "cartesian", "abc", "angles", "props"}
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, _identifier(atoms), _rest(atoms, used))
+
+
+def _moyo(record: Mapping[str, Any]) -> ParsedCrystal:
+    """moyo's serialised cell: `basis` lists a, b, c one after the other, `positions` are fractional."""
+    numbers, notes = atomic_numbers(record["numbers"])
+    lattice, frac_coords = _cell(record["lattice"]["basis"]), _positions(record["positions"], len(numbers))
+    require_finite(lattice, frac_coords)
+    extra = _rest(record, {"lattice", "positions", "numbers"})
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, _identifier(record), extra)
+
+
+def _cell(value: Any) -> Floats:
+    """Lattice rows from 9 numbers or 3 x 3, shape [3, 3]."""
+    lattice = np.array(value, dtype=np.float64)
+    if lattice.size != 9:
+        raise RefusedInputError(Reason.PARSE, f"the lattice has {lattice.size} numbers, expected 9")
+    return lattice.reshape(3, 3)
+
+
+def _positions(value: Any, n_atoms: int) -> Floats:
+    """Positions from n x 3 or 3n numbers, shape [n_atoms, 3]."""
+    positions = np.array(value, dtype=np.float64)
+    if positions.size != 3 * n_atoms:
+        detail = f"{positions.size} position numbers for {n_atoms} species, expected {3 * n_atoms}"
+        raise RefusedInputError(Reason.PARSE, detail)
+    return positions.reshape(-1, 3)
+
+
+def _fractional(lattice: Floats, cartesian: Any, n_atoms: int) -> Floats:
+    """Fractional from Cartesian positions (angstrom), shape [n_atoms, 3]."""
+    positions = _positions(cartesian, n_atoms)
+    require_finite(lattice, positions)
+    if abs(np.linalg.det(lattice)) < 1e-6:
+        raise RefusedInputError(Reason.DEGENERATE_CELL, f"volume {np.linalg.det(lattice):.3g} angstrom^3")
+    return np.linalg.solve(lattice.T, positions.T).T
+
+
+def _label(value: Any) -> str:
+    if not isinstance(value, str):
+        raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{value!r} is no element symbol")
+    return value
+
+
+def _identifier(record: Mapping[str, Any]) -> str | None:
+    """The first id key that holds a text or a whole number."""
+    for key in _ID_KEYS:
+        value = record.get(key)
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return None
+
+
+def _rest(record: Mapping[str, Any], used: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in used and key not in _ID_KEYS}

@@ -1,0 +1,38 @@
+"""Metadata as it travels with a crystal: JSON text that every database accepts (no NaN, bounded)."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MAX_METADATA_BYTES = 64 << 10
+
+
+def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
+    """JSON text of everything that came with a crystal and the reader's notes; None if there is nothing.
+
+    Non-finite numbers become null, what JSON does not know becomes its text, and metadata above 64 KiB is replaced by
+    a note that says so.
+    """
+    content = {**extra, "notes": [*notes]} if notes else dict(extra)
+    if not content:
+        return None
+    try:
+        text = json.dumps(content, allow_nan=False, default=str)
+    except (ValueError, TypeError, RecursionError):
+        text = json.dumps(_clean(content, 20), allow_nan=False, default=str)
+    if len(text) > MAX_METADATA_BYTES:
+        dropped = f"metadata_dropped: {len(text)} characters, limit {MAX_METADATA_BYTES}"
+        return json.dumps({"notes": [*notes, dropped]})
+    return text
+
+
+def _clean(value: Any, depth: int) -> Any:
+    """The value without NaN, with text keys, and with everything below `depth` as text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth and isinstance(value, Mapping):
+        return {str(key): _clean(inner, depth - 1) for key, inner in value.items()}
+    if depth and isinstance(value, (list, tuple)):
+        return [_clean(inner, depth - 1) for inner in value]
+    return value if value is None or isinstance(value, (str, int)) else "..." if not depth else str(value)

@@ -1,0 +1,124 @@
+"""Where crystals come from: the `Source` protocol, the block in which they arrive, and `open_source`.
+
+A source yields its inputs in a fixed order as `SourceBlock`s. Every input has a position (0-based, counted per source)
+and ends either as a readable crystal or as a `RejectedInput`; nothing vanishes between the two. Whether a readable
+crystal is a sensible one is decided later, by `gmt_tasks.ingest`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.records import RejectedInput
+from models.crystal import MAX_ATOMS, CrystalBatch
+from models.errors import SourceError
+
+Ints = NDArray[np.int64]
+
+
+class MissingSymmetry(StrEnum):
+    """What to do with a CIF that names a space group nobody knows and lists no operations."""
+
+    REFUSE = "refuse"
+    ASSUME_P1 = "assume_p1"
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How foreign files are read.
+
+    Attributes:
+        deadline_s: seconds that one crystal's text may take to parse before its worker is stopped.
+        memory_bytes: address space of one parser process.
+        max_workers: parser processes at most; they start only when there is work for them.
+        max_text_bytes: largest text (after unpacking) of one file or one line.
+        max_atoms: largest number of atoms a text may expand to by its symmetry operations, times ten.
+        missing_symmetry: what to do with a CIF whose space group cannot be resolved.
+    """
+
+    deadline_s: float = 30.0
+    memory_bytes: int = 4 << 30
+    max_workers: int = 2
+    max_text_bytes: int = 64 << 20
+    max_atoms: int = MAX_ATOMS
+    missing_symmetry: MissingSymmetry = MissingSymmetry.REFUSE
+
+
+@dataclass(frozen=True)
+class SourceBlock:
+    """The next inputs of a source, in order: readable crystals (not validated) and rejected inputs.
+
+    Attributes:
+        start, stop: half-open range of input positions (0-based, per source) that this block covers; every position
+            is either in `positions` or in `rejected`.
+        positions: input position of each crystal, ascending, shape [n_crystals].
+        source_ids: the source's own id of each crystal.
+        crystals: n_crystals crystals; readable, not validated (entries may be NaN, atoms may overlap).
+        metadata: JSON text of everything else that came with the crystal (and the reader's notes), or None.
+        rejected: the inputs that are no crystal.
+    """
+
+    start: int
+    stop: int
+    positions: Ints
+    source_ids: list[str]
+    crystals: CrystalBatch
+    metadata: list[str | None]
+    rejected: list[RejectedInput] = field(default_factory=list)
+
+
+class Source(Protocol):
+    """Crystals in a fixed order."""
+
+    @property
+    def name(self) -> str:
+        """The source as the user wrote it."""
+
+    def fingerprint(self) -> str:
+        """A text that changes when the content of the source changes."""
+
+    def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
+        """The inputs from position `start` on, in an order that never changes for one fingerprint."""
+
+
+_NAMED = re.compile(r"^(reference|prototypes)(?::(.*))?$")
+_REMOTE = re.compile(r"^(mp|jarvis|optimade):")
+
+
+def open_source(text: str, options: ReadOptions | None = None) -> Source:
+    """Opens a source by what the user wrote.
+
+    Args:
+        text: a file (CIF, POSCAR/CONTCAR, structure JSON, JSONL, Parquet; CIF, POSCAR, JSON and JSONL also as .gz), a
+            directory or a glob of these, `reference[:name,...]`, or `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`.
+        options: limits for reading foreign files; the defaults suit files of unknown origin.
+
+    Returns:
+        The source; nothing but its existence and, for Parquet, its columns has been checked.
+
+    Raises:
+        SourceError: no such file, an unknown name or parameter, or a remote source that this version does not have.
+    """
+    # Imported here because the three sources import this module's types, and pymatgen's tables cost a second.
+    if match := _NAMED.match(text):
+        if match[1] == "reference":
+            from gmt_tasks.sources.reference_crystals import ReferenceSource
+
+            return ReferenceSource.from_text(text)
+        from gmt_tasks.sources.prototypes import PrototypesSource
+
+        return PrototypesSource.from_text(text)
+    if (match := _REMOTE.match(text)) and not Path(text).exists():
+        raise SourceError(
+            f"This version has no source {match[1]}: yet. Download the structures as CIF, structure JSON or Parquet "
+            "(columns id, lattice, species, frac_coords) and give the file."
+        )
+    from gmt_tasks.sources.files import FilesSource
+
+    return FilesSource.from_text(text, options or ReadOptions())

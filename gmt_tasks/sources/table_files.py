@@ -1,0 +1,245 @@
+"""Crystals from Parquet, columnar all the way: no Python object per crystal, a few microseconds per row.
+
+Columns: `id` (text, optional), `lattice` (9 or 3 x 3 numbers, rows a b c, angstrom), `species` (atomic numbers or
+symbols), `frac_coords` (3n or n x 3 numbers); every other column travels along as metadata. A null, a wrong length or
+an unknown symbol costs that row alone; a row group that cannot be decoded costs its rows alone.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from db.records import RejectedInput
+from gmt_tasks.sources.parsed import atomic_number, is_isotope
+from gmt_tasks.sources.source import SourceBlock
+from models.crystal import CrystalBatch
+from models.errors import Reason, SourceError
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+ROWS_PER_BLOCK = 4096
+
+_CRYSTAL_COLUMNS = ("lattice", "species", "frac_coords")
+
+
+class TableFile:
+    """One Parquet file of crystals.
+
+    Args:
+        path: the file.
+        label: how its rows are named when they have no id: `label#row`, row 0-based.
+
+    Raises:
+        SourceError: not a Parquet file, or a column is missing or of a kind that holds no crystals.
+    """
+
+    def __init__(self, path: Path, label: str) -> None:
+        self._label = label
+        try:
+            self._file = pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(f"{label} is not a readable Parquet file ({error}). Write it again.") from error
+        _check_columns(self._file.schema_arrow, label)
+        self.n_rows: int = self._file.metadata.num_rows
+
+    def blocks(self, first_position: int, start_row: int = 0) -> Iterator[SourceBlock]:
+        """Blocks of at most 4,096 rows from row `start_row` on; row 0 has input position `first_position`."""
+        row = 0
+        for group in range(self._file.num_row_groups):
+            end = row + self._file.metadata.row_group(group).num_rows
+            if end > start_row:
+                yield from self._group(group, first_position, max(start_row, row), row, end)
+            row = end
+
+    def _group(self, group: int, first_position: int, start_row: int, row: int, end: int) -> Iterator[SourceBlock]:
+        """The blocks of one row group; if it turns out undecodable, the rest of its rows are rejected."""
+        try:
+            for batch in self._file.iter_batches(batch_size=ROWS_PER_BLOCK, row_groups=[group]):
+                skip = max(0, min(start_row - row, batch.num_rows))
+                row += batch.num_rows
+                if skip < batch.num_rows:
+                    part = batch.slice(skip)
+                    yield read_batch(part, self._label, row - part.num_rows, first_position)
+        except (pa.ArrowException, OSError) as error:
+            row = max(row, start_row)
+            detail = f"row group {group} cannot be decoded: {str(error)[:200]}"
+            rejected = [
+                RejectedInput(first_position + lost, f"{self._label}#{lost}", Reason.PARSE, detail)
+                for lost in range(row, end)
+            ]
+            start, stop = first_position + row, first_position + end
+            empty = CrystalBatch.from_arrays([], [], [])
+            yield SourceBlock(start, stop, np.zeros(0, np.int64), [], empty, [], rejected)
+
+
+def _check_columns(schema: pa.Schema, label: str) -> None:
+    """Raises unless the three columns of a crystal are there and are lists."""
+    missing = [name for name in _CRYSTAL_COLUMNS if name not in schema.names]
+    if missing:
+        raise SourceError(
+            f"{label} has no column {', '.join(missing)} (it has {', '.join(schema.names[:12])}). Crystals need "
+            "lattice (9 or 3x3, angstrom), species (atomic numbers or symbols) and frac_coords (n x 3)."
+        )
+    wrong = [name for name in _CRYSTAL_COLUMNS if not _is_list(schema.field(name).type)]
+    if wrong:
+        raise SourceError(f"Column {wrong[0]} of {label} is {schema.field(wrong[0]).type}, expected a list column.")
+
+
+def read_batch(batch: pa.RecordBatch, label: str, first_row: int, first_position: int) -> SourceBlock:
+    """One block from one record batch; its row 0 is row `first_row` of the file.
+
+    Args:
+        batch: the columns, any number of rows.
+        label: name of the file, for rows without an id.
+        first_row: row of the file at which the batch begins.
+        first_position: input position of row 0 of the file.
+
+    Returns:
+        The block of input positions first_position + first_row and on.
+    """
+    n_rows = batch.num_rows
+    lattice, cell_row, cell_broken = _flatten(batch.column("lattice"))
+    species, species_row, species_broken = _flatten(batch.column("species"))
+    coords, coord_row, coords_broken = _flatten(batch.column("frac_coords"))
+    numbers, unknown, isotopes = _numbers(species)
+    n_atoms = np.bincount(species_row, minlength=n_rows)
+    problems = [
+        (cell_broken | (np.bincount(cell_row, minlength=n_rows) != 9), Reason.PARSE, "lattice is not 9 numbers"),
+        (species_broken, Reason.PARSE, "species is null or holds a null"),
+        (
+            coords_broken | (np.bincount(coord_row, minlength=n_rows) != 3 * n_atoms),
+            Reason.PARSE,
+            "frac_coords is not three numbers per species",
+        ),
+        (_rows_with(species_row[unknown], n_rows), Reason.UNKNOWN_SPECIES, "a label in species is no element"),
+    ]
+    bad = np.logical_or.reduce([flags for flags, _, _ in problems])
+    good = np.flatnonzero(~bad)
+    crystals = CrystalBatch(
+        _keep(_float_values(lattice), bad, cell_row).reshape(-1, 3, 3),
+        _keep(_float_values(coords), bad, coord_row).reshape(-1, 3),
+        _keep(numbers, bad, species_row),
+        np.repeat(np.arange(len(good)), n_atoms[good]),
+    )
+    start = first_position + first_row
+    ids = _ids(batch, label, first_row)
+    rejected = []
+    for row in np.flatnonzero(bad):
+        reason, detail = next((reason, detail) for flags, reason, detail in problems if flags[row])
+        rejected.append(RejectedInput(start + int(row), ids[row], reason, f"row {first_row + int(row)}: {detail}"))
+    metadata = _metadata(batch, _rows_with(species_row[isotopes], n_rows))
+    return SourceBlock(
+        start, start + n_rows, start + good, [ids[row] for row in good], crystals, [metadata[row] for row in good], rejected
+    )
+
+
+def _keep(values: NDArray[Any], bad: Flags, row_of_value: Ints) -> NDArray[Any]:
+    """The values of the rows that are not bad."""
+    return values[~bad[row_of_value]] if bad.any() else values
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _flatten(column: pa.Array) -> tuple[pa.Array, Ints, Flags]:
+    """The innermost values of a list column, the row of each, and the rows that are null, hold nulls or ragged triples."""
+    broken = _numpy(column.is_null())
+    row_of_value = np.arange(len(column))
+    depth = 0
+    while _is_list(column.type):
+        counts = _numpy(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
+        if depth:  # 3 x 3 and n x 3: every inner list is a vector
+            broken[row_of_value[counts != 3]] = True
+        row_of_value = np.repeat(row_of_value, counts)
+        column = pc.list_flatten(column)
+        depth += 1
+    if column.null_count:
+        broken[row_of_value[_numpy(column.is_null())]] = True
+    return column, row_of_value, broken
+
+
+def _numbers(species: pa.Array) -> tuple[Ints, Flags, Flags]:
+    """Atomic number of each value, which values are no element, and which are isotopes read as hydrogen."""
+    if pa.types.is_dictionary(species.type):
+        species = species.dictionary_decode()
+    if pa.types.is_string(species.type) or pa.types.is_large_string(species.type):
+        encoded = species.dictionary_encode()
+        labels = [label or "" for label in encoded.dictionary.to_pylist()] + [""]
+        indices = _numpy(encoded.indices.fill_null(len(labels) - 1)).astype(np.int64)
+        numbers = np.array([atomic_number(label) or 0 for label in labels], dtype=np.int64)[indices]
+        return numbers, numbers == 0, np.array([is_isotope(label) for label in labels])[indices]
+    values = _float_values(species)
+    whole = np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 2**31)
+    numbers = np.where(whole, values, 0).astype(np.int64)
+    return numbers, ~whole | (numbers < 1), np.zeros(len(numbers), dtype=bool)
+
+
+def _float_values(values: pa.Array) -> NDArray[np.float64]:
+    """Values as float64; nulls become NaN."""
+    return _numpy(pc.cast(values, pa.float64(), safe=False))
+
+
+def _numpy(array: pa.Array) -> NDArray[Any]:
+    result: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return result if result.flags.writeable else result.copy()
+
+
+def _rows_with(rows: Ints, n_rows: int) -> Flags:
+    return np.bincount(rows, minlength=n_rows) > 0
+
+
+def _ids(batch: pa.RecordBatch, label: str, first_row: int) -> list[str]:
+    """The ids of the rows; `label#row` where there is none."""
+    fallback = (f"{label}#{row}" for row in range(first_row, first_row + batch.num_rows))
+    if "id" not in batch.schema.names or _is_list(batch.schema.field("id").type):
+        return list(fallback)
+    ids = pc.cast(batch.column("id"), pa.string()).to_pylist()
+    return [own or name for own, name in zip(ids, fallback, strict=True)]
+
+
+def _metadata(batch: pa.RecordBatch, with_isotopes: Flags) -> list[str | None]:
+    """JSON text of the other columns of each row, built column by column."""
+    names = [name for name in batch.schema.names if name not in (*_CRYSTAL_COLUMNS, "id")]
+    parts = [_members(name, batch.column(name)) for name in names]
+    if with_isotopes.any():
+        note = '"notes": ["isotope_merged: D or T read as H"]'
+        parts.append(pa.array([note if merged else None for merged in with_isotopes], pa.string()))
+    if not parts:
+        return [None] * batch.num_rows
+    # A null column value leaves no member: "null" says nothing that its absence does not.
+    joined = pc.binary_join_element_wise(*parts, ", ", null_handling="skip")
+    texts: list[str] = pc.binary_join_element_wise("{", joined, "}", "").to_pylist()
+    return [None if text == "{}" else text for text in texts]
+
+
+def _members(name: str, column: pa.Array) -> pa.Array:
+    """`"name": value` as JSON text for each row of a column; null where the value is null or not finite."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.dictionary_decode(), kind.value_type
+    key = json.dumps(name) + ": "
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_finite(column), column, None)
+        values = pc.cast(column, pa.string())
+    elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        values = pc.cast(column, pa.string())
+    elif (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and not _needs_escapes(column):
+        values = pc.binary_join_element_wise('"', pc.cast(column, pa.string()), '"', "")
+    else:
+        texts = [None if value is None else json.dumps(value, default=str) for value in column.to_pylist()]
+        values = pa.array(texts, pa.string())
+    return pc.binary_join_element_wise(pa.scalar(key), values, "")
+
+
+def _needs_escapes(column: pa.Array) -> bool:
+    """True if some text holds a quote, a backslash or a control character, which JSON must escape."""
+    return bool(pc.any(pc.match_substring_regex(column, r'["\\\x00-\x1f]')).as_py())

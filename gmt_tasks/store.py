@@ -1,0 +1,183 @@
+"""Store: what a run writes before and after the shards. Open it, bring its sources in, close its books.
+
+Each step may be repeated: the ledger knows how far it came, and goes on from there.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from db.records import Balance, IngestedBlock, ModelVersion, RunSpec
+from db.store import ResultStore
+from gmt_tasks.ingest import ingest_block
+from gmt_tasks.sources.source import Source, SourceBlock
+from gmt_tasks.telemetry import event
+from models.errors import GmtError
+
+SMALLEST_SHARD_ATOMS = 128
+SHARDS_PER_WORKER_AND_BLOCK = 4
+
+
+class OpenBalanceError(GmtError):
+    """A run ended and its inputs do not add up; `balance` says how."""
+
+    def __init__(self, run_id: int, balance: Balance) -> None:
+        accounted = balance.done + balance.duplicate + balance.rejected + balance.quarantined
+        super().__init__(
+            f"run {run_id} is not finished: {balance.n_in - accounted} of {balance.n_in} inputs are not accounted for, "
+            f"{balance.pending} of them pending. Run the same command again; if the number stays, report it."
+        )
+        self.balance = balance
+
+
+@dataclass(frozen=True)
+class IngestPlan:
+    """How sources become shards.
+
+    Attributes:
+        max_atoms: largest cell in atoms; larger ones are rejected.
+        shard_atoms: largest number of atoms of a shard.
+        n_workers: small blocks are cut so that all of these have work.
+        limit: inputs to take from all sources together, None for all.
+    """
+
+    max_atoms: int
+    shard_atoms: int
+    n_workers: int = 1
+    limit: int | None = None
+
+
+def run_spec(sources: Sequence[Source], model: ModelVersion, symprec: float, plan: IngestPlan) -> RunSpec:
+    """What makes two commands the same run: sources with their content, the model, and what changes a result.
+
+    Args:
+        sources: in the user's order.
+        model: the version that predicts.
+        symprec: distance tolerance of the symmetry analysis in angstrom.
+        plan: only its bounds count; the cut into shards changes no result.
+
+    Returns:
+        The specification, in which the same source named twice counts once.
+    """
+    unique = {source.name: source for source in sources}
+    return RunSpec(
+        tuple(unique),
+        tuple(source.fingerprint() for source in unique.values()),
+        model,
+        {"symprec": symprec, "limit": plan.limit, "max_atoms": plan.max_atoms},
+    )
+
+
+def ingest_source(
+    store: ResultStore,
+    run_id: int,
+    source: Source,
+    plan: IngestPlan,
+    *,
+    n_before: int = 0,
+    on_block: Callable[[int], None] = lambda n: None,
+) -> int:
+    """Brings the inputs of a source into a run, from where an earlier call stopped to its end or the limit.
+
+    Args:
+        store: the database.
+        run_id: the run.
+        source: one of its sources.
+        plan: bounds and shard size.
+        n_before: inputs that the sources before this one took of the limit.
+        on_block: told the number of inputs of each block that was written; may raise to stop.
+
+    Returns:
+        Number of inputs of this source that the run has.
+    """
+    position, exhausted = store.ingest_cursor(run_id, source.name)
+    if exhausted:
+        return position
+    for block in ingested_blocks(source, plan, position, n_before):
+        store.add_block(run_id, block, shard_atoms_for(block, plan))
+        position = block.stop
+        event("ingest.block", source=source.name, inputs=position, rejected=len(block.rejected))
+        on_block(block.stop - block.start)
+    store.end_ingest(run_id, source.name)
+    return position
+
+
+def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: int = 0) -> Iterator[IngestedBlock]:
+    """The validated blocks of a source from an input position on, cut at the limit.
+
+    Args:
+        source: the source.
+        plan: bounds; the limit counts the `n_before` inputs of earlier sources.
+        start: 0-based position of the first input wanted.
+        n_before: see above.
+
+    Yields:
+        Blocks in order.
+    """
+    stop = None if plan.limit is None else max(plan.limit - n_before, 0)
+    if stop is not None and start >= stop:
+        return
+    for block in source.blocks(start):
+        yield ingest_block(source.name, block if stop is None else head(block, stop), plan.max_atoms)
+        if stop is not None and block.stop >= stop:
+            return
+
+
+def head(block: SourceBlock, stop: int) -> SourceBlock:
+    """The inputs of a block at positions below `stop`."""
+    if block.stop <= stop:
+        return block
+    n_kept = int((block.positions < stop).sum())
+    return replace(
+        block,
+        stop=stop,
+        positions=block.positions[:n_kept],
+        source_ids=block.source_ids[:n_kept],
+        crystals=block.crystals.select(range(n_kept)),
+        metadata=block.metadata[:n_kept],
+        rejected=[rejected for rejected in block.rejected if rejected.position < stop],
+    )
+
+
+def shard_atoms_for(block: IngestedBlock, plan: IngestPlan) -> int:
+    """Atoms per shard of a block: enough shards for all workers, none tiny, none above the plan's size."""
+    fair = len(block.crystals.numbers) // (SHARDS_PER_WORKER_AND_BLOCK * max(plan.n_workers, 1))
+    return min(plan.shard_atoms, max(SMALLEST_SHARD_ATOMS, fair))
+
+
+def close_run(store: ResultStore, run_id: int, seconds: float) -> Balance:
+    """Finishes a run whose inputs all ended somewhere.
+
+    Args:
+        store: the database.
+        run_id: the run.
+        seconds: wall time of this session in s.
+
+    Returns:
+        The closed balance.
+
+    Raises:
+        OpenBalanceError: in is not done + duplicate + rejected + quarantined.
+    """
+    balance = store.finish(run_id, seconds)
+    if not balance.closed:
+        raise OpenBalanceError(run_id, balance)
+    event("run.finished", run=run_id, done=balance.done, quarantined=balance.quarantined)
+    return balance
+
+
+def dry_balance(sources: Sequence[Source], plan: IngestPlan) -> Balance:
+    """The balance that a run over these sources would start with, from reading and validating them only.
+
+    Returns:
+        Counts with `done` and `quarantined` 0; `pending` is the number of crystals to compute.
+    """
+    seen: set[str] = set()
+    n_in = n_rejected = n_accepted = 0
+    for source in {source.name: source for source in sources}.values():
+        n_before = n_in
+        for block in ingested_blocks(source, plan, n_before=n_before):
+            n_in = n_before + block.stop
+            n_rejected += len(block.rejected)
+            n_accepted += len(block.crystal_ids)
+            seen.update(block.crystal_ids)
+    return Balance(n_in, 0, n_accepted - len(seen), n_rejected, 0, len(seen))

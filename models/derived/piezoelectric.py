@@ -1,0 +1,123 @@
+"""Piezoelectric strain tensors and rotation-invariant piezoelectric figures, a whole batch at a time.
+
+The stress tensor e (C/m^2) is what is predicted; the strain tensor d (pC/N) is what a device sees, d = e C^-1. With C
+in GPa, C^-1 is in 1/TPa after a factor 1000, and C/m^2 times 1/TPa is pC/N.
+
+Source: IEEE Std 176-1987, section 2; J. F. Nye, Physical Properties of Crystals (1985), ch. VII.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, mechanically_stable
+from models.errors import UnphysicalTensorError
+from models.quantities import DERIVED, Tensor
+from models.tensors.voigt import (
+    Floats,
+    ShapeError,
+    mandel_to_piezo_strain_voigt,
+    piezo_to_mandel,
+    stiffness_voigt_to_mandel,
+)
+
+
+def _strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
+    """d in Mandel form in pC/N, [n_crystals, 3, 6], solved from d C = e; the stiffness must be regular."""
+    stiffness = stiffness_voigt_to_mandel(stiffness_voigt)
+    symmetric = (stiffness + np.swapaxes(stiffness, -1, -2)) / 2
+    solved = np.linalg.solve(symmetric, np.swapaxes(piezo_to_mandel(piezo), -1, -2))
+    strain: Floats = np.swapaxes(solved, -1, -2) * GPA_INVERSE_IN_PER_TPA
+    return strain
+
+
+def _same_length(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> tuple[Floats, Floats]:
+    """Both tensors as float64, once they are known to belong to the same number of crystals."""
+    e, c = np.asarray(piezo, dtype=np.float64), np.asarray(stiffness_voigt, dtype=np.float64)
+    if e.ndim != 4 or e.shape[1:] != (3, 3, 3) or c.shape != (len(e), 6, 6):
+        raise ShapeError(
+            "piezo must have shape [n_crystals, 3, 3, 3] and stiffness_voigt [n_crystals, 6, 6] of the same crystals, "
+            f"got {list(e.shape)} and {list(c.shape)}."
+        )
+    return e, c
+
+
+def piezoelectric_strain_voigt(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
+    """Piezoelectric strain tensor d = e C^-1, the polarization per unit stress.
+
+    Args:
+        piezo: e_ijk in C/m^2, shape [n_crystals, 3, 3, 3].
+        stiffness_voigt: C_IJ in GPa at constant field, shape [n_crystals, 6, 6].
+
+    Returns:
+        d_iJ in pC/N with 2 on the shear columns, shape [n_crystals, 3, 6].
+
+    Raises:
+        UnphysicalTensorError: some C_IJ is not positive definite; `.rows` names them.
+
+    Source: IEEE Std 176-1987, eq. d = e s^E.
+    """
+    e, c = _same_length(piezo, stiffness_voigt)
+    rows = np.flatnonzero(~mechanically_stable(c)).tolist()
+    if rows:
+        raise UnphysicalTensorError(
+            f"{len(rows)} of {len(c)} stiffness tensors are not positive definite, first is row {rows[0]}; "
+            "d = e C^-1 means nothing there. Drop the rows in .rows.",
+            rows,
+        )
+    return mandel_to_piezo_strain_voigt(_strain_mandel(e, c))
+
+
+def _largest_response(mandel: Floats) -> Floats:
+    """Largest singular value of Mandel matrices, [n_crystals, 3, 6] -> [n_crystals]."""
+    return np.asarray(np.linalg.svd(mandel, compute_uv=False)[:, 0], dtype=np.float64)
+
+
+def _norm(mandel: Floats) -> Floats:
+    """Frobenius norm of the Cartesian rank-3 tensors, [n_crystals, 3, 6] -> [n_crystals]."""
+    norm: Floats = np.sqrt((mandel**2).sum(axis=(1, 2)))
+    return norm
+
+
+def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_allowed: NDArray[np.bool_]) -> Columns:
+    """All derived columns that need the piezoelectric tensor, alone or with the stiffness.
+
+    Where the point group forbids piezoelectricity every number is exactly 0. Elsewhere the d columns are NaN where the
+    stiffness is not positive definite (such a crystal has no compliance), and a column is NaN where a tensor that it
+    needs is not finite.
+
+    Args:
+        piezo: e_ijk in C/m^2, shape [n_crystals, 3, 3, 3].
+        stiffness_voigt: C_IJ in GPa, shape [n_crystals, 6, 6].
+        piezo_allowed: whether the point group allows the effect, shape [n_crystals].
+
+    Returns:
+        Column name of `DERIVED` -> values in its unit, each [n_crystals], in the order of `DERIVED`.
+
+    Raises:
+        ShapeError: the three arrays are not of the same crystals.
+    """
+    e, c = _same_length(piezo, stiffness_voigt)
+    allowed = np.asarray(piezo_allowed, dtype=np.bool_)
+    if allowed.shape != (len(e),):
+        raise ShapeError(f"piezo_allowed must have shape [{len(e)}], one flag per crystal, got {list(allowed.shape)}.")
+    finite = np.isfinite(e).all(axis=(1, 2, 3))
+    stress = np.where((allowed & finite)[:, None, None, None], e, 0.0)
+    usable = mechanically_stable(c)
+    strain = _strain_mandel(stress, np.where(usable[:, None, None], c, np.eye(6)))
+    columns = _invariants(piezo_to_mandel(stress), strain)
+    for name, values in columns.items():
+        known = finite & usable if Tensor.ELASTIC in DERIVED[name].from_tensors else finite
+        columns[name] = np.where(known | ~allowed, values, np.nan)
+    columns["piezo_allowed"] = allowed
+    return {name: columns[name] for name, row in DERIVED.items() if Tensor.PIEZOELECTRIC in row.from_tensors}
+
+
+def _invariants(stress: Floats, strain: Floats) -> Columns:
+    """The numbers of `DERIVED` from e and d in Mandel form, each [n_crystals, 3, 6]."""
+    return {
+        "e_max_c_per_m2": _largest_response(stress),
+        "e_norm_c_per_m2": _norm(stress),
+        "d_max_pc_per_n": _largest_response(strain),
+        "d_norm_pc_per_n": _norm(strain),
+        "d_hydrostatic_pc_per_n": np.linalg.norm(strain[:, :, :3].sum(axis=2), axis=1),
+    }

@@ -1,0 +1,152 @@
+"""Which periodic images of which atoms lie within a radius: flat arrays in, flat arrays out, exact for any cell.
+
+Counting argument: with fractional differences wrapped to [-1/2, 1/2), an image within radius R of an atom is shifted by
+at most floor(R / h + 1/2) cells along an axis whose lattice planes are h apart. Nothing is missed in skewed cells; they
+are only reduced first because h is largest in a reduced cell and the number of candidate images smallest.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_MAX_CANDIDATES = 1_000_000  # image candidates held at a time: 3 x 8 MB of vectors
+
+
+class Neighbors(NamedTuple):
+    """Directed pairs: `vector` points from atom `center` to an image of atom `neighbor`.
+
+    Attributes:
+        center: atom index, ascending, shape [n_pairs].
+        neighbor: atom index, shape [n_pairs].
+        vector: Cartesian vector in angstrom, shape [n_pairs, 3].
+        distance: its length in angstrom, shape [n_pairs].
+    """
+
+    center: Ints
+    neighbor: Ints
+    vector: Floats
+    distance: Floats
+
+
+def cell_heights(lattice: Floats) -> Floats:
+    """Distance between opposite faces along each axis in angstrom, shape [n, 3], of cells with shape [n, 3, 3]."""
+    heights: Floats = 1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=1)
+    return heights
+
+
+def reduce_lattices(lattice: Floats) -> tuple[Floats, Floats]:
+    """Nearly orthogonal cells of the same lattices in the same Cartesian frame.
+
+    Pairwise (Gauss) reduction until no lattice vector gets shorter by adding multiples of another. The result is not
+    unique and need not be: only the number of candidate images depends on it.
+
+    Args:
+        lattice: rows a, b, c in angstrom, shape [n, 3, 3].
+
+    Returns:
+        The reduced rows, shape [n, 3, 3], and the unimodular integer matrices T with reduced = T @ lattice.
+    """
+    reduced = lattice.astype(np.float64, copy=True)
+    transform = np.broadcast_to(np.eye(3), reduced.shape).copy()
+    active = np.arange(len(reduced))
+    for _ in range(200):
+        if not len(active):
+            break
+        changed = np.zeros(len(active), dtype=bool)
+        for i, j in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)):
+            rows, basis = reduced[active], transform[active]
+            dots = np.einsum("nk,nk->n", rows[:, i], rows[:, j])
+            # 0.5 + 1e-6: a projection of exactly one half must not flip back and forth on rounding errors
+            ratio = dots / np.einsum("nk,nk->n", rows[:, j], rows[:, j])
+            steps = np.where(np.abs(ratio) > 0.5 + 1e-6, np.round(ratio), 0.0)
+            reduced[active, i] = rows[:, i] - steps[:, None] * rows[:, j]
+            transform[active, i] = basis[:, i] - steps[:, None] * basis[:, j]
+            changed |= steps != 0
+        active = active[changed]
+    return reduced, transform
+
+
+def find_neighbors(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, radius: Floats) -> Neighbors:
+    """All pairs of atoms and images closer than a radius, the atom itself excluded, every image exactly once.
+
+    Args:
+        lattice: rows a, b, c in angstrom, shape [n_crystals, 3, 3].
+        frac_coords: shape [n_atoms, 3].
+        crystal_of_atom: ascending, shape [n_atoms].
+        radius: in angstrom, shape [n_crystals].
+    """
+    reduced, transform = reduce_lattices(lattice)
+    frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
+    first, second = _pairs_within_crystals(crystal_of_atom, len(lattice))
+    owner = crystal_of_atom[first]
+    difference = frac[second] - frac[first]
+    difference -= np.floor(difference + 0.5)
+    offset = np.einsum("ni,nij->nj", difference, reduced[owner])
+    images = np.floor(radius[:, None] / cell_heights(reduced) + 0.5).astype(np.int64)
+    parts = []
+    for counts in np.unique(images, axis=0):
+        pairs = np.flatnonzero((images == counts).all(axis=1)[owner])
+        shifts = _shift_grid(counts)
+        for chunk in np.array_split(pairs, max(1, len(pairs) * len(shifts) // _MAX_CANDIDATES)):
+            parts.append(_within(chunk, owner, first, second, offset, reduced, shifts, radius))
+    joined = [np.concatenate([p[k] for p in parts]) for k in range(4)] if parts else _nothing()
+    order = np.argsort(joined[0], kind="stable")
+    return Neighbors(*(array[order] for array in joined))
+
+
+def closest_pairs(
+    lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, limit: float
+) -> dict[int, tuple[int, int, float]]:
+    """The closest pair of atoms of every crystal that has one closer than `limit` angstrom.
+
+    Returns:
+        crystal index -> (atom, atom, distance in angstrom), atoms counted from 0 within the crystal.
+    """
+    found = find_neighbors(lattice, frac_coords, crystal_of_atom, np.full(len(lattice), limit))
+    first_atom = np.searchsorted(crystal_of_atom, np.arange(len(lattice)))
+    closest: dict[int, tuple[int, int, float]] = {}
+    for pair in np.argsort(found.distance, kind="stable"):
+        crystal = int(crystal_of_atom[found.center[pair]])
+        start = first_atom[crystal]
+        i, j = int(found.center[pair] - start), int(found.neighbor[pair] - start)
+        closest.setdefault(crystal, (i, j, float(found.distance[pair])))
+    return closest
+
+
+def _pairs_within_crystals(crystal_of_atom: Ints, n_crystals: int) -> tuple[Ints, Ints]:
+    """All ordered pairs of atoms (with themselves) of the same crystal, by crystal."""
+    counts = np.bincount(crystal_of_atom, minlength=n_crystals)
+    starts = np.cumsum(counts) - counts
+    partners = counts[crystal_of_atom]  # each atom meets all atoms of its crystal
+    first = np.repeat(np.arange(len(crystal_of_atom)), partners)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
+    return first, starts[crystal_of_atom][first] + within
+
+
+def _shift_grid(counts: Ints) -> Floats:
+    axes = [np.arange(-n, n + 1, dtype=np.float64) for n in counts]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _within(
+    pairs: Ints, owner: Ints, first: Ints, second: Ints, offset: Floats, lattice: Floats, shifts: Floats, radius: Floats
+) -> tuple[Ints, Ints, Floats, Floats]:
+    """Images of the given pairs within the radius; a pair of an atom with itself skips the image of zero length."""
+    crystals, local = np.unique(owner[pairs], return_inverse=True)
+    translation = shifts @ lattice[crystals]  # [n_crystals, n_shifts, 3]
+    vector = offset[pairs][:, None, :] + translation[local]
+    squared = np.einsum("psk,psk->ps", vector, vector)
+    keep = squared < radius[owner[pairs]][:, None] ** 2
+    same = np.flatnonzero(first[pairs] == second[pairs])
+    keep[same, len(shifts) // 2] = False
+    row, shift = np.nonzero(keep)
+    chosen = pairs[row]
+    return first[chosen], second[chosen], vector[row, shift], np.sqrt(squared[row, shift])
+
+
+def _nothing() -> list[NDArray[np.generic]]:
+    return [np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)]

@@ -1,0 +1,168 @@
+"""The constant change of basis between independent tensor components and irreps of O(3).
+
+The network speaks irreps, the database tensors; one orthogonal matrix per quantity translates. It is built once from
+harmonic polynomials, exactly, where others solve for it at every forward pass.
+
+Order, sign and polar axis are e3nn's: l = 1 is (x, y, z), the polar axis is y, m runs from -l to l with
+Im (z + ix)^|m| for m < 0 and Re (z + ix)^m for m > 0, no Condon-Shortley phase.
+
+Copies of the same irrep are told apart by what they mean:
+
+* piezoelectric, 1o: the first is the hydrostatic response e_ijj / sqrt(3), the second is orthogonal to it;
+* elastic, 0e: the first is 3 K_Voigt, the second 2 sqrt(5) G_Voigt, both in GPa;
+* elastic, 2e: the first couples volume and shear (delta_ij h_kl + h_ij delta_kl), the second is purely deviatoric.
+
+Source: M. Geiger and T. Smidt, arXiv:2207.09453 (e3nn); S. Forte and M. Vianello, J. Elast. 43, 81 (1996).
+"""
+
+from functools import cache, reduce
+from itertools import permutations
+
+import numpy as np
+from numpy.polynomial import Legendre, Polynomial
+from numpy.typing import NDArray
+
+from models.quantities import TENSORS, Tensor
+from models.tensors.voigt import Floats, from_components, stiffness_to_voigt, to_components
+
+_DELTA = np.eye(3)
+_LEVI_CIVITA = np.zeros((3, 3, 3))
+_LEVI_CIVITA[[0, 1, 2], [1, 2, 0], [2, 0, 1]] = 1.0
+_LEVI_CIVITA[[0, 2, 1], [2, 1, 0], [1, 0, 2]] = -1.0
+
+_POLAR = np.array([0.0, 1.0, 0.0], dtype=np.complex128)  # y
+_AZIMUTH = np.array([1.0j, 0.0, 1.0], dtype=np.complex128)  # z + ix
+_SQUARE = _DELTA.astype(np.complex128)  # r^2
+
+Complex = NDArray[np.complex128]
+
+
+def _symmetrized(tensor: Complex) -> Complex:
+    """Mean over all orders of the indices: the tensor of a homogeneous polynomial."""
+    orders = list(permutations(range(tensor.ndim)))
+    return np.asarray(sum(np.transpose(tensor, order) for order in orders) / len(orders), dtype=np.complex128)
+
+
+def _monomial(n_azimuth: int, n_polar: int, n_square: int) -> Complex:
+    """Symmetric tensor of (z + ix)^n_azimuth y^n_polar r^(2 n_square)."""
+    factors = [_AZIMUTH] * n_azimuth + [_POLAR] * n_polar + [_SQUARE] * n_square
+    outer = reduce(lambda left, right: np.multiply.outer(left, right), factors, np.ones((), dtype=np.complex128))
+    return _symmetrized(np.asarray(outer, dtype=np.complex128))
+
+
+def _solid_harmonic(degree: int, order: int) -> Complex:
+    """Symmetric traceless tensor of (z + ix)^m r^(l - m) P_l^(m)(y / r); P_l^(m) is the m-th derivative, m >= 0."""
+    legendre = Legendre.basis(degree).convert(kind=Polynomial).deriv(order)
+    total = np.zeros((3,) * degree, dtype=np.complex128)
+    for power, coefficient in enumerate(legendre.coef):
+        if coefficient != 0.0:
+            total = total + coefficient * _monomial(order, power, (degree - order - power) // 2)
+    return total
+
+
+@cache
+def harmonic_tensors(degree: int) -> Floats:
+    """Orthonormal symmetric traceless tensors of degree l in e3nn's order.
+
+    Args:
+        degree: l, 0 to 4 in practice (the cost grows as l!).
+
+    Returns:
+        T_lm with m = -l ... l, shape [2l + 1, 3, ..., 3] (l Cartesian axes); read-only.
+    """
+    harmonics = [(m, _solid_harmonic(degree, abs(m))) for m in range(-degree, degree + 1)]
+    rows = [harmonic.imag if m < 0 else harmonic.real for m, harmonic in harmonics]
+    tensors = np.stack([row / np.linalg.norm(row) for row in rows])
+    tensors.flags.writeable = False
+    return tensors
+
+
+def _dielectric_copies() -> list[list[Floats]]:
+    return [[_DELTA[None]], [harmonic_tensors(2)]]
+
+
+def _piezoelectric_copies() -> list[list[Floats]]:
+    vector, matrix = harmonic_tensors(1), harmonic_tensors(2)
+    hydrostatic = np.einsum("mi,jk->mijk", vector, _DELTA)
+    shear = np.einsum("mj,ik->mijk", vector, _DELTA) + np.einsum("mk,ij->mijk", vector, _DELTA)
+    # The antisymmetric symbol is invariant only up to det R: that sign makes the second-degree part odd (2o).
+    twist = np.einsum("ija,mak->mijk", _LEVI_CIVITA, matrix) + np.einsum("ika,maj->mijk", _LEVI_CIVITA, matrix)
+    return [[hydrostatic, shear], [twist], [harmonic_tensors(3)]]
+
+
+def _elastic_copies() -> list[list[Floats]]:
+    matrix = harmonic_tensors(2)
+    volume = np.einsum("ij,kl->ijkl", _DELTA, _DELTA)
+    identity = np.einsum("ik,jl->ijkl", _DELTA, _DELTA) + np.einsum("il,jk->ijkl", _DELTA, _DELTA)
+    coupling = np.einsum("ij,mkl->mijkl", _DELTA, matrix) + np.einsum("mij,kl->mijkl", matrix, _DELTA)
+    deviatoric = sum(
+        np.einsum(f"{pair},m{rest}->mijkl", _DELTA, matrix)
+        for pair, rest in (("ik", "jl"), ("il", "jk"), ("jk", "il"), ("jl", "ik"))
+    )
+    copies = [[volume[None], identity[None]], [coupling, np.asarray(deviatoric)], [harmonic_tensors(4)]]
+    return [[stiffness_to_voigt(copy) for copy in same] for same in copies]
+
+
+def _copies(quantity: Tensor) -> list[list[Floats]]:
+    """For each kind of irrep its copies, each a basis in the stored shape: [2l + 1, *shape]."""
+    if quantity is Tensor.PIEZOELECTRIC:
+        return _piezoelectric_copies()
+    return _elastic_copies() if quantity is Tensor.ELASTIC else _dielectric_copies()
+
+
+def _orthonormal_rows(quantity: Tensor, copies: list[Floats]) -> list[Floats]:
+    """Gram-Schmidt between copies of one irrep.
+
+    By Schur's lemma the overlap of two copies is a multiple of the identity, so one number per pair makes them
+    orthogonal for all m at once and equivariance is kept.
+    """
+    rows: list[Floats] = []
+    for copy in copies:
+        row = to_components(quantity, copy)
+        for earlier in rows:
+            row = row - np.vdot(earlier, row) / len(row) * earlier
+        rows.append(row * np.sqrt(len(row)) / np.linalg.norm(row))
+    return rows
+
+
+@cache
+def change_of_basis(quantity: Tensor) -> Floats:
+    """Orthogonal matrix Q that turns independent components into irreps: irreps = Q @ components.
+
+    Args:
+        quantity: which tensor.
+
+    Returns:
+        Q, shape [n_components, n_components], rows in the order of `TENSORS[quantity].irreps`, columns in the order
+        of `to_components`; float64, dimensionless, read-only. The inverse is its transpose.
+    """
+    rows = [row for same in _copies(quantity) for row in _orthonormal_rows(quantity, same)]
+    basis = np.concatenate(rows)
+    basis.flags.writeable = False
+    return basis
+
+
+@cache
+def readout_matrix(quantity: Tensor) -> Floats:
+    """Matrix that turns irreps into the stored tensor: tensor.ravel() = readout @ irreps.
+
+    Args:
+        quantity: which tensor.
+
+    Returns:
+        Shape [prod(TENSORS[quantity].shape), n_components], float64, read-only.
+    """
+    tensors = from_components(quantity, change_of_basis(quantity))
+    readout = np.ascontiguousarray(tensors.reshape(TENSORS[quantity].n_components, -1).T)
+    readout.flags.writeable = False
+    return readout
+
+
+def tensor_to_irreps(quantity: Tensor, tensor: Floats) -> Floats:
+    """Tensor in its stored shape, [..., *shape], as irreps, shape [..., n_components], same unit and norm."""
+    return to_components(quantity, tensor) @ change_of_basis(quantity).T
+
+
+def irreps_to_tensor(quantity: Tensor, irreps: Floats) -> Floats:
+    """Inverse of `tensor_to_irreps`: shape [..., n_components] -> [..., *shape]."""
+    return from_components(quantity, np.asarray(irreps, dtype=np.float64) @ change_of_basis(quantity))

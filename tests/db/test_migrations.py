@@ -1,0 +1,116 @@
+"""The migrated schema is the one in `db.tables`, on both dialects, for fresh, older, and simultaneous openings."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+
+from db import tables
+from db.base import metadata
+from db.engine import create_or_migrate, reading, writing
+from db.migrations.state import HEAD, revision_of
+from db.migrations.upgrade import config_for
+from db.records import ModelVersion
+from db.store import ResultStore
+from models.errors import StoreError
+from models.quantities import DERIVED
+from tests.db.blocks import block, spec, work_off
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+def test_migrating_an_empty_database_gives_exactly_the_declared_schema(store: ResultStore) -> None:
+    with reading(store._engine) as connection:
+        assert differences(connection) == []
+        assert revision_of(connection) == HEAD
+
+
+@pytest.mark.parametrize("statement", ["DROP INDEX ix_results_k_vrh_gpa", "ALTER TABLE shards DROP COLUMN n_atoms"])
+def test_the_comparison_sees_a_missing_index_or_column(store: ResultStore, statement: str) -> None:
+    with writing(store._engine) as connection:
+        connection.exec_driver_sql(statement)
+    with reading(store._engine) as connection:
+        assert len(differences(connection)) == 1
+
+
+def test_constraints_carry_the_names_of_the_convention(store: ResultStore) -> None:
+    with reading(store._engine) as connection:
+        inspector = inspect(connection)
+        for table in metadata.sorted_tables:
+            assert inspector.get_pk_constraint(table.name)["name"] == f"pk_{table.name}"
+            wanted = {key.name for key in table.foreign_key_constraints}
+            assert {key["name"] for key in inspector.get_foreign_keys(table.name)} == wanted
+
+
+def test_the_head_in_the_code_is_the_newest_revision_of_the_folder() -> None:
+    assert ScriptDirectory.from_config(config_for()).get_heads() == [HEAD]
+
+
+def test_every_derived_quantity_has_a_column() -> None:
+    assert set(DERIVED) <= set(tables.results.c.keys())
+
+
+def test_a_quantity_that_is_new_in_the_registry_becomes_an_empty_column_of_an_older_database(
+    store: ResultStore, open_again: Callable[[], ResultStore]
+) -> None:
+    run = store.open_run(spec())
+    store.add_block(run.id, block(0, [1, 2]), 100)
+    work_off(store, run.id)
+    name = next(name for name in DERIVED if not _is_indexed(name))
+    with writing(store._engine) as connection:
+        connection.exec_driver_sql(f"ALTER TABLE results DROP COLUMN {name}")
+    newer = open_again()
+    assert newer.count(f"{name} IS UNKNOWN") == newer.count() == 2
+    with reading(newer._engine) as connection:
+        assert differences(connection) == []
+
+
+def _is_indexed(name: str) -> bool:
+    return any(name in index.columns for index in tables.results.indexes)
+
+
+def test_opening_again_keeps_the_data(store: ResultStore, open_again: Callable[[], ResultStore]) -> None:
+    store.register_model(ModelVersion("toy", "1", "a" * 64), {})
+    assert open_again().list_models() == store.list_models()
+
+
+def test_a_database_of_a_newer_gmtscreen_is_refused(store: ResultStore, open_again: Callable[[], ResultStore]) -> None:
+    with writing(store._engine) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match=f"revision 9999, this gmtscreen knows revisions up to {HEAD}"):
+        open_again()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with writing(store._engine) as connection:
+        metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("killed in the middle")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("db.migrations.upgrade.add_new_columns", broken)
+        with pytest.raises(RuntimeError):
+            create_or_migrate(store._engine)
+    with reading(store._engine) as connection:
+        assert inspect(connection).get_table_names() == []
+    create_or_migrate(store._engine)
+    assert store.list_models() == []
+
+
+def test_stores_that_open_an_empty_database_at_the_same_time_all_succeed(db: str) -> None:
+    def open_and_register(k: int) -> int:
+        with ResultStore(db) as store:
+            return store.register_model(ModelVersion("toy", str(k), "a" * 64), {})
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(open_and_register, range(4)))) == 4
