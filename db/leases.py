@@ -99,8 +99,8 @@ def holders(connection: Connection, run_id: int) -> list[str]:
 
 
 def _revoked() -> dict[str, Any]:
-    # The token moves on, so that the one who held the lease cannot commit any more.
-    return {"state": ShardState.PENDING, "holder": None, "heartbeat": None, "token": shards.c.token + 1}
+    # Only a leased shard can be committed, and the next lease has a newer token: the one who held it is out for good.
+    return {"state": ShardState.PENDING, "holder": None, "heartbeat": None}
 
 
 def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> bool:

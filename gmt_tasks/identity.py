@@ -24,7 +24,7 @@ STEPS_PER_UNIT = 10_000
 """Steps per angstrom (lattice) and per lattice vector (positions)."""
 
 _EDGE_SHIFT = 0.2360679774997897
-"""Moves the rounding edges to values (sqrt(5) - 2 steps off) that no printed coordinate has; 0.12345 is an edge else."""
+"""Moves the rounding edges by sqrt(5) - 2 steps, to values no printed coordinate has; 0.12345 would lie on one else."""
 
 _DIGITS = 20
 

@@ -1,9 +1,11 @@
 """Worker processes: Ray actors with bounded work in flight. The only file that imports ray.
 
 Each actor holds one screener, loaded once, and works through its queue in order, one job at a time; two jobs wait per
-actor so that none is idle while an answer travels. Because the order is fixed, a death is blamed on exactly one job:
-the oldest unanswered one. The others go back to the queue without a mark. What happens to a failed job is decided in
-`gmt_tasks.splitting`; dead actors are replaced. Workers have no connection to the database: only the driver writes.
+actor so that none is idle while an answer travels. A death is blamed on the oldest unanswered job; the one behind it
+goes back to the queue without a mark. The blame can be wrong, because a dying process takes its last answer with it:
+so a job that failed before, a suspect, has an actor to itself, and no crystal is ever quarantined for its neighbour.
+What follows a failure is decided in `gmt_tasks.splitting`; dead actors are replaced. Workers have no connection to
+the database: only the driver writes.
 """
 
 import os
@@ -249,7 +251,8 @@ class WorkerPool:
 
     @staticmethod
     def _free(slot: _Slot) -> bool:
-        return slot.pid is not None and len(slot.jobs) < JOBS_PER_ACTOR
+        """Room for a job; nothing waits behind a suspect, and a suspect waits behind nothing."""
+        return slot.pid is not None and len(slot.jobs) < JOBS_PER_ACTOR and not any(job.suspect for _, job in slot.jobs)
 
     def _new_slot(self) -> _Slot:
         actor = self._remote.remote(*self._arguments)
@@ -262,7 +265,7 @@ class WorkerPool:
     def _fill(self) -> None:
         """Gives waiting jobs to the actors with the shortest queues."""
         while self._waiting:
-            free = [slot for slot in self._slots if self._free(slot)]
+            free = [slot for slot in self._slots if self._free(slot) and not (self._waiting[0].suspect and slot.jobs)]
             if not free:
                 return
             slot = min(free, key=lambda s: len(s.jobs))

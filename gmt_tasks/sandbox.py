@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -60,9 +61,10 @@ class _Worker:
     def __init__(self, target: str, deadline_s: float, memory_bytes: int) -> None:
         self._deadline_s = deadline_s
         self.pipe, theirs = Pipe()
+        path = [entry for entry in sys.path if entry] + [str(Path.cwd())]
         code = (
-            f"import sys; sys.path[:] = {[p for p in sys.path if p] + [os.getcwd()]!r}; "
-            f"from gmt_tasks.sandbox import serve; serve({theirs.fileno()}, {target!r}, {deadline_s!r}, {memory_bytes!r})"
+            f"import sys; sys.path[:] = {path!r}; from gmt_tasks.sandbox import serve; "
+            f"serve({theirs.fileno()}, {target!r}, {deadline_s!r}, {memory_bytes!r})"
         )
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
@@ -129,7 +131,9 @@ class SandboxPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -215,5 +219,5 @@ def _run(function: Any, argument: Any, memory_bytes: int) -> Outcome:
         return Outcome(Ending.VALUE, function(argument))
     except MemoryError:
         return Outcome(Ending.DIED, detail=f"needs more than {memory_bytes >> 20} MiB of memory")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the function raises is its outcome, and is reported
         return Outcome(Ending.FAILED, detail=f"{type(error).__name__}: {error}")

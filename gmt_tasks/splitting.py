@@ -44,6 +44,11 @@ class Job:
         return Job(lease, 0, len(lease.crystal_ids))
 
     @property
+    def suspect(self) -> bool:
+        """True when work on these rows failed before."""
+        return self.tries_left < TRIES_BEFORE_SPLIT - 1
+
+    @property
     def n_crystals(self) -> int:
         """Number of rows."""
         return self.stop - self.start

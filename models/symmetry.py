@@ -6,6 +6,7 @@ only a subgroup. moyopy finds the space group (seven times faster than spglib, s
 0.01 angstrom); spglib takes over where moyopy gives up and supplies the tables of operations.
 """
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -18,6 +19,9 @@ from models.crystal import CrystalBatch, Floats, Ints
 from models.errors import GmtError
 from models.quantities import Tensor
 from models.tensors.rotate import rotate
+
+# moyo warns for every supercell that breaks its own symmetry; we take the group from the Hall number, which is whole
+logging.getLogger("moyo").setLevel(logging.ERROR)
 
 SYMPRECS_ANGSTROM = (1e-3, 1e-2, 1e-1)
 """Tolerances whose space groups are compared: a crystal whose group changes between them is near-symmetric."""

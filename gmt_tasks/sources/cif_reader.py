@@ -9,9 +9,10 @@ import re
 from typing import Any
 
 import numpy as np
-from pymatgen.core import Element, Structure
 from pymatgen.core.operations import SymmOp
-from pymatgen.io.cif import CifBlock, CifParser, str2float
+from pymatgen.core.periodic_table import Element
+from pymatgen.core.structure import Structure
+from pymatgen.io.cif import CifBlock, CifFile, CifParser, str2float
 
 from gmt_tasks.sources.parsed import (
     OCCUPANCY_TOLERANCE,
@@ -42,6 +43,11 @@ _operations_cache: dict[tuple[str, ...], list[SymmOp]] = {}
 
 class _Parser(CifParser):
     """pymatgen's parser, opened at the places where its result must be checked half-way."""
+
+    _cif: CifFile
+    warnings: list[str]
+    feature_flags: dict[str, bool]
+    check_cif: bool
 
     def block(self) -> CifBlock:
         """The (only) data block, after pymatgen's repairs of known dialects."""
@@ -91,7 +97,8 @@ def read_cif_block(text: str, first_line: int, max_sites: int, missing_symmetry:
     require_finite(lattice, frac_coords)
     if any("sum to > 1" in warning for warning in parser.warnings):
         rounded = (f"occupancy_rounded: sums above 1 within {OCCUPANCY_TOLERANCE:.0%}",)
-    extra = {key.lstrip("_"): block.data[key] for key in _ORIGINS if block.data.get(key) not in (None, *_UNKNOWN_VALUES)}
+    origins = {key.lstrip("_"): block.data.get(key) for key in _ORIGINS}
+    extra = {key: value for key, value in origins.items() if value not in (None, *_UNKNOWN_VALUES)}
     all_notes = notes + rounded + merged + _parser_notes(parser, structure)
     return ParsedCrystal(lattice, frac_coords, numbers, all_notes, None, extra)
 
@@ -104,7 +111,7 @@ class _LineFinder:
         self._first_line = first_line
 
     def where(self, *words: str) -> str:
-        """ "line 12: " if a line holds all words, else the first line of the block."""
+        """The start of a detail: "line 12: " if a line holds all words, else the first line of the block."""
         for number, line in enumerate(self._lines, start=self._first_line):
             if set(words) <= set(re.split(r"[\s'\"]+", line)):
                 return f"line {number}: "
@@ -138,8 +145,8 @@ def _check_cell(block: CifBlock, finder: _LineFinder) -> None:
     sines = np.sqrt(1 - cosines**2)
     heights = volume / np.maximum(np.abs(np.prod(lengths) / np.where(lengths == 0, 1, lengths)) * sines, 1e-12)
     if volume == 0 or float(heights.min()) < MIN_THICKNESS_ANGSTROM:
-        detail = f"{finder.where(_CELL_KEYS[0])}lengths {values[:3]} angles {values[3:]} give a volume of {volume:.3g} angstrom^3"
-        raise RefusedInputError(Reason.DEGENERATE_CELL, detail)
+        cell = f"lengths {values[:3]} angles {values[3:]} give a volume of {volume:.3g} angstrom^3"
+        raise RefusedInputError(Reason.DEGENERATE_CELL, finder.where(_CELL_KEYS[0]) + cell)
 
 
 def _check_sites(block: CifBlock, finder: _LineFinder) -> int:
@@ -152,7 +159,8 @@ def _check_sites(block: CifBlock, finder: _LineFinder) -> int:
         raise RefusedInputError(Reason.EMPTY, f"{finder.where('_atom_site_label')}no rows in the atom_site loop")
     missing = [key for key in _COORDINATES if len(data.get(key, [])) != len(labels)]
     if missing:
-        raise RefusedInputError(Reason.PARSE, f"{finder.where('_atom_site_label')}{', '.join(missing)} missing or incomplete")
+        where = finder.where("_atom_site_label")
+        raise RefusedInputError(Reason.PARSE, f"{where}{', '.join(missing)} missing or incomplete")
     symbols = data.get("_atom_site_type_symbol", labels)
     for row, (label, symbol) in enumerate(zip(labels, symbols, strict=True)):
         _check_symbol(symbol, label, finder)

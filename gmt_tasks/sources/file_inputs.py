@@ -47,7 +47,9 @@ class FileInput:
         """Rough size, for bounding a block."""
         if isinstance(self.payload, TextJob):
             return len(self.payload.text)
-        return len(self.payload.value) if isinstance(getattr(self.payload, "value", None), bytes) else 1000
+        if isinstance(self.payload, JsonInput) and isinstance(self.payload.value, bytes):
+            return len(self.payload.value)
+        return 1000
 
 
 def inputs_of(path: Path, label: str, kind: FileFormat | None, options: ReadOptions) -> Iterator[FileInput]:
@@ -151,7 +153,8 @@ def _json_lines(path: Path, label: str, options: ReadOptions) -> Iterator[FileIn
     except RefusedInputError as refused:
         yield FileInput(f"{label}#{number}", Refusal(refused.reason, refused.detail))
     except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
-        reason = Reason.PARSE if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile) else Reason.ARCHIVE
+        broken_archive = isinstance(error, (gzip.BadGzipFile, EOFError, zlib.error))
+        reason = Reason.ARCHIVE if broken_archive else Reason.PARSE
         yield FileInput(f"{label}#{number + 1}", Refusal(reason, f"not readable after line {number}: {error}"))
 
 

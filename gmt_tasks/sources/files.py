@@ -169,18 +169,20 @@ def _single(path: Path) -> NamedFile:
     """One file given by its path; its format must be known."""
     kind = file_format(path.name)
     if kind is None:
-        not_yet = "This version does not read such files yet" if path.name.lower().endswith(_UNREAD) else "Unknown format"
-        raise SourceError(f"{path.name}: {not_yet}. Give {_READABLE}, or a directory or glob of these.")
+        not_yet = path.name.lower().endswith(_UNREAD)
+        problem = "this version does not read such files yet" if not_yet else "a name of no known format"
+        raise SourceError(f"{path.name}: {problem}. Give {_READABLE}, or a directory or glob of these.")
     return NamedFile(path, path.name, kind)
 
 
 def _in_directory(root: Path) -> list[NamedFile]:
     """All files of known formats below a directory, sorted by relative path; links to directories are not followed."""
     paths = [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
-    named = [NamedFile(path, path.relative_to(root).as_posix(), file_format(path.name)) for path in paths if path.is_file()]
+    named = [NamedFile(p, p.relative_to(root).as_posix(), file_format(p.name)) for p in paths if p.is_file()]
     files = sorted((file for file in named if file.format is not None), key=lambda file: file.label)
     if len(files) < len(named):
-        _log.info("%s: %d of %d files have a name of no known format and are no inputs", root, len(named) - len(files), len(named))
+        n_other = len(named) - len(files)
+        _log.info("%s: %d of %d files have no known format and are no inputs", root, n_other, len(named))
     if not files:
         raise SourceError(f"Directory {root} holds no file that can be read among {len(named)}. Give {_READABLE}.")
     return files
@@ -188,7 +190,9 @@ def _in_directory(root: Path) -> list[NamedFile]:
 
 def _matching(pattern: str) -> list[NamedFile]:
     """The files that match a glob, sorted; a match of unknown format is an input, and will be refused."""
-    paths = sorted(path for match in glob.glob(os.path.expanduser(pattern), recursive=True) if (path := Path(match)).is_file())
+    # Path.glob wants a root apart from the pattern; a user's pattern may be absolute, relative or begin with ~.
+    matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
+    paths = sorted(path for match in matches if (path := Path(match)).is_file())
     if not paths:
         raise SourceError(
             f"No file {pattern!r}. Give a path or glob of {_READABLE}, a directory, or one of the names "

@@ -8,6 +8,7 @@ and moyo's cell (`lattice.basis`, `positions`, `numbers`); the first of `structu
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def load_json(text: str | bytes) -> Any:
     except json.JSONDecodeError as error:
         raise RefusedInputError(Reason.PARSE, f"line {error.lineno} column {error.colno}: {error.msg}") from error
     except UnicodeDecodeError as error:
-        raise RefusedInputError(Reason.PARSE, f"not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
+        raise RefusedInputError(Reason.PARSE, f"byte {error.start} is not UTF-8") from error
     except (RecursionError, ValueError) as error:
         raise RefusedInputError(Reason.PARSE, f"not readable as JSON: {error}") from error
 
@@ -80,7 +81,7 @@ def _with_outer(inner: ParsedCrystal, record: Mapping[str, Any], wrapper: str) -
     """Adds the id and the keys beside a wrapped structure."""
     extra = {key: value for key, value in record.items() if key != wrapper and key not in _ID_KEYS}
     source_id = _identifier(record) or inner.source_id
-    return ParsedCrystal(inner.lattice, inner.frac_coords, inner.numbers, inner.notes, source_id, {**inner.extra, **extra})
+    return replace(inner, source_id=source_id, extra={**inner.extra, **extra})
 
 
 def _columns(record: Mapping[str, Any]) -> ParsedCrystal:
@@ -169,7 +170,7 @@ def _fractional(lattice: Floats, cartesian: Any, n_atoms: int) -> Floats:
     require_finite(lattice, positions)
     if abs(np.linalg.det(lattice)) < 1e-6:
         raise RefusedInputError(Reason.DEGENERATE_CELL, f"volume {np.linalg.det(lattice):.3g} angstrom^3")
-    return np.linalg.solve(lattice.T, positions.T).T
+    return np.linalg.solve(lattice.T, positions.T).T.astype(np.float64)
 
 
 def _label(value: Any) -> str:

@@ -123,7 +123,8 @@ def ordered_species(occupancies: Sequence[Sequence[tuple[str, float]]]) -> tuple
     if shared:
         site, species = shared[0]
         mix = " ".join(f"{label}{occupancy:g}" for label, occupancy in species)
-        raise RefusedInputError(Reason.DISORDERED, f"{len(shared)} of {len(occupancies)} sites, first site {site}: {mix}")
+        detail = f"{len(shared)} of {len(occupancies)} sites, first site {site} (0-based): {mix}"
+        raise RefusedInputError(Reason.DISORDERED, detail)
     note = (f"occupancy_rounded: {rounded} sites within {OCCUPANCY_TOLERANCE:.0%} of 1",) if rounded else ()
     return labels, note
 
@@ -143,5 +144,6 @@ def _hashable(label: object) -> object:
 
 
 def _whole_number(label: object) -> int | None:
-    is_whole = isinstance(label, (int, float)) and not isinstance(label, bool) and math.isfinite(label) and label == int(label)
-    return int(label) if is_whole and isinstance(label, (int, float)) else None
+    if isinstance(label, bool) or not isinstance(label, (int, float)):
+        return None
+    return int(label) if math.isfinite(label) and label == int(label) else None

@@ -70,8 +70,8 @@ def _elements_of_comment(lines: list[str]) -> list[str]:
     words, n_species = lines[0].split(), len(lines[5].split())
     if len(words) == n_species and all(atomic_number(word) for word in words):
         return words
-    detail = f"line 6: {n_species} counts but no element symbols (VASP 4 format); insert a line with the symbols above it"
-    raise RefusedInputError(Reason.UNKNOWN_SPECIES, detail)
+    detail = f"line 6: {n_species} counts but no element symbols (VASP 4 format)"
+    raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{detail}; insert a line with the symbols above it")
 
 
 def _short_file(lines: list[str]) -> str:

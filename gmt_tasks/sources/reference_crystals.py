@@ -4,10 +4,10 @@ The table beside this file holds, per crystal, the published parameters (space g
 and the primitive cell made from them once, because expanding a high-symmetry group takes up to a second; a test
 expands the parameters again and compares.
 
-Orientation. The Cartesian axes are those of the conventional cell: z along c (the polar axis of every polar crystal
-but none of the cubic ones), x in the a-c plane; only the origin of the rows is primitive. Signs then read as in the
-literature: wurtzites list the cation at z = 0 and the anion at z = u, so that the bond along c points from cation to
-anion along +c (the III-nitride [0001], "metal face"); ferroelectrics list their cations shifted along +z against
+Orientation. The Cartesian axes are those of the conventional cell: z along c, which is the polar axis wherever there
+is one, and x in the a-c plane; the rows of the lattice are the primitive vectors in these axes. Signs then read as in
+the literature: wurtzites list the cation at z = 0 and the anion at z = u, so that the bond along c points from cation
+to anion along +c (the III-nitride [0001], "metal face"); ferroelectrics list their cations shifted along +z against
 the oxygens. With both, e33 is positive. Where a sign depends on a choice that the source does not state, the
 literature entry ends in `_abs` or is left out.
 
@@ -103,7 +103,8 @@ class ReferenceSource:
         unknown = [name for name in chosen if name not in reference_crystals()]
         if unknown:
             known = ", ".join(reference_crystals())
-            raise SourceError(f"{len(unknown)} of {len(chosen)} names are no reference crystals ({unknown[0]}). Known: {known}.")
+            problem = f"{len(unknown)} of {len(chosen)} names are no reference crystals (first {unknown[0]!r})"
+            raise SourceError(f"{problem}. Known: {known}.")
         return cls(text, chosen)
 
     def fingerprint(self) -> str:

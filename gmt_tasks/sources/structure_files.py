@@ -112,7 +112,7 @@ class CifPart:
 
 
 _BLOCK_START = re.compile(r"^\s*data_(\S*)", re.IGNORECASE)
-_HOLDS_CRYSTAL = re.compile(r"^\s*_(?:atom_site_(?:label|type_symbol|fract_x)|cell_length_a)\b", re.IGNORECASE | re.MULTILINE)
+_HOLDS_CRYSTAL = re.compile(r"^\s*_(?:atom_site_(?:label|type_symbol|fract_x)|cell_length_a)\b", re.I | re.M)
 
 
 def split_cif(text: str) -> list[CifPart]:

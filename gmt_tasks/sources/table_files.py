@@ -136,9 +136,8 @@ def read_batch(batch: pa.RecordBatch, label: str, first_row: int, first_position
         reason, detail = next((reason, detail) for flags, reason, detail in problems if flags[row])
         rejected.append(RejectedInput(start + int(row), ids[row], reason, f"row {first_row + int(row)}: {detail}"))
     metadata = _metadata(batch, _rows_with(species_row[isotopes], n_rows))
-    return SourceBlock(
-        start, start + n_rows, start + good, [ids[row] for row in good], crystals, [metadata[row] for row in good], rejected
-    )
+    good_ids, good_metadata = [ids[row] for row in good], [metadata[row] for row in good]
+    return SourceBlock(start, start + n_rows, start + good, good_ids, crystals, good_metadata, rejected)
 
 
 def _keep(values: NDArray[Any], bad: Flags, row_of_value: Ints) -> NDArray[Any]:
@@ -151,7 +150,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _flatten(column: pa.Array) -> tuple[pa.Array, Ints, Flags]:
-    """The innermost values of a list column, the row of each, and the rows that are null, hold nulls or ragged triples."""
+    """The innermost values of a list column, the row of each, and the rows with nulls or ragged triples."""
     broken = _numpy(column.is_null())
     row_of_value = np.arange(len(column))
     depth = 0

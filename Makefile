@@ -1,0 +1,88 @@
+# gmtscreen: every target sets up what it needs. `make` alone lists them.
+#
+#   PYTHON=python3.12 make test              another interpreter (3.11 or newer)
+#   TORCH_INDEX_URL=<address> make setup     a further package index, e.g. one with CPU builds of torch: on a machine
+#                                            without an NVIDIA GPU that saves several GB. A build of the pinned
+#                                            version that is installed already is kept as it is.
+#   DB=hits.db N=5000 make screen            another database, more prototypes
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; without one, python3, whose version `setup` then complains about.
+is_new := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	if command -v $$p >/dev/null && $$p -c '$(is_new)' 2>/dev/null; then echo $$p; exit; fi; done; echo python3)
+VENV ?= .venv
+TORCH_INDEX_URL ?=
+DB ?= gmtscreen.db
+N ?= 1000
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.gmtscreen-is-set-up
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-postgres bench format freeze clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+setup: $(STAMP) ## create .venv and install gmtscreen with pinned versions; instant when nothing changed
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c '$(is_new)' 2>/dev/null || { \
+	  echo "gmtscreen needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	  echo "Install one and name it: PYTHON=python3.12 make setup" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  $(if $(TORCH_INDEX_URL),--extra-index-url "$(TORCH_INDEX_URL)") --editable ".[test,postgres]"
+	@touch $@
+
+screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, then query it
+	$(BIN)/gmtscreen screen reference prototypes:n=$(N) --db $(DB)
+	$(BIN)/gmtscreen query 'mechanically_stable AND d_max_pc_per_n > 5 AND k_vrh_gpa > 100' --sort=-d_max_pc_per_n \
+	  --limit 20 --db $(DB)
+
+test: lint types contracts tests ## lint, types, import contracts and the tests that take minutes
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports --no-logo
+
+tests: $(STAMP)
+	$(PYTEST) -m "not slow and not chaos"
+
+test-slow: $(STAMP) ## the long tests
+	$(PYTEST) -m slow
+
+test-chaos: $(STAMP) ## kill processes on purpose and count what is left
+	$(PYTEST) -m chaos
+
+test-postgres: $(STAMP) ## the database tests on a server named by GMTSCREEN_TEST_POSTGRES
+	@if [ -z "$${GMTSCREEN_TEST_POSTGRES:-}" ]; then \
+	  echo "skipped: set GMTSCREEN_TEST_POSTGRES=postgresql://user@host/postgres (databases are created and dropped there)"; \
+	else $(PYTEST) tests/db; fi
+
+bench: $(STAMP) ## screen N=1000 prototypes into a fresh database and print the rate
+	@rm -f runs/bench.db runs/bench.db-wal runs/bench.db-shm; mkdir -p runs
+	$(BIN)/gmtscreen screen prototypes:n=$(N) --db runs/bench.db
+
+format: $(STAMP) ## write the tree as ruff formats it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+freeze: $(STAMP) ## write constraints.txt from what is installed now
+	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+[A-Za-z0-9.]+$$//' \
+	  | LC_ALL=C sort -f; } > constraints.txt.part
+	@mv constraints.txt.part constraints.txt
+
+clean: ## remove caches and build products; the environment and databases stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
