@@ -1,10 +1,10 @@
 # gmtscreen: every target sets up what it needs. `make` alone lists them.
 #
-#   PYTHON=python3.12 make test              another interpreter (3.11 or newer)
-#   TORCH_INDEX_URL=<address> make setup     a further package index, e.g. one with CPU builds of torch: on a machine
+#   make PYTHON=python3.12 test              another interpreter (3.11 or newer)
+#   make TORCH_INDEX_URL=<address> setup     a further package index, e.g. one with CPU builds of torch: on a machine
 #                                            without an NVIDIA GPU that saves several GB. A build of the pinned
 #                                            version that is installed already is kept as it is.
-#   DB=hits.db N=5000 make screen            another database, more prototypes
+#   make DB=hits.db N=5000 screen            another database, more prototypes
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -31,10 +31,10 @@ help: ## list the targets
 setup: $(STAMP) ## create .venv and install gmtscreen with pinned versions; instant when nothing changed
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c '$(is_new)' 2>/dev/null || { \
-	  echo "gmtscreen needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
-	  echo "Install one and name it: PYTHON=python3.12 make setup" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	@python=$(BIN)/python; test -x $$python || python=$(PYTHON); $$python -c '$(is_new)' 2>/dev/null || { \
+	  echo "gmtscreen needs Python 3.11 or newer; $$python is $$($$python --version 2>&1 || echo missing)." >&2; \
+	  echo "Install one and name it, with a new environment: make PYTHON=python3.12 VENV=.venv312 setup" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  $(if $(TORCH_INDEX_URL),--extra-index-url "$(TORCH_INDEX_URL)") --editable ".[test,postgres]"

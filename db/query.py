@@ -185,7 +185,8 @@ def _match(column: ColumnElement[Any], match: TextMatch, text: str) -> Condition
         return func.replace(column, needle, literal("", Text())) != column
     if match is TextMatch.STARTS:
         return func.substr(column, 1, n) == needle
-    return and_(func.length(column) >= n, func.substr(column, func.length(column) - (n - 1)) == needle)
+    # For a shorter text the start is 0 or less, and what comes back is shorter than the needle on either dialect.
+    return func.substr(column, func.length(column) - (n - 1)) == needle
 
 
 def _has_elements(quantifier: Quantifier, symbols: tuple[str, ...]) -> Condition:

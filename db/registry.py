@@ -1,7 +1,8 @@
 """Model versions: add, promote, current, roll back. At most one version of a name is current.
 
-A promotion gets the next number of its name; rolling back makes the version with the next lower number current again,
-so two roll backs in a row go two promotions back, and a new promotion starts on top.
+A promotion gets the next number of its name. Rolling back takes the number away from the current version and makes the
+one below current again: two roll backs in a row go two promotions back, and no roll back leads to a version that was
+itself rolled back.
 """
 
 import difflib
@@ -99,6 +100,8 @@ def roll_back(connection: Connection, name: str) -> ModelVersion:
     if before is None:
         raise StoreError(f"{now} is the first version of {name} that was ever current; there is none to go back to.")
     _make_current(connection, before, before.promotion)
+    undone = (models.c.name == name) & (models.c.version == now.version)
+    connection.execute(update(models).where(undone).values(promotion=None))
     return ModelVersion(before.name, before.version, before.sha256)
 
 

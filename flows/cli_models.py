@@ -1,6 +1,7 @@
 """Commands about models: train, evaluate, models list."""
 
 import json as json_module
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,22 +48,20 @@ def evaluate(
     from gmt_tasks.evaluation import evaluate as run_evaluation
 
     with errors_as_lines(Exit.BROKEN_PROMISE):
-        table = run_evaluation(model, data=data, device=device or "auto")
+        evaluation = run_evaluation(model, data=data, device=device or "auto")
     if json:
-        print_json(table)
+        print_json(evaluation.to_json())
         return
-    _print_metrics(table)
-
-
-def _print_metrics(table: dict[str, Any]) -> None:
-    """Metrics by quantity."""
     from flows.tables import cell, console, new_table
 
-    for quantity, metrics in table.items():
-        shown = new_table(str(quantity), "", numbers=[""])
-        for name, value in (metrics if isinstance(metrics, dict) else {"": metrics}).items():
-            shown.add_row(str(name), cell("", value))
-        console().print(shown)
+    out = console()
+    out.print(f"{evaluation.model} (sha256 {evaluation.sha256[:12]})")
+    for title, metrics in (("tensors", evaluation.tensors), ("properties", evaluation.properties)):
+        names = [field.name for field in fields(metrics[0])] if metrics else []
+        shown = new_table(*(name.replace("_", " ") for name in names), title=title)
+        for row in metrics:
+            shown.add_row(*(cell(name, getattr(row, name)) for name in names))
+        out.print(shown)
 
 
 def list_models(*, db: Db = None, json: AsJson = False) -> None:

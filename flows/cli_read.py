@@ -119,7 +119,7 @@ def query(
             raise
     write_frame(frame, chosen, out)
     if limit and len(frame) == limit:
-        say(f"the first {limit} rows; --limit 0 gives all")
+        say(f"{limit} rows shown; --limit 0 gives all")
 
 
 TABLE_FIELDS = (

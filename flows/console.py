@@ -29,12 +29,19 @@ class Exit(IntEnum):
 
 def say(text: str) -> None:
     """Prints a line for people on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text without control characters: ids come from foreign files and must not steer the terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
 
 
 def fail(text: str, code: Exit) -> SystemExit:
     """Prints an error as one line on standard error and gives the exit to raise."""
-    say("gmtscreen: " + " ".join(text.split()))
+    from gmt_tasks.telemetry import redact
+
+    say("gmtscreen: " + redact(" ".join(text.split())))
     return SystemExit(int(code))
 
 
@@ -66,8 +73,7 @@ def errors_as_lines(code: Exit) -> Iterator[None]:
     except KeyboardInterrupt:
         raise fail("stopped; run the same command again to finish the rest", Exit.BROKEN_PROMISE) from None
     except FilterError as error:
-        place = f" (at character {error.position + 1})" if error.position is not None else ""
-        raise fail(f"{error}{place}", Exit.BAD_USAGE) from None
+        raise fail(str(error), Exit.BAD_USAGE) from None
     except GmtError as error:
         raise fail(str(error), code) from None
     except BrokenPipeError:

@@ -9,10 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from db.records import Floats
+from flows.console import printable
 from flows.tables import cell, new_table
 from models.crystal import SYMBOLS
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor
 from models.tensors.voigt import piezo_to_voigt
+
+SHOWN_FRACTION = 1e-5
+"""Less than this is rounding of the network's arithmetic, not a broken symmetry."""
 
 VOIGT = "Voigt order 11 22 33 23 13 12"
 _COMPONENT = re.compile(
@@ -34,7 +38,7 @@ def print_crystal(out: Console, facts: dict[str, Any]) -> None:
         facts: see `ResultStore.show`.
     """
     for line in identity_lines(facts):
-        out.print(line, soft_wrap=True, markup=False)
+        out.print(printable(line), soft_wrap=True)
     for result in facts["results"]:
         _print_result(out, facts, result)
     if not facts["results"]:
@@ -58,7 +62,7 @@ def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
 def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -> None:
     out.print()
     out.print(f"{result['model']} (sha256 {result['model_sha256'][:12]}, {result['model_state']}), run {result['run']}")
-    out.print(symmetry_line(result), soft_wrap=True, markup=False)
+    out.print(symmetry_line(result), soft_wrap=True)
     out.print("tensors in the input frame: Cartesian axes of these lattice rows (angstrom)")
     out.print(matrix_text(facts["lattice"], "    "))
     for tensor in Tensor:
@@ -69,7 +73,7 @@ def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -
     if compared:
         print_literature(out, compared)
     for warning in result["warnings"]:
-        out.print(f"warning: {warning}", soft_wrap=True, markup=False)
+        out.print(f"warning: {warning}", soft_wrap=True)
 
 
 def symmetry_line(result: dict[str, Any]) -> str:
@@ -84,10 +88,10 @@ def symmetry_line(result: dict[str, Any]) -> str:
 def _print_tensor(out: Console, tensor: Tensor, result: dict[str, Any]) -> None:
     quantity = TENSORS[tensor]
     removed = result["removed_fraction"].get(tensor.value)
-    share = f", symmetrization removed {100 * removed:.2g} %" if removed else ""
+    share = f", symmetrization removed {100 * removed:.2g} %" if removed and removed > SHOWN_FRACTION else ""
     unit = "relative" if quantity.unit == "1" else quantity.unit
     order = f", {VOIGT}" if tensor in (Tensor.PIEZOELECTRIC, Tensor.ELASTIC) else ""
-    out.print(f"{quantity.label} {quantity.symbol} ({unit}{order}{share})", soft_wrap=True, markup=False)
+    out.print(f"{quantity.label} {quantity.symbol} ({unit}{order}{share})", soft_wrap=True)
     matrix = np.asarray(result["tensors"][tensor.value])
     if not matrix.any():
         out.print("    zero: forbidden by the point group")
@@ -157,6 +161,6 @@ def print_literature(out: Console, rows: Sequence[tuple[str, float, float, str]]
     for name, measured, predicted, source in rows:
         off = f"{100 * (predicted - measured) / abs(measured):+.0f} %" if measured else "-"
         table.add_row(name, cell(name, measured), cell(name, predicted), off, f"[{sources.index(source) + 1}]")
-    out.print(table, markup=False)
+    out.print(table)
     for number, source in enumerate(sources, 1):
-        out.print(f"[{number}] {source}", soft_wrap=True, markup=False)
+        out.print(f"[{number}] {source}", soft_wrap=True)

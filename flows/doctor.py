@@ -205,4 +205,4 @@ def _print(checks: list[Check]) -> None:
     table = new_table("", "check", "found")
     for check in checks:
         table.add_row(check.health.value, check.name, f"{check.found}{'. ' + check.advice if check.advice else ''}")
-    console().print(table, markup=False)
+    console().print(table)

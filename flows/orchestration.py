@@ -5,6 +5,8 @@ travels in a context variable; what the tasks take as parameters is numbers and 
 """
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +15,10 @@ from gmt_tasks.session import ScreenSession
 from models.errors import GmtError
 
 _SESSION: ContextVar[ScreenSession | None] = ContextVar("gmtscreen_session", default=None)
+
+_WATCHED: set[int] = set()
+_WATCHERS: list["subprocess.Popen[bytes]"] = []
+"""Kept so that the pipes to them stay open as long as this process lives."""
 
 QUIET_PREFECT = {
     "DO_NOT_TRACK": "1",
@@ -30,6 +36,28 @@ def quiet_prefect() -> None:
     """Makes Prefect local and silent by default: no analytics, errors through our own channel, a patient server start."""
     for name, value in QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
+
+
+def end_server_with_process() -> None:
+    """Lets Prefect's ephemeral server die with this process even when it is killed and can clean up nothing.
+
+    A shell waits for the end of a pipe that only this process holds open, then ends the server; after an orderly end
+    the server is gone before. Without it every killed run would leave a server behind, listening on loopback.
+    """
+    from prefect.server.api.server import SubprocessASGIServer
+
+    known: dict[object, object] = getattr(SubprocessASGIServer, "_instances", {})
+    servers = [getattr(instance, "server_process", None) for instance in known.values()]
+    pids = [str(server.pid) for server in servers if server is not None and server.pid not in _WATCHED]
+    shell = shutil.which("sh")
+    if not pids or shell is None:
+        return
+    _WATCHED.update(int(pid) for pid in pids)
+    command = [shell, "-c", f"read -r line; kill {' '.join(pids)} 2>/dev/null"]
+    # A session of its own, so that Ctrl-C in the terminal does not end the watcher before its time.
+    quiet = subprocess.DEVNULL
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+    _WATCHERS.append(watcher)
 
 
 @contextmanager
@@ -62,6 +90,7 @@ def session_for(sources: list[str], limit: int | None) -> Iterator[ScreenSession
         sources: what the user named.
         limit: inputs to take.
     """
+    end_server_with_process()
     session = _SESSION.get()
     if session is not None:
         yield session
@@ -70,6 +99,6 @@ def session_for(sources: list[str], limit: int | None) -> Iterator[ScreenSession
     from gmt_tasks.settings import load_settings
 
     settings = load_settings()
-    with ScreenSession.open(settings, open_sources(sources, max_atoms=settings.max_atoms), limit=limit) as opened:
-        with session_in_use(opened):
-            yield opened
+    inputs = open_sources(sources, max_atoms=settings.max_atoms)
+    with ScreenSession.open(settings, inputs, limit=limit) as opened, session_in_use(opened):
+        yield opened

@@ -1,5 +1,6 @@
 """Tables for a terminal of 80 to 100 columns, and for pipes."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,28 +9,49 @@ from rich.console import Console
 from rich.table import Table
 
 from db.records import Balance
+from flows.console import printable
 from flows.markdown import MEANINGS
 
+PIPE_COLUMNS = 100
+HEAD_CHARS = 10
 ID_CHARS = 11
 """Characters of a content id in a table; enough to ask `gmtscreen show` for it."""
 
 
 def console() -> Console:
     """Standard output; 100 columns wide when it is no terminal."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=100, no_color=True)
+    # Texts come from foreign files: brackets and colons in them are no markup and no emoji.
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def new_table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
     """An empty table with a rule under its head; columns named in `numbers` are set right."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+    )
     right = set(numbers)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(folded(column), justify="right" if column in right else "left", overflow="fold")
     return table
 
 
-def balance_table(run: int, balance: Balance) -> Table:
+def folded(head: str) -> str:
+    """A column's name, in two lines when it is long: broken at the underscore nearest to its middle."""
+    places = [i for i, character in enumerate(head) if character == "_"]
+    if len(head) <= HEAD_CHARS or not places:
+        return head
+    place = min(places, key=lambda i: abs(i - len(head) // 2))
+    return f"{head[:place]}\n{head[place:]}"
+
+
+def balance_table(run: int | str, balance: Balance) -> Table:
     """Where every input ended, one line per end."""
     table = new_table(f"run {run}", "inputs", "", numbers=["inputs"])
     table.add_row("in", f"{balance.n_in:,}", "inputs read")
@@ -60,7 +82,8 @@ def run_lines(run: dict[str, Any]) -> list[str]:
         f"sources  {', '.join(run.get('sources', []))}",
         f"settings {settings}",
         f"shards   {shards}",
-        f"rate     {run['crystals_per_s']:.1f} crystals/s, rest in {duration(run.get('eta_s'))}",
+        f"rate     {run['crystals_per_s']:.1f} crystals/s"
+        + (f", rest in {duration(run['eta_s'])}" if run.get("eta_s") is not None else ""),
     ]
 
 
@@ -68,7 +91,7 @@ def rejects_table(rejects: Sequence[dict[str, Any]]) -> Table:
     """One line per input without a result."""
     table = new_table("source id", "stage", "reason", "detail")
     for reject in rejects:
-        table.add_row(reject["source_id"], str(reject["stage"]), str(reject["reason"]), reject["detail"] or "")
+        table.add_row(*(printable(str(reject[key] or "")) for key in ("source_id", "stage", "reason", "detail")))
     return table
 
 
@@ -92,8 +115,8 @@ def cell(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return str(value[0]) + (f" +{len(value) - 1}" if len(value) > 1 else "") if value else "-"
-    return str(value)[:ID_CHARS] if name == "id" else str(value)
+        return printable(str(value[0])) + (f" +{len(value) - 1}" if len(value) > 1 else "") if value else "-"
+    return str(value)[:ID_CHARS] if name == "id" else printable(str(value))
 
 
 def duration(seconds: float | None) -> str:

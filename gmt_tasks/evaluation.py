@@ -8,7 +8,7 @@ quality of the properties people sort by.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,9 +131,10 @@ def _tensor_metrics(
         truth = from_components(quantity, labels.components[quantity][rows[chosen]])
         free = labels.sign_unproven[rows[chosen]] & (quantity is Tensor.PIEZOELECTRIC)
         for who, guess in (("model", predicted[chosen]), ("train mean", baseline[chosen])):
+            where = _Where(quantity.value, name, split.value, who)
             error = np.minimum(_norm(guess - truth, quantity), np.where(free, _norm(guess + truth, quantity), np.inf))
             success = obeys[chosen] if who == "model" else np.ones(int(chosen.sum()), dtype=bool)
-            metrics.append(_summary(quantity, name, split, who, error, _norm(truth, quantity), success))
+            metrics.append(_summary(where, error, _norm(truth, quantity), success))
     return metrics
 
 
@@ -153,16 +154,23 @@ def _norm(tensors: Floats, quantity: Tensor) -> Floats:
     return np.asarray(np.sqrt((entries**2).sum(axis=(1, 2))))
 
 
-def _summary(
-    quantity: Tensor, labels: str, split: Split, who: str, error: Floats, size: Floats, success: Bools
-) -> TensorMetrics:
+class _Where(NamedTuple):
+    """The first four fields of TensorMetrics."""
+
+    quantity: str
+    labels: str
+    split: str
+    predictor: str
+
+
+def _summary(where: _Where, error: Floats, size: Floats, success: Bools) -> TensorMetrics:
     relative = error / np.maximum(size, 1e-12)
     kept = np.sort(error)[: max(1, int(np.ceil(0.9 * len(error))))]
     return TensorMetrics(
-        quantity.value,
-        labels,
-        split.value,
-        who,
+        where.quantity,
+        where.labels,
+        where.split,
+        where.predictor,
         len(error),
         float(error.mean()),
         float(kept.mean()),

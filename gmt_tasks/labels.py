@@ -1,4 +1,4 @@
-"""Label files -> labelled crystals as flat arrays: full tensors, and the invariants that are known where tensors are not.
+"""Label files -> labelled crystals as flat arrays: full tensors, and invariants where no tensor is known.
 
 A label file is JSON lines (`.jsonl` or `.jsonl.gz`) with `id, lattice, species, frac_coords, split, kind` and the
 values of that kind. Files may share crystals: rows with the same cell and positions become one crystal with several
@@ -110,7 +110,9 @@ def read_labels(folder: Path) -> LabelledCrystals:
     """
     paths = sorted(p for p in folder.glob("*.jsonl*") if p.name.endswith((".jsonl", ".jsonl.gz")))
     if not paths:
-        raise SourceError(f"No label files (*.jsonl or *.jsonl.gz) in {folder}. Pass the folder that holds them with --data.")
+        raise SourceError(
+            f"No label files (*.jsonl or *.jsonl.gz) in {folder}. Pass the folder that holds them with --data."
+        )
     collector = _Collector()
     for path in sorted(paths, key=lambda p: _priority(p.name)):
         for row in _rows(path):
@@ -122,7 +124,14 @@ def read_labels(folder: Path) -> LabelledCrystals:
 
 def _priority(name: str) -> tuple[int, str]:
     """Files with full tensors first."""
-    order = ("dielectric.", "piezoelectric.", "elastic.", "elastic_recovered.", "dielectric_electronic.", "elastic_invariants.")
+    order = (
+        "dielectric.",
+        "piezoelectric.",
+        "elastic.",
+        "elastic_recovered.",
+        "dielectric_electronic.",
+        "elastic_invariants.",
+    )
     return next((k for k, prefix in enumerate(order) if name.startswith(prefix)), len(order)), name
 
 
@@ -133,7 +142,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
-                raise SourceError(f"{path.name} line {number} is not JSON ({error.msg}). Correct or remove the line.") from error
+                raise SourceError(
+                    f"{path.name} line {number} is not JSON ({error.msg}). Correct or remove the line."
+                ) from error
 
 
 def _read_dielectric(row: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def predict(
 
 
 def _as_batch(crystals: "StructureLike | Iterable[StructureLike]") -> CrystalBatch:
-    several = [crystals] if hasattr(crystals, "frac_coords") else list(crystals)
+    several = list(crystals) if isinstance(crystals, Iterable) and not hasattr(crystals, "lattice") else [crystals]
     return CrystalBatch.from_arrays(
         [np.asarray(s.lattice.matrix, dtype=np.float64) for s in several],
         [np.asarray(s.frac_coords, dtype=np.float64) for s in several],

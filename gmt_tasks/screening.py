@@ -62,10 +62,10 @@ class Screener:
             symprec: distance tolerance in angstrom.
         """
         # torch and e3nn take seconds to import; the drivers that only pass a Screener's class around must not pay
-        import torch  # noqa: PLC0415
+        import torch
 
-        from models.gmtnet.checkpoint import find_checkpoint  # noqa: PLC0415
-        from models.gmtnet.predictor import GMTNetPredictor  # noqa: PLC0415
+        from models.gmtnet.checkpoint import find_checkpoint
+        from models.gmtnet.predictor import GMTNetPredictor
 
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         predictor, card = GMTNetPredictor.load(find_checkpoint(model), device=chosen)
@@ -76,7 +76,10 @@ class Screener:
         refused = unsupported(crystals, self.model.elements)
         rows = _without(np.arange(crystals.n_crystals), refused)
         analysis = _analyse(crystals.select(rows), self.symprec)
-        refused |= {int(rows[k]): (Reason.SYMMETRY_FAILED, f"at symprec {self.symprec} and looser") for k in analysis.symmetry.failed}
+        refused |= {
+            int(rows[k]): (Reason.SYMMETRY_FAILED, f"at symprec {self.symprec} and looser")
+            for k in analysis.symmetry.failed
+        }
         settled = np.setdiff1d(np.arange(len(rows)), analysis.symmetry.failed)
         rows, analysis = rows[settled], _select(analysis, settled)
         raw = infer(self.model, crystals.select(rows))
@@ -110,7 +113,12 @@ class Screener:
         for row, name in enumerate(ids):
             if row in place:
                 k = place[row]
-                yield {"id": name, "formula": formulas[row]} | self._line(prediction.derived, k) | {"warnings": warnings[k]} | self._provenance()
+                yield (
+                    {"id": name, "formula": formulas[row]}
+                    | self._line(prediction.derived, k)
+                    | {"warnings": warnings[k]}
+                    | self._provenance()
+                )
             else:
                 yield rejected_line(name, formulas[row], *prediction.refused[row]) | self._provenance()
 
@@ -134,7 +142,14 @@ class Screener:
 
 def rejected_line(name: str, formula: str | None, reason: Reason, detail: str) -> dict[str, Any]:
     """The promised JSON object of an input without a result."""
-    return {"id": name, "formula": formula, "status": "rejected", "reason": reason.value, "detail": detail, "advice": reason.advice}
+    return {
+        "id": name,
+        "formula": formula,
+        "status": "rejected",
+        "reason": reason.value,
+        "detail": detail,
+        "advice": reason.advice,
+    }
 
 
 def symmetry_columns(analysis: SymmetryAnalysis) -> dict[str, NDArray[Any]]:

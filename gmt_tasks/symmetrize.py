@@ -75,4 +75,5 @@ def _removed(raw: Floats, projected: Floats) -> Floats:
     axes = tuple(range(1, raw.ndim))
     size = np.sqrt((raw**2).sum(axis=axes))
     rest = np.sqrt(((raw - projected) ** 2).sum(axis=axes))
-    return np.divide(rest, size, out=np.zeros_like(rest), where=size > ROUNDING)
+    removed: Floats = np.divide(rest, size, out=np.zeros_like(rest), where=size > ROUNDING)
+    return removed

@@ -89,11 +89,16 @@ class TrainingConfig:
         path = Path(config) if config.endswith(".toml") else CONFIG_FOLDER / f"{config}.toml"
         if not path.exists():
             known = ", ".join(sorted(p.stem for p in CONFIG_FOLDER.glob("*.toml")))
-            raise ModelError(f"There is no training configuration {config}. Shipped: {known}; or give a path to a .toml file.")
+            raise ModelError(
+                f"There is no training configuration {config}. Shipped: {known}; or give a path to a .toml file."
+            )
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         unknown = sorted(set(data) - {f.name for f in fields(TrainingConfig)})
         if unknown or data.get("network", "gmtnet") not in CONFIGS:
-            raise ModelError(f"{path}: unknown keys {unknown} or network; networks are {', '.join(CONFIGS)}, keys are the fields of TrainingConfig.")
+            raise ModelError(
+                f"{path}: unknown keys {unknown} or unknown network. Networks are {', '.join(CONFIGS)}; "
+                "keys are the fields of TrainingConfig."
+            )
         return TrainingConfig(**data)
 
 
@@ -106,7 +111,9 @@ class _Prepared:
     atoms: Ints
 
 
-def train(config: TrainingConfig, out: Path, *, report: Report = print, stop_after_epoch: int | None = None) -> ModelCard | None:
+def train(
+    config: TrainingConfig, out: Path, *, report: Report = print, stop_after_epoch: int | None = None
+) -> ModelCard | None:
     """Trains (or goes on training) and writes the checkpoint.
 
     Args:
@@ -124,7 +131,9 @@ def train(config: TrainingConfig, out: Path, *, report: Report = print, stop_aft
     rows = _training_rows(data, config)
     network = make_network(CONFIGS[config.network], data, rows, config.seed)
     typical = typical_norms(data, rows)
-    report(f"{len(rows)} training crystals, {sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}")
+    report(
+        f"{len(rows)} training crystals, {sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
+    )
     loop = _Loop(network, config, out, report)
     prepared = _prepare(data, rows, network.config)
     seen_often = np.flatnonzero(_scarce(data)[rows])
@@ -133,8 +142,14 @@ def train(config: TrainingConfig, out: Path, *, report: Report = print, stop_aft
         if loop.epoch == stop_after_epoch:
             return None
     elements = tuple(int(z) for z in np.unique(data.crystals.select(rows).numbers))
-    facts = asdict(config) | {"data": Path(config.data).name, "date": datetime.now(UTC).date().isoformat(), "n_crystals": len(rows)}
-    return save_checkpoint(loop.averaged_network(), out, ModelCard(config.name, config.version, "", network.config, elements, {}, facts))
+    facts = asdict(config) | {
+        "data": Path(config.data).name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "n_crystals": len(rows),
+    }
+    return save_checkpoint(
+        loop.averaged_network(), out, ModelCard(config.name, config.version, "", network.config, elements, {}, facts)
+    )
 
 
 def make_network(network: GMTNetConfig, data: LabelledCrystals, rows: Ints, seed: int) -> GMTNet:
@@ -145,7 +160,9 @@ def make_network(network: GMTNetConfig, data: LabelledCrystals, rows: Ints, seed
         labels = data.components[quantity][rows]
         labels = labels[~np.isnan(labels[:, 0])]
         if not len(labels):
-            raise ModelError(f"No training label for {quantity.value}. Add a label file or take it out of the configuration's tensors.")
+            raise ModelError(
+                f"No training label for {quantity.value}. Add a label file, or take it out of the network's tensors."
+            )
         scales, head = head_scales(quantity, labels, by_norm=network.magnitude), model.heads[quantity.value]
         for name in ("mean", "scale", "log_norm", "spread"):
             getattr(head, name).copy_(torch.as_tensor(getattr(scales, name)))
@@ -185,7 +202,9 @@ class _Loop:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         network.to(self.device)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
         self.file = out / "state.pt"
         self.epoch, self.seconds = 0, 0.0
         if self.file.exists():
@@ -194,7 +213,7 @@ class _Loop:
     def _resume(self) -> None:
         state = torch.load(self.file, weights_only=True)
         if state["config"] != _key(self.config):
-            raise ModelError(f"{self.file} belongs to another configuration. Give another --out, or remove the folder to start again.")
+            raise ModelError(f"{self.file} belongs to another configuration. Give another --out, or remove the folder.")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -231,7 +250,9 @@ class _Loop:
         self._save()
         means = " ".join(f"{name} {np.mean(values):.3f}" for name, values in sums.items())
         left = self.seconds / self.epoch * (config.epochs - self.epoch) / 60
-        self.report(f"epoch {self.epoch}/{config.epochs} {time.monotonic() - start:.0f} s, {left:.0f} min left: {means}")
+        self.report(
+            f"epoch {self.epoch}/{config.epochs} {time.monotonic() - start:.0f} s, {left:.0f} min left: {means}"
+        )
 
     def _step(self, data: _Prepared, rows: Ints, typical: TypicalNorms) -> dict[str, float]:
         graph = TorchGraph.from_graph(data.graph.select(rows), self.device, torch.float32)
@@ -296,7 +317,10 @@ def _scarce(data: LabelledCrystals) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 def _prepare(data: LabelledCrystals, rows: Ints, network: GMTNetConfig) -> _Prepared:
     batch = data.crystals.select(rows)
-    graphs = [build_graph(batch.select(part), network.graph) for part in np.array_split(np.arange(len(rows)), max(1, len(rows) // 256))]
+    graphs = [
+        build_graph(batch.select(part), network.graph)
+        for part in np.array_split(np.arange(len(rows)), max(1, len(rows) // 256))
+    ]
     return _Prepared(join_graphs(graphs), make_targets(data, rows), batch.atoms_per_crystal)
 
 

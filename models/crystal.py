@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import GmtError, Reason
-from models.periodic import closest_pairs, cell_heights, reduce_lattices
+from models.periodic import cell_heights, closest_pairs, reduce_lattices
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,10 +27,10 @@ MAX_ATOMS = 1000
 
 SYMBOLS: tuple[str, ...] = tuple(
     (
-        "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
-        "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
-        "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl "
-        "Mc Lv Ts Og"
+        "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
+        "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb "
+        "Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf "
+        "Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og "
     ).split()
 )
 """Element symbols by atomic number; entry 0 is a placeholder."""
@@ -197,8 +197,10 @@ def find_invalid(batch: CrystalBatch, max_atoms: int = MAX_ATOMS) -> dict[int, t
             problems.setdefault(int(crystal), (reason, detail[crystal]))
 
     refuse(counts == 0, Reason.EMPTY, ["0 atoms"] * batch.n_crystals)
-    finite_cell = np.isfinite(batch.lattice).all(axis=(1, 2))
-    bad_atoms = np.bincount(batch.crystal_of_atom[~np.isfinite(batch.frac_coords).all(axis=1)], minlength=batch.n_crystals)
+    finite_cell = np.isfinite(batch.lattice).reshape(-1, 9).all(axis=1)
+    bad_atoms = np.bincount(
+        batch.crystal_of_atom[~np.isfinite(batch.frac_coords).all(axis=1)], minlength=batch.n_crystals
+    )
     refuse(
         ~finite_cell | (bad_atoms > 0),
         Reason.NONFINITE,
@@ -206,7 +208,11 @@ def find_invalid(batch: CrystalBatch, max_atoms: int = MAX_ATOMS) -> dict[int, t
     )
     wrong = (batch.numbers < 1) | (batch.numbers > MAX_ATOMIC_NUMBER)
     wrong_atoms = np.bincount(batch.crystal_of_atom[wrong], minlength=batch.n_crystals)
-    refuse(wrong_atoms > 0, Reason.UNKNOWN_SPECIES, [f"{n} atoms with an atomic number outside 1 to 118" for n in wrong_atoms])
+    refuse(
+        wrong_atoms > 0,
+        Reason.UNKNOWN_SPECIES,
+        [f"{n} atoms with an atomic number outside 1 to 118" for n in wrong_atoms],
+    )
     refuse(counts > max_atoms, Reason.TOO_LARGE, [f"{n} atoms, limit {max_atoms}" for n in counts])
     _refuse_cells(batch, problems)
     good = np.array([i for i in range(batch.n_crystals) if i not in problems], dtype=np.int64)
@@ -228,9 +234,15 @@ def _refuse_cells(batch: CrystalBatch, problems: dict[int, tuple[Reason, str]]) 
     per_atom = volume / np.maximum(batch.atoms_per_crystal[rows], 1)
     for k, row in enumerate(rows):
         if not usable[k] or per_atom[k] > MAX_VOLUME_PER_ATOM_A3:
-            problems[int(row)] = (Reason.DEGENERATE_CELL, f"volume {volume[k]:.3g} angstrom^3, lengths {np.round(lengths[k], 4).tolist()}")
+            problems[int(row)] = (
+                Reason.DEGENERATE_CELL,
+                f"volume {volume[k]:.3g} angstrom^3, lengths {np.round(lengths[k], 4).tolist()}",
+            )
         elif per_atom[k] < MIN_VOLUME_PER_ATOM_A3 or heights[k].min() < MIN_HEIGHT_ANGSTROM:
-            problems[int(row)] = (Reason.TOO_DENSE, f"{per_atom[k]:.3g} angstrom^3 per atom, thinnest cell height {heights[k].min():.3g} angstrom")
+            problems[int(row)] = (
+                Reason.TOO_DENSE,
+                f"{per_atom[k]:.3g} angstrom^3 per atom, thinnest cell height {heights[k].min():.3g} angstrom",
+            )
 
 
 def _flat(batch: CrystalBatch) -> tuple[Floats, Floats, Ints]:

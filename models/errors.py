@@ -69,20 +69,41 @@ class Reason(StrEnum):
 
 _TEXTS: dict[Reason, tuple[str, str]] = {
     Reason.PARSE: ("The text is not a readable crystal.", "Open it at the line named in the detail and correct it."),
-    Reason.NONFINITE: ("A lattice or position entry is not a finite number.", "Re-export the structure; NaN or infinity was written."),
+    Reason.NONFINITE: (
+        "A lattice or position entry is not a finite number.",
+        "Re-export the structure; NaN or infinity was written.",
+    ),
     Reason.EMPTY: ("The crystal has no atoms.", "Check the export; an atom list is missing."),
     Reason.DEGENERATE_CELL: ("The cell has no usable volume.", "Check lengths, angles and the unit (angstrom)."),
     Reason.OVERLAP: ("Two atoms lie closer than 0.5 angstrom.", "Remove the doubled site named in the detail."),
     Reason.TOO_DENSE: ("The cell is denser than any crystal.", "Check that lengths are in angstrom."),
     Reason.TOO_LARGE: ("The cell holds more atoms than the limit.", "Give the primitive cell."),
-    Reason.DISORDERED: ("Some sites are partly occupied.", "Order the structure (for instance with a special quasirandom structure)."),
+    Reason.DISORDERED: (
+        "Some sites are partly occupied.",
+        "Order the structure (for instance with a special quasirandom structure).",
+    ),
     Reason.OCCUPANCY: ("Occupancies of a site sum to more than one.", "Correct the occupancies."),
     Reason.UNKNOWN_SPECIES: ("A label is no chemical element.", "Replace dummy labels by elements."),
-    Reason.UNSUPPORTED_ELEMENT: ("The model never saw this element.", "Use a model trained on it, or retrain with labels for it."),
-    Reason.SYMMETRY_UNRESOLVED: ("The file names a space group but no operations that can be resolved.", "Add the symmetry operations or pass --assume-p1."),
-    Reason.SYMMETRY_FAILED: ("No space group could be determined.", "Try another --symprec; look for atoms that nearly coincide."),
+    Reason.UNSUPPORTED_ELEMENT: (
+        "The model never saw this element.",
+        "Use a model trained on it, or retrain with labels for it.",
+    ),
+    Reason.SYMMETRY_UNRESOLVED: (
+        "The file names a space group but no operations that can be resolved.",
+        "Add the symmetry operations or pass --assume-p1.",
+    ),
+    Reason.SYMMETRY_FAILED: (
+        "No space group could be determined.",
+        "Try another --symprec; look for atoms that nearly coincide.",
+    ),
     Reason.ARCHIVE: ("The archive breaks a bound (size, depth or path).", "Unpack it yourself and pass the files."),
     Reason.DEADLINE: ("Reading took longer than the deadline.", "Simplify the file or raise the deadline."),
-    Reason.WORKER_DIED: ("The worker process died on this crystal.", "Report it with the structure; it is kept apart so that the rest goes on."),
-    Reason.MODEL_FAILED: ("The model raised or gave non-finite numbers for this crystal.", "Report it with the structure; check that it resembles the training data."),
+    Reason.WORKER_DIED: (
+        "The worker process died on this crystal.",
+        "Report it with the structure; it is kept apart so that the rest goes on.",
+    ),
+    Reason.MODEL_FAILED: (
+        "The model raised or gave non-finite numbers for this crystal.",
+        "Report it with the structure; check that it resembles the training data.",
+    ),
 }

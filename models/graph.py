@@ -123,17 +123,14 @@ def _all_within_reach(batch: CrystalBatch, spec: GraphSpec) -> tuple[Neighbors, 
         done = needed <= radius[pending]
         finished = done[subset.crystal_of_atom[found.center]]
         index = np.arange(len(subset.numbers)) if atoms is None else atoms
-        parts.append(
-            Neighbors(index[found.center[finished]], index[found.neighbor[finished]], found.vector[finished], found.distance[finished])
-        )
+        kept = found.take(finished)
+        parts.append(kept._replace(center=index[kept.center], neighbor=index[kept.neighbor]))
         settled = done[subset.crystal_of_atom]
         r_k[index[settled]] = local_r_k[settled]
         growth = np.where(np.isfinite(needed), needed * (1 + 1e-9), 1.5 * radius[pending])
         radius[pending] = np.maximum(growth, radius[pending] * 1.05)
         pending = pending[~done]
-    joined = [np.concatenate([p[k] for p in parts]) for k in range(4)]
-    order = np.argsort(joined[0], kind="stable")
-    return Neighbors(*(array[order] for array in joined)), r_k
+    return Neighbors.join(parts), r_k
 
 
 def _radius_from_density(batch: CrystalBatch, n_neighbors: int) -> Floats:

@@ -5,6 +5,7 @@ at most floor(R / h + 1/2) cells along an axis whose lattice planes are h apart.
 are only reduced first because h is largest in a reduced cell and the number of candidate images smallest.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,19 @@ class Neighbors(NamedTuple):
     neighbor: Ints
     vector: Floats
     distance: Floats
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> "Neighbors":
+        """The pairs of the given rows."""
+        return Neighbors(self.center[rows], self.neighbor[rows], self.vector[rows], self.distance[rows])
+
+    @staticmethod
+    def join(parts: Sequence["Neighbors"]) -> "Neighbors":
+        """All pairs, sorted by center; pairs of one center keep their order."""
+        center = np.concatenate([*(p.center for p in parts), np.zeros(0, np.int64)])
+        neighbor = np.concatenate([*(p.neighbor for p in parts), np.zeros(0, np.int64)])
+        vector = np.concatenate([*(p.vector for p in parts), np.zeros((0, 3))])
+        distance = np.concatenate([*(p.distance for p in parts), np.zeros(0)])
+        return Neighbors(center, neighbor, vector, distance).take(np.argsort(center, kind="stable"))
 
 
 def cell_heights(lattice: Floats) -> Floats:
@@ -81,21 +95,15 @@ def find_neighbors(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, 
     """
     reduced, transform = reduce_lattices(lattice)
     frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
-    first, second = _pairs_within_crystals(crystal_of_atom, len(lattice))
-    owner = crystal_of_atom[first]
-    difference = frac[second] - frac[first]
-    difference -= np.floor(difference + 0.5)
-    offset = np.einsum("ni,nij->nj", difference, reduced[owner])
+    pairs = _pairs_within_crystals(frac, reduced, crystal_of_atom)
     images = np.floor(radius[:, None] / cell_heights(reduced) + 0.5).astype(np.int64)
     parts = []
     for counts in np.unique(images, axis=0):
-        pairs = np.flatnonzero((images == counts).all(axis=1)[owner])
+        rows = np.flatnonzero((images == counts).all(axis=1)[pairs.crystal])
         shifts = _shift_grid(counts)
-        for chunk in np.array_split(pairs, max(1, len(pairs) * len(shifts) // _MAX_CANDIDATES)):
-            parts.append(_within(chunk, owner, first, second, offset, reduced, shifts, radius))
-    joined = [np.concatenate([p[k] for p in parts]) for k in range(4)] if parts else _nothing()
-    order = np.argsort(joined[0], kind="stable")
-    return Neighbors(*(array[order] for array in joined))
+        chunks = np.array_split(rows, max(1, len(rows) * len(shifts) // _MAX_CANDIDATES))
+        parts += [_within(pairs.take(chunk), reduced, shifts, radius) for chunk in chunks]
+    return Neighbors.join(parts)
 
 
 def closest_pairs(
@@ -117,14 +125,30 @@ def closest_pairs(
     return closest
 
 
-def _pairs_within_crystals(crystal_of_atom: Ints, n_crystals: int) -> tuple[Ints, Ints]:
+class _Pairs(NamedTuple):
+    """Ordered pairs of atoms of a crystal; `offset` is the vector to the image with wrapped difference, angstrom."""
+
+    first: Ints
+    second: Ints
+    crystal: Ints
+    offset: Floats
+
+    def take(self, rows: Ints) -> "_Pairs":
+        return _Pairs(self.first[rows], self.second[rows], self.crystal[rows], self.offset[rows])
+
+
+def _pairs_within_crystals(frac: Floats, lattice: Floats, crystal_of_atom: Ints) -> _Pairs:
     """All ordered pairs of atoms (with themselves) of the same crystal, by crystal."""
-    counts = np.bincount(crystal_of_atom, minlength=n_crystals)
+    counts = np.bincount(crystal_of_atom, minlength=len(lattice))
     starts = np.cumsum(counts) - counts
     partners = counts[crystal_of_atom]  # each atom meets all atoms of its crystal
     first = np.repeat(np.arange(len(crystal_of_atom)), partners)
     within = np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
-    return first, starts[crystal_of_atom][first] + within
+    second = starts[crystal_of_atom][first] + within
+    difference = frac[second] - frac[first]
+    difference -= np.floor(difference + 0.5)
+    crystal = crystal_of_atom[first]
+    return _Pairs(first, second, crystal, np.einsum("ni,nij->nj", difference, lattice[crystal]))
 
 
 def _shift_grid(counts: Ints) -> Floats:
@@ -132,21 +156,14 @@ def _shift_grid(counts: Ints) -> Floats:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def _within(
-    pairs: Ints, owner: Ints, first: Ints, second: Ints, offset: Floats, lattice: Floats, shifts: Floats, radius: Floats
-) -> tuple[Ints, Ints, Floats, Floats]:
+def _within(pairs: _Pairs, lattice: Floats, shifts: Floats, radius: Floats) -> Neighbors:
     """Images of the given pairs within the radius; a pair of an atom with itself skips the image of zero length."""
-    crystals, local = np.unique(owner[pairs], return_inverse=True)
+    crystals, local = np.unique(pairs.crystal, return_inverse=True)
     translation = shifts @ lattice[crystals]  # [n_crystals, n_shifts, 3]
-    vector = offset[pairs][:, None, :] + translation[local]
+    vector = pairs.offset[:, None, :] + translation[local]
     squared = np.einsum("psk,psk->ps", vector, vector)
-    keep = squared < radius[owner[pairs]][:, None] ** 2
-    same = np.flatnonzero(first[pairs] == second[pairs])
+    keep = squared < radius[pairs.crystal][:, None] ** 2
+    same = np.flatnonzero(pairs.first == pairs.second)
     keep[same, len(shifts) // 2] = False
     row, shift = np.nonzero(keep)
-    chosen = pairs[row]
-    return first[chosen], second[chosen], vector[row, shift], np.sqrt(squared[row, shift])
-
-
-def _nothing() -> list[NDArray[np.generic]]:
-    return [np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)]
+    return Neighbors(pairs.first[row], pairs.second[row], vector[row, shift], np.sqrt(squared[row, shift]))

@@ -44,9 +44,13 @@ class TensorQuantity:
 
 
 TENSORS: dict[Tensor, TensorQuantity] = {
-    Tensor.DIELECTRIC_ELECTRONIC: TensorQuantity("ε∞", "electronic dielectric tensor", 2, "ij=ji", "1x0e+1x2e", 6, "1", (3, 3)),
+    Tensor.DIELECTRIC_ELECTRONIC: TensorQuantity(
+        "ε∞", "electronic dielectric tensor", 2, "ij=ji", "1x0e+1x2e", 6, "1", (3, 3)
+    ),
     Tensor.DIELECTRIC_TOTAL: TensorQuantity("ε0", "total dielectric tensor", 2, "ij=ji", "1x0e+1x2e", 6, "1", (3, 3)),
-    Tensor.PIEZOELECTRIC: TensorQuantity("e", "piezoelectric stress tensor", 3, "ijk=ikj", "2x1o+1x2o+1x3o", 18, "C/m^2", (3, 3, 3)),
+    Tensor.PIEZOELECTRIC: TensorQuantity(
+        "e", "piezoelectric stress tensor", 3, "ijk=ikj", "2x1o+1x2o+1x3o", 18, "C/m^2", (3, 3, 3)
+    ),
     Tensor.ELASTIC: TensorQuantity("C", "stiffness", 4, "ijkl=jikl=ijlk=klij", "2x0e+2x2e+1x4e", 21, "GPa", (6, 6)),
 }
 
@@ -94,9 +98,13 @@ DERIVED: dict[str, DerivedQuantity] = {
     "pugh_ratio": DerivedQuantity("1", "Pugh ratio K/G", _C),
     "elastic_min_eigenvalue_gpa": DerivedQuantity("GPa", "lowest eigenvalue of the stiffness (Mandel)", _C),
     "mechanically_stable": DerivedQuantity("", "Born stability", _C, ColumnKind.FLAG),
-    "e_max_c_per_m2": DerivedQuantity("C/m^2", "largest polarization per unit strain (largest singular value of the 3x6 Mandel matrix of e)", _E),
+    "e_max_c_per_m2": DerivedQuantity(
+        "C/m^2", "largest polarization per unit strain (largest singular value of the 3x6 Mandel matrix of e)", _E
+    ),
     "e_norm_c_per_m2": DerivedQuantity("C/m^2", "Frobenius norm of the piezoelectric stress tensor e_ijk", _E),
-    "d_max_pc_per_n": DerivedQuantity("pC/N", "largest polarization per unit stress (largest singular value of the 3x6 Mandel matrix of d)", _EC),
+    "d_max_pc_per_n": DerivedQuantity(
+        "pC/N", "largest polarization per unit stress (largest singular value of the 3x6 Mandel matrix of d)", _EC
+    ),
     "d_norm_pc_per_n": DerivedQuantity("pC/N", "Frobenius norm of the piezoelectric strain tensor d_ijk", _EC),
     "d_hydrostatic_pc_per_n": DerivedQuantity("pC/N", "hydrostatic piezoelectric strain response |d_ijj|", _EC),
     "piezo_allowed": DerivedQuantity("", "the point group allows piezoelectricity", _E, ColumnKind.FLAG),

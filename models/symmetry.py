@@ -101,7 +101,11 @@ class SymmetryBatch:
         """
         if len(self.failed):
             rows = self.failed.tolist()
-            raise SymmetryError(f"{len(rows)} of {len(self.number)} crystals have no space group, first is row {rows[0]}. Drop the rows in .rows.", rows)
+            raise SymmetryError(
+                f"{len(rows)} of {len(self.number)} crystals have no space group, first is row {rows[0]}. "
+                "Drop the rows in .rows.",
+                rows,
+            )
         turned = rotate(quantity, tensors[self.crystal_of_op].astype(np.float64), self.rotations)
         mean = self._mean_over_group(turned)
         axes = tuple(range(1, mean.ndim))
@@ -116,7 +120,12 @@ class SymmetryBatch:
         keep = np.isin(self.crystal_of_op, crystals)
         position = np.searchsorted(crystals, self.crystal_of_op[keep])
         return SymmetryBatch(
-            self.number[crystals], self.hall_number[crystals], self.conventional[crystals], self.rotations[keep], position, self.symprec
+            self.number[crystals],
+            self.hall_number[crystals],
+            self.conventional[crystals],
+            self.rotations[keep],
+            position,
+            self.symprec,
         )
 
 
@@ -176,7 +185,7 @@ def _hall_and_cell(batch: CrystalBatch, crystal: int, symprec: float) -> tuple[i
 def _hall_and_cell_by_spglib(basis: Floats, positions: Floats, numbers: Ints, symprec: float) -> tuple[int, Floats]:
     """The same through spglib, the second opinion."""
     try:
-        dataset = spglib.get_symmetry_dataset((basis, positions, numbers), symprec=symprec)
+        dataset = spglib.get_symmetry_dataset((basis.tolist(), positions.tolist(), numbers.tolist()), symprec=symprec)
     except spglib.SpglibError:
         dataset = None
     if dataset is None:

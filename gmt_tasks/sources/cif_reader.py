@@ -19,6 +19,7 @@ from gmt_tasks.sources.parsed import (
     ParsedCrystal,
     RefusedInputError,
     atomic_numbers,
+    isotope_notes,
     ordered_species,
     require_finite,
 )
@@ -53,6 +54,15 @@ class _Parser(CifParser):
         """The (only) data block, after pymatgen's repairs of known dialects."""
         block: CifBlock = next(iter(self._cif.data.values()))
         return block
+
+    def _sanitize_data(self, data: CifBlock) -> CifBlock:
+        """pymatgen's repairs, after two of ours that they rely on: sites are lists, and each has a label."""
+        items = data.data
+        for key in [key for key in items if key.startswith("_atom_site_") and isinstance(items[key], str)]:
+            items[key] = [items[key]]  # one atom written without a loop
+        if "_atom_site_type_symbol" in items:
+            items.setdefault("_atom_site_label", list(items["_atom_site_type_symbol"]))
+        return super()._sanitize_data(data)
 
     def structure(self) -> Structure | None:
         """The ordered or disordered structure; errors are raised, not turned into warnings."""
@@ -92,7 +102,8 @@ def read_cif_block(text: str, first_line: int, max_sites: int, missing_symmetry:
     structure = _expand(parser)
     species = [[(part.symbol, float(share)) for part, share in site.species.items()] for site in structure]
     labels, rounded = ordered_species(species)
-    numbers, merged = atomic_numbers(labels)
+    numbers, _ = atomic_numbers(labels)
+    merged = isotope_notes(map(_letters, _listed_symbols(block)))  # pymatgen has forgotten them by now
     lattice, frac_coords = np.array(structure.lattice.matrix), np.array(structure.frac_coords)
     require_finite(lattice, frac_coords)
     if any("sum to > 1" in warning for warning in parser.warnings):
@@ -150,26 +161,39 @@ def _check_cell(block: CifBlock, finder: _LineFinder) -> None:
 
 
 def _check_sites(block: CifBlock, finder: _LineFinder) -> int:
-    """Refuses unknown labels, missing and non-finite coordinates; repairs single rows and unset occupancies."""
+    """Refuses unknown labels, missing and non-finite coordinates; fills in unset occupancies."""
     data = block.data
-    for key in [key for key in data if key.startswith("_atom_site_") and isinstance(data[key], str)]:
-        data[key] = [data[key]]  # one atom written without a loop
-    labels = data.setdefault("_atom_site_label", list(data.get("_atom_site_type_symbol", [])))
+    labels = data.get("_atom_site_label", [])
     if all(label in _UNKNOWN_VALUES for label in labels):
         raise RefusedInputError(Reason.EMPTY, f"{finder.where('_atom_site_label')}no rows in the atom_site loop")
     missing = [key for key in _COORDINATES if len(data.get(key, [])) != len(labels)]
     if missing:
         where = finder.where("_atom_site_label")
         raise RefusedInputError(Reason.PARSE, f"{where}{', '.join(missing)} missing or incomplete")
-    symbols = data.get("_atom_site_type_symbol", labels)
+    symbols = _listed_symbols(block)
     for row, (label, symbol) in enumerate(zip(labels, symbols, strict=True)):
         _check_symbol(symbol, label, finder)
+        if symbols is labels and _letters(symbol) == "T":
+            detail = f"{finder.where(label)}{label!r} may be a tetrahedral site or tritium; add _atom_site_type_symbol"
+            raise RefusedInputError(Reason.UNKNOWN_SPECIES, detail)
         position = [_number(data[key][row], finder, label) for key in _COORDINATES]
         if not all(map(math.isfinite, position)):
             raise RefusedInputError(Reason.NONFINITE, f"{finder.where(label)}position {position} of {label}")
     if "_atom_site_occupancy" in data:
         data["_atom_site_occupancy"] = ["1" if x in _UNKNOWN_VALUES else x for x in data["_atom_site_occupancy"]]
     return len(labels)
+
+
+def _listed_symbols(block: CifBlock) -> list[str]:
+    """The species of each row as listed: type symbols, or labels where there are none."""
+    symbols: list[str] = block.data.get("_atom_site_type_symbol", block.data["_atom_site_label"])
+    return symbols
+
+
+def _letters(symbol: str) -> str:
+    """The element letters that a symbol or label begins with ("D" of "D1")."""
+    match = re.match(r"[A-Z][a-z]?", symbol)
+    return match[0] if match else ""
 
 
 def _check_symbol(symbol: str, label: str, finder: _LineFinder) -> None:

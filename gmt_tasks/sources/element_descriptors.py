@@ -40,7 +40,9 @@ def _valence_electrons(element: Element) -> float:
     count = 0
     for n, letter, electrons in shells:
         closed = {"d": 10, "f": 14}.get(letter) == electrons and element.block in "sp"
-        if (n == highest or (letter == "d" and n == highest - 1) or (letter == "f" and n == highest - 2)) and not closed:
+        if (
+            n == highest or (letter == "d" and n == highest - 1) or (letter == "f" and n == highest - 2)
+        ) and not closed:
             count += electrons
     return float(min(count, 12))
 

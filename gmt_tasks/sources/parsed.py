@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class ParsedCrystal:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@lru_cache(4096)
 def atomic_number(label: str) -> int | None:
     """Atomic number of an element symbol, with or without an oxidation state ("Fe", "Fe3+", "O2-"); None if unknown.
 
@@ -76,17 +78,14 @@ def atomic_numbers(labels: Sequence[object]) -> tuple[Ints, tuple[str, ...]]:
     Raises:
         RefusedInputError: some label is no element (`unknown_species`).
     """
-    by_label: dict[object, int] = {}
-    for label in set(map(_hashable, labels)):
-        number = atomic_number(label) if isinstance(label, str) else _whole_number(label)
-        if number is None or not 1 <= number < len(SYMBOLS):
-            sites = [site for site, other in enumerate(labels) if other == label]
-            raise RefusedInputError(
-                Reason.UNKNOWN_SPECIES, f"{label!r} at {len(sites)} sites, first at site {sites[0]} (0-based)"
-            )
-        by_label[label] = number
+    numbers = [atomic_number(label) if isinstance(label, str) else _whole_number(label) for label in labels]
+    unknown = [site for site, number in enumerate(numbers) if number is None or not 1 <= number < len(SYMBOLS)]
+    if unknown:
+        shown = repr(labels[unknown[0]])[:40]
+        detail = f"{shown} at site {unknown[0]} (0-based) is no element; {len(unknown)} of {len(labels)} sites"
+        raise RefusedInputError(Reason.UNKNOWN_SPECIES, detail)
     notes = isotope_notes(label for label in labels if isinstance(label, str))
-    return np.array([by_label[label] for label in labels], dtype=np.int64), notes
+    return np.array(numbers, dtype=np.int64), notes
 
 
 def isotope_notes(labels: Iterable[str]) -> tuple[str, ...]:
@@ -137,10 +136,6 @@ def require_finite(lattice: Floats, frac_coords: Floats) -> None:
         first = f", first at site {bad_sites[0]} (0-based)" if len(bad_sites) else ""
         detail = f"{bad_cell} lattice entries and {len(bad_sites)} positions are not finite{first}"
         raise RefusedInputError(Reason.NONFINITE, detail)
-
-
-def _hashable(label: object) -> object:
-    return label if isinstance(label, (str, int, float)) else repr(label)
 
 
 def _whole_number(label: object) -> int | None:

@@ -6,7 +6,14 @@ import warnings
 import numpy as np
 from pymatgen.io.vasp.inputs import Poscar
 
-from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError, atomic_number, atomic_numbers, require_finite
+from gmt_tasks.sources.parsed import (
+    ParsedCrystal,
+    RefusedInputError,
+    atomic_number,
+    atomic_numbers,
+    isotope_notes,
+    require_finite,
+)
 from models.errors import Reason
 
 
@@ -30,7 +37,8 @@ def read_poscar(text: str) -> ParsedCrystal:
     except (ValueError, IndexError) as error:
         raise RefusedInputError(Reason.PARSE, f"not a POSCAR: {error}{_short_file(lines)}") from error
     structure = poscar.structure
-    numbers, merged = atomic_numbers([site.specie.symbol for site in structure])
+    numbers, _ = atomic_numbers([site.specie.symbol for site in structure])
+    merged = isotope_notes(lines[5].split())  # pymatgen reads D as H without a word
     lattice, frac_coords = np.array(structure.lattice.matrix), np.array(structure.frac_coords)
     require_finite(lattice, frac_coords)
     return ParsedCrystal(lattice, frac_coords, numbers, notes + merged)

@@ -1,7 +1,7 @@
 """A model on disk: weights as safetensors, configuration and provenance as JSON, pinned to each other by sha256.
 
-    NAME.safetensors   weights, nothing else (no code, no pickle)
-    NAME.json          {"format": 1, "name", "version", "sha256", "config", "elements", "metrics", "training"}
+NAME.safetensors   weights, nothing else (no code, no pickle)
+NAME.json          {"format": 1, "name", "version", "sha256", "config", "elements", "metrics", "training"}
 """
 
 import hashlib
@@ -73,11 +73,15 @@ def read_card(path: Path) -> ModelCard:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = sorted(p.stem for p in path.parent.glob("*.json"))
-        raise ModelError(f"There is no model {path.stem} in {path.parent}. There are: {', '.join(known) or 'none'}.") from None
+        raise ModelError(
+            f"There is no model {path.stem} in {path.parent}. There are: {', '.join(known) or 'none'}."
+        ) from None
     except json.JSONDecodeError as error:
         raise ModelError(f"{path} is not JSON: {error}. Restore the file from where the model came from.") from error
     if data.get("format") != FORMAT:
-        raise ModelError(f"{path} has format {data.get('format')}, this version reads {FORMAT}. Use the gmtscreen it was made with.")
+        raise ModelError(
+            f"{path} has format {data.get('format')}, this version reads {FORMAT}. Use the gmtscreen it was made with."
+        )
     return _card(data)
 
 
@@ -98,12 +102,16 @@ def load_checkpoint(path: Path, *, device: str = "cpu", dtype: torch.dtype = tor
         raise ModelError(f"{weights.name} is missing beside {path}. Restore it; its sha256 is {card.sha256}.")
     found = _sha256(weights)
     if found != card.sha256:
-        raise ModelError(f"{weights} is not the file its card describes: sha256 {found[:12]}..., expected {card.sha256[:12]}.... Restore it.")
+        raise ModelError(
+            f"{weights} is not the file its card describes: sha256 {found[:12]}, not {card.sha256[:12]}. Restore it."
+        )
     network = GMTNet(card.config)
     try:
         network.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{weights} does not fit its configuration: {str(error).splitlines()[0]} Retrain or restore it.") from error
+        raise ModelError(
+            f"{weights} does not fit its configuration: {str(error).splitlines()[0]} Retrain or restore it."
+        ) from error
     return network.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False), card
 
 

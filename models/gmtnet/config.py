@@ -79,7 +79,10 @@ class GMTNetConfig:
         known = {f.name for f in fields(GMTNetConfig)}
         unknown = sorted(set(data) - known)
         if unknown:
-            raise ModelError(f"The model configuration has unknown keys {unknown}; known are {sorted(known)}. It may be from a newer version.")
+            raise ModelError(
+                f"The model configuration has unknown keys {unknown}; known are {sorted(known)}. "
+                "It may be from a newer version."
+            )
         values = dict(data)
         try:
             if "graph" in values:
@@ -89,7 +92,9 @@ class GMTNetConfig:
                     values[name] = convert(values[name])
             return GMTNetConfig(**values)
         except (TypeError, ValueError) as error:
-            raise ModelError(f"The model configuration is not valid: {error}. Compare with models/gmtnet/config.py.") from error
+            raise ModelError(
+                f"The model configuration is not valid: {error}. Compare with models/gmtnet/config.py."
+            ) from error
 
 
 _CONVERT: dict[str, Any] = {

@@ -26,7 +26,9 @@ class ElementEmbedding(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         table = np.loadtxt(str(files("models.gmtnet") / "element_descriptors.csv"), delimiter=",", skiprows=1)
-        self.register_buffer("descriptors", torch.tensor(table[:, 1:], dtype=torch.get_default_dtype()), persistent=False)
+        self.register_buffer(
+            "descriptors", torch.tensor(table[:, 1:], dtype=torch.get_default_dtype()), persistent=False
+        )
         self.from_descriptors = nn.Linear(table.shape[1] - 1, channels)
         self.learned = nn.Embedding(len(table), channels)
         nn.init.normal_(self.learned.weight, std=0.1)
@@ -122,7 +124,13 @@ class EquivariantConvolution(nn.Module):
     """
 
     def __init__(
-        self, irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_out: o3.Irreps, channels: int, hidden: int, product: ProductKind
+        self,
+        irreps_in: o3.Irreps,
+        irreps_sh: o3.Irreps,
+        irreps_out: o3.Irreps,
+        channels: int,
+        hidden: int,
+        product: ProductKind,
     ) -> None:
         super().__init__()
         self.before: nn.Module = nn.Identity()
@@ -131,7 +139,9 @@ class EquivariantConvolution(nn.Module):
         else:
             self.product = _sparse_product(irreps_in, irreps_sh, irreps_out)
             self.before = o3.Linear(irreps_in, self.product.irreps_in1)
-        self.weights = nn.Sequential(nn.Linear(channels, hidden), nn.SiLU(), nn.Linear(hidden, self.product.weight_numel))
+        self.weights = nn.Sequential(
+            nn.Linear(channels, hidden), nn.SiLU(), nn.Linear(hidden, self.product.weight_numel)
+        )
 
     def forward(
         self, nodes: TorchTensor, harmonics: TorchTensor, edges: TorchTensor, share: TorchTensor, ends: TorchTensor
@@ -146,13 +156,15 @@ class EquivariantConvolution(nn.Module):
             ends: center and neighbour of each edge, [2, n_edges].
         """
         message = self.product(self.before(nodes)[ends[1]], harmonics * share[:, None], self.weights(edges))
-        return scatter(message, ends[0], dim=0, dim_size=len(nodes), reduce="sum")
+        gathered: TorchTensor = scatter(message, ends[0], dim=0, dim_size=len(nodes), reduce="sum")
+        return gathered
 
 
 def _sparse_product(irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_out: o3.Irreps) -> o3.TensorProduct:
     """For each output irrep the paths 0e ⊗ Y_l and, where the input has that irrep, h_l ⊗ Y_0, channel by channel."""
     harmonic_of = {ir: k for k, (_, ir) in enumerate(irreps_sh)}
-    sources, instructions = [], []
+    sources: list[tuple[int, o3.Irrep]] = []
+    instructions = []
     for k, (channels, ir) in enumerate(irreps_out):
         if ir in harmonic_of:
             instructions.append((len(sources), harmonic_of[ir], k, "uvu", True))
@@ -176,7 +188,14 @@ class AtomCoupling(nn.Module):
         kinds = sorted({ir for _, ir in irreps_in})
         uniform = o3.Irreps([(channels, ir) for ir in kinds])
         wanted = {ir for _, ir in irreps_out}
-        paths = [(i, j, ir) for i, a in enumerate(kinds) for j, b in enumerate(kinds) if i <= j for ir in a * b if ir in wanted]
+        paths = [
+            (i, j, ir)
+            for i, a in enumerate(kinds)
+            for j, b in enumerate(kinds)
+            if i <= j
+            for ir in a * b
+            if ir in wanted
+        ]
         paths = [p for p in paths if p[0] != p[1] or (2 * kinds[p[0]].l - p[2].l) % 2 == 0]  # h x h has no odd part
         results, order, _ = o3.Irreps([(channels, ir) for _, _, ir in paths]).sort()
         instructions = [(i, j, order[k], "uuu", True) for k, (i, j, _) in enumerate(paths)]

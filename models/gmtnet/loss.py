@@ -47,7 +47,9 @@ class TypicalNorms:
     norms: dict[Tensor, float]
 
 
-def multi_task_loss(predicted: dict[Tensor, TorchTensor], targets: Targets, typical: TypicalNorms) -> dict[str, TorchTensor]:
+def multi_task_loss(
+    predicted: dict[Tensor, TorchTensor], targets: Targets, typical: TypicalNorms
+) -> dict[str, TorchTensor]:
     """Mean loss of each kind of label in a batch; kinds without a label in the batch are left out.
 
     Args:
@@ -60,7 +62,9 @@ def multi_task_loss(predicted: dict[Tensor, TorchTensor], targets: Targets, typi
         known = ~torch.isnan(label[:, 0])
         if known.any():
             sign_free = targets.sign_unproven[known] & (quantity is Tensor.PIEZOELECTRIC)
-            losses[quantity.value] = _tensor_loss(predicted[quantity][known], label[known], sign_free, typical.norms[quantity]).mean()
+            losses[quantity.value] = _tensor_loss(
+                predicted[quantity][known], label[known], sign_free, typical.norms[quantity]
+            ).mean()
     for k, quantity in enumerate((Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL)):
         mean = predicted[quantity][:, :3].mean(dim=1, keepdim=True)
         _add(losses, f"{quantity.value}_mean", mean, targets.eps_mean[:, k : k + 1], typical.norms[quantity] / 3**0.5)
@@ -73,7 +77,9 @@ def multi_task_loss(predicted: dict[Tensor, TorchTensor], targets: Targets, typi
     return losses
 
 
-def _add_eigenvalues(losses: dict[str, TorchTensor], predicted: TorchTensor, targets: Targets, typical: TypicalNorms) -> None:
+def _add_eigenvalues(
+    losses: dict[str, TorchTensor], predicted: TorchTensor, targets: Targets, typical: TypicalNorms
+) -> None:
     known = ~torch.isnan(targets.eps_principal[:, 0])
     if known.any():
         values = torch.linalg.eigvalsh(symmetric_matrix(predicted[known]))
@@ -83,7 +89,8 @@ def _add_eigenvalues(losses: dict[str, TorchTensor], predicted: TorchTensor, tar
 def symmetric_matrix(components: TorchTensor) -> TorchTensor:
     """Matrices [n, 3, 3] from the six orthonormal components (11, 22, 33, √2·23, √2·13, √2·12) [n, 6]."""
     half = components[:, 3:] * 0.5**0.5
-    xx, yy, zz, yz, xz, xy = (*components[:, :3].unbind(1), *half.unbind(1))
+    xx, yy, zz = components[:, 0], components[:, 1], components[:, 2]
+    yz, xz, xy = half[:, 0], half[:, 1], half[:, 2]
     return torch.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], dim=1).reshape(-1, 3, 3)
 
 
@@ -101,7 +108,12 @@ def _robust(error: TorchTensor, label: TorchTensor, typical: float) -> TorchTens
 
 
 def _add(
-    losses: dict[str, TorchTensor], name: str, predicted: TorchTensor, label: TorchTensor, typical: float, weight: TorchTensor | None = None
+    losses: dict[str, TorchTensor],
+    name: str,
+    predicted: TorchTensor,
+    label: TorchTensor,
+    typical: float,
+    weight: TorchTensor | None = None,
 ) -> None:
     known = ~torch.isnan(label[:, 0])
     if known.any():
@@ -147,11 +159,13 @@ def head_scales(quantity: Tensor, components: Floats, *, by_norm: bool) -> HeadS
             scale[block] = np.sqrt(((irreps[:, block] - mean[block]) ** 2).mean()) + 1e-6
             start += 2 * degree + 1
     logs = np.log(norms)
-    return HeadScales(mean, scale, float(logs.mean()), float(logs.std())) if by_norm else HeadScales(mean, scale, 0.0, 1.0)
+    return (
+        HeadScales(mean, scale, float(logs.mean()), float(logs.std())) if by_norm else HeadScales(mean, scale, 0.0, 1.0)
+    )
 
 
 def _blocks(irreps: str) -> list[tuple[int, int]]:
-    """"1x0e+1x2e" -> [(1, 0), (1, 2)]: multiplicity and degree."""
+    """Multiplicity and degree of each term: (1, 0), (1, 2) for 1x0e+1x2e."""
     return [(int(part.split("x")[0]), int(part.split("x")[1][:-1])) for part in irreps.split("+")]
 
 

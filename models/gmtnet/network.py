@@ -7,6 +7,7 @@ Source: Yan et al., arXiv:2406.12888.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -71,10 +72,8 @@ class GMTNet(nn.Module):
         self.irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
         self.convolutions = nn.ModuleList()
         self.updates = nn.ModuleList()
-        if config.product is ProductKind.FULL:
-            irreps = self._build_published(config)
-        else:
-            irreps = self._build_coupled(config)
+        published = config.product is ProductKind.FULL
+        irreps = self._build_published(config) if published else self._build_coupled(config)
         self.heads = nn.ModuleDict({t.value: TensorHead(t, irreps, channels, config) for t in config.tensors})
 
     def _convolution(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> EquivariantConvolution:
@@ -86,7 +85,7 @@ class GMTNet(nn.Module):
         tensors = o3.Irreps("+".join(TENSORS[t].irreps for t in config.tensors)).sort().irreps.simplify()
         chain = [o3.Irreps(text) for text in ("16x0e", *config.message_irreps)] + [tensors]
         self.narrow: nn.Module = nn.Linear(config.channels, 16)
-        for irreps_in, irreps_out in zip(chain[:-1], chain[1:], strict=True):
+        for irreps_in, irreps_out in pairwise(chain):
             self.convolutions.append(self._convolution(irreps_in, irreps_out))
             self.updates.append(Replace())
         return tensors
@@ -103,7 +102,7 @@ class GMTNet(nn.Module):
         return irreps
 
     def forward(self, graph: TorchGraph) -> dict[Tensor, TorchTensor]:
-        """Components of each tensor in its unit, shape [n_crystals, n_components] (orthonormal, see tensors/voigt.py)."""
+        """Orthonormal components (tensors/voigt.py) of each tensor in its unit, shape [n_crystals, n_components]."""
         distance = torch.linalg.vector_norm(graph.vector, dim=1)
         edges = self.radial(distance)
         weight = self._edge_weight(graph)
@@ -126,13 +125,14 @@ class GMTNet(nn.Module):
     def _share(self, weight: TorchTensor, graph: TorchGraph) -> TorchTensor:
         """Weights that sum to one over an atom's edges: a mean that stays continuous while edges fade."""
         total = scatter(weight, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
-        return weight / total[graph.ends[0]]
+        share: TorchTensor = weight / total[graph.ends[0]]
+        return share
 
 
 class Replace(nn.Module):
     """The published update: the message takes the place of the old features."""
 
-    def forward(self, old: TorchTensor, message: TorchTensor) -> TorchTensor:
+    def forward(self, _old: TorchTensor, message: TorchTensor) -> TorchTensor:
         """The message."""
         return message
 
@@ -156,7 +156,9 @@ class TensorHead(nn.Module):
         irreps = o3.Irreps(TENSORS[quantity].irreps)
         self.read = o3.Linear(irreps_read, irreps)
         scalars = irreps_read.count(o3.Irrep("0e"))
-        self.scalar_slices = [s for s, (_, ir) in zip(irreps_read.slices(), irreps_read, strict=True) if str(ir) == "0e"]
+        self.scalar_slices = [
+            s for s, (_, ir) in zip(irreps_read.slices(), irreps_read, strict=True) if str(ir) == "0e"
+        ]
         self.magnitude: nn.Module | None = None
         if config.magnitude:
             self.magnitude = nn.Sequential(nn.Linear(scalars + channels, channels), nn.SiLU(), nn.Linear(channels, 1))

@@ -35,11 +35,15 @@ class GMTNetPredictor:
         self.device, self.dtype, self.batch_atoms = device, dtype, batch_atoms
 
     @staticmethod
-    def load(path: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> tuple["GMTNetPredictor", ModelCard]:
+    def load(
+        path: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> tuple["GMTNetPredictor", ModelCard]:
         """A predictor and its card from a checkpoint (see checkpoint.py for what may be wrong with it)."""
         network, card = load_checkpoint(path, device=device, dtype=dtype)
         batch_atoms = BATCH_ATOMS if device == "cpu" else 64 * BATCH_ATOMS
-        predictor = GMTNetPredictor(network, frozenset(card.elements), device=device, dtype=dtype, batch_atoms=batch_atoms)
+        predictor = GMTNetPredictor(
+            network, frozenset(card.elements), device=device, dtype=dtype, batch_atoms=batch_atoms
+        )
         return predictor, card
 
     @staticmethod
@@ -51,7 +55,9 @@ class GMTNetPredictor:
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         """Raw tensors of every crystal, float64, input frame; see `TensorModel.predict`."""
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
-        parts = [self._predict_batch(crystals.select(rows)) for rows in self._batches(crystals.atoms_per_crystal, order)]
+        parts = [
+            self._predict_batch(crystals.select(rows)) for rows in self._batches(crystals.atoms_per_crystal, order)
+        ]
         back = np.argsort(order, kind="stable")
         return {
             quantity: from_components(quantity, np.concatenate([p[quantity] for p in parts])[back])

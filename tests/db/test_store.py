@@ -313,7 +313,9 @@ def test_a_run_is_finished_only_when_read_to_its_end_and_balanced(store: ResultS
     assert store.get_run(run.id).state is RunState.FINISHED
     assert store.runs()[0]["seconds"] == pytest.approx(4.0)
     store.finish(run.id, 99.0)
+    store.end_ingest(run.id, "made")
     assert store.runs()[0]["seconds"] == pytest.approx(4.0)
+    assert store.get_run(run.id).state is RunState.FINISHED
 
 
 def test_an_input_that_vanishes_from_the_table_opens_the_balance(store: ResultStore) -> None:

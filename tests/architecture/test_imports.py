@@ -1,0 +1,76 @@
+"""Layers and their order, and what an import really loads: measured in fresh interpreters."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from importlinter import cli
+
+from tests.architecture.source_tree import ROOT
+
+SECONDS_EACH = (
+    "torch",
+    "e3nn",
+    "torch_geometric",
+    "ray",
+    "prefect",
+    "pymatgen",
+    "mp_api",
+    "pandas",
+    "scipy",
+    "matplotlib",
+)
+"""Libraries that cost from half a second to many seconds and tens to hundreds of megabytes to import."""
+
+
+def loaded_by(module: str, libraries: tuple[str, ...]) -> set[str]:
+    """Which of the libraries a fresh interpreter has loaded after it imported a module."""
+    code = f"import sys, {module}; print(*sorted({set(libraries)!r} & set(sys.modules)))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
+
+
+def test_every_import_contract_holds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    status = cli.lint_imports(config_filename="pyproject.toml", no_cache=True)
+    assert status == cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param("flows.cli", id="the command line, before a command runs"),
+        pytest.param("db.store", id="the database"),
+        pytest.param("db.filter_language", id="the filter language"),
+        pytest.param("gmt_tasks.ingest", id="ingest"),
+        pytest.param("gmt_tasks.session", id="the driver of a run"),
+        pytest.param("gmt_tasks.settings", id="settings"),
+        pytest.param("gmt_tasks.sources.source", id="what opens a source"),
+        pytest.param("models.graph", id="neighbour graphs"),
+        pytest.param("models.symmetry", id="symmetry"),
+        pytest.param("models.derived.elastic", id="derived properties"),
+    ],
+)
+def test_nothing_heavy_is_loaded_by(module: str) -> None:
+    assert loaded_by(module, SECONDS_EACH) == set()
+
+
+def test_help_loads_neither_the_database_nor_the_physics() -> None:
+    assert loaded_by("flows.cli", ("sqlalchemy", "alembic", "moyopy", "spglib", "lark", "pyarrow")) == set()
+
+
+def test_a_worker_loads_no_orchestration_no_pool_and_no_foreign_readers() -> None:
+    # The chain that a worker process imports: the network, the symmetry, the steps.
+    # (torch_geometric brings pandas along.)
+    unwanted = ("prefect", "ray", "fastapi", "pymatgen", "mp_api", "sqlalchemy")
+    assert loaded_by("gmt_tasks.worker, gmt_tasks.screening, models.gmtnet.predictor", unwanted) == set()
+
+
+def test_the_probe_sees_what_a_module_does_load() -> None:
+    assert loaded_by("db.engine", ("sqlalchemy", "torch")) == {"sqlalchemy"}
+    assert loaded_by("models.symmetry", ("moyopy", "torch")) == {"moyopy"}
