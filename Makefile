@@ -32,7 +32,7 @@ setup: $(STAMP) ## create .venv and install gmtscreen with pinned versions; inst
 
 $(STAMP): pyproject.toml constraints.txt
 	@python=$(BIN)/python; test -x $$python || python=$(PYTHON); $$python -c '$(is_new)' 2>/dev/null || { \
-	  echo "gmtscreen needs Python 3.11 or newer; $$python is $$($$python --version 2>&1 || echo missing)." >&2; \
+	  echo "gmtscreen needs Python 3.11 or newer; $$python is $$(command -v $$python >/dev/null && $$python --version 2>&1 || echo missing)." >&2; \
 	  echo "Install one and name it, with a new environment: make PYTHON=python3.12 VENV=.venv312 setup" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; }

@@ -126,7 +126,7 @@ def _plain(name: str, values: NDArray[Any]) -> list[Any]:
     array = np.asarray(values)
     # Arrays of the right kind, the usual case, need no look at each value.
     if array.dtype.kind == _NUMPY_KIND.get(wanted) and (wanted is not float or np.isfinite(array).all()):
-        return array.tolist()
+        return list(array.tolist())
     return [_as_type(wanted, value) for value in array.tolist()]
 
 

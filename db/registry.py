@@ -22,6 +22,7 @@ def add(connection: Connection, model: ModelVersion, metrics: dict[str, Any]) ->
     """Registers a version; the first of its name becomes current, later ones are candidates.
 
     Args:
+        connection: in a write transaction.
         model: the version; registering the same one again changes nothing but fills empty metrics.
         metrics: what it scored, JSON-serialisable.
 

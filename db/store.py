@@ -211,11 +211,11 @@ class ResultStore:
             return reports.balances(connection, run_id)[run_id]
 
     def finish(self, run_id: int, seconds: float) -> Balance:
-        """Ends a working session on a run; the run is FINISHED only when it is read to its end and its balance closes.
+        """Adds working time to a run, and marks it FINISHED when it is read to its end and its balance closes.
 
         Args:
             run_id: the run.
-            seconds: wall time of this session in s; a resumed run sums its sessions.
+            seconds: wall time since this call of the program opened the run, in s; a resumed run sums them.
         """
         with writing(self._engine) as connection:
             ledger.lock_run(connection, run_id)

@@ -3,13 +3,16 @@
 import json as json_module
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.console import Exit, errors_as_lines, print_json, say
 from flows.options import AsJson, Db, Device
 from gmt_tasks.origin import REPOSITORY_ROOT
+
+if TYPE_CHECKING:
+    from gmt_tasks.evaluation import Evaluation
 
 DEFAULT_DATA = Path("../shared/data")
 """Where label files lie beside a checkout."""
@@ -52,16 +55,31 @@ def evaluate(
     if json:
         print_json(evaluation.to_json())
         return
+    _print_evaluation(evaluation)
+
+
+def _print_evaluation(evaluation: "Evaluation") -> None:
+    """One table per split for the tensors and for the properties made from them."""
     from flows.tables import cell, console, new_table
 
     out = console()
     out.print(f"{evaluation.model} (sha256 {evaluation.sha256[:12]})")
-    for title, metrics in (("tensors", evaluation.tensors), ("properties", evaluation.properties)):
-        names = [field.name for field in fields(metrics[0])] if metrics else []
-        shown = new_table(*(name.replace("_", " ") for name in names), title=title)
-        for row in metrics:
-            shown.add_row(*(cell(name, getattr(row, name)) for name in names))
-        out.print(shown)
+    for kind, metrics in (("tensors", evaluation.tensors), ("properties", evaluation.properties)):
+        for split in dict.fromkeys(row.split for row in metrics):
+            rows = [row for row in metrics if row.split == split]
+            names = [field.name for field in fields(rows[0]) if field.name != "split"]
+            numbers = [name for name in names if not isinstance(getattr(rows[0], name), str)]
+            table = new_table(*names, title=f"\n{kind}, {split}", numbers=numbers)
+            for row in rows:
+                table.add_row(*(cell(name, _short(name, getattr(row, name))) for name in names))
+            out.print(table)
+
+
+def _short(name: str, value: object) -> object:
+    """A tensor by the symbol that the field writes; anything else as it is."""
+    from models.quantities import TENSORS, Tensor
+
+    return TENSORS[Tensor(str(value))].symbol if name == "quantity" else value
 
 
 def list_models(*, db: Db = None, json: AsJson = False) -> None:

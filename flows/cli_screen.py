@@ -52,10 +52,9 @@ def screen(
         _dry_run(opened, settings, limit, json=json)
         return
     with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
-        before = session.balance()
         if not session.finished:
             run_flow(session, sources, limit)
-        _report(session, before, json=json)
+        _report(session, json=json)
 
 
 def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) -> None:
@@ -102,10 +101,9 @@ def _counts(balance: "Balance") -> dict[str, int]:
     return {"in": counts.pop("n_in"), **counts}
 
 
-def _report(session: "ScreenSession", before: "Balance", *, json: bool) -> None:
+def _report(session: "ScreenSession", *, json: bool) -> None:
     """Prints the balance, the rate and the top of the run."""
     balance = session.balance()
-    computed = balance.done + balance.quarantined - before.done - before.quarantined
     facts = next(entry for entry in session.store.runs() if entry["run"] == session.run.id)
     if json:
         print_json({**facts, "computed": session.n_committed, "database": session.settings.shown_database})
@@ -119,12 +117,13 @@ def _report(session: "ScreenSession", before: "Balance", *, json: bool) -> None:
     elif session.finished:
         say("this run was finished before: nothing was computed again")
     else:
-        say(f"nothing to compute: {computed:,} crystals had results already")
+        say(f"nothing to compute: all {balance.done:,} crystals had results of this model already")
     top = session.store.query(
         "d_max_pc_per_n > 0 AND mechanically_stable", fields=TOP_FIELDS, sort="-d_max_pc_per_n", limit=TOP_ROWS,
         model=str(session.run.spec.model),
     )
     if len(top):
+        console().print()
         title = "largest piezoelectric response in this database (stable crystals)"
         console().print(frame_table(list(top.columns), top.itertuples(index=False), title))
     if balance.rejected or balance.quarantined:

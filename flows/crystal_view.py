@@ -68,9 +68,11 @@ def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -
     for tensor in Tensor:
         if result["tensors"].get(tensor.value) is not None:
             _print_tensor(out, tensor, result)
+    out.print()
     out.print(derived_table(result["derived"]))
     compared = list(literature_rows(facts["source_ids"], result))
     if compared:
+        out.print()
         print_literature(out, compared)
     for warning in result["warnings"]:
         out.print(f"warning: {warning}", soft_wrap=True)

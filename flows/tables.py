@@ -33,6 +33,7 @@ def new_table(*columns: str, title: str | None = None, numbers: Iterable[str] = 
         title_justify="left",
         title_style="bold",
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         show_edge=False,
         header_style="bold",
     )

@@ -166,6 +166,7 @@ class _Where(NamedTuple):
 def _summary(where: _Where, error: Floats, size: Floats, success: Bools) -> TensorMetrics:
     relative = error / np.maximum(size, 1e-12)
     kept = np.sort(error)[: max(1, int(np.ceil(0.9 * len(error))))]
+    ewt25, ewt10, ewt5 = (100.0 * float((relative < x).mean()) for x in (0.25, 0.10, 0.05))
     return TensorMetrics(
         where.quantity,
         where.labels,
@@ -174,7 +175,9 @@ def _summary(where: _Where, error: Floats, size: Floats, success: Bools) -> Tens
         len(error),
         float(error.mean()),
         float(kept.mean()),
-        *(100.0 * float((relative < x).mean()) for x in (0.25, 0.10, 0.05)),
+        ewt25,
+        ewt10,
+        ewt5,
         float(np.median(relative)),
         100.0 * float(success.mean()),
     )

@@ -1,7 +1,7 @@
 """predict(): the Python entry, from whatever holds crystals to tensors, derived columns and reasons."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -46,7 +46,8 @@ def predict(
 
 
 def _as_batch(crystals: "StructureLike | Iterable[StructureLike]") -> CrystalBatch:
-    several = list(crystals) if isinstance(crystals, Iterable) and not hasattr(crystals, "lattice") else [crystals]
+    one = hasattr(crystals, "lattice")  # a pymatgen Structure is iterable too: over its sites
+    several = cast("list[StructureLike]", [crystals] if one else list(cast("Iterable[StructureLike]", crystals)))
     return CrystalBatch.from_arrays(
         [np.asarray(s.lattice.matrix, dtype=np.float64) for s in several],
         [np.asarray(s.frac_coords, dtype=np.float64) for s in several],

@@ -20,12 +20,14 @@ class StoppedError(GmtError):
 
 
 class StopRequest:
-    """Whether SIGINT or SIGTERM came; truthy once it did."""
+    """Whether SIGINT or SIGTERM came."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
-    def __bool__(self) -> bool:
+    @property
+    def asked(self) -> bool:
+        """True once a stop was asked for."""
         return self._event.is_set()
 
     def ask(self) -> None:
@@ -34,7 +36,7 @@ class StopRequest:
 
     def check(self) -> None:
         """Raises StoppedError when a stop was asked for."""
-        if self:
+        if self.asked:
             raise StoppedError()
 
 
@@ -61,7 +63,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     stop = StopRequest()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop and number == signal.SIGINT:
+        if stop.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.ask()
 

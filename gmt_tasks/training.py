@@ -201,7 +201,7 @@ class _Loop:
         self.network, self.config, self.report = network, config, report
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         network.to(self.device)
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)  # type: ignore[no-untyped-call]
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -261,7 +261,7 @@ class _Loop:
         shares = {name: _share_of_labels(targets, name) for name in losses}
         total = sum(LOSS_WEIGHTS[name] * shares[name] * loss for name, loss in losses.items())
         self.optimizer.zero_grad(set_to_none=True)
-        torch.as_tensor(total).backward()
+        torch.as_tensor(total).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.average.update_parameters(self.network)

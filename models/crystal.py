@@ -8,6 +8,7 @@ angstrom in a right- or left-handed Cartesian frame, the "input frame" in which 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,9 +117,11 @@ class CrystalBatch:
 
     def formulas(self) -> list[str]:
         """Reduced formulas in alphabetical order of the symbols, one per crystal (e.g. "AlN", "O2Si")."""
-        return [
-            reduced_formula(self.numbers[a:b]) for a, b in zip(self.first_atom[:-1], self.first_atom[1:], strict=True)
-        ]
+        pairs, counts = np.unique(self.crystal_of_atom * len(SYMBOLS) + self.numbers, return_counts=True)
+        owners = pairs // len(SYMBOLS)
+        starts = np.searchsorted(owners, np.arange(self.n_crystals + 1)).tolist()
+        species, amounts = (pairs % len(SYMBOLS)).tolist(), counts.tolist()
+        return [_formula(species[a:b], amounts[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -170,9 +173,13 @@ class Crystal:
 
 def reduced_formula(numbers: Ints) -> str:
     """Reduced formula of a list of atomic numbers, symbols in alphabetical order, e.g. "AlN", "O2Si"."""
-    species, counts = np.unique(numbers, return_counts=True)
-    divisor = int(np.gcd.reduce(counts)) if len(counts) else 1
-    parts = sorted((SYMBOLS[z], n // divisor) for z, n in zip(species, counts, strict=True))
+    species, amounts = np.unique(numbers, return_counts=True)
+    return _formula(species.tolist(), amounts.tolist())
+
+
+def _formula(species: list[int], amounts: list[int]) -> str:
+    divisor = gcd(*amounts)
+    parts = sorted((SYMBOLS[z], n // divisor) for z, n in zip(species, amounts, strict=True))
     return "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in parts)
 
 

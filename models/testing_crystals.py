@@ -13,8 +13,8 @@ from models.crystal import Crystal, CrystalBatch, Floats, Ints
 from models.errors import GmtError
 from models.periodic import closest_pairs
 
-VOLUME_PER_ATOM_A3 = 16.0
-CLEARANCE_ANGSTROM = 1.3
+VOLUME_PER_ATOM_A3 = 20.0
+CLEARANCE_ANGSTROM = 1.2
 _MAX_TRIES = 2000
 
 _E = np.eye(3)
@@ -131,22 +131,28 @@ def random_crystal(crystal_class: str, rng: np.random.Generator) -> Crystal:
         rng: source of randomness.
 
     Raises:
-        GmtError: there is no such class, or no positions with enough clearance were found.
+        GmtError: there is no such class, or no orbit with enough clearance was found.
     """
     operations = class_operations(crystal_class)
     n_ops = len(operations)
     species = rng.choice([5, 7, 8, 13, 14, 16, 22, 31, 33, 38, 40, 56], size=2, replace=False)
     numbers = np.repeat(species, [n_ops, n_ops if n_ops <= 12 else 1])
     lattice = _random_cell(crystal_class, len(numbers) * VOLUME_PER_ATOM_A3, rng) @ random_orthogonal(rng).T
+    first = _spaced_orbit(operations, lattice, np.zeros((0, 3)), rng)
+    second = _spaced_orbit(operations, lattice, first, rng) if n_ops <= 12 else np.zeros((1, 3))
+    return Crystal(lattice, np.concatenate([first, second]), numbers)
+
+
+def _spaced_orbit(operations: Floats, lattice: Floats, others: Floats, rng: np.random.Generator) -> Floats:
+    """Images of a random position that stay clear of one another, of other atoms [n, 3] and of the origin."""
+    taken = others if len(others) else np.zeros((1, 3))
     for _ in range(_MAX_TRIES):
-        first, second = operations @ rng.random(3), operations @ rng.random(3)
-        frac_coords = np.concatenate([first, second if n_ops <= 12 else np.zeros((1, 3))])
-        owner = np.zeros(len(numbers), dtype=np.int64)
+        orbit = operations @ rng.random(3)
+        frac_coords = np.concatenate([orbit, taken])
+        owner = np.zeros(len(frac_coords), dtype=np.int64)
         if not closest_pairs(lattice[None], frac_coords, owner, CLEARANCE_ANGSTROM):
-            return Crystal(lattice, frac_coords, numbers)
-    raise GmtError(
-        f"No random crystal of class {crystal_class} with {CLEARANCE_ANGSTROM} angstrom between atoms; try another seed."
-    )
+            return orbit
+    raise GmtError(f"No orbit of {len(operations)} atoms with {CLEARANCE_ANGSTROM} angstrom between them was found; try another seed.")
 
 
 def crystals_of_all_classes(seed: int = 0) -> ClassifiedCrystals:
@@ -211,7 +217,7 @@ def textbook_crystals() -> ClassifiedCrystals:
 
 def _table() -> list[tuple[str, str, Floats, list[list[float]], list[int]]]:
     third = 1 / 3
-    quartz = _orbit_quartz(0.4697, (0.4135, 0.2669, 0.1191))
+    quartz = _orbit_quartz(0.4697, (0.4135, 0.2669, 0.7858))
     rutile = [
         [0, 0, 0],
         [0.5, 0.5, 0.5],
@@ -246,7 +252,7 @@ def _table() -> list[tuple[str, str, Floats, list[list[float]], list[int]]]:
 def _orbit_quartz(u: float, oxygen: tuple[float, float, float]) -> list[list[float]]:
     """Sites 3a and 6c of P3_221."""
     x, y, z = oxygen
-    silicon = [[u, 0, 0], [0, u, 2 / 3], [-u, -u, 1 / 3]]
+    silicon = [[u, 0, 2 / 3], [0, u, 1 / 3], [-u, -u, 0]]
     rows = [
         [x, y, z],
         [-y, x - y, z + 2 / 3],

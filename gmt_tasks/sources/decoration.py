@@ -132,12 +132,19 @@ def _fitting(geometry: Geometry, names: Sequence[str], ions: Sequence[tuple[str,
     anions = [ANIONS[name] for name in names]
     radii = [anion.radius(site.coordination) for anion, site in zip(anions, geometry.anions, strict=True)]
     negative = sum(anion.charge * site.multiplicity for anion, site in zip(anions, geometry.anions, strict=True))
-    scales, charges = [], []
+    chosen, scales, charges = [], [], []
     for site in geometry.cations:
-        cation = np.array([_cation_radius(symbol, charge, site.coordination) for symbol, charge in ions])
-        allowed = [charge <= anions[site.anion].max_cation_charge and symbol not in names for symbol, charge in ions]
-        scales.append(np.where(allowed, (cation + radii[site.anion]) / site.bond_length, np.nan))
-        charges.append(np.array([charge * site.multiplicity for _, charge in ions]))
+        fitting = [
+            (symbol, charge)
+            for symbol, charge in ions
+            if charge <= anions[site.anion].max_cation_charge
+            and symbol not in names
+            and _cation_radius(symbol, charge, site.coordination) is not None
+        ]
+        cation = np.array([_cation_radius(symbol, charge, site.coordination) for symbol, charge in fitting], np.float64)
+        chosen.append(fitting)
+        scales.append((cation + radii[site.anion]) / site.bond_length)
+        charges.append(np.array([charge * site.multiplicity for _, charge in fitting], np.int64))
     total, mean = np.array(negative), np.array(0.0)
     for by_ion, scale in zip(charges, scales, strict=True):
         total, mean = np.add.outer(total, by_ion), np.add.outer(mean, np.log(scale) / len(scales))
@@ -146,13 +153,13 @@ def _fitting(geometry: Geometry, names: Sequence[str], ions: Sequence[tuple[str,
         shape = [-1 if other == axis else 1 for other in range(len(scales))]
         misfit = np.maximum(misfit, np.abs(np.log(scale).reshape(shape) - mean))
     contact = min((d / r for d, r in zip(geometry.anion_contacts, radii, strict=True)), default=np.inf)
-    with np.errstate(invalid="ignore"):
-        fits = (total == 0) & (misfit < MAX_MISFIT) & (np.exp(mean) * contact > _MIN_ANION_CONTACT)
-    for combination in np.argwhere(fits):
-        elements = tuple(ions[ion][0] for ion in combination)
+    fits = (total == 0) & (misfit < MAX_MISFIT) & (np.exp(mean) * contact > _MIN_ANION_CONTACT)
+    for combination in np.argwhere(fits).tolist():
+        placed = [of_site[ion] for of_site, ion in zip(chosen, combination, strict=True)]
+        elements = tuple(symbol for symbol, _ in placed)
         if len(set(elements)) == len(elements):
             index = tuple(combination)
-            states = tuple(ions[ion][1] for ion in combination) + tuple(anion.charge for anion in anions)
+            states = tuple(charge for _, charge in placed) + tuple(anion.charge for anion in anions)
             yield Decoration(geometry, (*elements, *names), states, float(np.exp(mean[index])), float(misfit[index]))
 
 
@@ -161,11 +168,11 @@ def _multiplicities(geometry: Geometry) -> list[int]:
 
 
 @cache
-def _cation_radius(symbol: str, charge: int, coordination: int) -> float:
-    """Shannon crystal radius in angstrom at the listed coordination nearest to the wanted one; NaN if none is near."""
+def _cation_radius(symbol: str, charge: int, coordination: int) -> float | None:
+    """Shannon crystal radius in angstrom at the listed coordination nearest to the wanted one; None if none is near."""
     listed = _shannon_radii(symbol).get(charge, {})
     near = [number for number in listed if abs(number - coordination) <= (1 if coordination <= 6 else 2)]
-    return listed[min(near, key=lambda number: abs(number - coordination))] if near else float("nan")
+    return listed[min(near, key=lambda number: abs(number - coordination))] if near else None
 
 
 @cache

@@ -25,6 +25,7 @@ from models.errors import Reason, SourceError
 TEXTS_PER_BLOCK = 256
 LINES_PER_BLOCK = 4096
 BYTES_PER_BLOCK = 64 << 20
+PARSER = "gmt_tasks.sources.structure_text:parse_text"
 
 _FULL_HASH_BYTES = 64 << 20
 _EDGE_BYTES = 1 << 20
@@ -110,7 +111,7 @@ class FilesSource:
 
     def _pool(self) -> SandboxPool:
         return SandboxPool(
-            "gmt_tasks.sources.structure_text:parse_text",
+            PARSER,
             deadline_s=self._options.deadline_s,
             memory_bytes=self._options.memory_bytes,
             max_workers=self._options.max_workers,

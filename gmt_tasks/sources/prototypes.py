@@ -11,7 +11,7 @@ import importlib.resources
 import json
 import random
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -83,10 +83,11 @@ class PrototypesSource:
         Raises:
             SourceError: there are fewer than `n` decorations of these elements.
         """
-        chosen = self._chosen()
+        chosen = self._chosen
         for first in range(start, len(chosen), BLOCK):
             yield _block(chosen[first : first + BLOCK], first)
 
+    @cached_property
     def _chosen(self) -> list[Decoration]:
         """The n decorations in their order."""
         shuffled = random.Random(self.seed)

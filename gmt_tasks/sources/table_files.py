@@ -214,8 +214,10 @@ def _metadata(batch: pa.RecordBatch, with_isotopes: Flags) -> list[str | None]:
         parts.append(pa.array([note if merged else None for merged in with_isotopes], pa.string()))
     if not parts:
         return [None] * batch.num_rows
-    # A null column value leaves no member: "null" says nothing that its absence does not.
-    joined = pc.binary_join_element_wise(*parts, ", ", null_handling="skip")
+    # A null value leaves no member: "null" says nothing that its absence does not. (Not null_handling="skip", which
+    # drops a row whose parts are all null and so shifts every row after it.)
+    members = [pc.fill_null(pc.binary_join_element_wise(part, ", ", ""), "") for part in parts]
+    joined = pc.utf8_rtrim(pc.binary_join_element_wise(*members, ""), ", ")
     texts: list[str] = pc.binary_join_element_wise("{", joined, "}", "").to_pylist()
     return [None if text == "{}" else text for text in texts]
 

@@ -113,11 +113,17 @@ def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_all
 
 
 def _invariants(stress: Floats, strain: Floats) -> Columns:
-    """The numbers of `DERIVED` from e and d in Mandel form, each [n_crystals, 3, 6]."""
+    """The numbers of `DERIVED` from e and d in Mandel form, each [n_crystals, 3, 6].
+
+    Classes such as 32 and -6m2 forbid a hydrostatic response but not the shears it is a difference of: what is left of
+    it is a rounding error, and is 0.
+    """
+    hydrostatic = np.linalg.norm(strain[:, :, :3].sum(axis=2), axis=1)
+    hydrostatic[hydrostatic < 1e-12 * _norm(strain)] = 0.0
     return {
         "e_max_c_per_m2": _largest_response(stress),
         "e_norm_c_per_m2": _norm(stress),
         "d_max_pc_per_n": _largest_response(strain),
         "d_norm_pc_per_n": _norm(strain),
-        "d_hydrostatic_pc_per_n": np.linalg.norm(strain[:, :, :3].sum(axis=2), axis=1),
+        "d_hydrostatic_pc_per_n": hydrostatic,
     }

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from models.errors import ModelError
 from models.gmtnet.config import GMTNetConfig
-from models.gmtnet.network import GMTNet
+from models.gmtnet.network import GMTNet, build_network
 
 FORMAT = 1
+_COUPLING = "_w3j_"  # e3nn stores its coupling constants with the weights, rounded to their precision: not for float64
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -105,9 +106,10 @@ def load_checkpoint(path: Path, *, device: str = "cpu", dtype: torch.dtype = tor
         raise ModelError(
             f"{weights} is not the file its card describes: sha256 {found[:12]}, not {card.sha256[:12]}. Restore it."
         )
-    network = GMTNet(card.config)
+    network = build_network(card.config, dtype)
+    exact = {name: value for name, value in network.state_dict().items() if _COUPLING in name}
     try:
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(load_file(weights) | exact)
     except (RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{weights} does not fit its configuration: {str(error).splitlines()[0]} Retrain or restore it."

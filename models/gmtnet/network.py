@@ -179,6 +179,19 @@ class TensorHead(nn.Module):
         return components * torch.exp(exponent)
 
 
+def build_network(config: GMTNetConfig, dtype: torch.dtype = torch.float32) -> GMTNet:
+    """A fresh network whose constants (coupling coefficients, changes of basis) are exact in the given precision.
+
+    A network that is made in float32 and widened afterwards is equivariant to 1e-8 only.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return GMTNet(config)
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _mean_over_atoms(nodes: TorchTensor, graph: TorchGraph) -> TorchTensor:
     mean: TorchTensor = scatter(nodes, graph.crystal_of_atom, dim=0, dim_size=graph.n_crystals, reduce="mean")
     return mean

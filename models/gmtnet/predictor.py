@@ -9,7 +9,7 @@ import torch
 from models.crystal import CrystalBatch, Floats, Ints
 from models.gmtnet.checkpoint import ModelCard, load_checkpoint
 from models.gmtnet.config import GMTNetConfig
-from models.gmtnet.network import GMTNet, TorchGraph
+from models.gmtnet.network import GMTNet, TorchGraph, build_network
 from models.graph import build_graph
 from models.quantities import Tensor
 from models.tensors.voigt import from_components
@@ -50,7 +50,7 @@ class GMTNetPredictor:
     def untrained(config: GMTNetConfig, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> "GMTNetPredictor":
         """Random weights that know every element: for tests of everything but accuracy."""
         torch.manual_seed(seed)
-        return GMTNetPredictor(GMTNet(config), frozenset(range(1, 119)), dtype=dtype)
+        return GMTNetPredictor(build_network(config, dtype), frozenset(range(1, 119)), dtype=dtype)
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         """Raw tensors of every crystal, float64, input frame; see `TensorModel.predict`."""

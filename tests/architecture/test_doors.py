@@ -56,7 +56,7 @@ def test_every_library_that_is_imported_has_a_door() -> None:
 
 
 def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
-    declared = {canonicalize_name(Requirement(text).name) for text in project()["project"]["dependencies"]}
+    declared: set[str] = {canonicalize_name(Requirement(text).name) for text in project()["project"]["dependencies"]}
     # pydantic comes with pydantic-settings, of which it is the base.
     declared |= {"pydantic"} if "pydantic-settings" in declared else set()
     providers = packages_distributions()

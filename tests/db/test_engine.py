@@ -1,6 +1,7 @@
 """Opening databases: settings that keep data safe, helpful refusals, and no password anywhere."""
 
 import sqlite3
+import threading
 import traceback
 from pathlib import Path
 
@@ -102,3 +103,16 @@ def test_an_open_store_prints_without_its_password(tmp_path: Path) -> None:
         store.url = parse_url("postgresql://me:secret@host/db")
         assert "secret" not in repr(store)
         assert "me" in repr(store)
+
+
+def test_opening_waits_for_another_process_that_is_writing_a_file_without_log(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE other (n)")
+    writer.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.3, writer.execute, ["COMMIT"])
+    end.start()
+    ResultStore(path).close()
+    assert not writer.in_transaction
+    end.join()
+    writer.close()

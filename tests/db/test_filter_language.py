@@ -145,12 +145,12 @@ def test_a_refusal_says_where_and_what_to_write_instead(text: str, sentence: str
 
 
 def test_bounds_hold_exactly() -> None:
-    term = "piezo_allowed"
-    assert parse_filter(" AND ".join([term] * MAX_TERMS))
-    assert parse_filter("(" * MAX_DEPTH + term + ")" * MAX_DEPTH)
-    assert parse_filter(term + " " * (MAX_BYTES - len(term)))
+    term, flag = "piezo_allowed", Flag("piezo_allowed")
+    assert parse_filter(" AND ".join([term] * MAX_TERMS)) == And((flag,) * MAX_TERMS)
+    assert parse_filter("(" * MAX_DEPTH + term + ")" * MAX_DEPTH) == flag
+    assert parse_filter(term + " " * (MAX_BYTES - len(term))) == flag
     symbols = ",".join(['"Al"'] * MAX_TERMS)
-    assert parse_filter(f"elements HAS ANY {symbols}")
+    assert parse_filter(f"elements HAS ANY {symbols}") == Has("elements", Quantifier.ANY, ("Al",) * MAX_TERMS)
     for text, sentence in (
         (" AND ".join([term] * (MAX_TERMS + 1)), "more than 100 terms"),
         (f'elements HAS ANY {symbols},"Al"', "more than 100 terms"),

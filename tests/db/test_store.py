@@ -374,9 +374,9 @@ def test_texts_that_no_database_takes_are_made_storable(store: ResultStore) -> N
 
 def test_unknown_runs_and_sources_are_refused_with_what_there_is(store: ResultStore) -> None:
     run = store.open_run(spec("a", "b"))
-    with pytest.raises(StoreError, match=f"no run 77. The newest are {run.id}"):
+    with pytest.raises(StoreError, match=rf"no run 77\. The newest are {run.id}"):
         store.balance(77)
-    with pytest.raises(StoreError, match="no source 'c'. Its sources are: a, b"):
+    with pytest.raises(StoreError, match=r"no source 'c'\. Its sources are: a, b"):
         store.ingest_cursor(run.id, "c")
 
 

@@ -55,11 +55,13 @@ def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_crystals(path: Path, elements: list[str], *, a0: float = 3.5) -> Path:
-    """A JSONL source of one-atom cubic crystals, each with its own cell length."""
+    """A JSONL source of one-atom cubic crystals, each with its own cell length; "flat" has a cell without volume."""
     with path.open("w", encoding="utf-8") as stream:
         for i, element in enumerate(elements):
             a = a0 + 0.01 * i
-            row = {"id": f"c{i}", "lattice": [a, 0, 0, 0, a, 0, 0, 0, a], "species": [element], "frac_coords": [[0, 0, 0]]}
+            height, species = (0.0, "Al") if element == "flat" else (a, element)
+            cell = [a, 0, 0, 0, a, 0, 0, 0, height]
+            row = {"id": f"c{i}", "lattice": cell, "species": [species], "frac_coords": [[0, 0, 0]]}
             stream.write(json.dumps(row) + "\n")
     return path
 

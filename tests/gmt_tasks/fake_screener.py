@@ -88,7 +88,7 @@ def make_broken() -> FakeScreener:
 
 def cubic_crystals(elements: list[int]) -> CrystalBatch:
     """One-atom cubic crystals of the given elements, each with its own cell length."""
-    lattices = [np.eye(3) * (3.0 + 0.01 * i) for i in range(len(elements))]
+    lattices = [np.eye(3) * (3.0 + 0.001 * i) for i in range(len(elements))]
     return CrystalBatch.from_arrays(lattices, [np.zeros((1, 3))] * len(elements), [np.array([z]) for z in elements])
 
 

@@ -7,7 +7,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from gmt_tasks.sources.cif_reader import read_cif_block
-from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError
+from gmt_tasks.sources.parsed import ParsedCrystal
 from gmt_tasks.sources.source import MissingSymmetry
 from gmt_tasks.sources.structure_text import Refusal, TextFormat, TextJob, parse_text
 from models.errors import Reason
@@ -66,7 +66,8 @@ def test_operations_are_looked_up_by_name(symbol: str, n_atoms: int) -> None:
 
 def test_pymatgen_agrees_on_a_structure_it_wrote_itself() -> None:
     lattice = Lattice.from_parameters(4.1, 5.2, 6.3, 80, 95, 105)
-    structure = Structure(lattice, ["Li", "Ga", "O", "O"], [[0, 0, 0], [0.3, 0.4, 0.5], [0.7, 0.1, 0.2], [0.2, 0.8, 0.9]])
+    frac_coords = [[0, 0, 0], [0.3, 0.4, 0.5], [0.7, 0.1, 0.2], [0.2, 0.8, 0.9]]
+    structure = Structure(lattice, ["Li", "Ga", "O", "O"], frac_coords)
     crystal = read(structure.to(fmt="cif"))
     order = np.argsort(crystal.frac_coords[:, 0])
     assert np.allclose(crystal.lattice @ crystal.lattice.T, lattice.matrix @ lattice.matrix.T, atol=1e-6)
@@ -145,7 +146,8 @@ def test_oxidation_states_are_stripped() -> None:
 
 def test_one_atom_outside_a_loop_is_an_atom() -> None:
     text = cif("").split("loop_")[0] + (
-        "_atom_site_label Po1\n_atom_site_type_symbol Po\n_atom_site_fract_x 0\n_atom_site_fract_y 0\n_atom_site_fract_z 0\n"
+        "_atom_site_label Po1\n_atom_site_type_symbol Po\n"
+        "_atom_site_fract_x 0\n_atom_site_fract_y 0\n_atom_site_fract_z 0\n"
     )
     assert read(text).numbers.tolist() == [84]
 

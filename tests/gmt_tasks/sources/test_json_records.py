@@ -38,7 +38,9 @@ def shapes() -> dict[str, dict[str, Any]]:
                 "species": [{"name": "Ti1", "chemical_symbols": ["Ti"], "concentration": [1.0]}],
             },
         },
-        "jarvis": {"atoms": {"lattice_mat": LATTICE.tolist(), "coords": cartesian, "elements": SYMBOLS, "cartesian": True}},
+        "jarvis": {
+            "atoms": {"lattice_mat": LATTICE.tolist(), "coords": cartesian, "elements": SYMBOLS, "cartesian": True}
+        },
         "jarvis fractional": {"lattice_mat": LATTICE.tolist(), "coords": FRAC.tolist(), "elements": SYMBOLS},
         "moyo": {"lattice": {"basis": LATTICE.ravel().tolist()}, "positions": FRAC.tolist(), "numbers": NUMBERS},
     }

@@ -29,7 +29,8 @@ def poscar(comment: str = "cell", scale: str = "1.0", c: str = "4.0", species: s
 
 def test_what_pymatgen_writes_is_read_back() -> None:
     lattice = Lattice.from_parameters(4.1, 5.2, 6.3, 80, 95, 105)
-    structure = Structure(lattice, ["Li", "Ga", "O", "O"], [[0, 0, 0], [0.3, 0.4, 0.5], [0.7, 0.1, 0.2], [0.2, 0.8, 0.9]])
+    frac_coords = [[0, 0, 0], [0.3, 0.4, 0.5], [0.7, 0.1, 0.2], [0.2, 0.8, 0.9]]
+    structure = Structure(lattice, ["Li", "Ga", "O", "O"], frac_coords)
     crystal = read_poscar(str(Poscar(structure)))
     assert np.allclose(crystal.lattice, lattice.matrix, atol=1e-8)
     assert np.allclose(crystal.frac_coords, structure.frac_coords, atol=1e-8)

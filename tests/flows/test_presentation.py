@@ -1,0 +1,120 @@
+"""Tables, matrices, Markdown, progress and the doctor's parts."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from db.records import Balance
+from flows.console import plain, printable
+from flows.crystal_view import literature_rows, matrix_text, predicted_value
+from flows.doctor import BOUNDS, Health, check_package, check_ports, numbers, read_listeners
+from flows.markdown import balance_as_markdown
+from flows.progress import PlainProgress
+from flows.tables import cell, duration, folded
+from gmt_tasks.telemetry import Progress
+from models.quantities import Tensor
+
+
+def test_a_balance_that_does_not_close_says_so() -> None:
+    assert "Every input is accounted for" in balance_as_markdown(1, Balance(5, 2, 1, 1, 1, 0))
+    assert "not finished" in balance_as_markdown(1, Balance(5, 2, 1, 1, 0, 1))
+    assert "not finished" in balance_as_markdown(1, Balance(6, 2, 1, 1, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (math.nan, "-"), (True, "yes"), (np.False_, "no"), (np.float64(1234.5678), "1235"), (0.0123456, "0.01235"),
+     (12.0, "12"), (["a", "b", "c"], "a +2"), ([], "-"), ("x\x1b[31m", "x?[31m")],
+)  # fmt: skip
+def test_cells_are_short_and_safe(value: object, text: str) -> None:
+    assert cell("k", value) == text
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert printable("a\x1b[2Jb\x07\nc é") == "a?[2Jb?\nc é"
+
+
+def test_json_has_no_numbers_that_json_does_not_have() -> None:
+    value = {"a": np.array([1.0, np.nan]), "b": (np.int64(3), float("inf")), 1: np.bool_(True)}
+    assert plain(value) == {"a": [1.0, None], "b": [3, None], "1": True}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (4.21, "4.2 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (59.99, "60.0 s"), (3599.9, "1 h 00 min")],
+)
+def test_durations_read_well(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_folded_head_loses_no_character() -> None:
+    for name in ("id", "spacegroup", "d_max_pc_per_n", "elastic_min_eigenvalue_gpa"):
+        assert folded(name).replace("\n", "") == name
+        assert max(map(len, folded(name).split("\n"))) <= max(10, len(name) * 2 // 3)
+
+
+def test_exact_zeros_are_dots_and_columns_align() -> None:
+    text = matrix_text(np.array([[1.5, 0.0], [-22.25, 1e-3]]), "  ")
+    assert text == "    1.500       .\n  -22.250   0.001"
+    assert matrix_text(np.zeros((1, 2))) == ". ."
+
+
+def result_of_quartz() -> dict[str, object]:
+    """A result with recognisable tensors: C_IJ = 10 I + J, e_1jk = 11, 22, ... by position."""
+    stiffness = np.add.outer(10.0 * np.arange(1, 7), np.arange(1, 7))
+    piezo = np.zeros((3, 3, 3))
+    piezo[0, 0, 0], piezo[0, 1, 2], piezo[0, 2, 1], piezo[2, 2, 2] = -0.5, 0.25, 0.25, 1.0
+    tensors = {Tensor.ELASTIC.value: stiffness, Tensor.PIEZOELECTRIC.value: piezo, "dielectric_total": np.diag([4.0, 4, 5])}
+    return {"tensors": tensors, "derived": {"eps_total_mean": 4.3}}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("c11_gpa", 11.0), ("c14_gpa", 14.0), ("e11_abs_c_per_m2", 0.5), ("e11_c_per_m2", -0.5), ("e14_c_per_m2", 0.25),
+     ("e33_c_per_m2", 1.0), ("eps_total_33", 5.0), ("eps_total_mean", 4.3), ("eps_electronic_11", None), ("eps_total_44", None),
+     ("e44_c_per_m2", None), ("unheard_of", None)],
+)  # fmt: skip
+def test_literature_names_find_their_component(name: str, value: float | None) -> None:
+    assert predicted_value(name, result_of_quartz()) == value
+
+
+def test_literature_is_beside_reference_crystals_only() -> None:
+    rows = list(literature_rows(["reference:quartz"], result_of_quartz()))
+    assert {"c11_gpa", "c33_gpa"} <= {name for name, *_ in rows}
+    assert all(source for *_, source in rows)
+    assert list(literature_rows(["quartz", "other:quartz"], result_of_quartz())) == []
+
+
+def test_plain_progress_says_the_rate_and_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainProgress() as display:
+        display.show(Progress(10, 100, 5.0, 18.0))
+        display.show(Progress(20, 100, 5.0, 16.0))  # too soon for another line
+        display.show(Progress(100, 100, 5.0, 0.0))
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "10 of 100 crystals 5.0 crystals/s, rest in 18.0 s"
+    assert last.startswith("100 of 100 crystals")
+
+
+def test_versions_outside_the_range_are_bad() -> None:
+    assert check_package("ray", *BOUNDS["ray"]).health is Health.GOOD
+    too_new = check_package("ray", "1.0", "1.1")
+    assert too_new.health is Health.BAD and "pip install" in too_new.advice
+    assert check_package("no-such-package-at-all", "1", "2").health is Health.BAD
+    assert numbers("2.13.0+cpu") == (2, 13, 0)
+    assert numbers("3.8rc1") == (3, 8)
+
+
+def test_listening_ports_beyond_loopback_are_found(tmp_path: Path) -> None:
+    head = "  sl  local_address rem_address   st\n"
+    row = "   0: {}:{:04X} 00000000:0000 {} 00000000:00000000\n"
+    near, wide, busy = ("0100007F", 8265, "0A"), ("00000000", 6379, "0A"), ("00000000", 4200, "01")
+    table = tmp_path / "tcp"
+    table.write_text(head + row.format(*near) + row.format(*busy))
+    assert list(read_listeners(table)) == [(8265, True)]
+    assert check_ports((table,)).health is Health.GOOD
+    table.write_text(head + row.format(*near) + row.format(*wide))
+    check = check_ports((table,))
+    assert check.health is Health.NOTE
+    assert "Ray 6379 ALL INTERFACES" in check.found

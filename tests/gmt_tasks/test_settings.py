@@ -1,0 +1,119 @@
+"""Settings, secrets, rates, import origins, signals."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gmt_tasks.origin import REPOSITORY_ROOT, find_foreign_packages, put_root_first
+from gmt_tasks.process import is_dead, new_holder, stop_on_signals
+from gmt_tasks.settings import Settings, SettingsError, load_settings
+from gmt_tasks.telemetry import RateMeter, redact
+
+URL = "postgresql+psycopg://ana:s3cret@db.example:5432/gmt"
+
+
+def test_options_win_over_the_environment_and_the_environment_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GMTSCREEN_DB", raising=False)
+    assert load_settings().database == "gmtscreen.db"
+    monkeypatch.setenv("GMTSCREEN_DB", "env.db")
+    assert load_settings(db=None).database == "env.db"
+    assert load_settings(db="option.db").database == "option.db"
+
+
+def test_a_bad_value_names_the_option_and_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="--symprec.*GMTSCREEN_SYMPREC"):
+        load_settings(symprec=-1.0)
+    monkeypatch.setenv("GMTSCREEN_WORKERS", "none")
+    with pytest.raises(SettingsError, match="workers"):
+        load_settings()
+
+
+def test_a_database_password_is_in_no_text_of_the_settings() -> None:
+    settings = load_settings(db=URL)
+    assert settings.database == URL
+    for text in (repr(settings), str(settings), settings.shown_database, settings.model_dump_json()):
+        assert "s3cret" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [URL, f"cannot reach {URL}?x=1", "mysql://u:s3cret@h/d", "https://h/p?api_key=s3cret&x=1", "host=h password=s3cret"],
+)
+def test_secrets_are_redacted_and_the_rest_stays(text: str) -> None:
+    assert "s3cret" not in redact(text)
+    assert "***" in redact(text)
+    plain = "results.db at C:/data, http://127.0.0.1:4200/api"
+    assert redact(plain) == plain
+
+
+def test_the_rate_is_that_of_the_window_and_gives_the_remaining_time() -> None:
+    now = [0.0]
+    meter = RateMeter(window_s=10.0, clock=lambda: now[0])
+    assert meter.progress(0, 100).eta_s is None
+    for second in range(1, 31):
+        now[0] = float(second)
+        meter.add(1 if second <= 15 else 4)
+    progress = meter.progress(75, 95)
+    assert progress.crystals_per_s == pytest.approx(4.0)
+    assert progress.eta_s == pytest.approx(5.0)
+
+
+def test_our_packages_come_from_the_repository_and_a_foreign_one_is_found(tmp_path: Path) -> None:
+    assert find_foreign_packages() == {}
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").touch()
+    code = (
+        "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]\n"
+        "from gmt_tasks.origin import refuse_foreign_packages, put_root_first\n"
+        "if len(sys.argv) > 3: put_root_first()\n"
+        "refuse_foreign_packages()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(REPOSITORY_ROOT)]
+    shadowed = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert shadowed.returncode == 1
+    assert f"models from {tmp_path / 'models'}" in shadowed.stderr
+    cured = subprocess.run([*command, "root first"], capture_output=True, text=True, cwd=tmp_path)
+    assert cured.returncode == 0, cured.stderr
+
+
+def test_put_root_first_is_idempotent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["/elsewhere", str(REPOSITORY_ROOT), "/more"])
+    put_root_first()
+    put_root_first()
+    assert sys.path == [str(REPOSITORY_ROOT), "/elsewhere", "/more"]
+
+
+def test_only_a_gone_process_of_this_host_is_dead() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host = socket.gethostname()
+    assert not is_dead(new_holder())
+    assert is_dead(f"{host}:{gone.pid}:ab")
+    assert not is_dead(f"not-{host}:{gone.pid}:ab")
+    assert not is_dead("nonsense")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_for_a_stop_and_the_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with stop_on_signals() as stop:
+        assert not stop.asked
+        os.kill(os.getpid(), number)
+        assert stop.asked
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    with pytest.raises(KeyboardInterrupt), stop_on_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().model = "other"  # type: ignore[misc]
