@@ -31,7 +31,7 @@ COMMANDS = (
     (app, "status", cli_read.status, "gmtscreen status --db hits.db"),
     (app, "rejects", cli_read.rejects, "gmtscreen rejects --db hits.db 1"),
     (app, "show", cli_read.show, "gmtscreen show AlN"),
-    (app, "query", cli_read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa --limit 20"),
+    (app, "query", cli_read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
     (app, "train", cli_models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", cli_models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
     (models, "list", cli_models.list_models, "gmtscreen models list --json"),

@@ -23,7 +23,7 @@ def train(
     *,
     out: Annotated[Path, typer.Option(help="Folder of this run; an unfinished run in it is resumed.")],
     data: Annotated[Path | None, typer.Option(help="Folder with label files.", show_default=False)] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the configuration's.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Not the configuration's.", show_default=False)] = None,
 ) -> None:
     """Trains a model, or goes on training it, and writes weights and card."""
     from dataclasses import replace
@@ -41,7 +41,7 @@ def train(
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION or a checkpoint folder.")] = "gmtnet",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION or a checkpoint.")] = "gmtnet",
     *,
     data: Annotated[Path, typer.Option(help="Folder with label files.")] = DEFAULT_DATA,
     device: Device = None,

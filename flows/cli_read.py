@@ -95,9 +95,9 @@ def query(
     *,
     db: Db = None,
     fields: Annotated[str | None, typer.Option(help="Columns, separated by commas.", show_default=False)] = None,
-    sort: Annotated[str | None, typer.Option(help="Column to sort by; -column is descending.", show_default=False)] = None,
+    sort: Annotated[str | None, typer.Option(help="Column; -column is descending.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=0, help="Largest number of rows; 0 for all.")] = 50,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.TABLE,  # noqa: A002  the promised name
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.TABLE,
     out: Annotated[Path | None, typer.Option(help="File to write instead of printing.", show_default=False)] = None,
     model: Annotated[str | None, typer.Option(help="Results of NAME or NAME@VERSION.", show_default=False)] = None,
     json: AsJson = False,
@@ -170,8 +170,10 @@ def _write_csv(frame: "pd.DataFrame", stream: Any) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(frame.columns)
     for row in frame.itertuples(index=False):
-        writer.writerow([";".join(value) if isinstance(value, list) else "" if _unknown(value) else value for value in row])
+        writer.writerow([_csv_cell(value) for value in row])
 
 
-def _unknown(value: Any) -> bool:
-    return value is None or bool(value != value)
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ";".join(value)
+    return "" if value is None or value != value else value

@@ -34,7 +34,7 @@ def screen(
     symprec: Symprec = None,
     device: Device = None,
     assume_p1: AssumeP1 = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and validate only; compute and store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and validate; compute and store nothing.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One line per event on standard error.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -127,7 +127,7 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
         title = "largest piezoelectric response in this database (stable crystals)"
         console().print(frame_table(list(top.columns), top.itertuples(index=False), title))
     if balance.rejected or balance.quarantined:
-        say(f"reasons for what gave no result: gmtscreen rejects --db {session.settings.shown_database} {session.run.id}")
+        say(f"why some gave no result: gmtscreen rejects --db {session.settings.shown_database} {session.run.id}")
 
 
 def predict(

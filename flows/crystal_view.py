@@ -11,7 +11,6 @@ from rich.table import Table
 from db.records import Floats
 from flows.console import printable
 from flows.tables import cell, new_table
-from models.crystal import SYMBOLS
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor
 from models.tensors.voigt import piezo_to_voigt
 
@@ -128,7 +127,7 @@ def derived_table(derived: dict[str, Any]) -> Table:
 
 
 def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:
-    """Literature beside prediction: name, literature, predicted, source. Only for crystals of the source `reference`."""
+    """Literature beside prediction, for crystals of the source `reference`: name, literature, predicted, source."""
     from gmt_tasks.sources.reference_crystals import literature_of
 
     for source_id in source_ids:

@@ -52,7 +52,7 @@ def doctor(
     *,
     db: Db = None,
     model: Model = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Do not start Ray and do not load torch.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not start Ray (so GPUs are not counted).")] = False,
     json: AsJson = False,
 ) -> None:
     """Checks python, packages, GPU, ray, database, model, foreign packages and open ports."""
@@ -79,8 +79,7 @@ def run_checks(db: str | None, model: str | None, *, quick: bool) -> Iterator[Ch
     yield _guarded("database", lambda: check_database(db))
     yield _guarded("model", lambda: check_model(model))
     if not quick:
-        yield _guarded("gpu", check_gpu)
-        yield _guarded("ray start", check_ray)
+        yield _guarded("ray, gpu", check_ray)
     yield _guarded("ports", check_ports)
 
 
@@ -156,23 +155,18 @@ def check_model(model: str | None) -> Check:
     return Check("model", Health.GOOD, f"{described}, sha256 {described.sha256[:12]}")
 
 
-def check_gpu() -> Check:
-    """GPUs that a worker would see."""
-    from gmt_tasks.worker import describe_devices
-
-    devices = describe_devices()
-    return Check("gpu", Health.GOOD if devices else Health.NOTE, ", ".join(devices) or "none; workers use the CPU")
-
-
 def check_ray() -> Check:
-    """Starts Ray as a run would, and ends it."""
-    from gmt_tasks.pool import start_ray, stop_ray, worker_plan
+    """Starts Ray as a run would, asks it for GPUs, and ends it."""
+    from gmt_tasks.pool import count_devices, start_ray, stop_ray
 
     started = start_ray(n_cpus=1)
-    n_workers, gpus = worker_plan(None, None)
+    _, gpus = count_devices()
     if started:
         stop_ray()
-    return Check("ray start", Health.GOOD, f"starts, loopback only; {n_workers} worker with {gpus} GPU as a trial")
+    if gpus and version("torch").endswith("+cpu"):
+        advice = "Install a CUDA build of torch in the tested range to use them."
+        return Check("ray, gpu", Health.NOTE, f"starts; {gpus} GPU, but this torch is built for the CPU only", advice)
+    return Check("ray, gpu", Health.GOOD, f"starts; {f'{gpus} GPU' if gpus else 'no GPU, workers use the CPU'}")
 
 
 def check_ports(tables: tuple[Path, ...] = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))) -> Check:

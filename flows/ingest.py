@@ -10,7 +10,7 @@ from gmt_tasks.process import stop_on_signals
 from models.errors import GmtError
 
 
-def is_worth_a_retry(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
+def is_worth_a_retry(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
     """True for faults that may pass (network, disk); our own errors say what a person has to do first."""
     try:
         state.result()
@@ -41,7 +41,7 @@ def open_run() -> int:
     retry_delay_seconds=5,
     retry_condition_fn=is_worth_a_retry,
 )
-def ingest_source(index: int, source: str) -> int:
+def ingest_source(index: int, source: str) -> int:  # noqa: ARG001  Prefect shows the source in the name
     """Brings one source in from where an earlier call stopped; returns the number of its inputs."""
     return current_session().ingest(index)
 

@@ -33,7 +33,7 @@ QUIET_PREFECT = {
 
 
 def quiet_prefect() -> None:
-    """Makes Prefect local and silent by default: no analytics, errors through our own channel, a patient server start."""
+    """Makes Prefect local and silent by default: no analytics, errors through our own channel, a patient start."""
     for name, value in QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
 
@@ -56,7 +56,8 @@ def end_server_with_process() -> None:
     command = [shell, "-c", f"read -r line; kill {' '.join(pids)} 2>/dev/null"]
     # A session of its own, so that Ctrl-C in the terminal does not end the watcher before its time.
     quiet = subprocess.DEVNULL
-    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+    pipe = subprocess.PIPE
+    watcher = subprocess.Popen(command, stdin=pipe, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603
     _WATCHERS.append(watcher)
 
 

@@ -17,7 +17,7 @@ from gmt_tasks.process import stop_on_signals
 
 
 @task(name="drive", task_run_name="drive shards of run {run}", cache_policy=NO_CACHE, persist_result=False)
-def drive_shards(run: int) -> int:
+def drive_shards(run: int) -> int:  # noqa: ARG001  Prefect shows the number in the name
     """Computes every pending shard of the run; returns the number of crystals that this call committed."""
     return current_session().drive()
 

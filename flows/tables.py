@@ -69,7 +69,8 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
     for run in runs:
         numbers = [run[key] for key in ("in", "done", "duplicate", "rejected", "quarantined", "pending")]
         eta = duration(run.get("eta_s"))
-        table.add_row(str(run["run"]), run["state"], *map(str, numbers), f"{run['crystals_per_s']:.1f}", eta, run["model"])
+        rate = f"{run['crystals_per_s']:.1f}"
+        table.add_row(str(run["run"]), run["state"], *map(str, numbers), rate, eta, run["model"])
     return table
 
 

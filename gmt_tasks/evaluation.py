@@ -6,7 +6,7 @@ rate; norms over 3x3, 3x6 Voigt and 6x6 Voigt entries without weights) plus what
 quality of the properties people sort by.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from gmt_tasks.labels import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening import Screener, TensorPrediction
 from models.derived.elastic import Unstable, derive_elastic
 from models.errors import ModelError
+from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.quantities import Tensor
 from models.tensors.irreps import change_of_basis
 from models.tensors.voigt import from_components, piezo_to_voigt
@@ -108,6 +109,14 @@ def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Eval
             tensors += _tensor_metrics(labels, rows, prediction, quantity, split)
         properties += _property_metrics(labels, rows, prediction, split)
     return Evaluation(str(screener.model_version), screener.model_version.sha256, tensors, properties)
+
+
+def evaluate_into_card(model: str, *, data: Path, device: str = "auto") -> Evaluation:
+    """Measures a model and writes the figures into its card, where `models list` and the database find them."""
+    found = evaluate(model, data=data, device=device)
+    path = find_checkpoint(model)
+    write_card(replace(read_card(path), metrics=found.to_json()), path.parent)
+    return found
 
 
 def train_mean(labels: LabelledCrystals, quantity: Tensor) -> Floats:

@@ -81,7 +81,7 @@ def _adjust_ray(*, loopback_only: bool) -> None:
     ray_worker.print_to_stdstream = _print_as_event
 
 
-def _print_as_event(data: dict[str, Any], ignore_prefix: bool) -> None:
+def _print_as_event(data: dict[str, Any], *_: object, **__: object) -> None:
     event("ray.said", text=first_line(" ".join(str(line) for line in data.get("lines", []))))
 
 
@@ -131,6 +131,12 @@ def stop_ray() -> None:
         ray.shutdown()
 
 
+def count_devices() -> tuple[int, int]:
+    """Number of CPU slots and of GPUs that the running Ray has."""
+    resources = ray.cluster_resources()
+    return int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+
+
 def worker_plan(n_workers: int | None, gpus_per_worker: float | None) -> tuple[int, float]:
     """How many actors and how much of a GPU each gets, from what Ray has.
 
@@ -144,8 +150,7 @@ def worker_plan(n_workers: int | None, gpus_per_worker: float | None) -> tuple[i
     Returns:
         Number of actors and GPU share of each.
     """
-    resources = ray.cluster_resources()
-    cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
+    cpus, gpus = count_devices()
     if n_workers is None:
         n_workers = max(1, min(cpus, gpus * ACTORS_PER_GPU) if gpus else cpus)
     if gpus_per_worker is None:
@@ -182,7 +187,7 @@ class WorkerPool:
         self._patience = patience or Patience()
         # On a cluster the code arrives in Ray's working directory, which is first on the path already.
         self._arguments = (factory, "" if address else str(REPOSITORY_ROOT), self.gpus_per_worker)
-        self._remote = ray.remote(num_cpus=1, num_gpus=self.gpus_per_worker, max_restarts=0)(WorkerProcess)
+        self._remote: Any = ray.remote(num_cpus=1, num_gpus=self.gpus_per_worker, max_restarts=0)(WorkerProcess)
         self._started_s = time.monotonic()
         self._failed_starts = self._deaths = self._failures = 0
         self._waiting: deque[Job] = deque()
@@ -255,7 +260,7 @@ class WorkerPool:
         return slot.pid is not None and len(slot.jobs) < JOBS_PER_ACTOR and not any(job.suspect for _, job in slot.jobs)
 
     def _new_slot(self) -> _Slot:
-        actor = self._remote.remote(*self._arguments)
+        actor: Any = self._remote.remote(*self._arguments)
         return _Slot(actor, actor.ready.remote())
 
     def _kill(self, slot: _Slot) -> None:

@@ -62,7 +62,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     """
     stop = StopRequest()
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.ask()

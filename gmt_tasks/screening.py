@@ -62,13 +62,10 @@ class Screener:
             symprec: distance tolerance in angstrom.
         """
         # torch and e3nn take seconds to import; the drivers that only pass a Screener's class around must not pay
-        import torch
-
-        from models.gmtnet.checkpoint import find_checkpoint
+        from models.gmtnet.card import find_checkpoint
         from models.gmtnet.predictor import GMTNetPredictor
 
-        chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        predictor, card = GMTNetPredictor.load(find_checkpoint(model), device=chosen)
+        predictor, card = GMTNetPredictor.load(find_checkpoint(model), device=device)
         return cls(predictor, ModelVersion(card.name, card.version, card.sha256), symprec, card.metrics)
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:

@@ -33,7 +33,7 @@ def describe_model(model: str) -> tuple[ModelVersion, dict[str, Any]]:
         ModelError: there is no such model.
     """
     # The card beside the weights says it all; loading the weights is the workers' business.
-    from models.gmtnet.checkpoint import find_checkpoint, read_card
+    from models.gmtnet.card import find_checkpoint, read_card
 
     card = read_card(find_checkpoint(model))
     return ModelVersion(card.name, card.version, card.sha256), dict(card.metrics)

@@ -101,7 +101,7 @@ def first_line(text: str) -> str:
 
 
 def check_rows(job: Job, block: ResultBlock) -> None:
-    """Checks an answer: each crystal of the job once, as a result or quarantined, arrays of that length, finite tensors.
+    """Checks an answer: each crystal of the job once, a result or quarantined; arrays of that length; finite tensors.
 
     What passes here the store accepts, so that a model's fault costs one crystal and never the driver.
 

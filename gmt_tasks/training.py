@@ -20,7 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from gmt_tasks.labels import LabelledCrystals, Split, read_labels
 from models.crystal import Ints
 from models.errors import ModelError
-from models.gmtnet.checkpoint import ModelCard, save_checkpoint
+from models.gmtnet.card import ModelCard
+from models.gmtnet.checkpoint import save_checkpoint
 from models.gmtnet.config import CONFIGS, GMTNetConfig
 from models.gmtnet.loss import Targets, TypicalNorms, head_scales, multi_task_loss
 from models.gmtnet.network import GMTNet, TorchGraph

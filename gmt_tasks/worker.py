@@ -73,10 +73,3 @@ class WorkerProcess:
             crystals.crystal_of_atom.copy(),
         )
         return self._worker.screen(list(crystal_ids), own)
-
-
-def describe_devices() -> list[str]:
-    """Names of the GPUs that a worker on this machine would see; empty without a GPU. Imports torch."""
-    import torch
-
-    return [str(torch.cuda.get_device_name(index)) for index in range(torch.cuda.device_count())]

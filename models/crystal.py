@@ -8,6 +8,7 @@ angstrom in a right- or left-handed Cartesian frame, the "input frame" in which 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from math import gcd
 
 import numpy as np
@@ -121,7 +122,7 @@ class CrystalBatch:
         owners = pairs // len(SYMBOLS)
         starts = np.searchsorted(owners, np.arange(self.n_crystals + 1)).tolist()
         species, amounts = (pairs % len(SYMBOLS)).tolist(), counts.tolist()
-        return [_formula(species[a:b], amounts[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        return [_formula(species[a:b], amounts[a:b]) for a, b in pairwise(starts)]
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def find_invalid(batch: CrystalBatch, max_atoms: int = MAX_ATOMS) -> dict[int, t
             problems.setdefault(int(crystal), (reason, detail[crystal]))
 
     refuse(counts == 0, Reason.EMPTY, ["0 atoms"] * batch.n_crystals)
-    finite_cell = np.isfinite(batch.lattice).reshape(-1, 9).all(axis=1)
+    finite_cell = np.asarray(np.isfinite(batch.lattice).all(axis=(1, 2)))
     bad_atoms = np.bincount(
         batch.crystal_of_atom[~np.isfinite(batch.frac_coords).all(axis=1)], minlength=batch.n_crystals
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Element
+from pymatgen.core.periodic_table import Element
 
 from models.crystal import MAX_ATOMIC_NUMBER, SYMBOLS
 

@@ -1,7 +1,7 @@
 """Elastic response along directions: surfaces to plot and their exact extremes, a whole batch at a time.
 
-Young's modulus along n is E(n) = 1 / (S_ijkl n_i n_j n_k n_l), a quartic on the sphere. Its extremes are found on a grid
-and then polished by Newton steps on the sphere, because a grid alone is off by as much as its spacing squared. The
+Young's modulus along n is E(n) = 1 / (S_ijkl n_i n_j n_k n_l), a quartic on the sphere. Its extremes are found on a
+grid and then polished by Newton steps on the sphere, because a grid alone is off by as much as its spacing squared. The
 linear compressibility is quadratic in n, so its extremes are eigenvalues.
 
 Source: J. F. Nye, Physical Properties of Crystals (1985), ch. VIII; A. Marmier et al., Comput. Phys. Commun. 181, 2102

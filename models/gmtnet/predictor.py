@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from models.crystal import CrystalBatch, Floats, Ints
-from models.gmtnet.checkpoint import ModelCard, load_checkpoint
+from models.gmtnet.card import ModelCard
+from models.gmtnet.checkpoint import load_checkpoint
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.network import GMTNet, TorchGraph, build_network
 from models.graph import build_graph
@@ -38,7 +39,16 @@ class GMTNetPredictor:
     def load(
         path: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> tuple["GMTNetPredictor", ModelCard]:
-        """A predictor and its card from a checkpoint (see checkpoint.py for what may be wrong with it)."""
+        """A predictor and its card from a checkpoint (see checkpoint.py for what may be wrong with it).
+
+        Args:
+            path: the card.
+            device: "auto" takes the GPU when there is one, else "cpu" or "cuda".
+            dtype: float32 or float64.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.set_flush_denormal(True)  # faded edges make denormal numbers, which cost 10 % of the time on x86
         network, card = load_checkpoint(path, device=device, dtype=dtype)
         batch_atoms = BATCH_ATOMS if device == "cpu" else 64 * BATCH_ATOMS
         predictor = GMTNetPredictor(
@@ -76,3 +86,8 @@ class GMTNetPredictor:
             total = np.cumsum(atoms[order])
             cuts = np.flatnonzero(np.diff((total - 1) // self.batch_atoms)) + 1
             yield from np.split(order, cuts)
+
+
+def gpu_names() -> list[str]:
+    """Names of the GPUs that torch can use; empty without a GPU."""
+    return [str(torch.cuda.get_device_name(index)) for index in range(torch.cuda.device_count())]

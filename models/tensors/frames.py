@@ -189,5 +189,5 @@ def _refuse_misfit(lattice: Floats, family: _Family, point_group: str) -> None:
         angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
         raise FrameError(
             f"A cell with lengths {np.round(lengths, 4).tolist()} angstrom and angles {np.round(angles, 2).tolist()} "
-            f"degrees is not the conventional {family} cell of class {point_group}; give that cell in its standard setting."
+            f"degrees is not the conventional {family} cell of class {point_group}; give it in its standard setting."
         )

@@ -46,7 +46,7 @@ def _symmetrized(tensor: Complex) -> Complex:
 def _monomial(n_azimuth: int, n_polar: int, n_square: int) -> Complex:
     """Symmetric tensor of (z + ix)^n_azimuth y^n_polar r^(2 n_square)."""
     factors = [_AZIMUTH] * n_azimuth + [_POLAR] * n_polar + [_SQUARE] * n_square
-    outer = reduce(lambda left, right: np.multiply.outer(left, right), factors, np.ones((), dtype=np.complex128))
+    outer = reduce(np.multiply.outer, factors, np.ones((), dtype=np.complex128))
     return _symmetrized(np.asarray(outer, dtype=np.complex128))
 
 

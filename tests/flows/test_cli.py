@@ -17,10 +17,12 @@ from db.store import ResultStore
 from flows import cli_screen
 from flows.cli import COMMANDS, app
 from gmt_tasks.origin import REPOSITORY_ROOT
+from gmt_tasks.process import new_holder
+from gmt_tasks.shard import ShardDriver
 from gmt_tasks.store import IngestPlan, close_run, ingest_source
-from tests.flows.conftest import describe_fake, write_crystals
+from tests.flows.conftest import write_crystals
 from tests.gmt_tasks.fake_screener import VERSION, FakeScreener
-from tests.gmt_tasks.test_shard import DirectPool, ListSource, ShardDriver, new_holder
+from tests.gmt_tasks.test_shard import DirectPool, ListSource
 
 runner = CliRunner()
 
@@ -47,7 +49,7 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def commands() -> list[tuple[str, ...]]:
     """Every command as the words that call it."""
-    return [(name,) if parent is app else (parent.info.name, name) for parent, name, _, _ in COMMANDS]
+    return [(name,) if parent is app else (str(parent.info.name), name) for parent, name, _, _ in COMMANDS]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -76,8 +78,8 @@ def test_the_promised_commands_exist() -> None:
     assert names >= promised
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("query", "", "--db", "DB"), ("status", "--db", "DB")], ids=" ".join)
-def test_help_and_reading_commands_import_neither_torch_nor_ray_nor_prefect(db: str, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("--help",), ("query", "--db", "DB"), ("status", "--db", "DB")], ids=" ".join)
+def test_help_and_reading_import_neither_torch_nor_ray_nor_prefect(db: str, arguments: tuple[str, ...]) -> None:
     code = (
         "import sys\nfrom flows.cli import main\n"
         "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
@@ -260,9 +262,10 @@ def test_a_fault_of_ours_is_one_line_and_asks_for_a_report(
 
 
 def test_evaluate_prints_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import gmt_tasks.evaluation as evaluation
+    from gmt_tasks import evaluation
 
-    metrics = evaluation.TensorMetrics("elastic_voigt", "all", "test", "fake@1", 9, 1.0, 0.9, 60.0, 20.0, 5.0, 0.2, 100.0)
+    numbers = (9, 1.0, 0.9, 60.0, 20.0, 5.0, 0.2, 100.0)
+    metrics = evaluation.TensorMetrics("elastic_voigt", "all", "test", "fake@1", *numbers)
     found = evaluation.Evaluation("fake@1", "f" * 64, [metrics], [])
     monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: found)
     result = run("evaluate", "fake", "--data", str(tmp_path))

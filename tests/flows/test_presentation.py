@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from db.records import Balance
+from flows import doctor
 from flows.console import plain, printable
 from flows.crystal_view import literature_rows, matrix_text, predicted_value
 from flows.doctor import BOUNDS, Health, check_package, check_ports, numbers, read_listeners
@@ -25,8 +26,9 @@ def test_a_balance_that_does_not_close_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), (math.nan, "-"), (True, "yes"), (np.False_, "no"), (np.float64(1234.5678), "1235"), (0.0123456, "0.01235"),
-     (12.0, "12"), (["a", "b", "c"], "a +2"), ([], "-"), ("x\x1b[31m", "x?[31m")],
+    [(None, "-"), (math.nan, "-"), (True, "yes"), (np.False_, "no"), (np.float64(1234.5678), "1235"),
+     (0.0123456, "0.01235"), (12.0, "12"), (["a", "b", "c"], "a +2"), ([], "-"),
+     ("x\x1b[31m", "x?[31m")],
 )  # fmt: skip
 def test_cells_are_short_and_safe(value: object, text: str) -> None:
     assert cell("k", value) == text
@@ -43,7 +45,7 @@ def test_json_has_no_numbers_that_json_does_not_have() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "-"), (4.21, "4.2 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (59.99, "60.0 s"), (3599.9, "1 h 00 min")],
+    [(None, "-"), (4.21, "4.2 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (3599.9, "1 h 00 min")],
 )
 def test_durations_read_well(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
@@ -66,15 +68,16 @@ def result_of_quartz() -> dict[str, object]:
     stiffness = np.add.outer(10.0 * np.arange(1, 7), np.arange(1, 7))
     piezo = np.zeros((3, 3, 3))
     piezo[0, 0, 0], piezo[0, 1, 2], piezo[0, 2, 1], piezo[2, 2, 2] = -0.5, 0.25, 0.25, 1.0
-    tensors = {Tensor.ELASTIC.value: stiffness, Tensor.PIEZOELECTRIC.value: piezo, "dielectric_total": np.diag([4.0, 4, 5])}
+    total = np.diag([4.0, 4.0, 5.0])
+    tensors = {Tensor.ELASTIC.value: stiffness, Tensor.PIEZOELECTRIC.value: piezo, "dielectric_total": total}
     return {"tensors": tensors, "derived": {"eps_total_mean": 4.3}}
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("c11_gpa", 11.0), ("c14_gpa", 14.0), ("e11_abs_c_per_m2", 0.5), ("e11_c_per_m2", -0.5), ("e14_c_per_m2", 0.25),
-     ("e33_c_per_m2", 1.0), ("eps_total_33", 5.0), ("eps_total_mean", 4.3), ("eps_electronic_11", None), ("eps_total_44", None),
-     ("e44_c_per_m2", None), ("unheard_of", None)],
+     ("e33_c_per_m2", 1.0), ("eps_total_33", 5.0), ("eps_total_mean", 4.3), ("eps_electronic_11", None),
+     ("eps_total_44", None), ("e44_c_per_m2", None), ("unheard_of", None)],
 )  # fmt: skip
 def test_literature_names_find_their_component(name: str, value: float | None) -> None:
     assert predicted_value(name, result_of_quartz()) == value
@@ -95,6 +98,17 @@ def test_plain_progress_says_the_rate_and_the_rest(capsys: pytest.CaptureFixture
     first, last = capsys.readouterr().err.splitlines()
     assert first == "10 of 100 crystals 5.0 crystals/s, rest in 18.0 s"
     assert last.startswith("100 of 100 crystals")
+
+
+def test_a_broken_check_is_a_bad_line_and_does_not_stop_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("disk gone")
+
+    monkeypatch.setattr(doctor, "check_database", broken)
+    checks = {check.name: check for check in doctor.run_checks(None, None, quick=True)}
+    assert checks["database"].health is Health.BAD and checks["database"].found == "disk gone"
+    assert checks["packages"].health is Health.GOOD and "ports" in checks
+    assert not doctor.is_healthy(list(checks.values()))
 
 
 def test_versions_outside_the_range_are_bad() -> None:

@@ -1,4 +1,4 @@
-"""`gmtscreen screen` end to end with real worker processes, the real flow and the real database; only physics is fake."""
+"""`gmtscreen screen` end to end: real worker processes, the real flow, the real database; only the physics is fake."""
 
 import json
 from pathlib import Path
@@ -40,6 +40,7 @@ def test_screen_accounts_for_every_input_and_a_second_call_computes_nothing(tmp_
         assert list(store.dump()) == before
 
 
+@pytest.mark.slow
 def test_a_limited_run_is_another_run_and_known_crystals_are_not_computed_again(tmp_path: Path) -> None:
     source = write_crystals(tmp_path / "c.jsonl", ["Al", "N", "C", "Si"])
     assert screen(source, tmp_path / "a.db", "--limit", "3")["computed"] == 3
@@ -47,13 +48,14 @@ def test_a_limited_run_is_another_run_and_known_crystals_are_not_computed_again(
     assert (rest["run"], rest["done"], rest["computed"]) == (2, 4, 1)
 
 
+@pytest.mark.slow
 def test_the_flow_leaves_an_artifact_with_the_balance_and_no_secret_in_its_parameters(tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
 
     source = write_crystals(tmp_path / "c.jsonl", ["Al", "N"])
     facts = screen(source, tmp_path / "named.db")
     with get_client(sync_client=True) as client:
-        flow_run = max(client.read_flow_runs(), key=lambda run: run.created)
+        flow_run = max(client.read_flow_runs(), key=lambda run: str(run.created))
         artifacts = client.request("POST", "/artifacts/filter", json={}).json()
     assert flow_run.parameters == {"sources": [str(source)], "limit": None}
     assert "named.db" not in flow_run.model_dump_json()
@@ -61,6 +63,7 @@ def test_the_flow_leaves_an_artifact_with_the_balance_and_no_secret_in_its_param
     assert f"Run {facts['run']}" in text and "| done | 2 |" in text and "accounted for" in text
 
 
+@pytest.mark.slow
 def test_a_failing_flow_ends_with_one_line_and_exit_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gmt_tasks.session import ScreenSession
     from models.errors import ModelError
@@ -76,6 +79,7 @@ def test_a_failing_flow_ends_with_one_line_and_exit_code_1(tmp_path: Path, monke
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_ingest_stops_before_computing_and_screen_goes_on_from_there(tmp_path: Path) -> None:
     from flows.ingest import ingest
     from flows.orchestration import session_in_use

@@ -40,7 +40,7 @@ class ListSource:
             rows = np.arange(first, min(first + self.block_size, len(self.elements)))
             ids = [f"i{row}" for row in rows]
             # Every seventh input is a copy of the first crystal: a duplicate.
-            chosen = crystals.select([0 if row % 7 == 6 else row for row in rows])
+            chosen = crystals.select([0 if row % 7 == 6 else int(row) for row in rows])
             yield SourceBlock(int(rows[0]), int(rows[-1]) + 1, rows, ids, chosen, [None] * len(rows))
 
 
@@ -120,7 +120,8 @@ def test_the_balance_closes_with_duplicates_and_quarantined(tmp_path: Path) -> N
     with ResultStore(tmp_path / "a.db") as store:
         run = screen(store, ListSource(ELEMENTS))
         balance = store.balance(run)
-        assert (balance.n_in, balance.done, balance.duplicate, balance.rejected, balance.quarantined) == (10, 8, 1, 0, 1)
+        ends = (balance.n_in, balance.done, balance.duplicate, balance.rejected, balance.quarantined)
+        assert ends == (10, 8, 1, 0, 1)
         assert store.get_run(run).state is RunState.FINISHED
 
 

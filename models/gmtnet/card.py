@@ -1,0 +1,109 @@
+"""What a model says of itself: the JSON beside its weights. Read without torch, by drivers, listings and databases.
+
+NAME.json          {"format": 1, "name", "version", "sha256", "config", "elements", "metrics", "training"}
+NAME.safetensors   the weights, see checkpoint.py
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.errors import ModelError
+from models.gmtnet.config import GMTNetConfig
+
+FORMAT = 1
+WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        name, version: together the model's identity, `name@version`.
+        sha256: of the weights file.
+        config: of the network.
+        elements: atomic numbers seen in training; others are refused.
+        metrics: by split and quantity, as `gmtscreen evaluate` prints them.
+        training: data, split, seed, epochs, date: how to make it again.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    config: GMTNetConfig
+    elements: tuple[int, ...]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def write_card(card: ModelCard, folder: Path) -> Path:
+    """Writes NAME.json into a folder and returns its path."""
+    data = {
+        "format": FORMAT,
+        "name": card.name,
+        "version": card.version,
+        "sha256": card.sha256,
+        "config": card.config.to_json(),
+        "elements": list(card.elements),
+        "metrics": card.metrics,
+        "training": card.training,
+    }
+    path = folder / f"{card.name}.json"
+    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return path
+
+
+def read_card(path: Path) -> ModelCard:
+    """Reads the JSON beside the weights.
+
+    Raises:
+        ModelError: missing, not JSON, or of another format version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(p.stem for p in path.parent.glob("*.json"))
+        raise ModelError(
+            f"There is no model {path.stem} in {path.parent}. There are: {', '.join(known) or 'none'}."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{path} is not JSON: {error}. Restore the file from where the model came from.") from error
+    if data.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} has format {data.get('format')}, this version reads {FORMAT}. Use the gmtscreen it was made with."
+        )
+    return _from_json(data)
+
+
+def find_checkpoint(model: str) -> Path:
+    """The card's path of a model given as a shipped name, `name@version`, or a path to NAME.json or its folder.
+
+    Raises:
+        ModelError: there is none, or its version is another.
+    """
+    path = Path(model)
+    if path.suffix == ".json" or path.is_dir():
+        cards = [path] if path.suffix == ".json" else sorted(path.glob("*.json"))
+        if len(cards) != 1:
+            raise ModelError(f"{path} holds {len(cards)} model cards (*.json), expected one. Name the file.")
+        return cards[0]
+    name, _, version = model.partition("@")
+    card_path = WEIGHTS_FOLDER / f"{name}.json"
+    found = read_card(card_path).version
+    if version and version != found:
+        raise ModelError(f"Model {name} is shipped as version {found}, not {version}. Use {name}@{found}.")
+    return card_path
+
+
+def _from_json(data: dict[str, Any]) -> ModelCard:
+    return ModelCard(
+        data["name"],
+        data["version"],
+        data["sha256"],
+        GMTNetConfig.from_json(data["config"]),
+        tuple(data["elements"]),
+        data.get("metrics", {}),
+        data.get("training", {}),
+    )
