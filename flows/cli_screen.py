@@ -59,7 +59,7 @@ def screen(
 
 def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) -> None:
     """Walks the session through the flow `screen`, with progress on standard error."""
-    from flows.orchestration import quiet_prefect, session_in_use
+    from flows.orchestration import quiet_prefect, session_in_use, start_server
     from flows.progress import progress_display
 
     say(f"run {session.run.id}{' resumed' if session.run.resumed else ''}, model {session.run.spec.model}, "
@@ -67,11 +67,17 @@ def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) ->
     # Ray before Prefect: started in a process full of Prefect's threads it can take a minute.
     session.start_workers()
     quiet_prefect()
+    start_server()
     from flows.screen import screen as screen_flow
 
     with progress_display() as display, session_in_use(session):
         session.on_ingest, session.on_progress = display.read, display.show
-        screen_flow(sources, limit)
+        try:
+            screen_flow(sources, limit)
+        except Exception:
+            # A signal to the whole process group also ends Prefect's server, whose absence then is what raises.
+            session.stop.check()
+            raise
 
 
 def _open(texts: list[str], settings: "Settings", *, assume_p1: bool) -> "list[Source]":

@@ -45,7 +45,7 @@ def not_finite(prediction: RawPrediction) -> dict[int, tuple[Reason, str]]:
     """Crystals for which some tensor came out as NaN or infinity: index -> reason and the tensors' names."""
     problems: dict[int, tuple[Reason, str]] = {}
     for quantity, tensors in prediction.tensors.items():
-        bad = ~np.isfinite(tensors).reshape(len(tensors), -1).all(axis=1)
+        bad = ~np.isfinite(tensors).all(axis=tuple(range(1, tensors.ndim)))
         for crystal in np.flatnonzero(bad):
             problems.setdefault(int(crystal), (Reason.MODEL_FAILED, f"{quantity.value} is not finite"))
     return problems

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
         symprec: distance tolerance of the symmetry analysis in angstrom.
         workers: number of worker processes; None takes what the machine offers.
         ray_address: cluster to connect to; None starts one on this machine.
-        shard_atoms: atoms per shard, the unit of work and of commit.
+        shard_atoms: atoms per shard, the unit of work and of commit: seconds on a CPU core, so that little is lost.
         max_atoms: largest cell in atoms; larger inputs are rejected.
         stale_after_s: a lease without a heartbeat for this long may be taken over, in seconds.
     """
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     symprec: float = Field(default=1e-2, gt=0, le=1.0)
     workers: int | None = Field(default=None, ge=1, le=4096)
     ray_address: str | None = None
-    shard_atoms: int = Field(default=8192, ge=1)
+    shard_atoms: int = Field(default=2048, ge=1)
     max_atoms: int = Field(default=1000, ge=1)
     stale_after_s: int = Field(default=60, ge=5)
 

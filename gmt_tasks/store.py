@@ -14,7 +14,7 @@ from gmt_tasks.telemetry import event
 from models.errors import GmtError
 
 SMALLEST_SHARD_ATOMS = 128
-SHARDS_PER_WORKER_AND_BLOCK = 4
+SHARDS_PER_WORKER_AND_BLOCK = 16
 
 
 class OpenBalanceError(GmtError):

@@ -16,13 +16,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystal import CrystalBatch, Floats, Ints
+from models.crystal import CrystalBatch, Floats
 from models.errors import GmtError
-from models.periodic import find_neighbors
 from models.quantities import TENSORS, Tensor
 from models.tensor_model import TensorModel
 from models.tensors.rotate import rotate
-from models.tensors.voigt import mandel_to_stiffness_voigt, symmetric_to_mandel
 from models.testing_crystals import (
     ClassifiedCrystals,
     crystals_of_all_classes,
@@ -31,6 +29,7 @@ from models.testing_crystals import (
     textbook_crystals,
     transformed,
 )
+from models.testing_model import ToyTensorModel
 
 __all__ = [
     "ClassifiedCrystals",
@@ -51,71 +50,6 @@ class ContractError(GmtError, AssertionError):
     """A tensor model breaks a law that every tensor model obeys."""
 
 
-class ToyTensorModel:
-    """Tensors from moments of an atom's surroundings: exactly equivariant and continuous, no weights, no accuracy.
-
-    With unit vectors u to the neighbours j, weights w_j = q(Z_j) f(r) and f fading to zero at a fixed radius:
-    dipole v = Σ w u, quadrupole M = Σ w u⊗u. Per atom, averaged over the crystal:
-    electronic dielectric tensor 1 + M, total 1 + M + Mᵀ M, piezoelectric v⊗M + M·v terms, stiffness Σ w u⊗u⊗u⊗u + M⊗M.
-    The stiffness is a sum of squares, hence never negative.
-
-    Attributes:
-        radius_angstrom: where an atom stops seeing.
-    """
-
-    elements: frozenset[int] = frozenset(range(1, 119))
-
-    def __init__(self, radius_angstrom: float = 5.0) -> None:
-        self.radius_angstrom = radius_angstrom
-
-    def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        """Toy tensors of every crystal; see `TensorModel.predict`."""
-        radius = np.full(crystals.n_crystals, self.radius_angstrom)
-        found = find_neighbors(crystals.lattice, crystals.frac_coords, crystals.crystal_of_atom, radius)
-        unit = found.vector / found.distance[:, None]
-        weight = _charge(crystals.numbers)[found.neighbor] * (1.0 - (found.distance / self.radius_angstrom) ** 2) ** 3
-        n_atoms = len(crystals.numbers)
-        dipole = _sums(weight[:, None] * unit, found.center, n_atoms)
-        matrices = unit[:, :, None] * unit[:, None, :]
-        quadrupole = _sums(weight[:, None, None] * matrices, found.center, n_atoms)
-        mandel = symmetric_to_mandel(matrices)
-        fourth = _sums(weight[:, None, None] * mandel[:, :, None] * mandel[:, None, :], found.center, n_atoms)
-        return self._tensors(crystals, dipole, quadrupole, fourth)
-
-    def _tensors(self, crystals: CrystalBatch, dipole: Floats, quadrupole: Floats, fourth: Floats) -> dict[Tensor, Floats]:
-        """Tensors per crystal from the moments per atom: [n_atoms, 3], [n_atoms, 3, 3] and Mandel [n_atoms, 6, 6]."""
-        squared = quadrupole @ quadrupole
-        bent = np.einsum("nia,na->ni", quadrupole, dipole)
-        piezo = np.einsum("ni,njk->nijk", dipole, quadrupole) + 0.3 * np.einsum("ni,jk->nijk", bent, np.eye(3))
-        piezo += 0.2 * (np.einsum("nij,nk->nijk", squared, dipole) + np.einsum("nik,nj->nijk", squared, dipole))
-        flat = symmetric_to_mandel(quadrupole)
-        stiffness = 20.0 * fourth + 10.0 * flat[:, :, None] * flat[:, None, :] + 30.0 * np.eye(6)
-        per_atom = {
-            Tensor.DIELECTRIC_ELECTRONIC: np.eye(3) + quadrupole,
-            Tensor.DIELECTRIC_TOTAL: np.eye(3) + quadrupole + squared,
-            Tensor.PIEZOELECTRIC: piezo,
-            Tensor.ELASTIC: mandel_to_stiffness_voigt(stiffness),
-        }
-        return {q: _mean_per_crystal(values, crystals) for q, values in per_atom.items()}
-
-
-def _charge(numbers: Ints) -> Floats:
-    """A positive weight per element, different for all of them."""
-    return 0.5 + numbers / 60.0
-
-
-def _sums(values: Floats, owner: Ints, n_owners: int) -> Floats:
-    total = np.zeros((n_owners, *values.shape[1:]))
-    np.add.at(total, owner, values)
-    return total
-
-
-def _mean_per_crystal(values: Floats, crystals: CrystalBatch) -> Floats:
-    counts = crystals.atoms_per_crystal.reshape(-1, *[1] * (values.ndim - 1))
-    mean: Floats = _sums(values, crystals.crystal_of_atom, crystals.n_crystals) / counts
-    return mean
-
-
 def disagreement(found: Floats, expected: Floats) -> Floats:
     """|found - expected| of each crystal's tensor as a share of its size.
 
@@ -123,7 +57,8 @@ def disagreement(found: Floats, expected: Floats) -> Floats:
     is more: a tensor that vanishes by symmetry has rounding errors but no size of its own.
 
     Args:
-        found, expected: tensors of the same quantity, shape [n_crystals, ...].
+        found: tensors of one quantity, shape [n_crystals, ...].
+        expected: tensors of the same quantity and shape.
 
     Returns:
         Shape [n_crystals], dimensionless.
@@ -151,7 +86,11 @@ def _require(*, holds: bool | np.bool_, law: str) -> None:
 
 
 def _require_same(
-    found: dict[Tensor, Floats], expected: dict[Tensor, Floats], law: str, tolerance: float, names: tuple[str, ...] | None = None
+    found: dict[Tensor, Floats],
+    expected: dict[Tensor, Floats],
+    law: str,
+    tolerance: float,
+    names: tuple[str, ...] | None = None,
 ) -> None:
     """Raises with the worst crystal if any tensor disagrees by more than the tolerance."""
     for quantity, tensors in expected.items():
@@ -216,7 +155,9 @@ class TensorModelContract(ABC):
         """A common shift of all positions, and whole cells added to single atoms."""
         rng = np.random.default_rng(3)
         batch = self.crystals
-        shift = rng.random((batch.n_crystals, 3))[batch.crystal_of_atom] + rng.integers(-2, 3, size=(len(batch.numbers), 3))
+        shift = rng.random((batch.n_crystals, 3))[batch.crystal_of_atom] + rng.integers(
+            -2, 3, size=(len(batch.numbers), 3)
+        )
         moved = CrystalBatch(batch.lattice, batch.frac_coords + shift, batch.numbers, batch.crystal_of_atom)
         _require_same(self.model.predict(moved), self.expected, "origin shift", self.tolerance)
 
@@ -229,15 +170,27 @@ class TensorModelContract(ABC):
 
     def test_another_cell_of_the_same_lattice_gives_the_same_tensors(self) -> None:
         """A skewed unimodular cell in the same Cartesian frame."""
-        _require_same(self.model.predict(in_cell(self.crystals, _SKEWED)), self.expected, "another unimodular cell", self.tolerance)
+        _require_same(
+            self.model.predict(in_cell(self.crystals, _SKEWED)),
+            self.expected,
+            "another unimodular cell",
+            self.tolerance,
+        )
 
     def test_a_left_handed_listing_gives_the_same_tensors(self) -> None:
         """Two lattice vectors exchanged: the crystal in space is the same."""
-        _require_same(self.model.predict(in_cell(self.crystals, _SWAPPED)), self.expected, "left-handed listing", self.tolerance)
+        _require_same(
+            self.model.predict(in_cell(self.crystals, _SWAPPED)), self.expected, "left-handed listing", self.tolerance
+        )
 
     def test_a_supercell_gives_the_same_tensors(self) -> None:
         """2x1x1 of everything and 2x2x2 of the smaller crystals."""
-        _require_same(self.model.predict(in_cell(self.crystals, np.diag([2, 1, 1]))), self.expected, "2x1x1 supercell", self.tolerance)
+        _require_same(
+            self.model.predict(in_cell(self.crystals, np.diag([2, 1, 1]))),
+            self.expected,
+            "2x1x1 supercell",
+            self.tolerance,
+        )
         small = np.flatnonzero(self.crystals.atoms_per_crystal <= 9)
         found = self.model.predict(in_cell(self.crystals.select(small), np.diag([2, 2, 2])))
         names = tuple(_crystals().names[k] for k in small)
@@ -261,7 +214,12 @@ class TensorModelContract(ABC):
         backwards = self.model.predict(self.crystals.select(np.arange(n)[::-1]))
         _require_same({q: t[::-1] for q, t in backwards.items()}, self.expected, "order of a batch", self.tolerance)
         singles = [self.model.predict(self.crystals.select([k])) for k in range(n)]
-        _require_same({q: np.concatenate([s[q] for s in singles]) for q in self.expected}, self.expected, "batches of one", self.tolerance)
+        _require_same(
+            {q: np.concatenate([s[q] for s in singles]) for q in self.expected},
+            self.expected,
+            "batches of one",
+            self.tolerance,
+        )
 
     def test_every_tensor_has_its_shape_and_finite_float64_entries(self) -> None:
         """Shape, type, finiteness and index symmetry of what comes out."""
@@ -271,18 +229,35 @@ class TensorModelContract(ABC):
             _require(holds=tensors.dtype == np.float64, law=f"{quantity.value} is {tensors.dtype}, expected float64.")
             _require(holds=np.isfinite(tensors).all(), law=f"{quantity.value} has entries that are not finite.")
             mirrored = np.swapaxes(tensors, -1, -2)
-            _require(holds=np.abs(tensors - mirrored).max() <= 1e-12 * np.abs(tensors).max(), law=f"{quantity.value} is not index-symmetric.")
+            _require(
+                holds=np.abs(tensors - mirrored).max() <= 1e-12 * np.abs(tensors).max(),
+                law=f"{quantity.value} is not index-symmetric.",
+            )
+
+    def test_no_crystals_have_no_tensors(self) -> None:
+        """An empty batch, as when every crystal of a shard was refused, gives empty arrays of the right shape."""
+        found = self.model.predict(CrystalBatch.from_arrays([], [], []))
+        shapes = {quantity: (0, *TENSORS[quantity].shape) for quantity in self.expected}
+        _require(
+            holds={q: t.shape for q, t in found.items()} == shapes, law=f"An empty batch must give shapes {shapes}."
+        )
 
     def test_an_atom_alone_in_its_cell_has_tensors(self) -> None:
         """Elements of one atom per cell: every edge ends at the atom's own images."""
         found = self.model.predict(self._atom_alone())
-        _require(holds=all(np.isfinite(t).all() for t in found.values()), law="An atom alone in its cell gives entries that are not finite.")
+        _require(
+            holds=all(np.isfinite(t).all() for t in found.values()),
+            law="An atom alone in its cell gives entries that are not finite.",
+        )
 
     def test_the_model_declares_the_elements_it_knows(self) -> None:
         """Atomic numbers, not symbols, and at least one."""
         elements = self.model.elements
         _require(holds=len(elements) > 0, law="The model declares no element.")
-        _require(holds=all(1 <= z <= 118 for z in elements), law=f"Elements must be atomic numbers 1 to 118, got {sorted(elements)}.")
+        _require(
+            holds=all(1 <= z <= 118 for z in elements),
+            law=f"Elements must be atomic numbers 1 to 118, got {sorted(elements)}.",
+        )
 
     def test_different_crystals_have_different_tensors(self) -> None:
         """Guards the other laws: a model that ignores the crystal would obey most of them."""
@@ -292,11 +267,16 @@ class TensorModelContract(ABC):
         found = self.model.predict(strained)
         for quantity, tensors in self.expected.items():
             changed: NDArray[np.bool_] = disagreement(found[quantity], tensors) > 3 * self.tolerance
-            _require(holds=changed.mean() > 0.5, law=f"{quantity.value} is the same for {int((~changed).sum())} of {len(changed)} strained crystals.")
+            _require(
+                holds=changed.mean() > 0.5,
+                law=f"{quantity.value} is the same for {int((~changed).sum())} of {len(changed)} strained crystals.",
+            )
 
     def _atom_alone(self) -> CrystalBatch:
         lattice = 3.0 * np.array([np.eye(3), np.eye(3) + 0.3 * np.eye(3, k=1)])
-        return CrystalBatch(lattice, np.zeros((2, 3)), np.full(2, min(self.model.elements), dtype=np.int64), np.arange(2))
+        return CrystalBatch(
+            lattice, np.zeros((2, 3)), np.full(2, min(self.model.elements), dtype=np.int64), np.arange(2)
+        )
 
 
 @cache

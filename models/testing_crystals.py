@@ -121,7 +121,7 @@ def random_orthogonal(rng: np.random.Generator) -> Floats:
 
 
 def random_crystal(crystal_class: str, rng: np.random.Generator) -> Crystal:
-    """A random crystal of a given class: orbits of general positions in a primitive cell of random shape and orientation.
+    """A random crystal of a given class: general positions in a primitive cell of random shape and orientation.
 
     Two orbits of different elements leave no symmetry but the class (one orbit of a polar class would). The large
     classes need no second orbit, they get an atom at the origin instead.
@@ -152,7 +152,10 @@ def _spaced_orbit(operations: Floats, lattice: Floats, others: Floats, rng: np.r
         owner = np.zeros(len(frac_coords), dtype=np.int64)
         if not closest_pairs(lattice[None], frac_coords, owner, CLEARANCE_ANGSTROM):
             return orbit
-    raise GmtError(f"No orbit of {len(operations)} atoms with {CLEARANCE_ANGSTROM} angstrom between them was found; try another seed.")
+    raise GmtError(
+        f"No orbit of {len(operations)} atoms with {CLEARANCE_ANGSTROM} angstrom between them was found; "
+        "try another seed."
+    )
 
 
 def crystals_of_all_classes(seed: int = 0) -> ClassifiedCrystals:
@@ -185,8 +188,12 @@ def cell_from_parameters(a: float, b: float, c: float, alpha: float, beta: float
     """Rows a, b, c of a cell with a along x and b in the x-y plane.
 
     Args:
-        a, b, c: lengths in angstrom.
-        alpha, beta, gamma: angles in degrees.
+        a: length in angstrom.
+        b: length in angstrom.
+        c: length in angstrom.
+        alpha: angle between b and c in degrees.
+        beta: angle between a and c in degrees.
+        gamma: angle between a and b in degrees.
 
     Returns:
         Shape [3, 3] in angstrom.
@@ -218,7 +225,7 @@ def textbook_crystals() -> ClassifiedCrystals:
 def _table() -> list[tuple[str, str, Floats, list[list[float]], list[int]]]:
     third = 1 / 3
     quartz = _orbit_quartz(0.4697, (0.4135, 0.2669, 0.7858))
-    rutile = [
+    rutile: list[list[float]] = [
         [0, 0, 0],
         [0.5, 0.5, 0.5],
         [0.305, 0.305, 0],
@@ -227,7 +234,8 @@ def _table() -> list[tuple[str, str, Floats, list[list[float]], list[int]]]:
         [0.805, 0.195, 0.5],
     ]
     wurtzite = [[third, 2 * third, 0], [2 * third, third, 0.5], [third, 2 * third, 0.382], [2 * third, third, 0.882]]
-    perovskite = [[0, 0, 0], [0.5, 0.5, 0.522], [0.5, 0.5, 0.975], [0.5, 0, 0.488], [0, 0.5, 0.488]]
+    perovskite: list[list[float]] = [[0, 0, 0], [0.5, 0.5, 0.522]]
+    perovskite += [[0.5, 0.5, 0.975], [0.5, 0, 0.488], [0, 0.5, 0.488]]
     monoclinic = [[0.1, 0, 0.2], [0.45, 0.3, 0.7], [0.45, -0.3, 0.7]]
     return [
         ("quartz", "32", cell_from_parameters(4.913, 4.913, 5.405, 90, 90, 120), quartz, [14] * 3 + [8] * 6),

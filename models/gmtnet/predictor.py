@@ -12,7 +12,7 @@ from models.gmtnet.checkpoint import load_checkpoint
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.network import GMTNet, TorchGraph, build_network
 from models.graph import build_graph
-from models.quantities import Tensor
+from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import from_components
 
 BATCH_ATOMS = 512
@@ -64,6 +64,8 @@ class GMTNetPredictor:
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         """Raw tensors of every crystal, float64, input frame; see `TensorModel.predict`."""
+        if not crystals.n_crystals:  # every crystal of a shard may have been refused
+            return {quantity: np.zeros((0, *TENSORS[quantity].shape)) for quantity in self.network.config.tensors}
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
         parts = [
             self._predict_batch(crystals.select(rows)) for rows in self._batches(crystals.atoms_per_crystal, order)

@@ -69,6 +69,6 @@ def test_what_changes_a_result_changes_the_run_and_what_does_not_does_not() -> N
 
 def test_small_blocks_are_cut_for_all_workers_and_large_ones_at_the_limit() -> None:
     (block,) = ingested_blocks(ListSource([6] * 4000, block_size=4000), IngestPlan(100, 8192))
-    assert shard_atoms_for(block, IngestPlan(100, 8192, n_workers=2)) == 500
-    assert shard_atoms_for(block, IngestPlan(100, 300, n_workers=2)) == 300
+    assert shard_atoms_for(block, IngestPlan(100, 8192, n_workers=1)) == 250
+    assert shard_atoms_for(block, IngestPlan(100, 200, n_workers=1)) == 200
     assert shard_atoms_for(block, IngestPlan(100, 8192, n_workers=1000)) == 128

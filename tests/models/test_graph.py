@@ -57,8 +57,8 @@ def surroundings(graph: CrystalGraph, decimals: int = 6) -> list[tuple[int, tupl
     seen: list[list[tuple[int, float, float]]] = [[] for _ in graph.numbers]
     distance = np.linalg.norm(graph.vector, axis=1)
     for k, center in enumerate(graph.center):
-        row = int(graph.numbers[graph.neighbor[k]]), round(float(distance[k]), decimals), round(float(graph.closeness[k]), decimals)
-        seen[center].append(row)
+        rounded = round(float(distance[k]), decimals), round(float(graph.closeness[k]), decimals)
+        seen[center].append((int(graph.numbers[graph.neighbor[k]]), *rounded))
     return sorted((int(z), tuple(sorted(rows))) for z, rows in zip(graph.numbers, seen, strict=True))
 
 
@@ -109,7 +109,9 @@ def test_counting_the_images_of_an_atom_twice_would_show() -> None:
 
 
 @SPECS
-@pytest.mark.parametrize("cell", [np.array([[1, 2, 0], [0, 1, 0], [-3, 1, 1]]), np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]])])
+@pytest.mark.parametrize(
+    "cell", [np.array([[1, 2, 0], [0, 1, 0], [-3, 1, 1]]), np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]])]
+)
 def test_another_cell_has_the_same_surroundings(spec: GraphSpec, cell: Ints) -> None:
     batch = crystals_of_all_classes(seed=3).crystals.select(range(8))
     assert surroundings(build_graph(in_cell(batch, cell), spec)) == surroundings(build_graph(batch, spec))
@@ -117,7 +119,9 @@ def test_another_cell_has_the_same_surroundings(spec: GraphSpec, cell: Ints) -> 
 
 @SPECS
 def test_a_batch_is_its_crystals_one_by_one(spec: GraphSpec) -> None:
-    batch = CrystalBatch.join([textbook_crystals().crystals, crystals_of_all_classes(seed=3).crystals.select(range(12))])
+    batch = CrystalBatch.join(
+        [textbook_crystals().crystals, crystals_of_all_classes(seed=3).crystals.select(range(12))]
+    )
     together = build_graph(batch, spec)
     assert together.n_crystals == batch.n_crystals
     for k in range(batch.n_crystals):
@@ -172,7 +176,9 @@ def faded_sum(batch: CrystalBatch, spec: GraphSpec) -> Floats:
     """Sum of a fading weight per crystal: jumps where the graph jumps, unless the weight is zero there."""
     graph = build_graph(batch, spec)
     weight = np.clip(1.0 - graph.closeness, 0.0, None) ** 2
-    return np.bincount(graph.crystal_of_atom[graph.center], weights=weight, minlength=graph.n_crystals)
+    return np.bincount(graph.crystal_of_atom[graph.center], weights=weight, minlength=graph.n_crystals).astype(
+        np.float64
+    )
 
 
 def test_what_fades_at_the_reach_is_continuous_while_the_number_of_edges_jumps() -> None:

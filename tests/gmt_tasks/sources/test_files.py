@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from gmt_tasks.ingest import ingest_block
 from gmt_tasks.sources.source import ReadOptions, SourceBlock, open_source
+from gmt_tasks.sources.structure_text import parse_text
 from models.errors import Reason, SourceError
 
 CUBE = [[4.0, 0, 0], [0, 4.0, 0], [0, 0, 4.0]]
@@ -169,17 +172,12 @@ def test_a_text_that_hangs_the_parser_is_stopped_and_its_neighbours_live(
     )
     for name, symbol in [("a", "Li"), ("hang", "Be"), ("segfault", "B"), ("z", "C")]:
         (tmp_path / f"{name}.cif").write_text(CIF.format(name=name, symbol=symbol))
-    found = listing(read(tmp_path, options=ReadOptions(deadline_s=4.0, max_workers=1)))
+    found = listing(read(tmp_path, options=ReadOptions(deadline_s=10.0, max_workers=1)))
     assert [what for _, what in found.values()] == [[3], Reason.DEADLINE, Reason.WORKER_DIED, [6]]
 
 
 def slow_or_deadly_parse(job: Any) -> Any:
     """Stands in for the parser in the child: hangs or dies on the texts that say so."""
-    import os
-    import time
-
-    from gmt_tasks.sources.structure_text import parse_text
-
     if "data_hang" in job.text:
         time.sleep(60)
     if "data_segfault" in job.text:

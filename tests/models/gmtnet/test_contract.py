@@ -13,6 +13,7 @@ from models.gmtnet.predictor import GMTNetPredictor
 from models.quantities import Tensor
 from models.tensor_model import TensorModel
 from models.testing import ContractError, TensorModelContract, ToyTensorModel
+from tests.models.gmtnet.untrained import untrained
 
 Law = Callable[[TensorModelContract], None]
 
@@ -26,7 +27,7 @@ class TestModelWithoutWeights(TensorModelContract):
 
 class TestDefaultNetwork(TensorModelContract):
     def make_model(self) -> TensorModel:
-        return GMTNetPredictor.untrained(GMTNET)
+        return untrained(GMTNET)
 
 
 class TestDefaultNetworkInDoublePrecision(TensorModelContract):
@@ -34,12 +35,12 @@ class TestDefaultNetworkInDoublePrecision(TensorModelContract):
     continuity = 1e-4
 
     def make_model(self) -> TensorModel:
-        return GMTNetPredictor.untrained(GMTNET, dtype=torch.float64)
+        return untrained(GMTNET, torch.float64)
 
 
 class TestPublishedNetwork(TensorModelContract):
     def make_model(self) -> TensorModel:
-        return GMTNetPredictor.untrained(GMTNET_PAPER)
+        return untrained(GMTNET_PAPER)
 
 
 class TestPublishedNetworkInDoublePrecision(TensorModelContract):
@@ -47,7 +48,7 @@ class TestPublishedNetworkInDoublePrecision(TensorModelContract):
     continuity = 1e-4
 
     def make_model(self) -> TensorModel:
-        return GMTNetPredictor.untrained(GMTNET_PAPER, dtype=torch.float64)
+        return untrained(GMTNET_PAPER, torch.float64)
 
 
 class _Broken(ToyTensorModel):
@@ -108,7 +109,7 @@ def _jumps_with_the_volume(crystals: CrystalBatch, tensors: dict[Tensor, Floats]
 
 
 def _is_single_precision(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) -> None:
-    tensors[Tensor.ELASTIC] = tensors[Tensor.ELASTIC].astype(np.float32)  # type: ignore[assignment]
+    tensors[Tensor.ELASTIC] = tensors[Tensor.ELASTIC].astype(np.float32)
 
 
 def _divides_by_zero_for_one_atom(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) -> None:

@@ -1,6 +1,8 @@
 """The network itself: raw components, before any symmetrization."""
 
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,14 +20,14 @@ from models.tensors.irreps import tensor_to_irreps
 from models.tensors.rotate import component_rotation
 from models.testing import textbook_crystals
 from models.testing_crystals import random_orthogonal, transformed
+from tests.models.gmtnet.untrained import untrained
 
 CONFIGS = pytest.mark.parametrize("config", [GMTNET, GMTNET_PAPER], ids=["default", "paper"])
 TEXTBOOK = textbook_crystals().crystals
 
 
-def make(config: GMTNetConfig, dtype: torch.dtype = torch.float64, seed: int = 0) -> GMTNet:
-    torch.manual_seed(seed)
-    return build_network(config, dtype).eval()
+def make(config: GMTNetConfig, dtype: torch.dtype = torch.float64) -> GMTNet:
+    return untrained(config, dtype).network
 
 
 def run(network: GMTNet, batch: CrystalBatch, dtype: torch.dtype = torch.float64) -> dict[Tensor, Floats]:
@@ -48,29 +50,30 @@ def test_raw_components_turn_with_the_crystal_to_ten_digits(config: GMTNetConfig
 
 def test_a_network_widened_after_it_was_made_is_equivariant_to_rounding_of_float32_only() -> None:
     """Negative control: why networks are built in their precision (see build_network)."""
-    torch.manual_seed(0)
-    network = build_network(GMTNET).double().eval()
+    network = deepcopy(make(GMTNET, torch.float32)).double()
     turn = random_orthogonal(np.random.default_rng(2))
     before, after = run(network, TEXTBOOK), run(network, transformed(TEXTBOOK, turn))
     components = before[Tensor.DIELECTRIC_ELECTRONIC]
-    error = np.abs(after[Tensor.DIELECTRIC_ELECTRONIC] - components @ component_rotation(Tensor.DIELECTRIC_ELECTRONIC, turn).T)
+    error = np.abs(
+        after[Tensor.DIELECTRIC_ELECTRONIC] - components @ component_rotation(Tensor.DIELECTRIC_ELECTRONIC, turn).T
+    )
     assert 1e-10 < error.max() / np.abs(components).max() < 1e-5
 
 
 def test_building_a_network_leaves_the_default_precision_alone() -> None:
     before = torch.get_default_dtype()
-    network = build_network(replace(GMTNET, n_comformer=0), torch.float64)
+    network = make(GMTNET)
     assert torch.get_default_dtype() is before
     assert {p.dtype for p in network.parameters()} == {torch.float64}
     with pytest.raises(RuntimeError):
-        build_network(replace(GMTNET, hidden_irreps="48x0e", message_irreps=("32x0e", "1x0q")), torch.float64)
+        build_network(replace(GMTNET, channels=-1), torch.float64)
     assert torch.get_default_dtype() is before
 
 
 @CONFIGS
 def test_single_and_double_precision_agree(config: GMTNetConfig) -> None:
     single = make(config, torch.float32)
-    double = build_network(config, torch.float64).eval()
+    double = deepcopy(make(config))
     double.load_state_dict(single.state_dict())
     rough, exact = run(single, TEXTBOOK, torch.float32), run(double, TEXTBOOK)
     for quantity, components in exact.items():
@@ -78,12 +81,12 @@ def test_single_and_double_precision_agree(config: GMTNetConfig) -> None:
 
 
 def test_the_published_configuration_has_the_published_sizes() -> None:
-    network = make(GMTNET_PAPER)
+    network: Any = make(GMTNET_PAPER)
     assert len(network.comformer) == 2
     assert len(network.convolutions) == 3
     assert network.comformer[0].query.in_features == 128
     assert network.radial.linear.in_features == 512
-    assert (network.radial.centers[0], network.radial.centers[-1]) == (-4.0, 0.0)
+    assert network.radial.centers[[0, -1]].tolist() == [-4.0, 0.0]
     assert network.embedding.descriptors.shape == (119, 92)
     assert network.irreps_sh == o3.Irreps("0e+1o+2e")
     assert (GMTNET_PAPER.graph.n_neighbors, GMTNET_PAPER.graph.undirected) == (16, True)
@@ -100,7 +103,7 @@ def test_a_published_network_for_one_tensor_has_about_the_published_number_of_we
 
 @CONFIGS
 def test_every_head_reads_the_minimal_irreps_of_its_tensor(config: GMTNetConfig) -> None:
-    network = make(config)
+    network: Any = make(config)
     assert set(network.heads) == {t.value for t in TENSORS}
     for quantity, facts in TENSORS.items():
         irreps = network.heads[quantity.value].read.irreps_out
@@ -110,8 +113,9 @@ def test_every_head_reads_the_minimal_irreps_of_its_tensor(config: GMTNetConfig)
 
 def degree_four_of_rocksalt(config: GMTNetConfig) -> tuple[float, float]:
     """Norm of the l = 4 part of the stiffness of MgO, and of the whole, raw."""
-    model = GMTNetPredictor.untrained(config, dtype=torch.float64)
-    irreps = tensor_to_irreps(Tensor.ELASTIC, model.predict(TEXTBOOK.select([4]))[Tensor.ELASTIC])[0]
+    irreps = tensor_to_irreps(
+        Tensor.ELASTIC, untrained(config, torch.float64).predict(TEXTBOOK.select([4]))[Tensor.ELASTIC]
+    )[0]
     return float(np.linalg.norm(irreps[-9:])), float(np.linalg.norm(irreps))
 
 
@@ -121,7 +125,7 @@ def test_the_default_network_can_say_how_a_cubic_stiffness_is_anisotropic() -> N
 
 
 def test_the_published_network_cannot_make_a_cubic_stiffness_anisotropic() -> None:
-    """Harmonics end at l = 2 and a cubic environment has neither l = 1 nor l = 2: C44 = (C11 - C12) / 2 by construction."""
+    """Harmonics end at l = 2, and cubic surroundings have neither l = 1 nor l = 2: C44 = (C11 - C12) / 2 always."""
     part, whole = degree_four_of_rocksalt(GMTNET_PAPER)
     assert part < 1e-12 * whole
     assert degree_four_of_rocksalt(replace(GMTNET_PAPER, l_max=4))[0] > 1e-9  # negative control: the cut is the cause
@@ -129,11 +133,13 @@ def test_the_published_network_cannot_make_a_cubic_stiffness_anisotropic() -> No
 
 @CONFIGS
 def test_every_weight_gets_a_gradient(config: GMTNetConfig) -> None:
-    network = build_network(config).train()
-    # fixed, irregular values: equal ones would cancel in the piezoelectric part of a batch with centrosymmetric crystals
+    network = deepcopy(make(config, torch.float32)).train()
     graph = TorchGraph.from_graph(build_graph(TEXTBOOK, config.graph), "cpu", torch.float32)
-    sum((c * torch.linspace(0.3, 1.7, c.numel()).reshape(c.shape)).sum() + c.square().sum() for c in network(graph).values()).backward()
-    without = [name for name, p in network.named_parameters() if p.numel() and (p.grad is None or not p.grad.abs().sum() > 0)]
+    slopes = [torch.linspace(0.3, 1.7, c.numel()).reshape(c.shape) for c in network(graph).values()]  # no cancelling
+    total = sum((c * s).sum() + c.square().sum() for c, s in zip(network(graph).values(), slopes, strict=True))
+    torch.autograd.backward(torch.as_tensor(total))
+    weights = [(name, p.grad) for name, p in network.named_parameters() if p.numel()]
+    without = [name for name, gradient in weights if gradient is None or not gradient.abs().sum() > 0]
     harmless = ("attention_norm.bias", "key.second.bias", "second.bias")  # shifted away by the norm that follows
     assert [name for name in without if not name.endswith(harmless)] == []
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
@@ -158,7 +164,7 @@ def test_the_size_of_a_pass_does_not_matter() -> None:
 
 
 def test_a_magnitude_scales_a_tensor_without_turning_it() -> None:
-    with_magnitude = make(GMTNET)
+    with_magnitude = deepcopy(make(GMTNET))
     head = with_magnitude.heads[Tensor.ELASTIC.value]
     before = run(with_magnitude, TEXTBOOK)[Tensor.ELASTIC]
     head.log_norm += np.log(7.0)
@@ -189,13 +195,19 @@ def test_radial_gaussians_peak_at_their_centres() -> None:
 
 
 def test_products_of_an_atoms_own_tensors_make_pseudotensors() -> None:
-    """An axial vector from two polar tensors: without it the twist (2o) part of e could not be learned."""
-    coupling = AtomCoupling(o3.Irreps("4x1o+4x2e"), o3.Irreps("2x1e+2x2o+2x0e"), 4)
-    x = torch.randn(5, coupling.before.irreps_in.dim)
-    out = coupling(x)
-    assert (out[:, : 2 * 3].abs().max() > 1e-3) and (out[:, 6:16].abs().max() > 1e-3)
-    mirrored = coupling(x @ o3.Irreps("4x1o+4x2e").D_from_matrix(-torch.eye(3)).T)
-    assert torch.allclose(mirrored, out @ o3.Irreps("2x1e+2x2o+2x0e").D_from_matrix(-torch.eye(3)).T, atol=1e-5)
+    """The twist (2o) part of e from polar vectors and quadrupoles: no harmonic of an edge has that parity."""
+    polar, axial = o3.Irreps("4x1o+4x2e"), o3.Irreps("3x2o")
+    torch.manual_seed(0)
+    coupling = AtomCoupling(polar, axial, 4)
+    x = torch.randn(5, polar.dim)
+    mirror = -torch.eye(3)
+    assert coupling(x).abs().max() > 1e-3
+    assert torch.allclose(
+        coupling(x @ polar.D_from_matrix(mirror).T), coupling(x) @ axial.D_from_matrix(mirror).T, atol=1e-6
+    )
+    only_quadrupoles = x.clone()
+    only_quadrupoles[:, :12] = 0.0
+    assert coupling(only_quadrupoles).abs().max() == 0.0  # negative control: 2e x 2e has no odd part
 
 
 def test_the_two_products_differ_in_kind_not_in_irreps() -> None:

@@ -1,0 +1,98 @@
+"""The driver killed and stopped in the middle of a run, as a user or a machine would do it; then nothing is missing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.store import ResultStore
+from gmt_tasks.origin import REPOSITORY_ROOT
+from models.errors import StoreError
+from tests.flows.conftest import write_crystals
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+
+N_CRYSTALS = 160
+PATIENCE_S = 120.0
+
+
+def start(source: Path, db: Path) -> "subprocess.Popen[str]":
+    """`gmtscreen screen` in a process group of its own, as a terminal starts it."""
+    command = [sys.executable, "-m", "tests.flows.fake_cli", "screen", str(source), "--db", str(db), "--workers", "2"]
+    # Small shards, so that there is a middle, and no Prefect server of the test session.
+    environment = os.environ | {"GMTSCREEN_SHARD_ATOMS": "4", "PREFECT_HOME": str(db.parent / "prefect")}
+    environment.pop("PREFECT_API_URL", None)
+    return subprocess.Popen(
+        command, cwd=REPOSITORY_ROOT, env=environment, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def n_done(db: Path) -> int:
+    """Crystals with a result."""
+    try:
+        with ResultStore.open_existing(db) as store:
+            return int(store.runs()[0]["done"]) if store.runs() else 0
+    except StoreError:
+        return 0
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Waits; a test fails when nothing comes of it."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+def processes_of(db: Path) -> list[str]:
+    """Command lines of living processes that carry this test's folder in their environment: driver, Ray, Prefect."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and str(db.parent).encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def dump(db: Path) -> list[dict[str, Any]]:
+    """Everything in the database that does not depend on time."""
+    with ResultStore.open_existing(db) as store:
+        return list(store.dump())
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for left-over processes in /proc")
+def test_a_run_that_was_killed_and_stopped_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    source = write_crystals(tmp_path / "c.jsonl", ["Al", "N", "C", "Ts", *["Si"] * (N_CRYSTALS - 4)], a0=3.0)
+    undisturbed, disturbed = tmp_path / "a" / "a.db", tmp_path / "b" / "b.db"
+    for db in (undisturbed, disturbed):
+        db.parent.mkdir()
+    calm = start(source, undisturbed)
+    assert calm.wait(PATIENCE_S * 2) == 0, calm.communicate()[1]
+
+    killed = start(source, disturbed)
+    wait_until(lambda: n_done(disturbed) > 10)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    done = n_done(disturbed)
+    wait_until(lambda: not processes_of(disturbed))
+    assert n_done(disturbed) == done, "something went on writing after the driver was gone"
+
+    stopped = start(source, disturbed)
+    wait_until(lambda: n_done(disturbed) > done + 10)
+    os.killpg(stopped.pid, signal.SIGINT)
+    _, said = stopped.communicate(timeout=PATIENCE_S)
+    assert stopped.returncode == 1
+    assert said.splitlines()[-1] == "gmtscreen: stopped; run the same command again to finish the rest"
+    assert n_done(disturbed) < N_CRYSTALS * 3 // 4
+
+    last = start(source, disturbed)
+    assert last.wait(PATIENCE_S * 2) == 0, last.communicate()[1]
+    assert dump(disturbed) == dump(undisturbed)
