@@ -15,7 +15,10 @@ from db.ledger import run_row
 from db.records import ResultBlock, ShardLease, Stage
 from db.tables import Outcome, ShardState, crystals, inputs, results, shards
 from models.crystal import CrystalBatch
-from models.errors import StoreError
+from models.errors import Reason, StoreError
+
+REFUSED_BY_MODEL = frozenset({Reason.UNSUPPORTED_ELEMENT, Reason.SYMMETRY_FAILED})
+"""The model has nothing to say about such crystals; nothing went wrong."""
 
 
 def lease(connection: Connection, run_id: int, holder: str, stale_after_s: float) -> ShardLease | None:
@@ -114,7 +117,7 @@ def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> boo
     rows = result_rows(block, {"model_id": model_id, "run_id": lease.run_id, "created": now})
     # In the order of their ids: two runs that write the same crystals then wait for each other, never in a circle.
     upsert(connection, results, sorted(rows, key=lambda row: str(row["crystal_id"])))
-    _quarantine(connection, lease, block)
+    _mark_without_result(connection, lease, block)
     return True
 
 
@@ -135,17 +138,22 @@ def _is_committed(connection: Connection, lease: ShardLease) -> bool:
     return connection.execute(select(shards.c.shard_id).where(same)).first() is not None
 
 
-def _quarantine(connection: Connection, lease: ShardLease, block: ResultBlock) -> None:
+def _mark_without_result(connection: Connection, lease: ShardLease, block: ResultBlock) -> None:
     if not block.quarantined:
         return
     accepted = (inputs.c.run_id == lease.run_id) & (inputs.c.outcome == Outcome.ACCEPTED)
     marked = (
         update(inputs)
         .where(accepted, inputs.c.crystal_id == bindparam("of_crystal"))
-        .values(outcome=Outcome.QUARANTINED, stage=Stage.PREDICT, reason=bindparam("why"), detail=bindparam("what"))
+        .values(outcome=bindparam("end"), stage=Stage.PREDICT, reason=bindparam("why"), detail=bindparam("what"))
     )
     rows = [
-        {"of_crystal": crystal_id, "why": reason, "what": clean_detail(detail)}
+        {"of_crystal": crystal_id, "end": _end(reason), "why": reason, "what": clean_detail(detail)}
         for crystal_id, reason, detail in block.quarantined
     ]
     connection.execute(marked, rows)
+
+
+def _end(reason: Reason) -> Outcome:
+    """Rejected when the model has nothing to say about such a crystal, quarantined when its calculation failed."""
+    return Outcome.REJECTED if reason in REFUSED_BY_MODEL else Outcome.QUARANTINED

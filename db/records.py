@@ -130,7 +130,8 @@ class ResultBlock:
         tensors: stored components, each [n_crystals, ...shape of the quantity], in the input frame.
         removed_fraction: share of each raw tensor that symmetrization removed, each [n_crystals].
         warnings: JSON text (a list of strings) per crystal.
-        quarantined: crystals without a result: (content id, reason, detail).
+        quarantined: crystals without a result: (content id, reason, detail). The ledger counts them as rejected when
+            the model refused them (an element it never saw), as quarantined when their calculation failed.
     """
 
     crystal_ids: list[str]

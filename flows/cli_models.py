@@ -21,23 +21,27 @@ DEFAULT_DATA = Path("../shared/data")
 def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a shipped one.")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder of this run; an unfinished run in it is resumed.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of this run, by default runs/CONFIG; resumed.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with label files.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Not the configuration's.", show_default=False)] = None,
 ) -> None:
     """Trains a model, or goes on training it, and writes weights and card."""
     from dataclasses import replace
 
+    from gmt_tasks.evaluation import evaluate_into_card
     from gmt_tasks.training import TrainingConfig
     from gmt_tasks.training import train as run_training
 
     chosen = TrainingConfig.read(config)
     chosen = replace(chosen, data=str(data)) if data is not None else chosen
     chosen = replace(chosen, epochs=epochs) if epochs is not None else chosen
+    out = out or Path("runs") / Path(config).stem
     with errors_as_lines(Exit.BROKEN_PROMISE):
         card = run_training(chosen, out, report=say)
-    if card is not None:
-        say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}")
+        if card is None:
+            return
+        say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}; measuring it on val and test")
+        _print_evaluation(evaluate_into_card(str(out / f"{card.name}.json"), data=Path(chosen.data)))
 
 
 def evaluate(
@@ -51,11 +55,11 @@ def evaluate(
     from gmt_tasks.evaluation import evaluate as run_evaluation
 
     with errors_as_lines(Exit.BROKEN_PROMISE):
-        evaluation = run_evaluation(model, data=data, device=device or "auto")
+        found = run_evaluation(model, data=data, device=device or "auto")
     if json:
-        print_json(evaluation.to_json())
+        print_json(found.to_json())
         return
-    _print_evaluation(evaluation)
+    _print_evaluation(found)
 
 
 def _print_evaluation(evaluation: "Evaluation") -> None:

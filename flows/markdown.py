@@ -5,7 +5,7 @@ from db.records import Balance
 MEANINGS: dict[str, str] = {
     "done": "have results",
     "duplicate": "same crystal as an earlier input",
-    "rejected": "no crystal could be read, or no calculation should see it",
+    "rejected": "not readable, not sensible, or outside what the model knows",
     "quarantined": "a crystal whose calculation failed",
     "pending": "still to compute",
 }

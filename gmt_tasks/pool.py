@@ -26,37 +26,19 @@ from gmt_tasks.origin import REPOSITORY_ROOT
 from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
 from gmt_tasks.splitting import Assembly, Job, WrongAnswerError, check_rows, first_line, quarantine
 from gmt_tasks.telemetry import event
-from gmt_tasks.worker import Worker, WorkerProcess
+from gmt_tasks.worker import Patience, Worker, WorkerProcess
 from models.errors import ModelError, Reason
 
 JOBS_PER_ACTOR = 2
 ACTORS_PER_GPU = 8
 OBJECT_STORE_BYTES = 256 * 1024**2
+START_TRIES = 3
 MAX_FAILED_STARTS = 3
 MAX_DEATHS_IN_A_ROW = 50
 MAX_FAILURES_IN_A_ROW = 2000
 NAMESPACE = "gmtscreen"
 
 _ADDRESS_ADVICE = "Check that `ray status` answers there, or leave --ray-address out to use this machine."
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long the pool waits before it takes a worker for hung.
-
-    Attributes:
-        start_s: for the first worker to load its model, in seconds.
-        job_s: for a job, in seconds, plus
-        job_s_per_atom: for each atom of it, in seconds.
-    """
-
-    start_s: float = 600.0
-    job_s: float = 120.0
-    job_s_per_atom: float = 0.05
-
-    def deadline_s(self, job: Job) -> float:
-        """Longest time that a job may take, in seconds."""
-        return self.job_s + self.job_s_per_atom * job.n_atoms
 
 
 @dataclass
@@ -116,13 +98,38 @@ def start_ray(address: str | None = None, n_cpus: int | None = None) -> bool:
         excludes = [".git", ".venv", "build", "dist", "docs", "tests", "runs", "*.db*"]
         options |= {"address": address, "runtime_env": {"working_dir": str(REPOSITORY_ROOT), "excludes": excludes}}
     _adjust_ray(loopback_only=address is None)
-    try:
-        with kept_signal_handlers(), environment(variables):
-            ray.init(**options)
-    except (RayError, ImportError, OSError, ValueError, RuntimeError) as error:
-        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise ModelError(f"Cannot start {where}: {first_line(str(error)).rstrip('.')}. {_ADDRESS_ADVICE}") from error
+    with kept_signal_handlers(), environment(variables):
+        _init(options, f"the Ray cluster at {address}. {_ADDRESS_ADVICE}" if address else "", tries=START_TRIES)
     return True
+
+
+def _init(options: dict[str, Any], cluster: str, tries: int) -> None:
+    """`ray.init`, again when a busy machine was too slow for Ray's own 30 seconds.
+
+    Args:
+        options: of `ray.init`.
+        cluster: what is connected to and what to do when it fails; empty for a private Ray, which alone is retried.
+        tries: attempts left.
+
+    Raises:
+        ModelError: the last attempt failed.
+    """
+    try:
+        ray.init(**options)
+    except Exception as error:
+        # Ray raises bare Exceptions; whatever it started goes before anything else is tried.
+        with suppress(Exception):
+            ray.shutdown()
+        said = first_line(str(error)).rstrip(".")
+        if cluster:
+            raise ModelError(f"Ray said: {said}, at {cluster}") from error
+        if tries <= 1:
+            raise ModelError(
+                f"Ray did not start on this machine in {START_TRIES} tries: {said}. The machine may be overloaded: try "
+                "again later or with fewer --workers, and see `gmtscreen doctor`."
+            ) from error
+        event("ray.start_again", said=said)
+        _init(options, cluster, tries - 1)
 
 
 def stop_ray() -> None:

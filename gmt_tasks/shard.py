@@ -79,7 +79,7 @@ class ShardDriver:
         """
         self._reclaim()
         balance = self.store.balance(self.run_id)
-        n_before, n_total = balance.done + balance.quarantined, balance.n_in - balance.duplicate - balance.rejected
+        n_before, n_total = balance.done + balance.quarantined, balance.done + balance.quarantined + balance.pending
         meter, n_committed = RateMeter(), 0
         self.on_progress(meter.progress(n_before, n_total))
         try:

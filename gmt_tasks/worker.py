@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from db.records import ResultBlock
 from gmt_tasks.origin import put_root_first, refuse_foreign_packages
+from gmt_tasks.splitting import Job
 from models.crystal import CrystalBatch
 
 
@@ -35,6 +37,25 @@ def load_worker(model: str, device: str, symprec: float) -> Worker:
     from gmt_tasks.screening import Screener
 
     return Screener.load(model, device=device, symprec=symprec)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the pool waits before it takes a worker for hung.
+
+    Attributes:
+        start_s: for the first worker to load its model, in seconds.
+        job_s: for a job, in seconds, plus
+        job_s_per_atom: for each atom of it, in seconds.
+    """
+
+    start_s: float = 600.0
+    job_s: float = 120.0
+    job_s_per_atom: float = 0.05
+
+    def deadline_s(self, job: Job) -> float:
+        """Longest time that a job may take, in seconds."""
+        return self.job_s + self.job_s_per_atom * job.n_atoms
 
 
 class WorkerProcess:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 
 from db.records import ResultBlock, ShardLease
 from gmt_tasks.origin import REPOSITORY_ROOT
-from gmt_tasks.pool import Patience, WorkerPool, start_ray, stop_ray
+from gmt_tasks.pool import WorkerPool, start_ray, stop_ray
+from gmt_tasks.worker import Patience
 from models.errors import ModelError, Reason
 from tests.gmt_tasks.fake_screener import CRASH, HANG, LOSE, RAISE, FakeScreener, lease_of, make_broken, make_fake
 
@@ -153,3 +155,26 @@ def test_an_unreachable_cluster_is_an_error_that_says_what_to_do() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY_ROOT, timeout=60)
     assert done.returncode != 0
     assert "Nothing answers at the Ray address 127.0.0.1:1" in done.stderr and "--ray-address" in done.stderr
+
+
+def test_a_slow_start_of_ray_is_tried_again_and_a_hopeless_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, object]] = []
+
+    def slow_until(n_good: int) -> Callable[..., None]:
+        def init(**options: object) -> None:
+            calls.append(options)
+            if len(calls) < n_good:
+                raise Exception("The current node timed out during startup. This could happen.")
+
+        return init
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", slow_until(2))
+    assert start_ray(n_cpus=1)
+    assert len(calls) == 2
+    calls.clear()
+    monkeypatch.setattr(ray, "init", slow_until(99))
+    with pytest.raises(ModelError, match="3 tries: The current node timed out.*fewer --workers"):
+        start_ray(n_cpus=1)
+    assert len(calls) == 3

@@ -30,7 +30,7 @@ from models.testing_crystals import (
     transformed,
 )
 
-# Independent constants (dielectric, piezoelectric, elastic) of each class: J. F. Nye, Physical Properties of Crystals, tables 3, 8, 9.
+# Independent constants (dielectric, piezoelectric, elastic): Nye, Physical Properties of Crystals, tables 3, 8, 9.
 NYE: dict[str, tuple[int, int, int]] = {
     "1": (6, 18, 21), "-1": (6, 0, 21),
     "2": (4, 8, 13), "m": (4, 10, 13), "2/m": (4, 0, 13),
@@ -279,11 +279,15 @@ def give_up(*_: object, **__: object) -> None:
 
 
 def test_spglib_takes_over_where_moyopy_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for primitive and skewed cells, from which the conventional one must be found."""
+    skewed = in_cell(textbook_crystals().crystals, np.array([[1, 1, 0], [0, 1, 0], [1, 0, 1]]))
+    batch = CrystalBatch.join([CLASSIFIED.crystals, skewed])
+    first = find_symmetry(batch)
     monkeypatch.setattr(moyopy, "MoyoDataset", give_up)
-    second = find_symmetry(CLASSIFIED.crystals)
-    assert second.number.tolist() == SYMMETRY.number.tolist()
-    for k in range(32):
-        assert same_set(operations_of(second, k), operations_of(SYMMETRY, k), 1e-6)
+    second = find_symmetry(batch)
+    assert second.number.tolist() == first.number.tolist()
+    for k in range(batch.n_crystals):
+        assert same_set(operations_of(second, k), operations_of(first, k), 1e-6)
 
 
 def test_a_crystal_that_both_libraries_refuse_has_no_group_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_rows_without_a_label_have_no_say_and_no_gradient() -> None:
         assert (components.grad[:3].abs().sum(dim=1) > 0).all()
         assert torch.isfinite(components.grad).all()
         first = multi_task_loss({q: c[:3] for q, c in predicted.items()}, first_rows(targets, 3), TYPICAL)
-        assert float(first[quantity.value]) == pytest.approx(float(losses[quantity.value]))
+        assert first[quantity.value].item() == pytest.approx(losses[quantity.value].item())
 
 
 def first_rows(targets: Targets, n: int) -> Targets:
