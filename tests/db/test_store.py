@@ -1,6 +1,7 @@
 """The ledger's laws: everything may be repeated, nothing is lost, only the newest lease commits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -221,7 +222,7 @@ def test_a_commit_that_fails_half_way_leaves_the_shard_to_be_done_again(
         raise RuntimeError("killed before the end of the transaction")
 
     with monkeypatch.context() as patched:
-        patched.setattr("db.leases._quarantine", broken)
+        patched.setattr("db.leases._mark_without_result", broken)
         with pytest.raises(RuntimeError):
             store.commit_shard(lease, results(lease))
     assert store.balance(run_id).done == 0
@@ -296,6 +297,20 @@ def test_quarantined_crystals_are_named_with_their_reason_and_the_others_are_don
     assert store.rejects(run_id) == [
         {"source": "made", "source_id": "made-3", "stage": "predict", "reason": "model_failed", "detail": "poison"}
     ]
+
+
+def test_a_crystal_that_the_model_refuses_is_rejected_and_one_whose_calculation_fails_is_quarantined(
+    store: ResultStore,
+) -> None:
+    run_id = filled(store, 4)
+    lease = store.lease_shard(run_id, "w")
+    assert lease is not None
+    refused, failed, *_ = lease.crystal_ids
+    answer = results(lease, poison=[refused, failed])
+    ends = [(refused, Reason.UNSUPPORTED_ELEMENT, "Xe"), (failed, Reason.MODEL_FAILED, "boom")]
+    assert store.commit_shard(lease, replace(answer, quarantined=ends))
+    balance = store.balance(run_id)
+    assert (balance.rejected, balance.quarantined, balance.closed) == (1, 1, True)
 
 
 def test_a_run_is_finished_only_when_read_to_its_end_and_balanced(store: ResultStore) -> None:

@@ -124,8 +124,10 @@ def test_the_lowest_eigenvalue_is_the_softest_strain_and_not_voigts(stable: Floa
     strain = strain + np.swapaxes(strain, 1, 2)
     strain /= np.linalg.norm(strain, axis=(1, 2))[:, None, None]
     engineering = np.stack(
-        [strain[:, 0, 0], strain[:, 1, 1], strain[:, 2, 2]]
-        + [2 * strain[:, 1, 2], 2 * strain[:, 0, 2], 2 * strain[:, 0, 1]],
+        [
+            *(strain[:, 0, 0], strain[:, 1, 1], strain[:, 2, 2]),
+            *(2 * strain[:, 1, 2], 2 * strain[:, 0, 2], 2 * strain[:, 0, 1]),
+        ],
         axis=1,
     )
     for c in stable[:20]:
