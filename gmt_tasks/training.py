@@ -25,6 +25,7 @@ from models.gmtnet.checkpoint import save_checkpoint
 from models.gmtnet.config import CONFIGS, GMTNetConfig
 from models.gmtnet.loss import Targets, TypicalNorms, head_scales, multi_task_loss
 from models.gmtnet.network import GMTNet, TorchGraph
+from models.gmtnet.predictor import denormals_flushed
 from models.graph import CrystalGraph, build_graph
 from models.quantities import Tensor
 
@@ -127,7 +128,6 @@ def train(
         The card of the finished model, None if stopped before the end.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_flush_denormal(True)  # faded edges make denormal gradients, which cost 10 % of the time on x86
     data = read_labels(Path(config.data))
     rows = _training_rows(data, config)
     network = make_network(CONFIGS[config.network], data, rows, config.seed)
@@ -242,10 +242,11 @@ class _Loop:
         batches = list(_batches(rng.permutation(order), data.atoms, config))
         self.network.train()
         sums: dict[str, list[float]] = {}
-        for step, rows in enumerate(batches):
-            self._set_rate((self.epoch + step / len(batches)) / config.epochs)
-            for name, value in self._step(data, rows, typical).items():
-                sums.setdefault(name, []).append(value)
+        with denormals_flushed():
+            for step, rows in enumerate(batches):
+                self._set_rate((self.epoch + step / len(batches)) / config.epochs)
+                for name, value in self._step(data, rows, typical).items():
+                    sums.setdefault(name, []).append(value)
         self.epoch += 1
         self.seconds += time.monotonic() - start
         self._save()

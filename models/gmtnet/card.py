@@ -70,11 +70,15 @@ def read_card(path: Path) -> ModelCard:
         ) from None
     except json.JSONDecodeError as error:
         raise ModelError(f"{path} is not JSON: {error}. Restore the file from where the model came from.") from error
-    if data.get("format") != FORMAT:
+    found = data.get("format") if isinstance(data, dict) else None
+    if found != FORMAT:
+        raise ModelError(f"{path} has format {found}, this version reads {FORMAT}. Use the gmtscreen it was made with.")
+    try:
+        return _from_json(data)
+    except (KeyError, TypeError) as error:
         raise ModelError(
-            f"{path} has format {data.get('format')}, this version reads {FORMAT}. Use the gmtscreen it was made with."
-        )
-    return _from_json(data)
+            f"{path} is not a complete model card: {error}. Restore it from where the model came from."
+        ) from error
 
 
 def find_checkpoint(model: str) -> Path:

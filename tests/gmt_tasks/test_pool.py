@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from gmt_tasks.worker import Patience
 from models.errors import ModelError, Reason
 from tests.gmt_tasks.fake_screener import CRASH, HANG, LOSE, RAISE, FakeScreener, lease_of, make_broken, make_fake
 
-DEADLINE_S = 100.0
+pytestmark = pytest.mark.timeout(900)  # a hang is a failure; worker starts take seconds each on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +42,8 @@ def screen_all(
     """Everything that comes back, by shard; fails when a shard comes back twice or never."""
     blocks: dict[int, ResultBlock] = {}
     todo = list(leases)
-    started = time.monotonic()
     with WorkerPool(factory, n_workers, 0.0, patience=patience) as pool:
         while todo or pool.n_in_flight:
-            assert time.monotonic() - started < DEADLINE_S, "the pool never finished"
             while todo and pool.has_room:
                 pool.submit(todo.pop(0))
             for lease, block in pool.collect(0.5):
@@ -125,11 +122,11 @@ def test_a_transient_crash_is_forgiven(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("local_ray")
 def test_a_crystal_that_hangs_is_stopped_and_quarantined() -> None:
     lease = lease_of([HANG, 6])
-    blocks = screen_all([lease], n_workers=1, patience=Patience(job_s=1.0, job_s_per_atom=0.0))
+    blocks = screen_all([lease], n_workers=1, patience=Patience(job_s=5.0, job_s_per_atom=0.0))
     assert blocks[1].crystal_ids == ["s1c1"]
     ((crystal_id, reason, detail),) = blocks[1].quarantined
     assert (crystal_id, reason) == ("s1c0", Reason.WORKER_DIED)
-    assert "no answer within 1 s" in detail
+    assert "no answer within 5 s" in detail
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -79,3 +79,10 @@ def test_a_shipped_model_is_found_by_name_and_version_only(written: Path, monkey
         find_checkpoint("small@9")
     with pytest.raises(ModelError, match="There are: small"):
         find_checkpoint("large")
+
+
+@pytest.mark.parametrize("content", [[], {"format": FORMAT}, {"format": FORMAT, "name": "x"}])
+def test_a_card_that_lacks_something_is_refused_with_what_to_do(written: Path, content: object) -> None:
+    written.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ModelError, match="Restore it|Use the gmtscreen"):
+        read_card(written)

@@ -9,10 +9,10 @@ import torch
 
 from models.crystal import CrystalBatch, Floats
 from models.gmtnet.config import GMTNET, GMTNET_PAPER
-from models.gmtnet.predictor import GMTNetPredictor
+from models.gmtnet.predictor import GMTNetPredictor, denormals_flushed
 from models.quantities import Tensor
 from models.tensor_model import TensorModel
-from models.testing import ContractError, TensorModelContract, ToyTensorModel
+from models.testing import ContractError, TensorModelContract, ToyTensorModel, textbook_crystals
 from tests.models.gmtnet.untrained import untrained
 
 Law = Callable[[TensorModelContract], None]
@@ -171,3 +171,12 @@ def test_a_graph_that_compares_distances_exactly_breaks_equivariance() -> None:
 
     with pytest.raises(ContractError, match="rotation"):
         Contract().test_rotating_the_crystal_rotates_every_tensor()
+
+
+def test_predicting_leaves_the_arithmetic_of_the_process_as_it_was() -> None:
+    denormal = np.array([np.finfo(np.float64).tiny]) / 4.0
+    with denormals_flushed():
+        flushed = (denormal * 1.0)[0]
+    assert flushed == 0.0, "negative control: inside, denormals are 0 (x86 and recent ARM)"
+    untrained(GMTNET).predict(textbook_crystals().crystals.select([0]))
+    assert (denormal * 1.0)[0] > 0.0
