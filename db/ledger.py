@@ -29,6 +29,7 @@ def open_run(connection: Connection, spec: RunSpec) -> Run:
     """The run of a specification; the same specification is the same run."""
     _check_spec(spec)
     model_id = registry.add(connection, spec.model, {})
+    _check_symprec(connection, spec, model_id)
     key = run_key(spec)
     known = connection.execute(select(runs.c.id).where(runs.c.key == key)).first()
     row = {
@@ -60,6 +61,18 @@ def _check_spec(spec: RunSpec) -> None:
             f"The run has {len(spec.sources)} sources but {len(spec.fingerprints)} fingerprints. Give one per source."
         )
         raise StoreError(message)
+
+
+def _check_symprec(connection: Connection, spec: RunSpec, model_id: int) -> None:
+    """A crystal has one result per model: two tolerances in one database would overwrite each other unseen."""
+    asked = spec.settings.get("symprec")
+    for row in connection.execute(select(runs.c.id, runs.c.settings).where(runs.c.model_id == model_id)):
+        used = json.loads(row.settings).get("symprec")
+        if used != asked:
+            raise StoreError(
+                f"Run {row.id} of this database holds results of {spec.model} at symprec {used} angstrom, not {asked}. "
+                "Give results at another tolerance a database of their own with --db."
+            )
 
 
 def run_row(connection: Connection, run_id: int) -> Row[Any]:

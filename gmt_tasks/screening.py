@@ -125,7 +125,7 @@ class Screener:
         return (
             {"status": "ok", "reason": None}
             | symmetry
-            | {"symprec": self.symprec, "frame": "input"}
+            | {"frame": "input"}
             | {q.value: t[k].tolist() for q, t in result.tensors.items()}
             | {"units": {q.value: TENSORS[q].unit for q in result.tensors}}
             | {"removed_fraction": {q.value: float(f[k]) for q, f in result.removed_fraction.items()}}
@@ -154,6 +154,7 @@ def symmetry_columns(analysis: SymmetryAnalysis) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {
         "spacegroup": analysis.symmetry.number,
         "point_group": np.array(analysis.symmetry.point_group, dtype=object),
+        "symprec": np.full(len(analysis.numbers), analysis.symmetry.symprec),
         "symmetry_ambiguous": analysis.ambiguous,
     }
     names = ("spacegroup_1e3", "spacegroup_1e2", "spacegroup_1e1")

@@ -313,6 +313,14 @@ def test_a_crystal_that_the_model_refuses_is_rejected_and_one_whose_calculation_
     assert (balance.rejected, balance.quarantined, balance.closed) == (1, 1, True)
 
 
+def test_results_at_two_tolerances_never_mix_in_one_database(store: ResultStore) -> None:
+    store.open_run(spec(symprec=0.01))
+    store.open_run(spec("other", symprec=0.01))
+    with pytest.raises(StoreError, match="symprec 0.01 angstrom, not 0.001"):
+        store.open_run(spec(symprec=0.001))
+    assert len(store.runs()) == 2
+
+
 def test_a_run_is_finished_only_when_read_to_its_end_and_balanced(store: ResultStore) -> None:
     run = store.open_run(spec())
     store.add_block(run.id, block(0, [1, 2, Reason.PARSE]), SHARD_ATOMS)
