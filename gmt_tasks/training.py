@@ -327,7 +327,7 @@ def _prepare(data: LabelledCrystals, rows: Ints, network: GMTNetConfig) -> _Prep
 
 
 def join_graphs(graphs: list[CrystalGraph]) -> CrystalGraph:
-    """Concatenates graphs in order; vectors and closeness become float32 to halve the memory of a training set."""
+    """Concatenates graphs in order."""
     crystals = np.cumsum([0] + [g.n_crystals for g in graphs])
     atoms = np.cumsum([0] + [len(g.numbers) for g in graphs])
     return CrystalGraph(
