@@ -47,6 +47,15 @@ class InvalidCrystalError(GmtError):
         self.detail = detail
 
 
+def rows_of(counts: Ints, chosen: Ints) -> tuple[Ints, Ints]:
+    """Rows that belong to the chosen owners when owner k has counts[k] consecutive rows, and each row's new owner."""
+    starts = np.cumsum(counts) - counts
+    sizes = counts[chosen]
+    owner = np.repeat(np.arange(len(chosen)), sizes)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return starts[chosen][owner] + within, owner
+
+
 @dataclass(frozen=True)
 class CrystalBatch:
     """Many crystals as flat arrays.
@@ -81,10 +90,7 @@ class CrystalBatch:
     def select(self, crystals: Sequence[int] | Ints) -> "CrystalBatch":
         """The crystals of the given indices, in that order."""
         chosen = np.asarray(crystals, dtype=np.int64)
-        counts = self.atoms_per_crystal[chosen]
-        owner = np.repeat(np.arange(len(chosen)), counts)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        atoms = self.first_atom[chosen][owner] + within
+        atoms, owner = rows_of(self.atoms_per_crystal, chosen)
         return CrystalBatch(self.lattice[chosen], self.frac_coords[atoms], self.numbers[atoms], owner)
 
     @staticmethod

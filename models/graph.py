@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.crystal import CrystalBatch, Floats, Ints
+from models.crystal import CrystalBatch, Floats, Ints, rows_of
 from models.periodic import Neighbors, find_neighbors
 
 
@@ -54,8 +54,8 @@ class CrystalGraph:
 
     def select(self, crystals: Ints) -> "CrystalGraph":
         """The graph of the crystals of the given indices, in that order."""
-        atoms, crystal_of_atom = _rows_of(np.bincount(self.crystal_of_atom, minlength=self.n_crystals), crystals)
-        edges, atom_of_edge = _rows_of(np.bincount(self.center, minlength=len(self.numbers)), atoms)
+        atoms, crystal_of_atom = rows_of(np.bincount(self.crystal_of_atom, minlength=self.n_crystals), crystals)
+        edges, atom_of_edge = rows_of(np.bincount(self.center, minlength=len(self.numbers)), atoms)
         new_index = np.zeros(len(self.numbers), dtype=np.int64)
         new_index[atoms] = np.arange(len(atoms))
         return CrystalGraph(
@@ -67,15 +67,6 @@ class CrystalGraph:
             self.vector[edges],
             self.closeness[edges],
         )
-
-
-def _rows_of(counts: Ints, chosen: Ints) -> tuple[Ints, Ints]:
-    """Rows that belong to the chosen owners when owner k has counts[k] consecutive rows, and each row's new owner."""
-    starts = np.cumsum(counts) - counts
-    sizes = counts[chosen]
-    owner = np.repeat(np.arange(len(chosen)), sizes)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return starts[chosen][owner] + within, owner
 
 
 def build_graph(batch: CrystalBatch, spec: GraphSpec) -> CrystalGraph:

