@@ -11,6 +11,7 @@ from gmt_tasks.ingest import ingest_block
 from gmt_tasks.sources.reference_crystals import ReferenceCrystal, literature_of, reference_crystals
 from gmt_tasks.sources.source import open_source
 from models.crystal import SYMBOLS
+from models.periodic import find_neighbors
 
 CRYSTALS = reference_crystals()
 
@@ -173,3 +174,20 @@ def test_a_chosen_part_comes_in_the_order_asked_for_with_its_literature() -> Non
 def test_literature_is_found_by_source_id_only() -> None:
     assert literature_of("reference:mgo")["c11_gpa"][0] == 297.9
     assert literature_of("mgo") == literature_of("mp:mgo") == literature_of("reference:nothing") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "neighbours"),
+    [
+        *(("quartz", 14, 4), ("quartz", 8, 2), ("berlinite", 15, 4), ("berlinite", 13, 4), ("rutile", 22, 6)),
+        *(("corundum", 13, 6), ("spinel", 13, 6), ("spinel", 12, 4), ("calcite", 6, 3), ("linbo3", 41, 6)),
+        *(("tellurium", 52, 2), ("zno", 30, 4), ("caf2", 20, 8), ("anatase", 22, 6), ("aggas2", 31, 4)),
+    ],
+)
+def test_every_atom_has_its_textbook_coordination(name: str, number: int, neighbours: int) -> None:
+    """A shortest bond alone is right even when half of a tetrahedron is missing, as for quartz of mixed hands."""
+    batch = next(open_source(f"reference:{name}").blocks()).crystals
+    found = find_neighbors(batch.lattice, batch.frac_coords, batch.crystal_of_atom, np.array([3.5]))
+    for atom in np.flatnonzero(batch.numbers == number):
+        lengths = np.sort(found.distance[found.center == atom])
+        assert (lengths < 1.18 * lengths[0]).sum() == neighbours
