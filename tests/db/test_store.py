@@ -1,7 +1,6 @@
 """The ledger's laws: everything may be repeated, nothing is lost, only the newest lease commits."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -297,28 +296,6 @@ def test_quarantined_crystals_are_named_with_their_reason_and_the_others_are_don
     assert store.rejects(run_id) == [
         {"source": "made", "source_id": "made-3", "stage": "predict", "reason": "model_failed", "detail": "poison"}
     ]
-
-
-def test_a_crystal_that_the_model_refuses_is_rejected_and_one_whose_calculation_fails_is_quarantined(
-    store: ResultStore,
-) -> None:
-    run_id = filled(store, 4)
-    lease = store.lease_shard(run_id, "w")
-    assert lease is not None
-    refused, failed, *_ = lease.crystal_ids
-    answer = results(lease, poison=[refused, failed])
-    ends = [(refused, Reason.UNSUPPORTED_ELEMENT, "Xe"), (failed, Reason.MODEL_FAILED, "boom")]
-    assert store.commit_shard(lease, replace(answer, quarantined=ends))
-    balance = store.balance(run_id)
-    assert (balance.rejected, balance.quarantined, balance.closed) == (1, 1, True)
-
-
-def test_results_at_two_tolerances_never_mix_in_one_database(store: ResultStore) -> None:
-    store.open_run(spec(symprec=0.01))
-    store.open_run(spec("other", symprec=0.01))
-    with pytest.raises(StoreError, match="symprec 0.01 angstrom, not 0.001"):
-        store.open_run(spec(symprec=0.001))
-    assert len(store.runs()) == 2
 
 
 def test_a_run_is_finished_only_when_read_to_its_end_and_balanced(store: ResultStore) -> None:
