@@ -7,7 +7,7 @@ import difflib
 from enum import StrEnum
 
 from models.errors import FilterError
-from models.quantities import DERIVED
+from models.quantities import DERIVED, TRUST, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
 
 
 class Kind(StrEnum):
@@ -37,7 +37,10 @@ PROPERTIES: dict[str, Kind] = {
     "spacegroup_1e3": Kind.INTEGER,
     "spacegroup_1e2": Kind.INTEGER,
     "spacegroup_1e1": Kind.INTEGER,
+    **{symprec_spread_column(tensor): Kind.NUMBER for tensor in Tensor},
     **{name: Kind(quantity.kind.value) for name, quantity in DERIVED.items()},
+    **dict.fromkeys(UNCERTAINTY_COLUMNS, Kind.NUMBER),
+    **{name: Kind(quantity.kind.value) for name, quantity in TRUST.items()},
 }
 """Everything that can be filtered, sorted and printed."""
 

@@ -3,6 +3,7 @@
 Arrays in, arrays out: blocks hold flat numpy arrays with one row per crystal, never lists of objects with one row each.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.crystal import CrystalBatch
 from models.errors import Reason
-from models.quantities import Tensor
+from models.quantities import INTERVALS, TENSORS, Tensor
 
 Floats = NDArray[np.float64]
 
@@ -157,3 +158,21 @@ class Balance:
     def closed(self) -> bool:
         """True when nothing is pending and nothing is lost."""
         return self.pending == 0 and self.n_in == self.done + self.duplicate + self.rejected + self.quarantined
+
+
+def uncertainty_of(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """How far the numbers of one result may be off, as lines and reports say it.
+
+    Args:
+        columns: values by the names of `models.quantities.UNCERTAINTY_COLUMNS`, None where nothing is known.
+
+    Returns:
+        `uncertainty`: the ends [lower, upper] of the 90 % interval of every derived number that has one.
+        `error_radius`: per tensor, in its unit, the Frobenius distance within which the true tensor is with 90 %;
+        None where nothing is known.
+    """
+    ends = {name: [columns[lower], columns[upper]] for name, (lower, upper) in INTERVALS.items()}
+    return {
+        "uncertainty": {name: pair for name, pair in ends.items() if None not in pair},
+        "error_radius": {tensor.value: columns[row.error_column] for tensor, row in TENSORS.items()},
+    }

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 from db.codec import clean_text, read_crystals, read_tensor
 from db.engine import database_time
 from db.ledger import run_row
-from db.records import Balance, RunState
+from db.records import Balance, RunState, uncertainty_of
 from db.tables import (
     BLOCK_COLUMNS,
     SYMMETRY_COLUMNS,
@@ -25,7 +25,7 @@ from db.tables import (
     shards,
 )
 from models.errors import Reason, StoreError
-from models.quantities import DERIVED, Tensor
+from models.quantities import DERIVED, TRUST, Tensor
 
 RATE_WINDOW_S = 300.0
 """The rate of a running run is that of its last five minutes."""
@@ -202,6 +202,8 @@ def _result(row: Any) -> dict[str, Any]:
         "tensors": {tensor.value: read_tensor(tensor, row[tensor.value]) for tensor in Tensor},
         "removed_fraction": {tensor.value: row[removed_fraction_column(tensor)] for tensor in Tensor},
         "derived": {name: row[name] for name in DERIVED},
+        **uncertainty_of(row),
+        "trust": {name: row[name] for name in TRUST},
         "warnings": json.loads(row["warnings"]),
     }
 

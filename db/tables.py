@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint
 
 from db.base import ARRAY, COUNT, FLAG, INTEGER, JSON_TEXT, KEY, KIND_TYPES, NUMBER, UNIX_TIME, metadata
-from models.quantities import DERIVED, Tensor
+from models.quantities import DERIVED, TRUST, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
 
 
 class ModelState(StrEnum):
@@ -152,7 +152,10 @@ results = Table(
     Column("spacegroup_1e3", INTEGER),
     Column("spacegroup_1e2", INTEGER),
     Column("spacegroup_1e1", INTEGER),
+    *(Column(symprec_spread_column(tensor), NUMBER) for tensor in Tensor),
     *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in DERIVED.items()),
+    *(Column(name, NUMBER) for name in UNCERTAINTY_COLUMNS),
+    *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in TRUST.items()),
     *(Column(tensor.value, ARRAY) for tensor in Tensor),
     *(Column(removed_fraction_column(tensor), NUMBER) for tensor in Tensor),
     Column("warnings", JSON_TEXT, nullable=False),
@@ -172,8 +175,9 @@ SYMMETRY_COLUMNS: tuple[str, ...] = (
     "spacegroup_1e3",
     "spacegroup_1e2",
     "spacegroup_1e1",
+    *(symprec_spread_column(tensor) for tensor in Tensor),
 )
 """Columns of a result that say which symmetry was found and how firmly."""
 
-BLOCK_COLUMNS: tuple[str, ...] = (*SYMMETRY_COLUMNS, *DERIVED)
+BLOCK_COLUMNS: tuple[str, ...] = (*SYMMETRY_COLUMNS, *DERIVED, *UNCERTAINTY_COLUMNS, *TRUST)
 """What `ResultBlock.columns` may hold."""

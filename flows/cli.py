@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from flows import cli_models, cli_read, cli_screen, doctor
+from flows import cli_ensemble, cli_exactness, cli_models, cli_read, cli_screen, doctor
 from flows.console import Exit, fail, polite
 from gmt_tasks.origin import ForeignPackageError, put_root_first, refuse_foreign_packages
 
@@ -34,7 +34,10 @@ COMMANDS = (
     (app, "query", cli_read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
     (app, "train", cli_models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", cli_models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
+    (app, "calibrate", cli_ensemble.calibrate, "gmtscreen calibrate runs/gmtnet/gmtnet.json --data labels/"),
+    (app, "exactness", cli_exactness.exactness, "gmtscreen exactness candidates.parquet --candidates 500"),
     (models, "list", cli_models.list_models, "gmtscreen models list --json"),
+    (models, "join", cli_ensemble.join, "gmtscreen models join runs/a runs/b runs/c --out runs/ensemble"),
 )
 """Where each command hangs, its name, its function and an example that its help shows."""
 

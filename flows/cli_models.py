@@ -2,20 +2,42 @@
 
 import json as json_module
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.console import Exit, errors_as_lines, print_json, say
+from flows.console import Exit, errors_as_lines, fail, print_json, say
 from flows.options import AsJson, Db, Device
 from gmt_tasks.origin import REPOSITORY_ROOT
 
 if TYPE_CHECKING:
-    from gmt_tasks.evaluation import Evaluation
+    from gmt_tasks.assessment.evaluation import Evaluation
 
 DEFAULT_DATA = Path("../shared/data")
 """Where label files lie beside a checkout."""
+
+AsPublished = Annotated[
+    bool,
+    typer.Option(
+        "--as-published",
+        help="gmtnet-paper only: neighbour graph and symmetry mask as published, flaws included, to compare weights.",
+    ),
+]
+
+
+class Protocol(StrEnum):
+    """By which filters, split and metrics a model is measured."""
+
+    OWN = "own"
+    PAPER = "paper"
+
+
+_PROTOCOL_HELP = (
+    "own: our label files, split by formula. paper: the JARVIS files released with GMTNet (jarvis_diele_piezo.pkl, "
+    "jarvis_elastic.pkl) in --data, with the paper's filters, split and metrics."
+)
 
 
 def train(
@@ -24,42 +46,105 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder of this run, by default runs/CONFIG; resumed.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with label files.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Not the configuration's.", show_default=False)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Not the configuration's: another member.", show_default=False)
+    ] = None,
+    as_published: AsPublished = False,
 ) -> None:
-    """Trains a model, or goes on training it, and writes weights and card."""
+    """Trains a model, or goes on training it, and writes weights and card.
+
+    A --data folder with the JARVIS files released with GMTNet is read by the paper's protocol.
+    """
     from dataclasses import replace
 
-    from gmt_tasks.evaluation import evaluate_into_card
-    from gmt_tasks.training import TrainingConfig
-    from gmt_tasks.training import train as run_training
+    from gmt_tasks.assessment.evaluation import evaluate_into_card
+    from gmt_tasks.assessment.published_evaluation import evaluate_published_into_card
+    from gmt_tasks.learning.training import TrainingConfig
+    from gmt_tasks.learning.training import train as run_training
+    from gmt_tasks.sources.jarvis_tensors import has_jarvis_tensors
 
     chosen = TrainingConfig.read(config)
     chosen = replace(chosen, data=str(data)) if data is not None else chosen
     chosen = replace(chosen, epochs=epochs) if epochs is not None else chosen
-    out = out or Path("runs") / Path(config).stem
+    chosen = replace(chosen, seed=seed) if seed is not None else chosen
+    if as_published:
+        chosen = replace(chosen, network=published_network(chosen.network), name=f"{chosen.name}-as-published")
+    out = out or Path("runs") / (Path(config).stem + ("-as-published" if as_published else ""))
     with errors_as_lines(Exit.BROKEN_PROMISE):
         card = run_training(chosen, out, report=say)
         if card is None:
             return
         say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}; measuring it on val and test")
-        _print_evaluation(evaluate_into_card(str(out / f"{card.name}.json"), data=Path(chosen.data)))
+        path, folder = str(out / f"{card.name}.json"), Path(chosen.data)
+        measured = (
+            evaluate_published_into_card(path, data=folder, as_published=as_published)
+            if has_jarvis_tensors(folder)
+            else evaluate_into_card(path, data=folder)
+        )
+        _print_evaluation(measured)
 
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION or a checkpoint.")] = "gmtnet",
     *,
     data: Annotated[Path, typer.Option(help="Folder with label files.")] = DEFAULT_DATA,
+    protocol: Annotated[Protocol, typer.Option(help=_PROTOCOL_HELP)] = Protocol.OWN,
+    as_published: AsPublished = False,
+    write: Annotated[
+        Path | None, typer.Option(help="Folder for documents with tables and figures.", show_default=False)
+    ] = None,
     device: Device = None,
     json: AsJson = False,
 ) -> None:
     """Measures a model against the held-out labels: Fnorm, EwT, success rate and the ranking metrics."""
-    from gmt_tasks.evaluation import evaluate as run_evaluation
-
+    if as_published and protocol is not Protocol.PAPER:
+        raise fail("--as-published compares by the paper's protocol; add --protocol paper.", Exit.BAD_USAGE)
+    if write is not None and protocol is Protocol.PAPER:
+        raise fail("--write makes documents of our own label files; leave out --protocol paper.", Exit.BAD_USAGE)
     with errors_as_lines(Exit.BROKEN_PROMISE):
-        found = run_evaluation(model, data=data, device=device or "auto")
+        if protocol is Protocol.PAPER:
+            found = _evaluate_by_paper(model, data, device or "auto", as_published=as_published)
+        else:
+            from gmt_tasks.assessment.evaluation import evaluate as run_evaluation
+
+            found = run_evaluation(model, data=data, device=device or "auto")
+    if write is not None:
+        from flows.documents import write_documents
+
+        say(f"written: {', '.join(str(path) for path in write_documents(found, write))}")
     if json:
         print_json(found.to_json())
         return
     _print_evaluation(found)
+
+
+def published_network(network: str) -> str:
+    """The name of a network's variant with the published graph and mask.
+
+    Raises:
+        ModelError: it has none.
+    """
+    from models.errors import ModelError
+    from models.gmtnet.config import CONFIGS
+
+    name = f"{network}-as-published"
+    if name not in CONFIGS:
+        raise ModelError(f"{network} has no published variant. Use --as-published with gmtnet-paper, or leave it out.")
+    return name
+
+
+def _evaluate_by_paper(model: str, data: Path, device: str, *, as_published: bool) -> "Evaluation":
+    """The paper's protocol; says what became of the records, since filters and split decide what is measured."""
+    from gmt_tasks.assessment.published_evaluation import evaluate_published
+    from gmt_tasks.learning.published_protocol import read_published
+
+    published = read_published(data)
+    for quantity, counts in published.counts.items():
+        say(
+            f"{quantity.value}: {counts.records} records, {counts.filtered} left out by the paper's filters, "
+            f"{counts.train} train, {counts.val} val, {counts.test} test; {counts.refused} of these not calculated with"
+        )
+    return evaluate_published(model, published, device=device, as_published=as_published)
 
 
 def _print_evaluation(evaluation: "Evaluation") -> None:

@@ -66,8 +66,10 @@ def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) ->
     from flows.orchestration import quiet_prefect, session_in_use, start_server
     from flows.progress import progress_display
 
-    say(f"run {session.run.id}{' resumed' if session.run.resumed else ''}, model {session.run.spec.model}, "
-        f"database {session.settings.shown_database}")
+    say(
+        f"run {session.run.id}{' resumed' if session.run.resumed else ''}, model {session.run.spec.model}, "
+        f"database {session.settings.shown_database}"
+    )
     # Ray before Prefect: started in a process full of Prefect's threads it can take a minute.
     session.start_workers()
     quiet_prefect()
@@ -118,7 +120,7 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
     if json:
         print_json({**facts, "computed": session.n_committed, "database": session.settings.shown_database})
         return
-    from flows.tables import balance_table, console, duration, frame_table
+    from flows.tables import balance_table, console, duration, frame_table, with_intervals
 
     console().print(balance_table(session.run.id, balance))
     if session.n_committed:
@@ -129,10 +131,14 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
     else:
         say(f"nothing to compute: all {balance.done:,} crystals had results of this model already")
     version = str(session.run.spec.model)
-    top = session.store.query(TOP_FILTER, fields=TOP_FIELDS, sort=TOP_SORT, limit=TOP_ROWS, model=version)
+    from models.quantities import INTERVALS
+
+    fields = [*TOP_FIELDS, *(end for name in TOP_FIELDS if name in INTERVALS for end in INTERVALS[name])]
+    top = session.store.query(TOP_FILTER, fields=fields, sort=TOP_SORT, limit=TOP_ROWS, model=version)
     if len(top):
         console().print()
-        console().print(frame_table(list(top.columns), top.itertuples(index=False), "largest piezoelectric response"))
+        columns, rows = with_intervals(list(top.columns), top.itertuples(index=False), INTERVALS)
+        console().print(frame_table(columns, rows, "largest piezoelectric response (90 % intervals)"))
         say(f"from: gmtscreen query '{TOP_FILTER}' --sort={TOP_SORT}")
     if balance.rejected or balance.quarantined:
         say(f"why some gave no result: gmtscreen rejects --db {session.settings.shown_database} {session.run.id}")

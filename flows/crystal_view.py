@@ -1,6 +1,5 @@
 """One crystal for reading: matrices with unit and frame, derived properties, symmetry, provenance, warnings."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,23 +9,14 @@ from rich.table import Table
 
 from db.records import Floats
 from flows.console import printable
-from flows.tables import cell, new_table
-from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor
+from flows.tables import cell, interval_text, new_table
+from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor, symprec_spread_column
 from models.tensors.voigt import piezo_to_voigt
 
 SHOWN_FRACTION = 1e-5
 """Less than this is rounding of the network's arithmetic, not a broken symmetry."""
 
 VOIGT = "Voigt order 11 22 33 23 13 12"
-_COMPONENT = re.compile(
-    r"^(?P<kind>c|e|eps_electronic_|eps_total_)(?P<row>[1-6])(?P<column>[1-6])(?P<sign>_abs)?(?:_gpa|_c_per_m2)?$"
-)
-_KINDS = {
-    "c": Tensor.ELASTIC,
-    "e": Tensor.PIEZOELECTRIC,
-    "eps_electronic_": Tensor.DIELECTRIC_ELECTRONIC,
-    "eps_total_": Tensor.DIELECTRIC_TOTAL,
-}
 
 
 def print_crystal(out: Console, facts: dict[str, Any]) -> None:
@@ -68,7 +58,9 @@ def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -
         if result["tensors"].get(tensor.value) is not None:
             _print_tensor(out, tensor, result)
     out.print()
-    out.print(derived_table(result["derived"]))
+    out.print(derived_table(result["derived"], result.get("uncertainty", {})))
+    for line in trust_lines(result.get("trust", {})):
+        out.print(line, soft_wrap=True)
     compared = list(literature_rows(facts["source_ids"], result))
     if compared:
         out.print()
@@ -90,7 +82,11 @@ def _print_tensor(out: Console, tensor: Tensor, result: dict[str, Any]) -> None:
     quantity = TENSORS[tensor]
     removed = result["removed_fraction"].get(tensor.value)
     share = f", symmetrization removed {100 * removed:.2g} %" if removed and removed > SHOWN_FRACTION else ""
+    spread = result.get(symprec_spread_column(tensor))
+    share += f", another tolerance changes it by {100 * spread:.2g} %" if spread and spread > SHOWN_FRACTION else ""
+    radius = result.get("error_radius", {}).get(tensor.value)
     unit = "relative" if quantity.unit == "1" else quantity.unit
+    share += f", 90 %: within {radius:.3g} of the true tensor (Frobenius)" if radius else ""
     order = f", {VOIGT}" if tensor in (Tensor.PIEZOELECTRIC, Tensor.ELASTIC) else ""
     out.print(f"{quantity.label} {quantity.symbol} ({unit}{order}{share})", soft_wrap=True)
     matrix = np.asarray(result["tensors"][tensor.value])
@@ -114,20 +110,40 @@ def matrix_text(matrix: Floats, indent: str = "") -> str:
     return "\n".join(indent + " ".join(text.rjust(width) for text in row) for row in texts)
 
 
-def derived_table(derived: dict[str, Any]) -> Table:
-    """Derived properties with unit and meaning; unknown ones are left out."""
-    table = new_table("derived", "value", "unit", "", numbers=["value"])
+def derived_table(derived: dict[str, Any], uncertainty: dict[str, Any]) -> Table:
+    """Derived properties with their 90 % interval, unit and meaning; unknown ones are left out."""
+    table = new_table("derived", "value", "90 %", "unit", "", numbers=["value"])
     for name, quantity in DERIVED.items():
         value = derived.get(name)
         if value is not None:
             unit = "" if quantity.unit == "1" or quantity.kind is not ColumnKind.NUMBER else quantity.unit
             shown = bool(value) if quantity.kind is ColumnKind.FLAG else value
-            table.add_row(name, cell(name, shown), unit, quantity.label)
+            table.add_row(name, cell(name, shown), interval_text(uncertainty.get(name)), unit, quantity.label)
     return table
+
+
+def trust_lines(trust: dict[str, Any]) -> Iterator[str]:
+    """Distance to the training data, dimension of the bonds, band gap; unknown ones are left out.
+
+    Args:
+        trust: the columns of `models.quantities.TRUST` of one result.
+    """
+    if trust.get("ood_score") is not None:
+        verdict = "OUT OF DISTRIBUTION" if trust["ood"] else "in distribution"
+        score = f"{100 * trust['ood_score']:.1f} %"
+        yield f"training data: {verdict}; {score} of held-out crystals are nearer to it"
+    if trust.get("bond_dimensionality") is not None:
+        kind = ("molecules or atoms", "chains", "layers", "a framework")[int(trust["bond_dimensionality"])]
+        vacuum = f", in {trust['vacuum_angstrom']:.1f} angstrom of vacuum" if trust["low_dimensional"] else ""
+        yield f"bonds form {kind}{vacuum}"
+    if trust.get("band_gap_ev") is not None:
+        metal = "; probably a METAL" if trust["metal"] else ""
+        yield f"predicted band gap {max(trust['band_gap_ev'], 0.0):.2f} eV{metal}"
 
 
 def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:
     """Literature beside prediction, for crystals of the source `reference`: name, literature, predicted, source."""
+    from gmt_tasks.assessment.literature_names import predicted_value
     from gmt_tasks.sources.reference_crystals import literature_of
 
     for source_id in source_ids:
@@ -135,24 +151,6 @@ def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterat
             predicted = predicted_value(name, result)
             if predicted is not None:
                 yield name, measured, predicted, source
-
-
-def predicted_value(name: str, result: dict[str, Any]) -> float | None:
-    """The predicted number that a literature name means: a tensor component like `c11_gpa`, or a derived column."""
-    match = _COMPONENT.match(name)
-    if match is None:
-        value = result["derived"].get(name)
-        return None if value is None else float(value)
-    tensor = _KINDS[match["kind"]]
-    stored = result["tensors"].get(tensor.value)
-    if stored is None:
-        return None
-    matrix = piezo_to_voigt(np.asarray(stored)) if tensor is Tensor.PIEZOELECTRIC else np.asarray(stored)
-    row, column = int(match["row"]) - 1, int(match["column"]) - 1
-    if row >= matrix.shape[0] or column >= matrix.shape[1]:
-        return None
-    value = float(matrix[row, column])
-    return abs(value) if match["sign"] else value
 
 
 def print_literature(out: Console, rows: Sequence[tuple[str, float, float, str]]) -> None:

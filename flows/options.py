@@ -29,16 +29,12 @@ Symprec = Annotated[
     float | None,
     typer.Option("--symprec", help="Symmetry tolerance in angstrom; default 0.01.", show_default=False),
 ]
-Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Take only the first N inputs.", show_default=False)
-]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first N inputs.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 AssumeP1 = Annotated[
     bool, typer.Option("--assume-p1", help="Read a CIF whose space group cannot be resolved as having no symmetry.")
 ]
-Device = Annotated[
-    str | None, typer.Option("--device", help="auto, cpu or cuda; default auto.", show_default=False)
-]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda; default auto.", show_default=False)]
 RunNumber = Annotated[
     int | None, typer.Argument(metavar="[RUN]", help="Number of a run; default all.", show_default=False)
 ]

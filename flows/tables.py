@@ -1,7 +1,7 @@
 """Tables for a terminal of 80 to 100 columns, and for pipes."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -119,6 +119,43 @@ def cell(name: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return printable(str(value[0])) + (f" +{len(value) - 1}" if len(value) > 1 else "") if value else "-"
     return str(value)[:ID_CHARS] if name == "id" else printable(str(value))
+
+
+def interval_text(ends: Sequence[Any] | None) -> str:
+    """A 90 % interval with three significant digits; a dash when there is none."""
+    if ends is None or any(end is None or end != end for end in ends):
+        return "-"
+    return "0" if not any(ends) else f"{_digits(ends[0])} to {_digits(ends[1])}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
+
+
+def with_intervals(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], ends: Mapping[str, tuple[str, str]]
+) -> tuple[list[str], list[list[Any]]]:
+    """Folds the columns of interval ends into the numbers they bound, "142 (118 to 170)".
+
+    Args:
+        columns: names, with those of the ends among them.
+        rows: one value per column.
+        ends: names of both ends by number.
+
+    Returns:
+        The remaining columns and their rows.
+    """
+    place = {name: k for k, name in enumerate(columns)}
+    inside = {name: pair for name, pair in ends.items() if {name, *pair} <= set(place)}
+    kept = [name for name in columns if not any(name in pair for pair in inside.values())]
+    folded_rows = []
+    for row in rows:
+        values = {name: row[place[name]] for name in kept}
+        for name, pair in inside.items():
+            interval = interval_text([row[place[end]] for end in pair])
+            values[name] = f"{cell(name, values[name])} ({interval})" if interval != "-" else values[name]
+        folded_rows.append(list(values.values()))
+    return kept, folded_rows
 
 
 def duration(seconds: float | None) -> str:

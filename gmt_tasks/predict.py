@@ -1,6 +1,7 @@
 """predict(): the Python entry, from whatever holds crystals to tensors, derived columns and reasons."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -42,7 +43,7 @@ def predict(
     good = np.array([k for k in range(batch.n_crystals) if k not in invalid], dtype=np.int64)
     found = Screener.load(model, symprec=symprec).predict(batch.select(good))
     refused = invalid | {int(good[k]): why for k, why in found.refused.items()}
-    return TensorPrediction(good[found.rows], found.derived, refused)
+    return replace(found, rows=good[found.rows], refused=refused)
 
 
 def _as_batch(crystals: "StructureLike | Iterable[StructureLike]") -> CrystalBatch:

@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records import ModelVersion, ResultBlock
+from db.records import ModelVersion, ResultBlock, uncertainty_of
 from gmt_tasks.derive import DerivedProperties, derive
 from gmt_tasks.infer import infer, not_finite, unsupported
-from gmt_tasks.symmetrize import SymmetryAnalysis, analyse_symmetry, symmetrize
+from gmt_tasks.intervals import interval_columns
+from gmt_tasks.symmetrize import SymmetrizedPrediction, SymmetryAnalysis, analyse_symmetry, symmetrize
+from gmt_tasks.trust import band_gap_of, trust_columns, trust_warnings
 from models.crystal import CrystalBatch
-from models.errors import Reason
-from models.quantities import TENSORS
-from models.symmetry import SYMPRECS_ANGSTROM, SymmetryBatch
+from models.errors import ModelError, Reason
+from models.novelty.distance import NoveltyReference
+from models.quantities import TENSORS, TRUST, ColumnKind, symprec_spread_column
+from models.symmetry import SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetry
 from models.tensor_model import TensorModel
+from models.uncertainty.conformal import Calibration
 
 DEFAULT_SYMPREC = 1e-2
 
@@ -29,11 +33,21 @@ class TensorPrediction:
         rows: which of the crystals asked for have a result, ascending, [n_results].
         derived: tensors and derived columns of those.
         refused: the others: index -> reason and detail.
+        intervals: how far these may be off: ends of the 90 % intervals and error radii of the tensors, by the names of
+            `models.quantities.UNCERTAINTY_COLUMNS`, each [n_results]; NaN where nothing is known.
+        trust: what speaks for or against trusting these, by the names of `models.quantities.TRUST`, each [n_results].
     """
 
     rows: NDArray[np.int64]
     derived: DerivedProperties
     refused: dict[int, tuple[Reason, str]]
+    intervals: dict[str, NDArray[np.float64]]
+    trust: dict[str, NDArray[Any]]
+
+    def warnings(self) -> list[list[str]]:
+        """Sentences a reader should see beside each result: what is odd about the tensors, then about the crystal."""
+        both = zip(warnings_of(self.derived), trust_warnings(self.trust), strict=True)
+        return [of_tensors + of_crystal for of_tensors, of_crystal in both]
 
 
 @dataclass
@@ -45,12 +59,16 @@ class Screener:
         model_version: its identity.
         symprec: distance tolerance of the symmetry search in angstrom.
         metrics: what the model's card reports.
+        calibration: how wide its intervals are; without one nothing but what symmetry fixes has an interval.
+        novelty: its training data, to measure distance to; without it nothing is said about distance.
     """
 
     model: TensorModel
     model_version: ModelVersion
     symprec: float = DEFAULT_SYMPREC
     metrics: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=lambda: Calibration.from_json({}))
+    novelty: NoveltyReference | None = None
 
     @classmethod
     def load(cls, model: str = "gmtnet", *, device: str = "auto", symprec: float = DEFAULT_SYMPREC) -> "Screener":
@@ -63,10 +81,17 @@ class Screener:
         """
         # torch and e3nn take seconds to import; the drivers that only pass a Screener's class around must not pay
         from models.gmtnet.card import find_checkpoint
+        from models.gmtnet.novelty_file import load_novelty
         from models.gmtnet.predictor import GMTNetPredictor
 
-        predictor, card = GMTNetPredictor.load(find_checkpoint(model), device=device)
-        return cls(predictor, ModelVersion(card.name, card.version, card.sha256), symprec, card.metrics)
+        path = find_checkpoint(model)
+        predictor, card = GMTNetPredictor.load(path, device=device)
+        missing = [quantity.value for quantity in TENSORS if quantity not in card.config.tensors]
+        if missing:
+            raise ModelError(f"{path} lacks {', '.join(missing)}. Train it on labels of all tensors to screen with it.")
+        calibration = Calibration.from_json(card.calibration)
+        version = ModelVersion(card.name, card.version, card.sha256)
+        return cls(predictor, version, symprec, card.metrics, calibration, load_novelty(path, card))
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
         """Tensors and derived columns of validated crystals; refused ones are named with their reason."""
@@ -85,8 +110,10 @@ class Screener:
             refused |= {int(rows[k]): why for k, why in broken.items()}
             good = _without(np.arange(len(rows)), broken)
             rows, analysis = rows[good], _select(analysis, good)
-            raw = type(raw)(crystals.select(rows), {q: t[good] for q, t in raw.tensors.items()})
-        return TensorPrediction(rows, derive(symmetrize(raw, analysis)), refused)
+            raw = raw.select(good)
+        derived = derive(symmetrize(raw, analysis))
+        trust = trust_columns(raw.crystals, self.novelty, band_gap_ev=band_gap_of(raw.scalars))
+        return TensorPrediction(rows, derived, refused, interval_columns(derived, self.calibration), trust)
 
     def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
         """The rows that go to the database for a shard."""
@@ -94,10 +121,10 @@ class Screener:
         result = prediction.derived.prediction
         return ResultBlock(
             [crystal_ids[k] for k in prediction.rows],
-            symmetry_columns(result.analysis) | prediction.derived.columns,
+            symmetry_columns(result) | prediction.derived.columns | prediction.intervals | prediction.trust,
             result.tensors,
             result.removed_fraction,
-            [json.dumps(w) for w in warnings_of(prediction.derived)],
+            [json.dumps(w) for w in prediction.warnings()],
             [(crystal_ids[k], reason, detail) for k, (reason, detail) in sorted(prediction.refused.items())],
         )
 
@@ -106,22 +133,23 @@ class Screener:
         prediction = self.predict(crystals)
         place = {int(row): k for k, row in enumerate(prediction.rows)}
         formulas = crystals.formulas()
-        warnings = warnings_of(prediction.derived)
+        warnings = prediction.warnings()
         for row, name in enumerate(ids):
             if row in place:
                 k = place[row]
                 yield (
                     {"id": name, "formula": formulas[row]}
-                    | self._line(prediction.derived, k)
+                    | self._line(prediction, k)
                     | {"warnings": warnings[k]}
                     | self._provenance()
                 )
             else:
                 yield rejected_line(name, formulas[row], *prediction.refused[row]) | self._provenance()
 
-    def _line(self, derived: DerivedProperties, k: int) -> dict[str, Any]:
+    def _line(self, prediction: TensorPrediction, k: int) -> dict[str, Any]:
+        derived = prediction.derived
         result = derived.prediction
-        symmetry = {name: _plain(column[k]) for name, column in symmetry_columns(result.analysis).items()}
+        symmetry = {name: _plain(column[k]) for name, column in symmetry_columns(result).items()}
         return (
             {"status": "ok", "reason": None}
             | symmetry
@@ -130,7 +158,8 @@ class Screener:
             | {"units": {q.value: TENSORS[q].unit for q in result.tensors}}
             | {"removed_fraction": {q.value: float(f[k]) for q, f in result.removed_fraction.items()}}
             | {"derived": {name: _plain(column[k]) for name, column in derived.columns.items()}}
-            | {"uncertainty": {}, "ood": None}  # not promised by this version; absent is honest, zero would not be
+            | uncertainty_of({name: _plain(column[k]) for name, column in prediction.intervals.items()})
+            | {"ood": _plain(prediction.trust["ood_score"][k]), "trust": _trust(prediction, k)}
         )
 
     def _provenance(self) -> dict[str, str]:
@@ -149,8 +178,9 @@ def rejected_line(name: str, formula: str | None, reason: Reason, detail: str) -
     }
 
 
-def symmetry_columns(analysis: SymmetryAnalysis) -> dict[str, NDArray[Any]]:
-    """Columns that say which symmetry a prediction obeys, each [n_crystals]."""
+def symmetry_columns(prediction: SymmetrizedPrediction) -> dict[str, NDArray[Any]]:
+    """Columns that say which symmetry a prediction obeys, and how firmly, each [n_crystals]."""
+    analysis = prediction.analysis
     columns: dict[str, NDArray[Any]] = {
         "spacegroup": analysis.symmetry.number,
         "point_group": np.array(analysis.symmetry.point_group, dtype=object),
@@ -158,7 +188,15 @@ def symmetry_columns(analysis: SymmetryAnalysis) -> dict[str, NDArray[Any]]:
         "symmetry_ambiguous": analysis.ambiguous,
     }
     names = ("spacegroup_1e3", "spacegroup_1e2", "spacegroup_1e1")
-    return columns | {name: analysis.numbers[:, k] for k, name in enumerate(names)}
+    columns |= {name: analysis.numbers[:, k] for k, name in enumerate(names)}
+    return columns | {symprec_spread_column(q): spread for q, spread in prediction.symprec_spread.items()}
+
+
+def _trust(prediction: TensorPrediction, k: int) -> dict[str, Any]:
+    """The columns of `models.quantities.TRUST` of one crystal; flags are true, false, or null where unknown."""
+    values = {name: _plain(column[k]) for name, column in prediction.trust.items()}
+    flags = {name for name, quantity in TRUST.items() if quantity.kind is ColumnKind.FLAG}
+    return {name: bool(value) if name in flags and value is not None else value for name, value in values.items()}
 
 
 def warnings_of(derived: DerivedProperties) -> list[list[str]]:
@@ -167,7 +205,9 @@ def warnings_of(derived: DerivedProperties) -> list[list[str]]:
     texts: list[list[str]] = [[] for _ in range(result.crystals.n_crystals)]
     for k in np.flatnonzero(result.analysis.ambiguous):
         groups = ", ".join(f"{n} at {s:g}" for n, s in zip(result.analysis.numbers[k], SYMPRECS_ANGSTROM, strict=True))
-        texts[k].append(f"near-symmetric: the space group depends on the tolerance ({groups} angstrom)")
+        spread, worst = max((float(each[k]), quantity.value) for quantity, each in result.symprec_spread.items())
+        change = f"another would change {worst} by {100 * spread:.3g} %"
+        texts[k].append(f"near-symmetric: the space group depends on the tolerance ({groups} angstrom); {change}")
     for k in np.flatnonzero(derived.columns["mechanically_stable"] == 0):
         lowest = derived.columns["elastic_min_eigenvalue_gpa"][k]
         texts[k].append(f"the predicted stiffness is not positive definite (lowest eigenvalue {lowest:.1f} GPa)")
@@ -185,27 +225,26 @@ def _analyse(crystals: CrystalBatch, symprec: float) -> SymmetryAnalysis:
         failed = analysis.symmetry.failed
         if not len(failed):
             break
-        analysis = _patched(analysis, failed, analyse_symmetry(crystals.select(failed), other))
+        analysis = _patched(analysis, failed, find_symmetry(crystals.select(failed), other))
     return analysis
 
 
-def _patched(analysis: SymmetryAnalysis, rows: NDArray[np.int64], better: SymmetryAnalysis) -> SymmetryAnalysis:
-    """Replaces the symmetry of some crystals."""
-    old, new = analysis.symmetry, better.symmetry
+def _patched(analysis: SymmetryAnalysis, rows: NDArray[np.int64], new: SymmetryBatch) -> SymmetryAnalysis:
+    """Replaces the symmetry of some crystals; what was found at the three fixed tolerances stays."""
+    old = analysis.symmetry
     number, hall, cell = old.number.copy(), old.hall_number.copy(), old.conventional.copy()
     number[rows], hall[rows], cell[rows] = new.number, new.hall_number, new.conventional
     owner = np.concatenate([old.crystal_of_op, rows[new.crystal_of_op]])
     order = np.argsort(owner, kind="stable")
     rotations = np.concatenate([old.rotations, new.rotations])[order]
-    numbers = analysis.numbers.copy()
-    numbers[rows] = better.numbers
-    return SymmetryAnalysis(SymmetryBatch(number, hall, cell, rotations, owner[order], old.symprec), numbers)
+    symmetry = SymmetryBatch(number, hall, cell, rotations, owner[order], old.symprec)
+    return SymmetryAnalysis(symmetry, analysis.at)
 
 
 def _select(analysis: SymmetryAnalysis, rows: NDArray[np.int64]) -> SymmetryAnalysis:
     if len(rows) == len(analysis.numbers):
         return analysis
-    return SymmetryAnalysis(analysis.symmetry.select(rows), analysis.numbers[rows])
+    return SymmetryAnalysis(analysis.symmetry.select(rows), tuple(each.select(rows) for each in analysis.at))
 
 
 def _without(rows: NDArray[np.int64], refused: dict[int, tuple[Reason, str]]) -> NDArray[np.int64]:

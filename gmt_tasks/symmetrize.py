@@ -1,6 +1,7 @@
 """symmetrize: RawPrediction -> SymmetrizedPrediction, by the exact point-group average, with what it removed."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 from gmt_tasks.infer import RawPrediction
 from models.crystal import CrystalBatch
 from models.quantities import Tensor
-from models.symmetry import SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetry, space_group_numbers
+from models.symmetry import SIGN_FREE_CLASSES, SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetries
+from models.uncertainty.members import common_signs, with_signs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -20,15 +22,20 @@ ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class SymmetryAnalysis:
-    """Symmetry of crystals at the chosen tolerance, and their space groups at three.
+    """Symmetry of crystals at the chosen tolerance, and at three.
 
     Attributes:
-        symmetry: at the chosen tolerance.
-        numbers: space-group number at each tolerance of SYMPRECS_ANGSTROM, [n_crystals, 3].
+        symmetry: at the chosen tolerance, or at the nearest at which a group was found.
+        at: at each tolerance of SYMPRECS_ANGSTROM.
     """
 
     symmetry: SymmetryBatch
-    numbers: Ints
+    at: tuple[SymmetryBatch, ...]
+
+    @cached_property
+    def numbers(self) -> Ints:
+        """Space-group number at each tolerance of SYMPRECS_ANGSTROM, 0 where none was found, [n_crystals, 3]."""
+        return np.stack([each.number for each in self.at], axis=1)
 
     @property
     def ambiguous(self) -> NDArray[np.bool_]:
@@ -42,38 +49,79 @@ class SymmetrizedPrediction:
 
     Attributes:
         analysis: the symmetry used.
-        tensors: in unit and stored shape, input frame, [n_crystals, ...].
+        tensors: mean of the members, in unit and stored shape, input frame, [n_crystals, ...].
         removed_fraction: |T - PT| / |T| of each raw tensor, 0 where T is a rounding error, [n_crystals].
+        symprec_spread: how much each tensor depends on the tolerance, see `symprec_spread`, [n_crystals].
+        members: what the mean is made of, [n_members, n_crystals, ...].
     """
 
     crystals: CrystalBatch
     analysis: SymmetryAnalysis
     tensors: dict[Tensor, Floats]
     removed_fraction: dict[Tensor, Floats]
+    symprec_spread: dict[Tensor, Floats]
+    members: dict[Tensor, Floats]
 
 
 def analyse_symmetry(crystals: CrystalBatch, symprec: float) -> SymmetryAnalysis:
-    """Symmetry at `symprec` (angstrom) and space groups at the three tolerances that tell near-symmetric crystals."""
-    symmetry = find_symmetry(crystals, symprec)
-    numbers = [symmetry.number if s == symprec else space_group_numbers(crystals, s) for s in SYMPRECS_ANGSTROM]
-    return SymmetryAnalysis(symmetry, np.stack(numbers, axis=1))
+    """Symmetry at `symprec` (angstrom) and at the three tolerances that tell near-symmetric crystals."""
+    tolerances = sorted({symprec, *SYMPRECS_ANGSTROM})
+    found = dict(zip(tolerances, find_symmetries(crystals, tolerances), strict=True))
+    return SymmetryAnalysis(found[symprec], tuple(found[each] for each in SYMPRECS_ANGSTROM))
 
 
 def symmetrize(prediction: RawPrediction, analysis: SymmetryAnalysis) -> SymmetrizedPrediction:
-    """Projects every tensor on what the point group allows.
+    """Projects every member's tensors on what the point group allows, and averages the members.
 
     Raises:
         SymmetryError: a crystal has no space group; `.rows` names them.
     """
-    tensors = {q: analysis.symmetry.project(q, raw) for q, raw in prediction.tensors.items()}
-    removed = {q: _removed(prediction.tensors[q], projected) for q, projected in tensors.items()}
-    return SymmetrizedPrediction(prediction.crystals, analysis, tensors, removed)
+    sign_free = np.isin(analysis.symmetry.point_group, list(SIGN_FREE_CLASSES))
+    tensors, removed, spread, members = {}, {}, {}, {}
+    for quantity, raw in prediction.tensors.items():
+        projected = np.stack([analysis.symmetry.project(quantity, member) for member in raw])
+        signs = common_signs(quantity, projected, sign_free)
+        members[quantity] = with_signs(projected, signs)
+        tensors[quantity] = members[quantity].mean(axis=0)
+        mean = with_signs(raw, signs).mean(axis=0)
+        removed[quantity] = _removed(mean, tensors[quantity])
+        spread[quantity] = symprec_spread(quantity, mean, tensors[quantity], analysis)
+    return SymmetrizedPrediction(prediction.crystals, analysis, tensors, removed, spread, members)
+
+
+def symprec_spread(quantity: Tensor, raw: Floats, stored: Floats, analysis: SymmetryAnalysis) -> Floats:
+    """How much a tensor would change if another tolerance had decided which symmetry its crystal has.
+
+    The raw tensor of a near-symmetric crystal is projected with the group found at each of SYMPRECS_ANGSTROM.
+
+    Args:
+        quantity: which tensor.
+        raw: before symmetrization, in the stored shape, [n_crystals, ...].
+        stored: after it, of the same shape.
+        analysis: symmetry of the same crystals.
+
+    Returns:
+        The largest |T' - T| / max(|T'|, |T|) over the tolerances, [n_crystals]: 1 where one of the groups forbids the
+        tensor, 0 for crystals that are not near-symmetric and where both are rounding errors.
+    """
+    spread = np.zeros(len(stored))
+    near = np.flatnonzero(analysis.ambiguous)
+    for other in analysis.at:
+        rows = near[other.number[near] > 0]
+        projected = other.select(rows).project(quantity, raw[rows])
+        size = np.maximum(_norm(projected), _norm(stored[rows]))
+        change = np.divide(_norm(projected - stored[rows]), size, out=np.zeros(len(rows)), where=size > ROUNDING)
+        spread[rows] = np.maximum(spread[rows], change)
+    return spread
 
 
 def _removed(raw: Floats, projected: Floats) -> Floats:
     """|T - PT| / |T|; 0 for tensors that are nothing but the network's rounding errors."""
-    axes = tuple(range(1, raw.ndim))
-    size = np.sqrt((raw**2).sum(axis=axes))
-    rest = np.sqrt(((raw - projected) ** 2).sum(axis=axes))
+    size, rest = _norm(raw), _norm(raw - projected)
     removed: Floats = np.divide(rest, size, out=np.zeros_like(rest), where=size > ROUNDING)
     return removed
+
+
+def _norm(tensors: Floats) -> Floats:
+    """Frobenius norm of the stored entries, [n_crystals]."""
+    return np.asarray(np.sqrt((tensors**2).sum(axis=tuple(range(1, tensors.ndim)))))

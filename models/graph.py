@@ -8,11 +8,20 @@ is continuous too, so a shell that is split by a rounding error changes nothing.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from models.crystal import CrystalBatch, Floats, Ints, rows_of
+from models.graph_published import published_edges
 from models.periodic import Neighbors, find_neighbors
+
+
+class NeighborRule(StrEnum):
+    """Which images of an atom are its neighbours."""
+
+    WHOLE_SHELLS = "whole_shells"  # all within the reach, each once
+    PUBLISHED = "published"  # models/graph_published.py: for comparison with published weights only
 
 
 @dataclass(frozen=True)
@@ -23,11 +32,21 @@ class GraphSpec:
         n_neighbors: k of the k-th neighbour distance r_k.
         reach: an edge exists up to reach * r_k.
         undirected: keep an edge when either end reaches the other (as the published graph does).
+        rule: `published` takes the neighbours as the published code does; reach and undirected then say nothing.
     """
 
     n_neighbors: int = 12
     reach: float = 1.25
     undirected: bool = False
+    rule: NeighborRule = NeighborRule.WHOLE_SHELLS
+
+    def __post_init__(self) -> None:
+        # a configuration that was read from JSON brings the rule's text
+        object.__setattr__(self, "rule", NeighborRule(self.rule))
+
+
+PUBLISHED_GRAPH = GraphSpec(n_neighbors=16, reach=1.001, undirected=True, rule=NeighborRule.PUBLISHED)
+"""The published graph, flaws included (models/graph_published.py)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,10 @@ def build_graph(batch: CrystalBatch, spec: GraphSpec) -> CrystalGraph:
     Source: the graph of GMTNet (arXiv:2406.12888, section 4.1), made tie-safe.
     """
     found, r_k = _all_within_reach(batch, spec)
+    if spec.rule is NeighborRule.PUBLISHED:
+        edges = published_edges(batch, found, spec.n_neighbors)
+        closeness = edges.distance / r_k[edges.center]
+        return CrystalGraph(batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], closeness)
     reach = spec.reach * r_k
     limit = np.maximum(reach[found.center], reach[found.neighbor]) if spec.undirected else reach[found.center]
     keep = found.distance < limit

@@ -7,8 +7,10 @@ only a subgroup. moyopy finds the space group (seven times faster than spglib, s
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import moyopy
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from models.crystal import CrystalBatch, Floats, Ints
 from models.errors import GmtError
+from models.listing import canonical_listing
 from models.quantities import Tensor
 from models.tensors.rotate import rotate
 
@@ -25,6 +28,9 @@ logging.getLogger("moyo").setLevel(logging.ERROR)
 
 SYMPRECS_ANGSTROM = (1e-3, 1e-2, 1e-1)
 """Tolerances whose space groups are compared: a crystal whose group changes between them is near-symmetric."""
+
+SIGN_FREE_CLASSES = frozenset({"-43m", "23", "-42m", "-4", "-6m2", "-6"})
+"""Classes that a quarter or sixth turn maps onto themselves while e changes sign: a published sign proves nothing."""
 
 _ROUNDING = 1e-12  # entries below this share of a tensor's norm are rounding errors of the group average
 
@@ -142,6 +148,17 @@ def find_symmetry(batch: CrystalBatch, symprec: float = 1e-2) -> SymmetryBatch:
     Returns:
         Rows with number 0 are crystals for which neither library finds a group.
     """
+    return find_symmetries(batch, (symprec,))[0]
+
+
+def find_symmetries(batch: CrystalBatch, symprecs: Sequence[float]) -> list[SymmetryBatch]:
+    """The same at several tolerances in angstrom."""
+    # at the edge of the tolerance both libraries' answers depend on the order of the atoms and on the origin
+    listed = canonical_listing(batch)
+    return [_symmetry_of_listed(listed, symprec) for symprec in symprecs]
+
+
+def _symmetry_of_listed(batch: CrystalBatch, symprec: float) -> SymmetryBatch:
     found = [_hall_and_cell(batch, crystal, symprec) for crystal in range(batch.n_crystals)]
     hall = np.array([h for h, _ in found], dtype=np.int64)
     conventional = np.array([c for _, c in found]).reshape(-1, 3, 3)
@@ -153,10 +170,72 @@ def find_symmetry(batch: CrystalBatch, symprec: float = 1e-2) -> SymmetryBatch:
     return SymmetryBatch(number, hall, conventional, rotations, owner, symprec)
 
 
-def space_group_numbers(batch: CrystalBatch, symprec: float) -> Ints:
-    """Space-group numbers at a tolerance in angstrom, 0 where none was found, shape [n_crystals]."""
-    halls = [_hall_and_cell(batch, crystal, symprec)[0] for crystal in range(batch.n_crystals)]
-    return np.array([_space_group_type(h)[0] if h else 0 for h in halls], dtype=np.int64)
+class ListedOperations(NamedTuple):
+    """What spglib lists for cells as they are given: what other codes average over.
+
+    Attributes:
+        number: space-group number, 0 where none was found, shape [n_crystals].
+        rotations: operations of the listed cell turned into Cartesian matrices, as they come: a supercell that breaks
+            its crystal's symmetry has only a subgroup, and they are orthogonal only as far as the cell is exact;
+            shape [n_ops, 3, 3].
+        crystal_of_op: ascending, shape [n_ops].
+    """
+
+    number: Ints
+    rotations: Floats
+    crystal_of_op: Ints
+
+
+@dataclass(frozen=True)
+class CellOperations:
+    """Space-group operations of one cell as listed, acting on columns of fractional coordinates.
+
+    Attributes:
+        rotations: integers, shape [n_ops, 3, 3].
+        translations: shape [n_ops, 3].
+        orbits: for each atom the first atom of its orbit, shape [n_atoms].
+    """
+
+    rotations: Floats
+    translations: Floats
+    orbits: Ints
+
+
+def cell_operations(batch: CrystalBatch, crystal: int, symprec: float) -> CellOperations | None:
+    """Operations that map the cell as listed onto itself within a tolerance in angstrom; None where none was found."""
+    atoms = slice(batch.first_atom[crystal], batch.first_atom[crystal + 1])
+    cell = moyopy.Cell(
+        batch.lattice[crystal].tolist(), batch.frac_coords[atoms].tolist(), batch.numbers[atoms].tolist()
+    )
+    try:
+        dataset = moyopy.MoyoDataset(cell, symprec=symprec)
+    except ValueError:
+        return None
+    found = dataset.operations
+    rotations, translations = np.array(found.rotations, dtype=np.float64), np.array(found.translations)
+    return CellOperations(rotations, translations, np.array(dataset.orbits, dtype=np.int64))
+
+
+def listed_operations(batch: CrystalBatch, symprec: float = 1e-5) -> ListedOperations:
+    """Distinct rotations of the cells as listed, by spglib; for comparison with published codes, never for results.
+
+    Args:
+        batch: validated crystals.
+        symprec: distance tolerance in angstrom.
+
+    Returns:
+        A crystal without a space group has the identity alone.
+    """
+    numbers, rotations = [], []
+    for crystal in range(batch.n_crystals):
+        atoms = slice(batch.first_atom[crystal], batch.first_atom[crystal + 1])
+        found = _spglib_dataset(batch.lattice[crystal], batch.frac_coords[atoms], batch.numbers[atoms], symprec)
+        numbers.append(int(found.number) if found is not None else 0)
+        distinct = np.unique(found.rotations, axis=0) if found is not None else np.eye(3)[None]
+        columns = batch.lattice[crystal].T
+        rotations.append(columns @ distinct @ np.linalg.inv(columns))
+    owner = np.repeat(np.arange(batch.n_crystals), [len(r) for r in rotations])
+    return ListedOperations(np.array(numbers, dtype=np.int64), np.concatenate([*rotations, np.zeros((0, 3, 3))]), owner)
 
 
 def point_group_symbol(hall_number: int) -> str:
@@ -184,13 +263,17 @@ def _hall_and_cell(batch: CrystalBatch, crystal: int, symprec: float) -> tuple[i
 
 def _hall_and_cell_by_spglib(basis: Floats, positions: Floats, numbers: Ints, symprec: float) -> tuple[int, Floats]:
     """The same through spglib, the second opinion."""
-    try:
-        dataset = spglib.get_symmetry_dataset((basis.tolist(), positions.tolist(), numbers.tolist()), symprec=symprec)
-    except spglib.SpglibError:
-        dataset = None
+    dataset = _spglib_dataset(basis, positions, numbers, symprec)
     if dataset is None:
         return 0, np.eye(3)
     return int(dataset.hall_number), basis.T @ np.linalg.inv(dataset.transformation_matrix)
+
+
+def _spglib_dataset(basis: Floats, positions: Floats, numbers: Ints, symprec: float) -> spglib.SpglibDataset | None:
+    try:
+        return spglib.get_symmetry_dataset((basis.tolist(), positions.tolist(), numbers.tolist()), symprec=symprec)
+    except spglib.SpglibError:
+        return None
 
 
 @lru_cache(maxsize=531)

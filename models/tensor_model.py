@@ -1,25 +1,37 @@
 """What a tensor model is to everything above it. A new backbone is one class that passes models/testing.py."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.crystal import CrystalBatch
-from models.quantities import Tensor
+from models.quantities import Scalar, Tensor
 
 Floats = NDArray[np.float64]
 
 
 class TensorModel(Protocol):
-    """Crystals in, raw tensors out."""
+    """Crystals in, raw tensors out: of several networks trained alike (an ensemble), or of one."""
 
     @property
     def elements(self) -> frozenset[int]:
         """Atomic numbers the model was trained on; crystals with others are refused before `predict`."""
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        """Every tensor in its unit and stored shape, input frame, float64, [n_crystals, ...], not yet symmetrized.
+        """Every tensor in its unit and stored shape, input frame, float64, not yet symmetrized.
+
+        Returns:
+            [n_members, n_crystals, ...] each: the members of an ensemble one by one, in a fixed order, 1 for a single
+            network. How far they disagree tells how far they can be trusted.
 
         The result of a crystal must not depend on the other crystals of the batch beyond rounding.
         """
+
+
+@runtime_checkable
+class ScalarModel(Protocol):
+    """A tensor model that also knows scalars of a crystal, say its band gap."""
+
+    def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
+        """Tensors as `TensorModel.predict` gives them, and scalars in their units, [n_members, n_crystals] each."""

@@ -92,9 +92,9 @@ def _require_same(
     tolerance: float,
     names: tuple[str, ...] | None = None,
 ) -> None:
-    """Raises with the worst crystal if any tensor disagrees by more than the tolerance."""
+    """Raises with the worst crystal if any tensor of any member disagrees by more than the tolerance."""
     for quantity, tensors in expected.items():
-        worst = disagreement(found[quantity], tensors)
+        worst = np.max([disagreement(*each) for each in zip(found[quantity], tensors, strict=True)], axis=0)
         wrong = ~(worst <= tolerance)  # a NaN is wrong too
         if wrong.any():
             crystal = int(np.argmax(np.where(np.isnan(worst), np.inf, worst)))
@@ -135,7 +135,7 @@ class TensorModelContract(ABC):
 
     @property
     def expected(self) -> dict[Tensor, Floats]:
-        """Tensors of `crystals` as they are listed."""
+        """Tensors of `crystals` as they are listed, [n_members, n_crystals, ...] each."""
         return _expected_of(type(self))
 
     def _require_covariant(self, rotation: Floats, law: str) -> None:
@@ -194,7 +194,9 @@ class TensorModelContract(ABC):
         small = np.flatnonzero(self.crystals.atoms_per_crystal <= 9)
         found = self.model.predict(in_cell(self.crystals.select(small), np.diag([2, 2, 2])))
         names = tuple(_crystals().names[k] for k in small)
-        _require_same(found, {q: t[small] for q, t in self.expected.items()}, "2x2x2 supercell", self.tolerance, names)
+        _require_same(
+            found, {q: t[:, small] for q, t in self.expected.items()}, "2x2x2 supercell", self.tolerance, names
+        )
 
     def test_rounding_of_the_lattice_does_not_matter(self) -> None:
         """All lengths longer by one part in a billion, as after a unit conversion."""
@@ -212,10 +214,10 @@ class TensorModelContract(ABC):
         """One by one, in reverse order, and all at once."""
         n = self.crystals.n_crystals
         backwards = self.model.predict(self.crystals.select(np.arange(n)[::-1]))
-        _require_same({q: t[::-1] for q, t in backwards.items()}, self.expected, "order of a batch", self.tolerance)
+        _require_same({q: t[:, ::-1] for q, t in backwards.items()}, self.expected, "order of a batch", self.tolerance)
         singles = [self.model.predict(self.crystals.select([k])) for k in range(n)]
         _require_same(
-            {q: np.concatenate([s[q] for s in singles]) for q in self.expected},
+            {q: np.concatenate([s[q] for s in singles], axis=1) for q in self.expected},
             self.expected,
             "batches of one",
             self.tolerance,
@@ -224,10 +226,17 @@ class TensorModelContract(ABC):
     def test_every_tensor_has_its_shape_and_finite_float64_entries(self) -> None:
         """Shape, type, finiteness and index symmetry of what comes out."""
         for quantity, tensors in self.expected.items():
-            shape = (self.crystals.n_crystals, *TENSORS[quantity].shape)
-            _require(holds=tensors.shape == shape, law=f"{quantity.value} has shape {tensors.shape}, expected {shape}.")
+            shape = (len(tensors), self.crystals.n_crystals, *TENSORS[quantity].shape)
+            _require(
+                holds=len(tensors) > 0 and tensors.shape == shape,
+                law=f"{quantity.value} has shape {tensors.shape}, expected {shape}.",
+            )
             _require(holds=tensors.dtype == np.float64, law=f"{quantity.value} is {tensors.dtype}, expected float64.")
             _require(holds=np.isfinite(tensors).all(), law=f"{quantity.value} has entries that are not finite.")
+            _require(
+                holds=len(tensors) == len(next(iter(self.expected.values()))),
+                law=f"{quantity.value} has {len(tensors)} members, another tensor has another number.",
+            )
             mirrored = np.swapaxes(tensors, -1, -2)
             _require(
                 holds=np.abs(tensors - mirrored).max() <= 1e-12 * np.abs(tensors).max(),
@@ -237,7 +246,7 @@ class TensorModelContract(ABC):
     def test_no_crystals_have_no_tensors(self) -> None:
         """An empty batch, as when every crystal of a shard was refused, gives empty arrays of the right shape."""
         found = self.model.predict(CrystalBatch.from_arrays([], [], []))
-        shapes = {quantity: (0, *TENSORS[quantity].shape) for quantity in self.expected}
+        shapes = {q: (len(tensors), 0, *TENSORS[q].shape) for q, tensors in self.expected.items()}
         _require(
             holds={q: t.shape for q, t in found.items()} == shapes, law=f"An empty batch must give shapes {shapes}."
         )
@@ -266,7 +275,8 @@ class TensorModelContract(ABC):
         strained = CrystalBatch(batch.lattice @ strain, batch.frac_coords, batch.numbers, batch.crystal_of_atom)
         found = self.model.predict(strained)
         for quantity, tensors in self.expected.items():
-            changed: NDArray[np.bool_] = disagreement(found[quantity], tensors) > 3 * self.tolerance
+            change = [disagreement(*each) for each in zip(found[quantity], tensors, strict=True)]
+            changed: NDArray[np.bool_] = np.min(change, axis=0) > 3 * self.tolerance
             _require(
                 holds=changed.mean() > 0.5,
                 law=f"{quantity.value} is the same for {int((~changed).sum())} of {len(changed)} strained crystals.",

@@ -1,5 +1,7 @@
 """A tensor model without weights, for tests of everything but accuracy and as the smallest example of a TensorModel."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.crystal import CrystalBatch, Floats, Ints
@@ -27,7 +29,7 @@ class ToyTensorModel:
         self.radius_angstrom = radius_angstrom
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        """Toy tensors of every crystal; see `TensorModel.predict`."""
+        """Toy tensors of every crystal, of a single member; see `TensorModel.predict`."""
         radius = np.full(crystals.n_crystals, self.radius_angstrom)
         found = find_neighbors(crystals.lattice, crystals.frac_coords, crystals.crystal_of_atom, radius)
         unit = found.vector / found.distance[:, None]
@@ -56,7 +58,24 @@ class ToyTensorModel:
             Tensor.PIEZOELECTRIC: piezo,
             Tensor.ELASTIC: mandel_to_stiffness_voigt(stiffness),
         }
-        return {q: _mean_per_crystal(values, crystals) for q, values in per_atom.items()}
+        return {q: _mean_per_crystal(values, crystals)[None] for q, values in per_atom.items()}
+
+
+class ToyEnsemble(ToyTensorModel):
+    """Toy members whose tensors differ by known factors: for tests of what ensembles promise.
+
+    Args:
+        factors: of each member.
+    """
+
+    def __init__(self, factors: Sequence[float]) -> None:
+        super().__init__()
+        self.factors = np.asarray(factors, dtype=np.float64)
+
+    def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
+        """Toy tensors times the factors, one member after the other; see `TensorModel.predict`."""
+        tensors = super().predict(crystals)
+        return {q: t * self.factors.reshape(-1, *[1] * (t.ndim - 1)) for q, t in tensors.items()}
 
 
 def _charge(numbers: Ints) -> Floats:

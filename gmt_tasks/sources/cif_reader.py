@@ -258,4 +258,3 @@ def _parser_notes(parser: _Parser, structure: Structure) -> tuple[str, ...]:
     if mismatch and "Cannot determine" not in mismatch:
         notes.append(f"composition_mismatch: {mismatch.splitlines()[0]}")
     return tuple(notes)
-

@@ -219,4 +219,3 @@ def _content_digest(path: Path) -> bytes:
     except OSError as error:
         digest.update(f"unreadable: {error.errno}".encode())
     return digest.digest()
-

@@ -1,7 +1,9 @@
 """What a model says of itself: the JSON beside its weights. Read without torch, by drivers, listings and databases.
 
-NAME.json          {"format": 1, "name", "version", "sha256", "config", "elements", "metrics", "training"}
+NAME.json          {"format": 1, "name", "version", "sha256", "members", "config", "elements", "metrics", "training",
+                    "calibration", "novelty_sha256"}
 NAME.safetensors   the weights, see checkpoint.py
+NAME.novelty.safetensors   the training data as the distance score sees it, see novelty_file.py
 """
 
 import json
@@ -27,6 +29,9 @@ class ModelCard:
         elements: atomic numbers seen in training; others are refused.
         metrics: by split and quantity, as `gmtscreen evaluate` prints them.
         training: data, split, seed, epochs, date: how to make it again.
+        members: how many networks of this configuration the weights hold.
+        calibration: how wide the intervals are, see models/uncertainty/conformal.py; empty when it was not calibrated.
+        novelty_sha256: of the reference of the distance score; empty when there is none.
     """
 
     name: str
@@ -36,6 +41,9 @@ class ModelCard:
     elements: tuple[int, ...]
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    members: int = 1
+    calibration: dict[str, Any] = field(default_factory=dict)
+    novelty_sha256: str = ""
 
 
 def write_card(card: ModelCard, folder: Path) -> Path:
@@ -49,6 +57,9 @@ def write_card(card: ModelCard, folder: Path) -> Path:
         "elements": list(card.elements),
         "metrics": card.metrics,
         "training": card.training,
+        "members": card.members,
+        "calibration": card.calibration,
+        "novelty_sha256": card.novelty_sha256,
     }
     path = folder / f"{card.name}.json"
     path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -110,4 +121,7 @@ def _from_json(data: dict[str, Any]) -> ModelCard:
         tuple(data["elements"]),
         data.get("metrics", {}),
         data.get("training", {}),
+        int(data.get("members", 1)),
+        data.get("calibration", {}),
+        data.get("novelty_sha256", ""),
     )

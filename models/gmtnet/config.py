@@ -1,12 +1,12 @@
 """What a GMTNet is made of. A configuration plus weights is a model; both travel together (checkpoint.py)."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
 from models.errors import ModelError
-from models.graph import GraphSpec
-from models.quantities import TENSORS, Tensor
+from models.graph import PUBLISHED_GRAPH, GraphSpec
+from models.quantities import TENSORS, Scalar, Tensor
 
 
 class RadialKind(StrEnum):
@@ -44,6 +44,7 @@ class GMTNetConfig:
         envelope: fade edges out smoothly towards the reach (False only for the published graph).
         magnitude: give each tensor a learned positive scale exp(a), so that 2 GPa and 900 GPa are equally easy.
         tensors: the heads.
+        scalars: further heads, for what is known of many more crystals.
     """
 
     graph: GraphSpec = field(default_factory=GraphSpec)
@@ -57,13 +58,14 @@ class GMTNetConfig:
         "32x0e+16x1o+16x2e+8x3o+8x4e",
         "32x0e+16x1o+16x2e+8x3o+8x4e",
     )
-    hidden_irreps: str = "48x0e+16x1o+4x1e+16x2e+4x2o+8x3o+8x4e"
+    hidden_irreps: str = "48x0e+16x1o+16x2e+8x2o+8x3o+8x4e"
     coupling_channels: int = 8
     l_max: int = 4
     product: ProductKind = ProductKind.SPARSE
     envelope: bool = True
     magnitude: bool = True
     tensors: tuple[Tensor, ...] = tuple(TENSORS)
+    scalars: tuple[Scalar, ...] = tuple(Scalar)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
@@ -103,6 +105,7 @@ _CONVERT: dict[str, Any] = {
     "radial_range": tuple,
     "message_irreps": tuple,
     "tensors": lambda names: tuple(Tensor(name) for name in names),
+    "scalars": lambda names: tuple(Scalar(name) for name in names),
 }
 
 GMTNET = GMTNetConfig()
@@ -121,6 +124,7 @@ GMTNET_PAPER = GMTNetConfig(
     product=ProductKind.FULL,
     envelope=False,
     magnitude=False,
+    scalars=(),
 )
 """The published layers and sizes: two ComFormer layers of 128 channels, three equivariant convolutions (Yan 2024).
 
@@ -128,4 +132,8 @@ Named corrections: the neighbour graph keeps whole shells (within 0.1 %) and cou
 replaces the mask; one backbone with four heads replaces three networks.
 """
 
-CONFIGS: dict[str, GMTNetConfig] = {"gmtnet": GMTNET, "gmtnet-paper": GMTNET_PAPER}
+CONFIGS: dict[str, GMTNetConfig] = {
+    "gmtnet": GMTNET,
+    "gmtnet-paper": GMTNET_PAPER,
+    "gmtnet-paper-as-published": replace(GMTNET_PAPER, graph=PUBLISHED_GRAPH),
+}

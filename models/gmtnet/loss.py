@@ -1,22 +1,20 @@
 """What training minimises: robust relative errors of full tensors and of whatever invariants are known instead.
 
-Everything happens in orthonormal components (models/tensors/voigt.py), in which the Euclidean norm is the Frobenius
-norm. Labels are masked, so one batch may hold a crystal with a full stiffness beside one with a mean dielectric
-constant only. An error is divided by sqrt(|label| * typical |label|): half way between absolute errors (the Fnorm
-metric, ruled by the largest tensors) and relative errors (the EwT metric).
+Labels are masked, so one batch may hold a crystal with a full stiffness beside one with a mean dielectric constant
+only. An error of a tensor is divided by sqrt(|label| * typical |label|): half way between absolute errors (the Fnorm
+metric, ruled by the largest tensors) and relative errors (the EwT metric). Positive invariants are compared by their
+logarithms.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor as TorchTensor
 
-from models.quantities import TENSORS, Tensor
-from models.tensors.irreps import change_of_basis
+from models.gmtnet.invariants import elastic_invariants, largest_singular_value, symmetric_matrix
+from models.quantities import Scalar, Tensor
 
-Floats = NDArray[np.float64]
+Predicted = dict[Tensor | Scalar, TorchTensor]
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,20 @@ class Targets:
         sign_unproven: the overall sign of the piezoelectric label is not known, [n_crystals].
         eps_mean: mean dielectric constant (electronic, total), [n_crystals, 2].
         eps_principal: ascending eigenvalues of the electronic dielectric tensor, [n_crystals, 3].
-        moduli: Voigt bulk and shear modulus in GPa, [n_crystals, 2].
-        moduli_weight: trust in `moduli` (1 for Voigt bounds, less where a Hill average stands in), [n_crystals].
+        elastic: ELASTIC_INVARIANTS, [n_crystals, 12].
+        piezo_singular: largest singular value of the Voigt matrix of e in the IEEE frame, C/m², [n_crystals].
+        piezo_to_ieee: map from components of e to that matrix, [n_crystals, 18, 18].
+        scalars: in the order of Scalar (eV, 0 or 1, eV per atom), [n_crystals, 3].
     """
 
     components: dict[Tensor, TorchTensor]
     sign_unproven: TorchTensor
     eps_mean: TorchTensor
     eps_principal: TorchTensor
-    moduli: TorchTensor
-    moduli_weight: TorchTensor
+    elastic: TorchTensor
+    piezo_singular: TorchTensor
+    piezo_to_ieee: TorchTensor
+    scalars: TorchTensor
 
 
 @dataclass(frozen=True)
@@ -47,51 +49,36 @@ class TypicalNorms:
     norms: dict[Tensor, float]
 
 
-def multi_task_loss(
-    predicted: dict[Tensor, TorchTensor], targets: Targets, typical: TypicalNorms
-) -> dict[str, TorchTensor]:
-    """Mean loss of each kind of label in a batch; kinds without a label in the batch are left out.
+def multi_task_loss(predicted: Predicted, targets: Targets, typical: TypicalNorms) -> dict[str, TorchTensor]:
+    """Loss of each kind of label, summed over the labels of a batch and divided by the number of its crystals.
+
+    A kind without a label in the batch is left out. Dividing by all crystals keeps a rare kind from being blown up when
+    a batch holds one label of it.
 
     Args:
-        predicted: components per quantity, [n_crystals, n_components].
+        predicted: components per quantity, [n_crystals, n_components], and scalars [n_crystals, 1].
         targets: labels of the same crystals.
         typical: scale per quantity.
     """
     losses: dict[str, TorchTensor] = {}
     for quantity, label in targets.components.items():
-        known = ~torch.isnan(label[:, 0])
-        if known.any():
+        known = _known(label)
+        if quantity in predicted and known.any():
             sign_free = targets.sign_unproven[known] & (quantity is Tensor.PIEZOELECTRIC)
-            losses[quantity.value] = _tensor_loss(
-                predicted[quantity][known], label[known], sign_free, typical.norms[quantity]
-            ).mean()
-    for k, quantity in enumerate((Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL)):
-        mean = predicted[quantity][:, :3].mean(dim=1, keepdim=True)
-        _add(losses, f"{quantity.value}_mean", mean, targets.eps_mean[:, k : k + 1], typical.norms[quantity] / 3**0.5)
-    _add_eigenvalues(losses, predicted[Tensor.DIELECTRIC_ELECTRONIC], targets, typical)
-    functionals = torch.as_tensor(VOIGT_MODULI, dtype=targets.moduli.dtype, device=targets.moduli.device)
-    moduli = predicted[Tensor.ELASTIC] @ functionals.T
-    scale = typical.norms[Tensor.ELASTIC]
-    for k, (name, share) in enumerate((("k_voigt", 0.25), ("g_voigt", 0.12))):
-        _add(losses, name, moduli[:, k : k + 1], targets.moduli[:, k : k + 1], share * scale, targets.moduli_weight)
+            each = _tensor_loss(predicted[quantity][known], label[known], sign_free, typical.norms[quantity])
+            losses[quantity.value] = each.sum() / len(label)
+    _add_dielectric(losses, predicted, targets, typical)
+    if Tensor.ELASTIC in predicted:
+        _add_elastic(losses, predicted[Tensor.ELASTIC], targets)
+    if Tensor.PIEZOELECTRIC in predicted:
+        _add_piezoelectric(losses, predicted[Tensor.PIEZOELECTRIC], targets, typical)
+    _add_scalars(losses, predicted, targets)
     return losses
 
 
-def _add_eigenvalues(
-    losses: dict[str, TorchTensor], predicted: TorchTensor, targets: Targets, typical: TypicalNorms
-) -> None:
-    known = ~torch.isnan(targets.eps_principal[:, 0])
-    if known.any():
-        values = torch.linalg.eigvalsh(symmetric_matrix(predicted[known]))
-        _add(losses, "eps_principal", values, targets.eps_principal[known], typical.norms[Tensor.DIELECTRIC_ELECTRONIC])
-
-
-def symmetric_matrix(components: TorchTensor) -> TorchTensor:
-    """Matrices [n, 3, 3] from the six orthonormal components (11, 22, 33, √2·23, √2·13, √2·12) [n, 6]."""
-    half = components[:, 3:] * 0.5**0.5
-    xx, yy, zz = components[:, 0], components[:, 1], components[:, 2]
-    yz, xz, xy = half[:, 0], half[:, 1], half[:, 2]
-    return torch.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], dim=1).reshape(-1, 3, 3)
+def _known(label: TorchTensor) -> TorchTensor:
+    """Crystals with any label, [n]."""
+    return ~torch.isnan(label).flatten(1).all(dim=1)
 
 
 def _tensor_loss(predicted: TorchTensor, label: TorchTensor, sign_free: TorchTensor, typical: float) -> TorchTensor:
@@ -107,67 +94,61 @@ def _robust(error: TorchTensor, label: TorchTensor, typical: float) -> TorchTens
     return (x_squared + 0.01).sqrt() - 0.1
 
 
-def _add(
-    losses: dict[str, TorchTensor],
-    name: str,
-    predicted: TorchTensor,
-    label: TorchTensor,
-    typical: float,
-    weight: TorchTensor | None = None,
+def _add_dielectric(
+    losses: dict[str, TorchTensor], predicted: Predicted, targets: Targets, typical: TypicalNorms
 ) -> None:
-    known = ~torch.isnan(label[:, 0])
+    """Mean dielectric constants, and eigenvalues of the electronic tensor."""
+    for k, quantity in enumerate((Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL)):
+        label = targets.eps_mean[:, k : k + 1]
+        known = _known(label)
+        if quantity in predicted and known.any():
+            mean = predicted[quantity][known, :3].mean(dim=1, keepdim=True)
+            each = _robust(mean - label[known], label[known], typical.norms[quantity] / 3**0.5)
+            losses[f"{quantity.value}_mean"] = each.sum() / len(label)
+    known = _known(targets.eps_principal)
+    if Tensor.DIELECTRIC_ELECTRONIC in predicted and known.any():
+        label = targets.eps_principal[known]
+        values = torch.linalg.eigvalsh(symmetric_matrix(predicted[Tensor.DIELECTRIC_ELECTRONIC][known]))
+        each = _robust(values - label, label, typical.norms[Tensor.DIELECTRIC_ELECTRONIC])
+        losses["eps_principal"] = each.sum() / len(known)
+
+
+def _add_elastic(losses: dict[str, TorchTensor], predicted: TorchTensor, targets: Targets) -> None:
+    """Moduli and directional extremes, by their logarithms; each crystal's mean over what is known of it."""
+    known = _known(targets.elastic)
+    if not known.any():
+        return
+    label = targets.elastic[known]
+    error = predicted.new_zeros(label.shape)
+    values = elastic_invariants(predicted[known])
+    usable = (label > 0) & (values > 0)
+    error = torch.where(usable, values.clamp(min=1e-3).log() - torch.where(usable, label, 1.0).log(), 0.0)
+    each = ((error.square() + 0.05**2).sqrt() - 0.05).sum(dim=1) / usable.sum(dim=1).clamp(min=1)
+    losses["elastic_invariants"] = each.sum() / len(known)
+
+
+def _add_piezoelectric(
+    losses: dict[str, TorchTensor], predicted: TorchTensor, targets: Targets, typical: TypicalNorms
+) -> None:
+    """Largest singular value in the IEEE frame."""
+    known = ~torch.isnan(targets.piezo_singular)
     if known.any():
-        each = _robust(predicted[known] - label[known], label[known], typical)
-        losses[name] = each.mean() if weight is None else (each * weight[known]).mean()
+        label = targets.piezo_singular[known][:, None]
+        values = largest_singular_value(predicted[known], targets.piezo_to_ieee[known])[:, None]
+        each = _robust(values - label, label, typical.norms[Tensor.PIEZOELECTRIC])
+        losses["piezo_singular"] = each.sum() / len(known)
 
 
-@dataclass(frozen=True)
-class HeadScales:
-    """Constants of one tensor's head, per irrep of its labels (see TensorHead).
-
-    Attributes:
-        mean: of the irreps of the labels divided by their norm, zero but for scalars, [irreps dim].
-        scale: root mean square about the mean, equal within an irrep, [irreps dim].
-        log_norm: mean of ln |label|.
-        spread: standard deviation of ln |label|.
-    """
-
-    mean: Floats
-    scale: Floats
-    log_norm: float
-    spread: float
-
-
-def head_scales(quantity: Tensor, components: Floats, *, by_norm: bool) -> HeadScales:
-    """Constants that give each irrep of the head's output a spread of about one over the training labels.
-
-    Args:
-        quantity: which tensor.
-        components: labels, [n_labels, n_components].
-        by_norm: divide each label by its norm first (heads with a learned magnitude).
-    """
-    norms = np.linalg.norm(components, axis=1)
-    used = components[norms > 1e-2 * np.median(norms)]
-    norms = norms[norms > 1e-2 * np.median(norms)]
-    irreps = (used / norms[:, None] if by_norm else used) @ change_of_basis(quantity).T
-    mean, scale, start = np.zeros(irreps.shape[1]), np.ones(irreps.shape[1]), 0
-    for count, degree in _blocks(TENSORS[quantity].irreps):
-        for _ in range(count):
-            block = slice(start, start + 2 * degree + 1)
-            if degree == 0:
-                mean[block] = irreps[:, block].mean(axis=0)
-            scale[block] = np.sqrt(((irreps[:, block] - mean[block]) ** 2).mean()) + 1e-6
-            start += 2 * degree + 1
-    logs = np.log(norms)
-    return (
-        HeadScales(mean, scale, float(logs.mean()), float(logs.std())) if by_norm else HeadScales(mean, scale, 0.0, 1.0)
-    )
-
-
-def _blocks(irreps: str) -> list[tuple[int, int]]:
-    """Multiplicity and degree of each term: (1, 0), (1, 2) for 1x0e+1x2e."""
-    return [(int(part.split("x")[0]), int(part.split("x")[1][:-1])) for part in irreps.split("+")]
-
-
-VOIGT_MODULI: Floats = change_of_basis(Tensor.ELASTIC)[:2] / np.array([[3.0], [2.0 * 5.0**0.5]])
-"""Rows that give K_V and G_V in GPa from the 21 orthonormal components of a stiffness, [2, 21]: its scalar irreps."""
+def _add_scalars(losses: dict[str, TorchTensor], predicted: Predicted, targets: Targets) -> None:
+    """Huber errors of energies in eV, cross entropy of being a metal."""
+    for k, scalar in enumerate(Scalar):
+        if scalar not in predicted:
+            continue
+        known = ~torch.isnan(targets.scalars[:, k])
+        if known.any():
+            values, label = predicted[scalar][known, 0], targets.scalars[known, k]
+            if scalar is Scalar.METAL:
+                each = torch.nn.functional.binary_cross_entropy_with_logits(values, label, reduction="none")
+            else:
+                each = torch.nn.functional.huber_loss(values, label, reduction="none", delta=0.5)
+            losses[scalar.value] = each.sum() / len(known)

@@ -1,62 +1,24 @@
-"""GMTNet: one backbone, one head per tensor, a constant change of basis from irreps to Cartesian components.
+"""GMTNet: one backbone, one head per tensor.
 
 crystal graph -> element features -> ComFormer layers (invariant) -> equivariant convolutions -> mean over atoms ->
-irreps of each tensor -> Cartesian components. The published network writes the last step as the derivative of a field
-response; since that derivative is linear, it is a constant matrix (models/tensors/irreps.py), which needs no autograd.
-Source: Yan et al., arXiv:2406.12888.
+heads -> independent Cartesian components of each tensor, and scalars that help to learn them.
+Source: Yan et al., arXiv:2406.12888; what differs from it is listed under Decisions in ARCHITECTURE.md.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
-
 import torch
-from e3nn import o3
 from torch import Tensor as TorchTensor
 from torch import nn
 from torch_geometric.utils import scatter
 
 from models.gmtnet.config import GMTNetConfig, ProductKind
-from models.gmtnet.layers import (
-    ComFormerLayer,
-    CoupledResidual,
-    ElementEmbedding,
-    EquivariantConvolution,
-    RadialFeatures,
-    fade,
-)
-from models.graph import CrystalGraph
-from models.quantities import TENSORS, Tensor
-from models.tensors.irreps import change_of_basis
+from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table, read_irreps
+from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead
+from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, fade
+from models.gmtnet.published import PublishedConvolutions
+from models.gmtnet.torch_graph import Features, TorchGraph
+from models.quantities import TENSORS, Scalar, Tensor
 
-
-@dataclass(frozen=True)
-class TorchGraph:
-    """A CrystalGraph on a device, in the network's precision."""
-
-    n_crystals: int
-    numbers: TorchTensor
-    crystal_of_atom: TorchTensor
-    ends: TorchTensor
-    vector: TorchTensor
-    closeness: TorchTensor
-
-    @staticmethod
-    def from_graph(graph: CrystalGraph, device: torch.device | str, dtype: torch.dtype) -> "TorchGraph":
-        """Copies a graph's arrays to a device."""
-
-        def move(array: Any, kind: torch.dtype) -> TorchTensor:
-            return torch.as_tensor(array).to(device=device, dtype=kind)
-
-        ends = torch.stack([move(graph.center, torch.int64), move(graph.neighbor, torch.int64)])
-        return TorchGraph(
-            graph.n_crystals,
-            move(graph.numbers, torch.int64),
-            move(graph.crystal_of_atom, torch.int64),
-            ends,
-            move(graph.vector, dtype),
-            move(graph.closeness, dtype),
-        )
+Outputs = dict[Tensor | Scalar, TorchTensor]
 
 
 class GMTNet(nn.Module):
@@ -65,118 +27,65 @@ class GMTNet(nn.Module):
     def __init__(self, config: GMTNetConfig) -> None:
         super().__init__()
         self.config = config
-        channels = config.channels
-        self.embedding = ElementEmbedding(channels)
-        self.radial = RadialFeatures(config.radial, config.radial_range, config.n_radial, channels)
-        self.comformer = nn.ModuleList(ComFormerLayer(channels) for _ in range(config.n_comformer))
-        self.irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
-        self.convolutions = nn.ModuleList()
-        self.updates = nn.ModuleList()
+        self.embedding = ElementEmbedding(config.channels)
+        self.radial = RadialFeatures(config.radial, config.radial_range, config.n_radial, config.channels)
+        self.comformer = nn.ModuleList(ComFormerLayer(config.channels) for _ in range(config.n_comformer))
         published = config.product is ProductKind.FULL
-        irreps = self._build_published(config) if published else self._build_coupled(config)
-        self.heads = nn.ModuleDict({t.value: TensorHead(t, irreps, channels, config) for t in config.tensors})
+        self.convolutions = PublishedConvolutions(config) if published else CoupledConvolutions(config)
+        channels = self.convolutions.channels
+        self.heads = nn.ModuleDict({t.value: _head(t, channels, config) for t in config.tensors})
+        self.scalars = nn.ModuleDict({s.value: ScalarHead(channels, config.channels) for s in config.scalars})
 
-    def _convolution(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> EquivariantConvolution:
-        c = self.config
-        return EquivariantConvolution(irreps_in, self.irreps_sh, irreps_out, c.channels, c.edge_channels, c.product)
+    def forward(self, graph: TorchGraph) -> Outputs:
+        """Orthonormal components of tensors in their unit, [n_crystals, n_components]; scalars [n_crystals, 1]."""
+        features, invariant = self.describe(graph)
+        results: Outputs = {}
+        for quantity in self.config.tensors:
+            floor = _floor(quantity, results, invariant)
+            results[quantity] = self.heads[quantity.value](features, invariant, floor)
+        for scalar in self.config.scalars:
+            results[scalar] = self.scalars[scalar.value](features, invariant)
+        return results
 
-    def _build_published(self, config: GMTNetConfig) -> o3.Irreps:
-        """Convolutions that feed one another directly and end in the irreps of the tensors."""
-        tensors = o3.Irreps("+".join(TENSORS[t].irreps for t in config.tensors)).sort().irreps.simplify()
-        chain = [o3.Irreps(text) for text in ("16x0e", *config.message_irreps)] + [tensors]
-        self.narrow: nn.Module = nn.Linear(config.channels, 16)
-        for irreps_in, irreps_out in pairwise(chain):
-            self.convolutions.append(self._convolution(irreps_in, irreps_out))
-            self.updates.append(Replace())
-        return tensors
-
-    def _build_coupled(self, config: GMTNetConfig) -> o3.Irreps:
-        """Convolutions with residuals, products of an atom's own tensors and gates between them."""
-        irreps, hidden = o3.Irreps([(config.channels, "0e")]), o3.Irreps(config.hidden_irreps)
-        self.narrow = nn.Identity()
-        for text in config.message_irreps:
-            message = o3.Irreps(text)
-            self.convolutions.append(self._convolution(irreps, message))
-            self.updates.append(CoupledResidual(irreps, message, hidden, config.coupling_channels))
-            irreps = hidden
-        return irreps
-
-    def forward(self, graph: TorchGraph) -> dict[Tensor, TorchTensor]:
-        """Orthonormal components (tensors/voigt.py) of each tensor in its unit, shape [n_crystals, n_components]."""
-        distance = torch.linalg.vector_norm(graph.vector, dim=1)
-        edges = self.radial(distance)
-        weight = self._edge_weight(graph)
+    def describe(self, graph: TorchGraph) -> tuple[Features, TorchTensor]:
+        """Mean features of each crystal: tensors [2l + 1, n_crystals, channels], invariants [n_crystals, channels]."""
+        edges = self.radial(torch.linalg.vector_norm(graph.vector, dim=1))
+        weight = fade(graph.closeness) if self.config.envelope else torch.ones_like(graph.closeness)
         nodes = self.embedding(graph.numbers)
         for layer in self.comformer:
             nodes = layer(nodes, edges, weight, graph.ends)
-        invariant = nodes
-        harmonics = o3.spherical_harmonics(self.irreps_sh, graph.vector, normalize=True, normalization="component")
-        share = self._share(weight, graph)
-        nodes = self.narrow(nodes)
-        for convolution, update in zip(self.convolutions, self.updates, strict=True):
-            nodes = update(nodes, convolution(nodes, harmonics, edges, share, graph.ends))
-        per_crystal = _mean_over_atoms(nodes, graph)
-        invariant = _mean_over_atoms(invariant, graph)
-        return {t: self.heads[t.value](per_crystal, invariant) for t in self.config.tensors}
-
-    def _edge_weight(self, graph: TorchGraph) -> TorchTensor:
-        return fade(graph.closeness) if self.config.envelope else torch.ones_like(graph.closeness)
-
-    def _share(self, weight: TorchTensor, graph: TorchGraph) -> TorchTensor:
-        """Weights that sum to one over an atom's edges: a mean that stays continuous while edges fade."""
-        total = scatter(weight, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
-        share: TorchTensor = weight / total[graph.ends[0]]
-        return share
+        features = self.convolutions(nodes, edges, graph, _share(weight, graph))
+        means = {ir: graph.mean(x) for ir, x in features.items()}
+        return graph.average(means), graph.mean(nodes[None])[0]
 
 
-class Replace(nn.Module):
-    """The published update: the message takes the place of the old features."""
+class CoupledConvolutions(nn.Module):
+    """Convolutions with residuals, products of an atom's own tensors and gates between them.
 
-    def forward(self, _old: TorchTensor, message: TorchTensor) -> TorchTensor:
-        """The message."""
-        return message
-
-
-class TensorHead(nn.Module):
-    """Mean node features -> Cartesian components of one tensor, un-normalised with constants of the training labels.
-
-    components = exp(log_norm + spread * a) * Qᵀ (mean + scale * z): z are irreps read linearly from the equivariant
-    features, a is a scalar read from the invariants (0 without `magnitude`), Q the constant change of basis, and mean,
-    scale, log_norm, spread are set once per irrep from the training labels (loss.py).
+    Attributes:
+        channels: of the features that come out.
     """
 
-    basis: TorchTensor
-    mean: TorchTensor
-    scale: TorchTensor
-    log_norm: TorchTensor
-    spread: TorchTensor
-
-    def __init__(self, quantity: Tensor, irreps_read: o3.Irreps, channels: int, config: GMTNetConfig) -> None:
+    def __init__(self, config: GMTNetConfig) -> None:
         super().__init__()
-        irreps = o3.Irreps(TENSORS[quantity].irreps)
-        self.read = o3.Linear(irreps_read, irreps)
-        scalars = irreps_read.count(o3.Irrep("0e"))
-        self.scalar_slices = [
-            s for s, (_, ir) in zip(irreps_read.slices(), irreps_read, strict=True) if str(ir) == "0e"
-        ]
-        self.magnitude: nn.Module | None = None
-        if config.magnitude:
-            self.magnitude = nn.Sequential(nn.Linear(scalars + channels, channels), nn.SiLU(), nn.Linear(channels, 1))
-        dtype = torch.get_default_dtype()
-        self.register_buffer("basis", torch.tensor(change_of_basis(quantity).copy(), dtype=dtype), persistent=False)
-        self.register_buffer("mean", torch.zeros(irreps.dim))
-        self.register_buffer("scale", torch.ones(irreps.dim))
-        self.register_buffer("log_norm", torch.zeros(()))
-        self.register_buffer("spread", torch.ones(()))
+        self.l_max = config.l_max
+        self.channels: Channels = read_irreps(config.hidden_irreps)
+        self.gather = nn.ModuleList()
+        self.update = nn.ModuleList()
+        channels_in: Channels = {"0e": config.channels}
+        for text in config.message_irreps:
+            message = read_irreps(text)
+            self.gather.append(NeighborConvolution(channels_in, message, config.channels, config.edge_channels))
+            self.update.append(GatedUpdate(channels_in, message, self.channels, config.coupling_channels))
+            channels_in = self.channels
 
-    def forward(self, equivariant: TorchTensor, invariant: TorchTensor) -> TorchTensor:
-        """Components [n_crystals, n_components] from means [n_crystals, irreps_read] and [n_crystals, channels]."""
-        components: TorchTensor = (self.mean + self.scale * self.read(equivariant)) @ self.basis
-        if self.magnitude is None:
-            return components
-        scalars = torch.cat([*(equivariant[:, s] for s in self.scalar_slices), invariant], dim=1)
-        exponent = self.log_norm + self.spread * self.magnitude(scalars).clamp(-6.0, 6.0)
-        return components * torch.exp(exponent)
+    def forward(self, invariant: TorchTensor, edges: TorchTensor, graph: TorchGraph, share: TorchTensor) -> Features:
+        """Features [2l + 1, n_atoms, channels]; arguments as in PublishedConvolutions."""
+        table = make_table(graph, share, self.l_max)
+        features: Features = {"0e": invariant[None]}
+        for gather, update in zip(self.gather, self.update, strict=True):
+            features = update(features, gather(features, edges, table))
+        return features
 
 
 def build_network(config: GMTNetConfig, dtype: torch.dtype = torch.float32) -> GMTNet:
@@ -192,6 +101,26 @@ def build_network(config: GMTNetConfig, dtype: torch.dtype = torch.float32) -> G
         torch.set_default_dtype(before)
 
 
-def _mean_over_atoms(nodes: TorchTensor, graph: TorchGraph) -> TorchTensor:
-    mean: TorchTensor = scatter(nodes, graph.crystal_of_atom, dim=0, dim_size=graph.n_crystals, reduce="mean")
-    return mean
+def _head(quantity: Tensor, channels: Channels, config: GMTNetConfig) -> TensorHead:
+    if not config.magnitude:
+        return LinearHead(quantity, channels)
+    kind = DirectionHead if TENSORS[quantity].floor is None else PositiveHead
+    return kind(quantity, channels, config.channels)
+
+
+def _floor(quantity: Tensor, results: Outputs, like: TorchTensor) -> TorchTensor | None:
+    """Components that a positive tensor exceeds: another predicted tensor, or a multiple of the identity."""
+    floor = TENSORS[quantity].floor
+    if isinstance(floor, Tensor) and floor in results:
+        return results[floor]
+    if not floor or TENSORS[quantity].rank != 2:
+        return None
+    identity = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    return like.new_tensor([identity]) * (1.0 if isinstance(floor, Tensor) else floor)
+
+
+def _share(weight: TorchTensor, graph: TorchGraph) -> TorchTensor:
+    """Weights that sum to one over an atom's edges: a mean that stays continuous while edges fade."""
+    total = scatter(weight, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
+    share: TorchTensor = weight / total[graph.ends[0]]
+    return share

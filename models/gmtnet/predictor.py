@@ -1,19 +1,24 @@
-"""GMTNet as a TensorModel: graphs, batches that fit, components back to tensors."""
+"""GMTNet and ensembles of it as a TensorModel: graphs, batches that fit, components back to tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from models.crystal import CrystalBatch, Floats, Ints
+from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import load_checkpoint
 from models.gmtnet.config import GMTNetConfig
-from models.gmtnet.network import GMTNet, TorchGraph, build_network
-from models.graph import build_graph
-from models.quantities import TENSORS, Tensor
+from models.gmtnet.network import GMTNet, build_network
+from models.gmtnet.torch_graph import TorchGraph
+from models.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
+from models.published_mask import mask_as_published
+from models.quantities import TENSORS, Scalar, Tensor
 from models.tensors.voigt import from_components
 
 BATCH_ATOMS = 512
@@ -34,18 +39,27 @@ def denormals_flushed() -> Iterator[None]:
 
 
 class GMTNetPredictor:
-    """A trained network on a device; implements `models.tensor_model.TensorModel`."""
+    """Trained networks of one configuration on a device; implements `models.tensor_model.TensorModel`.
+
+    Graphs are made once and shown to every member.
+
+    Attributes:
+        build_graph: makes the graphs; another one may be put in its place on an object, to test what it may not change.
+    """
+
+    build_graph: Callable[[CrystalBatch, GraphSpec], CrystalGraph] = staticmethod(build_graph)
 
     def __init__(
         self,
-        network: GMTNet,
+        networks: Sequence[GMTNet],
         elements: frozenset[int],
         *,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         batch_atoms: int = BATCH_ATOMS,
     ) -> None:
-        self.network = network.to(device=device, dtype=dtype).eval()
+        self.networks = [network.to(device=device, dtype=dtype).eval() for network in networks]
+        self.config = self.networks[0].config
         self.elements = elements
         self.device, self.dtype, self.batch_atoms = device, dtype, batch_atoms
 
@@ -62,38 +76,69 @@ class GMTNetPredictor:
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        network, card = load_checkpoint(path, device=device, dtype=dtype)
+        networks, card = load_checkpoint(path, device=device, dtype=dtype)
         batch_atoms = BATCH_ATOMS if device == "cpu" else 64 * BATCH_ATOMS
         predictor = GMTNetPredictor(
-            network, frozenset(card.elements), device=device, dtype=dtype, batch_atoms=batch_atoms
+            networks, frozenset(card.elements), device=device, dtype=dtype, batch_atoms=batch_atoms
         )
         return predictor, card
+
+    @staticmethod
+    def load_double(path: Path, *, device: str = "cpu") -> "GMTNetPredictor":
+        """The same in float64, for those who must not import torch: tests of the algebra without its rounding."""
+        return GMTNetPredictor.load(path, device=device, dtype=torch.float64)[0]
 
     @staticmethod
     def untrained(config: GMTNetConfig, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> "GMTNetPredictor":
         """Random weights that know every element: for tests of everything but accuracy."""
         torch.manual_seed(seed)
-        return GMTNetPredictor(build_network(config, dtype), frozenset(range(1, 119)), dtype=dtype)
+        return GMTNetPredictor([build_network(config, dtype)], frozenset(range(1, 119)), dtype=dtype)
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        """Raw tensors of every crystal, float64, input frame; see `TensorModel.predict`."""
+        """Raw tensors of every member and crystal, float64, input frame; see `TensorModel.predict`."""
+        return self.predict_with_scalars(crystals)[0]
+
+    def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
+        """Tensors and scalars in one pass; see `ScalarModel.predict_with_scalars`."""
         if not crystals.n_crystals:  # every crystal of a shard may have been refused
-            return {quantity: np.zeros((0, *TENSORS[quantity].shape)) for quantity in self.network.config.tensors}
+            n_members = len(self.networks)
+            empty = {q: np.zeros((n_members, 0, *TENSORS[q].shape)) for q in self.config.tensors}
+            return empty, {s: np.zeros((n_members, 0)) for s in self.config.scalars}
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
         parts = [
             self._predict_batch(crystals.select(rows)) for rows in self._batches(crystals.atoms_per_crystal, order)
         ]
         back = np.argsort(order, kind="stable")
-        return {
-            quantity: from_components(quantity, np.concatenate([p[quantity] for p in parts])[back])
-            for quantity in self.network.config.tensors
-        }
+        found = {output: np.concatenate([p[output] for p in parts], axis=1)[:, back] for output in parts[0]}
+        tensors = {q: from_components(q, found[q]) for q in self.config.tensors}
+        if self.config.graph.rule is NeighborRule.PUBLISHED:
+            tensors = mask_as_published(tensors, crystals)
+        return tensors, {s: found[s][:, :, 0] for s in self.config.scalars}
 
-    def _predict_batch(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        graph = build_graph(crystals, self.network.config.graph)
+    def as_published(self) -> "GMTNetPredictor":
+        """The same weights behind the published graph and mask, flaws included (models/graph_published.py).
+
+        Raises:
+            ModelError: the network fades edges out towards a reach, which the published graph does not have.
+        """
+        if self.config.envelope:
+            raise ModelError(
+                "This network weighs edges by a reach that the published graph does not have. Compare gmtnet-paper, or "
+                "leave --as-published out."
+            )
+        published = copy(self)
+        published.config = replace(self.config, graph=PUBLISHED_GRAPH)
+        return published
+
+    def _predict_batch(self, crystals: CrystalBatch) -> dict[Tensor | Scalar, Floats]:
+        """Components of one batch, [n_members, n_crystals, n_components], and scalars, [n_members, n_crystals, 1]."""
+        graph = TorchGraph.from_graph(self.build_graph(crystals, self.config.graph), self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
-            components = self.network(TorchGraph.from_graph(graph, self.device, self.dtype))
-        return {quantity: c.to(device="cpu", dtype=torch.float64).numpy() for quantity, c in components.items()}
+            found = [network(graph) for network in self.networks]
+        return {
+            output: np.stack([each[output].to(device="cpu", dtype=torch.float64).numpy() for each in found])
+            for output in found[0]
+        }
 
     def _batches(self, atoms: Ints, order: Ints) -> Iterator[Ints]:
         """Runs of crystals of similar size with about `batch_atoms` atoms each."""

@@ -166,3 +166,23 @@ def tensor_to_irreps(quantity: Tensor, tensor: Floats) -> Floats:
 def irreps_to_tensor(quantity: Tensor, irreps: Floats) -> Floats:
     """Inverse of `tensor_to_irreps`: shape [..., n_components] -> [..., *shape]."""
     return from_components(quantity, np.asarray(irreps, dtype=np.float64) @ change_of_basis(quantity))
+
+
+def wigner_matrices(degree: int, rotation: Floats) -> Floats:
+    """Matrices that turn the components of an irrep of natural parity (1o, 2e, 3o, 4e) as a rotation turns space.
+
+    Args:
+        degree: l.
+        rotation: orthogonal, proper or improper, shape [n, 3, 3].
+
+    Returns:
+        D with Y(R x) = D Y(x) for e3nn's harmonics, shape [n, 2l + 1, 2l + 1]. An irrep of the other parity turns with
+        det(R) D.
+    """
+    harmonics = harmonic_tensors(degree)
+    turned = np.broadcast_to(harmonics, (len(rotation), *harmonics.shape)).reshape(len(rotation), len(harmonics), -1)
+    for _ in range(degree):  # turn the last index, then make it the first one
+        parts = turned.reshape(len(rotation), len(harmonics), -1, 3) @ np.swapaxes(rotation, -1, -2)[:, None]
+        turned = np.moveaxis(parts, -1, 2).reshape(len(rotation), len(harmonics), -1)
+    matrices: Floats = np.einsum("ma,nka->nmk", harmonics.reshape(len(harmonics), -1), turned)
+    return matrices

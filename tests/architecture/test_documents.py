@@ -12,7 +12,10 @@ from db.query import field_names
 from flows.cli import COMMANDS, app
 from tests.architecture.source_tree import ROOT, project
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
+MEASURED = ("docs/accuracy.md", "docs/uncertainty.md", "docs/well-known-crystals.md")
+"""Written by `gmtscreen evaluate MODEL --data FOLDER --write docs`."""
+
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", *MEASURED)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -30,10 +33,9 @@ def paths_in(text: str) -> set[str]:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    missing = [name for _, name, _, _ in COMMANDS if f"`{name}`" not in README and f"gmtscreen {name}" not in README]
-    # `models list` is a command of the group `models`.
-    assert [name for name in missing if name != "list"] == []
-    assert "`models list`" in README
+    names = [name if parent is app else f"{parent.info.name} {name}" for parent, name, _, _ in COMMANDS]
+    assert [name for name in names if f"`{name}`" not in README and f"gmtscreen {name}" not in README] == []
+    assert "models list" in names
 
 
 def test_every_example_of_the_readme_is_a_command_with_options_that_exist() -> None:
@@ -60,6 +62,29 @@ def test_every_filter_and_field_of_the_readme_is_understood() -> None:
 def test_every_file_that_a_document_names_exists(document: str) -> None:
     named = paths_in((ROOT / document).read_text(encoding="utf-8"))
     assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def pictures_in(text: str) -> set[str]:
+    """Files that a document shows or links to beside itself; addresses with a scheme are left out."""
+    return {link for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if "://" not in link}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_of_a_document_leads_to_a_file(document: str) -> None:
+    path = ROOT / document
+    linked = pictures_in(path.read_text(encoding="utf-8"))
+    assert {link for link in linked if not (path.parent / link).exists()} == set()
+
+
+def test_only_measured_documents_and_their_pictures_stand_in_docs() -> None:
+    found = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*") if path.is_file()}
+    shown = {f"docs/{link}" for name in MEASURED for link in pictures_in((ROOT / name).read_text(encoding="utf-8"))}
+    assert found == {*MEASURED, *shown}
+    assert {name for name in shown if (ROOT / name).stat().st_size > 600_000} == set()
+
+
+def test_links_are_found_and_addresses_are_not() -> None:
+    assert pictures_in("![a](figures/a.png) [b](c.md#d) [e](https" + "://x.org/f)") == {"figures/a.png", "c.md"}
 
 
 def test_a_file_that_does_not_exist_would_be_noticed() -> None:

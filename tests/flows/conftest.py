@@ -64,5 +64,3 @@ def write_crystals(path: Path, elements: list[str], *, a0: float = 3.5) -> Path:
             row = {"id": f"c{i}", "lattice": cell, "species": [species], "frac_coords": [[0, 0, 0]]}
             stream.write(json.dumps(row) + "\n")
     return path
-
-

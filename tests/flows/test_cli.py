@@ -210,9 +210,7 @@ def test_predict_gives_one_line_per_input_in_order(tmp_path: Path, monkeypatch: 
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.exit_code == 0
     assert [line["id"] for line in lines] == [f"c{i}" for i in range(8)]
-    assert [line["status"] for line in lines] == [
-        "rejected" if i in (0, 3, 7) else "ok" for i in range(8)
-    ]
+    assert [line["status"] for line in lines] == ["rejected" if i in (0, 3, 7) else "ok" for i in range(8)]
     assert lines[0]["reason"] == "degenerate_cell"
     out = tmp_path / "lines.jsonl"
     assert run("predict", str(source), "--out", str(out), "--limit", "3").exit_code == 0
@@ -260,9 +258,8 @@ def test_a_fault_of_ours_is_one_line_and_asks_for_a_report(
     assert isinstance(run(*arguments).exception, ZeroDivisionError)
 
 
-
 def test_evaluate_prints_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from gmt_tasks import evaluation
+    from gmt_tasks.assessment import evaluation
 
     numbers = (9, 1.0, 0.9, 60.0, 20.0, 5.0, 0.2, 100.0)
     metrics = evaluation.TensorMetrics("elastic_voigt", "all", "test", "fake@1", *numbers)

@@ -9,11 +9,12 @@ import pytest
 from db.records import Balance
 from flows import doctor
 from flows.console import plain, printable
-from flows.crystal_view import literature_rows, matrix_text, predicted_value
+from flows.crystal_view import literature_rows, matrix_text
 from flows.doctor import BOUNDS, Health, check_package, check_ports, numbers, read_listeners
 from flows.markdown import balance_as_markdown
 from flows.progress import PlainProgress
-from flows.tables import cell, duration, folded
+from flows.tables import cell, duration, folded, interval_text, with_intervals
+from gmt_tasks.assessment.literature_names import predicted_value
 from gmt_tasks.telemetry import Progress
 from models.quantities import Tensor
 
@@ -32,6 +33,24 @@ def test_a_balance_that_does_not_close_says_so() -> None:
 )  # fmt: skip
 def test_cells_are_short_and_safe(value: object, text: str) -> None:
     assert cell("k", value) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [(None, "-"), ([None, 1.0], "-"), ([math.nan, math.nan], "-"), ([0.0, 0.0], "0"), ([118.36, 170.2], "118 to 170"),
+     ([0.01234, 12.345], "0.0123 to 12.3"), ([-31.6, 4.0], "-31.6 to 4")],
+)  # fmt: skip
+def test_intervals_are_short(ends: list[float] | None, text: str) -> None:
+    assert interval_text(ends) == text
+
+
+def test_ends_of_intervals_are_folded_into_their_number() -> None:
+    columns = ["id", "k_vrh_gpa", "d_max_pc_per_n", "k_vrh_gpa_lo", "k_vrh_gpa_hi"]
+    rows = [["a", 142.0, 5.0, 118.0, 170.0], ["b", 90.0, 6.0, None, None]]
+    ends = {name: (f"{name}_lo", f"{name}_hi") for name in ("k_vrh_gpa", "d_max_pc_per_n")}
+    kept, folded_rows = with_intervals(columns, rows, ends)
+    assert kept == ["id", "k_vrh_gpa", "d_max_pc_per_n"]
+    assert folded_rows == [["a", "142 (118 to 170)", 5.0], ["b", 90.0, 6.0]]
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:

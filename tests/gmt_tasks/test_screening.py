@@ -117,7 +117,7 @@ def test_what_a_biased_model_gets_wrong_is_removed_and_reported() -> None:
     class Biased(ToyTensorModel):
         def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
             tensors = super().predict(crystals)
-            tensors[Tensor.DIELECTRIC_TOTAL][:, 0, 0] *= 1.1
+            tensors[Tensor.DIELECTRIC_TOTAL][..., 0, 0] *= 1.1
             return tensors
 
     result = Screener(Biased(), VERSION).predict(CLASSIFIED.crystals).derived.prediction
@@ -162,8 +162,8 @@ class Overflowing(ToyTensorModel):
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         tensors = super().predict(crystals)
         first = crystals.numbers[crystals.first_atom[:-1]]
-        tensors[Tensor.PIEZOELECTRIC][first == 31, 0, 0, 0] = np.nan
-        tensors[Tensor.ELASTIC][first == 29, 5, 5] = np.inf
+        tensors[Tensor.PIEZOELECTRIC][:, first == 31, 0, 0, 0] = np.nan
+        tensors[Tensor.ELASTIC][:, first == 29, 5, 5] = np.inf
         return tensors
 
 
@@ -250,9 +250,9 @@ def test_unphysical_tensors_are_said_to_be_so() -> None:
     class Unstable(ToyTensorModel):
         def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
             tensors = super().predict(crystals)
-            tensors[Tensor.ELASTIC][4] -= 500.0 * np.eye(6)
-            tensors[Tensor.DIELECTRIC_ELECTRONIC][5] = 0.5 * np.eye(3)
-            tensors[Tensor.DIELECTRIC_TOTAL][6] = 0.9 * np.eye(3)
+            tensors[Tensor.ELASTIC][:, 4] -= 500.0 * np.eye(6)
+            tensors[Tensor.DIELECTRIC_ELECTRONIC][:, 5] = 0.5 * np.eye(3)
+            tensors[Tensor.DIELECTRIC_TOTAL][:, 6] = 0.9 * np.eye(3)
             return tensors
 
     texts = warnings_of(Screener(Unstable(), VERSION).predict(TEXTBOOK).derived)
@@ -305,8 +305,8 @@ def test_the_removed_fraction_is_the_part_that_the_point_group_forbids() -> None
     analysis = analyse_symmetry(TEXTBOOK, 1e-2)
     raw = ToyTensorModel().predict(TEXTBOOK)
     allowed = {q: t.copy() for q, t in raw.items()}
-    raw[Tensor.DIELECTRIC_TOTAL][4] += np.diag([0.3, 0.0, -0.3])  # magnesia: cubic
+    raw[Tensor.DIELECTRIC_TOTAL][:, 4] += np.diag([0.3, 0.0, -0.3])  # magnesia: cubic
     result = symmetrize(RawPrediction(TEXTBOOK, raw), analysis)
-    size = np.linalg.norm(raw[Tensor.DIELECTRIC_TOTAL][4])
+    size = np.linalg.norm(raw[Tensor.DIELECTRIC_TOTAL][0, 4])
     assert result.removed_fraction[Tensor.DIELECTRIC_TOTAL][4] == pytest.approx(0.3 * np.sqrt(2) / size)
-    assert np.allclose(result.tensors[Tensor.DIELECTRIC_TOTAL][4], allowed[Tensor.DIELECTRIC_TOTAL][4])
+    assert np.allclose(result.tensors[Tensor.DIELECTRIC_TOTAL][4], allowed[Tensor.DIELECTRIC_TOTAL][0, 4])

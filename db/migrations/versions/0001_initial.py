@@ -1,8 +1,8 @@
 """The first schema: models, crystals, runs, cursors, shards, inputs, results.
 
 The tables are written out here and not taken from `db.tables`, so that later revisions start from this one whatever
-`db.tables` says by then. Only the derived columns come from the registry of quantities: they are added when missing
-on every opening (see `db.migrations.upgrade`), so building them twice cannot happen.
+`db.tables` says by then. Only the derived columns and those of their intervals come from the registry of quantities:
+they are added when missing on every opening (see `db.migrations.upgrade`), so building them twice cannot happen.
 
 Revision ID: 0001
 Revises:
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from db.base import KIND_TYPES
-from models.quantities import DERIVED
+from models.quantities import DERIVED, TRUST, UNCERTAINTY_COLUMNS
 
 revision = "0001"
 down_revision = None
@@ -141,7 +141,10 @@ def create_results() -> None:
         sa.Column("symprec", sa.Double()),
         sa.Column("symmetry_ambiguous", sa.Boolean()),
         *(sa.Column(name, sa.Integer()) for name in ("spacegroup_1e3", "spacegroup_1e2", "spacegroup_1e1")),
+        *(sa.Column(f"symprec_spread_{name}", sa.Double()) for name in TENSORS),
         *(sa.Column(name, KIND_TYPES[quantity.kind]) for name, quantity in DERIVED.items()),
+        *(sa.Column(name, sa.Double()) for name in UNCERTAINTY_COLUMNS),
+        *(sa.Column(name, KIND_TYPES[quantity.kind]) for name, quantity in TRUST.items()),
         *(sa.Column(name, sa.LargeBinary()) for name in TENSORS),
         *(sa.Column(f"removed_fraction_{name}", sa.Double()) for name in TENSORS),
         needed("warnings", sa.Text()),

@@ -160,8 +160,7 @@ def test_other_columns_travel_as_json(tmp_path: Path) -> None:
     rows = [{**row(1, k), **extra} for k, extra in enumerate(extras)]
     (block,) = read(write(tmp_path / "t.parquet", rows))
     expected = [
-        {key: value for key, value in extra.items() if value is not None and value == value}
-        for extra in extras
+        {key: value for key, value in extra.items() if value is not None and value == value} for extra in extras
     ]
     assert [json.loads(text or "{}") for text in block.metadata] == expected
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, read_card
-from models.gmtnet.checkpoint import load_checkpoint, save_checkpoint
+from models.gmtnet.checkpoint import join_checkpoints, load_checkpoint, save_checkpoint
 from models.gmtnet.config import GMTNET
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.predictor import GMTNetPredictor
@@ -35,9 +36,9 @@ TEXTBOOK = textbook_crystals().crystals
 
 @cache
 def small_network() -> GMTNet:
-    """Made once, because making one takes longer than all else here."""
+    """Made once, because making one takes longer than all else here; as for inference, which rounds in its own way."""
     torch.manual_seed(1)
-    return build_network(SMALL).eval()
+    return build_network(SMALL).eval().requires_grad_(requires_grad=False)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def saved(tmp_path: Path) -> tuple[Path, ModelCard, GMTNetPredictor]:
     network = small_network()
     card = ModelCard("small", "1.2.3", "", SMALL, (6, 8, 14), {"test": {"k_vrh": 0.5}}, {"seed": 1})
     written = save_checkpoint(network, tmp_path, card)
-    return tmp_path / "small.json", written, GMTNetPredictor(network, frozenset(card.elements))
+    return tmp_path / "small.json", written, GMTNetPredictor([network], frozenset(card.elements))
 
 
 Saved = tuple[Path, ModelCard, GMTNetPredictor]
@@ -63,8 +64,8 @@ def test_what_is_loaded_predicts_bit_by_bit_what_was_saved(saved: Saved) -> None
 
 def test_weights_and_card_are_equal_after_a_round_trip(saved: Saved) -> None:
     path, card, original = saved
-    network, _ = load_checkpoint(path)
-    expected = original.network.state_dict()
+    (network,), _ = load_checkpoint(path)
+    expected = original.networks[0].state_dict()
     assert list(network.state_dict()) == list(expected)
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
     assert read_card(path) == card
@@ -78,12 +79,12 @@ def test_weights_and_card_are_equal_after_a_round_trip(saved: Saved) -> None:
 
 def test_saving_twice_gives_the_same_bytes(saved: Saved, tmp_path: Path) -> None:
     path, card, original = saved
-    assert save_checkpoint(original.network, tmp_path / "again", card).sha256 == card.sha256
+    assert save_checkpoint(original.networks[0], tmp_path / "again", card).sha256 == card.sha256
     assert (tmp_path / "again" / "small.json").read_bytes() == path.read_bytes()
 
 
 def test_a_loaded_network_is_ready_for_inference(saved: Saved) -> None:
-    network, _ = load_checkpoint(saved[0])
+    (network,), _ = load_checkpoint(saved[0])
     assert not network.training
     assert not any(p.requires_grad for p in network.parameters())
 
@@ -115,7 +116,7 @@ def test_weights_of_another_network_are_refused(saved: Saved) -> None:
         load_checkpoint(path)
     data["config"] = replace(SMALL, channels=8).to_json()  # negative control: with its own configuration it fits
     path.write_text(json.dumps(data | {"sha256": other.sha256}), encoding="utf-8")
-    assert load_checkpoint(path)[0].config.channels == 8
+    assert load_checkpoint(path)[0][0].config.channels == 8
 
 
 def test_missing_weights_are_named(saved: Saved) -> None:
@@ -146,9 +147,87 @@ def test_a_pickle_in_place_of_the_weights_is_not_run(saved: Saved, tmp_path: Pat
 def test_the_weights_file_holds_tensors_only(saved: Saved) -> None:
     tensors = load_file(saved[0].with_suffix(".safetensors"))
     assert all(isinstance(t, torch.Tensor) for t in tensors.values())
-    assert {name for name, _ in small_network().named_parameters()} <= set(tensors)
+    assert {f"0.{name}" for name, _ in small_network().named_parameters()} <= set(tensors)
 
 
 def test_the_tensors_of_a_configuration_are_the_heads() -> None:
     network = build_network(replace(SMALL, tensors=(Tensor.ELASTIC,)))
     assert list(network.heads) == [Tensor.ELASTIC.value]
+
+
+def member(seed: int) -> GMTNet:
+    """The small network with every weight shaken a little: as trained with another seed, and made in no time."""
+    other, generator = deepcopy(small_network()), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.add_(torch.randn(weight.shape, generator=generator), alpha=0.05)
+    return other
+
+
+@pytest.fixture
+def singles(tmp_path: Path) -> list[Path]:
+    """Checkpoints of three members, each in a folder of its own."""
+    for seed in range(3):
+        card = ModelCard("small", "1.0.0", "", SMALL, (6, 8, 14), {"mae": 1.0}, {"seed": seed, "data": "labels"})
+        save_checkpoint(member(seed), tmp_path / str(seed), card)
+    return [tmp_path / str(seed) / "small.json" for seed in range(3)]
+
+
+def test_an_ensemble_predicts_what_each_of_its_members_predicts(singles: list[Path], tmp_path: Path) -> None:
+    card = join_checkpoints(singles, tmp_path / "all", "many", "2.0.0")
+    assert (card.members, card.name, card.version, card.metrics) == (3, "many", "2.0.0", {})
+    assert card.training == {"seed": [0, 1, 2], "data": "labels"}
+    ensemble, found = GMTNetPredictor.load(tmp_path / "all" / "many.json")
+    assert found == card
+    together = ensemble.predict(TEXTBOOK)
+    alone = [GMTNetPredictor.load(path)[0].predict(TEXTBOOK) for path in singles]
+    for quantity, tensors in together.items():
+        assert len(tensors) == 3
+        assert np.array_equal(tensors, np.concatenate([each[quantity] for each in alone]))
+        assert not np.allclose(tensors[0], tensors[1], rtol=1e-3)
+
+
+def test_an_ensemble_may_join_another_one(singles: list[Path], tmp_path: Path) -> None:
+    join_checkpoints(singles[:2], tmp_path / "two", "two", "1")
+    card = join_checkpoints([tmp_path / "two" / "two.json", singles[2]], tmp_path / "three", "three", "1")
+    assert card.members == 3
+    assert card.sha256 == join_checkpoints(singles, tmp_path / "all", "three", "1").sha256
+
+
+def test_networks_that_do_not_belong_together_are_not_joined(singles: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="members 0 and 1 are the same network"):
+        join_checkpoints([singles[0], singles[0]], tmp_path / "x", "x", "1")
+    with pytest.raises(ModelError, match="there is one network"):
+        join_checkpoints(singles[:1], tmp_path / "x", "x", "1")
+    card = ModelCard("other", "1", "", SMALL, (6, 8), {}, {})
+    save_checkpoint(member(7), tmp_path / "other", card)
+    with pytest.raises(ModelError, match="another set of elements"):
+        join_checkpoints([singles[0], tmp_path / "other" / "other.json"], tmp_path / "x", "x", "1")
+    assert not (tmp_path / "x").exists()
+
+
+def test_weights_without_a_member_number_are_a_single_network(saved: Saved) -> None:
+    """Files of before there were ensembles."""
+    path, _, original = saved
+    weights = path.with_suffix(".safetensors")
+    plain = {name.removeprefix("0."): value for name, value in load_file(weights).items()}
+    save_file(plain, weights)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    del data["members"], data["calibration"]
+    path.write_text(json.dumps(data | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}), encoding="utf-8")
+    before, after = original.predict(TEXTBOOK), GMTNetPredictor.load(path)[0].predict(TEXTBOOK)
+    assert all(np.array_equal(before[q], after[q]) for q in before)
+
+
+def test_a_card_that_promises_more_members_than_there_are_is_refused(singles: list[Path]) -> None:
+    data = json.loads(singles[0].read_text(encoding="utf-8"))
+    singles[0].write_text(json.dumps(data | {"members": 2}), encoding="utf-8")
+    with pytest.raises(ModelError, match="does not fit"):
+        load_checkpoint(singles[0])
+
+
+def test_other_weights_lose_their_calibration(saved: Saved, tmp_path: Path) -> None:
+    path, card, original = saved
+    calibrated = replace(card, calibration={"alpha": 0.1})
+    assert save_checkpoint(original.networks[0], path.parent, calibrated).calibration == {"alpha": 0.1}
+    assert save_checkpoint(member(3), tmp_path / "new", calibrated).calibration == {}

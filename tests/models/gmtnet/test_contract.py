@@ -13,6 +13,7 @@ from models.gmtnet.predictor import GMTNetPredictor, denormals_flushed
 from models.quantities import Tensor
 from models.tensor_model import TensorModel
 from models.testing import ContractError, TensorModelContract, ToyTensorModel, textbook_crystals
+from models.testing_model import ToyEnsemble
 from tests.models.gmtnet.untrained import untrained
 
 Law = Callable[[TensorModelContract], None]
@@ -51,6 +52,11 @@ class TestPublishedNetworkInDoublePrecision(TensorModelContract):
         return untrained(GMTNET_PAPER, torch.float64)
 
 
+class TestToyEnsemble(TensorModelContract):
+    def make_model(self) -> TensorModel:
+        return ToyEnsemble([0.8, 1.0, 1.3])
+
+
 class _Broken(ToyTensorModel):
     """A model that breaks one law: the negative controls of the contract."""
 
@@ -65,7 +71,7 @@ class _Broken(ToyTensorModel):
 
 
 def _prefers_an_axis(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) -> None:
-    tensors[Tensor.DIELECTRIC_TOTAL][:, 0, 0] += 0.1
+    tensors[Tensor.DIELECTRIC_TOTAL][..., 0, 0] += 0.1
 
 
 def _forgets_the_sign(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) -> None:
@@ -113,7 +119,7 @@ def _is_single_precision(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) 
 
 
 def _divides_by_zero_for_one_atom(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) -> None:
-    tensors[Tensor.ELASTIC][crystals.atoms_per_crystal == 1] = np.nan
+    tensors[Tensor.ELASTIC][:, crystals.atoms_per_crystal == 1] = np.nan
 
 
 def _ignores_the_crystal(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) -> None:
@@ -180,3 +186,18 @@ def test_predicting_leaves_the_arithmetic_of_the_process_as_it_was() -> None:
     assert flushed == 0.0, "negative control: inside, denormals are 0 (x86 and recent ARM)"
     untrained(GMTNET).predict(textbook_crystals().crystals.select([0]))
     assert (denormal * 1.0)[0] > 0.0
+
+
+def test_one_member_that_breaks_a_law_is_found() -> None:
+    class LastPrefersAnAxis(ToyEnsemble):
+        def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
+            tensors = super().predict(crystals)
+            tensors[Tensor.DIELECTRIC_TOTAL][-1, :, 0, 0] += 0.1
+            return tensors
+
+    class Contract(TensorModelContract):
+        def make_model(self) -> TensorModel:
+            return LastPrefersAnAxis([1.0, 1.0])
+
+    with pytest.raises(ContractError, match="rotation"):
+        Contract().test_rotating_the_crystal_rotates_every_tensor()

@@ -13,6 +13,7 @@ from models.tensors.irreps import (
     irreps_to_tensor,
     readout_matrix,
     tensor_to_irreps,
+    wigner_matrices,
 )
 from models.tensors.rotate import rotate
 from models.tensors.voigt import from_components, stiffness_to_voigt, to_components, voigt_to_stiffness
@@ -145,3 +146,52 @@ def test_the_readout_matrix_gives_the_stored_tensor(quantity: Tensor, rng: np.ra
     tensor = _random_tensors(quantity, rng, 5)
     flat = tensor_to_irreps(quantity, tensor) @ readout_matrix(quantity).T
     np.testing.assert_allclose(flat.reshape(tensor.shape), tensor, atol=1e-13)
+
+
+@pytest.mark.parametrize("degree", range(1, 5))
+@pytest.mark.parametrize("natural", [True, False], ids=["natural parity", "other parity"])
+def test_wigner_matrices_are_e3nns(degree: int, natural: bool, rotations: Floats) -> None:
+    """Proper and improper operations; the irrep of the other parity turns with det R besides."""
+    parity = "eo"[degree % 2] if natural else "oe"[degree % 2]
+    signs = np.ones(len(rotations)) if natural else np.linalg.det(rotations)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    expected = np.asarray(o3.Irreps(f"{degree}{parity}").D_from_matrix(torch.as_tensor(rotations)))
+    torch.set_default_dtype(before)
+    found = wigner_matrices(degree, rotations)
+    np.testing.assert_allclose(found * signs[:, None, None], expected, atol=1e-10)
+    improper = signs < 0
+    if not natural:  # negative control: without the sign the improper half is wrong
+        assert improper.sum() == len(rotations) / 2
+        assert (np.abs(found - expected)[improper].max(axis=(1, 2)) > 0.1).all()
+
+
+@pytest.mark.parametrize("degree", range(1, 5))
+def test_wigner_matrices_are_orthogonal_and_multiply_as_the_operations_do(degree: int, rotations: Floats) -> None:
+    first, second = rotations, rotations[::-1]
+    products = wigner_matrices(degree, first) @ wigner_matrices(degree, second)
+    np.testing.assert_allclose(wigner_matrices(degree, first @ second), products, atol=1e-12)
+    assert np.abs(wigner_matrices(degree, second @ first) - products).max() > 0.1  # negative control: order matters
+    inverse = wigner_matrices(degree, np.swapaxes(rotations, 1, 2))
+    np.testing.assert_allclose(inverse, np.swapaxes(wigner_matrices(degree, rotations), 1, 2), atol=1e-12)
+    np.testing.assert_allclose(inverse @ wigner_matrices(degree, rotations) - np.eye(2 * degree + 1), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("degree", range(1, 5))
+def test_wigner_matrices_turn_the_harmonics_of_a_direction(
+    degree: int, rotations: Floats, rng: np.random.Generator
+) -> None:
+    """Y(R x) = D Y(x), with e3nn's harmonics."""
+    points = rng.normal(size=(len(rotations), 3))
+    turned = np.einsum("nij,nj->ni", rotations, points)
+    before, after = (
+        np.asarray(o3.spherical_harmonics(degree, torch.as_tensor(x), normalize=True)) for x in (points, turned)
+    )
+    np.testing.assert_allclose(np.einsum("nij,nj->ni", wigner_matrices(degree, rotations), before), after, atol=1e-10)
+
+
+@pytest.mark.parametrize("degree", range(1, 5))
+def test_inversion_changes_the_sign_of_odd_degrees_only(degree: int) -> None:
+    matrices = wigner_matrices(degree, np.stack([np.eye(3), -np.eye(3)]))
+    np.testing.assert_allclose(matrices[0], np.eye(2 * degree + 1), atol=1e-14)
+    np.testing.assert_allclose(matrices[1], (-1) ** degree * np.eye(2 * degree + 1), atol=1e-14)

@@ -9,17 +9,25 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gmt_tasks.labels import LabelledCrystals, Split, read_labels
-from gmt_tasks.training import TrainingConfig, join_graphs, make_network, make_targets, train, typical_norms
+from gmt_tasks.learning.labels import LabelledCrystals, Split, read_labels
+from gmt_tasks.learning.training import (
+    LOSS_WEIGHTS,
+    TrainingConfig,
+    make_network,
+    match_scales,
+    train,
+    typical_norms,
+)
+from gmt_tasks.learning.training_data import make_targets, prepare
+from gmt_tasks.screening import Screener
 from models.crystal import CrystalBatch, Ints
 from models.errors import ModelError, SourceError
-from models.gmtnet.card import find_checkpoint
 from models.gmtnet.config import CONFIGS, GMTNET
 from models.gmtnet.loss import multi_task_loss
-from models.gmtnet.network import GMTNet, TorchGraph, build_network
-from models.gmtnet.predictor import GMTNetPredictor
-from models.graph import GraphSpec, build_graph
-from models.quantities import Tensor
+from models.gmtnet.network import GMTNet, build_network
+from models.gmtnet.torch_graph import TorchGraph
+from models.graph import build_graph
+from models.quantities import TENSORS, Scalar, Tensor
 from models.symmetry import find_symmetry
 from models.testing import ToyTensorModel, textbook_crystals
 
@@ -50,7 +58,9 @@ def write_labels(folder: Path) -> Path:
     factors = rng.uniform(0.96, 1.05, size=3)
     batch = CrystalBatch.join(replace(books, lattice=books.lattice * factor) for factor in factors)
     symmetry = find_symmetry(batch)
-    tensors = {q: symmetry.project(q, t) for q, t in ToyTensorModel().predict(batch).items()}
+    predicted = ToyTensorModel().predict(batch)
+    first = {q: t.reshape(-1, batch.n_crystals, *TENSORS[q].shape)[0] for q, t in predicted.items()}  # of the members
+    tensors = {q: symmetry.project(q, t) for q, t in first.items()}
     rows: dict[str, list[str]] = {"dielectric.jsonl": [], "piezoelectric.jsonl": [], "elastic.jsonl": []}
     for k in range(batch.n_crystals):
         one = batch.select([k])
@@ -98,7 +108,14 @@ def total_loss(network: GMTNet, data: LabelledCrystals, rows: Ints) -> float:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "tiny.safetensors")
+    """Of the only member, whether a checkpoint numbers its members or not."""
+    return {name.removeprefix("0."): value for name, value in load_file(folder / "tiny.safetensors").items()}
+
+
+def trained(folder: Path) -> GMTNet:
+    network = build_network(SMALL)
+    network.load_state_dict(weights(folder))
+    return network.eval()
 
 
 def test_training_lowers_the_loss_and_leaves_a_model_that_predicts(config: TrainingConfig, tmp_path: Path) -> None:
@@ -107,17 +124,22 @@ def test_training_lowers_the_loss_and_leaves_a_model_that_predicts(config: Train
     card = train(config, tmp_path / "run", report=lines.append)
     data = read_labels(Path(config.data))
     rows = data.rows(Split.TRAIN)
-    before = total_loss(make_network(SMALL, data, rows, config.seed), data, rows)
-    model, _ = GMTNetPredictor.load(find_checkpoint(str(tmp_path / "run" / "tiny.json")))
-    after = total_loss(model.network, data, rows)
+    fresh = make_network(SMALL, data, rows, config.seed)
+    match_scales(fresh, prepare(data, rows, config))
+    before, after = total_loss(fresh, data, rows), total_loss(trained(tmp_path / "run"), data, rows)
     assert after < 0.7 * before
     assert card is not None
     assert set(card.elements) == set(data.crystals.select(rows).numbers.tolist())
     assert (card.name, card.training["epochs"], card.training["n_crystals"]) == ("tiny", 8, 24)
     assert card.training["data"] == "data"  # no path of the machine it was trained on
     assert len([line for line in lines if line.startswith("epoch")]) == 8
-    tensors = model.predict(data.crystals)
-    assert all(np.isfinite(t).all() for t in tensors.values())
+
+
+def test_every_loss_has_a_weight() -> None:
+    """A loss of a new kind without a weight would end a run at its first batch."""
+    tensors = {q.value for q in Tensor} | {s.value for s in Scalar}
+    assert tensors < set(LOSS_WEIGHTS)
+    assert all(weight > 0 for weight in LOSS_WEIGHTS.values())
 
 
 def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(config: TrainingConfig, tmp_path: Path) -> None:
@@ -140,6 +162,7 @@ def test_another_seed_gives_other_weights_and_the_same_seed_the_same(config: Tra
     a, b, c = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not torch.equal(a["radial.linear.weight"], c["radial.linear.weight"])
+    assert not torch.equal(a["heads.elastic_voigt.read.maps.4e.weight"], c["heads.elastic_voigt.read.maps.4e.weight"])
 
 
 def test_a_run_of_another_configuration_is_not_resumed(config: TrainingConfig, tmp_path: Path) -> None:
@@ -164,28 +187,65 @@ def test_only_crystals_of_the_training_split_are_trained_on(config: TrainingConf
     assert lines[0].startswith("5 training crystals")
 
 
+def median_norms(network: GMTNet, data: LabelledCrystals, rows: Ints) -> dict[Tensor, float]:
+    """Of what a network says of the crystals that have a label, in training mode as at the first step."""
+    graph = TorchGraph.from_graph(build_graph(data.crystals.select(rows), SMALL.graph), "cpu", torch.float32)
+    with torch.no_grad():
+        predicted = network.train()(graph)
+    known = {q: torch.as_tensor(np.linalg.norm(c[rows], axis=1) > 0) for q, c in data.components.items()}
+    return {q: float(predicted[q][known[q]].norm(dim=1).median()) for q in Tensor}
+
+
 def test_a_fresh_network_is_scaled_to_its_labels(config: TrainingConfig) -> None:
-    """Before any step the even tensors have the size of the labels already, and the odd one is no larger."""
+    """Before any step every even tensor has the size of its labels already, and the odd one is no larger."""
     data = read_labels(Path(config.data))
     rows = data.rows(Split.TRAIN)
-    network = make_network(SMALL, data, rows, 0).eval()
-    batch = data.crystals.select(rows)
-    with torch.no_grad():
-        predicted = network(TorchGraph.from_graph(build_graph(batch, SMALL.graph), "cpu", torch.float32))
-    for quantity, norm in typical_norms(data, rows).norms.items():
-        known = torch.as_tensor(~np.isnan(data.components[quantity][rows, 0]))
-        median = float(predicted[quantity][known].norm(dim=1).median())
-        assert (0 if quantity is Tensor.PIEZOELECTRIC else 0.3 * norm) < median < 3 * norm, quantity
-    unscaled = build_network(SMALL).eval()  # negative control: without the labels' constants
-    with torch.no_grad():
-        raw = unscaled(TorchGraph.from_graph(build_graph(batch, SMALL.graph), "cpu", torch.float32))
-    assert float(raw[Tensor.ELASTIC].norm(dim=1).median()) < 0.3 * typical_norms(data, rows).norms[Tensor.ELASTIC]
+    network = make_network(SMALL, data, rows, 0)
+    match_scales(network, prepare(data, rows, config))
+    found, wanted = median_norms(network, data, rows), typical_norms(data, rows).norms
+    for quantity, norm in wanted.items():
+        assert (0.0 if quantity is Tensor.PIEZOELECTRIC else 0.2) * norm < found[quantity] < 5 * norm, quantity
+    raw = median_norms(build_network(SMALL), data, rows)  # negative control: without the labels' constants
+    assert raw[Tensor.ELASTIC] < 0.2 * wanted[Tensor.ELASTIC]
 
 
-def test_a_tensor_without_any_label_is_named(config: TrainingConfig, tmp_path: Path) -> None:
+def test_read_outs_have_unit_spread_over_the_training_crystals(config: TrainingConfig) -> None:
+    data = read_labels(Path(config.data))
+    rows = data.rows(Split.TRAIN)
+    prepared = prepare(data, rows, config)
+
+    def spreads(network: GMTNet) -> list[float]:
+        graph = TorchGraph.from_graph(prepared.graph, "cpu", torch.float32)
+        with torch.no_grad():
+            features, _ = network.train().describe(graph)
+            sizes = [
+                linear(features[kind]).square().mean(dim=(0, 2)).sqrt()
+                for head in network.heads.values()
+                for kind, linear in head.read.maps.items()  # type: ignore[union-attr, operator]
+            ]
+        return [float(size[size > 1e-6].square().mean().sqrt()) for size in sizes]
+
+    network = make_network(SMALL, data, rows, 0)
+    fresh = spreads(network)
+    match_scales(network, prepared)
+    matched = spreads(network)
+    assert len(matched) == 2 + 2 + 3 + 3
+    assert max(fresh) / min(fresh) > 10.0  # negative control
+    for before, after in zip(fresh, matched, strict=True):  # raised a thousandfold at most; constants are not scaled
+        assert after == pytest.approx(min(1.0, 1000.0 * before), rel=0.1)
+
+
+def test_a_tensor_without_any_label_is_named_and_such_a_model_is_not_screened_with(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
     (Path(config.data) / "piezoelectric.jsonl").unlink()
-    with pytest.raises(ModelError, match="No training label for piezoelectric"):
-        train(config, tmp_path / "run", report=SILENT.append)
+    lines: list[str] = []
+    card = train(replace(config, epochs=1), tmp_path / "run", report=lines.append)
+    assert any("no labels for piezoelectric" in line for line in lines)
+    assert card is not None
+    assert Tensor.PIEZOELECTRIC not in card.config.tensors
+    with pytest.raises(ModelError, match="lacks piezoelectric"):
+        Screener.load(str(tmp_path / "run" / "tiny.json"))
 
 
 def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
@@ -214,15 +274,3 @@ def test_a_configuration_is_read_from_toml(tmp_path: Path) -> None:
     assert TrainingConfig.read(str(path)) == TrainingConfig(name="mine", epochs=3, learning_rate=0.01)
     with pytest.raises(ModelError, match="no training configuration"):
         TrainingConfig.read("does-not-exist")
-
-
-def test_graphs_are_joined_as_if_built_together() -> None:
-    batch = textbook_crystals().crystals
-    spec = GraphSpec()
-    together = build_graph(batch, spec)
-    joined = join_graphs([build_graph(batch.select(part), spec) for part in (range(4), range(4, 5), range(5, 10))])
-    for name in ("n_crystals", "numbers", "crystal_of_atom", "center"):
-        assert np.array_equal(getattr(joined, name), getattr(together, name)), name
-    order = [np.lexsort((*np.round(g.vector.T, 3), g.neighbor, g.center)) for g in (joined, together)]
-    assert np.array_equal(joined.neighbor[order[0]], together.neighbor[order[1]])
-    assert np.allclose(joined.closeness[order[0]], together.closeness[order[1]], atol=1e-6)

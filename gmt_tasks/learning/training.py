@@ -11,40 +11,49 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from gmt_tasks.labels import LabelledCrystals, Split, read_labels
-from models.crystal import Ints
+from gmt_tasks.learning.labels import LabelledCrystals
+from gmt_tasks.learning.published_protocol import labelled_tensors, read_labels_or_published
+from gmt_tasks.learning.training_data import Prepared, prepare, select_targets, training_rows
+from gmt_tasks.origin import REPOSITORY_ROOT
+from models.crystal import Floats, Ints
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import save_checkpoint
 from models.gmtnet.config import CONFIGS, GMTNetConfig
-from models.gmtnet.loss import Targets, TypicalNorms, head_scales, multi_task_loss
-from models.gmtnet.network import GMTNet, TorchGraph
+from models.gmtnet.heads import DirectionHead, PositiveHead, TensorHead
+from models.gmtnet.label_scales import HeadScales, direction_scales, linear_scales, positive_scales
+from models.gmtnet.loss import TypicalNorms, multi_task_loss
+from models.gmtnet.network import GMTNet
 from models.gmtnet.predictor import denormals_flushed
-from models.graph import CrystalGraph, build_graph
-from models.quantities import Tensor
+from models.gmtnet.torch_graph import TorchGraph
+from models.quantities import TENSORS, Scalar, Tensor
+from models.tensors.voigt import to_components
 
-CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "models" / "weights"
+CONFIG_FOLDER = REPOSITORY_ROOT / "models" / "weights"
 
 Report = Callable[[str], None]
 
 LOSS_WEIGHTS: dict[str, float] = {
-    Tensor.DIELECTRIC_ELECTRONIC: 1.0,
-    Tensor.DIELECTRIC_TOTAL: 1.5,
-    Tensor.PIEZOELECTRIC: 3.0,
-    Tensor.ELASTIC: 1.0,
-    "dielectric_electronic_mean": 0.3,
-    "dielectric_total_mean": 0.5,
-    "eps_principal": 0.5,
-    "k_voigt": 0.3,
-    "g_voigt": 0.3,
+    Tensor.DIELECTRIC_ELECTRONIC: 4.0,
+    Tensor.DIELECTRIC_TOTAL: 6.0,
+    Tensor.PIEZOELECTRIC: 12.0,
+    Tensor.ELASTIC: 4.0,
+    "dielectric_electronic_mean": 1.2,
+    "dielectric_total_mean": 2.0,
+    "eps_principal": 2.0,
+    "elastic_invariants": 3.0,
+    "piezo_singular": 6.0,
+    Scalar.BAND_GAP: 0.5,
+    Scalar.METAL: 0.3,
+    Scalar.FORMATION_ENERGY: 0.5,
 }
-"""Full tensors count most, the rarest above all; the invariants that stand in for them count less."""
+"""Full tensors count most, the rarest above all; the invariants and scalars that stand in for them count less."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,9 @@ class TrainingConfig:
         piezo_repeat: how often a crystal with a piezoelectric or total dielectric tensor is seen per epoch: these
             labels are the fewest.
         max_atoms: larger cells are left out of training (not of evaluation).
+        candidates: a Parquet file of crystals with `e_form`, `band_gap` in the data folder ("" = none): what is known
+            of many more crystals than have tensors. Compositions of val and test are left out.
+        candidates_per_epoch: how many of them are seen per epoch, other ones each time.
         limit: at most this many training crystals (0 = all), for trials.
     """
 
@@ -79,6 +91,8 @@ class TrainingConfig:
     average: float = 0.995
     piezo_repeat: int = 3
     max_atoms: int = 80
+    candidates: str = ""
+    candidates_per_epoch: int = 0
     limit: int = 0
 
     @staticmethod
@@ -104,15 +118,6 @@ class TrainingConfig:
         return TrainingConfig(**data)
 
 
-@dataclass
-class _Prepared:
-    """Training data as the loop wants it: graphs once, labels as tensors."""
-
-    graph: CrystalGraph
-    targets: Targets
-    atoms: Ints
-
-
 def train(
     config: TrainingConfig, out: Path, *, report: Report = print, stop_after_epoch: int | None = None
 ) -> ModelCard | None:
@@ -128,18 +133,19 @@ def train(
         The card of the finished model, None if stopped before the end.
     """
     out.mkdir(parents=True, exist_ok=True)
-    data = read_labels(Path(config.data))
-    rows = _training_rows(data, config)
-    network = make_network(CONFIGS[config.network], data, rows, config.seed)
-    typical = typical_norms(data, rows)
+    data = read_labels_or_published(Path(config.data))
+    rows = training_rows(data, config)
+    prepared = prepare(data, rows, config)
+    network = make_network(_for_labels(CONFIGS[config.network], data, report), data, rows, config.seed)
+    match_scales(network, prepared)
     report(
-        f"{len(rows)} training crystals, {sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
+        f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
+        f"{sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
     )
     loop = _Loop(network, config, out, report)
-    prepared = _prepare(data, rows, network.config)
-    seen_often = np.flatnonzero(_scarce(data)[rows])
+    typical = typical_norms(data, rows)
     while loop.epoch < config.epochs:
-        loop.run_epoch(prepared, seen_often, typical)
+        loop.run_epoch(prepared, typical)
         if loop.epoch == stop_after_epoch:
             return None
     elements = tuple(int(z) for z in np.unique(data.crystals.select(rows).numbers))
@@ -153,46 +159,73 @@ def train(
     )
 
 
+def _for_labels(network: GMTNetConfig, data: LabelledCrystals, report: Report) -> GMTNetConfig:
+    """The network without the tensors that no training row has; says so, since screening wants all of them."""
+    known = labelled_tensors(data)
+    missing = [q.value for q in network.tensors if q not in known]
+    if missing:
+        report(f"no labels for {', '.join(missing)}: the model will lack them and can be evaluated, not screened with")
+    return replace(network, tensors=tuple(q for q in network.tensors if q in known))
+
+
 def make_network(network: GMTNetConfig, data: LabelledCrystals, rows: Ints, seed: int) -> GMTNet:
-    """A fresh network whose heads are scaled to the training labels."""
+    """A fresh network whose heads know mean and spread of the training labels."""
     torch.manual_seed(seed)
     model = GMTNet(network)
     for quantity in network.tensors:
         labels = data.components[quantity][rows]
-        labels = labels[~np.isnan(labels[:, 0])]
-        if not len(labels):
+        if np.isnan(labels[:, 0]).all():
             raise ModelError(
                 f"No training label for {quantity.value}. Add a label file, or take it out of the network's tensors."
             )
-        scales, head = head_scales(quantity, labels, by_norm=network.magnitude), model.heads[quantity.value]
-        for name in ("mean", "scale", "log_norm", "spread"):
-            getattr(head, name).copy_(torch.as_tensor(getattr(scales, name)))
+        head = model.heads[quantity.value]
+        scales = _scales(head, quantity, {q: data.components[q][rows] for q in TENSORS})
+        for name, constant in head.named_buffers(recurse=False):
+            if hasattr(scales, name):
+                constant.copy_(torch.as_tensor(getattr(scales, name)))
     return model
 
 
+def _scales(head: torch.nn.Module, quantity: Tensor, labels: dict[Tensor, Floats]) -> HeadScales:
+    """Constants of a head; labels without the label of their floor are left out."""
+    values, floor = labels[quantity], TENSORS[quantity].floor
+    if isinstance(head, PositiveHead):
+        if isinstance(floor, Tensor):
+            values = values - labels[floor]
+        elif floor:
+            values = values - floor * to_components(quantity, np.eye(3))
+        return positive_scales(quantity, values[~np.isnan(values[:, 0])])
+    values = values[~np.isnan(values[:, 0])]
+    return direction_scales(quantity, values) if isinstance(head, DirectionHead) else linear_scales(quantity, values)
+
+
+@torch.no_grad()
+def match_scales(network: GMTNet, data: Prepared, n_crystals: int = 256) -> None:
+    """Scales the read-out weights of fresh heads until each irrep they read has unit spread over training crystals.
+
+    Means over an almost symmetric crystal's atoms nearly cancel for odd irreps: without this a fresh network's
+    piezoelectric tensors are 200 times too small and the first epochs are spent on growing them.
+    """
+    rows = np.concatenate([data.scarce, data.labelled])[:n_crystals]
+    network.train()
+    features, _ = network.describe(TorchGraph.from_graph(data.graph.select(rows), "cpu", torch.float32))
+    for head in network.heads.values():
+        for kind, layer in cast("TensorHead", head).read.maps.items():
+            linear = cast("torch.nn.Linear", layer)
+            sizes = linear(features[kind]).square().mean(dim=(0, 2)).sqrt()
+            seen = sizes[sizes > 1e-6]  # crystals whose symmetry forbids the irrep say nothing
+            if len(seen):
+                linear.weight.div_(seen.square().mean().sqrt().clamp(min=1e-3))
+
+
 def typical_norms(data: LabelledCrystals, rows: Ints) -> TypicalNorms:
-    """Median Frobenius norm of the training labels of each quantity."""
+    """Median Frobenius norm of the training labels of each quantity; those below 1e-4 of the largest left out."""
     norms = {}
     for quantity, values in data.components.items():
         sizes = np.linalg.norm(values[rows], axis=1)
-        norms[quantity] = float(np.nanmedian(sizes))
+        sizes = sizes[~np.isnan(sizes)]
+        norms[quantity] = float(np.median(sizes[sizes >= 1e-4 * sizes.max(initial=0.0)]))
     return TypicalNorms(norms)
-
-
-def make_targets(data: LabelledCrystals, rows: Ints, device: str = "cpu") -> Targets:
-    """Labels of the given crystals as float32 tensors."""
-
-    def move(array: Any) -> torch.Tensor:
-        return torch.as_tensor(array[rows], dtype=torch.float32, device=device)
-
-    return Targets(
-        {q: move(c) for q, c in data.components.items()},
-        torch.as_tensor(data.sign_unproven[rows], device=device),
-        move(data.eps_mean),
-        move(data.eps_principal),
-        move(data.moduli),
-        move(data.moduli_weight),
-    )
 
 
 class _Loop:
@@ -234,11 +267,12 @@ class _Loop:
         torch.save(state, partial)
         partial.replace(self.file)  # a kill in the middle of writing leaves the last whole state
 
-    def run_epoch(self, data: _Prepared, seen_often: Ints, typical: TypicalNorms) -> None:
+    def run_epoch(self, data: Prepared, typical: TypicalNorms) -> None:
         """One pass in an order that depends on seed and epoch only, so that a resumed run is the same run."""
         start, config = time.monotonic(), self.config
         rng = np.random.default_rng([config.seed, self.epoch])
-        order = np.concatenate([np.arange(len(data.atoms)), *[seen_often] * (config.piezo_repeat - 1)])
+        some = rng.permutation(data.candidates)[: config.candidates_per_epoch]
+        order = np.concatenate([data.labelled, *[data.scarce] * (config.piezo_repeat - 1), some])
         batches = list(_batches(rng.permutation(order), data.atoms, config))
         self.network.train()
         sums: dict[str, list[float]] = {}
@@ -256,12 +290,15 @@ class _Loop:
             f"epoch {self.epoch}/{config.epochs} {time.monotonic() - start:.0f} s, {left:.0f} min left: {means}"
         )
 
-    def _step(self, data: _Prepared, rows: Ints, typical: TypicalNorms) -> dict[str, float]:
+    def _step(self, data: Prepared, rows: Ints, typical: TypicalNorms) -> dict[str, float]:
         graph = TorchGraph.from_graph(data.graph.select(rows), self.device, torch.float32)
-        targets = _select_targets(data.targets, torch.as_tensor(rows), self.device)
-        losses = multi_task_loss(self.network(graph), targets, typical)
-        shares = {name: _share_of_labels(targets, name) for name in losses}
-        total = sum(LOSS_WEIGHTS[name] * shares[name] * loss for name, loss in losses.items())
+        predicted = self.network(graph)
+        for quantity, matrices in data.corrections.items():
+            if quantity in predicted:
+                picked = matrices[torch.as_tensor(rows)].to(self.device)
+                predicted[quantity] = torch.einsum("nij,nj->ni", picked, predicted[quantity])
+        losses = multi_task_loss(predicted, select_targets(data, rows, self.device), typical)
+        total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
         self.optimizer.zero_grad(set_to_none=True)
         torch.as_tensor(total).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -283,62 +320,8 @@ class _Loop:
         return result.cpu().eval()
 
 
-def _share_of_labels(targets: Targets, name: str) -> float:
-    """Share of a batch that carries a label, so that a rare kind is not blown up when a batch holds one of it."""
-    column = _label_column(targets, name)
-    return float((~torch.isnan(column)).float().mean()) * 4.0
-
-
-def _label_column(targets: Targets, name: str) -> torch.Tensor:
-    special = {
-        "dielectric_electronic_mean": targets.eps_mean[:, 0],
-        "dielectric_total_mean": targets.eps_mean[:, 1],
-        "eps_principal": targets.eps_principal[:, 0],
-        "k_voigt": targets.moduli[:, 0],
-        "g_voigt": targets.moduli[:, 1],
-    }
-    return special[name] if name in special else targets.components[Tensor(name)][:, 0]
-
-
 def _key(config: TrainingConfig) -> dict[str, Any]:
     return {k: v for k, v in asdict(config).items() if k not in {"data", "name", "version"}}
-
-
-def _training_rows(data: LabelledCrystals, config: TrainingConfig) -> Ints:
-    rows = data.rows(Split.TRAIN)
-    rows = rows[data.crystals.atoms_per_crystal[rows] <= config.max_atoms]
-    if config.limit:
-        rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: config.limit])
-    return rows
-
-
-def _scarce(data: LabelledCrystals) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    known = [~np.isnan(data.components[q][:, 0]) for q in (Tensor.PIEZOELECTRIC, Tensor.DIELECTRIC_TOTAL)]
-    return np.logical_or(*known)
-
-
-def _prepare(data: LabelledCrystals, rows: Ints, network: GMTNetConfig) -> _Prepared:
-    batch = data.crystals.select(rows)
-    graphs = [
-        build_graph(batch.select(part), network.graph)
-        for part in np.array_split(np.arange(len(rows)), max(1, len(rows) // 256))
-    ]
-    return _Prepared(join_graphs(graphs), make_targets(data, rows), batch.atoms_per_crystal)
-
-
-def join_graphs(graphs: list[CrystalGraph]) -> CrystalGraph:
-    """Concatenates graphs in order."""
-    crystals = np.cumsum([0] + [g.n_crystals for g in graphs])
-    atoms = np.cumsum([0] + [len(g.numbers) for g in graphs])
-    return CrystalGraph(
-        int(crystals[-1]),
-        np.concatenate([g.numbers for g in graphs]),
-        np.concatenate([g.crystal_of_atom + s for g, s in zip(graphs, crystals[:-1], strict=True)]),
-        np.concatenate([g.center + s for g, s in zip(graphs, atoms[:-1], strict=True)]),
-        np.concatenate([g.neighbor + s for g, s in zip(graphs, atoms[:-1], strict=True)]),
-        np.concatenate([g.vector for g in graphs]),
-        np.concatenate([g.closeness for g in graphs]),
-    )
 
 
 def _batches(order: Ints, atoms: Ints, config: TrainingConfig) -> Iterator[Ints]:
@@ -350,9 +333,3 @@ def _batches(order: Ints, atoms: Ints, config: TrainingConfig) -> Iterator[Ints]
             start, total = k, 0
         total += int(atoms[row])
     yield order[start:]
-
-
-def _select_targets(targets: Targets, rows: torch.Tensor, device: str) -> Targets:
-    picked = {f.name: getattr(targets, f.name) for f in fields(Targets) if f.name != "components"}
-    components = {q: c[rows].to(device) for q, c in targets.components.items()}
-    return replace(targets, components=components, **{k: v[rows].to(device) for k, v in picked.items()})

@@ -18,18 +18,17 @@ from numpy.typing import NDArray
 
 from models.crystal import CrystalBatch, Floats, find_invalid
 from models.errors import SourceError
-from models.quantities import TENSORS, Tensor
-from models.symmetry import find_symmetry
-from models.tensors.voigt import from_components, to_components
+from models.quantities import ELASTIC_INVARIANTS, TENSORS, Tensor
+from models.symmetry import SIGN_FREE_CLASSES, find_symmetry
+from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
+from models.tensors.rotate import rotate
+from models.tensors.voigt import from_components, to_components, voigt_to_piezo
 
 MAX_DIELECTRIC = 100.0
 MAX_PIEZO_C_PER_M2 = 100.0
 MAX_STIFFNESS_GPA = 1500.0
 MAX_MEAN_DIELECTRIC = 200.0
 MAX_LABEL_RESIDUAL = 0.2
-
-SIGN_FREE_CLASSES = frozenset({"-43m", "23", "-42m", "-4", "-6m2", "-6"})
-"""Classes that a quarter or sixth turn maps onto themselves while e changes sign: a published sign proves nothing."""
 
 
 class Split(StrEnum):
@@ -55,8 +54,9 @@ class LabelledCrystals:
         proven_frame: the piezoelectric label's frame is proven, [n_crystals].
         eps_mean: mean dielectric constant (electronic, total), [n_crystals, 2].
         eps_principal: ascending eigenvalues of the electronic dielectric tensor, [n_crystals, 3].
-        moduli: Voigt bulk and shear modulus in GPa, [n_crystals, 2].
-        moduli_weight: 1 where `moduli` are Voigt bounds, less where Hill averages stand in, [n_crystals].
+        elastic: moduli and directional extremes (ELASTIC_INVARIANTS), [n_crystals, 12].
+        piezo_singular: largest singular value of the 3x6 Voigt matrix of e in the IEEE frame, C/m², [n_crystals].
+        ieee: rotation to the IEEE frame where piezo_singular is known, [n_crystals, 3, 3].
     """
 
     ids: list[str]
@@ -68,8 +68,9 @@ class LabelledCrystals:
     proven_frame: NDArray[np.bool_]
     eps_mean: Floats
     eps_principal: Floats
-    moduli: Floats
-    moduli_weight: Floats
+    elastic: Floats
+    piezo_singular: Floats
+    ieee: Floats
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Indices of the crystals of a split."""
@@ -88,7 +89,7 @@ class _Collector:
         if not labels:
             return
         shape = np.concatenate([np.ravel(row["lattice"]), np.ravel(row["frac_coords"])])
-        key = np.round(shape, 3).tobytes() + bytes(row["species"])
+        key = (np.round(shape, 3) + 0.0).tobytes() + bytes(row["species"])  # + 0.0: -0.0 has other bytes than 0.0
         if key not in self.index:
             self.index[key] = len(self.rows)
             self.rows.append(row)
@@ -119,7 +120,7 @@ def read_labels(folder: Path) -> LabelledCrystals:
             read = _READERS.get(row.get("kind", ""))
             if read is not None:
                 collector.add(row, read(row))
-    return _symmetrized(_assemble(collector))
+    return _with_piezo_frames(_symmetrized(_assemble(collector)))
 
 
 def _priority(name: str) -> tuple[int, str]:
@@ -190,14 +191,24 @@ def _read_elastic(row: dict[str, Any]) -> dict[str, Any]:
 def _read_invariants(row: dict[str, Any]) -> dict[str, Any]:
     if row.get("flags") or not 0 < row["K_Voigt"] < MAX_STIFFNESS_GPA:
         return {}
-    return {"moduli": [row["K_Voigt"], row["G_Voigt"]], "moduli_weight": 1.0}
+    return {"elastic": [row[key] for key in _INVARIANT_KEYS]}
 
 
 def _read_moduli(row: dict[str, Any]) -> dict[str, Any]:
     if not 0 < row["K_vrh"] < MAX_STIFFNESS_GPA or not 0 < row["G_vrh"] < MAX_STIFFNESS_GPA:
         return {}
-    return {"moduli": [row["K_vrh"], row["G_vrh"]], "moduli_weight": 0.4}
+    known = {"k_vrh": row["K_vrh"], "g_vrh": row["G_vrh"]}
+    return {"elastic": [known.get(name, np.nan) for name in ELASTIC_INVARIANTS]}
 
+
+def _read_piezo_scalar(row: dict[str, Any]) -> dict[str, Any]:
+    return {"piezo_singular": [row["e_singular_max_ieee"]]}
+
+
+_INVARIANT_KEYS = (
+    "K_Voigt", "K_Reuss", "K_VRH", "G_Voigt", "G_Reuss", "G_VRH", "Emin", "Emax", "Gmin", "Gmax", "minLC", "maxLC",
+)  # fmt: skip
+"""Of a file of ELATE runs, in the order of ELASTIC_INVARIANTS; directional values in GPa and 1/TPa."""
 
 _READERS = {
     "dielectric_total": _read_dielectric,
@@ -207,6 +218,7 @@ _READERS = {
     "elastic_stiffness": _read_elastic,
     "elastic_invariants": _read_invariants,
     "moduli_vrh": _read_moduli,
+    "piezo_scalar": _read_piezo_scalar,
 }
 
 
@@ -233,8 +245,9 @@ def _assemble(collector: _Collector) -> LabelledCrystals:
         proven,
         _stack(labels, "eps_mean", 2),
         _stack(labels, "eps_principal", 3),
-        _stack(labels, "moduli", 2),
-        np.array([found.get("moduli_weight", 0.0) for found in labels]),
+        _stack(labels, "elastic", len(ELASTIC_INVARIANTS)),
+        _stack(labels, "piezo_singular", 1)[:, 0],
+        np.full((len(rows), 3, 3), np.nan),
     )
 
 
@@ -266,3 +279,33 @@ def _symmetrized(data: LabelledCrystals) -> LabelledCrystals:
         fits = removed < MAX_LABEL_RESIDUAL
         values[chosen[fits]] = after[fits]
     return data
+
+
+def _with_piezo_frames(data: LabelledCrystals) -> LabelledCrystals:
+    """IEEE frames for the crystals of which only the largest singular value of e is known.
+
+    In -43m and 23 that value is |e14|, the only constant there is: the tensor is known but for its sign.
+    """
+    rows = np.flatnonzero(~np.isnan(data.piezo_singular))
+    symmetry = find_symmetry(data.crystals.select(rows), symprec=1e-2)
+    for k, row in enumerate(rows):
+        try:
+            group = oriented_point_group(int(symmetry.number[k]))
+            rotation = ieee_rotation(symmetry.conventional[k].T, group)
+        except FrameError:
+            data.piezo_singular[row] = np.nan
+            continue
+        data.ieee[row] = rotation
+        if group in {"-43m", "23"} and np.isnan(data.components[Tensor.PIEZOELECTRIC][row, 0]):
+            in_ieee = data.piezo_singular[row] * piezo_of_e14(1.0)
+            tensor = rotate(Tensor.PIEZOELECTRIC, in_ieee, rotation.T)
+            data.components[Tensor.PIEZOELECTRIC][row] = to_components(Tensor.PIEZOELECTRIC, tensor)
+            data.piezo_singular[row] = np.nan
+    return data
+
+
+def piezo_of_e14(e14: float) -> Floats:
+    """The tensor e of -43m and 23 in the IEEE frame, [3, 3, 3], from e14 = e25 = e36 in C/m²."""
+    voigt = np.zeros((3, 6))
+    voigt[[0, 1, 2], [3, 4, 5]] = e14
+    return voigt_to_piezo(voigt)

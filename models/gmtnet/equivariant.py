@@ -1,0 +1,228 @@
+"""Layers on tensors: features that turn with the crystal, as one array per kind of irrep.
+
+Features of n rows (atoms, edges or crystals) are a dictionary {"1o": [3, n, channels], "2e": [5, n, channels], ...}:
+components first, channels last, so that every linear map is one matrix product over all rows and components.
+Components are e3nn's real spherical harmonics (tensors/irreps.py). Rotations act on the first axis only; a layer is
+equivariant when it mixes channels linearly, multiplies with invariants, or couples components with Wigner 3j symbols.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from e3nn import o3
+from torch import Tensor as TorchTensor
+from torch import nn
+
+from models.gmtnet.torch_graph import Features, TorchGraph
+
+Channels = Mapping[str, int]
+"""Number of channels of each kind of irrep."""
+
+
+def read_irreps(text: str) -> dict[str, int]:
+    """{"0e": 32, "1o": 16} of "32x0e+16x1o"."""
+    return {str(ir): channels for channels, ir in o3.Irreps(text).simplify()}
+
+
+@dataclass(frozen=True)
+class EdgeTable:
+    """Edges sorted into a table with one line per atom, so that sums over neighbours are matrix products.
+
+    Attributes:
+        graph: where the edges come from.
+        share: weights that sum to one over an atom's edges, [n_edges].
+        slot: place of each edge in the table, [n_edges].
+        harmonics: spherical harmonics of the edge directions times share in the table, zero in empty places,
+            [n_atoms, (l_max + 1)², n_slots].
+    """
+
+    graph: TorchGraph
+    share: TorchTensor
+    slot: TorchTensor
+    harmonics: TorchTensor
+
+
+def make_table(graph: TorchGraph, share: TorchTensor, l_max: int) -> EdgeTable:
+    """The table of a graph, made once per pass.
+
+    Args:
+        graph: edges by ascending center.
+        share: weights that sum to one over an atom's edges, [n_edges].
+        l_max: highest degree of the harmonics.
+    """
+    center, n_atoms = graph.ends[0], len(graph.numbers)
+    counts = torch.bincount(center, minlength=n_atoms)
+    first = torch.cumsum(counts, 0) - counts
+    n_slots = int(counts.max()) if len(center) else 0
+    slot = center * n_slots + torch.arange(len(center), device=center.device) - first[center]
+    irreps = o3.Irreps.spherical_harmonics(l_max)
+    harmonics = o3.spherical_harmonics(irreps, graph.vector, normalize=True, normalization="component")
+    table = _tabulate(harmonics * share[:, None], slot, n_atoms, n_slots)
+    return EdgeTable(graph, share, slot, table.transpose(1, 2))
+
+
+def _tabulate(values: TorchTensor, slot: TorchTensor, n_atoms: int, n_slots: int) -> TorchTensor:
+    """Rows of edges [n_edges, k] as a table [n_atoms, n_slots, k]."""
+    table = values.new_zeros(n_atoms * n_slots, values.shape[1])
+    return table.index_copy(0, slot, values).view(n_atoms, n_slots, values.shape[1])
+
+
+class TensorLinear(nn.Module):
+    """Mixes channels of each kind of irrep; scalars also get a constant."""
+
+    def __init__(self, channels_in: Channels, channels_out: Channels) -> None:
+        super().__init__()
+        self.maps = nn.ModuleDict()
+        for ir, channels in channels_out.items():
+            if ir in channels_in:
+                linear = nn.Linear(channels_in[ir], channels, bias=ir == "0e")
+                nn.init.normal_(linear.weight, std=channels_in[ir] ** -0.5)
+                self.maps[ir] = linear
+
+    def forward(self, features: Features) -> Features:
+        """Mixed features; kinds that the input lacks are missing."""
+        return {ir: linear(features[ir]) for ir, linear in self.maps.items()}
+
+
+class NeighborConvolution(nn.Module):
+    """Messages Σ_j w(r_ij) h_j ⊗ Y(r_ij) / n along the two paths that pass through a scalar.
+
+    These are h⁰ ⊗ Y_l (what lies in which direction) and h_l ⊗ Y_0 (what the neighbour has seen). Weights w per edge
+    and channel come from a perceptron. Tensors are coupled afterwards on the atoms (AtomCoupling), where there are
+    twenty times fewer rows than edges.
+    """
+
+    def __init__(self, channels_in: Channels, channels_out: Channels, edge_channels: int, hidden: int) -> None:
+        super().__init__()
+        self.from_scalars = dict(channels_out)
+        self.from_tensors = {ir: c for ir, c in channels_out.items() if ir in channels_in and ir != "0e"}
+        self.sources = nn.Linear(channels_in["0e"], sum(self.from_scalars.values()))
+        self.before = TensorLinear(channels_in, self.from_tensors)
+        n_weights = sum(self.from_scalars.values()) + sum(self.from_tensors.values())
+        self.weights = nn.Sequential(nn.Linear(edge_channels, hidden), nn.SiLU(), nn.Linear(hidden, n_weights))
+
+    def forward(self, features: Features, edge_features: TorchTensor, table: EdgeTable) -> Features:
+        """Gathered messages [2l + 1, n_atoms, channels].
+
+        Args:
+            features: of the atoms.
+            edge_features: invariant, [n_edges, edge_channels].
+            table: directions and shares.
+        """
+        n_scalar = self.sources.out_features
+        weights = self.weights(edge_features)
+        from_scalars, from_tensors = weights.split([n_scalar, weights.shape[1] - n_scalar], dim=1)
+        source = self.sources(features["0e"][0]).index_select(0, table.graph.ends[1]) * from_scalars
+        filled = _tabulate(source, table.slot, len(table.harmonics), table.harmonics.shape[2])
+        gathered = torch.bmm(table.harmonics, filled).transpose(0, 1)  # [(l_max + 1)², n_atoms, channels of all kinds]
+        parts = gathered.split(list(self.from_scalars.values()), dim=2)
+        result = {ir: part[_rows(ir)] for ir, part in zip(self.from_scalars, parts, strict=True)}
+        if self.from_tensors:
+            self._add_tensors(result, self.before(features), from_tensors * table.share[:, None], table.graph)
+        return result
+
+    def _add_tensors(self, result: Features, tensors: Features, weights: TorchTensor, graph: TorchGraph) -> None:
+        """Adds Σ_j w(r_ij) h_j of each tensorial kind."""
+        parts = weights.split(list(self.from_tensors.values()), dim=1)
+        for ir, weight in zip(self.from_tensors, parts, strict=True):
+            message = graph.at_neighbors(ir, tensors[ir]) * weight[:, None]
+            total = message.new_zeros(len(graph.numbers), *message.shape[1:]).flatten(1)
+            total = total.index_add(0, graph.ends[0], message.flatten(1)).view(-1, *message.shape[1:])
+            result[ir] = result[ir] + total.transpose(0, 1)
+
+
+def _rows(ir: str) -> slice:
+    """Where the harmonics of a kind stand among those of all degrees."""
+    degree = int(ir[:-1])
+    return slice(degree**2, (degree + 1) ** 2)
+
+
+class AtomCoupling(nn.Module):
+    """Products of an atom's own tensors: features that depend on pairs of neighbours, and the pseudotensors.
+
+    Every kind is first mixed down to a few channels; channel by channel all pairs are coupled with Wigner 3j symbols,
+    one matrix product per pair of kinds, and the results mixed linearly.
+    """
+
+    def __init__(self, channels_in: Channels, channels_out: Channels, channels: int) -> None:
+        super().__init__()
+        self.kinds = sorted(channels_in, key=lambda ir: (int(ir[:-1]), ir[-1]))
+        self.channels = channels
+        self.before = TensorLinear(channels_in, dict.fromkeys(self.kinds, channels))
+        self.pairs: list[tuple[str, str, list[str]]] = []
+        n_paths: dict[str, int] = {}
+        for i, a in enumerate(self.kinds):
+            for b in self.kinds[i:]:
+                found = [ir for ir in _products(a, b) if ir in channels_out]
+                if found:
+                    self.register_buffer(f"coupling_{a}_{b}", _coupling(a, b, found), persistent=False)
+                    self.pairs.append((a, b, found))
+                for ir in found:
+                    n_paths[ir] = n_paths.get(ir, 0) + channels
+        self.after = TensorLinear(n_paths, channels_out)
+
+    def forward(self, features: Features) -> Features:
+        """Coupled features [2l + 1, n_atoms, channels_out]."""
+        mixed = self.before(features)
+        n_atoms = mixed[self.kinds[0]].shape[1]
+        flat = {ir: x.reshape(x.shape[0], -1) for ir, x in mixed.items()}
+        parts: dict[str, list[TorchTensor]] = {}
+        for a, b, found in self.pairs:
+            outer = (flat[a][:, None] * flat[b][None]).flatten(0, 1)
+            product = self.get_buffer(f"coupling_{a}_{b}") @ outer
+            for ir, part in zip(found, product.split([2 * int(ir[:-1]) + 1 for ir in found]), strict=True):
+                parts.setdefault(ir, []).append(part.view(-1, n_atoms, self.channels))
+        coupled: Features = self.after({ir: torch.cat(found, dim=2) for ir, found in parts.items()})
+        return coupled
+
+
+def _products(a: str, b: str) -> list[str]:
+    """Kinds in a ⊗ b; of a ⊗ a only the symmetric ones, since the other product of a thing with itself is zero."""
+    first = o3.Irrep(a)
+    return [str(ir) for ir in first * o3.Irrep(b) if a != b or (2 * first.l - ir.l) % 2 == 0]
+
+
+def _coupling(a: str, b: str, results: list[str]) -> TorchTensor:
+    """Wigner 3j symbols that give the components of all results from the flattened outer product a b.
+
+    Scaled so that independent components of unit variance give components of unit variance.
+    """
+    blocks = []
+    for ir in results:
+        degrees = [o3.Irrep(x).l for x in (a, b, ir)]
+        symbol = o3.wigner_3j(*degrees, dtype=torch.get_default_dtype()) * (2 * degrees[2] + 1) ** 0.5
+        blocks.append(symbol.flatten(0, 1).T)
+    return torch.cat(blocks)
+
+
+class GatedUpdate(nn.Module):
+    """Old features + messages + products of messages, through gates.
+
+    Scalars go through SiLU, tensors are multiplied with sigmoids of extra scalars: nonlinearities that commute with
+    rotations and reflections.
+    """
+
+    def __init__(
+        self, channels_in: Channels, channels_message: Channels, channels_out: Channels, coupling: int
+    ) -> None:
+        super().__init__()
+        self.channels = dict(channels_out)
+        self.gated = [ir for ir in channels_out if ir != "0e"]
+        total = self.channels | {"0e": sum(channels_out.values())}
+        self.skip = TensorLinear(channels_in, total)
+        self.direct = TensorLinear(channels_message, total)
+        self.coupling = AtomCoupling(channels_message, total, coupling)
+
+    def forward(self, old: Features, message: Features) -> Features:
+        """Features [2l + 1, n_atoms, channels_out] from old features and gathered messages."""
+        total = self.coupling(message)
+        for part in (self.skip(old), self.direct(message)):
+            for ir, values in part.items():
+                total[ir] = total[ir] + values
+        sizes = [self.channels["0e"], *(self.channels[ir] for ir in self.gated)]
+        scalars, *gates = total["0e"].split(sizes, dim=2)
+        result = {"0e": nn.functional.silu(scalars)}
+        for ir, gate in zip(self.gated, gates, strict=True):
+            result[ir] = total[ir] * torch.sigmoid(gate)
+        return result

@@ -1,0 +1,131 @@
+"""Heads: mean features of a crystal -> independent Cartesian components of one tensor, or a scalar.
+
+Each head reads irreps and turns them into components with a constant change of basis (models/tensors/irreps.py); the
+published network writes that step as the derivative of a field response, which is linear, hence a constant matrix.
+Means and scales per irrep are constants of the training labels (label_scales.py), so that fresh weights start in the
+middle of the labels.
+"""
+
+import torch
+from e3nn import o3
+from torch import Tensor as TorchTensor
+from torch import nn
+
+from models.gmtnet.equivariant import Channels, TensorLinear, read_irreps
+from models.gmtnet.invariants import mandel_rows
+from models.gmtnet.torch_graph import Features
+from models.quantities import TENSORS, Tensor
+from models.tensors.irreps import change_of_basis
+
+_LIMIT = 6.0  # standard deviations of ln |label|: an exponent beyond it is no prediction any more
+
+
+class TensorHead(nn.Module):
+    """What all heads of tensors share: irreps read from the features, scaled, and turned into components.
+
+    Attributes:
+        mean, scale: constants per irrep, [irreps dim].
+    """
+
+    basis: TorchTensor
+    mean: TorchTensor
+    scale: TorchTensor
+
+    def __init__(self, quantity: Tensor, channels: Channels) -> None:
+        super().__init__()
+        irreps = o3.Irreps(TENSORS[quantity].irreps)
+        self.kinds = [str(ir) for _, ir in irreps]
+        self.read = TensorLinear(channels, read_irreps(TENSORS[quantity].irreps))
+        basis = torch.tensor(change_of_basis(quantity).copy(), dtype=torch.get_default_dtype())
+        self.register_buffer("basis", basis, persistent=False)
+        self.register_buffer("mean", torch.zeros(irreps.dim))
+        self.register_buffer("scale", torch.ones(irreps.dim))
+
+    def components_of(self, read: Features) -> TorchTensor:
+        """Components [n_crystals, n_components] of read irreps {kind: [2l + 1, n_crystals, copies]}."""
+        rows = [read[kind].permute(1, 2, 0).flatten(1) for kind in self.kinds]
+        components: TorchTensor = (self.mean + self.scale * torch.cat(rows, dim=1)) @ self.basis
+        return components
+
+
+class LinearHead(TensorHead):
+    """components = Qᵀ (mean + scale * z): the published head."""
+
+    def forward(self, features: Features, _invariant: TorchTensor, _floor: TorchTensor | None) -> TorchTensor:
+        """Components [n_crystals, n_components]."""
+        return self.components_of(self.read(features))
+
+
+class DirectionHead(TensorHead):
+    """components = exp(log_norm + spread * a) * Qᵀ (mean + scale * z), with a from invariants.
+
+    For tensors that are positive in no sense (piezoelectricity): how large is learned apart from which way.
+
+    Attributes:
+        log_norm, spread: mean and standard deviation of ln |label|.
+    """
+
+    log_norm: TorchTensor
+    spread: TorchTensor
+
+    def __init__(self, quantity: Tensor, channels: Channels, n_invariant: int) -> None:
+        super().__init__(quantity, channels)
+        self.register_buffer("log_norm", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+        self.magnitude = perceptron(channels["0e"] + n_invariant, n_invariant, 1)
+
+    def forward(self, features: Features, invariant: TorchTensor, _floor: TorchTensor | None) -> TorchTensor:
+        """Components [n_crystals, n_components]."""
+        magnitude = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1)).clamp(-_LIMIT, _LIMIT)
+        return self.components_of(self.read(features)) * torch.exp(self.log_norm + self.spread * magnitude)
+
+
+class PositiveHead(TensorHead):
+    """tensor = floor + exp(A): the logarithm A is read, so the tensor exceeds its floor for every crystal.
+
+    A is a symmetric matrix (3x3, or the 6x6 of a stiffness in Mandel form, whose rotations are orthogonal, so that the
+    exponential commutes with them). Its scalar irreps also get a nonlinear function of the invariants.
+    """
+
+    to_matrix: TorchTensor
+
+    def __init__(self, quantity: Tensor, channels: Channels, n_invariant: int) -> None:
+        super().__init__(quantity, channels)
+        rows = mandel_rows(quantity)
+        self.size = round(rows.shape[1] ** 0.5)
+        as_tensor = torch.tensor(rows, dtype=torch.get_default_dtype())
+        self.register_buffer("to_matrix", as_tensor, persistent=False)  # orthonormal rows: its transpose goes back
+        self.magnitude = perceptron(channels["0e"] + n_invariant, n_invariant, self.kinds.count("0e"))
+
+    def forward(self, features: Features, invariant: TorchTensor, floor: TorchTensor | None) -> TorchTensor:
+        """Components [n_crystals, n_components] above those of `floor`."""
+        read = self.read(features)
+        extra = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1))
+        read["0e"] = (read["0e"] + extra[None]).clamp(-_LIMIT, _LIMIT)
+        logarithm = self.components_of(read) @ self.to_matrix
+        matrix = torch.linalg.matrix_exp(logarithm.view(-1, self.size, self.size))
+        components: TorchTensor = matrix.flatten(1) @ self.to_matrix.T
+        return components if floor is None else components + floor
+
+
+class ScalarHead(nn.Module):
+    """mean + scale * (a perceptron of the invariants): a scalar property of a crystal."""
+
+    mean: TorchTensor
+    scale: TorchTensor
+
+    def __init__(self, channels: Channels, n_invariant: int) -> None:
+        super().__init__()
+        self.perceptron = perceptron(channels["0e"] + n_invariant, n_invariant, 1)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, features: Features, invariant: TorchTensor) -> TorchTensor:
+        """Values [n_crystals, 1]."""
+        values: TorchTensor = self.mean + self.scale * self.perceptron(torch.cat([features["0e"][0], invariant], dim=1))
+        return values
+
+
+def perceptron(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
+    """Two linear maps with SiLU between."""
+    return nn.Sequential(nn.Linear(n_in, hidden), nn.SiLU(), nn.Linear(hidden, n_out))

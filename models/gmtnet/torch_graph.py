@@ -1,0 +1,122 @@
+"""Graphs on a device, in the network's precision: of all atoms, or of one atom per orbit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor as TorchTensor
+
+from models.graph import CrystalGraph
+from models.orbits import DEGREES, OrbitGraph
+
+Features = dict[str, TorchTensor]
+"""Tensors of n rows per kind of irrep, {"1o": [3, n, channels], "2e": [5, n, channels]}: see equivariant.py."""
+
+
+@dataclass(frozen=True)
+class Orbits:
+    """What a graph of one atom per orbit knows of the other atoms; matrices act on components of irreps.
+
+    Attributes:
+        neighbor: atom each edge tells about, [n_edges].
+        orbit_of_atom: [n_atoms].
+        turns: {kind: from the orbit's first atom to the atom, [n_atoms, 2l + 1, 2l + 1]}.
+        averages: {kind: mean over the point group, [n_crystals, 2l + 1, 2l + 1]}.
+    """
+
+    neighbor: TorchTensor
+    orbit_of_atom: TorchTensor
+    turns: Features
+    averages: Features
+
+
+@dataclass(frozen=True)
+class TorchGraph:
+    """Edges of a batch. "Atoms" are all atoms, or the first atom of each orbit if `orbits` is given.
+
+    Attributes:
+        n_crystals: number of crystals.
+        numbers: atomic numbers, [n_atoms].
+        crystal_of_atom: [n_atoms].
+        share_of_atom: weights of the atoms in the mean of their crystal, [n_atoms].
+        ends: center (ascending) and neighbour of each edge, [2, n_edges].
+        vector: from center to neighbour in angstrom, [n_edges, 3].
+        closeness: see CrystalGraph, [n_edges].
+        orbits: None for a graph of all atoms.
+    """
+
+    n_crystals: int
+    numbers: TorchTensor
+    crystal_of_atom: TorchTensor
+    share_of_atom: TorchTensor
+    ends: TorchTensor
+    vector: TorchTensor
+    closeness: TorchTensor
+    orbits: Orbits | None = None
+
+    @staticmethod
+    def from_graph(graph: CrystalGraph | OrbitGraph, device: torch.device | str, dtype: torch.dtype) -> "TorchGraph":
+        """Copies a graph's arrays to a device."""
+
+        def move(array: Any, kind: torch.dtype = torch.int64) -> TorchTensor:
+            return torch.as_tensor(array).to(device=device, dtype=kind)
+
+        center, neighbor = move(graph.center), move(graph.neighbor)
+        if isinstance(graph, OrbitGraph):
+            crystal_of_atom, share = move(graph.crystal_of_orbit), move(graph.share, dtype)
+            orbits = _orbits(neighbor, move(graph.orbit_of_atom), move(graph.turns, dtype), move(graph.averages, dtype))
+            neighbor = orbits.orbit_of_atom[neighbor]
+        else:
+            crystal_of_atom, orbits = move(graph.crystal_of_atom), None
+            counts = torch.bincount(crystal_of_atom, minlength=graph.n_crystals)
+            share = (1.0 / counts.to(dtype))[crystal_of_atom]
+        ends = torch.stack([center, neighbor])
+        vector, closeness = move(graph.vector, dtype), move(graph.closeness, dtype)
+        return TorchGraph(
+            graph.n_crystals, move(graph.numbers), crystal_of_atom, share, ends, vector, closeness, orbits
+        )
+
+    def at_neighbors(self, kind: str, values: TorchTensor) -> TorchTensor:
+        """A tensor feature [2l + 1, n_atoms, channels] at each edge's neighbour, [n_edges, 2l + 1, channels]."""
+        rows = values.transpose(0, 1)
+        if self.orbits is None:
+            return rows.flatten(1).index_select(0, self.ends[1]).view(-1, *rows.shape[1:])
+        turned = rows.index_select(0, self.orbits.orbit_of_atom)
+        if kind != "0e":
+            turned = torch.bmm(self.orbits.turns[kind], turned)
+        return turned.flatten(1).index_select(0, self.orbits.neighbor).view(-1, *rows.shape[1:])
+
+    def mean(self, values: TorchTensor) -> TorchTensor:
+        """Weighted sum over the atoms of each crystal, [k, n_atoms, channels] -> [k, n_crystals, channels]."""
+        weighted = (values * self.share_of_atom[:, None]).transpose(0, 1)
+        total = weighted.new_zeros(self.n_crystals, *weighted.shape[1:])
+        return total.index_add(0, self.crystal_of_atom, weighted).transpose(0, 1)
+
+    def average(self, features: Features) -> Features:
+        """Mean of crystal features over the point group: makes the mean over orbits one over all atoms."""
+        if self.orbits is None:
+            return features
+        averages = self.orbits.averages
+        return {
+            kind: torch.bmm(averages[kind], x.transpose(0, 1)).transpose(0, 1) if kind in averages else x
+            for kind, x in features.items()
+        }
+
+
+def _orbits(neighbor: TorchTensor, orbit_of_atom: TorchTensor, turns: TorchTensor, averages: TorchTensor) -> Orbits:
+    """Splits the flat matrices of an OrbitGraph by kind of irrep."""
+    sizes = [(2 * degree + 1) ** 2 for degree in DEGREES]
+    natural = [f"{degree}{'eo'[degree % 2]}" for degree in DEGREES]
+    other = [f"{degree}{'oe'[degree % 2]}" for degree in DEGREES]
+
+    def square(flat: TorchTensor, degree: int) -> TorchTensor:
+        return flat.reshape(-1, 2 * degree + 1, 2 * degree + 1)
+
+    *parts, sign = turns.split([*sizes, 1], dim=1)
+    turned = {k: square(part, degree) for k, part, degree in zip(natural, parts, DEGREES, strict=True)}
+    turned |= {k: square(part * sign, degree) for k, part, degree in zip(other, parts, DEGREES, strict=True)}
+    halves = averages.split([*sizes, *sizes], dim=1)
+    averaged = {
+        k: square(part, degree) for k, part, degree in zip([*natural, *other], halves, DEGREES * 2, strict=True)
+    }
+    return Orbits(neighbor, orbit_of_atom, turned, averaged)

@@ -1,0 +1,190 @@
+"""Normalised split-conformal intervals: as wide as held-out errors say, wider where the ensemble disagrees.
+
+A held-out crystal has an error r and a spread s of the members. Its score is r / ((s + floor) f), with f a factor of
+its crystal system. An interval reaches q (s + floor) f to both sides, where q is the k-th smallest of n scores,
+k = ceil((n + 1)(1 - alpha)). For a new crystal that is exchangeable with the held-out ones the error is inside with a
+probability of at least 1 - alpha, whatever the network and the distribution of the errors.
+
+Floor and factors only shape the widths: they are chosen on the same crystals, before q is taken. The factor of a
+system is the ratio of its own quantile to the pooled one, drawn towards 1 where the system has few crystals.
+
+Source: V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random World (2005); H. Papadopoulos et al., in
+Proc. ECML (2002); A. N. Angelopoulos, S. Bates, arXiv:2107.07511 (2021), sections 1 and 2.3.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+ALPHA = 0.1
+"""Intervals are for 1 - ALPHA = 90 %."""
+
+SMALLEST_N = 20
+"""With fewer labelled crystals there is no interval: the quantile would be the largest of a handful of errors."""
+
+SMALLEST_SYSTEM = 20
+"""Crystal systems with fewer labelled crystals share one width."""
+
+SHRINKAGE = 10.0
+"""Number of crystals at which a system's own quantile and the pooled one count the same."""
+
+FLOORS = np.geomspace(0.05, 20.0, 25)
+"""Floors that are tried, as multiples of the median error."""
+
+
+@dataclass(frozen=True)
+class SystemWidth:
+    """Width of a crystal system relative to the pooled one, and its number of labelled crystals."""
+
+    n: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class ConformalWidth:
+    """Half widths of one quantity.
+
+    Attributes:
+        n: number of labelled crystals that it comes from.
+        floor: what is added to the spread, on the quantity's scale.
+        quantile: of the scores; infinite when n is too small.
+        systems: factors by crystal system.
+    """
+
+    n: int
+    floor: float
+    quantile: float
+    systems: dict[str, SystemWidth]
+
+    def half_width(self, spread: Floats, system: NDArray[np.str_]) -> Floats:
+        """Half widths on the quantity's scale.
+
+        Args:
+            spread: of the members, on the scale, [n_crystals].
+            system: crystal systems, [n_crystals].
+
+        Returns:
+            [n_crystals]; infinite where labels are too few, NaN where the members have no spread.
+        """
+        width = (spread + self.floor) * factors_of(self.systems, system)
+        return width * self.quantile if math.isfinite(self.quantile) else np.full(len(width), math.inf)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; an infinite quantile is null."""
+        systems = {name: {"n": each.n, "factor": _short(each.factor)} for name, each in self.systems.items()}
+        quantile = _short(self.quantile) if math.isfinite(self.quantile) else None
+        return {"n": self.n, "floor": _short(self.floor), "quantile": quantile, "systems": systems}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "ConformalWidth":
+        """Reads what `to_json` wrote."""
+        quantile = math.inf if data["quantile"] is None else float(data["quantile"])
+        systems = {name: SystemWidth(int(each["n"]), float(each["factor"])) for name, each in data["systems"].items()}
+        return ConformalWidth(int(data["n"]), float(data["floor"]), quantile, systems)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Widths of all quantities of one model.
+
+    Attributes:
+        alpha: intervals miss with this probability.
+        members: of the ensemble it was made with; another number of members needs another calibration.
+        widths: by name of a derived number, or of the error column of a tensor.
+    """
+
+    alpha: float
+    members: int
+    widths: dict[str, ConformalWidth]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for a model card."""
+        widths = {name: width.to_json() for name, width in self.widths.items()}
+        return {"alpha": self.alpha, "members": self.members, "widths": widths}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Calibration":
+        """Reads what `to_json` wrote; an empty dict is a model without calibration."""
+        widths = {name: ConformalWidth.from_json(each) for name, each in data.get("widths", {}).items()}
+        return Calibration(float(data.get("alpha", ALPHA)), int(data.get("members", 1)), widths)
+
+
+def calibrate_width(
+    error: Floats, spread: Floats, system: NDArray[np.str_], *, alpha: float = ALPHA, smallest_n: int = SMALLEST_N
+) -> ConformalWidth:
+    """Floor, factors and quantile from held-out crystals.
+
+    Args:
+        error: |label - prediction| on the quantity's scale, [n_crystals]; NaN where there is no label or prediction.
+        spread: of the members on the scale, [n_crystals].
+        system: crystal systems, [n_crystals].
+        alpha: share of misses.
+        smallest_n: with fewer crystals the quantile is infinite.
+    """
+    known = np.isfinite(error) & np.isfinite(spread)
+    error, spread, system = error[known], spread[known], system[known]
+    if len(error) < smallest_n:
+        return ConformalWidth(len(error), 0.0, math.inf, {})
+    floor = best_floor(error, spread, alpha)
+    scores = error / (spread + floor)
+    systems = system_widths(scores, system, alpha)
+    quantile = finite_sample_quantile(scores / factors_of(systems, system), alpha)
+    return ConformalWidth(len(error), floor, quantile, systems)
+
+
+def finite_sample_quantile(scores: Floats, alpha: float) -> float:
+    """The ceil((n + 1)(1 - alpha))-th smallest of n scores; infinite when there is none."""
+    rank = math.ceil((len(scores) + 1) * (1 - alpha) - 1e-9)
+    return float(np.partition(scores, rank - 1)[rank - 1]) if 1 <= rank <= len(scores) else math.inf
+
+
+def best_floor(error: Floats, spread: Floats, alpha: float) -> float:
+    """The floor that makes the intervals of these crystals shortest, by their mean logarithm.
+
+    Without any spread (a single network) every floor gives the same intervals and the median error is taken.
+    """
+    median = float(np.median(error))
+    floors = (median if median > 0 else float(error.max()) or 1.0) * FLOORS
+    if not spread.any():
+        return float(floors[len(floors) // 2])
+    widths = spread[None, :] + floors[:, None]
+    quantiles = np.array([finite_sample_quantile(error / width, alpha) for width in widths])
+    return float(floors[np.argmin(np.log(np.maximum(quantiles, 1e-300)) + np.log(widths).mean(axis=1))])
+
+
+def system_widths(scores: Floats, system: NDArray[np.str_], alpha: float) -> dict[str, SystemWidth]:
+    """Factor of every crystal system among the scores, drawn towards 1 by SHRINKAGE crystals.
+
+    Systems with fewer than SMALLEST_SYSTEM crystals are taken together: rare systems are mostly those of low symmetry,
+    whose tensors have many components, and are off by more than the common ones.
+    """
+    pooled = finite_sample_quantile(scores, alpha)
+    names, counts = np.unique(system, return_counts=True)
+    rare = names[counts < SMALLEST_SYSTEM]
+    widths = {}
+    for name, n in zip(names.tolist(), counts.tolist(), strict=True):
+        mine = scores[np.isin(system, rare) if name in rare else system == name]
+        own = finite_sample_quantile(mine, alpha)
+        factor = 1.0
+        if len(mine) >= SMALLEST_SYSTEM and 0 < own < math.inf and 0 < pooled < math.inf:
+            factor = math.exp(len(mine) / (len(mine) + SHRINKAGE) * math.log(own / pooled))
+        widths[name] = SystemWidth(n, factor)
+    return widths
+
+
+def factors_of(systems: dict[str, SystemWidth], system: NDArray[np.str_]) -> Floats:
+    """The factor of each crystal, 1 for a system that was never seen, [n_crystals]."""
+    factors = np.ones(len(system))
+    for name, width in systems.items():
+        factors[system == name] = width.factor
+    return factors
+
+
+def _short(value: float) -> float:
+    """Six significant digits: a card is for reading."""
+    return float(f"{value:.6g}")
