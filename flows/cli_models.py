@@ -57,6 +57,7 @@ def train(
     """
     from dataclasses import replace
 
+    from gmt_tasks.assessment.calibration import calibrate_into_card
     from gmt_tasks.assessment.evaluation import evaluate_into_card
     from gmt_tasks.assessment.published_evaluation import evaluate_published_into_card
     from gmt_tasks.learning.training import TrainingConfig
@@ -76,11 +77,11 @@ def train(
             return
         say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}; measuring it on val and test")
         path, folder = str(out / f"{card.name}.json"), Path(chosen.data)
-        measured = (
-            evaluate_published_into_card(path, data=folder, as_published=as_published)
-            if has_jarvis_tensors(folder)
-            else evaluate_into_card(path, data=folder)
-        )
+        if has_jarvis_tensors(folder):
+            measured = evaluate_published_into_card(path, data=folder, as_published=as_published)
+        else:
+            calibrate_into_card(path, data=folder)
+            measured = evaluate_into_card(path, data=folder)
         _print_evaluation(measured)
 
 

@@ -33,7 +33,7 @@ def plot_novelty(families: Sequence[FamilyDetection], errors: Sequence[ErrorByNo
     left.grid(axis="y", color="0.92")
     left.axvline(TARGET, color="black", linewidth=0.8, linestyle=":")
     left.set_yticks(list(rows), [f"{each.family} ({each.n_outside})" for each in families])
-    left.set_xlim(0.4, 1.02)
+    left.set_xlim(0.35, 1.02)
     left.set_xlabel("AUROC of the family left out (crystals of the family)")
     left.legend(loc="lower left", fontsize="small")
     right.set_prop_cycle(color=PALETTE)

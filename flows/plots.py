@@ -40,7 +40,7 @@ def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
 
     parts = {name: [c for c in curves if _group(c.quantity) == name] for name in dict.fromkeys(GROUPS.values())}
     parts = {name: part for name, part in parts.items() if part}
-    figure = Figure(figsize=(3.9 * len(parts), 6.8), layout="constrained")
+    figure = Figure(figsize=(3.9 * len(parts), 6.0), layout="constrained")
     panels = figure.subplots(1, len(parts), squeeze=False).ravel()
     for panel, (name, part) in zip(panels, parts.items(), strict=True):
         _reliability_panel(panel, name, part)
@@ -62,6 +62,7 @@ def _reliability_panel(panel: Any, name: str, curves: Sequence["ReliabilityCurve
         color = PALETTE[k % len(PALETTE)]
         panel.plot(curve.promised, curve.found, style, color=color, marker=".", markersize=4, linewidth=1, label=label)
     panel.set(xlabel="promised coverage, %", ylabel="found coverage, %", xlim=(0, 100), ylim=(0, 100), aspect="equal")
+    panel.set_anchor("N")
     panel.set_title(name, fontsize=10)
     panel.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
 
