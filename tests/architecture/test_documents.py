@@ -29,7 +29,7 @@ def shell_lines(text: str) -> list[list[str]]:
 def paths_in(text: str) -> set[str]:
     """Files and folders of the repository that a document names: with a slash and a known top folder."""
     tops = "models|db|gmt_tasks|flows|tests|docs|deploy"
-    return set(re.findall(rf"(?<![\w/.])(?:{tops})/[\w./]*\w", text))
+    return set(re.findall(rf"(?<![\w/.])(?:{tops})/[\w./-]*\w", text))
 
 
 def test_every_command_is_in_the_readme() -> None:
