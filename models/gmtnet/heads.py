@@ -17,7 +17,9 @@ from models.gmtnet.torch_graph import Features
 from models.quantities import TENSORS, Tensor
 from models.tensors.irreps import change_of_basis
 
-_LIMIT = 6.0  # standard deviations of ln |label|: an exponent beyond it is no prediction any more
+_LOWEST, _HIGHEST = -6.0, 3.5
+"""Standard deviations of ln |label| between which exponents are kept. Diamond stands at 3.1, the softest layers at -5;
+without an upper end a cell of impossible bonds gets a stiffness of thousands of GPa and leads every ranking."""
 
 
 class TensorHead(nn.Module):
@@ -76,7 +78,7 @@ class DirectionHead(TensorHead):
 
     def forward(self, features: Features, invariant: TorchTensor, _floor: TorchTensor | None) -> TorchTensor:
         """Components [n_crystals, n_components]."""
-        magnitude = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1)).clamp(-_LIMIT, _LIMIT)
+        magnitude = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1)).clamp(_LOWEST, _HIGHEST)
         return self.components_of(self.read(features)) * torch.exp(self.log_norm + self.spread * magnitude)
 
 
@@ -101,7 +103,7 @@ class PositiveHead(TensorHead):
         """Components [n_crystals, n_components] above those of `floor`."""
         read = self.read(features)
         extra = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1))
-        read["0e"] = (read["0e"] + extra[None]).clamp(-_LIMIT, _LIMIT)
+        read["0e"] = (read["0e"] + extra[None]).clamp(_LOWEST, _HIGHEST)
         logarithm = self.components_of(read) @ self.to_matrix
         matrix = torch.linalg.matrix_exp(logarithm.view(-1, self.size, self.size))
         components: TorchTensor = matrix.flatten(1) @ self.to_matrix.T
