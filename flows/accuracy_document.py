@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flows.markdown import figures, markdown_table, percent, with_spread
 from models.quantities import DERIVED, TENSORS, Tensor
@@ -95,19 +95,14 @@ def tensor_table(evaluation: "Evaluation", split: str) -> list[str]:
 
 
 def _tensor_rows(evaluation: "Evaluation", chosen: Sequence["TensorMetrics"]) -> Iterator[list[str]]:
-    by = {m.predictor: m for m in chosen}
-    spread = by.get(SPREAD)
-    for predictor in (MODEL, SINGLE, MEAN):
-        if (m := by.get(predictor)) is None:
-            continue
-        around = spread if predictor == SINGLE else None
+    for m, around in _with_spreads(chosen):
         shares = (
             with_spread_percent(getattr(m, name), _spread_of(around, name)) for name in ("ewt25", "ewt10", "ewt5")
         )
         yield [
             tensor_name(Tensor(m.quantity)),
             m.labels,
-            named(evaluation, predictor),
+            named(evaluation, m.predictor),
             str(m.n),
             with_spread(m.fnorm, _spread_of(around, "fnorm")),
             with_spread(m.fnorm_trimmed, _spread_of(around, "fnorm_trimmed")),
@@ -115,6 +110,17 @@ def _tensor_rows(evaluation: "Evaluation", chosen: Sequence["TensorMetrics"]) ->
             with_spread(m.median_relative, _spread_of(around, "median_relative")),
             percent(m.success),
         ]
+
+
+Metrics = TypeVar("Metrics", "TensorMetrics", "PropertyMetrics")
+
+
+def _with_spreads(chosen: Sequence[Metrics]) -> Iterator[tuple[Metrics, Metrics | None]]:
+    """Rows of one set in the order of the table; the members' row with that of their spread, the others with None."""
+    by = {m.predictor: m for m in chosen}
+    for predictor in (MODEL, SINGLE, MEAN):
+        if predictor in by:
+            yield by[predictor], by.get(SPREAD) if predictor == SINGLE else None
 
 
 def _spread_of(metrics: "TensorMetrics | PropertyMetrics | None", name: str) -> float | None:
@@ -192,16 +198,11 @@ def property_table(evaluation: "Evaluation", split: str) -> list[str]:
 
 
 def _property_rows(evaluation: "Evaluation", chosen: Sequence["PropertyMetrics"]) -> Iterator[list[str]]:
-    by = {m.predictor: m for m in chosen}
-    spread = by.get(SPREAD)
-    for predictor in (MODEL, SINGLE, MEAN):
-        if (m := by.get(predictor)) is None:
-            continue
-        around = spread if predictor == SINGLE else None
+    for m, around in _with_spreads(chosen):
         yield [
             f"`{m.property}`",
             unit_of(m.property),
-            named(evaluation, predictor),
+            named(evaluation, m.predictor),
             str(m.n),
             with_spread(m.mae, _spread_of(around, "mae")),
             with_spread(m.median_relative, _spread_of(around, "median_relative")),

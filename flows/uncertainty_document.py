@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from flows.accuracy_document import provenance_lines, tensor_name, unit_of
 from flows.markdown import figures, markdown_table, percent
+from models.crystal_systems import CRYSTAL_SYSTEMS
 from models.quantities import TENSORS, Tensor
-from models.uncertainty.crystal_systems import CRYSTAL_SYSTEMS
 
 if TYPE_CHECKING:
     from gmt_tasks.assessment.calibration import Coverage

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.derive import DerivedProperties
+from models.crystal_systems import crystal_systems
 from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
 from models.symmetry import SymmetryBatch
 from models.tensors.voigt import to_components
 from models.uncertainty.conformal import Calibration
-from models.uncertainty.crystal_systems import crystal_systems
 from models.uncertainty.scales import interval_around
 
 Floats = NDArray[np.float64]

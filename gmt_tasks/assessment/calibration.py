@@ -17,11 +17,11 @@ from gmt_tasks.intervals import size_of, zero_by_symmetry
 from gmt_tasks.learning.labels import LabelledCrystals, Split, read_labels
 from gmt_tasks.learning.novelty import write_novelty
 from gmt_tasks.screening import Screener, TensorPrediction
+from models.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.quantities import DERIVED, INTERVALS, TENSORS
 from models.tensors.voigt import to_components
 from models.uncertainty.conformal import ALPHA, Calibration, calibrate_width
-from models.uncertainty.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.uncertainty.scales import to_scale
 
 Floats = NDArray[np.float64]

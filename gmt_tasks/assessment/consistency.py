@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystal import Floats, Ints
+from models.crystal import Floats
+from models.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.quantities import Tensor
 from models.symmetry import SymmetryBatch
 from models.tensors.rotate import rotate
@@ -23,18 +24,6 @@ TOLERANCE = 1e-6
 SMALLEST = 1e-9
 """Norm in the tensor's unit against which smaller tensors are measured: they are rounding errors of terms that cancel,
 as of a model whose piezoelectric tensor vanishes although its crystal would allow one."""
-
-_LAST_GROUP = {
-    "triclinic": 2,
-    "monoclinic": 15,
-    "orthorhombic": 74,
-    "tetragonal": 142,
-    "trigonal": 167,
-    "hexagonal": 194,
-    "cubic": 230,
-}
-CRYSTAL_SYSTEMS = tuple(_LAST_GROUP)
-"""The seven crystal systems, in the order of the International Tables."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +66,6 @@ def consistency(tensors: Mapping[Tensor, Floats], symmetry: SymmetryBatch) -> li
                 )
                 rows.append(row)
     return rows
-
-
-def crystal_systems(space_groups: Ints) -> NDArray[np.str_]:
-    """Crystal system of space-group numbers 1 to 230, shape [n_crystals]."""
-    return np.array(CRYSTAL_SYSTEMS)[np.searchsorted(list(_LAST_GROUP.values()), space_groups)]
 
 
 def point_group_residual(quantity: Tensor, tensors: Floats, symmetry: SymmetryBatch) -> Floats:

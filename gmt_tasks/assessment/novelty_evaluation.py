@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gmt_tasks.assessment.scores import spearman
 from gmt_tasks.learning.labels import LabelledCrystals, Split
 from gmt_tasks.learning.novelty import CRYSTALS_PER_BATCH, descriptors_of, rows_with_tensors
 from gmt_tasks.screening import TensorPrediction
@@ -240,15 +241,3 @@ def auroc(inside: Floats, outside: Floats) -> float:
     order = np.sort(inside)
     below = np.searchsorted(order, outside, side="left") + np.searchsorted(order, outside, side="right")
     return float(below.mean() / (2 * len(inside)))
-
-
-def spearman(first: Floats, second: Floats) -> float:
-    """Rank correlation of two lists of numbers [n]; ties get the mean of their ranks."""
-    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
-
-
-def _ranks(values: Floats) -> Floats:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: Floats = (last - (counts - 1) / 2.0)[place]
-    return ranks

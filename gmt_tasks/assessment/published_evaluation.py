@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.assessment.consistency import CRYSTAL_SYSTEMS, crystal_systems
 from gmt_tasks.assessment.evaluation import Evaluation, train_mean
 from gmt_tasks.assessment.scores import ScoredSet, TensorMetrics, printed_norm, score_errors
 from gmt_tasks.infer import RawPrediction, infer, unsupported
@@ -31,6 +30,7 @@ from gmt_tasks.learning.published_protocol import ZERO_PIEZO_C_PER_M2, Published
 from gmt_tasks.screening import DEFAULT_SYMPREC
 from gmt_tasks.symmetrize import analyse_symmetry, symmetrize
 from models.crystal import CrystalBatch, Floats, Ints
+from models.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.published_mask import PUBLISHED_SYMPREC, ideal_entries, published_entries

@@ -115,12 +115,17 @@ def score_errors(where: ScoredSet, error: Floats, size: Floats, success: Bools) 
     )
 
 
+def spearman(first: Floats, second: Floats) -> float:
+    """Rank correlation of two lists of numbers [n]; ties get the mean of their ranks."""
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
 def score_numbers(name: str, split: Split, predictor: str, predicted: Floats, truth: Floats) -> PropertyMetrics:
     """Metrics of one derived number; a constant prediction ranks nothing: correlation and hits are NaN."""
     n_top = max(1, round(0.05 * len(truth)))
     ranks, hits = np.nan, np.nan
     if np.ptp(predicted) > 0 and np.ptp(truth) > 0:
-        ranks = float(np.corrcoef(rankdata(predicted), rankdata(truth))[0, 1])
+        ranks = spearman(predicted, truth)
         found = np.intersect1d(np.argsort(-truth)[:n_top], np.argsort(-predicted)[:n_top])
         hits = 100.0 * len(found) / n_top
     error = np.abs(predicted - truth)

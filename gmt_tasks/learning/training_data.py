@@ -150,20 +150,12 @@ def _read_candidates(path: Path, data: LabelledCrystals) -> tuple[CrystalBatch, 
     batch, columns = read_table(path, ("e_form", "band_gap"))
     gap, energy = columns["band_gap"], columns["e_form"]
     scalars = np.stack([gap, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
-    held_back = set(_compositions(data.crystals.select(np.flatnonzero(data.split != Split.TRAIN.value))))
+    held_back = data.crystals.select(np.flatnonzero(data.split != Split.TRAIN.value)).formulas()
     usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
-    usable &= np.array([key not in held_back for key in _compositions(batch)])
+    usable &= ~np.isin(batch.formulas(), held_back)
     usable[list(find_invalid(batch))] = False
     rows = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:CANDIDATE_POOL])
     return batch.select(rows), scalars[rows]
-
-
-def _compositions(batch: CrystalBatch) -> list[bytes]:
-    """Reduced composition of every crystal as a key."""
-    counts = np.zeros((batch.n_crystals, 119), dtype=np.int64)
-    np.add.at(counts, (batch.crystal_of_atom, batch.numbers), 1)
-    counts //= np.gcd.reduce(counts, axis=1)[:, None]
-    return [row.astype(np.uint16).tobytes() for row in counts]
 
 
 def _with_candidates(targets: Targets, scalars: Floats) -> Targets:

@@ -42,7 +42,8 @@ class GMTNetConfig:
         l_max: highest degree of the spherical harmonics of the edges.
         product: how the convolutions multiply.
         envelope: fade edges out smoothly towards the reach (False only for the published graph).
-        magnitude: give each tensor a learned positive scale exp(a), so that 2 GPa and 900 GPa are equally easy.
+        magnitude: heads that learn sizes as exponents, so that 2 GPa and 900 GPa are equally easy (heads.py); False for
+            the published linear ones.
         tensors: the heads.
         scalars: further heads, for what is known of many more crystals.
     """

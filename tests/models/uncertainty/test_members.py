@@ -5,7 +5,6 @@ import pytest
 
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import from_components, to_components
-from models.uncertainty.crystal_systems import crystal_systems
 from models.uncertainty.members import common_signs, spread_of_numbers, spread_of_tensors, with_signs
 
 RNG = np.random.default_rng(0)
@@ -66,9 +65,3 @@ def test_a_member_without_a_number_counts_as_the_farthest() -> None:
     assert spread[0] == pytest.approx(np.sqrt((0 + 4 + 4) / 3))
     assert np.isnan(spread[1])
     assert np.isnan(spread_of_numbers(np.ones((2, 1)), np.array([np.nan]))).all()
-
-
-def test_space_groups_belong_to_the_seven_systems() -> None:
-    ends = [1, 2, 3, 15, 16, 74, 75, 142, 143, 167, 168, 194, 195, 230]
-    names = ["triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic"]
-    assert crystal_systems(np.array(ends)).tolist() == [name for name in names for _ in range(2)]
