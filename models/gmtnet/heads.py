@@ -86,7 +86,8 @@ class PositiveHead(TensorHead):
     """tensor = floor + exp(A): the logarithm A is read, so the tensor exceeds its floor for every crystal.
 
     A is a symmetric matrix (3x3, or the 6x6 of a stiffness in Mandel form, whose rotations are orthogonal, so that the
-    exponential commutes with them). Its scalar irreps also get a nonlinear function of the invariants, one for all.
+    exponential commutes with them). Its scalar irreps, which are what moduli and mean constants hang on, also get a
+    nonlinear function of the invariants each.
     """
 
     to_matrix: TorchTensor
@@ -97,7 +98,7 @@ class PositiveHead(TensorHead):
         self.size = round(rows.shape[1] ** 0.5)
         as_tensor = torch.tensor(rows, dtype=torch.get_default_dtype())
         self.register_buffer("to_matrix", as_tensor, persistent=False)  # orthonormal rows: its transpose goes back
-        self.magnitude = perceptron(channels["0e"] + n_invariant, n_invariant, 1)
+        self.magnitude = perceptron(channels["0e"] + n_invariant, n_invariant, read_irreps(TENSORS[quantity].irreps)["0e"])
 
     def forward(self, features: Features, invariant: TorchTensor, floor: TorchTensor | None) -> TorchTensor:
         """Components [n_crystals, n_components] above those of `floor`."""
