@@ -60,8 +60,8 @@ def train(
     from gmt_tasks.assessment.calibration import calibrate_into_card
     from gmt_tasks.assessment.evaluation import evaluate_into_card
     from gmt_tasks.assessment.published_evaluation import evaluate_published_into_card
-    from gmt_tasks.learning.training import TrainingConfig
     from gmt_tasks.learning.training import train as run_training
+    from gmt_tasks.learning.training_config import TrainingConfig
     from gmt_tasks.sources.jarvis_tensors import has_jarvis_tensors
 
     chosen = TrainingConfig.read(config)
@@ -111,8 +111,9 @@ def evaluate(
             found = run_evaluation(model, data=data, device=device or "auto")
     if write is not None:
         from flows.documents import write_documents
+        from gmt_tasks.assessment.shipped_models import beside_shipped
 
-        say(f"written: {', '.join(str(path) for path in write_documents(found, write))}")
+        say(f"written: {', '.join(str(path) for path in write_documents(beside_shipped(found), write))}")
     if json:
         print_json(found.to_json())
         return

@@ -6,10 +6,10 @@ code), and at the end the checkpoint (safetensors + JSON).
 
 import math
 import time
-import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gmt_tasks.learning.labels import LabelledCrystals
 from gmt_tasks.learning.published_protocol import labelled_tensors, read_labels_or_published
+from gmt_tasks.learning.training_config import Schedule, TrainingConfig
 from gmt_tasks.learning.training_data import Prepared, prepare, select_targets, training_rows
-from gmt_tasks.origin import REPOSITORY_ROOT
 from models.crystal import Floats, Ints
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
@@ -34,8 +34,6 @@ from models.gmtnet.predictor import denormals_flushed
 from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
 from models.tensors.voigt import to_components
-
-CONFIG_FOLDER = REPOSITORY_ROOT / "models" / "weights"
 
 Report = Callable[[str], None]
 
@@ -54,68 +52,6 @@ LOSS_WEIGHTS: dict[str, float] = {
     Scalar.FORMATION_ENERGY: 0.5,
 }
 """Full tensors count most, the rarest above all; the invariants and scalars that stand in for them count less."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """A training run.
-
-    Attributes:
-        network: name of a network configuration ("gmtnet", "gmtnet-paper").
-        data: folder of label files.
-        name, version: of the model that comes out.
-        seed: of weights, batches and order.
-        epochs: passes over the training crystals.
-        batch_crystals, batch_atoms: upper bounds of a batch.
-        learning_rate, weight_decay: of AdamW; linear warm-up over 2 %, then cosine decay to 1 %.
-        average: decay of the exponential moving average of the weights.
-        piezo_repeat: how often a crystal with a piezoelectric or total dielectric tensor is seen per epoch: these
-            labels are the fewest.
-        max_atoms: larger cells are left out of training (not of evaluation).
-        candidates: a Parquet file of crystals with `e_form`, `band_gap` in the data folder ("" = none): what is known
-            of many more crystals than have tensors. Compositions of val and test are left out.
-        candidates_per_epoch: how many of them are seen per epoch, other ones each time.
-        limit: at most this many training crystals (0 = all), for trials.
-    """
-
-    network: str = "gmtnet"
-    data: str = "../shared/data"
-    name: str = "gmtnet"
-    version: str = "0.1.0"
-    seed: int = 0
-    epochs: int = 20
-    batch_crystals: int = 32
-    batch_atoms: int = 800
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    average: float = 0.995
-    piezo_repeat: int = 3
-    max_atoms: int = 80
-    candidates: str = ""
-    candidates_per_epoch: int = 0
-    limit: int = 0
-
-    @staticmethod
-    def read(config: str) -> "TrainingConfig":
-        """Reads a TOML file, or the shipped one of that name.
-
-        Raises:
-            ModelError: no such file, unknown keys, unknown network.
-        """
-        path = Path(config) if config.endswith(".toml") else CONFIG_FOLDER / f"{config}.toml"
-        if not path.exists():
-            known = ", ".join(sorted(p.stem for p in CONFIG_FOLDER.glob("*.toml")))
-            raise ModelError(
-                f"There is no training configuration {config}. Shipped: {known}; or give a path to a .toml file."
-            )
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        unknown = sorted(set(data) - {f.name for f in fields(TrainingConfig)})
-        if unknown or data.get("network", "gmtnet") not in CONFIGS:
-            raise ModelError(
-                f"{path}: unknown keys {unknown} or unknown network. Networks are {', '.join(CONFIGS)}; "
-                "keys are the fields of TrainingConfig."
-            )
-        return TrainingConfig(**data)
 
 
 def train(
@@ -297,7 +233,7 @@ class _Loop:
             if quantity in predicted:
                 picked = matrices[torch.as_tensor(rows)].to(self.device)
                 predicted[quantity] = torch.einsum("nij,nj->ni", picked, predicted[quantity])
-        losses = multi_task_loss(predicted, select_targets(data, rows, self.device), typical)
+        losses = multi_task_loss(predicted, select_targets(data, rows, self.device), typical, self.config.loss)
         total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
         self.optimizer.zero_grad(set_to_none=True)
         torch.as_tensor(total).backward()  # type: ignore[no-untyped-call]
@@ -307,8 +243,7 @@ class _Loop:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def _set_rate(self, progress: float) -> None:
-        warm = min(1.0, progress / 0.02)
-        rate = self.config.learning_rate * warm * (0.01 + 0.495 * (1 + math.cos(math.pi * progress)))
+        rate = self.config.learning_rate * share_of_rate(self.config.schedule, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
@@ -320,8 +255,17 @@ class _Loop:
         return result.cpu().eval()
 
 
+def share_of_rate(schedule: Schedule, progress: float) -> float:
+    """The learning rate after a share `progress` of all steps, as a share of its highest value."""
+    if schedule is Schedule.LINEAR:
+        return 1.0 - 0.99 * progress
+    return min(1.0, progress / 0.02) * (0.01 + 0.495 * (1 + math.cos(math.pi * progress)))
+
+
 def _key(config: TrainingConfig) -> dict[str, Any]:
-    return {k: v for k, v in asdict(config).items() if k not in {"data", "name", "version"}}
+    """What a resumed run must share; plain text, which is all that a state file may hold."""
+    plain = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(config).items()}
+    return {k: v for k, v in plain.items() if k not in {"data", "name", "version"}}
 
 
 def _batches(order: Ints, atoms: Ints, config: TrainingConfig) -> Iterator[Ints]:

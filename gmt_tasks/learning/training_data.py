@@ -24,7 +24,7 @@ from models.tensors.rotate import component_rotation
 from models.tensors.voigt import from_components, piezo_to_voigt
 
 if TYPE_CHECKING:
-    from gmt_tasks.learning.training import TrainingConfig
+    from gmt_tasks.learning.training_config import TrainingConfig
 
 CANDIDATE_POOL = 24_000
 """Candidates that are prepared; more would cost more memory than they teach."""

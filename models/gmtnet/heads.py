@@ -98,7 +98,9 @@ class PositiveHead(TensorHead):
         self.size = round(rows.shape[1] ** 0.5)
         as_tensor = torch.tensor(rows, dtype=torch.get_default_dtype())
         self.register_buffer("to_matrix", as_tensor, persistent=False)  # orthonormal rows: its transpose goes back
-        self.magnitude = perceptron(channels["0e"] + n_invariant, n_invariant, read_irreps(TENSORS[quantity].irreps)["0e"])
+        self.magnitude = perceptron(
+            channels["0e"] + n_invariant, n_invariant, read_irreps(TENSORS[quantity].irreps)["0e"]
+        )
 
     def forward(self, features: Features, invariant: TorchTensor, floor: TorchTensor | None) -> TorchTensor:
         """Components [n_crystals, n_components] above those of `floor`."""

@@ -6,7 +6,9 @@ metric, ruled by the largest tensors) and relative errors (the EwT metric). Posi
 logarithms.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from torch import Tensor as TorchTensor
@@ -15,6 +17,14 @@ from models.gmtnet.invariants import elastic_invariants, largest_singular_value,
 from models.quantities import Scalar, Tensor
 
 Predicted = dict[Tensor | Scalar, TorchTensor]
+ErrorOf = Callable[[TorchTensor, TorchTensor, float], TorchTensor]
+
+
+class LossKind(StrEnum):
+    """What an error of a full tensor costs."""
+
+    RELATIVE = "relative"  # robust, between absolute and relative
+    HUBER = "huber"  # Huber loss of each component with its bend at one unit, as published
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,9 @@ class TypicalNorms:
     norms: dict[Tensor, float]
 
 
-def multi_task_loss(predicted: Predicted, targets: Targets, typical: TypicalNorms) -> dict[str, TorchTensor]:
+def multi_task_loss(
+    predicted: Predicted, targets: Targets, typical: TypicalNorms, kind: LossKind = LossKind.RELATIVE
+) -> dict[str, TorchTensor]:
     """Loss of each kind of label, summed over the labels of a batch and divided by the number of its crystals.
 
     A kind without a label in the batch is left out. Dividing by all crystals keeps a rare kind from being blown up when
@@ -59,13 +71,15 @@ def multi_task_loss(predicted: Predicted, targets: Targets, typical: TypicalNorm
         predicted: components per quantity, [n_crystals, n_components], and scalars [n_crystals, 1].
         targets: labels of the same crystals.
         typical: scale per quantity.
+        kind: what an error of a full tensor costs.
     """
+    error_of = {LossKind.RELATIVE: _robust, LossKind.HUBER: _huber}[kind]
     losses: dict[str, TorchTensor] = {}
     for quantity, label in targets.components.items():
         known = _known(label)
         if quantity in predicted and known.any():
             sign_free = targets.sign_unproven[known] & (quantity is Tensor.PIEZOELECTRIC)
-            each = _tensor_loss(predicted[quantity][known], label[known], sign_free, typical.norms[quantity])
+            each = _tensor_loss(error_of, predicted[quantity][known], label[known], sign_free, typical.norms[quantity])
             losses[quantity.value] = each.sum() / len(label)
     _add_dielectric(losses, predicted, targets, typical)
     if Tensor.ELASTIC in predicted:
@@ -81,10 +95,19 @@ def _known(label: TorchTensor) -> TorchTensor:
     return ~torch.isnan(label).flatten(1).all(dim=1)
 
 
-def _tensor_loss(predicted: TorchTensor, label: TorchTensor, sign_free: TorchTensor, typical: float) -> TorchTensor:
-    """Robust error per crystal, [n]; the smaller of both signs where the label's sign is unproven."""
-    loss = _robust(predicted - label, label, typical)
-    return torch.where(sign_free, torch.minimum(loss, _robust(predicted + label, label, typical)), loss)
+def _tensor_loss(
+    error_of: ErrorOf, predicted: TorchTensor, label: TorchTensor, sign_free: TorchTensor, typical: float
+) -> TorchTensor:
+    """Error per crystal, [n]; the smaller of both signs where the label's sign is unproven."""
+    loss = error_of(predicted - label, label, typical)
+    return torch.where(sign_free, torch.minimum(loss, error_of(predicted + label, label, typical)), loss)
+
+
+def _huber(error: TorchTensor, _label: TorchTensor, typical: float) -> TorchTensor:
+    """Mean Huber loss of the components, in units of a typical component, so that four tensors can be added up."""
+    each = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none")
+    cost: TorchTensor = each.mean(dim=1) * (error.shape[1] ** 0.5 / typical)
+    return cost
 
 
 def _robust(error: TorchTensor, label: TorchTensor, typical: float) -> TorchTensor:

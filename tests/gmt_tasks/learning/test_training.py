@@ -12,18 +12,19 @@ from safetensors.torch import load_file
 from gmt_tasks.learning.labels import LabelledCrystals, Split, read_labels
 from gmt_tasks.learning.training import (
     LOSS_WEIGHTS,
-    TrainingConfig,
     make_network,
     match_scales,
+    share_of_rate,
     train,
     typical_norms,
 )
+from gmt_tasks.learning.training_config import Schedule, TrainingConfig
 from gmt_tasks.learning.training_data import make_targets, prepare
 from gmt_tasks.screening import Screener
 from models.crystal import CrystalBatch, Ints
 from models.errors import ModelError, SourceError
 from models.gmtnet.config import CONFIGS, GMTNET
-from models.gmtnet.loss import multi_task_loss
+from models.gmtnet.loss import LossKind, multi_task_loss
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.torch_graph import TorchGraph
 from models.graph import build_graph
@@ -259,6 +260,7 @@ def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
         ("epoch = 3", "unknown keys"),
         ('network = "resnet"', "unknown network"),
         ("epochs = 3\nlerning_rate = 1.0", "lerning_rate"),
+        ('schedule = "exponential"', "exponential"),
     ],
 )
 def test_a_configuration_with_a_mistake_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -270,7 +272,25 @@ def test_a_configuration_with_a_mistake_is_refused(text: str, message: str, tmp_
 
 def test_a_configuration_is_read_from_toml(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('name = "mine"\nepochs = 3\nlearning_rate = 0.01\n', encoding="utf-8")
-    assert TrainingConfig.read(str(path)) == TrainingConfig(name="mine", epochs=3, learning_rate=0.01)
+    path.write_text('name = "mine"\nepochs = 3\nlearning_rate = 0.01\nschedule = "linear"\n', encoding="utf-8")
+    expected = TrainingConfig(name="mine", epochs=3, learning_rate=0.01, schedule=Schedule.LINEAR)
+    assert TrainingConfig.read(str(path)) == expected
     with pytest.raises(ModelError, match="no training configuration"):
         TrainingConfig.read("does-not-exist")
+
+
+def test_the_published_rate_falls_in_a_line_to_a_hundredth() -> None:
+    assert [share_of_rate(Schedule.LINEAR, x) for x in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.505, 0.01])
+
+
+def test_the_rate_warms_up_and_falls_to_a_hundredth_along_a_cosine() -> None:
+    rates = [share_of_rate(Schedule.COSINE, x) for x in (0.0, 0.01, 0.5, 1.0)]
+    assert rates == pytest.approx([0.0, 0.5 * 0.99975, 0.505, 0.01], rel=1e-3)
+
+
+def test_the_published_recipe_lowers_its_loss_too(config: TrainingConfig, tmp_path: Path) -> None:
+    lines: list[str] = []
+    published = replace(config, schedule=Schedule.LINEAR, loss=LossKind.HUBER, epochs=6)
+    train(published, tmp_path / "run", report=lines.append)
+    values = [float(line.split("elastic_voigt ")[1].split()[0]) for line in lines if line.startswith("epoch")]
+    assert values[-1] < 0.8 * values[0]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gmt_tasks.learning.labels import LabelledCrystals, Split
-from gmt_tasks.learning.training import TrainingConfig
+from gmt_tasks.learning.training_config import TrainingConfig
 from gmt_tasks.learning.training_data import (
     MAX_CANDIDATE_ATOMS,
     Prepared,

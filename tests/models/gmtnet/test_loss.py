@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.gmtnet.invariants import elastic_invariants
-from models.gmtnet.loss import Predicted, Targets, TypicalNorms, multi_task_loss
+from models.gmtnet.loss import LossKind, Predicted, Targets, TypicalNorms, multi_task_loss
 from models.quantities import ELASTIC_INVARIANTS, TENSORS, Scalar, Tensor
 from models.tensors.rotate import component_rotation
 from models.tensors.voigt import from_components, piezo_to_voigt, to_components
@@ -258,3 +258,15 @@ def test_scalars_have_their_own_losses() -> None:
     undecided = {**outputs(known), Scalar.METAL: torch.zeros(N, 1).double()}
     assert float(multi_task_loss(undecided, targets, TYPICAL)[Scalar.METAL]) == pytest.approx(np.log(2.0))
     assert float(multi_task_loss(near, targets, TYPICAL)[Scalar.FORMATION_ENERGY]) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_published_loss_bends_at_one_unit() -> None:
+    """Half the square of each component's error below one unit, the error less a half above; in typical components."""
+    known = labels()
+    targets = targets_of(known)
+    for quantity, typical in zip(Tensor, NORMS, strict=True):
+        in_typical = typical / TENSORS[quantity].n_components ** 0.5
+        for error, cost in ((0.2, 0.02), (3.0, 2.5)):
+            off = outputs(known | {quantity: known[quantity] + error})
+            losses = multi_task_loss(off, targets, TYPICAL, LossKind.HUBER)
+            assert float(losses[quantity.value]) == pytest.approx(cost / in_typical), (quantity, error)

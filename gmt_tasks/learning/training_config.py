@@ -1,0 +1,91 @@
+"""What a training run is: data, network, recipe. A TOML file of these fields beside the weights says how they came."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+
+from models.errors import ModelError
+from models.gmtnet.card import WEIGHTS_FOLDER
+from models.gmtnet.config import CONFIGS
+from models.gmtnet.loss import LossKind
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls."""
+
+    COSINE = "cosine"  # linear warm-up over 2 %, then cosine decay to 1 %
+    LINEAR = "linear"  # to 1 %, as published
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training run.
+
+    Attributes:
+        network: name of a network configuration ("gmtnet", "gmtnet-paper").
+        data: folder of label files.
+        name, version: of the model that comes out.
+        seed: of weights, batches and order.
+        epochs: passes over the training crystals.
+        batch_crystals, batch_atoms: upper bounds of a batch.
+        learning_rate, weight_decay: of AdamW.
+        schedule: how the rate falls.
+        loss: what an error of a full tensor costs.
+        average: decay of the exponential moving average of the weights.
+        piezo_repeat: how often a crystal with a piezoelectric or total dielectric tensor is seen per epoch: these
+            labels are the fewest.
+        max_atoms: larger cells are left out of training (not of evaluation).
+        candidates: a Parquet file of crystals with `e_form`, `band_gap` in the data folder ("" = none): what is known
+            of many more crystals than have tensors. Compositions of val and test are left out.
+        candidates_per_epoch: how many of them are seen per epoch, other ones each time.
+        limit: at most this many training crystals (0 = all), for trials.
+    """
+
+    network: str = "gmtnet"
+    data: str = "../shared/data"
+    name: str = "gmtnet"
+    version: str = "0.1.0"
+    seed: int = 0
+    epochs: int = 20
+    batch_crystals: int = 32
+    batch_atoms: int = 800
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    schedule: Schedule = Schedule.COSINE
+    loss: LossKind = LossKind.RELATIVE
+    average: float = 0.995
+    piezo_repeat: int = 3
+    max_atoms: int = 80
+    candidates: str = ""
+    candidates_per_epoch: int = 0
+    limit: int = 0
+
+    @staticmethod
+    def read(config: str) -> "TrainingConfig":
+        """Reads a TOML file, or the shipped one of that name.
+
+        Raises:
+            ModelError: no such file, unknown keys, unknown network.
+        """
+        path = Path(config) if config.endswith(".toml") else WEIGHTS_FOLDER / f"{config}.toml"
+        if not path.exists():
+            known = ", ".join(sorted(p.stem for p in WEIGHTS_FOLDER.glob("*.toml")))
+            raise ModelError(
+                f"There is no training configuration {config}. Shipped: {known}; or give a path to a .toml file."
+            )
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        unknown = sorted(set(data) - {f.name for f in fields(TrainingConfig)})
+        if unknown or data.get("network", "gmtnet") not in CONFIGS:
+            raise ModelError(
+                f"{path}: unknown keys {unknown} or unknown network. Networks are {', '.join(CONFIGS)}; "
+                "keys are the fields of TrainingConfig."
+            )
+        try:
+            kinds = {name: kind(data[name]) for name, kind in _KINDS.items() if name in data}
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}. Compare with {Path(__file__).name}.") from error
+        return TrainingConfig(**data | kinds)
+
+
+_KINDS: dict[str, type[StrEnum]] = {"schedule": Schedule, "loss": LossKind}
