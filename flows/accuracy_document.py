@@ -118,7 +118,7 @@ Metrics = TypeVar("Metrics", "TensorMetrics", "PropertyMetrics")
 def _with_spreads(chosen: Sequence[Metrics]) -> Iterator[tuple[Metrics, Metrics | None]]:
     """Rows of one set in the order of the table; the members' row with that of their spread, the others with None."""
     by = {m.predictor: m for m in chosen}
-    others = [predictor for predictor in by if predictor not in {MODEL, SINGLE, SPREAD, MEAN}]
+    others: list[str] = [predictor for predictor in by if predictor not in {MODEL, SINGLE, SPREAD, MEAN}]
     for predictor in (MODEL, SINGLE, *others, MEAN):
         if predictor in by:
             yield by[predictor], by.get(SPREAD) if predictor == SINGLE else None

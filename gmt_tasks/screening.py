@@ -208,6 +208,10 @@ def warnings_of(derived: DerivedProperties) -> list[list[str]]:
         spread, worst = max((float(each[k]), quantity.value) for quantity, each in result.symprec_spread.items())
         change = f"another would change {worst} by {100 * spread:.3g} %"
         texts[k].append(f"near-symmetric: the space group depends on the tolerance ({groups} angstrom); {change}")
+    for k in np.flatnonzero(result.sign_votes < 1.0):
+        n_members = len(next(iter(result.members.values())))
+        agree = round(n_members * result.sign_votes[k])
+        texts[k].append(f"the overall sign of e is uncertain: {agree} of {n_members} networks agree on it")
     for k in np.flatnonzero(derived.columns["mechanically_stable"] == 0):
         lowest = derived.columns["elastic_min_eigenvalue_gpa"][k]
         texts[k].append(f"the predicted stiffness is not positive definite (lowest eigenvalue {lowest:.1f} GPa)")

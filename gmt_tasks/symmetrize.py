@@ -10,7 +10,7 @@ from gmt_tasks.infer import RawPrediction
 from models.crystal import CrystalBatch
 from models.quantities import Tensor
 from models.symmetry import SIGN_FREE_CLASSES, SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetries
-from models.uncertainty.members import common_signs, with_signs
+from models.uncertainty.members import common_signs, scaled, stretch, with_signs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,10 +49,13 @@ class SymmetrizedPrediction:
 
     Attributes:
         analysis: the symmetry used.
-        tensors: mean of the members, in unit and stored shape, input frame, [n_crystals, ...].
+        tensors: mean of the members (see models/uncertainty/members.py), in unit and stored shape, input frame,
+            [n_crystals, ...].
         removed_fraction: |T - PT| / |T| of each raw tensor, 0 where T is a rounding error, [n_crystals].
         symprec_spread: how much each tensor depends on the tolerance, see `symprec_spread`, [n_crystals].
         members: what the mean is made of, [n_members, n_crystals, ...].
+        sign_votes: share of the members that found the overall sign of the piezoelectric tensor, 1 where its class
+            leaves the sign open or forbids the tensor, [n_crystals].
     """
 
     crystals: CrystalBatch
@@ -61,6 +64,7 @@ class SymmetrizedPrediction:
     removed_fraction: dict[Tensor, Floats]
     symprec_spread: dict[Tensor, Floats]
     members: dict[Tensor, Floats]
+    sign_votes: Floats
 
 
 def analyse_symmetry(crystals: CrystalBatch, symprec: float) -> SymmetryAnalysis:
@@ -76,17 +80,26 @@ def symmetrize(prediction: RawPrediction, analysis: SymmetryAnalysis) -> Symmetr
     Raises:
         SymmetryError: a crystal has no space group; `.rows` names them.
     """
-    sign_free = np.isin(analysis.symmetry.point_group, list(SIGN_FREE_CLASSES))
-    tensors, removed, spread, members = {}, {}, {}, {}
+    tensors, removed, spread, members, votes = {}, {}, {}, {}, np.ones(prediction.crystals.n_crystals)
     for quantity, raw in prediction.tensors.items():
         projected = np.stack([analysis.symmetry.project(quantity, member) for member in raw])
-        signs = common_signs(quantity, projected, sign_free)
+        signs = common_signs(quantity, projected)
         members[quantity] = with_signs(projected, signs)
-        tensors[quantity] = members[quantity].mean(axis=0)
-        mean = with_signs(raw, signs).mean(axis=0)
+        if quantity is Tensor.PIEZOELECTRIC:
+            votes = _sign_votes(signs, analysis.symmetry)
+        size = stretch(quantity, members[quantity])
+        tensors[quantity] = scaled(members[quantity].mean(axis=0), size)
+        mean = scaled(with_signs(raw, signs).mean(axis=0), size)
         removed[quantity] = _removed(mean, tensors[quantity])
         spread[quantity] = symprec_spread(quantity, mean, tensors[quantity], analysis)
-    return SymmetrizedPrediction(prediction.crystals, analysis, tensors, removed, spread, members)
+    return SymmetrizedPrediction(prediction.crystals, analysis, tensors, removed, spread, members, votes)
+
+
+def _sign_votes(signs: Floats, symmetry: SymmetryBatch) -> Floats:
+    """Share of members that were not turned round, 1 where a sign means nothing, [n_crystals]."""
+    meaningless = np.isin(symmetry.point_group, list(SIGN_FREE_CLASSES)) | ~symmetry.piezo_allowed
+    votes: Floats = np.where(meaningless, 1.0, (signs > 0).mean(axis=0))
+    return votes
 
 
 def symprec_spread(quantity: Tensor, raw: Floats, stored: Floats, analysis: SymmetryAnalysis) -> Floats:

@@ -1,8 +1,9 @@
 """An ensemble's answer: the mean of its members, and how far they are from it.
 
-Where a crystal class leaves the sign of the piezoelectric tensor open (a turn of the crystal maps the class onto
-itself and e onto -e) each member has learnt a sign by chance. Members are brought to one sign there before they are
-averaged; otherwise they would cancel and a strong piezoelectric would look like none.
+The overall sign of the piezoelectric tensor is the hardest thing to learn: many labels leave it open, and in some
+crystal classes a turn of the crystal maps the class onto itself and e onto -e. So the sign is a vote of the members,
+and direction and size are means of theirs, each by itself: averaged as they come, members would cancel and a strong
+piezoelectric would look like none.
 """
 
 import numpy as np
@@ -12,25 +13,28 @@ from models.quantities import Tensor
 from models.tensors.voigt import to_components
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+
+MAX_STRETCH = 4.0
+"""Members that cancel to a quarter of their size or less say nothing about a direction; noise is not blown up further.
+
+Random directions of n members cancel to n^-1/2 of their size.
+"""
 
 
-def common_signs(quantity: Tensor, members: Floats, sign_free: Bools) -> Floats:
+def common_signs(quantity: Tensor, members: Floats) -> Floats:
     """Signs that make the members of each crystal point the same way.
 
     Args:
-        quantity: which tensor; only the piezoelectric one has an open sign.
+        quantity: which tensor; only the piezoelectric one has an overall sign to be wrong about.
         members: tensors, [n_members, n_crystals, ...].
-        sign_free: the crystal's class leaves the sign open, [n_crystals].
 
     Returns:
-        +1 or -1, [n_members, n_crystals]: all +1 where the sign is not open. The sum over the members is never
+        +1 or -1, [n_members, n_crystals]; -1 for members that are turned round. The sum over the members is never
         negative: the majority keeps its sign. The order of the members does not matter.
     """
-    signs = np.ones(members.shape[:2])
-    if quantity is not Tensor.PIEZOELECTRIC or len(members) < 2 or not sign_free.any():
-        return signs
-    components = np.swapaxes(to_components(quantity, members[:, sign_free]), 0, 1)
+    if quantity is not Tensor.PIEZOELECTRIC or len(members) < 2:
+        return np.ones(members.shape[:2])
+    components = np.swapaxes(to_components(quantity, members), 0, 1)
     overlaps = components @ np.swapaxes(components, 1, 2)
     leading = np.linalg.eigh(overlaps)[1][:, :, -1]
     chosen = np.where(leading < 0, -1.0, 1.0)
@@ -38,13 +42,40 @@ def common_signs(quantity: Tensor, members: Floats, sign_free: Bools) -> Floats:
     total = chosen.sum(axis=1)
     turn = np.where(total == 0, leading.sum(axis=1), total) < 0
     chosen[turn] *= -1
-    signs[:, sign_free] = chosen.T
+    signs: Floats = chosen.T
     return signs
+
+
+def stretch(quantity: Tensor, members: Floats) -> Floats:
+    """What the mean must be multiplied with to be as large as its members are on average, 1 to MAX_STRETCH.
+
+    Only for the tensor whose size a network learns apart from its direction (models/gmtnet/heads.py): there the mean
+    size and the mean direction are two answers, and a ranking by size must not suffer from doubt about direction.
+
+    Args:
+        quantity: which tensor; 1 for all but the piezoelectric one.
+        members: with common signs, [n_members, n_crystals, ...].
+
+    Returns:
+        Factors, [n_crystals].
+    """
+    if quantity is not Tensor.PIEZOELECTRIC:
+        return np.ones(members.shape[1])
+    components = to_components(quantity, members)
+    mean_size = np.linalg.norm(components, axis=2).mean(axis=0)
+    size = np.maximum(np.linalg.norm(components.mean(axis=0), axis=1), mean_size / MAX_STRETCH)
+    factors: Floats = np.divide(mean_size, size, out=np.ones_like(size), where=size > 0)
+    return factors
 
 
 def with_signs(members: Floats, signs: Floats) -> Floats:
     """Members times their signs, [n_members, n_crystals, ...]."""
     return members * signs.reshape(*signs.shape, *[1] * (members.ndim - 2))
+
+
+def scaled(tensors: Floats, factors: Floats) -> Floats:
+    """Tensors [n_crystals, ...] times a factor each, [n_crystals]."""
+    return tensors * factors.reshape(-1, *[1] * (tensors.ndim - 1))
 
 
 def spread_of_tensors(quantity: Tensor, members: Floats, mean: Floats) -> Floats:

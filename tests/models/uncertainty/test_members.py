@@ -5,7 +5,15 @@ import pytest
 
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import from_components, to_components
-from models.uncertainty.members import common_signs, spread_of_numbers, spread_of_tensors, with_signs
+from models.uncertainty.members import (
+    MAX_STRETCH,
+    common_signs,
+    scaled,
+    spread_of_numbers,
+    spread_of_tensors,
+    stretch,
+    with_signs,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -31,32 +39,29 @@ def test_the_spread_is_the_distance_in_cartesian_space(quantity: Tensor) -> None
     assert np.allclose(backwards, spread_of_tensors(quantity, tensors, mean), rtol=1e-12)
 
 
-def test_members_of_an_open_sign_do_not_cancel() -> None:
+def test_members_of_opposite_signs_do_not_cancel() -> None:
     one = made(Tensor.PIEZOELECTRIC, 1, 3)[0]
     members = np.stack([one, -one, 1.1 * one, -0.9 * one, one])
-    sign_free = np.array([True, True, False])
-    signs = common_signs(Tensor.PIEZOELECTRIC, members, sign_free)
-    mean = with_signs(members, signs).mean(axis=0)
-    assert np.allclose(mean[:2], one[:2])
-    # negative control: where the class fixes the sign the members do cancel, as they should
-    assert np.allclose(mean[2], (1 - 1 + 1.1 - 0.9 + 1) / 5 * one[2])
-    assert np.array_equal(signs[:, 2], np.ones(5))
+    signs = common_signs(Tensor.PIEZOELECTRIC, members)
+    assert np.array_equal(signs, np.array([[1.0], [-1.0], [1.0], [-1.0], [1.0]]) * np.ones(3))
+    assert np.allclose(with_signs(members, signs).mean(axis=0), one)
+    # negative control: averaged as they come, they cancel
+    assert np.allclose(members.mean(axis=0), (1 - 1 + 1.1 - 0.9 + 1) / 5 * one)
 
 
 def test_the_majority_keeps_its_sign_in_any_order_of_the_members() -> None:
     one = made(Tensor.PIEZOELECTRIC, 1, 40)[0]
     members = np.stack([one, one, -one]) + 0.3 * made(Tensor.PIEZOELECTRIC, 3, 40)
-    free = np.ones(40, dtype=bool)
-    mean = with_signs(members, common_signs(Tensor.PIEZOELECTRIC, members, free)).mean(axis=0)
+    mean = with_signs(members, common_signs(Tensor.PIEZOELECTRIC, members)).mean(axis=0)
     assert (np.einsum("nijk,nijk->n", mean, one) > 0).all()
     turned = members[[2, 0, 1]]
-    again = with_signs(turned, common_signs(Tensor.PIEZOELECTRIC, turned, free)).mean(axis=0)
+    again = with_signs(turned, common_signs(Tensor.PIEZOELECTRIC, turned)).mean(axis=0)
     assert np.allclose(again, mean, rtol=1e-12)
 
 
 @pytest.mark.parametrize("quantity", [q for q in Tensor if q is not Tensor.PIEZOELECTRIC])
-def test_even_tensors_have_no_open_sign(quantity: Tensor) -> None:
-    assert (common_signs(quantity, made(quantity), np.ones(6, dtype=bool)) == 1).all()
+def test_even_tensors_have_no_sign_to_vote_on(quantity: Tensor) -> None:
+    assert (common_signs(quantity, made(quantity)) == 1).all()
 
 
 def test_a_member_without_a_number_counts_as_the_farthest() -> None:
@@ -65,3 +70,31 @@ def test_a_member_without_a_number_counts_as_the_farthest() -> None:
     assert spread[0] == pytest.approx(np.sqrt((0 + 4 + 4) / 3))
     assert np.isnan(spread[1])
     assert np.isnan(spread_of_numbers(np.ones((2, 1)), np.array([np.nan]))).all()
+
+
+def size_of(tensors: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(to_components(Tensor.PIEZOELECTRIC, tensors), axis=-1)
+
+
+def test_the_stretched_mean_is_as_large_as_its_members_and_keeps_their_mean_direction() -> None:
+    members = made(Tensor.PIEZOELECTRIC)
+    mean = members.mean(axis=0)
+    assert (size_of(mean) < 0.9 * size_of(members).mean(axis=0)).all()  # directions differ: they shrink each other
+    stretched = scaled(mean, stretch(Tensor.PIEZOELECTRIC, members))
+    assert np.allclose(size_of(stretched), size_of(members).mean(axis=0))
+    assert np.allclose(np.einsum("nijk,nijk->n", stretched, mean), size_of(stretched) * size_of(mean))
+
+
+def test_members_that_cancel_are_not_blown_up() -> None:
+    one = made(Tensor.PIEZOELECTRIC, 1)[0]
+    members = np.stack([one, -0.999 * one])
+    assert np.array_equal(stretch(Tensor.PIEZOELECTRIC, members), np.full(6, MAX_STRETCH))
+    assert np.array_equal(stretch(Tensor.PIEZOELECTRIC, 0.0 * members), np.ones(6))  # forbidden by symmetry
+
+
+@pytest.mark.parametrize("quantity", list(Tensor))
+def test_members_that_agree_and_even_tensors_are_not_stretched(quantity: Tensor) -> None:
+    one = made(quantity, 1)
+    assert np.allclose(stretch(quantity, np.concatenate([one, one])), 1.0)
+    if quantity is not Tensor.PIEZOELECTRIC:
+        assert np.array_equal(stretch(quantity, made(quantity)), np.ones(6))
