@@ -155,12 +155,15 @@ def match_scales(network: GMTNet, data: Prepared, n_crystals: int = 256) -> None
 
 
 def typical_norms(data: LabelledCrystals, rows: Ints) -> TypicalNorms:
-    """Median Frobenius norm of the training labels of each quantity; those below 1e-4 of the largest left out."""
+    """Median Frobenius norm of the training labels of each quantity, NaN without any.
+
+    Labels below 1e-4 of the largest are left out.
+    """
     norms = {}
     for quantity, values in data.components.items():
         sizes = np.linalg.norm(values[rows], axis=1)
         sizes = sizes[~np.isnan(sizes)]
-        norms[quantity] = float(np.median(sizes[sizes >= 1e-4 * sizes.max(initial=0.0)]))
+        norms[quantity] = float(np.median(sizes[sizes >= 1e-4 * sizes.max()])) if len(sizes) else math.nan
     return TypicalNorms(norms)
 
 
