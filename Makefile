@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.gmtscreen-is-set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-postgres bench format freeze clean
+.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-postgres audit bench bench-ledger format freeze clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -65,14 +65,25 @@ test-slow: $(STAMP) ## the long tests
 test-chaos: $(STAMP) ## kill processes on purpose and count what is left
 	$(PYTEST) -m chaos
 
-test-postgres: $(STAMP) ## the database tests on a server named by GMTSCREEN_TEST_POSTGRES
-	@if [ -z "$${GMTSCREEN_TEST_POSTGRES:-}" ]; then \
-	  echo "skipped: set GMTSCREEN_TEST_POSTGRES=postgresql://user@host/postgres (databases are created and dropped there)"; \
-	else $(PYTEST) tests/db; fi
+test-postgres: $(STAMP) ## the database tests on PostgreSQL, on a server that they start themselves on loopback
+	@test -n "$${GMTSCREEN_TEST_POSTGRES:-}" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  echo "PostgreSQL is not installed. On Debian and Ubuntu: apt-get install postgresql. Or name a server on which" >&2; \
+	  echo "databases may be created: GMTSCREEN_TEST_POSTGRES=postgresql://user:password@host/postgres." >&2; exit 1; }
+	GMTSCREEN_TEST_POSTGRES="$${GMTSCREEN_TEST_POSTGRES:-start}" $(PYTEST) tests/db -m postgres
+
+audit: $(STAMP) ## compare the pinned versions with published advisories, where their index can be reached
+	@$(BIN)/python -c 'import urllib.request as r; r.urlopen("https://api.osv.dev/docs/", timeout=10)' 2>/dev/null || { \
+	  echo "not audited: the index of advisories, api.osv.dev, cannot be reached from here." >&2; \
+	  echo "docs/security.md lists the known ones; run make audit where there is a network." >&2; exit 1; }
+	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit; $(VENV)/audit/bin/pip install --quiet pip-audit; }
+	$(VENV)/audit/bin/pip-audit --vulnerability-service osv --requirement constraints.txt --no-deps --disable-pip
 
 bench: $(STAMP) ## screen N=1000 prototypes into a fresh database and print the rate
 	@rm -f runs/bench.db runs/bench.db-wal runs/bench.db-shm; mkdir -p runs
 	$(BIN)/gmtscreen screen prototypes:n=$(N) --db runs/bench.db
+
+bench-ledger: $(STAMP) ## what the ledger costs: a million crystals in and out, without a network; prints shares and memory
+	$(BIN)/python -m benchmarks.ledger
 
 format: $(STAMP) ## write the tree as ruff formats it
 	$(BIN)/ruff check --fix .

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records import Floats, ResultBlock
+from db.records import Floats, IngestedBlock, ResultBlock
 from db.tables import BLOCK_COLUMNS, removed_fraction_column, results
 from models.crystal import SYMBOLS, CrystalBatch
 from models.errors import StoreError
@@ -43,8 +43,9 @@ def to_json(value: Any) -> str:
         raise StoreError(f"Settings and metrics must be JSON: {error}. Use texts, numbers, lists and dicts.") from None
 
 
-def crystal_rows(crystal_ids: Sequence[str], crystals: CrystalBatch, chosen: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows of the table `crystals` for the chosen indices of a batch."""
+def crystal_rows(block: IngestedBlock, chosen: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows of the table `crystals` for the chosen rows of a block."""
+    crystals = block.crystals
     volume = np.abs(np.linalg.det(crystals.lattice))
     bounds = crystals.first_atom.tolist()
     lattice = crystals.lattice.astype(_FLOAT)
@@ -57,7 +58,7 @@ def crystal_rows(crystal_ids: Sequence[str], crystals: CrystalBatch, chosen: Seq
         symbols = sorted(SYMBOLS[z] for z in set(crystals.numbers[first:last].tolist()))
         rows.append(
             {
-                "id": crystal_ids[crystal],
+                "id": block.crystal_ids[crystal],
                 "formula": formula,
                 "elements": f",{','.join(symbols)},",
                 "nelements": len(symbols),
@@ -66,6 +67,8 @@ def crystal_rows(crystal_ids: Sequence[str], crystals: CrystalBatch, chosen: Seq
                 "lattice": lattice[crystal].tobytes(),
                 "numbers": numbers[first:last].tobytes(),
                 "frac_coords": frac_coords[first:last].tobytes(),
+                "twin_id": block.twin_ids[crystal] if block.twin_ids else None,
+                "family": block.families[crystal][0] if block.families else None,
             }
         )
     return rows
@@ -87,6 +90,11 @@ def read_tensor(tensor: Tensor, blob: bytes | None) -> Floats | None:
     if blob is None:
         return None
     return np.frombuffer(blob, dtype=_FLOAT).reshape(TENSORS[tensor].shape).astype(np.float64)
+
+
+def read_turn(blob: bytes | None) -> Floats | None:
+    """The matrix from the stored frame into that of a listing, shape [3, 3]; None where they are the same."""
+    return None if blob is None else np.frombuffer(blob, dtype=_FLOAT).reshape(3, 3).astype(np.float64)
 
 
 def result_rows(block: ResultBlock, common: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,42 +1,42 @@
 """Opens SQLite and PostgreSQL so that the rest of `db` need not know which one it talks to.
 
 SQLite: write-ahead log, so readers never wait for the writer; every write transaction takes the write lock at its
-start, so that "read, then decide, then write" is safe; foreign keys on. PostgreSQL: psycopg 3. Passwords never reach
-an error message.
+start, so that "read, then decide, then write" is safe; foreign keys on. PostgreSQL: psycopg 3.
 """
 
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.sql.dml import Insert
-from sqlalchemy.sql.schema import Table
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 
-from db.migrations.state import is_current
+from db.failures import hide_password
+from db.migrations.state import REVISION_TABLE, is_current
+from db.transactions import SQLITE_BEGIN, reading, writing
 from models.errors import StoreError
 
-BUSY_TIMEOUT_S = 60
-MAX_VARIABLES = 10_000
-"""Bound values per statement; SQLite takes 32,766, PostgreSQL 65,535."""
+BUSY_TIMEOUT_S: float = 60
+
+_LIKE_A_LOGIN = re.compile(r"password=|:[^/]*@")
 
 MIGRATION_LOCK = 7470021
 """Key of the PostgreSQL advisory lock that lets one process at a time change the schema."""
 
-_SQLITE_BEGIN = "sqlite_begin"
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*(@)")
-
-
-def hide_password(text: str) -> str:
-    """The text with the password of every URL in it replaced by ***."""
-    return _PASSWORD.sub(r"\1***\2", text)
+POSTGRES_SETTINGS: dict[str, str | int] = {
+    "application_name": "gmtscreen",
+    "connect_timeout": 10,
+    # Without these a driver waits for hours on a connection whose other end has vanished.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    # As long as SQLite waits for a lock; then the step is repeated.
+    "options": f"-c lock_timeout={int(BUSY_TIMEOUT_S * 1000)}",
+}
+"""Connection parameters of libpq; the URL may set its own."""
 
 
 def parse_url(db: str | Path) -> URL:
@@ -65,11 +65,23 @@ def parse_url(db: str | Path) -> URL:
     if backend == "sqlite":
         return _sqlite_url(url.database or "")
     if backend == "postgresql":
-        return url.set(drivername="postgresql+psycopg")
+        return _password_in_its_place(url).set(drivername="postgresql+psycopg")
     raise StoreError(f"{backend} is not supported. Use an SQLite path or a postgresql:// URL.")
 
 
+def _password_in_its_place(url: URL) -> URL:
+    """A password given as `?password=` becomes the URL's own, which is left out wherever a URL is printed."""
+    given = url.query.get("password")
+    if not given:
+        return url
+    own = url.password or (given if isinstance(given, str) else given[-1])
+    return url.set(password=own).difference_update_query(["password"])
+
+
 def _sqlite_url(path: str) -> URL:
+    if _LIKE_A_LOGIN.search(path):
+        # A URL without its slashes or libpq's `host=... password=...` would become a file, named like the password.
+        raise StoreError("The database is neither path nor URL. Write postgresql://user:password@host:5432/name.")
     if path in ("", ":memory:"):
         raise StoreError("A database in memory cannot be shared or resumed. Give a path, for example gmtscreen.db.")
     return URL.create("sqlite+pysqlite", database=path)
@@ -81,14 +93,17 @@ def open_engine(url: URL) -> Engine:
     Raises:
         StoreError: the database cannot be reached; the message holds no password.
     """
-    if url.get_backend_name() == "sqlite":
+    sqlite = url.get_backend_name() == "sqlite"
+    if sqlite:
         _check_folder(Path(url.database or ""))
+        _check_owner(Path(url.database or ""))
+    settings = {} if sqlite else {name: value for name, value in POSTGRES_SETTINGS.items() if name not in url.query}
     try:
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=url.get_backend_name() != "sqlite")
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=not sqlite, connect_args=settings)
     except ModuleNotFoundError as error:
         message = f"The driver {error.name} is missing. Install it with: pip install 'gmtscreen[postgres]'."
         raise StoreError(message) from None
-    if engine.dialect.name == "sqlite":
+    if sqlite:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     with reading(engine):
@@ -103,11 +118,25 @@ def _check_folder(path: Path) -> None:
         raise StoreError(f"{path} is a folder. Give the path of a file, for example {path / 'gmtscreen.db'}.")
 
 
+def _check_owner(path: Path) -> None:
+    """Refuses the database of another program before anything is written to it; to open it as ours would change it."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return  # there is none yet, or it cannot be read: opening it will say why
+    if names and REVISION_TABLE not in names:
+        raise StoreError(
+            f"{path} is a database of another program: it has the table {min(names)}, and none of gmtscreen. Give "
+            "another path."
+        )
+
+
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we emit BEGIN ourselves, see _begin_sqlite
     cursor = connection.cursor()
     # The timeout comes first: switching to WAL needs the lock that another process may hold.
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
     _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -130,80 +159,8 @@ def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    mode = connection.get_execution_options().get(_SQLITE_BEGIN, "DEFERRED")
+    mode = connection.get_execution_options().get(SQLITE_BEGIN, "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction: all of it is committed, or nothing."""
-    with _translated(engine), engine.execution_options(**{_SQLITE_BEGIN: "IMMEDIATE"}).begin() as connection:
-        yield connection
-
-
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One read transaction that sees one state of the database throughout; on SQLite it never waits for a writer."""
-    if engine.dialect.name == "postgresql":
-        engine = engine.execution_options(isolation_level="REPEATABLE READ")
-    with _translated(engine), engine.connect() as connection, connection.begin():
-        yield connection
-
-
-@contextmanager
-def _translated(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except (DBAPIError, PoolTimeoutError) as error:
-        raise StoreError(describe_failure(engine.url, error)) from None
-
-
-def describe_failure(url: URL, error: Exception) -> str:
-    """What the database said, in one line and without the password."""
-    original = getattr(error, "orig", None) or error
-    said = " ".join(hide_password(str(original)).split())
-    # Short passwords would blank out parts of ordinary words; drivers do not echo them anyway.
-    if url.password and len(url.password) >= 4:
-        said = said.replace(url.password, "***")
-    return (
-        f"The database {url.render_as_string(hide_password=True)} refused: {said}. "
-        "Check that it is reachable, has space left, and is written by nothing but gmtscreen."
-    )
-
-
-def insert_into(connection: Connection, table: Table) -> Any:
-    """An INSERT of the connection's dialect, which has `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def insert_absent(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Inserts rows, leaving those that exist as they are."""
-    if rows:
-        connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
-
-
-def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Inserts rows, replacing every other column of those whose primary key exists."""
-    if not rows:
-        return
-    keys = [column.name for column in table.primary_key]
-    statement = insert_into(connection, table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
-
-
-def insert_rows(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Inserts rows that must be new."""
-    if rows:
-        statement: Insert = table.insert()
-        connection.execute(statement, rows)
-
-
-def database_time(connection: Connection) -> float:
-    """Seconds since 1970 UTC on the database's clock, so that leases do not depend on the workers' clocks."""
-    if connection.dialect.name == "postgresql":
-        return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
-    return time.time()
 
 
 def create_or_migrate(engine: Engine) -> None:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 4096
 MAX_TERMS = 100
 MAX_DEPTH = 32
+MAX_PARENTHESES = 2 * MAX_TERMS
+"""Opening ones: more than a filter of so many terms needs, few enough that empty nesting costs nothing."""
 
 
 _GRAMMAR = r"""
@@ -87,7 +89,8 @@ NUMBER: /[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?/
 %ignore /[ \t\r\n]+/
 """
 
-_PUNCTUATION = re.compile(r'"(?:[^"\\]|\\.)*"|[()]', re.DOTALL)
+# A text that does not end is one match to the end: looked for again from each of its quotes, it would cost a square.
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[(),]|AND|OR', re.DOTALL)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT}
 _EXAMPLE = 'For example: k_vrh_gpa > 150 AND elements HAS ALL "Al","N".'
@@ -134,12 +137,28 @@ def _check_size(text: str) -> None:
         raise FilterError(
             f"The filter has {size} bytes, the limit is {MAX_BYTES}. Split it into several queries.", kept
         )
-    depth = 0
-    for found in _PUNCTUATION.finditer(text):
-        depth += {"(": 1, ")": -1}.get(found.group(), 0)
+    _check_structure(text)
+
+
+def _check_structure(text: str) -> None:
+    """Bounds on parentheses and terms, before the parser spends time on them; what stands inside texts does not count.
+
+    Only AND, OR and the commas of a list begin a further term, and no other word of the language contains these.
+    """
+    depth = opened = 0
+    terms = 1
+    for found in _STRUCTURE.finditer(text):
+        word, at = found.group(), found.start()
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        opened += word == "("
+        terms += word in {"AND", "OR", ","}
         if depth > MAX_DEPTH:
-            message = f"The filter is more than {MAX_DEPTH} parentheses deep at position {found.start()}. Flatten it."
-            raise FilterError(message, found.start())
+            raise FilterError(f"The filter is more than {MAX_DEPTH} parentheses deep at position {at}. Flatten it.", at)
+        if opened > MAX_PARENTHESES:
+            message = f"The filter opens more than {MAX_PARENTHESES} parentheses, from position {at}. Leave out some."
+            raise FilterError(message, at)
+        if terms > MAX_TERMS:
+            raise FilterError(f"The filter has more than {MAX_TERMS} terms, from position {at}. Split it.", at)
 
 
 def _syntax_error(text: str, at: int) -> FilterError:
@@ -174,10 +193,7 @@ def _syntax_error(text: str, at: int) -> FilterError:
 
 
 class _Builder:
-    """Turns lark's tree into a `Filter`, checking names, kinds and the number of terms on the way."""
-
-    def __init__(self) -> None:
-        self.n_terms = 0
+    """Turns lark's tree into a `Filter`, checking names and kinds on the way."""
 
     def build(self, node: "Tree[Token] | Token") -> Filter:
         """The filter that one node means; recursion is bounded by the depth that `_check_size` admits."""
@@ -190,7 +206,6 @@ class _Builder:
         return self._leaf(rule, [child for child in children if child is not None])  # type: ignore[misc]
 
     def _leaf(self, rule: str, tokens: "list[Token]") -> Filter:
-        self._count(tokens[0])
         match rule:
             case "compare":
                 return self._compare(tokens[0], Operator(tokens[1]), tokens[2])
@@ -210,12 +225,6 @@ class _Builder:
                 return _flag(tokens[0])
             case _:
                 raise _misfit(tokens[2], f"{tokens[2]} stands where a value must be; two properties cannot be compared")
-
-    def _count(self, token: "Token") -> None:
-        self.n_terms += 1
-        if self.n_terms > MAX_TERMS:
-            at = _position(token)
-            raise FilterError(f"The filter has more than {MAX_TERMS} terms, from position {at}. Split it.", at)
 
     def _compare(self, name: "Token", operator: Operator, token: "Token") -> Comparison:
         known = _property(name)
@@ -243,8 +252,6 @@ class _Builder:
         kind = PROPERTIES[known]
         if kind not in (Kind.ELEMENTS, Kind.SOURCE_IDS):
             raise _misfit(name, f"{known} is a {kind}; HAS needs a list, elements or source_ids")
-        for token in tokens[1:]:
-            self._count(token)
         return Has(known, quantifier, tuple(_member(kind, token) for token in tokens))
 
     def _length(self, tokens: "list[Token]") -> Comparison:

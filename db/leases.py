@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
 
+from db.bulk import upsert
 from db.codec import clean_detail, read_crystals, result_rows
-from db.engine import database_time, upsert
 from db.ledger import run_row
 from db.records import ResultBlock, ShardLease, Stage
 from db.tables import Outcome, ShardState, crystals, inputs, results, shards
+from db.transactions import database_time
 from models.crystal import CrystalBatch
 from models.errors import Reason, StoreError
 
@@ -38,6 +39,31 @@ def lease(connection: Connection, run_id: int, holder: str, stale_after_s: float
         raise StoreError(f"Shard {row.shard_id} of run {run_id} changed while it was being leased. Lease again.")
     ids, batch = _crystals_of(connection, run_id, row.shard_id)
     return ShardLease(run_id, row.shard_id, row.token + 1, row.attempt + 1, ids, batch)
+
+
+def lease_once(
+    connection: Connection, run_id: int, holder: str, stale_after_s: float, taken: list[ShardLease]
+) -> ShardLease | None:
+    """As `lease`; repeated because the answer to COMMIT was lost, it gives the same lease again.
+
+    Without this the shard of the lost answer would wait until its lease goes stale.
+
+    Args:
+        connection: in a write transaction.
+        run_id: the run.
+        holder: who works on it.
+        stale_after_s: see `ResultStore.lease_shard`.
+        taken: the leases that earlier attempts of this call took; the new one is appended.
+    """
+    if taken:
+        # The holder counts: if the COMMIT was lost too, the next holder has got the very same token.
+        mine = select(shards.c.shard_id).where(_held(taken[-1]), shards.c.holder == holder)
+        if connection.execute(mine).first() is not None:
+            return taken[-1]
+    leased = lease(connection, run_id, holder, stale_after_s)
+    if leased is not None:
+        taken.append(leased)
+    return leased
 
 
 def _first_free(connection: Connection, run_id: int, condition: ColumnElement[bool]) -> Row[Any] | None:

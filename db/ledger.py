@@ -12,10 +12,11 @@ import numpy as np
 from sqlalchemy import Connection, Row, func, select, update
 
 from db import registry
+from db.bulk import MAX_VARIABLES, insert_absent, insert_rows
 from db.codec import clean_detail, clean_text, crystal_rows, to_json
-from db.engine import MAX_VARIABLES, database_time, insert_absent, insert_rows
 from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
 from db.tables import Outcome, ShardState, crystals, cursors, inputs, models, results, runs, shards
+from db.transactions import database_time
 from models.errors import StoreError
 
 
@@ -98,6 +99,12 @@ def spec_of(connection: Connection, run: Row[Any]) -> RunSpec:
     )
 
 
+def known_run(connection: Connection, run_id: int) -> Run:
+    """A run by its number, as `ResultStore.get_run` gives it."""
+    row = run_row(connection, run_id)
+    return Run(run_id, RunState(row.state), spec_of(connection, row), resumed=True)
+
+
 def cursor_row(connection: Connection, run_id: int, source: str) -> Row[Any]:
     """How far a source of a run is read.
 
@@ -110,6 +117,12 @@ def cursor_row(connection: Connection, run_id: int, source: str) -> Row[Any]:
         sources = json.loads(run_row(connection, run_id).sources)
         raise StoreError(f"Run {run_id} has no source {source!r}. Its sources are: {', '.join(sources)}.")
     return row
+
+
+def cursor_position(connection: Connection, run_id: int, source: str) -> tuple[int, bool]:
+    """The next input position of a source, and whether the source is exhausted."""
+    row = cursor_row(connection, run_id, source)
+    return int(row.next_position), bool(row.exhausted)
 
 
 def lock_run(connection: Connection, run_id: int) -> None:
@@ -183,7 +196,7 @@ def _first_of_each(crystal_ids: list[str], seen: set[str]) -> list[int]:
 
 def _sorted_rows(block: IngestedBlock, chosen: list[int]) -> list[dict[str, Any]]:
     # In the order of their ids: two runs that insert the same crystals then wait for each other instead of deadlocking.
-    return sorted(crystal_rows(block.crystal_ids, block.crystals, chosen), key=lambda row: str(row["id"]))
+    return sorted(crystal_rows(block, chosen), key=lambda row: str(row["id"]))
 
 
 def _cut_shards(
@@ -234,6 +247,7 @@ def _crystal_inputs(
             "metadata": None if metadata is None else clean_text(metadata),
             "shard_id": shard_id,
             "slot": slot,
+            "turn": np.asarray(block.turns[row], dtype="<f8").tobytes() if row in block.turns else None,
         }
 
 
@@ -250,6 +264,7 @@ def _rejected_inputs(block: IngestedBlock) -> Iterator[dict[str, Any]]:
             "metadata": None,
             "shard_id": None,
             "slot": None,
+            "turn": None,
         }
 
 

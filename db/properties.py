@@ -23,6 +23,7 @@ class Kind(StrEnum):
 
 PROPERTIES: dict[str, Kind] = {
     "id": Kind.TEXT,
+    "twin_id": Kind.TEXT,
     "source_ids": Kind.SOURCE_IDS,
     "formula": Kind.TEXT,
     "elements": Kind.ELEMENTS,

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from db import registry
-from db.engine import MAX_VARIABLES
+from db.bulk import MAX_VARIABLES
 from db.filter_language import parse_filter
 from db.filter_tree import (
     And,

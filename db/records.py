@@ -96,6 +96,10 @@ class IngestedBlock:
         crystals: the accepted crystals, n_crystals of them.
         metadata: JSON text per accepted crystal, or None.
         rejected: the others.
+        twin_ids: content id of each crystal's mirror image, None for an achiral one; empty where nobody asked.
+        families: keys under which each crystal's relatives are found, its own first; empty where nobody asked.
+        turns: rows whose listing is turned against the stored crystal of their id: the orthogonal matrix from the
+            stored frame into that of the listing, shape [3, 3].
     """
 
     source: str
@@ -107,6 +111,26 @@ class IngestedBlock:
     crystals: CrystalBatch
     metadata: list[str | None]
     rejected: list[RejectedInput]
+    twin_ids: list[str | None] = field(default_factory=list)
+    families: list[tuple[str, ...]] = field(default_factory=list)
+    turns: dict[int, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KnownCrystals:
+    """Stored crystals with what is needed to recognise them, one entry per crystal.
+
+    Attributes:
+        ids: content ids.
+        twin_ids: content id of the mirror image, None for an achiral crystal.
+        families: the family each lies in.
+        crystals: the crystals as stored.
+    """
+
+    ids: list[str]
+    twin_ids: list[str | None]
+    families: list[str]
+    crystals: CrystalBatch
 
 
 @dataclass(frozen=True)

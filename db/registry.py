@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from db.bulk import insert_absent
 from db.codec import to_json
-from db.engine import database_time, insert_absent
 from db.records import ModelVersion
 from db.tables import ModelState, models
+from db.transactions import database_time
 from models.errors import StoreError
 
 

@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
-from db.codec import clean_text, read_crystals, read_tensor
-from db.engine import database_time
-from db.ledger import run_row
+from db.codec import clean_text, read_crystals, read_tensor, read_turn
+from db.ledger import lock_run, run_row
 from db.records import Balance, RunState, uncertainty_of
 from db.tables import (
     BLOCK_COLUMNS,
@@ -24,6 +23,7 @@ from db.tables import (
     runs,
     shards,
 )
+from db.transactions import database_time
 from models.errors import Reason, StoreError
 from models.quantities import DERIVED, TRUST, Tensor
 
@@ -60,6 +60,25 @@ def balances(connection: Connection, run_id: int | None = None) -> dict[int, Bal
         if row.outcome == Outcome.ACCEPTED:
             of_run["done"] = row.done
     return {row.run_id: _balance(int(row.n), counts.get(row.run_id, {})) for row in connection.execute(read)}
+
+
+def balance_of(connection: Connection, run_id: int) -> Balance:
+    """Where every input of a run ended."""
+    run_row(connection, run_id)
+    return balances(connection, run_id)[run_id]
+
+
+def close_books(connection: Connection, run_id: int, seconds: float) -> Balance:
+    """Adds working time to a run and finishes it when it is read to its end and balanced; see `ResultStore.finish`."""
+    lock_run(connection, run_id)
+    run, balance = run_row(connection, run_id), balance_of(connection, run_id)
+    if run.state == RunState.FINISHED:
+        return balance
+    values: dict[str, Any] = {"seconds": run.seconds + seconds}
+    if balance.closed and run.state == RunState.RUNNING:
+        values |= {"state": RunState.FINISHED, "finished": database_time(connection)}
+    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+    return balance
 
 
 def _balance(n_in: int, counts: dict[str, int]) -> Balance:
@@ -163,9 +182,18 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "numbers": batch.numbers,
         "frac_coords": batch.frac_coords,
         "source_ids": sorted({arrival["source_id"] for arrival in arrived}),
-        "inputs": [{**arrival, "metadata": json.loads(arrival["metadata"] or "null")} for arrival in arrived],
+        "inputs": [
+            {**arrival, "metadata": json.loads(arrival["metadata"] or "null"), "turn": read_turn(arrival["turn"])}
+            for arrival in arrived
+        ],
+        "twin_id": row.twin_id,
+        "twin_stored": _is_stored(connection, row.twin_id),
         "results": _results_of(connection, crystal_id),
     }
+
+
+def _is_stored(connection: Connection, crystal_id: str | None) -> bool:
+    return connection.execute(select(crystals.c.id).where(crystals.c.id == crystal_id)).first() is not None
 
 
 def _arrivals(condition: ColumnElement[bool]) -> Select[Any]:
@@ -174,6 +202,7 @@ def _arrivals(condition: ColumnElement[bool]) -> Select[Any]:
             inputs.c.run_id.label("run"),
             cursors.c.source,
             *(inputs.c[name] for name in ("position", "source_id", "outcome", "stage", "reason", "detail", "metadata")),
+            inputs.c.turn,
         )
         .join(cursors, _of_cursor())
         .where(condition)

@@ -1,29 +1,28 @@
 """ResultStore: the one door to the database, the same on SQLite and PostgreSQL.
 
 Every method is one transaction and may be repeated: a block that is in, a shard that is committed, a run that is
-finished stay as they are. What a killed process leaves behind is therefore always a state to go on from.
+finished stay as they are. What a killed process leaves behind is therefore always a state to go on from, and a method
+may repeat itself while the database is away (db/transactions.py).
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import update
-
 from db import leases, ledger, registry, reports
 from db import query as search
-from db.engine import create_or_migrate, open_engine, parse_url, reading, writing
-from db.records import Balance, IngestedBlock, ModelVersion, ResultBlock, Run, RunSpec, RunState, ShardLease
-from db.tables import runs
+from db.engine import create_or_migrate, open_engine, parse_url
+from db.records import Balance, IngestedBlock, KnownCrystals, ModelVersion, ResultBlock, Run, RunSpec, ShardLease
+from db.relatives import relatives
+from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STALE_AFTER_S = 60.0
-"""A lease whose holder was silent for so long may be taken over."""
+STALE_AFTER_S = 45.0
+"""A lease whose holder was silent for so long may be taken over: within a minute of its end, polling included."""
 
 
 class ResultStore:
@@ -79,18 +78,15 @@ class ResultStore:
 
     def register_model(self, model: ModelVersion, metrics: dict[str, Any]) -> int:
         """Registers a model version and gives its id; the first of a name becomes current. See `registry.add`."""
-        with writing(self._engine) as connection:
-            return registry.add(connection, model, metrics)
+        return write(self._engine, registry.add, model, metrics)
 
     def list_models(self) -> list[dict[str, Any]]:
         """All model versions, newest first, with state and metrics."""
-        with reading(self._engine) as connection:
-            return registry.list_models(connection)
+        return read(self._engine, registry.list_models)
 
     def current_model(self, name: str | None = None) -> ModelVersion | None:
         """The current version of a name, or the newest current one; None when there is none."""
-        with reading(self._engine) as connection:
-            return registry.current(connection, name)
+        return read(self._engine, registry.current, name)
 
     def promote_model(self, name: str, version: str) -> None:
         """Makes a version the current one of its name."""
@@ -99,15 +95,14 @@ class ResultStore:
 
     def roll_back_model(self, name: str) -> ModelVersion:
         """Makes the version that was current before the present one current again, and returns it."""
-        with writing(self._engine) as connection:
+        with writing(self._engine) as connection:  # once: each repetition would go one version further back
             return registry.roll_back(connection, name)
 
     # Runs and what comes in
 
     def open_run(self, spec: RunSpec) -> Run:
         """Opens the run of a specification; the same specification gives the same run, then `resumed` is True."""
-        with writing(self._engine) as connection:
-            return ledger.open_run(connection, spec)
+        return write(self._engine, ledger.open_run, spec)
 
     def get_run(self, run_id: int) -> Run:
         """A run by its number, `resumed` always True.
@@ -115,15 +110,11 @@ class ResultStore:
         Raises:
             StoreError: there is no such run.
         """
-        with reading(self._engine) as connection:
-            row = ledger.run_row(connection, run_id)
-            return Run(run_id, RunState(row.state), ledger.spec_of(connection, row), resumed=True)
+        return read(self._engine, ledger.known_run, run_id)
 
     def ingest_cursor(self, run_id: int, source: str) -> tuple[int, bool]:
         """How far a source is read: the next input position, and whether the source is exhausted."""
-        with reading(self._engine) as connection:
-            row = ledger.cursor_row(connection, run_id, source)
-            return int(row.next_position), bool(row.exhausted)
+        return read(self._engine, ledger.cursor_position, run_id, source)
 
     def add_block(self, run_id: int, block: IngestedBlock, shard_atoms: int) -> None:
         """Writes the next inputs of a source: crystals, inputs, shards and the cursor, all or nothing.
@@ -140,13 +131,19 @@ class ResultStore:
         Raises:
             StoreError: the block leaves a gap after the cursor or does not account for every position.
         """
-        with writing(self._engine) as connection:
-            ledger.add_block(connection, run_id, block, shard_atoms)
+        write(self._engine, ledger.add_block, run_id, block, shard_atoms)
+
+    def relatives(self, families: Iterable[str]) -> KnownCrystals:
+        """The stored crystals of the given families, among which those that equal a new crystal are.
+
+        Args:
+            families: keys, see `IngestedBlock.families`.
+        """
+        return read(self._engine, relatives, list(families))
 
     def end_ingest(self, run_id: int, source: str) -> None:
         """Marks a source as read to its end; when all sources are, the run's state is RUNNING."""
-        with writing(self._engine) as connection:
-            ledger.end_ingest(connection, run_id, source)
+        write(self._engine, ledger.end_ingest, run_id, source)
 
     # Shards
 
@@ -161,33 +158,29 @@ class ResultStore:
         Returns:
             The shard's crystals and a token that is newer than every other of this shard.
         """
-        with writing(self._engine) as connection:
-            return leases.lease(connection, run_id, holder, stale_after_s)
+        taken: list[ShardLease] = []
+        return write(self._engine, leases.lease_once, run_id, holder, stale_after_s, taken)
 
     def heartbeat(self, lease: ShardLease) -> bool:
         """Says that the holder lives; False means that the lease is lost and the work can be dropped."""
-        with writing(self._engine) as connection:
-            return leases.heartbeat(connection, lease)
+        return write(self._engine, leases.heartbeat, lease)
 
     def give_back(self, lease: ShardLease) -> bool:
         """Makes a shard pending again after its work failed; the attempt counts. False when the lease was lost."""
-        with writing(self._engine) as connection:
-            return leases.give_back(connection, lease)
+        return write(self._engine, leases.give_back, lease)
 
     def release_leases(self, run_id: int, holder: str) -> int:
         """Makes the shards of a holder that stops in good order pending again; returns how many."""
-        with writing(self._engine) as connection:
+        with writing(self._engine) as connection:  # once: who stops does not wait for a database that is away
             return leases.release(connection, run_id, holder)
 
     def reclaim(self, run_id: int, dead_holders: Sequence[str]) -> int:
         """Makes the shards of holders that are known to be dead pending at once; returns how many."""
-        with writing(self._engine) as connection:
-            return leases.reclaim(connection, run_id, dead_holders)
+        return write(self._engine, leases.reclaim, run_id, dead_holders)
 
     def holders(self, run_id: int) -> list[str]:
         """Who holds leases of a run now."""
-        with reading(self._engine) as connection:
-            return leases.holders(connection, run_id)
+        return read(self._engine, leases.holders, run_id)
 
     def commit_shard(self, lease: ShardLease, block: ResultBlock) -> bool:
         """Writes a shard's results, its quarantined inputs and its ledger entry, all or nothing.
@@ -199,16 +192,13 @@ class ResultStore:
         Raises:
             StoreError: the block does not answer for exactly the shard's crystals, or holds values that cannot be kept.
         """
-        with writing(self._engine) as connection:
-            return leases.commit(connection, lease, block)
+        return write(self._engine, leases.commit, lease, block)
 
     # How it stands
 
     def balance(self, run_id: int) -> Balance:
         """Where every input of a run ended, counted from the rows themselves."""
-        with reading(self._engine) as connection:
-            ledger.run_row(connection, run_id)
-            return reports.balances(connection, run_id)[run_id]
+        return read(self._engine, reports.balance_of, run_id)
 
     def finish(self, run_id: int, seconds: float) -> Balance:
         """Adds working time to a run, and marks it FINISHED when it is read to its end and its balance closes.
@@ -217,27 +207,15 @@ class ResultStore:
             run_id: the run.
             seconds: wall time since this call of the program opened the run, in s; a resumed run sums them.
         """
-        with writing(self._engine) as connection:
-            ledger.lock_run(connection, run_id)
-            run = ledger.run_row(connection, run_id)
-            balance = reports.balances(connection, run_id)[run_id]
-            if run.state == RunState.FINISHED:
-                return balance
-            values: dict[str, Any] = {"seconds": run.seconds + seconds}
-            if balance.closed and run.state == RunState.RUNNING:
-                values |= {"state": RunState.FINISHED, "finished": time.time()}
-            connection.execute(update(runs).where(runs.c.id == run_id).values(values))
-            return balance
+        return write(self._engine, reports.close_books, run_id, seconds)
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, newest first, with balance, rate in crystals per second and expected seconds to the end."""
-        with reading(self._engine) as connection:
-            return reports.list_runs(connection)
+        return read(self._engine, reports.list_runs)
 
     def rejects(self, run_id: int | None = None) -> list[dict[str, Any]]:
         """Every input that gave no result: source, source_id, stage, reason, detail."""
-        with reading(self._engine) as connection:
-            return reports.list_rejects(connection, run_id)
+        return read(self._engine, reports.list_rejects, run_id)
 
     def show(self, crystal: str) -> dict[str, Any]:
         """Everything about one crystal, by content id, source id, or the first characters of its content id.
@@ -247,8 +225,7 @@ class ResultStore:
             [n_atoms, 3], source_ids, inputs (one dict per arrival), and results: one dict per model, newest first,
             with the symmetry, tensors (arrays in their quantity's shape), removed_fraction, derived, warnings.
         """
-        with reading(self._engine) as connection:
-            return reports.show(connection, crystal)
+        return read(self._engine, reports.show, crystal)
 
     def dump(self, run_id: int | None = None) -> Iterator[dict[str, Any]]:
         """Every input and result in a fixed order, without times and internal numbers, to compare two databases."""
@@ -275,16 +252,13 @@ class ResultStore:
             limit: largest number of rows, 0 for all.
             model: NAME or NAME@VERSION; without it, each crystal's row is that of its current model, else the newest.
         """
-        with reading(self._engine) as connection:
-            request = search.Request(filter, search.field_names(fields), sort, limit, model)
-            return search.to_frame(search.fetch(connection, request), request.fields)
+        request = search.Request(filter, search.field_names(fields), sort, limit, model)
+        return search.to_frame(read(self._engine, search.fetch, request), request.fields)
 
     def page(self, request: search.Request) -> search.Page:
         """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
-        with reading(self._engine) as connection:
-            return search.page(connection, request)
+        return read(self._engine, search.page, request)
 
     def count(self, filter: str = "", model: str | None = None) -> int:
         """Number of crystals that a filter describes."""
-        with reading(self._engine) as connection:
-            return search.count(connection, search.Request(filter, model=model))
+        return read(self._engine, search.count, search.Request(filter, model=model))

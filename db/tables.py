@@ -71,7 +71,13 @@ crystals = Table(
     Column("lattice", ARRAY, nullable=False),
     Column("numbers", ARRAY, nullable=False),
     Column("frac_coords", ARRAY, nullable=False),
+    # Of a chiral crystal: the id of its mirror image, stored or not.
+    Column("twin_id", KEY),
+    # Bin in which crystals that are equal within the tolerance are looked for; NULL in databases older than it.
+    Column("family", KEY),
     Index(None, "formula"),
+    Index(None, "twin_id"),
+    Index(None, "family"),
 )
 
 runs = Table(
@@ -132,6 +138,8 @@ inputs = Table(
     # Only accepted inputs whose crystal had no result yet have a place in a shard.
     Column("shard_id", INTEGER),
     Column("slot", INTEGER),
+    # Orthogonal matrix from the stored crystal's frame into that of this listing; NULL where they are the same.
+    Column("turn", ARRAY),
     ForeignKeyConstraint(["run_id", "source_index"], ["cursors.run_id", "cursors.source_index"]),
     Index(None, "crystal_id", "run_id"),
     Index(None, "source_id"),

@@ -1,11 +1,12 @@
 """`gmtscreen`: every command by name. What a command needs is imported when it runs, so that help is immediate."""
 
+import os
 import sys
 
 import typer
 
 from flows import cli_ensemble, cli_exactness, cli_models, cli_read, cli_screen, doctor
-from flows.console import Exit, fail, polite
+from flows.console import Exit, fail, polite, say
 from gmt_tasks.origin import ForeignPackageError, put_root_first, refuse_foreign_packages
 
 app = typer.Typer(
@@ -46,8 +47,40 @@ for _parent, _name, _function, _example in COMMANDS:
 app.add_typer(models, name="models")
 
 
+def without_password(words: list[str]) -> tuple[list[str], str | None]:
+    """A command line without the `--db` whose URL holds a password.
+
+    Args:
+        words: the command line.
+
+    Returns:
+        The remaining words, and the URL; None when there was none with a password.
+    """
+    from gmt_tasks.telemetry import redact
+
+    for place, word in enumerate(words):
+        option, joined, value = word.partition("=")
+        last = place if joined else place + 1
+        url = value if joined else "".join(words[last : last + 1])
+        if option == "--db" and redact(url) != url:
+            return words[:place] + words[last + 1 :], url
+    return words, None
+
+
+def hide_password() -> None:
+    """Starts this process anew when its arguments hold a password: every user of the machine can read them.
+
+    The URL goes into the environment instead. What Ray notes down as the command of a run is then free of it too.
+    """
+    words, url = without_password(sys.orig_argv[1:])
+    if url is not None:
+        say("the password in --db was visible to other users for a moment: put such a URL into GMTSCREEN_DB instead")
+        os.execve(sys.executable, [sys.executable, *words], {**os.environ, "GMTSCREEN_DB": url})  # noqa: S606  no shell
+
+
 def main() -> None:
     """Entry point of the command `gmtscreen`."""
+    hide_password()
     put_root_first()
     try:
         refuse_foreign_packages()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.console import Exit, fail, print_json, say, show_filter
+from flows.console import Exit, fail, json_text, print_json, printable, say, show_filter
 from flows.options import AsJson, Db, RunNumber
 
 if TYPE_CHECKING:
@@ -135,6 +135,10 @@ TABLE_FIELDS = (
 """What a table shows when nobody asks for columns: as much as 100 columns hold."""
 
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""With these a text becomes a formula when a spreadsheet opens a CSV file. Source: OWASP, CSV Injection."""
+
+
 def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None:
     """Writes query results to a file or to standard output."""
     if chosen is Format.PARQUET and out is not None:
@@ -146,11 +150,7 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
         if out is None:
             print_json(records)
         else:
-            import json as json_module
-
-            from flows.console import plain
-
-            out.write_text(json_module.dumps(plain(records), ensure_ascii=False) + "\n", encoding="utf-8")
+            out.write_text(json_text(records) + "\n", encoding="utf-8")
     else:
         from flows.tables import console, frame_table
 
@@ -174,6 +174,9 @@ def _write_csv(frame: "pd.DataFrame", stream: Any) -> None:
 
 
 def _csv_cell(value: Any) -> Any:
+    """A value for CSV; a text that a spreadsheet would take for a formula gets a quote in front."""
     if isinstance(value, list):
-        return ";".join(value)
+        value = ";".join(value)
+    if isinstance(value, str):
+        return ("'" if value.startswith(FORMULA_STARTS) else "") + printable(value)
     return "" if value is None or value != value else value

@@ -1,16 +1,15 @@
 """Commands that compute: screen (with a database) and predict (without one)."""
 
-import json as json_module
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from flows.console import Exit, errors_as_lines, plain, print_json, say
+from flows.console import Exit, errors_as_lines, json_text, print_json, say
 from flows.options import AsJson, AssumeP1, Db, Device, Limit, Model, Sources, Symprec
 
 if TYPE_CHECKING:
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
     from gmt_tasks.sources.source import Source
 
 TOP_ROWS = 10
-TOP_FILTER = "d_max_pc_per_n > 0 AND elastic_min_eigenvalue_gpa > 20 AND NOT symmetry_ambiguous"
-"""d = e C^-1 diverges towards an elastic instability: a soft mode below 20 GPa is within the error of the network."""
+TOP_FILTER = (
+    "d_max_pc_per_n > 0 AND elastic_min_eigenvalue_gpa > 20 AND NOT symmetry_ambiguous AND (NOT ood OR ood IS UNKNOWN)"
+)
+"""d = e C^-1 diverges towards an elastic instability: a soft mode below 20 GPa is within the error of the network.
+Crystals far from the training data are left out; a model without a distance score says of none whether it is."""
 
 TOP_SORT = "-d_max_pc_per_n"
 TOP_FIELDS = ("id", "formula", "spacegroup", "d_max_pc_per_n", "e_max_c_per_m2", "k_vrh_gpa", "eps_total_mean")
@@ -165,15 +167,10 @@ def predict(
     with _output(out) as stream:
         for line in prediction_lines(screener, opened, max_atoms=settings.max_atoms, limit=limit):
             n_ok, n_rejected = n_ok + (line["status"] == "ok"), n_rejected + (line["status"] != "ok")
-            stream.write(json_line(line) + "\n")
+            stream.write(json_text(line) + "\n")
             stream.flush()
     if out is not None or n_rejected:
         say(f"{n_ok:,} predicted, {n_rejected:,} rejected{f', written to {out}' if out else ''}")
-
-
-def json_line(line: dict[str, Any]) -> str:
-    """A prediction as one line of JSON without numbers that JSON does not have."""
-    return json_module.dumps(plain(line), ensure_ascii=False, allow_nan=False)
 
 
 @contextmanager

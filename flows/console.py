@@ -92,7 +92,20 @@ def errors_as_lines(code: Exit) -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON on standard output; numbers that are not finite become null."""
-    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+    print(json_text(value, indent=2))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """A value as JSON without numbers that JSON does not have.
+
+    Letters of all languages stand as they are. What would steer a terminal is escaped: JSON itself demands that of
+    ASCII's control characters only, not of those above 0x7f and of marks that turn the direction of writing.
+    """
+    text = json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    if text.isprintable():
+        return text
+    # Of the characters that are not printable, only line breaks of the indentation stand outside a text.
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def plain(value: Any) -> Any:

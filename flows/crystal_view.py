@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from db.records import Floats
-from flows.console import printable
 from flows.tables import cell, interval_text, new_table
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor, symprec_spread_column
 from models.tensors.voigt import piezo_to_voigt
@@ -27,7 +26,7 @@ def print_crystal(out: Console, facts: dict[str, Any]) -> None:
         facts: see `ResultStore.show`.
     """
     for line in identity_lines(facts):
-        out.print(printable(line), soft_wrap=True)
+        out.print(line, soft_wrap=True)
     for result in facts["results"]:
         _print_result(out, facts, result)
     if not facts["results"]:
@@ -43,9 +42,24 @@ def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
     shown = facts["source_ids"][:5]
     more = f" and {len(facts['source_ids']) - len(shown)} more" if len(facts["source_ids"]) > len(shown) else ""
     yield f"  came as {', '.join(shown)}{more}"
+    if facts["twin_id"]:
+        known = "also stored" if facts["twin_stored"] else "not stored"
+        yield f"  chiral; its mirror image is {facts['twin_id']}, {known}"
     for arrival in facts["inputs"]:
         if arrival["reason"]:
             yield f"  run {arrival['run']}: {arrival['outcome']}, {arrival['reason']}: {arrival['detail']}"
+    yield from turn_lines(facts["inputs"])
+
+
+def turn_lines(arrivals: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Which listings of the crystal are turned against the stored one, and how."""
+    turned = {arrival["source_id"]: arrival["turn"] for arrival in arrivals if arrival["turn"] is not None}
+    for source_id, turn in list(turned.items())[:5]:
+        kind = "turned" if np.linalg.det(turn) > 0 else "mirrored"
+        yield f"  {source_id} lists it {kind}: vectors of the frame below become those of its listing by the matrix"
+        yield matrix_text(turn, "    ")
+    if len(turned) > 5:
+        yield f"  and {len(turned) - 5} more listings are turned"
 
 
 def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -> None:

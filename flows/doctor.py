@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from flows.console import Exit, print_json
+from flows.listening import TABLES, listeners_of, process_tree, read_listeners
 from flows.options import AsJson, Db, Model
 from gmt_tasks.origin import REPOSITORY_ROOT, find_foreign_packages
 
@@ -38,7 +39,7 @@ class Check:
 BOUNDS: dict[str, tuple[str, str]] = {
     "torch": ("2.6", "2.14"),
     "e3nn": ("0.6", "0.7"),
-    "ray": ("2.52", "2.61"),
+    "ray": ("2.54", "2.61"),
     "prefect": ("3.8", "3.9"),
     "fastapi": ("0.139", "0.151"),
     "sqlalchemy": ("2.0.40", "2.2"),
@@ -132,18 +133,19 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def check_database(db: str | None) -> Check:
     """Whether the database opens; a missing SQLite file is fine, it will be made."""
+    from db.engine import parse_url
     from db.store import ResultStore
     from gmt_tasks.settings import load_settings
-    from gmt_tasks.telemetry import redact
 
     settings = load_settings(db=db)
+    parse_url(settings.database)  # a mistyped URL must not be printed as if it were a path: it may hold a password
     if "://" not in settings.database and not Path(settings.database).exists():
         folder = Path(settings.database).resolve().parent
         if not os.access(folder, os.W_OK):
             return Check("database", Health.BAD, f"{folder} cannot be written", "Choose another place with --db.")
         return Check("database", Health.GOOD, f"{settings.shown_database} does not exist yet and can be made")
     with ResultStore.open_existing(settings.database) as store:
-        return Check("database", Health.GOOD, f"{redact(settings.database)}, {len(store.runs())} runs")
+        return Check("database", Health.GOOD, f"{settings.shown_database}, {len(store.runs())} runs")
 
 
 def check_model(model: str | None) -> Check:
@@ -156,22 +158,27 @@ def check_model(model: str | None) -> Check:
 
 
 def check_ray() -> Check:
-    """Starts Ray as a run would, asks it for GPUs, and ends it."""
-    from gmt_tasks.pool import count_devices, start_ray, stop_ray
+    """Starts Ray as a run would, asks it for GPUs, looks where it listens, and ends it."""
+    from gmt_tasks.cluster import count_devices, start_ray, stop_ray
 
     started = start_ray(n_cpus=1)
     _, gpus = count_devices()
+    wide = [str(each) for each in listeners_of(process_tree(os.getpid())) if not each.loopback]
     if started:
         stop_ray()
+    if wide:
+        advice = "Report it; until then run behind a firewall, or with RAY_AUTH_MODE=token."
+        return Check("ray, gpu", Health.BAD, f"starts, but listens beyond loopback: {', '.join(wide)}", advice)
     if gpus and version("torch").endswith("+cpu"):
         advice = "Install a CUDA build of torch in the tested range to use them."
         return Check("ray, gpu", Health.NOTE, f"starts; {gpus} GPU, but this torch is built for the CPU only", advice)
-    return Check("ray, gpu", Health.GOOD, f"starts; {f'{gpus} GPU' if gpus else 'no GPU, workers use the CPU'}")
+    devices = f"{gpus} GPU" if gpus else "no GPU, workers use the CPU"
+    return Check("ray, gpu", Health.GOOD, f"starts, on loopback only; {devices}")
 
 
-def check_ports(tables: tuple[Path, ...] = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))) -> Check:
+def check_ports(tables: tuple[Path, ...] = TABLES) -> Check:
     """What of Ray, Prefect and PostgreSQL listens, and whether beyond loopback."""
-    listening = {(port, loopback) for table in tables if table.exists() for port, loopback in read_listeners(table)}
+    listening = {(each.port, each.loopback) for table in tables for each in read_listeners(table)}
     known = sorted((port, loopback) for port, loopback in listening if port in KNOWN_PORTS)
     wide = sum(not loopback for _, loopback in listening)
     found = ", ".join(f"{KNOWN_PORTS[port]} {port} {'loopback' if near else 'ALL INTERFACES'}" for port, near in known)
@@ -180,17 +187,6 @@ def check_ports(tables: tuple[Path, ...] = (Path("/proc/net/tcp"), Path("/proc/n
         advice = "Bind it to 127.0.0.1, or set RAY_AUTH_MODE=token (Ray) or an auth string (Prefect)."
         return Check("ports", Health.NOTE, f"{found}; {rest}", advice)
     return Check("ports", Health.GOOD, f"{found or 'nothing of Ray, Prefect or PostgreSQL'}; {rest}")
-
-
-def read_listeners(table: Path) -> Iterator[tuple[int, bool]]:
-    """Listening TCP ports of a Linux socket table: port, and whether only loopback reaches it."""
-    for line in table.read_text(encoding="ascii").splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 3 and fields[3] == "0A":
-            host, _, port = fields[1].partition(":")
-            # The kernel prints addresses as little-endian 32-bit words; ::ffff:127.x is IPv4 loopback inside IPv6.
-            loopback = host.endswith("7F") or host == "0" * 24 + "01000000"
-            yield int(port, 16), loopback
 
 
 def _print(checks: list[Check]) -> None:

@@ -2,15 +2,21 @@
 
 Prefect stores the parameters of flows and tasks. A session holds the database URL, which may hold a password, so it
 travels in a context variable; what the tasks take as parameters is numbers and source texts.
+
+Our own server listens on 127.0.0.1 and answers only whoever knows a secret made for this process: other users of the
+machine reach that port too. A server elsewhere is used only with credentials.
 """
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from gmt_tasks.session import ScreenSession
 from models.errors import GmtError
@@ -47,18 +53,62 @@ def start_server() -> None:
 
     Ctrl-C goes to every process of a terminal's group. The server must survive it, or the flow could not report its
     end: a child inherits the blocked signals of the thread that starts it, and uvicorn does not unblock them.
+
+    Raises:
+        GmtError: a server beyond this machine is named and nothing to authenticate with.
     """
     from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
+    from prefect.settings import get_current_settings
 
-    if PREFECT_API_URL.value() or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
+    settings = get_current_settings()
+    if settings.api.url:
+        refuse_open_server(settings.api.url, has_credentials=bool(settings.api.auth_string or settings.api.key))
         return
+    if not settings.server.ephemeral.enabled:
+        return
+    _lock_server()
     # The same instance that Prefect's clients ask for: they find it running.
     server = SubprocessASGIServer()
     with _sigint_blocked():
         server.start()
     if server.server_process is not None:
         _end_with_this_process(server.server_process.pid)
+
+
+def refuse_open_server(url: str, *, has_credentials: bool) -> None:
+    """Refuses a Prefect server that others reach and that asks nobody who they are.
+
+    Args:
+        url: of its API.
+        has_credentials: whether PREFECT_API_AUTH_STRING or PREFECT_API_KEY is set.
+
+    Raises:
+        GmtError: the server is beyond this machine and there are no credentials for it.
+    """
+    host = urlsplit(url).hostname or ""
+    if not has_credentials and not is_loopback(host):
+        raise GmtError(
+            f"The Prefect server at {host} is reached over a network and no credentials for it are set. Give it an "
+            "auth string (PREFECT_SERVER_API_AUTH_STRING there, the same in PREFECT_API_AUTH_STRING here), or unset "
+            "PREFECT_API_URL to use a private server."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """True for `localhost` and addresses that only this machine reaches; a name is never looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _lock_server() -> None:
+    """Gives our own server a secret, in the environment that it inherits; what the user has set stays."""
+    from prefect.context import refresh_global_settings_context
+
+    secret = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or f"gmtscreen:{secrets.token_urlsafe(32)}"
+    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = os.environ["PREFECT_API_AUTH_STRING"] = secret
+    refresh_global_settings_context()
 
 
 @contextmanager

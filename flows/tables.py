@@ -18,16 +18,32 @@ ID_CHARS = 11
 """Characters of a content id in a table; enough to ask `gmtscreen show` for it."""
 
 
+class PlainConsole(Console):
+    """A console that prints texts as they are, without what would steer a terminal: they come from foreign files."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Prints objects; control characters in texts become question marks."""
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+class PlainTable(Table):
+    """A table whose cells hold no control characters."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Adds a row; control characters in texts become question marks."""
+        super().add_row(*(printable(each) if isinstance(each, str) else each for each in cells), **options)
+
+
 def console() -> Console:
     """Standard output; 100 columns wide when it is no terminal."""
-    # Texts come from foreign files: brackets and colons in them are no markup and no emoji.
+    # Brackets and colons in foreign texts are no markup and no emoji either.
     width = None if sys.stdout.isatty() else PIPE_COLUMNS
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return PlainConsole(highlight=False, markup=False, emoji=False, width=width)
 
 
 def new_table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
     """An empty table with a rule under its head; columns named in `numbers` are set right."""
-    table = Table(
+    table = PlainTable(
         title=title,
         box=box.SIMPLE_HEAD,
         title_justify="left",
@@ -93,7 +109,7 @@ def rejects_table(rejects: Sequence[dict[str, Any]]) -> Table:
     """One line per input without a result."""
     table = new_table("source id", "stage", "reason", "detail")
     for reject in rejects:
-        table.add_row(*(printable(str(reject[key] or "")) for key in ("source_id", "stage", "reason", "detail")))
+        table.add_row(*(str(reject[key] or "") for key in ("source_id", "stage", "reason", "detail")))
     return table
 
 
@@ -132,10 +148,15 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
 
 
+def _short(value: float) -> str:
+    """An end of an interval, with as many digits as its width deserves: 170, 18, 1.8, 0.83."""
+    return f"{value:.0f}" if 10 <= abs(value) < 1e5 else f"{value:.2g}"
+
+
 def with_intervals(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], ends: Mapping[str, tuple[str, str]]
 ) -> tuple[list[str], list[list[Any]]]:
-    """Folds the columns of interval ends into the numbers they bound, "142 (118 to 170)".
+    """Folds the columns of interval ends into the numbers they bound, "142 (118–170)", short enough for four of them.
 
     Args:
         columns: names, with those of the ends among them.
@@ -152,8 +173,9 @@ def with_intervals(
     for row in rows:
         values = {name: row[place[name]] for name in kept}
         for name, pair in inside.items():
-            interval = interval_text([row[place[end]] for end in pair])
-            values[name] = f"{cell(name, values[name])} ({interval})" if interval != "-" else values[name]
+            ends_of = [row[place[end]] for end in pair]
+            if interval_text(ends_of) != "-":
+                values[name] = f"{_digits(values[name])} ({_short(ends_of[0])}–{_short(ends_of[1])})"
         folded_rows.append(list(values.values()))
     return kept, folded_rows
 

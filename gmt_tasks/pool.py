@@ -1,14 +1,13 @@
-"""Worker processes: Ray actors with bounded work in flight. The only file that imports ray.
+"""Worker processes: Ray actors with bounded work in flight.
 
-Each actor holds one screener, loaded once, and works through its queue in order, one job at a time; two jobs wait per
-actor so that none is idle while an answer travels. A death is blamed on the oldest unanswered job; the one behind it
-goes back to the queue without a mark. The blame can be wrong, because a dying process takes its last answer with it:
-so a job that failed before, a suspect, has an actor to itself, and no crystal is ever quarantined for its neighbour.
-What follows a failure is decided in `gmt_tasks.splitting`; dead actors are replaced. Workers have no connection to
-the database: only the driver writes.
+Each actor holds one model, loaded once, and computes one job while two more wait, so that none is idle while an answer
+travels or a crystal hangs. Inside it crystals are kept apart (gmt_tasks/isolation.py): poison is found and quarantined
+there and does not end the actor. An actor or a node may still die, or fall silent, which is noticed by its missing
+pulse. Then its jobs are tried again elsewhere; a job that was inside an actor that died, a suspect, has an actor to
+itself, and is split in halves when it dies with that one too, so no crystal is ever quarantined for its neighbour.
+Workers have no connection to the database: only the driver writes.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,153 +16,34 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import ray
-from ray._private import ray_constants
-from ray._private import worker as ray_worker
 from ray.exceptions import RayError, RayTaskError
 
 from db.records import ResultBlock, ShardLease
+from gmt_tasks.cluster import start_ray, stop_ray, worker_plan
+from gmt_tasks.isolation import Patience
 from gmt_tasks.origin import REPOSITORY_ROOT
-from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
 from gmt_tasks.splitting import Assembly, Job, WrongAnswerError, check_rows, first_line, quarantine
 from gmt_tasks.telemetry import event
-from gmt_tasks.worker import Patience, Worker, WorkerProcess
+from gmt_tasks.worker import Worker, WorkerProcess
 from models.errors import ModelError, Reason
 
-JOBS_PER_ACTOR = 2
-ACTORS_PER_GPU = 8
-OBJECT_STORE_BYTES = 256 * 1024**2
-START_TRIES = 3
+JOBS_PER_ACTOR = 3
+PULSE_EVERY_S = 10.0
 MAX_FAILED_STARTS = 3
 MAX_DEATHS_IN_A_ROW = 50
 MAX_FAILURES_IN_A_ROW = 2000
-NAMESPACE = "gmtscreen"
-
-_ADDRESS_ADVICE = "Check that `ray status` answers there, or leave --ray-address out to use this machine."
 
 
 @dataclass
 class _Slot:
-    """One actor and its queue; `pid` is None until it has loaded, `head_since_s` is when its oldest job began."""
+    """One actor and its jobs; `pid` is None until it has loaded, `pulse` was asked for at `pulse_s`."""
 
     actor: Any
     starting: Any
     pid: int | None = None
-    jobs: deque[tuple[Any, Job]] = field(default_factory=deque)
-    head_since_s: float = 0.0
-
-
-def _adjust_ray(*, loopback_only: bool) -> None:
-    """Two things for which `ray.init` has no option.
-
-    Ray takes the address of the network card, and then its servers listen on every interface; told otherwise it does
-    what it does on desktop systems, and everything stays on 127.0.0.1. And it prints the death of a worker to standard
-    output, into the middle of what a program prints there; here that is an event.
-    """
-    ray_constants.ENABLE_RAY_CLUSTER = not loopback_only
-    ray_worker.print_to_stdstream = _print_as_event
-
-
-def _print_as_event(data: dict[str, Any], *_: object, **__: object) -> None:
-    event("ray.said", text=first_line(" ".join(str(line) for line in data.get("lines", []))))
-
-
-def start_ray(address: str | None = None, n_cpus: int | None = None) -> bool:
-    """Starts Ray on this machine, on loopback without dashboard, or connects to a cluster.
-
-    Args:
-        address: of a cluster (`host:6379`, `ray://host:10001`, `auto`); None starts a private one.
-        n_cpus: worker slots of the private one; None takes the number of CPU cores.
-
-    Returns:
-        True when this call started or connected Ray, False when the process was connected before.
-
-    Raises:
-        ModelError: the cluster cannot be reached or Ray cannot start.
-    """
-    if ray.is_initialized():
-        return False
-    # Ray itself waits for minutes, on some errors for ever, until it gives an address up.
-    if address is not None and not tcp_answers(address):
-        raise ModelError(f"Nothing answers at the Ray address {address}. {_ADDRESS_ADVICE}")
-    options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": "ERROR"}
-    # A raylet hands its environment down to every worker; the root goes first so that neither a test runner nor an
-    # editable install can make the import order of driver and workers differ.
-    path = os.pathsep.join([str(REPOSITORY_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    variables = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
-    if address is None:
-        options |= {"address": "local", "num_cpus": n_cpus, "include_dashboard": False}
-        options |= {"object_store_memory": OBJECT_STORE_BYTES}
-        variables |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0"}
-    else:
-        excludes = [".git", ".venv", "build", "dist", "docs", "tests", "runs", "*.db*"]
-        options |= {"address": address, "runtime_env": {"working_dir": str(REPOSITORY_ROOT), "excludes": excludes}}
-    _adjust_ray(loopback_only=address is None)
-    with kept_signal_handlers(), environment(variables):
-        _init(options, f"the Ray cluster at {address}. {_ADDRESS_ADVICE}" if address else "", tries=START_TRIES)
-    return True
-
-
-def _init(options: dict[str, Any], cluster: str, tries: int) -> None:
-    """`ray.init`, again when a busy machine was too slow for Ray's own 30 seconds.
-
-    Args:
-        options: of `ray.init`.
-        cluster: what is connected to and what to do when it fails; empty for a private Ray, which alone is retried.
-        tries: attempts left.
-
-    Raises:
-        ModelError: the last attempt failed.
-    """
-    try:
-        ray.init(**options)
-    except Exception as error:
-        # Ray raises bare Exceptions; whatever it started goes before anything else is tried.
-        with suppress(Exception):
-            ray.shutdown()
-        said = first_line(str(error)).rstrip(".")
-        if cluster:
-            raise ModelError(f"Ray said: {said}, at {cluster}") from error
-        if tries <= 1:
-            raise ModelError(
-                f"Ray did not start on this machine in {START_TRIES} tries: {said}. The machine may be overloaded: try "
-                "again later or with fewer --workers, and see `gmtscreen doctor`."
-            ) from error
-        event("ray.start_again", said=said)
-        _init(options, cluster, tries - 1)
-
-
-def stop_ray() -> None:
-    """Ends the private cluster or leaves the shared one; keeps the signal handlers."""
-    with kept_signal_handlers():
-        ray.shutdown()
-
-
-def count_devices() -> tuple[int, int]:
-    """Number of CPU slots and of GPUs that the running Ray has."""
-    resources = ray.cluster_resources()
-    return int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-
-
-def worker_plan(n_workers: int | None, gpus_per_worker: float | None) -> tuple[int, float]:
-    """How many actors and how much of a GPU each gets, from what Ray has.
-
-    Without a GPU: one actor per CPU core. With GPUs: several actors share each, because symmetry and graphs are made
-    on the CPU and would leave a GPU idle behind a single actor.
-
-    Args:
-        n_workers: asked for, or None.
-        gpus_per_worker: asked for, or None.
-
-    Returns:
-        Number of actors and GPU share of each.
-    """
-    cpus, gpus = count_devices()
-    if n_workers is None:
-        n_workers = max(1, min(cpus, gpus * ACTORS_PER_GPU) if gpus else cpus)
-    if gpus_per_worker is None:
-        # Shares are rounded down so that the last actor of a GPU still fits.
-        gpus_per_worker = int(min(1.0, gpus / n_workers) * 1000) / 1000 if gpus else 0.0
-    return n_workers, gpus_per_worker
+    jobs: list[tuple[Any, Job]] = field(default_factory=list)
+    pulse: Any = None
+    pulse_s: float = 0.0
 
 
 class WorkerPool:
@@ -193,8 +73,13 @@ class WorkerPool:
         self.n_workers, self.gpus_per_worker = worker_plan(n_workers, gpus_per_worker)
         self._patience = patience or Patience()
         # On a cluster the code arrives in Ray's working directory, which is first on the path already.
-        self._arguments = (factory, "" if address else str(REPOSITORY_ROOT), self.gpus_per_worker)
-        self._remote: Any = ray.remote(num_cpus=1, num_gpus=self.gpus_per_worker, max_restarts=0)(WorkerProcess)
+        # Put once: with the files of a model inside it is too large to be sent along with every actor.
+        root = "" if address else str(REPOSITORY_ROOT)
+        self._arguments = (ray.put(factory), root, self.gpus_per_worker, self._patience)
+        # One more thread answers the pulse while all others wait for crystals.
+        threads: dict[str, Any] = {"max_concurrency": JOBS_PER_ACTOR, "concurrency_groups": {"pulse": 1}}
+        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self.gpus_per_worker, "max_restarts": 0}
+        self._remote: Any = ray.remote(**options, **threads)(WorkerProcess)
         self._started_s = time.monotonic()
         self._failed_starts = self._deaths = self._failures = 0
         self._waiting: deque[Job] = deque()
@@ -275,39 +160,52 @@ class WorkerPool:
             ray.kill(slot.actor, no_restart=True)
 
     def _fill(self) -> None:
-        """Gives waiting jobs to the actors with the shortest queues."""
+        """Gives waiting jobs to the actors with the fewest."""
         while self._waiting:
             free = [slot for slot in self._slots if self._free(slot) and not (self._waiting[0].suspect and slot.jobs)]
             if not free:
                 return
             slot = min(free, key=lambda s: len(s.jobs))
             job = self._waiting.popleft()
-            if not slot.jobs:
-                slot.head_since_s = time.monotonic()
-            slot.jobs.append((slot.actor.screen.remote(job.crystal_ids, job.crystals), job))
+            slot.jobs.append((slot.actor.screen.remote(job), job))
 
     def _harvest(self, index: int) -> None:
-        """Takes the answers of one actor in order, blames its death on the oldest unanswered job, replaces it."""
+        """Takes the answers of one actor; replaces it when it is dead or silent."""
         slot = self._slots[index]
         if slot.pid is None and not self._take_start(index, slot):
             return
-        while slot.jobs and _is_ready(slot.jobs[0][0]):
-            ref, job = slot.jobs[0]
+        died = ""
+        for ref, job in [(ref, job) for ref, job in slot.jobs if _is_ready(ref)]:
             try:
                 block = ray.get(ref)
             except RayTaskError as error:
                 self._failed(job, Reason.MODEL_FAILED, _cause(error))
             except RayError as error:
-                self._replace(index, slot, f"{type(error).__name__}: the worker died while it worked on this")
-                return
+                died = f"{type(error).__name__}: the worker died while it worked on this"
+                continue
             else:
                 self._take_answer(job, block)
-            slot.jobs.popleft()
-            slot.head_since_s = time.monotonic()
-        if slot.jobs:
-            deadline_s = self._patience.deadline_s(slot.jobs[0][1])
-            if time.monotonic() - slot.head_since_s > deadline_s:
-                self._replace(index, slot, f"no answer within {deadline_s:.0f} s; the worker was stopped")
+            slot.jobs = [each for each in slot.jobs if each[0] != ref]
+        if died:
+            self._replace(index, slot, died)
+        else:
+            self._feel_pulse(index, slot)
+
+    def _feel_pulse(self, index: int, slot: _Slot) -> None:
+        """Asks an actor now and then whether it lives: a dead node or a frozen process gives no answer to its jobs."""
+        now = time.monotonic()
+        if slot.pulse is None:
+            if now - slot.pulse_s > PULSE_EVERY_S:
+                slot.pulse, slot.pulse_s = slot.actor.pulse.options(concurrency_group="pulse").remote(), now
+        elif _is_ready(slot.pulse):
+            try:
+                ray.get(slot.pulse)
+            except RayError as error:
+                self._replace(index, slot, f"{type(error).__name__}: the worker died")
+            slot.pulse = None
+        elif now - slot.pulse_s > self._patience.pulse_s:
+            # It may be slow rather than dead, and no job of it is to blame for that.
+            self._replace(index, slot, f"no sign of life for {self._patience.pulse_s:.0f} s", blame=False)
 
     def _take_start(self, index: int, slot: _Slot) -> bool:
         """True once the actor has loaded its worker; replaces an actor that could not."""
@@ -317,7 +215,8 @@ class WorkerPool:
             slot.pid = int(ray.get(slot.starting))
         except RayError as error:
             self._failed_starts += 1
-            if self._failed_starts >= MAX_FAILED_STARTS:
+            # While others work it is a node that went, or a sick one, and no reason to give up.
+            if self._failed_starts >= MAX_FAILED_STARTS and not self.worker_pids:
                 raise ModelError(
                     f"{self._failed_starts} workers in a row could not start: {_cause(error)}. Run `gmtscreen doctor`."
                 ) from error
@@ -337,15 +236,17 @@ class WorkerPool:
                 f"and {self.gpus_per_worker} GPU, free are {ray.available_resources()}. Ask for fewer --workers."
             )
 
-    def _replace(self, index: int, slot: _Slot, detail: str) -> None:
-        """Replaces a dead or hung actor; its oldest job failed, the others were only waiting behind it."""
+    def _replace(self, index: int, slot: _Slot, detail: str, *, blame: bool = True) -> None:
+        """Replaces a dead or silent actor; each of its jobs may be what it died of, unless nobody is to blame."""
         self._kill(slot)
         self._slots[index] = self._new_slot()
         self._deaths += 1
         event("worker.replaced", pid=slot.pid, detail=detail)
-        (_, guilty), *others = slot.jobs
-        self._waiting.extendleft(reversed([job for _, job in others]))
-        self._failed(guilty, Reason.WORKER_DIED, detail)
+        for _, job in slot.jobs:
+            if blame:
+                self._failed(job, Reason.WORKER_DIED, detail)
+            else:
+                self._waiting.append(job)
         if self._deaths > MAX_DEATHS_IN_A_ROW:
             raise ModelError(
                 f"{self._deaths} workers in a row died without one result; the last: {detail}. Their environment is "

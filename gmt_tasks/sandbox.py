@@ -1,14 +1,20 @@
-"""Child processes with a deadline and a memory limit, for work on input that may hang, crash or swallow memory.
+"""Child processes with a deadline, a memory limit and no network, for input that may hang, crash or swallow memory.
 
 `SandboxPool` runs one function, named as `module:function`, on many arguments. Each argument ends as its value, or as
 `TIMED_OUT`, `DIED` or `FAILED`; whatever happens to a child, the parent goes on with the next argument in a new child.
 A child is a fresh interpreter that imports nothing but this module and the function's own (no fork: the parent may
 hold threads, a database, CUDA; and not multiprocessing's spawn, which would import the parent's main module again).
+
+What a child may do is little, since a parser may have a hole that a crafted file knows: it has no network (a network
+namespace of its own where the kernel grants one; everywhere an audit hook that refuses sockets and programs), may not
+write beyond `file_bytes` (0 for parsers), and does not see the parent's secrets in its environment.
 """
 
 import contextlib
+import ctypes
 import importlib
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -26,7 +32,11 @@ from typing import Any, Self
 from models.errors import GmtError
 
 _START_TIMEOUT_S = 180.0
+_FAILED_STARTS = 3  # a machine short of memory may kill one that starts; a target that cannot be imported never starts
 _JOBS_PER_WORKER = 64
+_NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # flags of unshare(2), Linux
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|AUTH|CREDENTIAL|DATABASE|_URL|^GMTSCREEN_|^PREFECT_|^RAY_", re.I)
+_REFUSED_EVENTS = ("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pty.")
 
 
 class SandboxError(GmtError):
@@ -51,6 +61,21 @@ class Outcome:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a child may use.
+
+    Attributes:
+        deadline_s: seconds for one argument.
+        memory_bytes: address space.
+        file_bytes: largest file that it may write.
+    """
+
+    deadline_s: float
+    memory_bytes: int
+    file_bytes: int
+
+
 class _Worker:
     """One child process and the pipe to it; holds one (index, argument) at a time.
 
@@ -58,15 +83,18 @@ class _Worker:
     with a second one under way, parent and child could both wait for the other to read.
     """
 
-    def __init__(self, target: str, deadline_s: float, memory_bytes: int) -> None:
-        self._deadline_s = deadline_s
+    def __init__(self, target: str, limits: "Limits") -> None:
+        self._deadline_s = limits.deadline_s
         self.pipe, theirs = Pipe()
-        path = [entry for entry in sys.path if entry] + [str(Path.cwd())]
+        # The parent's own path: the current folder only where the parent looks there too, since a folder of foreign
+        # files may hold a module that some library would import.
+        path = [entry or str(Path.cwd()) for entry in sys.path]
         code = (
-            f"import sys; sys.path[:] = {path!r}; from gmt_tasks.sandbox import serve; "
-            f"serve({theirs.fileno()}, {target!r}, {deadline_s!r}, {memory_bytes!r})"
+            f"import sys; sys.path[:] = {path!r}; from gmt_tasks.sandbox import Limits, serve; "
+            f"serve({theirs.fileno()}, {target!r}, {limits!r})"
         )
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             pass_fds=[theirs.fileno()],
@@ -116,17 +144,24 @@ class SandboxPool:
         target: `module:function`; the function takes one picklable argument and returns a picklable value.
         deadline_s: seconds one argument may take; importing the module does not count.
         memory_bytes: address space of a child.
+        file_bytes: largest file that a child may write.
         max_workers: children at most; another one starts for every 64 waiting arguments.
     """
 
     def __init__(
-        self, target: str, *, deadline_s: float = 30.0, memory_bytes: int = 4 << 30, max_workers: int = 2
+        self,
+        target: str,
+        *,
+        deadline_s: float = 30.0,
+        memory_bytes: int = 4 << 30,
+        file_bytes: int = 0,
+        max_workers: int = 2,
     ) -> None:
         self._target = target
-        self._deadline_s = deadline_s
-        self._memory_bytes = memory_bytes
+        self._limits = Limits(deadline_s, memory_bytes, file_bytes)
         self._max_workers = max_workers
         self._workers: list[_Worker] = []
+        self._failed_starts = 0
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +194,7 @@ class SandboxPool:
         """Starts children as the work demands and gives each idle one an argument."""
         wanted = min(self._max_workers, max(1, -(-len(waiting) // _JOBS_PER_WORKER)))
         while len(self._workers) < wanted and waiting:
-            self._workers.append(_Worker(self._target, self._deadline_s, self._memory_bytes))
+            self._workers.append(_Worker(self._target, self._limits))
         for worker in self._workers:
             if waiting and worker.ready and worker.job is None:
                 worker.give(*waiting.popleft())
@@ -186,31 +221,52 @@ class SandboxPool:
         self._workers.remove(worker)
         how = worker.stop()
         if not worker.ready:
-            raise SandboxError(
-                f"A child process for {self._target} did not start ({how}). Check that the module imports in "
-                f"{sys.executable} and that {self._memory_bytes >> 20} MiB of address space are enough."
-            )
+            self._failed_starts += 1
+            if self._failed_starts >= _FAILED_STARTS:
+                raise SandboxError(
+                    f"{_FAILED_STARTS} child processes for {self._target} did not start ({how}). Check that the module "
+                    f"imports in {sys.executable} and that the machine has memory left for one."
+                )
+        else:
+            self._failed_starts = 0
         if worker.job is not None:
             late = ending is Ending.TIMED_OUT
-            yield worker.job[0], Outcome(ending, detail=f"stopped after {self._deadline_s:g} s" if late else how)
+            yield worker.job[0], Outcome(ending, detail=f"stopped after {self._limits.deadline_s:g} s" if late else how)
 
 
-def serve(descriptor: int, target: str, deadline_s: float, memory_bytes: int) -> None:
+def serve(descriptor: int, target: str, limits: Limits) -> None:
     """The child's main loop: arguments in, outcomes out, until the pipe closes."""
+    _leave_network()  # first: the kernel refuses a process that has threads already
     pipe: Connection[Any, Any] = Connection(descriptor)
     module, _, name = target.partition(":")
     function = getattr(importlib.import_module(module), name)
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.addaudithook(_refuse_way_out)
     pipe.send(None)
     with contextlib.suppress(EOFError, OSError):
         while True:
             argument = pipe.recv()
             # If the parent is gone, nobody else ends a hanging child.
-            signal.setitimer(signal.ITIMER_REAL, 2 * deadline_s + 5)
-            outcome = _run(function, argument, memory_bytes)
+            signal.setitimer(signal.ITIMER_REAL, 2 * limits.deadline_s + 5)
+            outcome = _run(function, argument, limits.memory_bytes)
             signal.setitimer(signal.ITIMER_REAL, 0)
             pipe.send(outcome)
+
+
+def _leave_network() -> None:
+    """Moves into a network namespace without any interface, where the kernel grants one; else the audit hook stays."""
+    with contextlib.suppress(AttributeError, OSError):
+        unshare = ctypes.CDLL(None).unshare
+        if unshare(_NEW_NETWORK) != 0:  # root only; others need a user namespace around it
+            unshare(_NEW_NETWORK | _NEW_USER)
+
+
+def _refuse_way_out(event: str, _: tuple[Any, ...]) -> None:
+    """Audit hook that refuses network access and the start of programs; it cannot be removed again."""
+    if event.startswith(_REFUSED_EVENTS):
+        raise PermissionError(f"{event} is not allowed while foreign input is read")
 
 
 def _run(function: Any, argument: Any, memory_bytes: int) -> Outcome:
@@ -219,5 +275,5 @@ def _run(function: Any, argument: Any, memory_bytes: int) -> Outcome:
         return Outcome(Ending.VALUE, function(argument))
     except MemoryError:
         return Outcome(Ending.DIED, detail=f"needs more than {memory_bytes >> 20} MiB of memory")
-    except Exception as error:  # noqa: BLE001 - whatever the function raises is its outcome, and is reported
-        return Outcome(Ending.FAILED, detail=f"{type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the function raises is its outcome, and is told
+        return Outcome(Ending.FAILED, detail=f"{type(error).__name__}: {error}"[:1000])

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from db.records import Balance, ModelVersion, Run, RunState
 from db.store import ResultStore
+from gmt_tasks.packed_model import PackedModel, load_packed_worker
 from gmt_tasks.process import StopRequest, new_holder
 from gmt_tasks.settings import Settings
 from gmt_tasks.shard import ShardDriver
 from gmt_tasks.sources.source import MissingSymmetry, ReadOptions, Source, open_source
 from gmt_tasks.store import IngestPlan, close_run, ingest_source, run_spec
 from gmt_tasks.telemetry import Progress, event
-from gmt_tasks.worker import load_worker
+from gmt_tasks.worker import Worker, load_worker
 
 if TYPE_CHECKING:
     from gmt_tasks.pool import WorkerPool
@@ -42,6 +43,16 @@ def describe_model(model: str) -> tuple[ModelVersion, dict[str, Any]]:
 def resolved_model(model: str) -> str:
     """The model as a worker with another working folder finds it: paths of checkpoints become absolute."""
     return str(Path(model).resolve()) if model.endswith(".json") or Path(model).is_dir() else model
+
+
+def worker_factory(settings: Settings) -> Callable[[], Worker]:
+    """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen."""
+    model = resolved_model(settings.model)
+    if settings.ray_address and Path(model).is_absolute():
+        from models.gmtnet.card import find_checkpoint
+
+        return partial(load_packed_worker, PackedModel.of(find_checkpoint(model)), settings.device, settings.symprec)
+    return partial(load_worker, model, settings.device, settings.symprec)
 
 
 def open_sources(
@@ -145,7 +156,7 @@ class ScreenSession:
             from gmt_tasks.pool import WorkerPool
 
             settings = self.settings
-            factory = partial(load_worker, resolved_model(settings.model), settings.device, settings.symprec)
+            factory = worker_factory(settings)
             self._pool = WorkerPool(factory, settings.workers, address=settings.ray_address)
 
     def ingest(self, index: int) -> int:

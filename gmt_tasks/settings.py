@@ -4,6 +4,7 @@ Environment variables carry the prefix `GMTSCREEN_`, e.g. `GMTSCREEN_DB`. The da
 it is a `SecretStr`, so that a log line, a traceback or a printed settings object shows stars.
 """
 
+import re
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
@@ -11,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gmt_tasks.telemetry import redact
 from models.errors import GmtError
+
+_URL_PASSWORD = re.compile(r"(://[^:/@]*:).*@")
+"""Of a text that is one URL and nothing else: here a password may hold blanks, in a sentence it could not."""
 
 
 class SettingsError(GmtError):
@@ -42,7 +46,7 @@ class Settings(BaseSettings):
     ray_address: str | None = None
     shard_atoms: int = Field(default=2048, ge=1)
     max_atoms: int = Field(default=1000, ge=1)
-    stale_after_s: int = Field(default=60, ge=5)
+    stale_after_s: int = Field(default=45, ge=5)
 
     @property
     def database(self) -> str:
@@ -52,7 +56,7 @@ class Settings(BaseSettings):
     @property
     def shown_database(self) -> str:
         """The database without its password, for people."""
-        return redact(self.database)
+        return redact(_URL_PASSWORD.sub(r"\1***@", self.database))
 
 
 def load_settings(**overrides: Any) -> Settings:

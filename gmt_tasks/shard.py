@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from db.records import ResultBlock, ShardLease
-from db.store import ResultStore
+from db.store import STALE_AFTER_S, ResultStore
 from gmt_tasks.process import StopRequest, is_dead
 from gmt_tasks.telemetry import Progress, RateMeter, event
 from models.errors import StoreError
@@ -61,7 +61,7 @@ class ShardDriver:
     holder: str
     on_progress: Callable[[Progress], None] = lambda progress: None
     stop: StopRequest = field(default_factory=StopRequest)
-    stale_after_s: float = 60.0
+    stale_after_s: float = STALE_AFTER_S
     _leases: dict[tuple[int, int], ShardLease] = field(default_factory=dict, init=False)
     _last_beat_s: float = field(default=0.0, init=False)
     _ask_again_s: float = field(default=0.0, init=False)

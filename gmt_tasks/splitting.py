@@ -1,13 +1,14 @@
-"""What happens to a shard whose work fails: try again, split in halves, quarantine one crystal, and put together.
+"""What happens to a shard whose work fails: try again, split, quarantine one crystal, and put together.
 
-A worker answers for a `Job`, a range of rows of a leased shard. A job that fails is tried once more; after the second
-failure it is split in halves, and each part is split again at its next failure, so that a poison crystal is alone after
-about log2(n) further failures while all others keep their result. `Assembly` collects the answers of a shard's jobs
-and gives back one `ResultBlock`, so that the ledger keeps one commit per shard. Nothing here knows Ray.
+A worker answers for a `Job`, a range of rows of a leased shard. Inside a worker a job is cut into portions, and a
+portion that fails into parts, down to the one crystal that fails alone (gmt_tasks/isolation.py). When the worker itself
+dies, its job is tried once more and then split in halves. `Assembly` collects the answers of a shard's jobs and gives
+back one `ResultBlock`, so that the ledger keeps one commit per shard. Nothing here knows Ray.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -75,8 +76,23 @@ class Job:
             return [replace(self, tries_left=self.tries_left - 1)]
         if self.n_crystals <= 1:
             return []
-        middle = (self.start + self.stop) // 2
-        return [replace(self, stop=middle), replace(self, start=middle)]
+        return self.parts(2)
+
+    def parts(self, n_parts: int) -> list["Job"]:
+        """The rows in `n_parts` jobs of nearly equal numbers of crystals; fewer when there are fewer crystals."""
+        n_parts = min(n_parts, self.n_crystals)
+        ends = [self.start + self.n_crystals * k // n_parts for k in range(n_parts + 1)]
+        return [replace(self, start=start, stop=stop) for start, stop in pairwise(ends)]
+
+    def portions(self, max_atoms: int) -> list["Job"]:
+        """The rows in consecutive jobs of at most `max_atoms` atoms; a crystal above that has a job to itself."""
+        first, portions, start = self.lease.crystals.first_atom, [], self.start
+        while start < self.stop:
+            fitting = int(np.searchsorted(first, first[start] + max_atoms, side="right")) - 1
+            stop = min(max(fitting, start + 1), self.stop)
+            portions.append(replace(self, start=start, stop=stop))
+            start = stop
+        return portions
 
 
 def quarantine(job: Job, reason: Reason, detail: str) -> ResultBlock:

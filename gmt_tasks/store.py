@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from db.records import Balance, IngestedBlock, ModelVersion, RunSpec
 from db.store import ResultStore
+from gmt_tasks.identity import recognised
 from gmt_tasks.ingest import ingest_block
 from gmt_tasks.sources.source import Source, SourceBlock
 from gmt_tasks.telemetry import event
@@ -93,7 +94,7 @@ def ingest_source(
     if exhausted:
         return position
     for block in ingested_blocks(source, plan, position, n_before):
-        store.add_block(run_id, block, shard_atoms_for(block, plan))
+        store.add_block(run_id, recognised(block, store.relatives), shard_atoms_for(block, plan))
         position = block.stop
         event("ingest.block", source=source.name, inputs=position, rejected=len(block.rejected))
         on_block(block.stop - block.start)
@@ -134,6 +135,7 @@ def head(block: SourceBlock, stop: int) -> SourceBlock:
         source_ids=block.source_ids[:n_kept],
         crystals=block.crystals.select(range(n_kept)),
         metadata=block.metadata[:n_kept],
+        places=block.places[:n_kept],
         rejected=[rejected for rejected in block.rejected if rejected.position < stop],
     )
 

@@ -19,14 +19,16 @@ def redact(text: str) -> str:
 
 
 def event(name: str, **facts: object) -> None:
-    """Logs one line `name key=value ...` at level INFO, without secrets.
+    """Logs one line `name key=value ...` at level INFO, without secrets and without control characters.
 
     Args:
         name: what happened, dotted, e.g. "shard.committed".
         facts: numbers and short texts.
     """
     if LOGGER.isEnabledFor(logging.INFO):
-        LOGGER.info("%s", redact(" ".join([name, *(f"{key}={value}" for key, value in facts.items())])))
+        text = redact(" ".join([name, *(f"{key}={value}" for key, value in facts.items())]))
+        # Names and details come from foreign files: they must not write lines of their own or steer a terminal.
+        LOGGER.info("%s", "".join(each if each.isprintable() else "?" for each in text))
 
 
 def listen(*, verbose: bool) -> None:

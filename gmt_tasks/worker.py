@@ -1,15 +1,23 @@
-"""What runs inside a worker process: environment set, origin of our packages checked, one screener loaded."""
+"""What a Ray worker is: environment set, origin of our packages checked, one model loaded, crystals kept apart."""
 
 import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from db.records import ResultBlock
+from gmt_tasks.fork_server import ForkServer, ForkServerError
+from gmt_tasks.isolation import Isolation, Patience
 from gmt_tasks.origin import put_root_first, refuse_foreign_packages
 from gmt_tasks.splitting import Job
 from models.crystal import CrystalBatch
+
+PORTION_ATOMS = 256
+"""On a CPU larger batches are no faster, and this much is computed again when a crystal kills its process."""
+
+NETWORK_MODULES = ("gmt_tasks.screening", "models.gmtnet.predictor")
+"""What takes seconds to import."""
 
 
 class Worker(Protocol):
@@ -39,38 +47,20 @@ def load_worker(model: str, device: str, symprec: float) -> Worker:
     return Screener.load(model, device=device, symprec=symprec)
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long the pool waits before it takes a worker for hung.
-
-    Attributes:
-        start_s: for the first worker to load its model, in seconds.
-        job_s: for a job, in seconds, plus
-        job_s_per_atom: for each atom of it, in seconds.
-    """
-
-    start_s: float = 600.0
-    job_s: float = 120.0
-    job_s_per_atom: float = 0.05
-
-    def deadline_s(self, job: Job) -> float:
-        """Longest time that a job may take, in seconds."""
-        return self.job_s + self.job_s_per_atom * job.n_atoms
-
-
 class WorkerProcess:
-    """One worker, loaded once.
+    """One worker: it loads the model once and computes in forked processes, so that no crystal can end it.
 
     Args:
         factory: makes the worker.
         root: repository root to import from; empty when the import path is right already.
         gpus: share of a GPU that this process has; 0 hides the GPUs from it.
+        patience: deadlines.
 
     Raises:
         ForeignPackageError: `models` or another of our names would come from elsewhere.
     """
 
-    def __init__(self, factory: Callable[[], Worker], root: str, gpus: float) -> None:
+    def __init__(self, factory: Callable[[], Worker], root: str, gpus: float, patience: Patience) -> None:
         # Before the factory imports torch or numpy kernels: they read these once.
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = "1"
@@ -79,18 +69,23 @@ class WorkerProcess:
         if root:
             put_root_first(Path(root))
         refuse_foreign_packages()
-        self._worker = factory()
+        server = ForkServer(factory, NETWORK_MODULES if gpus else (), patience.start_s)
+        # On a GPU small batches are slow, so a job stays whole there until memory runs out.
+        self._isolation = Isolation(server, patience, None if gpus else PORTION_ATOMS)
 
     def ready(self) -> int:
         """Process id; answers once the worker is loaded."""
+        self._isolation.warm_up()
         return os.getpid()
 
-    def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
-        """One job. The arrays are copied because Ray's are read-only views of shared memory."""
-        own = CrystalBatch(
-            crystals.lattice.copy(),
-            crystals.frac_coords.copy(),
-            crystals.numbers.copy(),
-            crystals.crystal_of_atom.copy(),
-        )
-        return self._worker.screen(list(crystal_ids), own)
+    def pulse(self) -> None:
+        """Answers while this process lives, whatever its crystals do."""
+
+    def screen(self, job: Job) -> ResultBlock:
+        """One job; may be called from several threads."""
+        try:
+            return self._isolation.screen(job)
+        except ForkServerError as error:
+            # Nothing can be computed here any more: this process goes, and its owner starts another one.
+            sys.stderr.write(f"{error}\n")
+            os._exit(1)

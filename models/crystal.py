@@ -5,7 +5,7 @@ which crystals travel: one set of flat numpy arrays, never a list of Python obje
 angstrom in a right- or left-handed Cartesian frame, the "input frame" in which every predicted tensor is given.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -26,6 +26,7 @@ MIN_HEIGHT_ANGSTROM = 0.8
 MIN_VOLUME_PER_ATOM_A3 = 1.0
 MAX_VOLUME_PER_ATOM_A3 = 5000.0
 MAX_ATOMS = 1000
+MAX_FRACTIONAL = 1e6
 
 SYMBOLS: tuple[str, ...] = tuple(
     (
@@ -206,57 +207,70 @@ def find_invalid(batch: CrystalBatch, max_atoms: int = MAX_ATOMS) -> dict[int, t
     problems: dict[int, tuple[Reason, str]] = {}
     counts = batch.atoms_per_crystal
 
-    def refuse(bad: NDArray[np.bool_], reason: Reason, detail: list[str]) -> None:
-        for crystal in np.flatnonzero(bad):
-            problems.setdefault(int(crystal), (reason, detail[crystal]))
+    def refuse(bad: NDArray[np.bool_], reason: Reason, detail: Callable[[int], str]) -> None:
+        for crystal in np.flatnonzero(bad).tolist():
+            problems.setdefault(crystal, (reason, detail(crystal)))
 
-    refuse(counts == 0, Reason.EMPTY, ["0 atoms"] * batch.n_crystals)
+    def n_atoms_with(bad: NDArray[np.bool_] | np.bool_) -> Ints:
+        return np.bincount(batch.crystal_of_atom[bad], minlength=batch.n_crystals)
+
+    refuse(counts == 0, Reason.EMPTY, lambda _: "0 atoms")
     finite_cell = np.asarray(np.isfinite(batch.lattice).all(axis=(1, 2)))
-    bad_atoms = np.bincount(
-        batch.crystal_of_atom[~np.isfinite(batch.frac_coords).all(axis=1)], minlength=batch.n_crystals
-    )
+    infinite = n_atoms_with(~np.isfinite(batch.frac_coords).all(axis=1))
     refuse(
-        ~finite_cell | (bad_atoms > 0),
+        ~finite_cell | (infinite > 0),
         Reason.NONFINITE,
-        [f"lattice finite: {bool(f)}, positions not finite: {n}" for f, n in zip(finite_cell, bad_atoms, strict=True)],
+        lambda k: f"lattice finite: {bool(finite_cell[k])}, positions not finite: {infinite[k]}",
     )
-    wrong = (batch.numbers < 1) | (batch.numbers > MAX_ATOMIC_NUMBER)
-    wrong_atoms = np.bincount(batch.crystal_of_atom[wrong], minlength=batch.n_crystals)
+    far = n_atoms_with((np.abs(batch.frac_coords) > MAX_FRACTIONAL).any(axis=1))
     refuse(
-        wrong_atoms > 0,
-        Reason.UNKNOWN_SPECIES,
-        [f"{n} atoms with an atomic number outside 1 to 118" for n in wrong_atoms],
+        far > 0,
+        Reason.NONFINITE,
+        lambda k: f"{far[k]} positions are more than {MAX_FRACTIONAL:g} lattice vectors away, their digits are lost",
     )
-    refuse(counts > max_atoms, Reason.TOO_LARGE, [f"{n} atoms, limit {max_atoms}" for n in counts])
+    wrong = n_atoms_with((batch.numbers < 1) | (batch.numbers > MAX_ATOMIC_NUMBER))
+    refuse(wrong > 0, Reason.UNKNOWN_SPECIES, lambda k: f"{wrong[k]} atoms with an atomic number outside 1 to 118")
+    refuse(counts > max_atoms, Reason.TOO_LARGE, lambda k: f"{counts[k]} atoms, limit {max_atoms}")
     _refuse_cells(batch, problems)
-    good = np.array([i for i in range(batch.n_crystals) if i not in problems], dtype=np.int64)
+    good = _all_but(problems, batch.n_crystals)
     for row, (i, j, distance) in closest_pairs(*_flat(batch.select(good)), MIN_DISTANCE_ANGSTROM).items():
         problems[int(good[row])] = (Reason.OVERLAP, f"atoms {i} and {j} (0-based) are {distance:.3f} angstrom apart")
     return problems
 
 
+def _all_but(problems: Iterable[int], n_crystals: int) -> Ints:
+    """Indices of the crystals without a problem."""
+    sound = np.ones(n_crystals, dtype=bool)
+    sound[list(problems)] = False
+    return np.flatnonzero(sound)
+
+
 def _refuse_cells(batch: CrystalBatch, problems: dict[int, tuple[Reason, str]]) -> None:
     """Adds crystals whose cell is flat, empty or far too dense; heights are those of the reduced cell."""
-    rows = np.array([i for i in range(batch.n_crystals) if i not in problems], dtype=np.int64)
+    rows = _all_but(problems, batch.n_crystals)
     lattice = batch.lattice[rows]
-    lengths = np.linalg.norm(lattice, axis=2)
-    volume = np.abs(np.linalg.det(lattice))
-    usable = (lengths.min(axis=1, initial=np.inf) > 1e-3) & (lengths.max(axis=1, initial=0) < 1e4)
-    usable &= volume > 1e-7 * np.prod(lengths, axis=1)
+    # Through the largest entry first: the square of 1e200 is infinite.
+    lengths = np.abs(lattice).max(axis=2, initial=0)
+    usable = (lengths.min(axis=1, initial=np.inf) > 1e-4) & (lengths.max(axis=1, initial=0) < 1e4)
+    lengths[usable] = np.linalg.norm(lattice[usable], axis=2)
+    volume = np.zeros(len(rows))
+    volume[usable] = np.abs(np.linalg.det(lattice[usable]))
+    usable &= (lengths.min(axis=1, initial=np.inf) > 1e-3) & (lengths.max(axis=1, initial=0) < 1e4)
+    usable[usable] = volume[usable] > 1e-7 * np.prod(lengths[usable], axis=1)
     heights = np.zeros((len(rows), 3))
     heights[usable] = cell_heights(reduce_lattices(lattice[usable])[0])
+    thinnest = heights.min(axis=1, initial=np.inf)
     per_atom = volume / np.maximum(batch.atoms_per_crystal[rows], 1)
-    for k, row in enumerate(rows):
-        if not usable[k] or per_atom[k] > MAX_VOLUME_PER_ATOM_A3:
-            problems[int(row)] = (
-                Reason.DEGENERATE_CELL,
-                f"volume {volume[k]:.3g} angstrom^3, lengths {np.round(lengths[k], 4).tolist()}",
-            )
-        elif per_atom[k] < MIN_VOLUME_PER_ATOM_A3 or heights[k].min() < MIN_HEIGHT_ANGSTROM:
-            problems[int(row)] = (
-                Reason.TOO_DENSE,
-                f"{per_atom[k]:.3g} angstrom^3 per atom, thinnest cell height {heights[k].min():.3g} angstrom",
-            )
+    flat = ~usable | (per_atom > MAX_VOLUME_PER_ATOM_A3)
+    dense = (per_atom < MIN_VOLUME_PER_ATOM_A3) | (thinnest < MIN_HEIGHT_ANGSTROM)
+    for k in np.flatnonzero(flat | dense).tolist():
+        if flat[k]:
+            shown = ", ".join(f"{length:.5g}" for length in lengths[k])
+            found = Reason.DEGENERATE_CELL, f"volume {volume[k]:.3g} angstrom^3, lengths {shown} angstrom"
+        else:
+            size = f"{per_atom[k]:.3g} angstrom^3 per atom, thinnest cell height {thinnest[k]:.3g} angstrom"
+            found = Reason.TOO_DENSE, size
+        problems[int(rows[k])] = found
 
 
 def _flat(batch: CrystalBatch) -> tuple[Floats, Floats, Ints]:

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     ARCHIVE = "archive"
     DEADLINE = "deadline"
     WORKER_DIED = "worker_died"
+    OUT_OF_MEMORY = "out_of_memory"
     MODEL_FAILED = "model_failed"
 
     @property
@@ -70,8 +71,8 @@ class Reason(StrEnum):
 _TEXTS: dict[Reason, tuple[str, str]] = {
     Reason.PARSE: ("The text is not a readable crystal.", "Open it at the line named in the detail and correct it."),
     Reason.NONFINITE: (
-        "A lattice or position entry is not a finite number.",
-        "Re-export the structure; NaN or infinity was written.",
+        "A lattice or position entry is not a usable number.",
+        "Re-export the structure; NaN, infinity or a number far beyond any crystal was written.",
     ),
     Reason.EMPTY: ("The crystal has no atoms.", "Check the export; an atom list is missing."),
     Reason.DEGENERATE_CELL: ("The cell has no usable volume.", "Check lengths, angles and the unit (angstrom)."),
@@ -101,6 +102,10 @@ _TEXTS: dict[Reason, tuple[str, str]] = {
     Reason.WORKER_DIED: (
         "The worker process died on this crystal.",
         "Report it with the structure; it is kept apart so that the rest goes on.",
+    ),
+    Reason.OUT_OF_MEMORY: (
+        "This crystal alone does not fit into the memory that a worker has.",
+        "Give the primitive cell, take fewer --workers, or compute it with more memory (GMTSCREEN_DEVICE=cpu).",
     ),
     Reason.MODEL_FAILED: (
         "The model raised or gave non-finite numbers for this crystal.",

@@ -93,6 +93,17 @@ def find_neighbors(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, 
         crystal_of_atom: ascending, shape [n_atoms].
         radius: in angstrom, shape [n_crystals].
     """
+    counts = np.bincount(crystal_of_atom, minlength=len(lattice))
+    groups = _within_budget(np.arange(len(lattice)), counts**2)
+    if len(groups) > 1:  # all pairs of all atoms of large cells at once would not fit into memory
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        parts = []
+        for group in groups:
+            atoms = slice(ends[group[0]], ends[group[-1] + 1])
+            owner = crystal_of_atom[atoms] - group[0]
+            near = find_neighbors(lattice[group], frac_coords[atoms], owner, radius[group])
+            parts.append(near._replace(center=near.center + atoms.start, neighbor=near.neighbor + atoms.start))
+        return Neighbors.join(parts)
     reduced, transform = reduce_lattices(lattice)
     frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
     pairs = _pairs_within_crystals(frac, reduced, crystal_of_atom)
@@ -111,11 +122,25 @@ def closest_pairs(
 ) -> dict[int, tuple[int, int, float]]:
     """The closest pair of atoms of every crystal that has one closer than `limit` angstrom.
 
+    Time and memory go with the number of atoms, not with its square: atoms are swept along the longest axis of their
+    cell. Cells with a height below twice the limit, where several images may be as close, are searched in full.
+
     Returns:
         crystal index -> (atom, atom, distance in angstrom), atoms counted from 0 within the crystal.
     """
-    found = find_neighbors(lattice, frac_coords, crystal_of_atom, np.full(len(lattice), limit))
-    first_atom = np.searchsorted(crystal_of_atom, np.arange(len(lattice)))
+    reduced, transform = reduce_lattices(lattice)
+    heights = cell_heights(reduced)
+    thin = heights.min(axis=1, initial=np.inf) < 2 * limit
+    frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
+    swept = np.flatnonzero(~thin[crystal_of_atom])
+    parts = [_swept_pairs(swept, frac[swept], reduced, heights, crystal_of_atom[swept], limit)]
+    counts = np.bincount(crystal_of_atom, minlength=len(lattice))
+    atoms, crystals = np.flatnonzero(thin[crystal_of_atom]), np.flatnonzero(thin)
+    owner = np.searchsorted(crystals, crystal_of_atom[atoms])
+    near = find_neighbors(lattice[crystals], frac_coords[atoms], owner, np.full(len(crystals), limit))
+    parts.append(near._replace(center=atoms[near.center], neighbor=atoms[near.neighbor]))
+    found = Neighbors.join(parts)
+    first_atom = np.cumsum(counts) - counts
     closest: dict[int, tuple[int, int, float]] = {}
     for pair in np.argsort(found.distance, kind="stable"):
         crystal = int(crystal_of_atom[found.center[pair]])
@@ -123,6 +148,54 @@ def closest_pairs(
         i, j = int(found.center[pair] - start), int(found.neighbor[pair] - start)
         closest.setdefault(crystal, (i, j, float(found.distance[pair])))
     return closest
+
+
+def _within_budget(rows: Ints, costs: Ints) -> Sequence[Ints]:
+    """The rows in consecutive groups whose costs stay within the number of candidates held at a time, if they can."""
+    group = np.cumsum(costs[rows]) // _MAX_CANDIDATES
+    return np.split(rows, np.flatnonzero(np.diff(group)) + 1) if len(rows) else []
+
+
+def _swept_pairs(
+    atoms: Ints, frac: Floats, lattice: Floats, heights: Floats, crystal_of_atom: Ints, limit: float
+) -> Neighbors:
+    """Pairs closer than the limit in cells whose heights are all above twice the limit, each pair once.
+
+    Args:
+        atoms: names of the atoms in the result, shape [n_atoms].
+        frac: fractional coordinates, shape [n_atoms, 3].
+        lattice: reduced rows, shape [n_crystals, 3, 3].
+        heights: of these cells in angstrom, shape [n_crystals, 3].
+        crystal_of_atom: ascending, shape [n_atoms].
+        limit: in angstrom.
+    """
+    if not len(atoms):
+        return Neighbors.join([])
+    axis = heights.argmax(axis=1)[crystal_of_atom]
+    length = heights[crystal_of_atom, axis]
+    along = frac[np.arange(len(frac)), axis]
+    along = (along - np.floor(along)) * length
+    # Atoms near the lower face stand a second time behind the upper one, so that the sweep needs no wrapping.
+    ghosts = np.flatnonzero(along < limit)
+    member = np.concatenate([np.arange(len(frac)), ghosts])
+    stretch = float(length.max()) + 3 * limit
+    key = np.concatenate([along, along[ghosts] + length[ghosts]]) + crystal_of_atom[member] * stretch
+    order = np.argsort(key, kind="stable")
+    member, key, is_ghost = member[order], key[order], order >= len(frac)
+    n_after = np.searchsorted(key, key + limit * (1 + 1e-6)) - np.arange(len(key)) - 1
+    n_after[is_ghost] = 0
+    parts = []
+    for rows in _within_budget(np.arange(len(key)), n_after):
+        first = np.repeat(rows, n_after[rows])
+        within = np.arange(len(first)) - np.repeat(np.cumsum(n_after[rows]) - n_after[rows], n_after[rows])
+        i, j = member[first], member[first + 1 + within]
+        difference = frac[j] - frac[i]
+        difference -= np.floor(difference + 0.5)
+        vector = np.einsum("ni,nij->nj", difference, lattice[crystal_of_atom[i]])
+        distance = np.sqrt(np.einsum("nk,nk->n", vector, vector))
+        near = distance < limit
+        parts.append(Neighbors(atoms[i[near]], atoms[j[near]], vector[near], distance[near]))
+    return Neighbors.join(parts)
 
 
 class _Pairs(NamedTuple):

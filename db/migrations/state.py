@@ -4,16 +4,20 @@ from sqlalchemy import ColumnClause, Connection, column, inspect, select, table
 
 from db.tables import results
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision; a test holds it equal to what the folder `versions` says."""
+
+
+REVISION_TABLE = "alembic_version"
+"""Alembic's own table; every database of ours has it."""
 
 
 def revision_of(connection: Connection) -> str | None:
     """The schema revision of a database, None for an empty one."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(REVISION_TABLE):
         return None
     number: ColumnClause[str] = column("version_num")
-    revisions = select(number).select_from(table("alembic_version"))
+    revisions = select(number).select_from(table(REVISION_TABLE))
     return connection.execute(revisions).scalar_one_or_none()
 
 

@@ -1,47 +1,60 @@
-"""Crystals from files: one file, a directory, or a glob, in sorted order, whatever mixture of formats it is."""
+"""Crystals from files: one file, a directory, or a glob, in sorted order, whatever mixture of formats it is.
 
-import glob
-import logging
-import os
-from collections.abc import Iterator, Sequence
+The driver's half: it finds, orders, splits and counts. What interprets foreign bytes runs in sandboxed children, but
+for short JSON, which is plain data read in linear time.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from db.records import RejectedInput
-from gmt_tasks.sandbox import SandboxPool
-from gmt_tasks.sources.file_inputs import FileInput, finished, inputs_of
+from gmt_tasks.sandbox import Ending, SandboxPool
+from gmt_tasks.sources.archives import MAX_MEMBER_BYTES, Member, UnpackJob
+from gmt_tasks.sources.file_inputs import FileInput, Interpret, finished, inputs_of
+from gmt_tasks.sources.found_files import NamedFile, content_fingerprint, find_files
 from gmt_tasks.sources.metadata import metadata_json
 from gmt_tasks.sources.parsed import ParsedCrystal
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from gmt_tasks.sources.structure_files import FileFormat, file_format
-from gmt_tasks.sources.structure_text import Refusal, TextJob
-from gmt_tasks.sources.table_files import TableFile
+from gmt_tasks.sources.tables import READER, Table
+from gmt_tasks.sources.text_jobs import Refusal, TextJob
 from models.crystal import CrystalBatch
 from models.errors import Reason, SourceError
 
 TEXTS_PER_BLOCK = 256
 LINES_PER_BLOCK = 4096
 BYTES_PER_BLOCK = 64 << 20
+UNPACKING_DEADLINE_S = 600.0
 PARSER = "gmt_tasks.sources.structure_text:parse_text"
+UNPACKER = "gmt_tasks.sources.archives:unpack"
 
-_FULL_HASH_BYTES = 64 << 20
-_EDGE_BYTES = 1 << 20
-_READABLE = "CIF, POSCAR/CONTCAR/.vasp, .json, .jsonl (each also .gz) or .parquet"
-_UNREAD = (".zip", ".tar", ".tar.gz", ".tgz", ".xyz", ".extxyz", ".db")
-
-_log = logging.getLogger(__name__)
+_TABLES = (FileFormat.PARQUET, FileFormat.ASE_DATABASE)
 
 
 @dataclass(frozen=True)
-class NamedFile:
-    """A file and the name it has in ids: relative to the directory or glob it was found by, with `/`."""
+class _Children:
+    """The processes that read for a source; each starts when it is first needed."""
 
-    path: Path
-    label: str
-    format: FileFormat | None
+    texts: SandboxPool
+    tables: SandboxPool
+    archives: SandboxPool
+
+    @classmethod
+    def start(cls, options: ReadOptions, stack: ExitStack) -> "_Children":
+        """Pools that end with the stack."""
+        deadline_s, memory_bytes = options.deadline_s, options.memory_bytes
+        texts = SandboxPool(PARSER, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=options.max_workers)
+        tables = SandboxPool(READER, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=1)
+        unpacking_s = max(deadline_s, UNPACKING_DEADLINE_S)
+        archives = SandboxPool(
+            UNPACKER, deadline_s=unpacking_s, memory_bytes=memory_bytes, file_bytes=MAX_MEMBER_BYTES, max_workers=1
+        )
+        return cls(*(stack.enter_context(pool) for pool in (texts, tables, archives)))
 
 
 class FilesSource:
@@ -65,35 +78,25 @@ class FilesSource:
         Raises:
             SourceError: there is none, or the only one is of a kind that is not read.
         """
-        path = Path(text).expanduser()
-        if path.is_dir():
-            files = _in_directory(path)
-        elif path.exists():
-            files = [_single(path)]
-        else:
-            files = _matching(text)
-        source = cls(text, files, options)
-        if len(files) == 1 and files[0].format is FileFormat.PARQUET:
-            TableFile(files[0].path, files[0].label)  # the columns are checked before a run begins
+        source = cls(text, find_files(text), options)
+        if len(source.files) == 1 and source.files[0].format in _TABLES:
+            with ExitStack() as stack:  # the columns are checked before a run begins
+                _table(source.files[0], _Children.start(options, stack))
         return source
 
     def fingerprint(self) -> str:
-        """sha256 over names, sizes and contents; above 64 MiB a file counts by size, time, head and tail."""
-        digest = sha256()
-        for file in self.files:
-            digest.update(f"{file.label}\0".encode())
-            digest.update(_content_digest(file.path))
-        return digest.hexdigest()
+        """Changes with names and contents of the files."""
+        return content_fingerprint(self.files)
 
     def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
         """The inputs from position `start` on; texts in blocks of 256, rows of tables in blocks of 4,096."""
-        with self._pool() as pool:
+        with ExitStack() as stack:
+            children = _Children.start(self._options, stack)
             position = 0
             pending: list[FileInput] = []
-            for file in self.files:
-                content = _content(file, self._options)
-                if isinstance(content, TableFile):
-                    yield from self._flush(pool, pending, position - len(pending))
+            for content in self._contents(self.files, children):
+                if isinstance(content, Table):
+                    yield from _flush(children.texts, pending, position - len(pending))
                     pending = []
                     if position + content.n_rows > start:
                         yield from content.blocks(position, max(0, start - position))
@@ -105,32 +108,79 @@ class FilesSource:
                         continue
                     pending.append(item)
                     if _is_full(pending):
-                        yield from self._flush(pool, pending, position - len(pending))
+                        yield from _flush(children.texts, pending, position - len(pending))
                         pending = []
-            yield from self._flush(pool, pending, position - len(pending))
+            yield from _flush(children.texts, pending, position - len(pending))
 
-    def _pool(self) -> SandboxPool:
-        return SandboxPool(
-            PARSER,
-            deadline_s=self._options.deadline_s,
-            memory_bytes=self._options.memory_bytes,
-            max_workers=self._options.max_workers,
-        )
+    def _contents(self, files: Iterable[NamedFile], children: _Children) -> Iterator[Table | Iterable[FileInput]]:
+        """What each file holds: a table, or the inputs of any other file; archives give what their members hold."""
+        for file in files:
+            if file.format is FileFormat.ARCHIVE:
+                with TemporaryDirectory(prefix="gmtscreen-") as folder:
+                    yield from self._contents_of_archive(file, Path(folder), children)
+            elif file.format in _TABLES:
+                try:
+                    table = _table(file, children)
+                    yield table if table.n_rows else [_refused(file.label, Reason.EMPTY, "a table without rows")]
+                except SourceError as error:
+                    yield [_refused(file.label, Reason.PARSE, str(error))]
+            else:
+                yield inputs_of(file, self._options, _interpreter(children.texts))
 
-    def _flush(self, pool: SandboxPool, pending: list[FileInput], start: int) -> Iterator[SourceBlock]:
-        """Interprets the pending inputs, the first of which has position `start`; no block if there are none."""
-        if not pending:
-            return
-        outcomes = pool.map([item.payload for item in pending if isinstance(item.payload, TextJob)])
-        results = [finished(item, next(outcomes) if isinstance(item.payload, TextJob) else None) for item in pending]
-        yield _block(pending, results, start)
+    def _contents_of_archive(
+        self, file: NamedFile, folder: Path, children: _Children
+    ) -> Iterator[Table | Iterable[FileInput]]:
+        """What the members of an archive hold; refused members are refused inputs."""
+        members = _unpacked(file, folder, children.archives)
+        if not members:
+            yield [_refused(file.label, Reason.EMPTY, "an archive without a file of a known format")]
+        for member in members:
+            label = f"{file.label}/{member.name}" if member.name else file.label
+            if isinstance(member.content, Refusal):
+                yield [FileInput(label, member.content)]
+            else:
+                yield from self._contents([NamedFile(member.content, label, file_format(member.name))], children)
+                member.content.unlink(missing_ok=True)
+
+
+def _table(file: NamedFile, children: _Children) -> Table:
+    return Table(file.path, file.label, file.format or FileFormat.PARQUET, children.tables)
+
+
+def _refused(label: str, reason: Reason, detail: str) -> FileInput:
+    return FileInput(label, Refusal(reason, detail))
+
+
+def _unpacked(file: NamedFile, folder: Path, pool: SandboxPool) -> list[Member]:
+    """The members of an archive, unpacked into the folder; an archive that ends the child is one refused member."""
+    outcome = next(iter(pool.map([UnpackJob(file.path, folder)])))
+    if outcome.ending is Ending.FAILED:
+        raise SourceError(f"{file.label} cannot be unpacked: {outcome.detail}. Make room, or unpack it yourself.")
+    if outcome.ending is not Ending.VALUE:
+        return [Member("", Refusal(Reason.ARCHIVE, f"unpacking was ended: {outcome.detail}"))]
+    members: list[Member] = outcome.value
+    return members
+
+
+def _interpreter(pool: SandboxPool) -> Interpret:
+    """A function that has one text read by a child at once."""
+    return lambda job: next(iter(pool.map([job])))
+
+
+def _flush(pool: SandboxPool, pending: list[FileInput], start: int) -> Iterator[SourceBlock]:
+    """Interprets the pending inputs, the first of which has position `start`; no block if there are none."""
+    if not pending:
+        return
+    outcomes = pool.map([item.payload for item in pending if isinstance(item.payload, TextJob)])
+    results = [finished(item, next(outcomes) if isinstance(item.payload, TextJob) else None) for item in pending]
+    yield _block(pending, results, start)
 
 
 def _block(inputs: list[FileInput], results: list[ParsedCrystal | Refusal], start: int) -> SourceBlock:
     """The block of interpreted inputs."""
     crystals = [(row, result) for row, result in enumerate(results) if isinstance(result, ParsedCrystal)]
     rejected = [
-        RejectedInput(start + row, inputs[row].source_id, result.reason, result.detail)
+        RejectedInput(start + row, result.source_id or inputs[row].source_id, result.reason, result.detail)
         for row, result in enumerate(results)
         if isinstance(result, Refusal)
     ]
@@ -144,8 +194,9 @@ def _block(inputs: list[FileInput], results: list[ParsedCrystal | Refusal], star
             [crystal.frac_coords for _, crystal in crystals],
             [crystal.numbers for _, crystal in crystals],
         ),
-        metadata=[metadata_json(crystal.extra, inputs[row].notes + crystal.notes) for row, crystal in crystals],
+        metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
         rejected=rejected,
+        places=[inputs[row].place for row, _ in crystals],
     )
 
 
@@ -154,68 +205,3 @@ def _is_full(pending: list[FileInput]) -> bool:
     is_text = isinstance(pending[-1].payload, TextJob)
     limit = TEXTS_PER_BLOCK if is_text else LINES_PER_BLOCK
     return len(pending) >= limit or (len(pending) % 64 == 0 and sum(i.n_bytes for i in pending) > BYTES_PER_BLOCK)
-
-
-def _content(file: NamedFile, options: ReadOptions) -> TableFile | Iterator[FileInput]:
-    """A table, or the inputs of any other file; a table that cannot be opened is one refused input."""
-    if file.format is not FileFormat.PARQUET:
-        return inputs_of(file.path, file.label, file.format, options)
-    try:
-        return TableFile(file.path, file.label)
-    except SourceError as error:
-        return iter([FileInput(file.label, Refusal(Reason.PARSE, str(error)))])
-
-
-def _single(path: Path) -> NamedFile:
-    """One file given by its path; its format must be known."""
-    kind = file_format(path.name)
-    if kind is None:
-        not_yet = path.name.lower().endswith(_UNREAD)
-        problem = "this version does not read such files yet" if not_yet else "a name of no known format"
-        raise SourceError(f"{path.name}: {problem}. Give {_READABLE}, or a directory or glob of these.")
-    return NamedFile(path, path.name, kind)
-
-
-def _in_directory(root: Path) -> list[NamedFile]:
-    """All files of known formats below a directory, sorted by relative path; links to directories are not followed."""
-    paths = [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
-    named = [NamedFile(p, p.relative_to(root).as_posix(), file_format(p.name)) for p in paths if p.is_file()]
-    files = sorted((file for file in named if file.format is not None), key=lambda file: file.label)
-    if len(files) < len(named):
-        n_other = len(named) - len(files)
-        _log.info("%s: %d of %d files have no known format and are no inputs", root, n_other, len(named))
-    if not files:
-        raise SourceError(f"Directory {root} holds no file that can be read among {len(named)}. Give {_READABLE}.")
-    return files
-
-
-def _matching(pattern: str) -> list[NamedFile]:
-    """The files that match a glob, sorted; a match of unknown format is an input, and will be refused."""
-    # Path.glob wants a root apart from the pattern; a user's pattern may be absolute, relative or begin with ~.
-    matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
-    paths = sorted(path for match in matches if (path := Path(match)).is_file())
-    if not paths:
-        raise SourceError(
-            f"No file {pattern!r}. Give a path or glob of {_READABLE}, a directory, or one of the names "
-            "`reference` and `prototypes`."
-        )
-    common = Path(os.path.commonpath([path.parent for path in paths]))
-    return [NamedFile(path, path.relative_to(common).as_posix(), file_format(path.name)) for path in paths]
-
-
-def _content_digest(path: Path) -> bytes:
-    """A digest that changes when the file changes."""
-    digest = sha256()
-    try:
-        status = path.stat()
-        with path.open("rb") as stream:
-            if status.st_size <= _FULL_HASH_BYTES:
-                digest.update(stream.read())
-            else:
-                digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
-                digest.update(stream.read(_EDGE_BYTES))
-                stream.seek(-_EDGE_BYTES, os.SEEK_END)
-                digest.update(stream.read())
-    except OSError as error:
-        digest.update(f"unreadable: {error.errno}".encode())
-    return digest.digest()

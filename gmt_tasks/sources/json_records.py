@@ -21,26 +21,64 @@ from gmt_tasks.sources.parsed import (
     ordered_species,
     require_finite,
 )
+from gmt_tasks.sources.text_jobs import Refusal
 from models.errors import Reason
 
 _ID_KEYS = ("id", "material_id", "jid", "uuid")
 _PYMATGEN_KEYS = {"@module", "@class", "@version", "lattice", "sites", "charge", "properties"}
 
 
-def load_json(text: str | bytes) -> Any:
+def load_json(text: str | bytes, first_line: int = 1) -> Any:
     """Parses JSON text.
 
+    Args:
+        text: the text; bytes are UTF-8.
+        first_line: 1-based line of its file at which it begins.
+
     Raises:
-        RefusedInputError: not JSON (`parse`, with line and column), or nested too deeply to be a crystal.
+        RefusedInputError: not JSON (`parse`, with line and column), a key twice, or nested too deeply for a crystal.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as error:
-        raise RefusedInputError(Reason.PARSE, f"line {error.lineno} column {error.colno}: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise RefusedInputError(Reason.PARSE, f"byte {error.start} is not UTF-8") from error
+        place = f"line {first_line + error.lineno - 1} column {error.colno}"
+        raise RefusedInputError(Reason.PARSE, f"{place}: {error.msg}") from error
     except (RecursionError, ValueError) as error:
-        raise RefusedInputError(Reason.PARSE, f"not readable as JSON: {error}") from error
+        raise RefusedInputError(Reason.PARSE, f"not readable as JSON: {str(error)[:200]}") from error
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; refuses one with a key twice, since which of the two is meant nobody can say."""
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RefusedInputError(Reason.PARSE, f"key {twice[:40]!r} occurs twice in one object")
+    return record
+
+
+def records_of(value: Any) -> list[Any] | None:
+    """The records of a document that is a list or an OPTIMADE answer; None if it is one record itself.
+
+    Raises:
+        RefusedInputError: the list is empty.
+    """
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        value = value["data"]
+    if not isinstance(value, list):
+        return None
+    if not value:
+        raise RefusedInputError(Reason.EMPTY, "the list holds no crystals")
+    return value
+
+
+def refused_or_parsed(record: Any) -> ParsedCrystal | Refusal:
+    """One crystal from one JSON value, or why it is none with the id that the record has nevertheless."""
+    try:
+        return parse_record(record)
+    except RefusedInputError as refused:
+        own = _identifier(record) if isinstance(record, Mapping) else None
+        return Refusal(refused.reason, refused.detail, own)
 
 
 def parse_record(record: Any) -> ParsedCrystal:
@@ -52,9 +90,10 @@ def parse_record(record: Any) -> ParsedCrystal:
     try:
         return _parse(record)
     except KeyError as error:
-        raise RefusedInputError(Reason.PARSE, f"key {error} is missing") from error
-    except (TypeError, AttributeError, ValueError, OverflowError, IndexError) as error:
-        raise RefusedInputError(Reason.PARSE, f"a key holds a value of the wrong kind: {error}") from error
+        raise RefusedInputError(Reason.PARSE, f"key {str(error)[:60]} is missing") from error
+    except (TypeError, AttributeError, ValueError, ArithmeticError, IndexError, RecursionError) as error:
+        detail = f"a key holds a value of the wrong kind: {str(error)[:200]}"
+        raise RefusedInputError(Reason.PARSE, detail) from error
 
 
 def _parse(record: Any) -> ParsedCrystal:
@@ -73,7 +112,7 @@ def _parse(record: Any) -> ParsedCrystal:
         return _pymatgen(record) if "sites" in record else _moyo(record)
     if "lattice" in record:
         return _columns(record)
-    known = ", ".join(sorted(map(str, record))[:8])
+    known = ", ".join(sorted(map(str, record))[:8])[:200]
     raise RefusedInputError(Reason.PARSE, f"no crystal under the keys found ({known}); see the documentation of inputs")
 
 
@@ -87,6 +126,8 @@ def _with_outer(inner: ParsedCrystal, record: Mapping[str, Any], wrapper: str) -
 def _columns(record: Mapping[str, Any]) -> ParsedCrystal:
     """Our own columns: lattice (9 numbers or 3 x 3, angstrom), species, frac_coords."""
     species = record["species"]
+    if not isinstance(species, list):
+        raise RefusedInputError(Reason.PARSE, f"species is a {type(species).__name__}, expected a list")
     numbers, notes = atomic_numbers(species)
     lattice, frac_coords = _cell(record["lattice"]), _positions(record["frac_coords"], len(species))
     require_finite(lattice, frac_coords)

@@ -21,10 +21,15 @@ def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
         text = json.dumps(content, allow_nan=False, default=str)
     except (ValueError, TypeError, RecursionError):
         text = json.dumps(_clean(content, 20), allow_nan=False, default=str)
-    if len(text) > MAX_METADATA_BYTES:
-        dropped = f"metadata_dropped: {len(text)} characters, limit {MAX_METADATA_BYTES}"
-        return json.dumps({"notes": [*notes, dropped]})
-    return text
+    return bounded_metadata(text, notes)
+
+
+def bounded_metadata(text: str, notes: Sequence[str]) -> str:
+    """The JSON text, or, if it is too long to travel, the notes and one that says so."""
+    if len(text) <= MAX_METADATA_BYTES:
+        return text
+    dropped = f"metadata_dropped: {len(text)} characters, limit {MAX_METADATA_BYTES}"
+    return json.dumps({"notes": [*notes, dropped]})
 
 
 def _clean(value: Any, depth: int) -> Any:

@@ -21,6 +21,7 @@ OCCUPANCY_TOLERANCE = 0.01
 
 _ATOMIC_NUMBER = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 _ISOTOPES = {"D": 1, "T": 1}
+_LONGEST_LABEL = 40  # beyond it no label is looked at: matching takes time with the square of its digits
 _DECORATED = re.compile(r"^([A-Z][a-z]?)(?:\d*\.?\d*[+-]\d*)?(?:,spin=.*)?$")
 
 
@@ -54,13 +55,17 @@ class ParsedCrystal:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-@lru_cache(4096)
 def atomic_number(label: str) -> int | None:
     """Atomic number of an element symbol, with or without an oxidation state ("Fe", "Fe3+", "O2-"); None if unknown.
 
-    Deuterium and tritium are hydrogen here; `isotope_note` says so to the user.
+    Deuterium and tritium are hydrogen here; `isotope_notes` says so to the user.
     """
-    match = _DECORATED.match(label.strip())
+    return _number_of_label(label) if len(label) <= _LONGEST_LABEL else None
+
+
+@lru_cache(4096)
+def _number_of_label(label: str) -> int | None:
+    match = _decorated(label)
     if match is None:
         return None
     return _ATOMIC_NUMBER.get(match[1], _ISOTOPES.get(match[1]))
@@ -68,8 +73,12 @@ def atomic_number(label: str) -> int | None:
 
 def is_isotope(label: str) -> bool:
     """True for D and T, decorated or not."""
-    match = _DECORATED.match(label.strip())
+    match = _decorated(label)
     return match is not None and match[1] in _ISOTOPES
+
+
+def _decorated(label: str) -> re.Match[str] | None:
+    return _DECORATED.match(label.strip()) if len(label) <= _LONGEST_LABEL else None
 
 
 def atomic_numbers(labels: Sequence[object]) -> tuple[Ints, tuple[str, ...]]:
@@ -141,4 +150,6 @@ def require_finite(lattice: Floats, frac_coords: Floats) -> None:
 def _whole_number(label: object) -> int | None:
     if isinstance(label, bool) or not isinstance(label, (int, float)):
         return None
-    return int(label) if math.isfinite(label) and label == int(label) else None
+    if isinstance(label, int):
+        return label  # of any size: a float of it might not exist
+    return int(label) if math.isfinite(label) and label.is_integer() else None

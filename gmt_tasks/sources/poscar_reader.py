@@ -14,27 +14,33 @@ from gmt_tasks.sources.parsed import (
     isotope_notes,
     require_finite,
 )
+from models.crystal import MAX_ATOMS
 from models.errors import Reason
 
 
-def read_poscar(text: str) -> ParsedCrystal:
+def read_poscar(text: str, max_sites: int = 10 * MAX_ATOMS) -> ParsedCrystal:
     """Reads one POSCAR.
 
     A VASP 4 file names no elements. pymatgen then invents H, He, Li, ...; here the comment line may name them, as
     ASE and VASP's own tools write it, and otherwise the file is refused.
 
+    Args:
+        text: the file.
+        max_sites: refuse the file if its counts sum to more, before a list of that length is made.
+
     Raises:
-        RefusedInputError: `parse` with the line where known, `nonfinite`, `unknown_species`.
+        RefusedInputError: `parse` with the line where known, `nonfinite`, `unknown_species`, `too_large`.
     """
     lines = text.splitlines()
     _check_cell(lines)
+    _check_counts(lines, max_sites)
     notes: tuple[str, ...] = ()
     try:
         poscar, named = _parse(text, None)
         if not named:
             poscar, _ = _parse(text, _elements_of_comment(lines))
             notes = ("species_from_comment: the file names its elements only in its first line",)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, UserWarning) as error:  # pymatgen raises a warning when a coordinate is missing
         raise RefusedInputError(Reason.PARSE, f"not a POSCAR: {error}{_short_file(lines)}") from error
     structure = poscar.structure
     numbers, _ = atomic_numbers([site.specie.symbol for site in structure])
@@ -67,6 +73,20 @@ def _check_cell(lines: list[str]) -> None:
             raise RefusedInputError(Reason.NONFINITE, f"line {number}: {line.strip()[:80]}")
         if number == 2 and values[0] == 0:
             raise RefusedInputError(Reason.DEGENERATE_CELL, "line 2: the scale factor is 0")
+
+
+def _check_counts(lines: list[str], max_sites: int) -> None:
+    """Refuses counts (the first lines of whole numbers below the lattice) that sum to nothing, or to too much."""
+    whole = [all(word.isdecimal() and word.isascii() for word in line.split() or "?") for line in lines[5:]]
+    if not any(whole):
+        return
+    first = whole.index(True)
+    n_lines = whole.index(False, first) - first if False in whole[first:] else len(whole) - first
+    total = sum(int(word[:20]) for line in lines[5 + first : 5 + first + n_lines] for word in line.split())
+    if total > max_sites:
+        raise RefusedInputError(Reason.TOO_LARGE, f"line {first + 6}: {total} sites, limit {max_sites}")
+    if not total:
+        raise RefusedInputError(Reason.EMPTY, f"line {first + 6}: the counts sum to 0")
 
 
 def _elements_of_comment(lines: list[str]) -> list[str]:

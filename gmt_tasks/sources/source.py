@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from db.records import RejectedInput
 from models.crystal import MAX_ATOMS, CrystalBatch
-from models.errors import SourceError
+from models.errors import Reason, SourceError
 
 Ints = NDArray[np.int64]
 
@@ -62,6 +62,7 @@ class SourceBlock:
         crystals: n_crystals crystals; readable, not validated (entries may be NaN, atoms may overlap).
         metadata: JSON text of everything else that came with the crystal (and the reader's notes), or None.
         rejected: the inputs that are no crystal.
+        places: file and line, row or record of each crystal, for messages; empty where the ids say it already.
     """
 
     start: int
@@ -71,6 +72,23 @@ class SourceBlock:
     crystals: CrystalBatch
     metadata: list[str | None]
     rejected: list[RejectedInput] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+
+
+def rejected_rows(label: str, first_position: int, rows: tuple[int, int], reason: Reason, detail: str) -> SourceBlock:
+    """A block of rows of a table that are all refused for the same reason.
+
+    Args:
+        label: name of the file; the rows get the ids `label#row`.
+        first_position: input position of row 0.
+        rows: first row and the one after the last.
+        reason: why.
+        detail: what happened.
+    """
+    ids = [(first_position + row, f"{label}#{row}") for row in range(*rows)]
+    rejected = [RejectedInput(position, source_id, reason, detail) for position, source_id in ids]
+    start, stop = first_position + rows[0], first_position + rows[1]
+    return SourceBlock(start, stop, np.zeros(0, np.int64), [], CrystalBatch.from_arrays([], [], []), [], rejected)
 
 
 class Source(Protocol):
@@ -95,8 +113,9 @@ def open_source(text: str, options: ReadOptions | None = None) -> Source:
     """Opens a source by what the user wrote.
 
     Args:
-        text: a file (CIF, POSCAR/CONTCAR, structure JSON, JSONL, Parquet; CIF, POSCAR, JSON and JSONL also as .gz), a
-            directory or a glob of these, `reference[:name,...]`, or `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`.
+        text: a file (CIF, POSCAR/CONTCAR, extended XYZ, structure JSON, JSONL, all also as .gz; Parquet, ASE database),
+            a directory, glob, .zip, .tar, .tar.gz or .tgz of these, `reference[:name,...]`, or
+            `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`.
         options: limits for reading foreign files; the defaults suit files of unknown origin.
 
     Returns:

@@ -26,9 +26,12 @@ class FileFormat(StrEnum):
 
     CIF = "cif"
     POSCAR = "poscar"
+    EXTENDED_XYZ = "extxyz"
     JSON = "json"
     JSON_LINES = "jsonl"
     PARQUET = "parquet"
+    ASE_DATABASE = "db"
+    ARCHIVE = "archive"
 
 
 _BY_ENDING = {
@@ -37,11 +40,17 @@ _BY_ENDING = {
     ".vasp": FileFormat.POSCAR,
     ".poscar": FileFormat.POSCAR,
     ".contcar": FileFormat.POSCAR,
+    ".xyz": FileFormat.EXTENDED_XYZ,
+    ".extxyz": FileFormat.EXTENDED_XYZ,
     ".json": FileFormat.JSON,
     ".jsonl": FileFormat.JSON_LINES,
     ".ndjson": FileFormat.JSON_LINES,
     ".parquet": FileFormat.PARQUET,
+    ".db": FileFormat.ASE_DATABASE,
 }
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+"""Files that hold other files."""
+_NEVER_PACKED = (FileFormat.PARQUET, FileFormat.ASE_DATABASE)
 _POSCAR_NAME = re.compile(r"(?:^|[^a-z])(?:poscar|contcar)(?:[^a-z]|$)", re.IGNORECASE)
 
 
@@ -51,11 +60,13 @@ def file_format(name: str) -> FileFormat | None:
     `.gz` behind any text format is looked through; POSCAR and CONTCAR may stand anywhere in a name as a word.
     """
     lowered = name.lower()
+    if lowered.endswith(ARCHIVES):
+        return FileFormat.ARCHIVE
     packed = lowered.endswith(".gz")
     found = _BY_ENDING.get(Path(lowered.removesuffix(".gz")).suffix)
     if found is None and _POSCAR_NAME.search(name):
         found = FileFormat.POSCAR
-    return None if packed and found is FileFormat.PARQUET else found
+    return None if packed and found in _NEVER_PACKED else found
 
 
 def is_packed(path: Path) -> bool:
@@ -112,7 +123,8 @@ class CifPart:
 
 
 _BLOCK_START = re.compile(r"^\s*data_(\S*)", re.IGNORECASE)
-_HOLDS_CRYSTAL = re.compile(r"^\s*_(?:atom_site_(?:label|type_symbol|fract_x)|cell_length_a)\b", re.I | re.M)
+# Blanks, not white space: a run of a million empty lines would be looked through from each of them.
+_HOLDS_CRYSTAL = re.compile(r"^[ \t]*_(?:atom_site_(?:label|type_symbol|fract_x)|cell_length_a)\b", re.I | re.M)
 
 
 def split_cif(text: str) -> list[CifPart]:

@@ -1,51 +1,39 @@
-"""Runs in a sandboxed child: one crystal's CIF or POSCAR text in, a `ParsedCrystal` or a `Refusal` out."""
+"""Runs in a sandboxed child: foreign text in, a `ParsedCrystal` or a `Refusal` out."""
 
 import warnings
-from dataclasses import dataclass
-from enum import StrEnum
 
 from gmt_tasks.sources.cif_reader import read_cif_block
+from gmt_tasks.sources.extxyz_reader import read_frame
+from gmt_tasks.sources.json_records import load_json, records_of, refused_or_parsed
 from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError
 from gmt_tasks.sources.poscar_reader import read_poscar
-from gmt_tasks.sources.source import MissingSymmetry
+from gmt_tasks.sources.text_jobs import Refusal, TextFormat, TextJob
 from models.errors import Reason
 
 
-class TextFormat(StrEnum):
-    """The text formats that pymatgen reads for us."""
-
-    CIF = "cif"
-    POSCAR = "poscar"
-
-
-@dataclass(frozen=True)
-class TextJob:
-    """One crystal's text: a data block of a CIF or a whole POSCAR; `first_line` is its 1-based line in the file."""
-
-    format: TextFormat
-    text: str
-    first_line: int
-    max_sites: int
-    missing_symmetry: MissingSymmetry
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a text is no crystal, as a value (an exception would lose its attributes between processes)."""
-
-    reason: Reason
-    detail: str
-
-
-def parse_text(job: TextJob) -> ParsedCrystal | Refusal:
-    """Reads one crystal; every failure is a `Refusal`."""
+def parse_text(job: TextJob) -> ParsedCrystal | Refusal | list[ParsedCrystal | Refusal]:
+    """Reads one text; every failure is a `Refusal`. Only a JSON document that holds a list gives a list."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if job.format is TextFormat.CIF:
-                return read_cif_block(job.text, job.first_line, job.max_sites, job.missing_symmetry)
-            return read_poscar(job.text)
+            return _parse(job)
     except RefusedInputError as refused:
         return Refusal(refused.reason, refused.detail)
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+    except RecursionError:
+        return Refusal(Reason.PARSE, f"from line {job.first_line}: nested too deeply to be a crystal")
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         return Refusal(Reason.PARSE, f"from line {job.first_line}: {type(error).__name__}: {str(error)[:300]}")
+
+
+def _parse(job: TextJob) -> ParsedCrystal | Refusal | list[ParsedCrystal | Refusal]:
+    if job.format is TextFormat.CIF:
+        return read_cif_block(job.text, job.first_line, job.max_sites, job.missing_symmetry)
+    if job.format is TextFormat.POSCAR:
+        return read_poscar(job.text, job.max_sites)
+    if job.format is TextFormat.EXTENDED_XYZ:
+        return read_frame(job.text, job.first_line)
+    value = load_json(job.text, job.first_line)
+    if job.format is TextFormat.JSON_RECORD:
+        return refused_or_parsed(value)
+    records = records_of(value)
+    return refused_or_parsed(value) if records is None else [refused_or_parsed(record) for record in records]

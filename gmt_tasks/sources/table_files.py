@@ -1,5 +1,7 @@
 """Crystals from Parquet, columnar all the way: no Python object per crystal, a few microseconds per row.
 
+Runs in a sandboxed child (gmt_tasks/sources/tables.py): a crafted Parquet file can crash the native reader.
+
 Columns: `id` (text, optional), `lattice` (9 or 3 x 3 numbers, rows a b c, angstrom), `species` (atomic numbers or
 symbols), `frac_coords` (3n or n x 3 numbers); every other column travels along as metadata. A null, a wrong length or
 an unknown symbol costs that row alone; a row group that cannot be decoded costs its rows alone.
@@ -17,8 +19,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from db.records import RejectedInput
+from gmt_tasks.sources.metadata import bounded_metadata
 from gmt_tasks.sources.parsed import atomic_number, is_isotope
-from gmt_tasks.sources.source import SourceBlock
+from gmt_tasks.sources.source import SourceBlock, rejected_rows
 from models.crystal import CrystalBatch
 from models.errors import Reason, SourceError
 
@@ -38,7 +41,8 @@ class TableFile:
         label: how its rows are named when they have no id: `label#row`, row 0-based.
 
     Raises:
-        SourceError: not a Parquet file, or a column is missing or of a kind that holds no crystals.
+        SourceError: not a Parquet file, a column is missing or of a kind that holds no crystals, or more rows are
+            announced than the file has bytes.
     """
 
     def __init__(self, path: Path, label: str) -> None:
@@ -48,13 +52,16 @@ class TableFile:
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{label} is not a readable Parquet file ({error}). Write it again.") from error
         _check_columns(self._file.schema_arrow, label)
-        self.n_rows: int = self._file.metadata.num_rows
+        groups = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
+        self.group_ends: list[int] = np.cumsum(groups, dtype=np.int64).tolist()
+        n_bytes = path.stat().st_size
+        if sum(groups) > n_bytes or any(n_rows < 0 for n_rows in groups):
+            raise SourceError(f"{label} announces {sum(groups)} rows in {n_bytes} bytes. Write it again.")
 
     def blocks(self, first_position: int, start_row: int = 0) -> Iterator[SourceBlock]:
         """Blocks of at most 4,096 rows from row `start_row` on; row 0 has input position `first_position`."""
         row = 0
-        for group in range(self._file.num_row_groups):
-            end = row + self._file.metadata.row_group(group).num_rows
+        for group, end in enumerate(self.group_ends):
             if end > start_row:
                 yield from self._group(group, first_position, max(start_row, row), row, end)
             row = end
@@ -69,20 +76,15 @@ class TableFile:
                     part = batch.slice(skip)
                     yield read_batch(part, self._label, row - part.num_rows, first_position)
         except (pa.ArrowException, OSError) as error:
-            row = max(row, start_row)
             detail = f"row group {group} cannot be decoded: {str(error)[:200]}"
-            rejected = [
-                RejectedInput(first_position + lost, f"{self._label}#{lost}", Reason.PARSE, detail)
-                for lost in range(row, end)
-            ]
-            start, stop = first_position + row, first_position + end
-            empty = CrystalBatch.from_arrays([], [], [])
-            yield SourceBlock(start, stop, np.zeros(0, np.int64), [], empty, [], rejected)
+            yield rejected_rows(self._label, first_position, (max(row, start_row), end), Reason.PARSE, detail)
 
 
 def _check_columns(schema: pa.Schema, label: str) -> None:
     """Raises unless the three columns of a crystal are there and are lists."""
-    missing = [name for name in _CRYSTAL_COLUMNS if name not in schema.names]
+    missing = [name for name in _CRYSTAL_COLUMNS if schema.names.count(name) != 1]
+    if missing and set(missing) <= set(schema.names):
+        raise SourceError(f"{label} has the column {missing[0]} twice. Write it again with one of them.")
     if missing:
         raise SourceError(
             f"{label} has no column {', '.join(missing)} (it has {', '.join(schema.names[:12])}). Crystals need "
@@ -132,12 +134,13 @@ def read_batch(batch: pa.RecordBatch, label: str, first_row: int, first_position
     start = first_position + first_row
     ids = _ids(batch, label, first_row)
     rejected = []
-    for row in np.flatnonzero(bad):
+    for row in np.flatnonzero(bad).tolist():
         reason, detail = next((reason, detail) for flags, reason, detail in problems if flags[row])
-        rejected.append(RejectedInput(start + int(row), ids[row], reason, f"row {first_row + int(row)}: {detail}"))
+        rejected.append(RejectedInput(start + int(row), ids[row], reason, f"{label} row {first_row + row}: {detail}"))
     metadata = _metadata(batch, _rows_with(species_row[isotopes], n_rows))
     good_ids, good_metadata = [ids[row] for row in good], [metadata[row] for row in good]
-    return SourceBlock(start, start + n_rows, start + good, good_ids, crystals, good_metadata, rejected)
+    places = [f"{label} row {first_row + row}" for row in good.tolist()]
+    return SourceBlock(start, start + n_rows, start + good, good_ids, crystals, good_metadata, rejected, places)
 
 
 def _keep(values: NDArray[Any], bad: Flags, row_of_value: Ints) -> NDArray[Any]:
@@ -172,7 +175,7 @@ def _numbers(species: pa.Array) -> tuple[Ints, Flags, Flags]:
         species = species.dictionary_decode()
     if pa.types.is_string(species.type) or pa.types.is_large_string(species.type):
         encoded = species.dictionary_encode()
-        labels = [label or "" for label in encoded.dictionary.to_pylist()] + [""]
+        labels = [label or "" for label in _texts(encoded.dictionary)] + [""]
         indices = _numpy(encoded.indices.fill_null(len(labels) - 1)).astype(np.int64)
         numbers = np.array([atomic_number(label) or 0 for label in labels], dtype=np.int64)[indices]
         return numbers, numbers == 0, np.array([is_isotope(label) for label in labels])[indices]
@@ -199,16 +202,30 @@ def _rows_with(rows: Ints, n_rows: int) -> Flags:
 def _ids(batch: pa.RecordBatch, label: str, first_row: int) -> list[str]:
     """The ids of the rows; `label#row` where there is none."""
     fallback = (f"{label}#{row}" for row in range(first_row, first_row + batch.num_rows))
-    if "id" not in batch.schema.names or _is_list(batch.schema.field("id").type):
+    if batch.schema.names.count("id") != 1:
         return list(fallback)
-    ids = pc.cast(batch.column("id"), pa.string()).to_pylist()
+    column = batch.column("id")
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    ids = _texts(pc.cast(column, pa.string()))
     return [own or name for own, name in zip(ids, fallback, strict=True)]
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    """The texts of a column; bytes that are no UTF-8, which Parquet does not forbid, become replacement characters."""
+    try:
+        texts: list[str | None] = column.to_pylist()
+    except UnicodeDecodeError:
+        raw = pc.cast(column, pa.binary()).to_pylist()
+        texts = [None if value is None else value.decode("utf-8", errors="replace") for value in raw]
+    return texts
 
 
 def _metadata(batch: pa.RecordBatch, with_isotopes: Flags) -> list[str | None]:
     """JSON text of the other columns of each row, built column by column."""
-    names = [name for name in batch.schema.names if name not in (*_CRYSTAL_COLUMNS, "id")]
-    parts = [_members(name, batch.column(name)) for name in names]
+    columns = zip(batch.schema.names, batch.columns, strict=True)
+    parts = [_members(name, column) for name, column in columns if name not in (*_CRYSTAL_COLUMNS, "id")]
     if with_isotopes.any():
         note = '"notes": ["isotope_merged: D or T read as H"]'
         parts.append(pa.array([note if merged else None for merged in with_isotopes], pa.string()))
@@ -219,7 +236,7 @@ def _metadata(batch: pa.RecordBatch, with_isotopes: Flags) -> list[str | None]:
     members = [pc.fill_null(pc.binary_join_element_wise(part, ", ", ""), "") for part in parts]
     joined = pc.utf8_rtrim(pc.binary_join_element_wise(*members, ""), ", ")
     texts: list[str] = pc.binary_join_element_wise("{", joined, "}", "").to_pylist()
-    return [None if text == "{}" else text for text in texts]
+    return [None if text == "{}" else bounded_metadata(text, ()) for text in texts]
 
 
 def _members(name: str, column: pa.Array) -> pa.Array:
@@ -236,11 +253,17 @@ def _members(name: str, column: pa.Array) -> pa.Array:
     elif (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and not _needs_escapes(column):
         values = pc.binary_join_element_wise('"', pc.cast(column, pa.string()), '"', "")
     else:
-        texts = [None if value is None else json.dumps(value, default=str) for value in column.to_pylist()]
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        content = _texts(column) if is_text else column.to_pylist()
+        texts = [None if value is None else json.dumps(value, default=str) for value in content]
         values = pa.array(texts, pa.string())
     return pc.binary_join_element_wise(pa.scalar(key), values, "")
 
 
 def _needs_escapes(column: pa.Array) -> bool:
-    """True if some text holds a quote, a backslash or a control character, which JSON must escape."""
+    """True if some text holds a quote, a backslash or a control character, which JSON must escape, or is no UTF-8."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return True
     return bool(pc.any(pc.match_substring_regex(column, r'["\\\x00-\x1f]')).as_py())

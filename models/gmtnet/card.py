@@ -7,6 +7,7 @@ NAME.novelty.safetensors   the training data as the distance score sees it, see 
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from models.errors import ModelError
 from models.gmtnet.config import GMTNetConfig
 
 FORMAT = 1
+MAX_MEMBERS = 64
+MAX_ATOMIC_NUMBER = 118
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -79,14 +83,14 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(
             f"There is no model {path.stem} in {path.parent}. There are: {', '.join(known) or 'none'}."
         ) from None
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}. Restore the file from where the model came from.") from error
     found = data.get("format") if isinstance(data, dict) else None
     if found != FORMAT:
         raise ModelError(f"{path} has format {found}, this version reads {FORMAT}. Use the gmtscreen it was made with.")
     try:
         return _from_json(data)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} is not a complete model card: {error}. Restore it from where the model came from."
         ) from error
@@ -112,7 +116,20 @@ def find_checkpoint(model: str) -> Path:
     return card_path
 
 
+def _check_identity(data: dict[str, Any]) -> None:
+    """Refuses what could name another file, or make the reader build without end: a card comes from anybody."""
+    if not all(isinstance(data[key], str) for key in ("name", "version", "sha256")):
+        raise ValueError("name, version and sha256 must be texts")
+    if not _NAME.fullmatch(data["name"]):
+        raise ValueError(f"the name {data['name'][:40]!r} is not made of letters, digits and . _ + -")
+    if not 1 <= int(data.get("members", 1)) <= MAX_MEMBERS:
+        raise ValueError(f"it promises {data['members']} members; 1 to {MAX_MEMBERS} are read")
+    if not all(isinstance(z, int) and 1 <= z <= MAX_ATOMIC_NUMBER for z in data["elements"]):
+        raise ValueError(f"its elements are not atomic numbers from 1 to {MAX_ATOMIC_NUMBER}")
+
+
 def _from_json(data: dict[str, Any]) -> ModelCard:
+    _check_identity(data)
     return ModelCard(
         data["name"],
         data["version"],

@@ -70,9 +70,10 @@ def load_checkpoint(
         raise ModelError(
             f"{weights} is not the file its card describes: sha256 {found[:12]}, not {card.sha256[:12]}. Restore it."
         )
-    networks = [build_network(card.config, dtype) for _ in range(card.members)]
     try:
+        # Read first: a file that is no weights is refused before seconds are spent on networks for it.
         states = _by_member(load_file(weights), card.members)
+        networks = [build_network(card.config, dtype) for _ in range(card.members)]
         for network, state in zip(networks, states, strict=True):
             exact = {name: value for name, value in network.state_dict().items() if _COUPLING in name}
             network.load_state_dict(state | exact)

@@ -51,6 +51,7 @@ def test_every_import_contract_holds(monkeypatch: pytest.MonkeyPatch, capsys: py
         pytest.param("gmt_tasks.session", id="the driver of a run"),
         pytest.param("gmt_tasks.settings", id="settings"),
         pytest.param("gmt_tasks.sources.source", id="what opens a source"),
+        pytest.param("gmt_tasks.sources.files", id="the driver's half of reading files"),
         pytest.param("models.graph", id="neighbour graphs"),
         pytest.param("models.symmetry", id="symmetry"),
         pytest.param("models.derived.elastic", id="derived properties"),
@@ -62,6 +63,10 @@ def test_nothing_heavy_is_loaded_by(module: str) -> None:
 
 def test_help_loads_neither_the_database_nor_the_physics() -> None:
     assert loaded_by("flows.cli", ("sqlalchemy", "alembic", "moyopy", "spglib", "lark", "pyarrow")) == set()
+
+
+def test_files_are_opened_without_the_readers_that_children_load() -> None:
+    assert loaded_by("gmt_tasks.sources.files", ("pyarrow", "pymatgen", "sqlite3", "sqlalchemy")) == set()
 
 
 def test_a_worker_loads_no_orchestration_no_pool_and_no_foreign_readers() -> None:

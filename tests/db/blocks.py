@@ -111,3 +111,16 @@ def work_off(store: ResultStore, run_id: int, holder: str = "worker", poison: Se
         assert store.commit_shard(lease, results(lease, poison))
         n_shards += 1
     return n_shards
+
+
+def filled(store: ResultStore, n_crystals: int = 20) -> int:
+    """A run over so many crystals, read to its end; returns its number."""
+    run = store.open_run(spec())
+    store.add_block(run.id, block(0, range(n_crystals)), SHARD_ATOMS)
+    store.end_ingest(run.id, "made")
+    return run.id
+
+
+def rows(store: ResultStore) -> list[dict[str, Any]]:
+    """Everything in the store that does not depend on time."""
+    return list(store.dump())

@@ -1,45 +1,90 @@
-"""Fresh databases for the tests: SQLite always, PostgreSQL where GMTSCREEN_TEST_POSTGRES holds the URL of a server."""
+"""Fresh databases for the tests: SQLite always, PostgreSQL where GMTSCREEN_TEST_POSTGRES asks for it.
+
+The variable holds the URL of a server on which databases may be created, or `start`: then the tests start a server of
+their own on loopback and remove it afterwards.
+"""
 
 import os
-import uuid
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
-from db.engine import parse_url
 from db.store import ResultStore
+from tests.db.postgres_server import PostgresServer, fresh_database
 
 POSTGRES = "GMTSCREEN_TEST_POSTGRES"
+START = "start"
 
 
-@contextmanager
-def fresh_postgres() -> Iterator[str]:
-    """The URL of an empty PostgreSQL database, dropped afterwards."""
-    server = parse_url(os.environ[POSTGRES])
-    name = f"gmtscreen_test_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
-    try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        engine.dispose()
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[PostgresServer]:
+    """A server that a test may stop and start."""
+    if os.environ.get(POSTGRES) != START:
+        pytest.skip(f"{POSTGRES} is not {START}: no PostgreSQL server of our own to stop and start")
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a PostgreSQL server on which databases may be created."""
+    asked = os.environ.get(POSTGRES)
+    if asked is None:
+        pytest.skip(f"{POSTGRES} is not set; `make test-postgres` runs this test")
+    return str(request.getfixturevalue("own_server").url if asked == START else asked)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A path or URL of an empty database, once per dialect."""
-    if request.param == "sqlite":
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Each dialect in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_db(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A path or URL of a database without any table, once per dialect."""
+    if dialect == "sqlite":
         yield str(tmp_path / "test.db")
         return
-    if POSTGRES not in os.environ:
-        pytest.skip(f"{POSTGRES} is not set; it takes the URL of a PostgreSQL server where databases may be created")
-    with fresh_postgres() as url:
+    with fresh_database(request.getfixturevalue("server_url")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file without rows: a copy costs less than making the tables for every test."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    ResultStore(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(server_url: str) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database without rows."""
+    with fresh_database(server_url) as url:
+        ResultStore(url).close()
+        yield make_url(url).database or ""
+
+
+@pytest.fixture
+def db(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A path or URL of a database with tables and without rows, once per dialect."""
+    if dialect == "sqlite":
+        yield str(shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db"))
+        return
+    template = request.getfixturevalue("postgres_template")
+    with fresh_database(request.getfixturevalue("server_url"), template) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_db(server_url: str, postgres_template: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database with tables and without rows."""
+    with fresh_database(server_url, postgres_template) as url:
         yield url
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from db.store import ResultStore
 from models.errors import Reason, StoreError
-from tests.db.blocks import results, spec
-from tests.db.test_store import filled
+from tests.db.blocks import filled, results, spec
 
 
 def test_a_crystal_that_the_model_refuses_is_rejected_and_one_whose_calculation_fails_is_quarantined(

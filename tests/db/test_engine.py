@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from db.engine import hide_password, parse_url, reading
+from db.engine import parse_url
+from db.failures import hide_password
 from db.store import ResultStore
+from db.transactions import reading
 from models.errors import StoreError
 from tests.db.blocks import spec
 
@@ -108,7 +110,7 @@ def test_an_open_store_prints_without_its_password(tmp_path: Path) -> None:
 def test_opening_waits_for_another_process_that_is_writing_a_file_without_log(tmp_path: Path) -> None:
     path = tmp_path / "test.db"
     writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    writer.execute("CREATE TABLE other (n)")
+    writer.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
     writer.execute("BEGIN IMMEDIATE")
     end = threading.Timer(0.3, writer.execute, ["COMMIT"])
     end.start()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db import filter_language
 from db.filter_language import MAX_BYTES, MAX_DEPTH, MAX_TERMS, parse_filter
 from db.filter_tree import (
     And,
@@ -163,8 +164,42 @@ def test_bounds_hold_exactly() -> None:
         assert caught.value.position is not None
 
 
-def test_parentheses_inside_a_text_do_not_count_as_depth() -> None:
-    assert parse_filter(f'formula = "{"(" * 100}"') == Comparison("formula", Operator.EQUAL, "(" * 100)
+def test_what_stands_inside_a_text_does_not_count_towards_the_bounds() -> None:
+    for inside in ("(" * 300, "AND " * 300, "," * 300, r"\\" * 300):
+        assert parse_filter(f'formula = "{inside}"') == Comparison(
+            "formula", Operator.EQUAL, inside.replace(2 * "\\", "\\")
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (f"{'((piezo_allowed)) OR ' * 99}((piezo_allowed))", None),
+        (f"{'((piezo_allowed)) OR ' * 99}(((piezo_allowed)))", "opens more than 200 parentheses"),
+        ("(((((((((((((((piezo_allowed))))))))))))))) OR " * 50, "opens more than 200 parentheses"),
+        ("ood OR " * 500 + "ood", "more than 100 terms"),
+        ("k_vrh_gpa=1OR" * 250, "more than 100 terms"),
+        ('elements HAS ANY "Al"' + ',"Al"' * 500, "more than 100 terms"),
+    ],
+)
+def test_too_much_is_refused_before_the_parser_sees_it(
+    text: str, sentence: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filter_language, "_parser", lambda: pytest.fail("the parser was started"))
+    if sentence is None:  # control: what is within the bounds does reach it
+        with pytest.raises(pytest.fail.Exception):
+            parse_filter(text)
+        return
+    with pytest.raises(FilterError, match=sentence):
+        parse_filter(text)
+
+
+@pytest.mark.parametrize("unended", ['"' + "\\" * 4001, '"\\' * 1365, '"' + "(" * 4000, '"\\'])
+def test_a_text_that_does_not_end_is_looked_through_once(unended: str) -> None:
+    """Once from each of its quotes would be a square of 4,096: tens of milliseconds for one hostile filter."""
+    assert [found.group() for found in filter_language._STRUCTURE.finditer(unended)] == [unended]
+    with pytest.raises(FilterError):
+        parse_filter(unended)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from sqlalchemy import Connection, inspect
 
 from db import tables
 from db.base import metadata
-from db.engine import create_or_migrate, reading, writing
+from db.engine import create_or_migrate
 from db.migrations.state import HEAD, revision_of
 from db.migrations.upgrade import config_for
 from db.records import ModelVersion
 from db.store import ResultStore
+from db.transactions import reading, writing
 from models.errors import StoreError
 from models.quantities import DERIVED
 from tests.db.blocks import block, spec, work_off
@@ -27,8 +28,8 @@ def differences(connection: Connection) -> list[Any]:
     return list(compare_metadata(context, metadata))
 
 
-def test_migrating_an_empty_database_gives_exactly_the_declared_schema(store: ResultStore) -> None:
-    with reading(store._engine) as connection:
+def test_migrating_an_empty_database_gives_exactly_the_declared_schema(empty_db: str) -> None:
+    with ResultStore(empty_db) as store, reading(store._engine) as connection:
         assert differences(connection) == []
         assert revision_of(connection) == HEAD
 
@@ -107,9 +108,9 @@ def test_a_migration_that_fails_leaves_nothing_behind(store: ResultStore, monkey
     assert store.list_models() == []
 
 
-def test_stores_that_open_an_empty_database_at_the_same_time_all_succeed(db: str) -> None:
+def test_stores_that_open_an_empty_database_at_the_same_time_all_succeed(empty_db: str) -> None:
     def open_and_register(k: int) -> int:
-        with ResultStore(db) as store:
+        with ResultStore(empty_db) as store:
             return store.register_model(ModelVersion("toy", str(k), "a" * 64), {})
 
     with ThreadPoolExecutor(4) as pool:

@@ -17,7 +17,7 @@ RAY_SLOTS = 2
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """One private Ray for all tests that need workers."""
-    from gmt_tasks.pool import start_ray, stop_ray
+    from gmt_tasks.cluster import start_ray, stop_ray
 
     start_ray(n_cpus=RAY_SLOTS)
     yield

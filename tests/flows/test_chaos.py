@@ -1,7 +1,12 @@
-"""The driver killed and stopped in the middle of a run, as a user or a machine would do it; then nothing is missing."""
+"""Drivers, workers and nodes killed in the middle of a run, as a machine would do it; then nothing is missing.
 
+`python -m tests.gmt_tasks.fault_table FOLDER` prints what these tests look at as a table.
+"""
+
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,8 +20,9 @@ from db.store import ResultStore
 from gmt_tasks.origin import REPOSITORY_ROOT
 from models.errors import StoreError
 from tests.flows.conftest import write_crystals
+from tests.gmt_tasks import killed_runs
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(900)
 
 N_CRYSTALS = 160
 PATIENCE_S = 120.0
@@ -68,6 +74,54 @@ def dump(db: Path) -> list[dict[str, Any]]:
         return list(store.dump())
 
 
+def facts_of(module: str, *arguments: object) -> dict[str, Any]:
+    """What a script of these tests prints, run in a process of its own."""
+    command = [sys.executable, "-m", module, *(str(each) for each in arguments)]
+    done = subprocess.run(command, cwd=REPOSITORY_ROOT, capture_output=True, text=True, timeout=850)
+    assert done.returncode == 0, done.stderr
+    facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return facts
+
+
+def nothing_lost(row: dict[str, int]) -> bool:
+    """True when every run ended with the very rows of an undisturbed one."""
+    return (row["lost"], row["doubled"], row["differing"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("every", "n_random"), [pytest.param(16, 1, id="short"), pytest.param(1, 100, id="long", marks=pytest.mark.chaos)]
+)
+def test_a_run_killed_at_any_commit_or_at_random_resumes_to_the_same_database(
+    tmp_path: Path, every: int, n_random: int
+) -> None:
+    table = facts_of("tests.gmt_tasks.killed_runs", tmp_path, every, n_random)
+    assert table["points"]["found"] >= 60
+    at_commits, at_random = table["killed at a commit point"], table["killed at a random moment"]
+    assert at_commits["kills"] == len(range(1, table["points"]["found"] + 1, every))
+    assert at_random["kills"] >= n_random
+    assert nothing_lost(at_commits) and nothing_lost(at_random)
+
+
+def test_a_commit_that_is_lost_is_noticed(tmp_path: Path) -> None:
+    db = tmp_path / "a.db"
+    killed_runs.run(db)
+    expected = killed_runs.rows_of(db)
+    with sqlite3.connect(db) as connection:
+        connection.execute("DELETE FROM results WHERE rowid = (SELECT max(rowid) FROM results)")
+    # The run is finished, so that a further call has nothing to do: what is gone stays gone and is seen.
+    found = killed_runs.compared(db, expected)
+    assert found["differing"] == 1 and found["lost"] >= 1
+
+
+@pytest.mark.chaos
+def test_a_node_killed_in_the_middle_of_a_run_costs_nothing(tmp_path: Path) -> None:
+    facts = facts_of("tests.gmt_tasks.two_nodes", tmp_path)
+    assert facts["killed_after"] > 0
+    assert (facts["lost"], facts["doubled"]) == (0, 0)
+    assert facts["same"] and facts["spilled"]
+
+
+@pytest.mark.chaos
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for left-over processes in /proc")
 def test_a_run_that_was_killed_and_stopped_ends_like_one_that_was_not(tmp_path: Path) -> None:
     source = write_crystals(tmp_path / "c.jsonl", ["Al", "N", "C", "Ts", *["Si"] * (N_CRYSTALS - 4)], a0=3.0)

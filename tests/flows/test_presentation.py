@@ -1,22 +1,26 @@
 """Tables, matrices, Markdown, progress and the doctor's parts."""
 
+import io
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from db.filter_language import parse_filter
 from db.records import Balance
 from flows import doctor
+from flows.cli_screen import TOP_FIELDS, TOP_FILTER
 from flows.console import plain, printable
 from flows.crystal_view import literature_rows, matrix_text
-from flows.doctor import BOUNDS, Health, check_package, check_ports, numbers, read_listeners
+from flows.doctor import BOUNDS, Health, check_package, numbers
 from flows.markdown import balance_as_markdown
 from flows.progress import PlainProgress
-from flows.tables import cell, duration, folded, interval_text, with_intervals
+from flows.tables import cell, duration, folded, frame_table, interval_text, with_intervals
 from gmt_tasks.assessment.literature_names import predicted_value
 from gmt_tasks.telemetry import Progress
-from models.quantities import Tensor
+from models.quantities import INTERVALS, Tensor
+from tests.db.filters import evaluate
 
 
 def test_a_balance_that_does_not_close_says_so() -> None:
@@ -50,7 +54,38 @@ def test_ends_of_intervals_are_folded_into_their_number() -> None:
     ends = {name: (f"{name}_lo", f"{name}_hi") for name in ("k_vrh_gpa", "d_max_pc_per_n")}
     kept, folded_rows = with_intervals(columns, rows, ends)
     assert kept == ["id", "k_vrh_gpa", "d_max_pc_per_n"]
-    assert folded_rows == [["a", "142 (118 to 170)", 5.0], ["b", 90.0, 6.0]]
+    assert folded_rows == [["a", "142 (118–170)", 5.0], ["b", 90.0, 6.0]]
+
+
+def test_the_first_table_of_a_run_fits_100_columns_with_a_line_per_crystal() -> None:
+    """Four numbers with wide intervals, the longest formulas and space groups that there are."""
+    fields = [*TOP_FIELDS, *(end for name in TOP_FIELDS if name in INTERVALS for end in INTERVALS[name])]
+    values = {"id": "0123456789abcdef", "formula": "Ba2CaCu3O10", "spacegroup": 227}
+    numbers = dict.fromkeys(TOP_FIELDS[3:], 4.43123) | {"k_vrh_gpa": 142.123}
+    ends = {
+        end: number for name in TOP_FIELDS[3:] for end, number in zip(INTERVALS[name], (0.8334, 18.81), strict=True)
+    }
+    ends |= dict(zip(INTERVALS["k_vrh_gpa"], (118.4, 1170.2), strict=True))
+    row = [(values | numbers | ends)[name] for name in fields]
+    columns, rows = with_intervals(fields, [row] * 3, INTERVALS)
+    out = io.StringIO()
+    Console(file=out, width=100).print(frame_table(columns, rows))
+    lines = out.getvalue().rstrip().splitlines()
+    assert max(map(len, map(str.rstrip, lines))) <= 100
+    assert len(lines) == 2 + 1 + 3, "two lines of heads, a rule, three crystals"
+    assert "4.43 (0.83–19)" in lines[-1] and "142 (118–1170)" in lines[-1]
+    Console(file=out, width=60).print(frame_table(columns, rows))
+    assert len(out.getvalue().rstrip().splitlines()) > 2 * 6, (
+        "control: where there is too little room, lines are folded"
+    )
+
+
+def test_the_first_table_of_a_run_is_of_crystals_like_those_of_the_training() -> None:
+    """Three-valued logic: a model without a distance score knows of no crystal whether it is out of distribution."""
+    tree = parse_filter(TOP_FILTER)
+    row = {"d_max_pc_per_n": 5.0, "elastic_min_eigenvalue_gpa": 30.0, "symmetry_ambiguous": False}
+    assert [evaluate(tree, row | {"ood": ood}) for ood in (False, None, True)] == [True, True, False]
+    assert evaluate(tree, row | {"ood": False, "elastic_min_eigenvalue_gpa": 10.0}) is False
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
@@ -137,17 +172,3 @@ def test_versions_outside_the_range_are_bad() -> None:
     assert check_package("no-such-package-at-all", "1", "2").health is Health.BAD
     assert numbers("2.13.0+cpu") == (2, 13, 0)
     assert numbers("3.8rc1") == (3, 8)
-
-
-def test_listening_ports_beyond_loopback_are_found(tmp_path: Path) -> None:
-    head = "  sl  local_address rem_address   st\n"
-    row = "   0: {}:{:04X} 00000000:0000 {} 00000000:00000000\n"
-    near, wide, busy = ("0100007F", 8265, "0A"), ("00000000", 6379, "0A"), ("00000000", 4200, "01")
-    table = tmp_path / "tcp"
-    table.write_text(head + row.format(*near) + row.format(*busy))
-    assert list(read_listeners(table)) == [(8265, True)]
-    assert check_ports((table,)).health is Health.GOOD
-    table.write_text(head + row.format(*near) + row.format(*wide))
-    check = check_ports((table,))
-    assert check.health is Health.NOTE
-    assert "Ray 6379 ALL INTERFACES" in check.found

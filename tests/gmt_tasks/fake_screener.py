@@ -5,9 +5,11 @@ The numbers depend on one crystal only, so that any split and any order of work 
 
 import json
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,16 +17,31 @@ from db.records import ModelVersion, ResultBlock, ShardLease
 from models.crystal import CrystalBatch
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor
 
-CRASH, RAISE, HANG, LOSE = 118, 117, 116, 115
+CRASH, RAISE, HANG, LOSE, SEGFAULT, GREEDY, SPIN, KILLED = 118, 117, 116, 115, 114, 113, 112, 111
 VERSION = ModelVersion("fake", "1", "f" * 64)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named and worded as torch's, which is a RuntimeError too."""
 
 
 @dataclass
 class FakeScreener:
-    """The contract of a screener; `once` is a file whose removal makes one crash (a transient fault)."""
+    """The contract of a screener.
+
+    Attributes:
+        once: a file whose removal makes one crash (a transient fault).
+        delay_s: time that a batch takes, asleep.
+        room_atoms: larger batches raise as torch does when a GPU has no memory left.
+        s_per_atom: computing time that an atom takes, and
+        s_per_batch: that a batch takes whatever it holds.
+    """
 
     once: Path | None = None
     delay_s: float = 0.0
+    room_atoms: int | None = None
+    s_per_atom: float = 0.0
+    s_per_batch: float = 0.0
     model_version: ModelVersion = VERSION
 
     @property
@@ -37,12 +54,13 @@ class FakeScreener:
         if self.once is not None and self.once.exists():
             self.once.unlink()
             os._exit(3)
-        if (crystals.numbers == CRASH).any():
-            os._exit(9)
-        if (crystals.numbers == HANG).any():
-            time.sleep(3600)
-        if (crystals.numbers == RAISE).any():
-            raise RuntimeError("element 117 is refused\nsecond line")
+        if self.room_atoms is not None and len(crystals.numbers) > self.room_atoms:
+            raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of ...")
+        # A fault strikes in the middle of the work, as a real one does.
+        bad = np.flatnonzero(np.isin(crystals.numbers, POISON))
+        work(self.s_per_batch + self.s_per_atom * (bad[0] if len(bad) else len(crystals.numbers)))
+        if len(bad):
+            misbehave(int(crystals.numbers[bad[0]]))
         time.sleep(self.delay_s)
         kept = [i for i in range(crystals.n_crystals) if crystals.numbers[crystals.first_atom[i]] != LOSE]
         return result_block([crystal_ids[i] for i in kept], crystals.select(kept))
@@ -53,6 +71,37 @@ class FakeScreener:
             {"id": i, "formula": f, "status": "ok", "reason": None, "model": str(self.model_version)}
             for i, f in zip(ids, crystals.formulas(), strict=True)
         ]
+
+
+POISON = (CRASH, RAISE, HANG, SEGFAULT, GREEDY, SPIN, KILLED)
+
+
+def work(seconds: float) -> None:
+    """Computing time, not time asleep: so it can be measured on a busy machine."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def misbehave(element: int) -> None:
+    """What poison does to the process that computes it."""
+    match element:
+        case 118:  # CRASH
+            os._exit(9)
+        case 117:  # RAISE
+            raise RuntimeError("element 117 is refused\nsecond line")
+        case 116:  # HANG
+            time.sleep(3600)
+        case 114:  # SEGFAULT
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case 113:  # GREEDY
+            hoard = []
+            while True:
+                hoard.append(np.empty(1 << 27))  # asked for and never touched: a test must not fill the machine
+        case 112:  # SPIN
+            work(3600)
+        case 111:  # KILLED: as by a kernel short of memory
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def result_block(crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
@@ -76,9 +125,9 @@ def result_block(crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
     return ResultBlock(list(crystal_ids), columns, tensors, removed, [json.dumps([])] * n, [])
 
 
-def make_fake(once: Path | None = None, delay_s: float = 0.0) -> FakeScreener:
+def make_fake(**given: Any) -> FakeScreener:
     """Factory for worker processes."""
-    return FakeScreener(once, delay_s)
+    return FakeScreener(**given)
 
 
 def make_broken() -> FakeScreener:

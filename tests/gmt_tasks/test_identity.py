@@ -1,86 +1,146 @@
-"""The content id: what it must not see, and what it must."""
+"""Recognition: retold crystals collapse into one, keep all their source ids, and know how they are turned."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from gmt_tasks.identity import content_ids
+from db.store import ResultStore
+from flows.crystal_view import identity_lines
+from gmt_tasks.identity import content_ids, nothing_known, recognised
+from gmt_tasks.ingest import ingest_block
+from gmt_tasks.sources.source import SourceBlock
+from gmt_tasks.store import IngestPlan, ingest_source, run_spec
 from models.crystal import CrystalBatch
+from models.identity.kinship import TOLERANCE_ANGSTROM
+from models.testing_crystals import crystals_of_all_classes, in_cell, random_orthogonal, textbook_crystals, transformed
+from tests.gmt_tasks.fake_screener import VERSION
+from tests.models.identity import trials
 
-Floats = NDArray[np.float64]
-
-LATTICE = np.array([[4.0, 0.1, 0.0], [0.0, 5.0, 0.3], [0.2, 0.0, 6.0]])
-NUMBERS = np.array([38, 22, 8, 8, 8])
-
-
-def positions(seed: int = 0) -> Floats:
-    """Five positions with five digits, as files have them."""
-    return np.random.default_rng(seed).integers(0, 100_000, (5, 3)) / 100_000
-
-
-def one(lattice: Floats, frac_coords: Floats, numbers: NDArray[np.int64]) -> str:
-    return content_ids(CrystalBatch.from_arrays([lattice], [frac_coords], [numbers]))[0]
+TEXTBOOK = textbook_crystals()
+QUARTZ = TEXTBOOK.crystals.select([TEXTBOOK.names.index("quartz")])
+NITRIDE = TEXTBOOK.crystals.select([TEXTBOOK.names.index("wurtzite AlN")])
+TURN = random_orthogonal(np.random.default_rng(1))
+MIRROR = np.diag([1.0, 1.0, -1.0])
+SUPERCELL = np.diag([2, 1, 1])
 
 
-@settings(deadline=None, max_examples=100)
-@given(st.integers(0, 10_000), st.permutations(range(5)), st.lists(st.integers(-5, 5), min_size=15, max_size=15))
-def test_atom_order_and_added_lattice_vectors_do_not_change_it(seed: int, order: list[int], shifts: list[int]) -> None:
-    frac_coords = positions(seed)
-    moved = frac_coords[order] + np.array(shifts).reshape(5, 3)
-    assert one(LATTICE, moved, NUMBERS[order]) == one(LATTICE, frac_coords, NUMBERS)
+class Told:
+    """A source of named crystals, in blocks of a given size."""
+
+    def __init__(self, crystals: dict[str, CrystalBatch], name: str = "told", size: int = 100) -> None:
+        self.name, self._crystals, self._size = name, crystals, size
+
+    def fingerprint(self) -> str:
+        return "told"
+
+    def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
+        names = list(self._crystals)
+        for first in range(start, len(names), self._size):
+            chosen = names[first : first + self._size]
+            batch = CrystalBatch.join([self._crystals[name] for name in chosen])
+            stop = first + len(chosen)
+            yield SourceBlock(first, stop, np.arange(first, stop), chosen, batch, [None] * len(chosen), [])
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.integers(0, 10_000))
-def test_five_digit_coordinates_lie_on_no_rounding_edge(seed: int) -> None:
-    noise = np.random.default_rng(seed).uniform(-1e-10, 1e-10, (5, 3))
-    assert one(LATTICE, positions(seed) + noise, NUMBERS) == one(LATTICE, positions(seed), NUMBERS)
+def straddling(batch: CrystalBatch) -> CrystalBatch:
+    """The crystal with noise of 1e-4 angstrom, another id of its own, and thus the case that look-ups are for."""
+    own = content_ids(batch)
+    return next(n for n in (trials.noisy(batch, 1e-4, seed) for seed in range(50)) if content_ids(n) != own)
 
 
-def test_zero_and_a_hair_below_zero_are_the_same_position() -> None:
-    frac_coords = positions()
-    frac_coords[0] = 0.0
-    below = frac_coords.copy()
-    below[0] = -1e-17
-    assert one(LATTICE, below, NUMBERS) == one(LATTICE, frac_coords, NUMBERS)
+def stored_ids(store: ResultStore, crystals: dict[str, CrystalBatch], name: str = "told", size: int = 100) -> list[str]:
+    """Ingests the crystals and gives the content id under which each is stored."""
+    source, plan = Told(crystals, name, size), IngestPlan(1000, 1000)
+    run = store.open_run(run_spec([source], VERSION, 0.01, plan))
+    ingest_source(store, run.id, source, plan)
+    return [str(store.show(each)["id"]) for each in crystals]
 
 
-@pytest.mark.parametrize("change", ["species", "position", "lattice", "swap", "rotation", "missing atom"])
-def test_another_crystal_has_another_id(change: str) -> None:
-    lattice, frac_coords, numbers = LATTICE.copy(), positions(), NUMBERS.copy()
-    if change == "species":
-        numbers[0] = 56
-    elif change == "position":
-        frac_coords[1, 2] += 0.001
-    elif change == "lattice":
-        lattice[0, 0] += 0.001
-    elif change == "swap":
-        numbers[[0, 1]] = numbers[[1, 0]]
-    elif change == "rotation":
-        # On purpose: the stored tensors are in the frame of the stored lattice.
-        lattice = lattice @ np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ResultStore]:
+    with ResultStore(tmp_path / "a.db") as opened:
+        opened.register_model(VERSION, {})
+        yield opened
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_retold_crystals_collapse_and_keep_all_their_source_ids(store: ResultStore, size: int) -> None:
+    told = {
+        "stored": NITRIDE,
+        "turned": transformed(NITRIDE, TURN),
+        "inverted": transformed(NITRIDE, -np.eye(3)),
+        "supercell": in_cell(NITRIDE, SUPERCELL),
+        "noise": straddling(NITRIDE),
+        "other": QUARTZ,
+    }
+    ids = stored_ids(store, told, size=size)
+    assert len(set(ids[:5])) == 1 and ids[5] != ids[0]
+    assert store.show("stored")["source_ids"] == sorted(set(told) - {"other"})
+    assert store.show("other")["source_ids"] == ["other"]
+    balance = store.balance(1)
+    assert (balance.n_in, balance.duplicate, balance.pending) == (6, 4, 2)
+
+
+def test_a_listing_in_another_orientation_says_so_and_how(store: ResultStore) -> None:
+    told = {"stored": NITRIDE, "turned": transformed(NITRIDE, TURN), "same frame": in_cell(NITRIDE, SUPERCELL)}
+    stored_ids(store, told)
+    facts = store.show("turned")
+    turns = {arrival["source_id"]: arrival["turn"] for arrival in facts["inputs"]}
+    assert turns["stored"] is None and turns["same frame"] is None
+    # up to an operation of 6mm, which keeps the polar axis
+    assert np.allclose(turns["turned"] @ [0, 0, 1], TURN @ [0, 0, 1], atol=1e-9)
+    text = "\n".join(identity_lines(facts))
+    assert "turned lists it" in text and "same frame lists it" not in text
+
+
+def test_an_inverted_polar_crystal_is_the_same_crystal_with_its_axis_turned(store: ResultStore) -> None:
+    stored_ids(store, {"stored": NITRIDE, "inverted": transformed(NITRIDE, -np.eye(3))})
+    turn = next(a["turn"] for a in store.show("inverted")["inputs"] if a["source_id"] == "inverted")
+    assert np.allclose(turn @ [0, 0, 1], [0, 0, -1], atol=1e-9)
+
+
+def test_enantiomorphs_are_stored_apart_and_linked(store: ResultStore) -> None:
+    left, right = stored_ids(store, {"left": QUARTZ, "right": transformed(QUARTZ, MIRROR)})
+    assert left != right
+    facts = store.show("left")
+    assert (facts["twin_id"], facts["twin_stored"]) == (right, True)
+    assert store.show("right")["twin_id"] == left
+    assert any(right in line for line in identity_lines(facts))
+
+
+@pytest.mark.parametrize("in_one_run", [True, False])
+def test_a_mirror_image_with_noise_takes_the_id_that_was_reserved_for_it(store: ResultStore, in_one_run: bool) -> None:
+    mirrored = straddling(transformed(QUARTZ, MIRROR))
+    if in_one_run:
+        stored_ids(store, {"left": QUARTZ, "right": mirrored})
     else:
-        frac_coords, numbers = frac_coords[:4], numbers[:4]
-    assert one(lattice, frac_coords, numbers) != one(LATTICE, positions(), NUMBERS)
+        stored_ids(store, {"left": QUARTZ})
+        stored_ids(store, {"right": mirrored}, name="later")
+    left, right = store.show("left"), store.show("right")
+    assert right["id"] == left["twin_id"] != content_ids(mirrored)[0]
+    assert right["twin_id"] == left["id"]
 
 
-def test_ids_of_a_batch_are_those_of_its_crystals_alone() -> None:
-    lattices = [LATTICE * scale for scale in (1.0, 1.1, 1.2)]
-    counts = (5, 3, 4)
-    coords = [positions(k)[:n] for k, n in enumerate(counts)]
-    species = [NUMBERS[:n] for n in counts]
-    together = content_ids(CrystalBatch.from_arrays(lattices, coords, species))
-    assert together == [one(a, x, z) for a, x, z in zip(lattices, coords, species, strict=True)]
-    assert len(set(together)) == 3
+def test_a_later_run_recognises_what_an_earlier_one_stored(store: ResultStore) -> None:
+    batch = crystals_of_all_classes(seed=2).crystals.select(range(0, 32, 4))
+    names = [f"crystal {k}" for k in range(batch.n_crystals)]
+    first = stored_ids(store, {name: batch.select([k]) for k, name in enumerate(names)})
+    again = trials.noisy(batch, 1e-3, seed=1)
+    assert content_ids(again) != first  # negative control: the hashes alone do not recognise them
+    retold = {f"again {k}": transformed(again.select([k]), TURN) for k in range(again.n_crystals)}
+    assert stored_ids(store, retold, name="later") == first
 
 
-def test_the_form_is_promised() -> None:
-    content_id = one(LATTICE, positions(), NUMBERS)
-    assert content_id.startswith("gx-") and len(content_id) == 23
-    assert set(content_id[3:]) <= set("0123456789abcdef")
+def test_what_differs_by_more_than_the_tolerance_is_not_recognised(store: ResultStore) -> None:
+    moved = trials.first_atom_moved(QUARTZ, 5 * TOLERANCE_ANGSTROM, seed=3)
+    strained = trials.strained(QUARTZ, 0.01 * np.eye(3))
+    assert len(set(stored_ids(store, {"quartz": QUARTZ, "moved": moved, "strained": strained}))) == 3
 
 
-def test_an_empty_batch_has_no_ids() -> None:
-    assert content_ids(CrystalBatch.from_arrays([], [], [])) == []
+def test_a_block_without_families_is_left_as_it_is() -> None:
+    source = Told({"quartz": QUARTZ})
+    block = ingest_block("told", next(source.blocks()))
+    assert recognised(block, nothing_known).crystal_ids == content_ids(QUARTZ)
+    assert block.families[0][0].startswith("O2Si:")

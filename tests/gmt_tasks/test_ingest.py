@@ -7,7 +7,7 @@ import pytest
 
 from db.records import RejectedInput
 from gmt_tasks.identity import content_ids
-from gmt_tasks.ingest import ingest_block
+from gmt_tasks.ingest import ingest_block, storable
 from gmt_tasks.sources.source import SourceBlock
 from models.crystal import CrystalBatch
 from models.errors import Reason, SourceError
@@ -91,3 +91,40 @@ def test_a_block_without_crystals_passes() -> None:
     empty = SourceBlock(0, 3, np.zeros(0, np.int64), [], CrystalBatch.from_arrays([], [], []), [], rejected)
     result = ingest_block("here", empty)
     assert result.crystal_ids == [] and len(result.rejected) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("mp-1 Å", "mp-1 Å"),
+        ("a\x00b", "a\N{REPLACEMENT CHARACTER}b"),
+        ("\ud800x", "\N{REPLACEMENT CHARACTER}x"),
+        ("a\u202ecif.b", "a\N{REPLACEMENT CHARACTER}cif.b"),
+        ("\x1b[2Jgone", "\N{REPLACEMENT CHARACTER}[2Jgone"),
+    ],
+)
+def test_ids_and_details_become_what_every_database_and_terminal_takes(text: str, stored: str) -> None:
+    original = block()
+    source_ids = [text, *original.source_ids[1:]]
+    rejected = [RejectedInput(13, text, Reason.PARSE, f"line 3: {text}")]
+    result = ingest_block("here", replace(original, source_ids=source_ids, rejected=rejected))
+    assert result.source_ids[0] == stored
+    found = next(item for item in result.rejected if item.position == 13)
+    assert (found.source_id, found.detail) == (stored, f"line 3: {stored}")
+
+
+def test_an_endless_id_is_cut_and_says_so() -> None:
+    cut = storable("x" * 10_000, 500)
+    assert len(cut) == 500 and cut.endswith("(10000 characters)")
+    assert storable("x" * 500, 500) == "x" * 500
+
+
+def test_a_refused_crystal_with_an_id_of_its_own_says_where_it_stands() -> None:
+    original = block()
+    places = [f"f.jsonl line {k}" for k in range(7)]
+    result = ingest_block("here", replace(original, places=places), max_atoms=26)
+    details = {item.position: item.detail for item in result.rejected}
+    assert details[12].startswith("f.jsonl line 2: atoms 0 and 1")
+    assert details[13] == "line 3"  # the source's own refusals say it themselves
+    with pytest.raises(SourceError, match="nothing of this block was stored"):
+        ingest_block("here", replace(original, places=places[1:]))

@@ -1,8 +1,15 @@
 """Children that hang, crash or swallow memory cost their own argument and nothing else."""
 
+import ctypes
 import os
 import signal
+import socket
+import struct
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +32,28 @@ def behave(order: Any) -> Any:
         raise ValueError(value)
     if what == "allocate":
         return len(bytearray(value))
+    if what == "connect":
+        return socket.create_connection(value, timeout=5) is not None
+    if what == "connect natively":
+        return _connected_natively(*value)
+    if what == "program":
+        return subprocess.run(value, check=True).returncode
+    if what == "write":
+        return Path(value).write_bytes(b"x" * 10)
+    if what == "environment":
+        return dict(os.environ)
+    if what == "leave":
+        sys.exit(3)
     if what == "echo big":
         return b"x" * value
     return value
+
+
+def _connected_natively(host: str, port: int) -> bool:
+    """Connects through libc, past everything that Python could refuse."""
+    libc = ctypes.CDLL(None)
+    address = struct.pack("=H", 2) + struct.pack(">H", port) + bytes(map(int, host.split("."))) + bytes(8)
+    return libc.connect(libc.socket(2, 1, 0), address, len(address)) == 0
 
 
 def endings(orders: list[Any], **options: Any) -> list[Any]:
@@ -84,3 +110,53 @@ def test_closing_ends_every_child() -> None:
     processes = [worker._process for worker in pool._workers]
     pool.close()
     assert processes and all(process.poll() is not None for process in processes)
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, int]]:
+    """A port on loopback where somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()
+
+
+def can_leave_network() -> bool:
+    """Whether the kernel grants this user a network namespace."""
+    return subprocess.run(["unshare", "--net", "--map-root-user", "true"], capture_output=True).returncode == 0
+
+
+def test_a_child_reaches_no_network_starts_no_program_and_writes_no_file(
+    listener: tuple[str, int], tmp_path: Path
+) -> None:
+    target = tmp_path / "written"
+    orders = [("connect", listener), ("program", ["true"]), ("write", str(target)), ("return", 1)]
+    connect, program, write, value = endings(orders, max_workers=1)
+    assert (connect.ending, program.ending, write.ending) == (Ending.FAILED,) * 3
+    assert "not allowed" in connect.detail and "not allowed" in program.detail and "File too large" in write.detail
+    assert not target.exists() or target.stat().st_size == 0
+    assert value.value == 1
+    with socket.create_connection(listener, timeout=5):
+        pass  # negative control: the port is open, here it is reached
+
+
+@pytest.mark.skipif(not can_leave_network(), reason="this kernel grants no network namespace")
+def test_even_native_code_of_a_child_reaches_no_network(listener: tuple[str, int]) -> None:
+    assert endings([("connect natively", listener)])[0].value is False
+    assert _connected_natively(*listener)
+
+
+def test_a_child_that_may_write_a_file_writes_as_much_as_it_may(tmp_path: Path) -> None:
+    assert endings([("write", str(tmp_path / "a"))], file_bytes=10)[0].value == 10
+    assert endings([("write", str(tmp_path / "b"))], file_bytes=9)[0].ending is Ending.FAILED
+
+
+def test_a_child_does_not_see_the_secrets_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MP_API_KEY", "GMTSCREEN_DATABASE", "DATABASE_URL", "RAY_AUTH_TOKEN", "PREFECT_API_AUTH_STRING"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    seen = endings([("environment", None)])[0].value
+    assert "s3cret" not in seen.values()
+    assert seen["LANG"] == "C.UTF-8"
+
+
+def test_a_function_that_leaves_the_interpreter_has_failed() -> None:
+    assert [outcome.ending for outcome in endings([("leave", 0), ("return", 1)])] == [Ending.FAILED, Ending.VALUE]

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from db.records import ShardLease
 from gmt_tasks.splitting import Assembly, Job, WrongAnswerError, check_rows, first_line, merge, quarantine
+from models.crystal import CrystalBatch
 from models.errors import Reason
 from models.quantities import Tensor
 from tests.gmt_tasks.fake_screener import FakeScreener, lease_of, result_block
@@ -62,6 +64,27 @@ def test_a_first_failure_is_followed_by_the_same_rows() -> None:
     (again,) = job.after_failure()
     assert (again.start, again.stop) == (0, 3)
     assert [(j.start, j.stop) for j in again.after_failure()] == [(0, 1), (1, 3)]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 20))
+def test_portions_cover_a_job_in_order_and_hold_as_many_atoms_as_allowed(sizes: list[int], max_atoms: int) -> None:
+    batch = CrystalBatch.from_arrays(
+        [np.eye(3) * 9.0] * len(sizes), [np.zeros((n, 3)) for n in sizes], [np.full(n, 6) for n in sizes]
+    )
+    job = Job.whole(ShardLease(1, 1, 1, 1, [str(i) for i in range(len(sizes))], batch))
+    portions = job.portions(max_atoms)
+    assert [i for each in portions for i in range(each.start, each.stop)] == list(range(len(sizes)))
+    assert all(each.n_atoms <= max_atoms or each.n_crystals == 1 for each in portions)
+    # None could have taken the crystal behind it.
+    assert all(this.n_atoms + sizes[this.stop] > max_atoms for this in portions[:-1])
+
+
+@given(st.integers(1, 40), st.integers(1, 10))
+def test_parts_cover_a_job_evenly(n: int, n_parts: int) -> None:
+    parts = Job.whole(lease_of([6] * n)).parts(n_parts)
+    assert [i for each in parts for i in range(each.start, each.stop)] == list(range(n))
+    sizes = [each.n_crystals for each in parts]
+    assert len(sizes) == min(n, n_parts) and max(sizes) - min(sizes) <= 1
 
 
 def test_a_job_gives_its_own_rows_and_atoms() -> None:

@@ -197,6 +197,39 @@ def test_an_atom_closer_to_its_own_image_than_allowed_is_found() -> None:
     assert distance == pytest.approx(0.4)
 
 
+@given(seed=st.integers(0, 10_000), n_atoms=st.integers(1, 25), edge=st.sampled_from([0.9, 1.4, 3.0, 6.0]))
+def test_the_sweep_finds_what_a_search_of_all_images_finds(seed: int, n_atoms: int, edge: float) -> None:
+    random = np.random.default_rng(seed)
+    lattice = edge * (np.eye(3) + 0.3 * random.standard_normal((3, 3)))
+    batch = CrystalBatch.from_arrays(
+        [lattice, 2 * lattice], [random.normal(size=(n_atoms, 3))] * 2, [np.ones(n_atoms)] * 2
+    )
+    if np.abs(np.linalg.det(lattice)) < 0.1 * edge**3:
+        return
+    found = closest_pairs(batch.lattice, batch.frac_coords, batch.crystal_of_atom, 0.5)
+    for crystal in (0, 1):
+        everything = search(batch.select([crystal]), 0.5)
+        if not len(everything.distance):
+            assert crystal not in found
+            continue
+        i, j, distance = found[crystal]
+        assert distance == pytest.approx(everything.distance.min())
+        of_pair = (everything.center == i) & (everything.neighbor == j)
+        assert np.isclose(everything.distance[of_pair], distance).any()
+
+
+def test_many_large_cells_are_searched_group_by_group_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    cells = [np.diag(random.uniform(5, 8, 3)) for _ in range(7)]
+    sizes = [3, 40, 1, 25, 60, 2, 30]
+    frac_coords = [random.random((n, 3)) for n in sizes]
+    batch = CrystalBatch.from_arrays(cells, frac_coords, [np.ones(n) for n in sizes])
+    whole = search(batch, 3.0)
+    monkeypatch.setattr("models.periodic._MAX_CANDIDATES", 500)
+    parts = search(batch, 3.0)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
+
+
 def test_wrapping_to_the_nearest_image_alone_would_miss_neighbours_in_a_skewed_cell() -> None:
     """Negative control: the usual short cut without lattice reduction and without counting images."""
     batch = in_cell(textbook_crystals().crystals.select([4]), SKEW)

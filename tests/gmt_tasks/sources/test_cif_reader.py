@@ -9,7 +9,8 @@ from pymatgen.core import Lattice, Structure
 from gmt_tasks.sources.cif_reader import read_cif_block
 from gmt_tasks.sources.parsed import ParsedCrystal
 from gmt_tasks.sources.source import MissingSymmetry
-from gmt_tasks.sources.structure_text import Refusal, TextFormat, TextJob, parse_text
+from gmt_tasks.sources.structure_text import parse_text
+from gmt_tasks.sources.text_jobs import Refusal, TextFormat, TextJob
 from models.errors import Reason
 
 HEAD = """data_test

@@ -203,16 +203,51 @@ def test_the_fingerprint_sees_content_and_names_and_nothing_else(mixed: Path, tm
         ("missing.cif", "No file"),
         ("nothing*.cif", "No file"),
         ("readme.txt", "no known format"),
-        ("a.tar.gz", "does not read such files yet"),
         ("empty", "holds no file"),
+        ("~nobody-has-this-name/a.cif", "cannot be looked at"),
+        ("a" * 5000, "cannot be looked at"),
     ],
 )
 def test_a_source_that_cannot_be_read_as_a_whole_says_what_to_give(tmp_path: Path, name: str, advice: str) -> None:
     (tmp_path / "readme.txt").write_text("x")
-    (tmp_path / "a.tar.gz").write_text("x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=advice):
-        open_source(str(tmp_path / name))
+        open_source(name if name.startswith("~") else str(tmp_path / name))
+
+
+def test_a_folder_that_may_not_be_looked_into_is_a_refused_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.json").write_text(json.dumps(record(3)))
+    scandir = os.scandir
+
+    def guarded(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", guarded)
+    assert listing(read(tmp_path)) == {0: ("a.json", [3]), 1: ("closed", Reason.PARSE)}
+
+
+@pytest.mark.parametrize("fault", [{"species": ["Qq"]}, {"species": [3, 3], "frac_coords": [[0, 0, 0]] * 2}])
+def test_a_refused_file_with_an_id_of_its_own_is_named_too(tmp_path: Path, fault: dict[str, Any]) -> None:
+    (tmp_path / "one.json").write_text(json.dumps({**record(3, id="own"), **fault}))
+    (block,) = read(tmp_path / "one.json")
+    (item,) = ingest_block("x", block).rejected
+    assert item.source_id == "own" and item.detail.startswith("one.json: ")
+
+
+def test_a_rejected_row_carries_its_own_id_and_its_line(tmp_path: Path) -> None:
+    rows = [record(3, id="good"), {**record(4, id="bad"), "species": ["Qq"]}, {"id": 7}, record(5, id="twin")]
+    rows[3] = {**rows[3], "species": [5, 5], "frac_coords": [[0, 0, 0]] * 2}
+    (tmp_path / "x.jsonl").write_text("\n".join([*map(json.dumps, rows), "{", '{"id": "late"']))
+    (block,) = read(tmp_path / "x.jsonl")
+    rejected = ingest_block("x", block).rejected
+    assert [item.source_id for item in rejected] == ["bad", "7", "twin", "x.jsonl#5", "x.jsonl#6"]
+    assert [item.detail.split(":")[0] for item in rejected] == [f"x.jsonl line {line}" for line in (2, 3, 4, 5, 6)]
+    assert "line 5 column 2" in rejected[3].detail
 
 
 def test_a_single_parquet_file_with_wrong_columns_fails_before_a_run_begins(tmp_path: Path) -> None:

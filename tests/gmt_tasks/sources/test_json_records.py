@@ -135,6 +135,23 @@ def test_a_flat_cell_cannot_turn_cartesian_positions_into_fractional_ones() -> N
     assert refused.value.reason is Reason.DEGENERATE_CELL
 
 
+def test_a_key_twice_and_a_nesting_without_end_are_refused() -> None:
+    with pytest.raises(RefusedInputError, match="'species' occurs twice"):
+        load_json('{"species": [1], "lattice": [], "species": [2]}')
+    record: Any = shapes()["columns"]
+    for _ in range(5000):
+        record = {"structure": record}
+    with pytest.raises(RefusedInputError) as refused:
+        parse_record(record)
+    assert refused.value.reason is Reason.PARSE
+
+
+def test_a_label_without_end_costs_nothing() -> None:
+    with pytest.raises(RefusedInputError) as refused:  # matching it would take minutes
+        parse_record({**shapes()["columns"], "species": ["Ba", "Ti" + "1" * 1_000_000, "O"]})
+    assert refused.value.reason is Reason.UNKNOWN_SPECIES and len(refused.value.detail) < 200
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"a": 1,}', "[" * 100_000, b"\xff\xfe\xfa", "9" * 10_000])
 def test_what_is_no_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(RefusedInputError) as refused:

@@ -8,7 +8,8 @@ from pymatgen.io.vasp.inputs import Poscar
 from gmt_tasks.sources.parsed import RefusedInputError
 from gmt_tasks.sources.poscar_reader import read_poscar
 from gmt_tasks.sources.source import MissingSymmetry
-from gmt_tasks.sources.structure_text import Refusal, TextFormat, TextJob, parse_text
+from gmt_tasks.sources.structure_text import parse_text
+from gmt_tasks.sources.text_jobs import Refusal, TextFormat, TextJob
 from models.errors import Reason
 
 GOOD = """{comment}
@@ -65,6 +66,9 @@ def test_elements_in_the_comment_of_a_vasp_4_file_are_used_with_a_note() -> None
         (poscar(z="nan"), Reason.NONFINITE, "site 1"),
         (poscar(species="Na Qq\n"), Reason.UNKNOWN_SPECIES, ""),
         (poscar()[:60], Reason.PARSE, ""),
+        (poscar(z=""), Reason.PARSE, "not a POSCAR"),
+        (poscar().replace("1 1", "1 999999999"), Reason.TOO_LARGE, "line 7: 1000000000 sites"),
+        (poscar().replace("1 1", "0 0"), Reason.EMPTY, "line 7"),
         ("", Reason.PARSE, ""),
         ("\n" * 20, Reason.PARSE, ""),
     ],

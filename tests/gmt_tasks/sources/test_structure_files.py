@@ -29,7 +29,12 @@ from models.errors import Reason
         ("t.parquet.gz", None),
         ("README.md", None),
         ("notposcars.txt", None),
-        ("a.tar.gz", None),
+        ("a.tar.gz", FileFormat.ARCHIVE),
+        ("A.ZIP", FileFormat.ARCHIVE),
+        ("POSCAR.tgz", FileFormat.ARCHIVE),
+        ("md.extxyz.gz", FileFormat.EXTENDED_XYZ),
+        ("s.db", FileFormat.ASE_DATABASE),
+        ("s.db.gz", None),
         ("MIL-96(Al).cif", FileFormat.CIF),
     ],
 )
@@ -85,6 +90,11 @@ def test_blocks_with_crystals_are_split_and_know_their_lines() -> None:
     parts = split_cif(text)
     assert [(part.header, part.first_line) for part in parts] == [("one", 2), ("two", 6)]
     assert "publication" not in parts[0].text
+
+
+def test_a_million_empty_lines_cost_no_more_than_their_number() -> None:
+    with pytest.raises(RefusedInputError, match="none with a cell"):  # with white space in the pattern this takes hours
+        split_cif("data_x\n" + "\n" * 1_000_000)
 
 
 def test_equal_headers_stay_two_crystals() -> None:

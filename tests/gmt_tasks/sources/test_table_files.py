@@ -201,6 +201,14 @@ def test_a_table_without_crystals_is_an_error_that_names_the_columns(tmp_path: P
         TableFile(tmp_path / "t.parquet", "t.parquet")
 
 
+def test_a_table_that_announces_more_rows_than_bytes_is_refused(tmp_path: Path) -> None:
+    empty = pa.array([None] * 2_000_000, pa.list_(pa.float64()))
+    table = pa.table(dict.fromkeys(("lattice", "species", "frac_coords"), empty))
+    pq.write_table(table, tmp_path / "t.parquet", compression="zstd")
+    with pytest.raises(SourceError, match="announces 2000000 rows"):
+        TableFile(tmp_path / "t.parquet", "t.parquet")
+
+
 def test_a_file_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("hello")
     with pytest.raises(SourceError, match="not a readable Parquet"):

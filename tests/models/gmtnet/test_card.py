@@ -86,3 +86,27 @@ def test_a_card_that_lacks_something_is_refused_with_what_to_do(written: Path, c
     written.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ModelError, match="Restore it|Use the gmtscreen"):
         read_card(written)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"members": 10**9}, {"members": 0}, {"members": -1}, {"members": "many"}, {"members": None}, {"members": [1]},
+        {"name": "../../evil"}, {"name": "/etc/passwd"}, {"name": "a\x1b[2J"}, {"name": ""}, {"name": 5},
+        {"version": {"a": 1}}, {"sha256": None}, {"sha256": 5},
+        {"elements": ["H"]}, {"elements": [10**9]}, {"elements": [0]}, {"elements": [[1]]}, {"elements": 5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_crafted_card_is_refused_before_anything_is_built_of_it(written: Path, change: dict[str, object]) -> None:
+    data = json.loads(written.read_text(encoding="utf-8"))
+    written.write_text(json.dumps(data | change), encoding="utf-8")
+    with pytest.raises(ModelError, match="not a complete model card"):
+        read_card(written)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{", b"[" * 200_000, b'{"a":' * 100_000, b"\0"])
+def test_what_is_no_json_is_refused_whatever_it_is(written: Path, content: bytes) -> None:
+    written.write_bytes(content)
+    with pytest.raises(ModelError, match="not JSON"):
+        read_card(written)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import struct
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -32,6 +33,10 @@ SMALL = replace(
     hidden_irreps="4x0e+2x1o+2x2e+2x2o+2x3o+2x4e",
 )
 TEXTBOOK = textbook_crystals().crystals
+
+_HUGE = '{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'
+_OVERFLOW = '{"a":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0]}}'
+_OUTSIDE = '{"a":{"dtype":"F32","shape":[1],"data_offsets":[1000,1004]}}'
 
 
 @cache
@@ -142,6 +147,48 @@ def test_a_pickle_in_place_of_the_weights_is_not_run(saved: Saved, tmp_path: Pat
     assert not touched.exists()
     pickle.loads(pickled)  # noqa: S301 (negative control: our own bytes, which do touch the file)
     assert touched.exists()
+
+
+def header(length: int, text: str = "{}") -> bytes:
+    """The start of a safetensors file that promises a header of so many bytes."""
+    return struct.pack("<Q", length) + text.encode()
+
+
+BOMBS = {
+    "no bytes": b"",
+    "half a number": b"\x10\0\0",
+    "a header of 2^63 bytes": header(2**63 - 1),
+    "a header of 2^40 bytes": header(2**40),
+    "an endless nesting": header(100_000, "[" * 100_000),
+    "a tensor of 4 TiB": header(len(_HUGE), _HUGE) + bytes(16),
+    "shapes whose product overflows": header(len(_OVERFLOW), _OVERFLOW),
+    "data outside the file": header(len(_OUTSIDE), _OUTSIDE) + bytes(4),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_crafted_weights_are_refused_even_when_the_card_vouches_for_them(saved: Saved, bomb: str) -> None:
+    """The sha256 says that card and weights belong together, not that they are harmless."""
+    path = saved[0]
+    path.with_suffix(".safetensors").write_bytes(BOMBS[bomb])
+    data = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(data | {"sha256": hashlib.sha256(BOMBS[bomb]).hexdigest()}), encoding="utf-8")
+    with pytest.raises(ModelError, match="does not fit"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.999])
+def test_truncated_weights_are_refused_with_and_without_their_sha256(saved: Saved, kept: float) -> None:
+    path, weights = saved[0], saved[0].with_suffix(".safetensors")
+    content = weights.read_bytes()
+    cut = content[: int(kept * len(content))]
+    weights.write_bytes(cut)
+    with pytest.raises(ModelError, match="sha256"):
+        load_checkpoint(path)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(data | {"sha256": hashlib.sha256(cut).hexdigest()}), encoding="utf-8")
+    with pytest.raises(ModelError, match="does not fit"):
+        load_checkpoint(path)
 
 
 def test_the_weights_file_holds_tensors_only(saved: Saved) -> None:

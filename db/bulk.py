@@ -1,0 +1,83 @@
+"""Many rows at once: prepared inserts on SQLite, COPY into a temporary table and from there on PostgreSQL."""
+
+from typing import Any
+
+from sqlalchemy import Column, Connection, Dialect, MetaData, Select, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.schema import Table
+from sqlalchemy.types import TypeEngine
+
+from db.base import metadata
+
+Rows = list[dict[str, Any]]
+
+MAX_VARIABLES = 10_000
+"""Bound values per statement; SQLite takes 32,766, PostgreSQL 65,535."""
+
+COPY_FROM_ROWS = 64
+"""Fewer rows are not worth the two statements around a COPY."""
+
+
+def insert_rows(connection: Connection, table: Table, rows: Rows) -> None:
+    """Inserts rows that must be new."""
+    _insert(connection, table.insert(), rows)
+
+
+def insert_absent(connection: Connection, table: Table, rows: Rows) -> None:
+    """Inserts rows, leaving those that exist as they are."""
+    _insert(connection, _dialect_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def upsert(connection: Connection, table: Table, rows: Rows) -> None:
+    """Inserts rows, replacing every other column of those whose primary key exists."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    statement = _dialect_insert(connection, table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    _insert(connection, statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+
+
+def _dialect_insert(connection: Connection, table: Table) -> Any:
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _insert(connection: Connection, statement: Insert, rows: Rows) -> None:
+    """Runs an INSERT for rows that all have the same keys."""
+    if connection.dialect.name == "postgresql" and len(rows) >= COPY_FROM_ROWS:
+        names = list(rows[0])
+        connection.execute(statement.from_select(names, _copied(connection, str(statement.table), names, rows)))
+    elif rows:
+        connection.execute(statement, rows)
+
+
+def _copied(connection: Connection, table: str, names: list[str], rows: Rows) -> Select[Any]:
+    """Brings rows into a temporary table of the table's shape; gives the SELECT that reads them.
+
+    The temporary table stays with the connection, empty between transactions: making one per transaction would fill
+    the server's catalogue with dead rows. Within a transaction each table can be filled once.
+    """
+    kinds = metadata.tables[table].c
+    staged = Table(f"staged_{table}", MetaData(), *(Column(name, kinds[name].type) for name in names))
+    make = f"CREATE TEMP TABLE IF NOT EXISTS {staged.name} ON COMMIT DELETE ROWS AS TABLE {table} WITH NO DATA"
+    connection.exec_driver_sql(make)
+    statement = f"COPY {staged.name} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types([_postgres_type(column.type, connection.dialect) for column in staged.columns])
+            for row in rows:
+                copy.write_row(tuple(row.values()))
+    except connection.dialect.loaded_dbapi.Error as error:
+        # SQLAlchemy did not see this call: it must neither use a broken connection again nor miss the error's kind.
+        if driver.closed:
+            connection.invalidate(error)
+        raise DBAPIError(statement, None, error, connection_invalidated=driver.closed) from None
+    return select(staged)
+
+
+def _postgres_type(kind: TypeEngine[Any], dialect: Dialect) -> str:
+    """The type's name without its collation, which a binary COPY is told."""
+    return kind.compile(dialect).partition(" COLLATE ")[0].lower()

@@ -1,0 +1,119 @@
+"""Crystals from a database that ASE wrote (.db, SQLite); runs in a sandboxed child like every table.
+
+Read without ASE: one table `systems` with a row per structure, arrays as little-endian bytes, numbers as int32 (int64
+where ASE wrote them so), positions (Cartesian) and cell as float64.
+Source of the format: ASE 3.29, ase/db/sqlite.py (`init_statements`, `SQLite3Database.deblob`).
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.records import RejectedInput
+from gmt_tasks.sources.metadata import metadata_json
+from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError, atomic_numbers, require_finite
+from gmt_tasks.sources.source import SourceBlock
+from models.crystal import CrystalBatch
+from models.errors import Reason, SourceError
+
+ROWS_PER_BLOCK = 1024
+_ROWS = "SELECT numbers, positions, cell, pbc, key_value_pairs FROM systems WHERE id >= ? ORDER BY id"
+
+
+class AseDatabase:
+    """One ASE database.
+
+    Args:
+        path: the file.
+        label: how its rows are named: `label#row`, row 0-based.
+
+    Raises:
+        SourceError: not SQLite, or not a database of ASE's.
+    """
+
+    def __init__(self, path: Path, label: str) -> None:
+        self._label = label
+        try:
+            # Immutable: no lock, no journal; the file is only looked at.
+            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            self._ids = [row[0] for row in self._connection.execute("SELECT id FROM systems ORDER BY id")]
+        except sqlite3.Error as error:
+            raise SourceError(f"{label} is not a readable ASE database ({error}). Give one, or export CIF.") from error
+        if not all(isinstance(number, int) for number in self._ids):
+            raise SourceError(f"{label} has rows without a number. Write the database again.")
+        n_rows = len(self._ids)
+        self.group_ends = [min(row + ROWS_PER_BLOCK, n_rows) for row in range(0, n_rows, ROWS_PER_BLOCK)]
+
+    def blocks(self, first_position: int, start_row: int = 0) -> Iterator[SourceBlock]:
+        """Blocks of at most 1,024 rows from row `start_row` on; row 0 has input position `first_position`."""
+        for end in self.group_ends:
+            if end > start_row:
+                yield self._block(first_position, start_row, end)
+                start_row = end
+
+    def _block(self, first_position: int, start: int, end: int) -> SourceBlock:
+        """The rows `start` to `end`."""
+        crystals: list[tuple[int, ParsedCrystal]] = []
+        rejected = []
+        rows = self._connection.execute(_ROWS, (self._ids[start],)).fetchmany(end - start)
+        for row in range(start, end):
+            try:
+                if row - start >= len(rows):
+                    raise RefusedInputError(Reason.PARSE, "the row was announced and is not there")
+                crystals.append((row, _crystal(*rows[row - start])))
+            except RefusedInputError as refused:
+                name = f"{self._label}#{row}"
+                rejected.append(RejectedInput(first_position + row, name, refused.reason, refused.detail))
+        return SourceBlock(
+            start=first_position + start,
+            stop=first_position + end,
+            positions=np.array([first_position + row for row, _ in crystals], dtype=np.int64),
+            source_ids=[f"{self._label}#{row}" for row, _ in crystals],
+            crystals=CrystalBatch.from_arrays(
+                [crystal.lattice for _, crystal in crystals],
+                [crystal.frac_coords for _, crystal in crystals],
+                [crystal.numbers for _, crystal in crystals],
+            ),
+            metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
+            rejected=rejected,
+        )
+
+
+def _crystal(numbers: Any, positions: Any, cell: Any, pbc: Any, pairs: Any) -> ParsedCrystal:
+    """One row; `pairs` is JSON text that travels along."""
+    lattice = _array(cell, "cell", "<f8")
+    if lattice.size != 9:
+        raise RefusedInputError(Reason.PARSE, f"the cell has {lattice.size} numbers, expected 9")
+    atoms = _array(positions, "positions", "<f8")
+    wide = isinstance(numbers, bytes) and len(numbers) * 3 == atoms.nbytes and atoms.size > 0
+    species = _array(numbers, "numbers", "<i8" if wide else "<i4")
+    if atoms.size != 3 * len(species):
+        raise RefusedInputError(Reason.PARSE, f"{atoms.size} position numbers for {len(species)} atoms")
+    lattice, atoms = lattice.reshape(3, 3), atoms.reshape(-1, 3)
+    require_finite(lattice, atoms)
+    if abs(np.linalg.det(lattice)) < 1e-6:
+        raise RefusedInputError(Reason.DEGENERATE_CELL, "the cell has no volume")
+    found, _ = atomic_numbers(species.tolist())
+    notes = () if pbc == 7 else (f"pbc: the file says {pbc}, read as periodic along all axes",)
+    return ParsedCrystal(lattice, np.linalg.solve(lattice.T, atoms.T).T, found, notes, None, _extra(pairs))
+
+
+def _array(value: Any, name: str, kind: str) -> NDArray[Any]:
+    if not isinstance(value, bytes) or len(value) % np.dtype(kind).itemsize:
+        raise RefusedInputError(Reason.PARSE, f"{name} is not an array")
+    return np.frombuffer(value, dtype=kind)
+
+
+def _extra(pairs: Any) -> dict[str, Any]:
+    """The key-value pairs of a row; what cannot be read is left out."""
+    with contextlib.suppress(ValueError, RecursionError, TypeError):
+        content = json.loads(pairs)
+        if isinstance(content, dict):
+            return content
+    return {}

@@ -1,0 +1,81 @@
+"""A database as the first version wrote it, with a run half done, opens today: nothing of it changes, and it goes on.
+
+`first_schema.*.sql` are dumps by sqlite3 and pg_dump of a run over six inputs: two done, one quarantined, one rejected,
+one a duplicate, one pending.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from db.engine import parse_url
+from db.migrations.state import HEAD, revision_of
+from db.records import Balance, RunState
+from db.store import ResultStore
+from db.transactions import reading
+from tests.db.blocks import spec, work_off
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture
+def first_db(empty_db: str, dialect: str) -> str:
+    """A database of the first version."""
+    dump = (Path(__file__).parent / f"first_schema.{dialect}.sql").read_text(encoding="utf-8")
+    if dialect == "sqlite":
+        connection = sqlite3.connect(empty_db)
+        connection.executescript(dump)
+        connection.close()
+    else:
+        import psycopg
+
+        with psycopg.connect(empty_db) as server:
+            server.execute(dump.encode())
+    return empty_db
+
+
+def content(db: str) -> Tables:
+    """Every row of every table, read without our own code."""
+    engine = create_engine(parse_url(db))
+    with engine.connect() as connection:
+        names = sorted(set(inspect(connection).get_table_names()) - {"alembic_version"})
+        tables = {}
+        for name in names:
+            found = connection.exec_driver_sql(f"SELECT * FROM {name}").mappings()  # noqa: S608  names of our tables
+            tables[name] = sorted((dict(row) for row in found), key=str)
+    engine.dispose()
+    return tables
+
+
+def test_every_value_of_the_first_version_is_there_after_the_migration(first_db: str) -> None:
+    before = content(first_db)
+    assert len(before["results"]) == 2
+    with ResultStore(first_db) as store, reading(store._engine) as connection:
+        assert revision_of(connection) == HEAD
+    after = content(first_db)
+    for table, rows in before.items():
+        kept = [{name: row[name] for name in rows[0]} for row in after[table]]
+        assert sorted(kept, key=str) == rows, table
+    assert all(row["ood"] is None for row in after["results"])
+
+
+def test_the_comparison_sees_a_changed_value(first_db: str) -> None:
+    before = content(first_db)
+    engine = create_engine(parse_url(first_db))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE results SET k_vrh_gpa = k_vrh_gpa + 1e-9")
+    engine.dispose()
+    assert content(first_db) != before
+
+
+def test_a_run_of_the_first_version_goes_on_to_its_end(first_db: str) -> None:
+    with ResultStore(first_db) as store:
+        run = store.open_run(spec())
+        assert run.resumed
+        assert store.balance(run.id) == Balance(n_in=6, done=2, duplicate=1, rejected=1, quarantined=1, pending=1)
+        assert work_off(store, run.id) == 1
+        assert store.finish(run.id, 1.0) == Balance(n_in=6, done=3, duplicate=1, rejected=1, quarantined=1, pending=0)
+        assert store.get_run(run.id).state is RunState.FINISHED
