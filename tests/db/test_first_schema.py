@@ -32,7 +32,7 @@ def first_db(empty_db: str, dialect: str) -> str:
     else:
         import psycopg
 
-        with psycopg.connect(empty_db) as server:
+        with psycopg.connect(empty_db.replace("+psycopg", "")) as server:
             server.execute(dump.encode())
     return empty_db
 
