@@ -108,4 +108,7 @@ if __name__ == "__main__":
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONPATH": str(REPOSITORY_ROOT)}
         command = [sys.executable, "-m", "tests.gmt_tasks.two_nodes", *sys.argv[1:]]
         os.execve(sys.executable, command, os.environ | token)  # noqa: S606 - our own module
-    main(Path(sys.argv[1]))
+    # By its name, not as __main__: what is sent to a worker is found there by the name of its module.
+    from tests.gmt_tasks import two_nodes
+
+    two_nodes.main(Path(sys.argv[1]))
