@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from db.records import RejectedInput
 from gmt_tasks.sources.metadata import metadata_json
-from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError, atomic_numbers, require_finite
+from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError, as_batch, atomic_numbers, require_finite
 from gmt_tasks.sources.source import SourceBlock
-from models.crystal import CrystalBatch
 from models.errors import Reason, SourceError
 
 ROWS_PER_BLOCK = 1024
@@ -75,11 +74,7 @@ class AseDatabase:
             stop=first_position + end,
             positions=np.array([first_position + row for row, _ in crystals], dtype=np.int64),
             source_ids=[f"{self._label}#{row}" for row, _ in crystals],
-            crystals=CrystalBatch.from_arrays(
-                [crystal.lattice for _, crystal in crystals],
-                [crystal.frac_coords for _, crystal in crystals],
-                [crystal.numbers for _, crystal in crystals],
-            ),
+            crystals=as_batch([crystal for _, crystal in crystals]),
             metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
             rejected=rejected,
         )

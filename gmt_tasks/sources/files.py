@@ -18,12 +18,11 @@ from gmt_tasks.sources.archives import MAX_MEMBER_BYTES, Member, UnpackJob
 from gmt_tasks.sources.file_inputs import FileInput, Interpret, finished, inputs_of
 from gmt_tasks.sources.found_files import NamedFile, content_fingerprint, find_files
 from gmt_tasks.sources.metadata import metadata_json
-from gmt_tasks.sources.parsed import ParsedCrystal
+from gmt_tasks.sources.parsed import ParsedCrystal, as_batch
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from gmt_tasks.sources.structure_files import FileFormat, file_format
 from gmt_tasks.sources.tables import READER, Table
 from gmt_tasks.sources.text_jobs import Refusal, TextJob
-from models.crystal import CrystalBatch
 from models.errors import Reason, SourceError
 
 TEXTS_PER_BLOCK = 256
@@ -189,11 +188,7 @@ def _block(inputs: list[FileInput], results: list[ParsedCrystal | Refusal], star
         stop=start + len(inputs),
         positions=np.array([start + row for row, _ in crystals], dtype=np.int64),
         source_ids=[crystal.source_id or inputs[row].source_id for row, crystal in crystals],
-        crystals=CrystalBatch.from_arrays(
-            [crystal.lattice for _, crystal in crystals],
-            [crystal.frac_coords for _, crystal in crystals],
-            [crystal.numbers for _, crystal in crystals],
-        ),
+        crystals=as_batch([crystal for _, crystal in crystals]),
         metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
         rejected=rejected,
         places=[inputs[row].place for row, _ in crystals],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystal import SYMBOLS
+from models.crystal import SYMBOLS, CrystalBatch
 from models.errors import Reason
 
 Floats = NDArray[np.float64]
@@ -53,6 +53,15 @@ class ParsedCrystal:
     notes: tuple[str, ...] = ()
     source_id: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+def as_batch(crystals: Sequence[ParsedCrystal]) -> CrystalBatch:
+    """The crystals as one batch, in order."""
+    return CrystalBatch.from_arrays(
+        [crystal.lattice for crystal in crystals],
+        [crystal.frac_coords for crystal in crystals],
+        [crystal.numbers for crystal in crystals],
+    )
 
 
 def atomic_number(label: str) -> int | None:
