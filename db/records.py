@@ -98,6 +98,7 @@ class IngestedBlock:
         rejected: the others.
         twin_ids: content id of each crystal's mirror image, None for an achiral one; empty where nobody asked.
         families: keys under which each crystal's relatives are found, its own first; empty where nobody asked.
+        sketches: of each crystal, see models/identity/sketch.py; not stored; empty where nobody asked.
         turns: rows whose listing is turned against the stored crystal of their id: the orthogonal matrix from the
             stored frame into that of the listing, shape [3, 3].
     """
@@ -113,6 +114,7 @@ class IngestedBlock:
     rejected: list[RejectedInput]
     twin_ids: list[str | None] = field(default_factory=list)
     families: list[tuple[str, ...]] = field(default_factory=list)
+    sketches: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     turns: dict[int, Floats] = field(default_factory=dict)
 
 

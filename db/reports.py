@@ -93,25 +93,45 @@ def _balance(n_in: int, counts: dict[str, int]) -> Balance:
     )
 
 
-def list_runs(connection: Connection) -> list[dict[str, Any]]:
-    """All runs, newest first, as `gmtscreen status --json` prints them."""
-    all_balances = balances(connection)
+def list_runs(connection: Connection, run_id: int | None = None) -> list[dict[str, Any]]:
+    """One run, or all, newest first, as `gmtscreen status --json` prints them."""
+    if run_id is not None:
+        run_row(connection, run_id)
+    all_balances = balances(connection, run_id)
     now = database_time(connection)
     statement = select(runs, models.c.name, models.c.version).join(models, models.c.id == runs.c.model_id)
+    if run_id is not None:
+        statement = statement.where(runs.c.id == run_id)
     return [
         _run_summary(row, all_balances.get(row["id"], NO_INPUT), _progress(connection, row["id"], now))
         for row in connection.execute(statement.order_by(runs.c.id.desc())).mappings()
     ]
 
 
-def _progress(connection: Connection, run_id: int, now: float) -> dict[str, Any]:
-    """Shards by state, crystals in done shards, and the present rate in crystals per second."""
+def run_numbers(connection: Connection) -> list[int]:
+    """The numbers of all runs, newest first."""
+    return [int(number) for number in connection.execute(select(runs.c.id).order_by(runs.c.id.desc())).scalars()]
+
+
+def progress(connection: Connection, run_id: int) -> tuple[int, int]:
+    """Crystals in shards that are done, and in all shards of a run; see `ResultStore.progress`."""
+    found = _by_state(connection, run_id)
+    return found.get(ShardState.DONE, (0, 0))[1], sum(n_crystals for _, n_crystals in found.values())
+
+
+def _by_state(connection: Connection, run_id: int) -> dict[str, tuple[int, int]]:
+    """Shards of a run and crystals in them, by state."""
     by_state = (
         select(shards.c.state, func.count().label("n"), func.sum(shards.c.n_crystals).label("crystals"))
         .where(shards.c.run_id == run_id)
         .group_by(shards.c.state)
     )
-    found = {row.state: (row.n, int(row.crystals)) for row in connection.execute(by_state)}
+    return {row.state: (row.n, int(row.crystals)) for row in connection.execute(by_state)}
+
+
+def _progress(connection: Connection, run_id: int, now: float) -> dict[str, Any]:
+    """Shards by state, crystals in done shards, and the present rate in crystals per second."""
+    found = _by_state(connection, run_id)
     recent = select(func.count(), func.sum(shards.c.n_crystals), func.min(shards.c.finished)).where(
         shards.c.run_id == run_id, shards.c.state == ShardState.DONE, shards.c.finished > now - RATE_WINDOW_S
     )

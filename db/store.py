@@ -14,7 +14,7 @@ from db import leases, ledger, registry, reports
 from db import query as search
 from db.engine import create_or_migrate, open_engine, parse_url
 from db.records import Balance, IngestedBlock, KnownCrystals, ModelVersion, ResultBlock, Run, RunSpec, ShardLease
-from db.relatives import relatives
+from db.relatives import relatives, set_families, without_family
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 
@@ -141,6 +141,14 @@ class ResultStore:
         """
         return read(self._engine, relatives, list(families))
 
+    def crystals_without_family(self, limit: int) -> KnownCrystals:
+        """Stored crystals that no look-up finds, because the database is older than families; at most `limit`."""
+        return read(self._engine, without_family, limit)
+
+    def set_families(self, ids: Sequence[str], families: Sequence[str], twin_ids: Sequence[str | None]) -> None:
+        """Gives crystals without a family theirs, and the ids of their mirror images; their own ids stay."""
+        write(self._engine, set_families, ids, families, twin_ids)
+
     def end_ingest(self, run_id: int, source: str) -> None:
         """Marks a source as read to its end; when all sources are, the run's state is RUNNING."""
         write(self._engine, ledger.end_ingest, run_id, source)
@@ -209,9 +217,25 @@ class ResultStore:
         """
         return write(self._engine, reports.close_books, run_id, seconds)
 
-    def runs(self) -> list[dict[str, Any]]:
-        """All runs, newest first, with balance, rate in crystals per second and expected seconds to the end."""
-        return read(self._engine, reports.list_runs)
+    def progress(self, run_id: int) -> tuple[int, int]:
+        """Crystals in shards that are done, and in all shards of a run: how far the work is, in milliseconds.
+
+        Nothing is left to compute when both are equal. What became of every input is the balance's question, which
+        looks at each of them.
+        """
+        return read(self._engine, reports.progress, run_id)
+
+    def run_numbers(self) -> list[int]:
+        """The numbers of all runs, newest first."""
+        return read(self._engine, reports.run_numbers)
+
+    def runs(self, run_id: int | None = None) -> list[dict[str, Any]]:
+        """One run, or all, newest first, with balance, rate in crystals per second and expected seconds to the end.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        return read(self._engine, reports.list_runs, run_id)
 
     def rejects(self, run_id: int | None = None) -> list[dict[str, Any]]:
         """Every input that gave no result: source, source_id, stage, reason, detail."""

@@ -40,8 +40,8 @@ def status(run: RunNumber = None, *, db: Db = None, json: AsJson = False) -> Non
     from flows.tables import balance_table, console, run_lines, runs_table
 
     with open_store(db) as store:
-        runs = [entry for entry in store.runs() if run is None or entry["run"] == run]
-        balance = store.balance(run) if run is not None else None
+        runs = store.runs(run)
+        balance = store.balance(run) if run is not None and not json else None
     if json:
         print_json({"runs": runs})
     elif balance is not None and run is not None:

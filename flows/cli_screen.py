@@ -117,13 +117,13 @@ def _counts(balance: "Balance") -> dict[str, int]:
 
 def _report(session: "ScreenSession", *, json: bool) -> None:
     """Prints the balance, the rate and the top of the run."""
-    balance = session.balance()
-    facts = next(entry for entry in session.store.runs() if entry["run"] == session.run.id)
     if json:
+        (facts,) = session.store.runs(session.run.id)
         print_json({**facts, "computed": session.n_committed, "database": session.settings.shown_database})
         return
     from flows.tables import balance_table, console, duration, frame_table, with_intervals
 
+    balance = session.balance()
     console().print(balance_table(session.run.id, balance))
     if session.n_committed:
         rate = session.n_committed / max(session.drive_s, 1e-9)

@@ -145,7 +145,7 @@ def check_database(db: str | None) -> Check:
             return Check("database", Health.BAD, f"{folder} cannot be written", "Choose another place with --db.")
         return Check("database", Health.GOOD, f"{settings.shown_database} does not exist yet and can be made")
     with ResultStore.open_existing(settings.database) as store:
-        return Check("database", Health.GOOD, f"{settings.shown_database}, {len(store.runs())} runs")
+        return Check("database", Health.GOOD, f"{settings.shown_database}, {len(store.run_numbers())} runs")
 
 
 def check_model(model: str | None) -> Check:

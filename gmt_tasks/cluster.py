@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import secrets
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants, services
 from ray._private import worker as ray_worker
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # a compiled module
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # a compiled module
 
 from gmt_tasks.origin import REPOSITORY_ROOT
 from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
@@ -25,6 +26,17 @@ NOT_SHIPPED = [".git", ".venv", "build", "dist", "docs", "tests", "runs", "*.db*
 """What no worker needs of the repository."""
 
 _ADDRESS_ADVICE = "Check that `ray status` answers there, or leave --ray-address out to use this machine."
+_ANSWER_ADVICE = (
+    "If a Ray answers there, its token is another one than RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN name here, or none is "
+    "named."
+)
+_LOST_ADVICE = (
+    "The cluster dropped them unstarted, as one does that was started without a token while this side has one: start "
+    "its nodes with RAY_AUTH_MODE=token and the same token; or, if nobody else reaches it, set RAY_AUTH_MODE=disabled "
+    "here."
+)
+_CLUSTER_OF_MACHINES = ray_constants.ENABLE_RAY_CLUSTER
+"""What RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER says, by default true on Linux."""
 
 
 def _adjust_ray(*, loopback_only: bool) -> None:
@@ -34,7 +46,7 @@ def _adjust_ray(*, loopback_only: bool) -> None:
     what it does on desktop systems, and everything stays on 127.0.0.1. And it prints the death of a worker to standard
     output, into the middle of what a program prints there; here that is an event.
     """
-    ray_constants.ENABLE_RAY_CLUSTER = not loopback_only
+    ray_constants.ENABLE_RAY_CLUSTER = _CLUSTER_OF_MACHINES and not loopback_only
     ray_worker.print_to_stdstream = _print_as_event
 
 
@@ -68,15 +80,40 @@ def start_ray(address: str | None = None, n_cpus: int | None = None) -> bool:
     if address is None:
         options |= {"address": "local", "num_cpus": n_cpus, "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
-        variables |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0"}
+        variables |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0"} | _own_token()
     else:
         _check_address(address)
         runtime_env = {"working_dir": str(REPOSITORY_ROOT), "excludes": NOT_SHIPPED}
         options |= {"address": address, "runtime_env": runtime_env}
+        # Ray finds a token by itself but does not use it at an address that it was told.
+        variables |= {"RAY_AUTH_MODE": "token"} if _has_token() else {}
     _adjust_ray(loopback_only=address is None)
     with kept_signal_handlers(), environment(variables):
-        _init(options, f"the Ray cluster at {address}. {_ADDRESS_ADVICE}" if address else "", tries=START_TRIES)
+        _read_token_anew()
+        _init(
+            options,
+            f"the Ray cluster at {address}. {_ANSWER_ADVICE} {_ADDRESS_ADVICE}" if address else "",
+            tries=START_TRIES,
+        )
     return True
+
+
+def _own_token() -> dict[str, str]:
+    """A token for the private Ray alone, unless the user gave one or wants none.
+
+    Other users of the machine reach loopback too. Left to itself Ray would write a token for all its clusters into the
+    home folder, in a file that others may read.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return {}
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return {"RAY_AUTH_MODE": "token"} | ({} if given else {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
+
+
+def _read_token_anew() -> None:
+    """Makes Ray look at the environment again: it remembers mode and token of what this process used before."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _check_address(address: str) -> None:
@@ -114,6 +151,15 @@ def _has_token() -> bool:
     mode = os.environ.get("RAY_AUTH_MODE")
     has_one: bool = AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
     return has_one and (mode is None or mode.lower() == "token")
+
+
+def advice_for_lost_workers(said: str) -> str:
+    """What to do about workers that could not start.
+
+    Args:
+        said: what Ray said of the last one.
+    """
+    return _LOST_ADVICE if "never ran" in said else "Run `gmtscreen doctor`."
 
 
 def _init(options: dict[str, Any], cluster: str, tries: int) -> None:

@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from db.records import ResultBlock
+from gmt_tasks.processor_time import ProcessClock, Spent
 from gmt_tasks.runner import Failure, serve_blocks
 from models.crystal import CrystalBatch
 from models.errors import GmtError, Reason
 
 _ANSWER_S = 60.0
+_SHORTEST_LOOK_S = 0.02
 _LATE_NICENESS = 10
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """Signals that no fault of a crystal raises by itself: somebody, or a kernel short of memory, sent them."""
@@ -50,6 +52,7 @@ class Runner:
 
     def __init__(self, server: "ForkServer", pipe: "Connection[Any, Any]", load_s: float) -> None:
         self._server, self._pipe, self._ended = server, pipe, False
+        self._clock: ProcessClock
         with contextlib.suppress(EOFError, OSError):
             if pipe.poll(load_s):
                 greeting = pipe.recv()
@@ -61,12 +64,29 @@ class Runner:
 
     def give(self, crystal_ids: list[str], crystals: CrystalBatch) -> None:
         """Starts an idle runner on a block."""
+        self._clock = ProcessClock(self.pid)
         with contextlib.suppress(OSError):  # a dead runner is noticed when its answer is read
             self._pipe.send((crystal_ids, crystals))
 
-    def answers_within(self, seconds: float) -> bool:
-        """Waits until it has answered or died; False when the time passed without either."""
-        return self._pipe.poll(max(seconds, 0.0))
+    def answers_within(self, computing_s: float, asleep_s: float) -> bool:
+        """Waits until it has answered or died; False when it computed or slept for too long without either.
+
+        Args:
+            computing_s: time on a processor that it may take for its block, in seconds.
+            asleep_s: time that it may sleep meanwhile, in seconds. Waiting for a processor counts for neither.
+        """
+        while True:
+            spent = self._clock.spent()
+            left_s = min(computing_s - spent.computing_s, asleep_s - spent.asleep_s)
+            if left_s <= 0:
+                return self._pipe.poll(0)
+            # It cannot use this up earlier.
+            if self._pipe.poll(max(left_s, _SHORTEST_LOOK_S)):
+                return True
+
+    def spent(self) -> Spent:
+        """What it did with the time since it was given its block."""
+        return self._clock.spent()
 
     def answer(self) -> ResultBlock | Failure:
         """What it answered, or how it died; call it when `answers_within` said True."""
@@ -148,8 +168,9 @@ class ForkServer:
 
     def close(self) -> None:
         """Ends the server and with it every runner."""
-        self._pipe.close()
         self._process.kill()
+        with self._lock:  # who waits for an answer in another thread hears first that it is gone
+            self._pipe.close()
         self._process.wait()
 
     def _heard(self, seconds: float) -> Any:

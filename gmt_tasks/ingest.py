@@ -5,22 +5,28 @@ from dataclasses import replace
 import numpy as np
 
 from db.records import IngestedBlock, RejectedInput
+from gmt_tasks.identity_pool import Identify
+from gmt_tasks.sources.metadata import with_note
 from gmt_tasks.sources.source import SourceBlock
 from models.crystal import MAX_ATOMS, find_invalid
 from models.errors import SourceError
 from models.identity.content import identify
+from models.primitive import with_primitive_cells
 
 MAX_ID_CHARS = 500
 MAX_DETAIL_CHARS = 1000
 
 
-def ingest_block(source_name: str, block: SourceBlock, max_atoms: int = MAX_ATOMS) -> IngestedBlock:
+def ingest_block(
+    source_name: str, block: SourceBlock, max_atoms: int = MAX_ATOMS, identify: Identify = identify
+) -> IngestedBlock:
     """Validates a block of a source and names each accepted crystal by its content.
 
     Args:
         source_name: the source as the user wrote it.
         block: the next inputs of that source.
-        max_atoms: largest number of atoms in a cell.
+        max_atoms: largest number of atoms in a cell; a larger cell passes as its primitive one where that is smaller.
+        identify: computes content ids, here or in processes beside this one.
 
     Returns:
         The same range of positions; each position is accepted (with a content id) or rejected (with a reason).
@@ -29,6 +35,7 @@ def ingest_block(source_name: str, block: SourceBlock, max_atoms: int = MAX_ATOM
         SourceError: the block loses or doubles an input, or its parts differ in length; a fault of the source.
     """
     _check_complete(source_name, block)
+    block = _with_primitive_cells(block, max_atoms)
     invalid = find_invalid(block.crystals, max_atoms)
     ids = [storable(text, MAX_ID_CHARS) for text in block.source_ids]
     refused = [
@@ -54,7 +61,21 @@ def ingest_block(source_name: str, block: SourceBlock, max_atoms: int = MAX_ATOM
         rejected=sorted(rejected, key=lambda rejected: rejected.position),
         twin_ids=identities.twins,
         families=identities.families,
+        sketches=identities.sketches,
     )
+
+
+def _with_primitive_cells(block: SourceBlock, max_atoms: int) -> SourceBlock:
+    """The block with its too large cells as primitive cells, where these are small enough, and notes that say so."""
+    crystals, listed = with_primitive_cells(block.crystals, max_atoms)
+    if not listed:
+        return block
+    metadata = list(block.metadata)
+    for row, n_atoms in listed.items():
+        n_left = int(crystals.atoms_per_crystal[row])
+        note = f"reduced_to_primitive: {n_atoms} atoms listed, {n_left} in the primitive cell; same Cartesian frame"
+        metadata[row] = with_note(metadata[row], note)
+    return replace(block, crystals=crystals, metadata=metadata)
 
 
 def storable(text: str, limit: int) -> str:

@@ -3,23 +3,35 @@
 A job is cut into portions, each computed in a forked process (gmt_tasks/fork_server.py). Whatever happens to it,
 crash, exception, hang or lack of memory, its portion is cut into parts, each tried in a fresh fork where the last one
 died, down to the crystal that fails alone. All other answers are kept. Several jobs may be inside at the same time;
-one at a time computes. A block that takes much longer than usual gives its turn away and has until its deadline, so
-that waiting for a hung crystal costs patience and no computing time.
+one at a time computes.
+
+What is too long is told from the time that a process computed or slept, never from the time that it waited for a
+processor: on a machine ten times as busy everything takes ten times as long and nothing is taken for hung. Several
+crystals are given up as soon as they take longer than usual, since their parts are tried again. A crystal alone then
+gives its turn away and is given up when it computed many times as long as usual, or slept until its deadline, which
+keeps nobody waiting.
 """
 
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass, replace
 
 from db.records import ResultBlock
 from gmt_tasks.fork_server import ForkServer, Runner
+from gmt_tasks.processor_time import Spent
 from gmt_tasks.runner import Failure
 from gmt_tasks.splitting import Job, WrongAnswerError, check_rows, merge, quarantine
 from models.errors import Reason
 
 PARTS_OF_A_FAILURE = 8
 UNLIMITED_ATOMS = 1 << 40
+
+FIRST_S_PER_ATOM = 0.005
+"""Before anything is measured: three times what a CPU core needs with the shipped network."""
+
+REMEMBERED_ATOMS = 2048
+ATOMS_OF_A_CALL = 32
+"""A call of the network costs as much as some tens of atoms, even for a crystal of one."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +40,53 @@ class Patience:
 
     Attributes:
         start_s: for the first worker to load its model, in seconds.
-        job_s: for a crystal, in seconds, plus
+        job_s: for a crystal alone that sleeps, or computes where nothing shorter is known, in seconds, plus
         job_s_per_atom: for each atom of it, in seconds.
+        computing_s: for a crystal alone that computes, in seconds, plus
+        usual_times: as many times what its atoms usually take, once something was measured.
         pulse_s: for a worker process to say that it lives, in seconds.
     """
 
     start_s: float = 600.0
     job_s: float = 30.0
     job_s_per_atom: float = 0.1
+    computing_s: float = 0.5
+    usual_times: float = 12.0
     pulse_s: float = 45.0
 
-    def deadline_s(self, job: Job) -> float:
-        """Longest time that a job may take, in seconds."""
+    def asleep_deadline_s(self, job: Job) -> float:
+        """Longest time that a job may sleep, in seconds."""
         return self.job_s + self.job_s_per_atom * job.n_atoms
+
+    def computing_deadline_s(self, job: Job, s_per_atom: float | None) -> float:
+        """Longest time that a job may compute, where atoms usually take so many seconds each."""
+        if s_per_atom is None:
+            return self.asleep_deadline_s(job)
+        usual_s = s_per_atom * max(job.n_atoms, ATOMS_OF_A_CALL)
+        return min(self.computing_s + self.usual_times * usual_s, self.asleep_deadline_s(job))
+
+
+class _Pace:
+    """How long an atom takes here, as a mean over the recent past; large portions count more than small ones."""
+
+    def __init__(self) -> None:
+        self._seconds, self._atoms = 0.0, 0
+
+    @property
+    def s_per_atom(self) -> float | None:
+        """Seconds per atom; None before the first measurement."""
+        return self._seconds / self._atoms if self._atoms else None
+
+    def usual_s(self, job: Job) -> float:
+        """What a job may take before it is unusual: half as much again as others, and a little."""
+        return 0.25 + 1.5 * (self.s_per_atom or FIRST_S_PER_ATOM) * job.n_atoms
+
+    def learn(self, job: Job, spent: Spent) -> None:
+        """Takes in how long a job took."""
+        self._seconds += spent.computing_s + spent.asleep_s
+        self._atoms += job.n_atoms
+        if self._atoms > REMEMBERED_ATOMS:
+            self._seconds, self._atoms = self._seconds / 2, self._atoms // 2
 
 
 class Isolation:
@@ -57,7 +103,7 @@ class Isolation:
         self._max_atoms = portion_atoms or UNLIMITED_ATOMS
         self._turn = threading.Lock()
         self._idle: list[Runner] = []
-        self._s_per_atom: float | None = None
+        self._pace = _Pace()
 
     @property
     def portion_atoms(self) -> int:
@@ -113,19 +159,35 @@ class Isolation:
         """The answer for a portion, waiting for its turn first."""
         with self._turn:
             runner = self._idle.pop() if self._idle else self._server.fork()
-            began_s = time.monotonic()
             runner.give(portion.crystal_ids, portion.crystals)
-            if runner.answers_within(self._usual_s(portion)):
-                answer = runner.answer()
+            usual_s = self._pace.usual_s(portion)
+            if runner.answers_within(usual_s, usual_s):
+                answer = self._heard(runner, portion)
                 self._keep(runner, answer)
-                return self._checked(portion, answer, time.monotonic() - began_s)
+                return _checked(portion, answer)
             runner.step_back()
-        deadline_s = self._deadline_s(portion)
-        late = Failure(Reason.WORKER_DIED, f"no answer within {deadline_s:.0f} s; the worker process was stopped")
-        in_time = runner.answers_within(began_s + deadline_s - time.monotonic())
-        answer = runner.answer() if in_time else late
+        answer = self._late_answer(runner, portion)
         runner.dismiss()
-        return self._checked(portion, answer, None)
+        return _checked(portion, answer)
+
+    def _heard(self, runner: Runner, portion: Job) -> ResultBlock | Failure:
+        """What a runner that is ready says; learns from how long it took."""
+        spent, answer = runner.spent(), runner.answer()
+        if isinstance(answer, ResultBlock):
+            self._pace.learn(portion, spent)
+        return answer
+
+    def _late_answer(self, runner: Runner, portion: Job) -> ResultBlock | Failure:
+        """What comes of a portion that takes longer than usual; several crystals lose nothing but are tried apart."""
+        if portion.n_crystals > 1:
+            return Failure(Reason.WORKER_DIED, "took longer than usual; the worker process was stopped")
+        computing_s = self._patience.computing_deadline_s(portion, self._pace.s_per_atom)
+        asleep_s = self._patience.asleep_deadline_s(portion)
+        if runner.answers_within(computing_s, asleep_s):
+            return self._heard(runner, portion)
+        slept = runner.spent().asleep_s >= asleep_s
+        took = f"{asleep_s:.0f} s asleep" if slept else f"{computing_s:.1f} s of computing"
+        return Failure(Reason.WORKER_DIED, f"no answer within {took}; the worker process was stopped")
 
     def _keep(self, runner: Runner, answer: ResultBlock | Failure) -> None:
         """Keeps a process for the next portion, if it lives and is sound."""
@@ -134,31 +196,16 @@ class Isolation:
         else:
             runner.dismiss()
 
-    def _checked(self, portion: Job, answer: ResultBlock | Failure, seconds: float | None) -> ResultBlock | Failure:
-        """The answer if it is one for these rows; learns how long atoms take where that was measured."""
-        if isinstance(answer, Failure):
-            return answer
-        try:
-            check_rows(portion, answer)
-        except WrongAnswerError as error:
-            return Failure(Reason.MODEL_FAILED, str(error))
-        if seconds is not None:
-            before, now = self._s_per_atom, seconds / max(portion.n_atoms, 1)
-            self._s_per_atom = now if before is None else 0.8 * before + 0.2 * now
+
+def _checked(portion: Job, answer: ResultBlock | Failure) -> ResultBlock | Failure:
+    """The answer if it is one for these rows."""
+    if isinstance(answer, Failure):
         return answer
-
-    def _usual_s(self, portion: Job) -> float:
-        """How long a portion may keep its turn: twice as long as others took, and a little."""
-        if self._s_per_atom is None:
-            return self._deadline_s(portion)
-        return 0.25 + 2 * self._s_per_atom * portion.n_atoms
-
-    def _deadline_s(self, portion: Job) -> float:
-        """When a portion is given up; earlier for many crystals, which lose nothing but are tried in parts."""
-        patient_s = self._patience.deadline_s(portion)
-        if self._s_per_atom is None or portion.n_crystals == 1:
-            return patient_s
-        return min(patient_s, 2.0 + 10 * self._s_per_atom * portion.n_atoms)
+    try:
+        check_rows(portion, answer)
+    except WrongAnswerError as error:
+        return Failure(Reason.MODEL_FAILED, str(error))
+    return answer
 
 
 def _following(portion: Job, failure: Failure) -> list[Job]:

@@ -4,12 +4,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from db.records import IngestedBlock, RejectedInput
+from gmt_tasks.ingest import storable
+from gmt_tasks.sources.metadata import metadata_of
 from gmt_tasks.sources.source import Source
 from gmt_tasks.store import IngestPlan, ingested_blocks
 from models.crystal import CrystalBatch
 
 CRYSTALS_PER_CALL = 64
 """Small enough that lines appear soon, large enough to fill a batch."""
+
+
+MAX_NOTES, MAX_NOTE_CHARS = 20, 300
 
 
 class LineScreener(Protocol):
@@ -58,10 +63,19 @@ def _in_order(screener: LineScreener, block: IngestedBlock) -> Iterator[dict[str
         ids = [block.source_ids[row] for row in rows]
         lines = screener.predict_lines(ids, block.crystals.select(rows))
         for row, line in zip(rows, lines, strict=True):
+            line["warnings"] = [*line.get("warnings", []), *reader_notes(block.metadata[row])]
             while rejected and rejected[0].position < block.positions[row]:
                 yield rejection_line(rejected.pop(0))
             yield line
     yield from map(rejection_line, rejected)
+
+
+def reader_notes(metadata: str | None) -> list[str]:
+    """What the reader changed or doubts about a crystal, e.g. "isotope_merged: D read as H (1 sites)"."""
+    notes = metadata_of(metadata).get("notes")
+    if not isinstance(notes, list):
+        return []
+    return [storable(note, MAX_NOTE_CHARS) for note in notes[:MAX_NOTES] if isinstance(note, str)]
 
 
 def rejection_line(item: RejectedInput) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from db.records import ResultBlock, ShardLease
-from gmt_tasks.cluster import start_ray, stop_ray, worker_plan
+from gmt_tasks.cluster import advice_for_lost_workers, start_ray, stop_ray, worker_plan
 from gmt_tasks.isolation import Patience
 from gmt_tasks.origin import REPOSITORY_ROOT
 from gmt_tasks.splitting import Assembly, Job, WrongAnswerError, check_rows, first_line, quarantine
@@ -217,9 +217,8 @@ class WorkerPool:
             self._failed_starts += 1
             # While others work it is a node that went, or a sick one, and no reason to give up.
             if self._failed_starts >= MAX_FAILED_STARTS and not self.worker_pids:
-                raise ModelError(
-                    f"{self._failed_starts} workers in a row could not start: {_cause(error)}. Run `gmtscreen doctor`."
-                ) from error
+                said, advice = _cause(error).rstrip("."), advice_for_lost_workers(str(error))
+                raise ModelError(f"{self._failed_starts} workers in a row could not start: {said}. {advice}") from error
             self._kill(slot)
             self._slots[index] = self._new_slot()
             return False

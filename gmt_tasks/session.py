@@ -179,7 +179,8 @@ class ScreenSession:
 
     def drive(self) -> int:
         """Computes what is pending; returns the number of crystals that this call committed."""
-        if not self.balance().pending:
+        n_done, n_total = self.store.progress(self.run.id)
+        if n_done == n_total:
             return 0
         self.start_workers()
         began_s = time.monotonic()

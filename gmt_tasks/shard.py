@@ -78,8 +78,7 @@ class ShardDriver:
             GmtError: the pool or the database failed; the leases are given back as far as that is possible.
         """
         self._reclaim()
-        balance = self.store.balance(self.run_id)
-        n_before, n_total = balance.done + balance.quarantined, balance.done + balance.quarantined + balance.pending
+        n_before, n_total = self.store.progress(self.run_id)
         meter, n_committed = RateMeter(), 0
         self.on_progress(meter.progress(n_before, n_total))
         try:

@@ -5,10 +5,13 @@ Each step may be repeated: the ledger knows how far it came, and goes on from th
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from db.records import Balance, IngestedBlock, ModelVersion, RunSpec
 from db.store import ResultStore
-from gmt_tasks.identity import recognised
+from gmt_tasks.identity import Recogniser, adopt
+from gmt_tasks.identity_pool import IdentityPool
 from gmt_tasks.ingest import ingest_block
 from gmt_tasks.sources.source import Source, SourceBlock
 from gmt_tasks.telemetry import event
@@ -37,7 +40,7 @@ class IngestPlan:
     Attributes:
         max_atoms: largest cell in atoms; larger ones are rejected.
         shard_atoms: largest number of atoms of a shard.
-        n_workers: small blocks are cut so that all of these have work.
+        n_workers: small blocks are cut so that all of these have work; as many processes compute content ids.
         limit: inputs to take from all sources together, None for all.
     """
 
@@ -93,8 +96,10 @@ def ingest_source(
     position, exhausted = store.ingest_cursor(run_id, source.name)
     if exhausted:
         return position
+    adopt(store, plan.n_workers)
+    recogniser = Recogniser(store.relatives)
     for block in ingested_blocks(source, plan, position, n_before):
-        store.add_block(run_id, recognised(block, store.relatives), shard_atoms_for(block, plan))
+        store.add_block(run_id, recogniser.recognised(block), shard_atoms_for(block, plan))
         position = block.stop
         event("ingest.block", source=source.name, inputs=position, rejected=len(block.rejected))
         on_block(block.stop - block.start)
@@ -117,10 +122,12 @@ def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: 
     stop = None if plan.limit is None else max(plan.limit - n_before, 0)
     if stop is not None and start >= stop:
         return
-    for block in source.blocks(start):
-        yield ingest_block(source.name, block if stop is None else head(block, stop), plan.max_atoms)
-        if stop is not None and block.stop >= stop:
-            return
+    with IdentityPool(plan.n_workers) as pool:
+        for block in source.blocks(start):
+            wanted = block if stop is None else head(block, stop)
+            yield ingest_block(source.name, wanted, plan.max_atoms, pool.identify)
+            if stop is not None and block.stop >= stop:
+                return
 
 
 def head(block: SourceBlock, stop: int) -> SourceBlock:
@@ -168,18 +175,18 @@ def close_run(store: ResultStore, run_id: int, seconds: float) -> Balance:
 
 
 def dry_balance(sources: Sequence[Source], plan: IngestPlan) -> Balance:
-    """The balance that a run over these sources would start with, from reading and validating them only.
+    """The balance that a run over these sources would start with in an empty database: that run's, in a scratch one.
+
+    The scratch database is a file in the system's temporary folder, a kilobyte or two per crystal, and gone at the end.
 
     Returns:
         Counts with `done` and `quarantined` 0; `pending` is the number of crystals to compute.
     """
-    seen: set[str] = set()
-    n_in = n_rejected = n_accepted = 0
-    for source in {source.name: source for source in sources}.values():
-        n_before = n_in
-        for block in ingested_blocks(source, plan, n_before=n_before):
-            n_in = n_before + block.stop
-            n_rejected += len(block.rejected)
-            n_accepted += len(block.crystal_ids)
-            seen.update(block.crystal_ids)
-    return Balance(n_in, 0, n_accepted - len(seen), n_rejected, 0, len(seen))
+    model = ModelVersion("dry-run", "0", "0" * 64)
+    with TemporaryDirectory(prefix="gmtscreen-dry-") as folder, ResultStore(Path(folder) / "dry.db") as store:
+        store.register_model(model, {})
+        run = store.open_run(run_spec(sources, model, 0.0, plan))
+        n_before = 0
+        for source in {source.name: source for source in sources}.values():
+            n_before += ingest_source(store, run.id, source, plan, n_before=n_before)
+        return store.balance(run.id)

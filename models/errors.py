@@ -78,7 +78,10 @@ _TEXTS: dict[Reason, tuple[str, str]] = {
     Reason.DEGENERATE_CELL: ("The cell has no usable volume.", "Check lengths, angles and the unit (angstrom)."),
     Reason.OVERLAP: ("Two atoms lie closer than 0.5 angstrom.", "Remove the doubled site named in the detail."),
     Reason.TOO_DENSE: ("The cell is denser than any crystal.", "Check that lengths are in angstrom."),
-    Reason.TOO_LARGE: ("The cell holds more atoms than the limit.", "Give the primitive cell."),
+    Reason.TOO_LARGE: (
+        "The cell and its primitive cell hold more atoms than the limit.",
+        "Raise GMTSCREEN_MAX_ATOMS where memory allows, or give a smaller cell (a defect in a supercell has none).",
+    ),
     Reason.DISORDERED: (
         "Some sites are partly occupied.",
         "Order the structure (for instance with a special quasirandom structure).",

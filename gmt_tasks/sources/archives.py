@@ -8,6 +8,7 @@ one; members of no known format are no inputs, as in a directory.
 import errno
 import gzip
 import io
+import re
 import tarfile
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from gmt_tasks.messages import Message
 from gmt_tasks.sources.parsed import RefusedInputError
 from gmt_tasks.sources.structure_files import (
     MAX_UNPACKING_RATIO,
@@ -24,7 +26,7 @@ from gmt_tasks.sources.structure_files import (
     file_format,
     unpacked_limit,
 )
-from gmt_tasks.sources.text_jobs import Refusal
+from gmt_tasks.sources.text_jobs import Refusal, text_of
 from models.errors import Reason
 
 MAX_MEMBERS = 100_000
@@ -34,6 +36,7 @@ MAX_TOTAL_BYTES = 32 << 30
 MAX_NAME_CHARS = 1024
 
 _CHUNK = 1 << 20
+_MEMBER_FILE = re.compile(r"\d+(\.gz)?")
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
@@ -44,6 +47,10 @@ class UnpackJob:
     archive: Path
     folder: Path
 
+    def content(self) -> list[str]:
+        """The job as a JSON value."""
+        return [str(self.archive), str(self.folder)]
+
 
 @dataclass(frozen=True)
 class Member:
@@ -51,6 +58,38 @@ class Member:
 
     name: str
     content: Path | Refusal
+
+
+def answer(content: list[str]) -> Message:
+    """Runs in the child: unpacks one archive and tells its members, files by their bare names."""
+    members = unpack(UnpackJob(*map(Path, content)))
+    return Message(
+        [
+            [member.name, member.content.name]
+            if isinstance(member.content, Path)
+            else [member.name, member.content.reason, member.content.detail]
+            for member in members
+        ]
+    )
+
+
+def heard_members(content: Any, folder: Path) -> list[Member]:
+    """What a child says to have unpacked into a folder, checked: it leads to plain files in this folder only.
+
+    Raises:
+        ValueError, TypeError: it is no list of members, or a file is none that `unpack` makes.
+    """
+    members = []
+    for name, *rest in content[: MAX_MEMBERS + 1]:
+        found: Path | Refusal
+        if len(rest) == 2:
+            found = Refusal(Reason(rest[0]), text_of(rest[1]))
+        else:
+            found = folder / text_of(*rest)
+            if not _MEMBER_FILE.fullmatch(found.name) or found.parent != folder or found.is_symlink():
+                raise ValueError(f"a member that lies at {str(found)[:200]}")
+        members.append(Member(text_of(name)[:MAX_NAME_CHARS], found))
+    return members
 
 
 def unpack(job: UnpackJob) -> list[Member]:

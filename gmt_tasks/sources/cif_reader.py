@@ -6,6 +6,7 @@ group means nothing to it. Each of these is checked here first and ends as a ref
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from gmt_tasks.sources.parsed import (
 )
 from gmt_tasks.sources.source import MissingSymmetry
 from models.errors import Reason
+from models.primitive import MAX_LISTED_ATOMS
 
 MIN_THICKNESS_ANGSTROM = 0.01
 """A cell thinner than this sends neighbour searches into endless loops."""
@@ -38,6 +40,10 @@ _GROUPS = ("OH", "NO3")
 _WATER = ("Wat", "wat", "Hw", "Ow")
 _ORIGINS = ("_database_code_ICSD", "_cod_database_code", "_database_code_depnum_ccdc_archive", "_chemical_name_mineral")
 _NOTED = {"implicit hydrogens": "implicit_hydrogens", "rounded to ideal values": "coordinates_idealised"}
+
+_LONGEST_OPERATION = 200  # "-x+1/3,-x+y+2/3,z+2/3" has 22 characters
+_FEW_SITES = 1000
+"""Above it pymatgen's comparison of every site with every other takes seconds, at 50,000 an hour."""
 
 _operations_cache: dict[tuple[str, ...], list[SymmOp]] = {}
 
@@ -97,9 +103,12 @@ def read_cif_block(text: str, first_line: int, max_sites: int, missing_symmetry:
     block = parser.block()
     finder = _LineFinder(text, first_line)
     _check_cell(block, finder)
+    _check_operation_texts(block)
     n_sites = _check_sites(block, finder)
     notes = _check_symmetry(parser, block, n_sites, max_sites, missing_symmetry)
-    structure = _expand(parser)
+    if n_sites > _FEW_SITES and (listed := _listed_in_full(parser, block)) is not None:
+        return replace(listed, notes=notes + listed.notes)
+    structure = _expand(parser, finder)
     species = [[(part.symbol, float(share)) for part, share in site.species.items()] for site in structure]
     labels, rounded = ordered_species(species)
     numbers, _ = atomic_numbers(labels)
@@ -108,10 +117,8 @@ def read_cif_block(text: str, first_line: int, max_sites: int, missing_symmetry:
     require_finite(lattice, frac_coords)
     if any("sum to > 1" in warning for warning in parser.warnings):
         rounded = (f"occupancy_rounded: sums above 1 within {OCCUPANCY_TOLERANCE:.0%}",)
-    origins = {key.lstrip("_"): block.data.get(key) for key in _ORIGINS}
-    extra = {key: value for key, value in origins.items() if value not in (None, *_UNKNOWN_VALUES)}
     all_notes = notes + rounded + merged + _parser_notes(parser, structure)
-    return ParsedCrystal(lattice, frac_coords, numbers, all_notes, None, extra)
+    return ParsedCrystal(lattice, frac_coords, numbers, all_notes, None, _origins(block))
 
 
 class _LineFinder:
@@ -209,6 +216,15 @@ def _check_symbol(symbol: str, label: str, finder: _LineFinder) -> None:
         raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{finder.where(label)}{symbol!r} ({label}) is no element")
 
 
+def _check_operation_texts(block: CifBlock) -> None:
+    """Refuses operations longer than any: pymatgen's pattern for them takes time with the square of their length."""
+    for key, value in block.data.items():
+        texts = value if isinstance(value, list) else [value]
+        if "xyz" in key and (long := [text for text in texts if len(str(text)) > _LONGEST_OPERATION]):
+            detail = f"{key} holds a text of {len(str(long[0]))} characters, limit {_LONGEST_OPERATION}"
+            raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, detail)
+
+
 def _check_symmetry(
     parser: _Parser, block: CifBlock, n_sites: int, max_sites: int, missing_symmetry: MissingSymmetry
 ) -> tuple[str, ...]:
@@ -218,7 +234,7 @@ def _check_symmetry(
     operations = parser.get_symops(block)
     if any(not math.isclose(abs(np.linalg.det(op.rotation_matrix)), 1, abs_tol=1e-6) for op in operations):
         raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, "an operation listed does not conserve volume")
-    if n_sites * len(operations) > max_sites:
+    if n_sites * len(operations) > (max_sites if len(operations) > 1 else max(max_sites, MAX_LISTED_ATOMS)):
         detail = f"{n_sites} sites times {len(operations)} operations, limit {max_sites}"
         raise RefusedInputError(Reason.TOO_LARGE, detail)
     if len(operations) > 1 or any(_OPERATIONS.match(key) and block.data[key] for key in block.data):
@@ -235,7 +251,34 @@ def _check_symmetry(
     return ("symmetry_assumed: the space group is unknown, read as P1 as asked",)
 
 
-def _expand(parser: _Parser) -> Structure:
+def _listed_in_full(parser: _Parser, block: CifBlock) -> ParsedCrystal | None:
+    """A large cell whose atoms are all listed, each alone on its site: nothing is left to expand or to merge.
+
+    None where the identity is not the only operation or a site is not simply one atom: pymatgen knows what to do then.
+    """
+    data = block.data
+    if parser.feature_flags["magcif"] or len(parser.get_symops(block)) > 1:
+        return None
+    symbols = _listed_symbols(block)
+    occupancies = [str2float(value) for value in data.get("_atom_site_occupancy", ["1"] * len(symbols))]
+    names = {symbol: parser._parse_symbol(symbol) for symbol in set(symbols)}
+    if any(symbol.startswith(_WATER) or not name for symbol, name in names.items()) or set(occupancies) != {1.0}:
+        return None
+    if (cell := parser.get_lattice(block)) is None:
+        return None
+    lattice, (numbers, _) = np.array(cell.matrix), atomic_numbers([names[symbol] for symbol in symbols])
+    frac_coords = np.array([[str2float(value) for value in data[key]] for key in _COORDINATES]).T
+    require_finite(lattice, frac_coords)
+    return ParsedCrystal(lattice, frac_coords, numbers, isotope_notes(map(_letters, symbols)), None, _origins(block))
+
+
+def _origins(block: CifBlock) -> dict[str, Any]:
+    """What a block says of where it comes from."""
+    found = {key.lstrip("_"): block.data.get(key) for key in _ORIGINS}
+    return {key: value for key, value in found.items() if value not in (None, *_UNKNOWN_VALUES)}
+
+
+def _expand(parser: _Parser, finder: _LineFinder) -> Structure:
     """The full cell; pymatgen's complaints become reasons."""
     try:
         structure = parser.structure()
@@ -244,7 +287,7 @@ def _expand(parser: _Parser) -> Structure:
         raise RefusedInputError(reason, str(error)) from error
     except ValueError as error:
         if "exceeded tolerance" in str(error):
-            raise RefusedInputError(Reason.OCCUPANCY, str(error)) from error
+            raise RefusedInputError(Reason.OCCUPANCY, f"{finder.where('_atom_site_occupancy')}{error}") from error
         raise
     if structure is None or not len(structure):
         raise RefusedInputError(Reason.EMPTY, "every site of the block has occupancy 0")
@@ -256,5 +299,5 @@ def _parser_notes(parser: _Parser, structure: Structure) -> tuple[str, ...]:
     notes = [name for phrase, name in _NOTED.items() if any(phrase in warning for warning in parser.warnings)]
     mismatch = parser.check(structure)
     if mismatch and "Cannot determine" not in mismatch:
-        notes.append(f"composition_mismatch: {mismatch.splitlines()[0]}")
+        notes.append(f"composition_mismatch: {' '.join(mismatch.split())[:200]}")
     return tuple(notes)

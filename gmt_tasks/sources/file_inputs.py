@@ -22,6 +22,7 @@ from gmt_tasks.sources.structure_files import (
 )
 from gmt_tasks.sources.text_jobs import Refusal, TextFormat, TextJob
 from models.errors import Reason
+from models.primitive import MAX_LISTED_ATOMS
 
 SITES_PER_ATOM_LIMIT = 10
 """A CIF may list sites times operations up to this many times the atom limit: most sites lie on symmetry elements."""
@@ -92,7 +93,8 @@ def inputs_of(file: NamedFile, options: ReadOptions, interpret: Interpret) -> It
             elif file.format is FileFormat.CIF:
                 inputs = _cif_blocks(text, label, options)
             else:
-                inputs = iter([FileInput(label, _job(TextFormat.POSCAR, text, 1, options))])
+                job = replace(_job(TextFormat.POSCAR, text, 1, options), max_sites=MAX_LISTED_ATOMS)
+                inputs = iter([FileInput(label, job)])
             yield from (replace(item, notes=notes) for item in inputs) if notes else inputs
     except RefusedInputError as refused:
         yield FileInput(label, Refusal(refused.reason, refused.detail))

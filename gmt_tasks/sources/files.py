@@ -14,23 +14,23 @@ import numpy as np
 
 from db.records import RejectedInput
 from gmt_tasks.sandbox import Ending, SandboxPool
-from gmt_tasks.sources.archives import MAX_MEMBER_BYTES, Member, UnpackJob
+from gmt_tasks.sources.archives import MAX_MEMBER_BYTES, Member, UnpackJob, heard_members
 from gmt_tasks.sources.file_inputs import FileInput, Interpret, finished, inputs_of
 from gmt_tasks.sources.found_files import NamedFile, content_fingerprint, find_files
 from gmt_tasks.sources.metadata import metadata_json
 from gmt_tasks.sources.parsed import ParsedCrystal, as_batch
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from gmt_tasks.sources.structure_files import FileFormat, file_format
-from gmt_tasks.sources.tables import READER, Table
-from gmt_tasks.sources.text_jobs import Refusal, TextJob
+from gmt_tasks.sources.tables import READER, Table, heard_table
+from gmt_tasks.sources.text_jobs import Refusal, TextJob, heard
 from models.errors import Reason, SourceError
 
 TEXTS_PER_BLOCK = 256
 LINES_PER_BLOCK = 4096
 BYTES_PER_BLOCK = 64 << 20
 UNPACKING_DEADLINE_S = 600.0
-PARSER = "gmt_tasks.sources.structure_text:parse_text"
-UNPACKER = "gmt_tasks.sources.archives:unpack"
+PARSER = "gmt_tasks.sources.structure_text:answer"
+UNPACKER = "gmt_tasks.sources.archives:answer"
 
 _TABLES = (FileFormat.PARQUET, FileFormat.ASE_DATABASE)
 
@@ -42,18 +42,31 @@ class _Children:
     texts: SandboxPool
     tables: SandboxPool
     archives: SandboxPool
+    folder: Path
+    """Where archives are unpacked, the only folder to which a child may write."""
 
     @classmethod
     def start(cls, options: ReadOptions, stack: ExitStack) -> "_Children":
         """Pools that end with the stack."""
         deadline_s, memory_bytes = options.deadline_s, options.memory_bytes
-        texts = SandboxPool(PARSER, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=options.max_workers)
-        tables = SandboxPool(READER, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=1)
-        unpacking_s = max(deadline_s, UNPACKING_DEADLINE_S)
-        archives = SandboxPool(
-            UNPACKER, deadline_s=unpacking_s, memory_bytes=memory_bytes, file_bytes=MAX_MEMBER_BYTES, max_workers=1
+        texts = SandboxPool(
+            PARSER, decode=heard, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=options.max_workers
         )
-        return cls(*(stack.enter_context(pool) for pool in (texts, tables, archives)))
+        tables = SandboxPool(
+            READER, decode=heard_table, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=1
+        )
+        folder = stack.enter_context(TemporaryDirectory(prefix="gmtscreen-"))
+        archives = SandboxPool(
+            UNPACKER,
+            deadline_s=max(deadline_s, UNPACKING_DEADLINE_S),
+            memory_bytes=memory_bytes,
+            file_bytes=MAX_MEMBER_BYTES,
+            folder=folder,
+            max_workers=1,
+        )
+        for pool in (texts, tables, archives):
+            stack.enter_context(pool)
+        return cls(texts, tables, archives, Path(folder))
 
 
 class FilesSource:
@@ -115,7 +128,7 @@ class FilesSource:
         """What each file holds: a table, or the inputs of any other file; archives give what their members hold."""
         for file in files:
             if file.format is FileFormat.ARCHIVE:
-                with TemporaryDirectory(prefix="gmtscreen-") as folder:
+                with TemporaryDirectory(dir=children.folder) as folder:
                     yield from self._contents_of_archive(file, Path(folder), children)
             elif file.format in _TABLES:
                 try:
@@ -152,25 +165,27 @@ def _refused(label: str, reason: Reason, detail: str) -> FileInput:
 
 def _unpacked(file: NamedFile, folder: Path, pool: SandboxPool) -> list[Member]:
     """The members of an archive, unpacked into the folder; an archive that ends the child is one refused member."""
-    outcome = next(iter(pool.map([UnpackJob(file.path, folder)])))
+    outcome = pool.run(UnpackJob(file.path.absolute(), folder).content())
     if outcome.ending is Ending.FAILED:
         raise SourceError(f"{file.label} cannot be unpacked: {outcome.detail}. Make room, or unpack it yourself.")
     if outcome.ending is not Ending.VALUE:
         return [Member("", Refusal(Reason.ARCHIVE, f"unpacking was ended: {outcome.detail}"))]
-    members: list[Member] = outcome.value
-    return members
+    try:
+        return heard_members(outcome.value, folder)
+    except (ValueError, TypeError) as error:
+        return [Member("", Refusal(Reason.ARCHIVE, f"unpacking ended in nonsense: {error}"))]
 
 
 def _interpreter(pool: SandboxPool) -> Interpret:
     """A function that has one text read by a child at once."""
-    return lambda job: next(iter(pool.map([job])))
+    return lambda job: pool.run(job.content())
 
 
 def _flush(pool: SandboxPool, pending: list[FileInput], start: int) -> Iterator[SourceBlock]:
     """Interprets the pending inputs, the first of which has position `start`; no block if there are none."""
     if not pending:
         return
-    outcomes = pool.map([item.payload for item in pending if isinstance(item.payload, TextJob)])
+    outcomes = pool.map([item.payload.content() for item in pending if isinstance(item.payload, TextJob)])
     results = [finished(item, next(outcomes) if isinstance(item.payload, TextJob) else None) for item in pending]
     yield _block(pending, results, start)
 

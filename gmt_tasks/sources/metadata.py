@@ -12,9 +12,12 @@ def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
     """JSON text of everything that came with a crystal and the reader's notes; None if there is nothing.
 
     Non-finite numbers become null, what JSON does not know becomes its text, and metadata above 64 KiB is replaced by
-    a note that says so.
+    a note that says so. Notes that came with the crystal follow the reader's.
     """
-    content = {**extra, "notes": [*notes]} if notes else dict(extra)
+    content = dict(extra)
+    if notes:
+        own = extra.get("notes")
+        content["notes"] = [*notes, *own] if isinstance(own, list) else [*notes]
     if not content:
         return None
     try:
@@ -22,6 +25,23 @@ def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
     except (ValueError, TypeError, RecursionError):
         text = json.dumps(_clean(content, 20), allow_nan=False, default=str)
     return bounded_metadata(text, notes)
+
+
+def metadata_of(text: str | None) -> dict[str, Any]:
+    """What metadata says, the counterpart of `metadata_json`.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    content = {} if text is None else json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("metadata that is no object")
+    return content
+
+
+def with_note(text: str | None, note: str) -> str:
+    """The metadata with one more note."""
+    return metadata_json(metadata_of(text), (note,)) or "{}"
 
 
 def bounded_metadata(text: str, notes: Sequence[str]) -> str:

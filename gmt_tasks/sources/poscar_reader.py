@@ -14,11 +14,11 @@ from gmt_tasks.sources.parsed import (
     isotope_notes,
     require_finite,
 )
-from models.crystal import MAX_ATOMS
 from models.errors import Reason
+from models.primitive import MAX_LISTED_ATOMS
 
 
-def read_poscar(text: str, max_sites: int = 10 * MAX_ATOMS) -> ParsedCrystal:
+def read_poscar(text: str, max_sites: int = MAX_LISTED_ATOMS) -> ParsedCrystal:
     """Reads one POSCAR.
 
     A VASP 4 file names no elements. pymatgen then invents H, He, Li, ...; here the comment line may name them, as

@@ -21,6 +21,9 @@ from models.errors import Reason, SourceError
 
 Ints = NDArray[np.int64]
 
+ROWS_PER_BLOCK = 4096
+"""Rows of a table in a block, at most."""
+
 
 class MissingSymmetry(StrEnum):
     """What to do with a CIF that names a space group nobody knows and lists no operations."""
@@ -75,20 +78,23 @@ class SourceBlock:
     places: list[str] = field(default_factory=list)
 
 
-def rejected_rows(label: str, first_position: int, rows: tuple[int, int], reason: Reason, detail: str) -> SourceBlock:
-    """A block of rows of a table that are all refused for the same reason.
+def rejected_rows(
+    label: str, first_position: int, rows: tuple[int, int], reason: Reason, detail: str
+) -> Iterator[SourceBlock]:
+    """Blocks of rows of a table that are all refused for the same reason.
 
     Args:
         label: name of the file; the rows get the ids `label#row`.
         first_position: input position of row 0.
-        rows: first row and the one after the last.
+        rows: first row and the one after the last; a damaged file may announce very many.
         reason: why.
         detail: what happened.
     """
-    ids = [(first_position + row, f"{label}#{row}") for row in range(*rows)]
-    rejected = [RejectedInput(position, source_id, reason, detail) for position, source_id in ids]
-    start, stop = first_position + rows[0], first_position + rows[1]
-    return SourceBlock(start, stop, np.zeros(0, np.int64), [], CrystalBatch.from_arrays([], [], []), [], rejected)
+    for first in range(*rows, ROWS_PER_BLOCK):
+        stop = min(first + ROWS_PER_BLOCK, rows[1])
+        refused = [RejectedInput(first_position + row, f"{label}#{row}", reason, detail) for row in range(first, stop)]
+        bounds, none = (first_position + first, first_position + stop), np.zeros(0, np.int64)
+        yield SourceBlock(*bounds, none, [], CrystalBatch.from_arrays([], [], []), [], refused)
 
 
 class Source(Protocol):

@@ -1,17 +1,24 @@
 """Runs in a sandboxed child: foreign text in, a `ParsedCrystal` or a `Refusal` out."""
 
 import warnings
+from typing import Any
 
+from gmt_tasks.messages import Message
 from gmt_tasks.sources.cif_reader import read_cif_block
 from gmt_tasks.sources.extxyz_reader import read_frame
 from gmt_tasks.sources.json_records import load_json, records_of, refused_or_parsed
-from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError
+from gmt_tasks.sources.parsed import RefusedInputError
 from gmt_tasks.sources.poscar_reader import read_poscar
-from gmt_tasks.sources.text_jobs import Refusal, TextFormat, TextJob
+from gmt_tasks.sources.text_jobs import Reading, Refusal, TextFormat, TextJob, told
 from models.errors import Reason
 
 
-def parse_text(job: TextJob) -> ParsedCrystal | Refusal | list[ParsedCrystal | Refusal]:
+def answer(content: Any) -> Message:
+    """Runs in the child: reads one text and tells what it holds."""
+    return told(parse_text(TextJob.from_content(content)))
+
+
+def parse_text(job: TextJob) -> Reading | list[Reading]:
     """Reads one text; every failure is a `Refusal`. Only a JSON document that holds a list gives a list."""
     try:
         with warnings.catch_warnings():
@@ -25,7 +32,7 @@ def parse_text(job: TextJob) -> ParsedCrystal | Refusal | list[ParsedCrystal | R
         return Refusal(Reason.PARSE, f"from line {job.first_line}: {type(error).__name__}: {str(error)[:300]}")
 
 
-def _parse(job: TextJob) -> ParsedCrystal | Refusal | list[ParsedCrystal | Refusal]:
+def _parse(job: TextJob) -> Reading | list[Reading]:
     if job.format is TextFormat.CIF:
         return read_cif_block(job.text, job.first_line, job.max_sites, job.missing_symmetry)
     if job.format is TextFormat.POSCAR:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from gmt_tasks.messages import Message
 from gmt_tasks.sources.ase_database import AseDatabase
 from gmt_tasks.sources.source import SourceBlock
 from gmt_tasks.sources.structure_files import FileFormat
 from gmt_tasks.sources.table_files import TableFile
-from gmt_tasks.sources.tables import TableJob
+from gmt_tasks.sources.tables import TableJob, told_block
 from models.errors import SourceError
 
 
@@ -28,18 +29,19 @@ class _Open:
     blocks: Iterator[SourceBlock] = iter(())
 
 
-def answer(job: TableJob) -> list[int] | SourceBlock | str:
+def answer(content: dict[str, Any]) -> Message:
     """Runs in the child: the ends of the row groups, one block, or the text of the error that forbids to open it."""
+    job = TableJob.from_content(content)
     try:
         if job.start_row is None:
-            return _open(job).group_ends
+            return Message(_open(job).group_ends)
         if (_Open.path, _Open.row) != (job.path, job.start_row):
             _Open.path, _Open.blocks = job.path, _open(job).blocks(job.first_position, job.start_row)
         block = next(_Open.blocks)
     except SourceError as error:
-        return str(error)
+        return Message(str(error))
     _Open.row = block.stop - job.first_position
-    return block
+    return told_block(block)
 
 
 def _open(job: TableJob) -> _Readable:

@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 from db.records import RejectedInput
 from gmt_tasks.sources.metadata import bounded_metadata
 from gmt_tasks.sources.parsed import atomic_number, is_isotope
-from gmt_tasks.sources.source import SourceBlock, rejected_rows
+from gmt_tasks.sources.source import ROWS_PER_BLOCK, SourceBlock, rejected_rows
 from models.crystal import CrystalBatch
 from models.errors import Reason, SourceError
+from models.primitive import MAX_LISTED_ATOMS
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-ROWS_PER_BLOCK = 4096
+VALUES_PER_BLOCK = 4 << 20
+"""Values of the longest column in a block, about: 32 MiB."""
 
 _CRYSTAL_COLUMNS = ("lattice", "species", "frac_coords")
 
@@ -69,7 +71,7 @@ class TableFile:
     def _group(self, group: int, first_position: int, start_row: int, row: int, end: int) -> Iterator[SourceBlock]:
         """The blocks of one row group; if it turns out undecodable, the rest of its rows are rejected."""
         try:
-            for batch in self._file.iter_batches(batch_size=ROWS_PER_BLOCK, row_groups=[group]):
+            for batch in self._file.iter_batches(batch_size=self._rows_at_once(group), row_groups=[group]):
                 skip = max(0, min(start_row - row, batch.num_rows))
                 row += batch.num_rows
                 if skip < batch.num_rows:
@@ -77,7 +79,14 @@ class TableFile:
                     yield read_batch(part, self._label, row - part.num_rows, first_position)
         except (pa.ArrowException, OSError) as error:
             detail = f"row group {group} cannot be decoded: {str(error)[:200]}"
-            yield rejected_rows(self._label, first_position, (max(row, start_row), end), Reason.PARSE, detail)
+            yield from rejected_rows(self._label, first_position, (max(row, start_row), end), Reason.PARSE, detail)
+
+    def _rows_at_once(self, group: int) -> int:
+        """Rows of a block: fewer where the rows of the group are long, so that memory stays bounded."""
+        content = self._file.metadata.row_group(group)
+        n_values: int = max(content.column(column).num_values for column in range(content.num_columns))
+        fitting: int = VALUES_PER_BLOCK * content.num_rows // max(n_values, 1)
+        return min(ROWS_PER_BLOCK, max(1, fitting))
 
 
 def _check_columns(schema: pa.Schema, label: str) -> None:
@@ -121,6 +130,7 @@ def read_batch(batch: pa.RecordBatch, label: str, first_row: int, first_position
             Reason.PARSE,
             "frac_coords is not three numbers per species",
         ),
+        (n_atoms > MAX_LISTED_ATOMS, Reason.TOO_LARGE, f"more than {MAX_LISTED_ATOMS} atoms"),
         (_rows_with(species_row[unknown], n_rows), Reason.UNKNOWN_SPECIES, "a label in species is no element"),
     ]
     bad = np.logical_or.reduce([flags for flags, _, _ in problems])

@@ -8,6 +8,7 @@ those of its family: crystals of one formula that lie in the same or, near an ed
 averages. Relatives always share a family, so nothing needs to be compared with everything.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
@@ -16,6 +17,7 @@ import numpy as np
 
 from models.crystal import CrystalBatch, Floats
 from models.identity.environments import Environments, find_environments
+from models.identity.sketch import WIDTH, Sketches, sketch
 
 STEP_ANGSTROM = 1e-4
 """Step of the averages that are hashed; far above rounding errors, far below what distinguishes two crystals."""
@@ -38,11 +40,23 @@ class Identities:
         ids: content ids, `gx-` and 20 hexadecimal digits each.
         twins: content id of the mirror image of a chiral crystal, None for an achiral one.
         families: the bins in which crystals equal to this one may lie; the first is its own.
+        sketches: what rules out nearly all others of a family at a glance, in angstrom, shape [n_crystals, WIDTH].
     """
 
     ids: list[str]
     twins: list[str | None]
     families: list[tuple[str, ...]]
+    sketches: Sketches
+
+    @staticmethod
+    def join(parts: Sequence["Identities"]) -> "Identities":
+        """The names of several batches, in order."""
+        return Identities(
+            [each for part in parts for each in part.ids],
+            [each for part in parts for each in part.twins],
+            [each for part in parts for each in part.families],
+            np.concatenate([np.zeros((0, WIDTH), np.float32), *(part.sketches for part in parts)]),
+        )
 
 
 def identify(batch: CrystalBatch) -> Identities:
@@ -52,7 +66,7 @@ def identify(batch: CrystalBatch) -> Identities:
         batch: validated crystals, i.e. those that `find_invalid` lets pass.
     """
     if not batch.n_crystals:
-        return Identities([], [], [])
+        return Identities.join([])
     environments = find_environments(batch)
     averages = _averages(batch, environments)
     steps = np.floor(averages / STEP_ANGSTROM + (0.5 + _EDGE_SHIFT)).astype("<i8")
@@ -64,7 +78,7 @@ def identify(batch: CrystalBatch) -> Identities:
         names = [_hashed(name.digest(), sign) for sign in (hand, -hand)]
         ids.append(names[0])
         twins.append(names[1] if hand else None)
-    return Identities(ids, twins, _families(formulas, averages[:, :2]))
+    return Identities(ids, twins, _families(formulas, averages[:, :2]), sketch(batch, environments))
 
 
 def hands(handedness: Floats) -> list[int]:

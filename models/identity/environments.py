@@ -43,7 +43,7 @@ N_AVERAGES = 3
 
 _GAIN = 2.0  # averaging dilutes what distinguishes two stackings; noise it dilutes even more
 _CODE = 0.6180339887498949  # elements of a crystal count 1, 1.6, 2.2, ...: exchanged species are seen
-_CRYSTALS_AT_A_TIME = 128
+_ATOMS_AT_A_TIME = 1024  # 120,000 neighbours are held at a time, however large the cells
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Environments:
     Attributes:
         size: cube root of the volume per atom in angstrom, shape [n_crystals].
         rows: per atom the sorted distances in angstrom to its nearest neighbours of the crystal's first element (by
-            atomic number), of its second and so on, then the averages over neighbours; shape [n_atoms, n_columns].
+            atomic number), of its second and so on, then averages over neighbours in which what sets like atoms of a
+            crystal apart is amplified; shape [n_atoms, n_columns].
             Columns of elements that a crystal does not have, and of neighbours too far away, hold the reach.
         summary: averages over what each atom sees near and far, in angstrom, the last without unit; [n_atoms, 4].
         handedness: pseudoscalars, without unit; zero where the crystal is its own mirror image, opposite for the two
@@ -96,11 +97,9 @@ def find_environments(batch: CrystalBatch, sight: Sight = NEAR) -> Environments:
         batch: validated crystals.
         sight: how many distances the rows hold; nothing else depends on it.
     """
-    chunks = range(0, max(batch.n_crystals, 1), _CRYSTALS_AT_A_TIME)
-    parts = [
-        _of_chunk(batch.select(np.arange(start, min(start + _CRYSTALS_AT_A_TIME, batch.n_crystals))), sight)
-        for start in chunks
-    ]
+    group = np.cumsum(batch.atoms_per_crystal) // _ATOMS_AT_A_TIME
+    chunks = np.split(np.arange(batch.n_crystals), np.flatnonzero(np.diff(group)) + 1)
+    parts = [_of_chunk(batch.select(chunk), sight) for chunk in chunks]
     width = max(part.rows.shape[1] for part in parts)
     return Environments(
         np.concatenate([part.size for part in parts]),
@@ -133,11 +132,12 @@ def _of_chunk(batch: CrystalBatch, sight: Sight) -> Environments:
     averages = [near + middle]
     for _ in range(N_AVERAGES):
         averages.append(_GAIN * shell.mean(averages[-1][pairs.neighbor]))
+    contrast = _contrast(np.stack(averages[1:], axis=1), batch.crystal_of_atom, element)
     if sight is FAR:
         rows = _sorted_distances(all_pairs, element, FAR.reach * size_there, n_elements, FAR.nearest)
     return Environments(
         size,
-        np.concatenate([rows.reshape(len(code), -1), np.stack(averages[1:], axis=1)], axis=1),
+        np.concatenate([rows.reshape(len(code), -1), contrast], axis=1),
         np.stack([near, middle, averages[-1], distant], axis=1),
         _handedness(batch, shell, size),
         element,
@@ -180,6 +180,17 @@ def _summaries(distances: Floats, n_elements: Ints) -> tuple[Floats, Floats]:
     near: Floats = np.einsum("aek,ae,k->a", distances, code, fading / fading.sum())
     far: Floats = np.einsum("aek,ae->a", distances, code) / NEAR.nearest
     return near, far
+
+
+def _contrast(averages: Floats, crystal_of_atom: Ints, element: Ints) -> Floats:
+    """Averages in angstrom with the gain on what sets like atoms of a crystal apart only, [n_atoms, N_AVERAGES].
+
+    A cell that is a little longer moves the averages of all atoms alike, and by no more than it moves distances.
+    """
+    _, kind, count = np.unique(crystal_of_atom * 1000 + element, return_inverse=True, return_counts=True)
+    mean = np.stack([np.bincount(kind, column) / count for column in averages.T], axis=1)[kind]
+    contrast: Floats = averages - mean + mean / (2 * _GAIN ** np.arange(1, N_AVERAGES + 1))
+    return contrast
 
 
 def _handedness(batch: CrystalBatch, shell: _Shell, size: Floats) -> Floats:

@@ -41,8 +41,8 @@ def find_turn(first: CrystalBatch, second: CrystalBatch) -> Floats | None:
     # what comes later must be clearly better: noise alone turns or mirrors nothing
     for candidates in [np.eye(3)[None], *_candidates(here[0], there[0])]:
         # R must satisfy M_first(R^T u) = M_second(u)
-        moments = np.stack([_moments(*here, _PROBES @ turn) for turn in candidates])
-        misses = np.abs(moments - wanted).max(axis=(1, 2))
+        moments = _moments(*here, (_PROBES @ candidates).reshape(-1, 3)).reshape(4, len(candidates), -1)
+        misses = np.abs(moments - wanted[:, None]).max(axis=(0, 2))
         best = int(np.argmin(misses))
         if misses[best] < (least if chosen is None else least / 3 - _ROUNDING):
             chosen, least = candidates[best], misses[best]
@@ -64,7 +64,8 @@ def _surroundings(crystal: CrystalBatch) -> tuple[Neighbors, Floats]:
 def _moments(pairs: Neighbors, weight: Floats, probes: Floats = _PROBES) -> Floats:
     """Sums of (r.u)^k over all neighbours for k = 1 to 4 and each probe u, shape [4, n_probes]."""
     along = (pairs.vector / pairs.distance[:, None]) @ probes.T
-    return np.stack([weight @ along**k for k in (1, 2, 3, 4)])
+    square = along * along
+    return np.stack([weight @ along, weight @ square, weight @ (square * along), weight @ (square * square)])
 
 
 def _candidates(pairs: Neighbors, there: Neighbors) -> list[Floats]:

@@ -38,11 +38,11 @@ RAW_SQL = {"text", "literal_column", "exec_driver_sql", "executescript", "TextCl
 ADMITTED = {
     ("gmt_tasks.sources.inert_pickle", "import pickle"): "reads data only, through a closed list of names",
     ("gmt_tasks.sources.inert_pickle", "Unpickler"): "the class that the closed list overrides",
-    ("gmt_tasks.sandbox", "import multiprocessing"): "the pipe to our own child; its answer is an `Outcome`",
-    ("gmt_tasks.sandbox", "import ctypes"): "calls unshare(2), which takes the network away from a child",
+    ("gmt_tasks.confinement", "import ctypes"): "calls unshare(2) and Landlock, which take network and files away",
     ("gmt_tasks.sandbox", "import of a computed name"): "the function a child runs; named by our own code",
     ("gmt_tasks.fork_server", "import multiprocessing"): "pipes between a worker and the processes it forks",
     ("gmt_tasks.fork_server", "import of a computed name"): "modules to load before forking; named by our own code",
+    ("gmt_tasks.identity_pool", "import multiprocessing"): "the driver's own processes, which see arrays only",
     ("gmt_tasks.runner", "import multiprocessing"): "the other end of these pipes",
     ("gmt_tasks.runner", "import ctypes"): "calls prctl(2), so that a runner ends with its owner",
     ("db.engine", "exec_driver_sql"): "BEGIN and a lock, made of constants of that file",

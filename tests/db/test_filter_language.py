@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db import filter_language
-from db.filter_language import MAX_BYTES, MAX_DEPTH, MAX_TERMS, parse_filter
+from db.filter_language import parse_filter
 from db.filter_tree import (
     And,
     Comparison,
@@ -24,6 +24,7 @@ from db.filter_tree import (
     TextMatch,
     to_text,
 )
+from db.filter_words import DECLARED, MAX_BYTES, MAX_DEPTH, MAX_TERMS, UNREADABLE, read_words
 from db.properties import PROPERTIES, Kind
 from models.errors import FilterError
 from models.quantities import DERIVED
@@ -174,9 +175,9 @@ def test_what_stands_inside_a_text_does_not_count_towards_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (f"{'((piezo_allowed)) OR ' * 99}((piezo_allowed))", None),
-        (f"{'((piezo_allowed)) OR ' * 99}(((piezo_allowed)))", "opens more than 200 parentheses"),
-        ("(((((((((((((((piezo_allowed))))))))))))))) OR " * 50, "opens more than 200 parentheses"),
+        (f"{'(piezo_allowed) OR ' * 99}(piezo_allowed)", None),
+        (f"{'(piezo_allowed) OR ' * 99}((piezo_allowed))", "opens more than 100 parentheses"),
+        ("(((((((((((((((piezo_allowed))))))))))))))) OR " * 50, "opens more than 100 parentheses"),
         ("ood OR " * 500 + "ood", "more than 100 terms"),
         ("k_vrh_gpa=1OR" * 250, "more than 100 terms"),
         ('elements HAS ANY "Al"' + ',"Al"' * 500, "more than 100 terms"),
@@ -197,9 +198,26 @@ def test_too_much_is_refused_before_the_parser_sees_it(
 @pytest.mark.parametrize("unended", ['"' + "\\" * 4001, '"\\' * 1365, '"' + "(" * 4000, '"\\'])
 def test_a_text_that_does_not_end_is_looked_through_once(unended: str) -> None:
     """Once from each of its quotes would be a square of 4,096: tens of milliseconds for one hostile filter."""
-    assert [found.group() for found in filter_language._STRUCTURE.finditer(unended)] == [unended]
+    assert [(word.type, word.start_pos) for word in read_words(f"ood = {unended}")][2:] == [(UNREADABLE, 6)]
     with pytest.raises(FilterError):
         parse_filter(unended)
+
+
+def test_the_first_mistake_is_the_one_that_is_told() -> None:
+    for text, position in (("ood ood ?", 4), ("ood ? ood", 4), ("ood AND ?", 8)):
+        with pytest.raises(FilterError) as caught:
+            parse_filter(text)
+        assert caught.value.position == position
+
+
+@given(filters())
+def test_words_stand_where_they_say_and_nothing_but_blanks_between_them(tree: Filter) -> None:
+    text = to_text(tree)
+    read = read_words(text)
+    assert [text[word.start_pos :].startswith(word.text) for word in read] == [True] * len(read)
+    kept = {i for word in read for i in range(word.start_pos, word.start_pos + len(word.text))}
+    assert not "".join(c for i, c in enumerate(text) if i not in kept).strip(" ")
+    assert {word.type for word in read} <= set(DECLARED)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,10 @@
 """What the store says: balances, states, rejects and single crystals; and how few statements it needs."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from sqlalchemy import event
@@ -59,6 +64,28 @@ def test_status_adds_up_and_names_the_model(store: ResultStore) -> None:
     assert counts == {"in": 4, "done": 0, "duplicate": 1, "rejected": 1, "quarantined": 0, "pending": 2}
     assert status["model"] == str(MODEL)
     assert status["shards"] == {"pending": 1, "leased": 0, "done": 0}
+
+
+def test_a_run_can_be_asked_for_by_its_number_and_another_number_is_refused(store: ResultStore) -> None:
+    first, second = (store.open_run(spec(name)).id for name in ("a", "b"))
+    assert store.run_numbers() == [second, first]
+    assert [entry["run"] for entry in store.runs(first)] == [first]
+    assert [entry["run"] for entry in store.runs()] == [second, first]
+    with pytest.raises(StoreError, match="no run 77"):
+        store.runs(77)
+
+
+def test_progress_counts_crystals_of_shards_whatever_became_of_them(store: ResultStore) -> None:
+    run_id = filled(store, 20)
+    assert store.progress(run_id) == (0, 20)
+    lease = store.lease_shard(run_id, "w")
+    assert lease is not None
+    assert store.progress(run_id) == (0, 20)
+    store.commit_shard(lease, results(lease, poison=lease.crystal_ids[:1]))
+    assert store.progress(run_id) == (len(lease.crystal_ids), 20)
+    work_off(store, run_id)
+    assert store.progress(run_id) == (20, 20)
+    assert store.balance(run_id).pending == 0
 
 
 def test_show_gives_tensors_in_their_shape_by_any_of_three_names(store: ResultStore) -> None:
@@ -125,3 +152,27 @@ def test_the_number_of_statements_does_not_grow_with_the_number_of_crystals(stor
     few = statements_of(store, 100)  # enough for COPY on PostgreSQL
     assert few == statements_of(store, 400)
     assert few < 30
+
+
+def plan_of_balance(path: Path, run_id: int) -> str:
+    """What SQLite says it will do for a balance."""
+    asked: list[tuple[str, Any]] = []
+    with ResultStore(path) as store:
+        event.listen(
+            store._engine, "before_cursor_execute", lambda c, cursor, text, values, *_: asked.append((text, values))
+        )
+        store.balance(run_id)
+    with closing(sqlite3.connect(path)) as connection:
+        (counted,) = [each for each in asked if "LEFT OUTER JOIN results" in each[0]]
+        return "\n".join(row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + counted[0], counted[1]))
+
+
+def test_a_balance_on_sqlite_reads_indexes_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with ResultStore(path) as store:
+        run_id = filled(store)
+        work_off(store, run_id)
+    assert "inputs USING COVERING INDEX" in plan_of_balance(path, run_id)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX ix_inputs_run_id_outcome_crystal_id")
+    assert "inputs USING COVERING INDEX" not in plan_of_balance(path, run_id)

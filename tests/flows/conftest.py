@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replaces the model, in this process and in the workers, by arithmetic."""
     monkeypatch.setattr(session_module, "describe_model", describe_fake)
     monkeypatch.setattr(session_module, "load_worker", fake_worker)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path: Ray's sockets lie in it, and their paths may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="gmt", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def write_crystals(path: Path, elements: list[str], *, a0: float = 3.5) -> Path:

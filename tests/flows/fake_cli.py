@@ -1,5 +1,7 @@
 """The command line with arithmetic instead of a model, as a process of its own that a test can kill."""
 
+import os
+import sys
 from functools import partial
 from typing import Any
 
@@ -10,7 +12,12 @@ from tests.gmt_tasks.fake_screener import FakeScreener, make_fake
 
 
 def slow_worker(model: str, device: str, symprec: float) -> FakeScreener:
-    """A worker that needs a fifth of a second per shard, so that a run can be caught in the middle."""
+    """A worker that needs a fifth of a second per shard, so that a run can be caught in the middle.
+
+    It says what GMTSCREEN_TEST_SAYS holds, for those who look where the words of a worker end up.
+    """
+    sys.stderr.write(os.environ.get("GMTSCREEN_TEST_SAYS", "") + "\n")
+    sys.stderr.flush()
     return make_fake(delay_s=0.2)
 
 

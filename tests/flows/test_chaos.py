@@ -114,11 +114,13 @@ def test_a_commit_that_is_lost_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.chaos
-def test_a_node_killed_in_the_middle_of_a_run_costs_nothing(tmp_path: Path) -> None:
-    facts = facts_of("tests.gmt_tasks.two_nodes", tmp_path)
-    assert facts["killed_after"] > 0
+def test_nodes_and_workers_of_a_cluster_killed_in_the_middle_of_a_run_cost_nothing(tmp_path: Path) -> None:
+    facts = facts_of("tests.gmt_tasks.two_nodes", tmp_path, 2000, 5)
+    assert (facts["nodes_killed"], facts["workers_killed"]) == (3, 2)
+    assert facts["workers"] >= 4 + 2, "the dead were replaced"
     assert (facts["lost"], facts["doubled"]) == (0, 0)
     assert facts["same"] and facts["spilled"]
+    assert facts["open_to_others"] == []
 
 
 @pytest.mark.chaos

@@ -8,9 +8,13 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import ray
 
 from flows.doctor import Health, check_ports
-from flows.listening import Listener, listeners_of, process_tree, read_listeners
+from flows.listening import PROC, Listener, listeners_of, process_tree, read_listeners
+
+# The first test with Ray and Prefect waits for both to start, which takes minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 ROW = "   0: {}:{:04X} 00000000:0000 {} 00000000:00000000 00:00000000 00000000     0        0 {} 1 0\n"
@@ -90,6 +94,38 @@ def test_ray_and_prefect_listen_and_only_on_loopback(prefect_server: None) -> No
     found = listeners_of(process_tree(os.getpid()))
     assert len(found) >= 3, "Ray's control, Ray's node and Prefect's server at least"
     assert [str(each) for each in found if not each.loopback] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+def test_the_private_ray_answers_only_who_knows_the_token_of_this_run(prefect_server: None) -> None:
+    address = ray.get_runtime_context().gcs_address
+    token = _token_of_a_child()
+    assert _said_to_a_stranger(address, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}) == "let in"  # control
+    assert _said_to_a_stranger(address, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "f" * 64}) == "turned away"
+    assert _said_to_a_stranger(address, {"RAY_AUTH_MODE": "disabled"}) == "turned away"
+
+
+def _token_of_a_child() -> str:
+    """Ray's token, as its own processes know it."""
+    for pid in process_tree(os.getpid()):
+        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        found = [each.partition(b"=")[2].decode() for each in variables if each.startswith(b"RAY_AUTH_TOKEN=")]
+        if found:
+            return found[0]
+    raise AssertionError("no process of Ray has a token")
+
+
+def _said_to_a_stranger(address: str, variables: dict[str, str]) -> str:
+    """What another process of this machine hears that asks Ray's control for its stored keys."""
+    code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).internal_kv_keys(b'', None)"
+    others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    command = [sys.executable, "-c", code, address]
+    with subprocess.Popen(command, env=others | variables, stderr=subprocess.PIPE, text=True) as stranger:
+        for line in stranger.stderr or ():
+            if "InvalidAuthToken" in line:  # it would try again and again
+                stranger.kill()
+                return "turned away"
+    return "let in" if stranger.returncode == 0 else f"failed with {stranger.returncode}"
 
 
 def test_a_listener_prints_what_to_look_for() -> None:

@@ -11,7 +11,8 @@ from db.store import ResultStore
 from flows.cli import app
 from tests.flows.conftest import write_crystals
 
-pytestmark = pytest.mark.usefixtures("prefect_server", "fake_model")
+# The first test waits for Ray and for Prefect to start, which takes minutes on a busy machine.
+pytestmark = [pytest.mark.usefixtures("prefect_server", "fake_model"), pytest.mark.timeout(900)]
 
 
 def screen(source: Path, db: Path, *more: str) -> dict[str, Any]:

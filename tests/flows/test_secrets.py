@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,14 @@ from flows.orchestration import is_loopback, refuse_open_server
 from gmt_tasks.origin import REPOSITORY_ROOT
 from gmt_tasks.settings import load_settings
 from models.errors import GmtError, StoreError
+from tests.db.postgres_server import PostgresServer, find_program
 from tests.flows.conftest import write_crystals
 
 MARK = "Kq7planted"
 """In every planted secret and nowhere else."""
+
+DECOY = "Zw4decoy"
+"""No secret: it shows that a word would be found."""
 
 PLANTED = {
     "MP_API_KEY": f"{MARK}-mp-key",
@@ -141,38 +144,57 @@ def _arguments(pid: int) -> str:
         return ""
 
 
-def holders(folder: Path, secret: str) -> list[str]:
-    """Files below a folder that hold a text, or have it in their name."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    return [str(path) for path in files if secret in str(path) or secret.encode() in path.read_bytes()]
+def holders(folder: Path, words: Iterable[str]) -> set[Path]:
+    """Files below a folder that hold one of the words, or have it in their name; paths within the folder."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {
+        path
+        for path in files
+        if any(word in str(path) or word.encode() in (folder / path).read_bytes() for word in words)
+    }
 
 
 @pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder with a short path: Ray's sockets lie in it, and their paths may have 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="gmt", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+def database_with_password() -> Iterator[tuple[str, str]]:
+    """The URL of a real database that asks for a password, and the password; SQLite has none and stands in."""
+    if find_program("initdb") is None:
+        yield "", MARK
+        return
+    server = PostgresServer()
+    try:
+        yield server.url, str(parse_url(server.url).password)
+    finally:
+        server.remove()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
-def test_a_whole_run_leaves_no_secret_anywhere_and_listens_on_loopback_only(short_folder: Path) -> None:
-    """Standard output and error, database, Prefect's database, Ray's logs, arguments of every process, every port."""
-    source = write_crystals(short_folder / "c.jsonl", ["Al", "flat", "N", "Og"])
+def test_a_whole_run_leaves_no_secret_anywhere_and_listens_on_loopback_only(
+    short_folder: Path, database_with_password: tuple[str, str]
+) -> None:
+    """Standard output and error, Prefect's database, Ray's logs, arguments of every process, every port.
+
+    The name of the source is no secret: as the control it must be found wherever a secret would be.
+    """
+    url, password = database_with_password
+    source = write_crystals(short_folder / f"{DECOY}.jsonl", ["Al", "flat", "N", "Og", "Ts"])
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     home = {name: str(short_folder) for name in ("HOME", "TMPDIR", "RAY_TMPDIR")}
-    database = os.environ.get("GMTSCREEN_TEST_SECRET_DB", f"sqlite:///{short_folder}/hits.db")
     environment = {
-        **kept, **home, **PLANTED,
-        "PYTHONPATH": str(REPOSITORY_ROOT), "PREFECT_HOME": str(short_folder / "prefect"), "GMTSCREEN_DB": database,
+        **kept, **home, **PLANTED, "PYTHONPATH": str(REPOSITORY_ROOT), "PREFECT_HOME": str(short_folder / "prefect"),
+        "GMTSCREEN_DB": url or f"sqlite:///{short_folder}/hits.db", "GMTSCREEN_TEST_SAYS": DECOY,
         "RAY_AUTH_MODE": "token", "GMTSCREEN_DEBUG": "1", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
     }  # fmt: skip
     arguments, listeners = set(), set()
     for some, more in watched(["screen", str(source), "--workers", "1", "--verbose"], short_folder, environment):
         arguments |= some
         listeners |= more
-    assert [text for text in arguments if MARK in text] == []
+    assert [text for text in arguments if MARK in text or password in text] == []
     assert len(listeners) >= 3 and [str(each) for each in listeners if not each.loopback] == []
-    assert holders(short_folder, MARK) == []
-    assert holders(short_folder, "c.jsonl"), "control: what is not secret is found, in Prefect's database for one"
+    assert holders(short_folder, [MARK, password]) == set()
+
+    assert any(DECOY in text for text in arguments)
+    leaked = holders(short_folder, [DECOY])
+    for place in ("stderr", "prefect/prefect.db*", "ray/session_*/logs/worker-*"):
+        assert any(path.match(place) for path in leaked), f"control: nothing is found in {place}"

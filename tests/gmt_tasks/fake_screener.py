@@ -35,6 +35,7 @@ class FakeScreener:
         room_atoms: larger batches raise as torch does when a GPU has no memory left.
         s_per_atom: computing time that an atom takes, and
         s_per_batch: that a batch takes whatever it holds.
+        asleep_s_per_atom: time that an atom takes asleep.
     """
 
     once: Path | None = None
@@ -42,6 +43,7 @@ class FakeScreener:
     room_atoms: int | None = None
     s_per_atom: float = 0.0
     s_per_batch: float = 0.0
+    asleep_s_per_atom: float = 0.0
     model_version: ModelVersion = VERSION
 
     @property
@@ -58,7 +60,9 @@ class FakeScreener:
             raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of ...")
         # A fault strikes in the middle of the work, as a real one does.
         bad = np.flatnonzero(np.isin(crystals.numbers, POISON))
-        work(self.s_per_batch + self.s_per_atom * (bad[0] if len(bad) else len(crystals.numbers)))
+        n_atoms = bad[0] if len(bad) else len(crystals.numbers)
+        work(self.s_per_batch + self.s_per_atom * n_atoms)
+        time.sleep(self.asleep_s_per_atom * n_atoms)
         if len(bad):
             misbehave(int(crystals.numbers[bad[0]]))
         time.sleep(self.delay_s)

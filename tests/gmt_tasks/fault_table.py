@@ -67,10 +67,11 @@ def kill_lines(folder: Path, options: list[str]) -> Iterator[Line]:
 
 
 def node_line(folder: Path) -> Line:
-    """A node of two killed in the middle of a run."""
-    facts = _facts("tests.gmt_tasks.two_nodes", str(folder))
+    """Nodes and workers of a cluster of two nodes killed in the middle of a run."""
+    facts = _facts("tests.gmt_tasks.two_nodes", str(folder), "600", "4")
     ending = "identical dump" if facts["same"] else "ANOTHER DUMP"
-    return Line(f"node killed after {facts['killed_after']} crystals", 1, ending, facts["lost"], facts["doubled"])
+    fault = f"of a cluster: {facts['nodes_killed']} nodes and {facts['workers_killed']} workers killed"
+    return Line(fault, facts["nodes_killed"] + facts["workers_killed"], ending, facts["lost"], facts["doubled"])
 
 
 def _facts(module: str, *arguments: str) -> dict[str, Any]:

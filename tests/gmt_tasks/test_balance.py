@@ -37,7 +37,7 @@ BAD: dict[str, tuple[str, Reason]] = {
     "overlap": (json.dumps(row(frac_coords=[[0, 0, 0], [0.001, 0, 1]])), Reason.OVERLAP),
     "dummy": (json.dumps(row(species=["Na", "X"])), Reason.UNKNOWN_SPECIES),
     "large": (
-        json.dumps(row(40.0, species=[3] * 51, frac_coords=[[k / 51, 0, 0] for k in range(51)])),
+        json.dumps(row(40.0, species=[3] * 51, frac_coords=[[k / 51, 0.01 * (k == 0), 0] for k in range(51)])),
         Reason.TOO_LARGE,
     ),
     "odd id": (json.dumps(row(id="a\x00\ud800'; DROP TABLE inputs; --", species=["Qq", "X"])), Reason.UNKNOWN_SPECIES),

@@ -1,5 +1,6 @@
 """Ray's start: what cannot work is said within seconds, and no cluster without a token is used."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def test_a_slow_start_of_ray_is_tried_again_and_a_hopeless_one_says_so(monkeypat
 
         return init
 
+    monkeypatch.setattr(cluster, "_read_token_anew", lambda: None)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setattr(ray, "init", slow_until(2))
@@ -44,13 +46,29 @@ def test_a_slow_start_of_ray_is_tried_again_and_a_hopeless_one_says_so(monkeypat
     assert len(calls) == 3
 
 
+class Loader:
+    """Ray's own loader remembers what it found; a Ray that runs beside these tests must not lose its token by them."""
+
+    instance = classmethod(lambda cls: cls())
+
+    def has_token(self, *, ignore_auth_mode: bool) -> bool:
+        return bool(os.environ.get("RAY_AUTH_TOKEN") or Path.home().joinpath(".ray/auth_token").exists())
+
+
 @pytest.fixture
 def asked_of_ray(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    """What `ray.init` would have been called with, at addresses that answer."""
+    """What `ray.init` would have been called with, at addresses that answer, and what it found in the environment."""
     calls: list[dict[str, object]] = []
+    tokens = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+
+    def init(**options: object) -> None:
+        calls.append(options | {"environment": {name: os.environ.get(name) for name in tokens}})
+
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", lambda **options: calls.append(options))
+    monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(cluster, "tcp_answers", lambda address: True)
+    monkeypatch.setattr(cluster, "AuthenticationTokenLoader", Loader)
+    monkeypatch.setattr(cluster, "_read_token_anew", lambda: None)
     return calls
 
 
@@ -58,7 +76,6 @@ def without_token(monkeypatch: pytest.MonkeyPatch, tmp_home: str) -> None:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", tmp_home)
-    cluster.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7:6379", "cluster.example:6379", "[2001:db8::1]:6379"])
@@ -89,6 +106,44 @@ def test_a_cluster_on_this_machine_needs_no_token_and_gets_the_code(
     assert isinstance(environment, dict)
     assert environment["working_dir"] == str(REPOSITORY_ROOT)
     assert {".git", ".venv", "*.db*"} <= set(environment["excludes"])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:6379", "192.0.2.7:6379"])
+def test_a_token_that_ray_would_find_is_used_at_a_given_address(
+    address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked_of_ray: list[dict[str, object]]
+) -> None:
+    without_token(monkeypatch, str(tmp_path))
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("b" * 64)
+    assert start_ray(address)
+    assert asked_of_ray[0]["environment"] == {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": None}
+    assert "RAY_AUTH_MODE" not in os.environ
+
+
+def test_the_private_ray_has_a_token_of_its_own_each_time_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked_of_ray: list[dict[str, object]]
+) -> None:
+    without_token(monkeypatch, str(tmp_path))
+    assert start_ray() and start_ray()
+    first, second = (each["environment"] for each in asked_of_ray)
+    assert isinstance(first, dict) and isinstance(second, dict)
+    assert first["RAY_AUTH_MODE"] == second["RAY_AUTH_MODE"] == "token"
+    assert len({first["RAY_AUTH_TOKEN"], second["RAY_AUTH_TOKEN"]}) == 2 and len(first["RAY_AUTH_TOKEN"]) == 64
+    assert not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"} & set(os.environ), "nothing else inherits it"
+    assert not (tmp_path / ".ray").exists(), "and it is written nowhere"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "c" * 64)
+    assert start_ray()
+    assert asked_of_ray[2]["environment"] == {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "c" * 64}
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert start_ray()
+    assert asked_of_ray[3]["environment"] == {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": None}
+
+
+def test_workers_that_a_cluster_drops_unstarted_lead_to_the_token() -> None:
+    said = "The actor died. The actor never ran - it was cancelled before it started running."
+    assert "RAY_AUTH_MODE=disabled" in cluster.advice_for_lost_workers(said)
+    assert cluster.advice_for_lost_workers("ValueError: weights are missing") == "Run `gmtscreen doctor`."
 
 
 def test_rays_client_is_asked_for_by_name_when_it_is_missing(

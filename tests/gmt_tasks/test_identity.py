@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from db.records import IngestedBlock
 from db.store import ResultStore
 from flows.crystal_view import identity_lines
-from gmt_tasks.identity import content_ids, nothing_known, recognised
+from gmt_tasks.identity import Recogniser, adopt, content_ids, nothing_known
 from gmt_tasks.ingest import ingest_block
 from gmt_tasks.sources.source import SourceBlock
-from gmt_tasks.store import IngestPlan, ingest_source, run_spec
+from gmt_tasks.store import IngestPlan, dry_balance, ingest_source, run_spec
 from models.crystal import CrystalBatch
-from models.identity.kinship import TOLERANCE_ANGSTROM
+from models.identity.kinship import TOLERANCE_ANGSTROM, Kin, kin, portraits
+from models.identity.sketch import MARGIN_ANGSTROM, alike, sketches
 from models.testing_crystals import crystals_of_all_classes, in_cell, random_orthogonal, textbook_crystals, transformed
 from tests.gmt_tasks.fake_screener import VERSION
 from tests.models.identity import trials
@@ -142,5 +144,102 @@ def test_what_differs_by_more_than_the_tolerance_is_not_recognised(store: Result
 def test_a_block_without_families_is_left_as_it_is() -> None:
     source = Told({"quartz": QUARTZ})
     block = ingest_block("told", next(source.blocks()))
-    assert recognised(block, nothing_known).crystal_ids == content_ids(QUARTZ)
+    assert Recogniser(nothing_known).recognised(block).crystal_ids == content_ids(QUARTZ)
     assert block.families[0][0].startswith("O2Si:")
+
+
+def told_block(batch: CrystalBatch) -> IngestedBlock:
+    """The crystals as a block of a source."""
+    names = {f"crystal {k}": batch.select([k]) for k in range(batch.n_crystals)}
+    return ingest_block("told", next(Told(names, size=10_000).blocks()))
+
+
+def compared_with_everything(block: IngestedBlock) -> list[str]:
+    """What `Recogniser` must find, by comparing each crystal with all earlier ones of other ids, atom by atom."""
+    ids, twins, first = list(block.crystal_ids), list(block.twin_ids), {}
+    seen = portraits(block.crystals)
+    for row in range(len(ids)):
+        if ids[row] not in first:
+            relations = [(ids[k], twins[k], kin(seen[k], seen[row])) for k in first.values()]
+            same = [each for each in relations if each[2] is Kin.SAME or (each[2] is Kin.TWIN and each[1] is None)]
+            mirrored = [each for each in relations if each[2] is Kin.TWIN]
+            if same:
+                ids[row], twins[row] = same[0][:2]
+            elif mirrored:
+                twins[row], ids[row] = mirrored[0][:2]
+        first.setdefault(ids[row], row)
+    return ids
+
+
+def test_a_large_family_is_sorted_as_if_each_crystal_were_compared_with_every_other() -> None:
+    """A hundred crystals of one formula that all lie in a family or two: some alike, some not, some mirrored."""
+    rattled = [trials.noisy(QUARTZ, 0.03, seed) for seed in range(20)]
+    again = [transformed(trials.noisy(each, 1e-3, seed), TURN) for seed, each in enumerate(rattled)]
+    mirrored = [transformed(trials.noisy(each, 5e-4, seed), MIRROR) for seed, each in enumerate(rattled[:10])]
+    close = [trials.noisy(QUARTZ, 0.004, seed) for seed in range(30)]
+    block = told_block(CrystalBatch.join([*rattled, *again, *mirrored, *close]))
+    assert len({families[0] for families in block.families}) <= 4
+    found = Recogniser(nothing_known).recognised(block).crystal_ids
+    assert found == compared_with_everything(block)
+    assert found[:20] == found[20:40] == block.crystal_ids[:20]
+    assert len(set(found[:20])) == 20
+    assert not set(found[40:50]) & set(found[:40])
+
+
+def test_a_sketch_never_rules_out_a_relative_and_nearly_every_other_crystal() -> None:
+    batch = crystals_of_all_classes(seed=5).crystals
+    told = sketches(batch)
+    for sigma in (1e-4, 2e-3):
+        again = trials.noisy(batch, sigma, seed=1)
+        related = [kin(*pair) is not Kin.OTHER for pair in zip(portraits(batch), portraits(again), strict=True)]
+        assert sum(related) > 10
+        gaps = np.abs(sketches(again) - told).max(axis=1)
+        assert (gaps[related] <= MARGIN_ANGSTROM).all()
+    perturbed = sketches(CrystalBatch.join([trials.noisy(QUARTZ, 0.05, seed) for seed in range(50)]))
+    assert [alike(one, perturbed).tolist() for one in perturbed] == [[k] for k in range(50)]
+
+
+def test_the_dry_run_counts_what_the_run_recognises(store: ResultStore) -> None:
+    told = {"stored": NITRIDE, "turned": transformed(NITRIDE, TURN), "noise": straddling(NITRIDE), "other": QUARTZ}
+    for size in (1, 100):
+        source, plan = Told(told, f"in blocks of {size}", size), IngestPlan(1000, 1000)
+        run = store.open_run(run_spec([source], VERSION, 0.01, plan))
+        ingest_source(store, run.id, source, plan)
+        assert dry_balance([source], plan) == store.balance(run.id)
+        assert store.balance(run.id).duplicate == 2
+
+
+def listing_ids(store: ResultStore, crystals: dict[str, CrystalBatch]) -> list[str]:
+    """Stores crystals as they were stored before there were families, under ids of their listing."""
+    source = Told(crystals, "before")
+    run = store.open_run(run_spec([source], VERSION, 0.01, IngestPlan(1000, 1000)))
+    (block,) = (ingest_block("before", each) for each in source.blocks())
+    ids = [f"{k:032x}" for k in range(len(crystals))]
+    n = len(ids)
+    old = IngestedBlock("before", 0, n, block.positions, block.source_ids, ids, block.crystals, [None] * n, [])
+    store.add_block(run.id, old, 1000)
+    store.end_ingest(run.id, "before")
+    return ids
+
+
+def test_crystals_of_an_older_database_are_recognised_and_keep_their_ids(store: ResultStore) -> None:
+    old = listing_ids(store, {"quartz": QUARTZ, "nitride": NITRIDE})
+    mirrored = transformed(QUARTZ, MIRROR)
+    told = {"turned": transformed(NITRIDE, TURN), "noise": straddling(QUARTZ), "mirrored": mirrored}
+    ids = stored_ids(store, told)
+    assert ids[:2] == [old[1], old[0]]
+    assert store.show("turned")["source_ids"] == ["nitride", "turned"]
+    assert ids[2] == content_ids(mirrored)[0] == store.show("quartz")["twin_id"]
+    assert store.show("mirrored")["twin_id"] == old[0]
+    assert adopt(store) == 0
+
+
+def test_an_interrupted_adoption_goes_on(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing_ids(store, {str(k): trials.strained(QUARTZ, 0.02 * k * np.eye(3)) for k in range(7)})
+    monkeypatch.setattr("gmt_tasks.identity._ADOPTED_AT_A_TIME", 2)
+    first = store.crystals_without_family(3)
+    families = [key[0] for key in told_block(first.crystals).families]
+    store.set_families(first.ids, families, [None] * 3)
+    assert len(store.crystals_without_family(100).ids) == 4
+    assert adopt(store) == 4
+    assert sorted(store.relatives(families).ids)[:3] == first.ids

@@ -21,6 +21,7 @@ def block() -> SourceBlock:
     """Positions 10 to 17: sound, NaN, overlap, (rejected by the source), sound, empty, flat, too large."""
     close = np.array([[0.0, 0.0, 0.0], [0.01, 0.0, 0.0]])
     grid = np.stack(np.meshgrid(*[np.arange(3) / 3] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    grid[0] += 0.01  # else a smaller cell would do
     crystals = [
         (CUBE, ROCKSALT, NACL),
         (CUBE * np.nan, ROCKSALT, NACL),

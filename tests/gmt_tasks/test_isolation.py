@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -71,8 +73,8 @@ def undisturbed(elements: list[int]) -> ResultBlock:
         (CRASH, Reason.WORKER_DIED, "ended itself with status 9"),
         (SEGFAULT, Reason.WORKER_DIED, "died of SIGSEGV"),
         (KILLED, Reason.WORKER_DIED, "died of SIGKILL"),
-        (HANG, Reason.WORKER_DIED, "no answer within 2 s"),
-        (SPIN, Reason.WORKER_DIED, "no answer within 2 s"),
+        (HANG, Reason.WORKER_DIED, "no answer within 2 s asleep"),
+        (SPIN, Reason.WORKER_DIED, "s of computing; the worker process was stopped"),
         (RAISE, Reason.MODEL_FAILED, "RuntimeError: element 117 is refused"),
         (LOSE, Reason.MODEL_FAILED, "0 of 1 crystals"),
         (GREEDY, Reason.OUT_OF_MEMORY, "MemoryError"),
@@ -113,12 +115,12 @@ def test_one_crash_costs_one_crystal_no_result_and_no_quarantine(tmp_path: Path)
 
 
 def test_a_process_that_is_killed_from_outside_computes_the_same_rows_again() -> None:
-    with isolation(partial(make_fake, delay_s=1.0), patience=Patience()) as one:
+    with isolation(partial(make_fake, delay_s=0.5), portion_atoms=None, patience=Patience()) as one:
         pid = one.pids[0]
-        threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
-        block = one.screen(Job.whole(lease_of([6, 7])))
-        assert one.pids != [pid]
-    assert (block.crystal_ids, block.quarantined) == (["s1c0", "s1c1"], [])
+        threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
+        block = one.screen(Job.whole(lease_of([6] * 80)))
+        assert len(one.pids) == 1 and one.pids != [pid]
+    assert (len(block.crystal_ids), block.quarantined) == (80, [])
 
 
 def test_a_hung_crystal_does_not_keep_the_others_waiting() -> None:
@@ -135,6 +137,42 @@ def test_a_hung_crystal_does_not_keep_the_others_waiting() -> None:
         block = one.screen(Job.whole(lease_of([7] * 20)))
         assert len(block.crystal_ids) == 20
         assert hung.is_alive()  # the control: it does hang
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not count")
+def test_a_crystal_that_is_merely_slow_on_a_busy_machine_keeps_its_result() -> None:
+    # Alone it may compute half a second and a little, and sleep one: it takes several seconds of wall time.
+    hurried = Patience(job_s=1.0, job_s_per_atom=0.0, computing_s=0.5, usual_times=1.0)
+    processor = {min(os.sched_getaffinity(0))}
+    with isolation(partial(make_fake, s_per_batch=0.4), patience=hurried) as one:
+        rivals = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+        try:
+            for pid in [*one.pids, *(rival.pid for rival in rivals)]:
+                os.sched_setaffinity(pid, processor)
+            began_s = time.monotonic()
+            block = one.screen(Job.whole(lease_of([6])))
+            assert time.monotonic() - began_s > 1.5  # the control: longer than it may compute and sleep together
+        finally:
+            for rival in rivals:
+                rival.kill()
+                rival.wait()
+    assert (block.crystal_ids, block.quarantined) == (["s1c0"], [])
+
+
+def test_a_crystal_that_computes_much_longer_than_others_is_given_up_long_before_one_that_sleeps() -> None:
+    patience = Patience(job_s=600.0)
+    with isolation(partial(make_fake, s_per_atom=0.002), patience=patience) as one:
+        one.screen(Job.whole(lease_of([6] * 40)))  # it knows now how long atoms take
+        block = one.screen(Job.whole(lease_of([7] * 5 + [SPIN] + [7] * 5)))
+        assert [crystal_id for crystal_id, _, _ in block.quarantined] == ["s1c5"]
+        assert len(block.crystal_ids) == 10
+
+
+def test_before_anything_is_measured_a_slow_model_has_all_the_time_there_is() -> None:
+    # Far above what atoms are taken to need at first: the portion and its parts are stopped, no crystal is.
+    with isolation(partial(make_fake, s_per_batch=1.2), patience=Patience(computing_s=0.1, usual_times=1.0)) as one:
+        block = one.screen(Job.whole(lease_of([6, 7])))
+    assert (block.crystal_ids, block.quarantined) == (["s1c0", "s1c1"], [])
 
 
 def test_a_batch_too_large_for_the_memory_is_halved_and_the_smaller_size_is_remembered() -> None:

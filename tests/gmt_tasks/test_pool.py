@@ -139,7 +139,7 @@ def test_a_crystal_that_hangs_is_stopped_and_quarantined() -> None:
     assert blocks[1].crystal_ids == ["s1c1"]
     ((crystal_id, reason, detail),) = blocks[1].quarantined
     assert (crystal_id, reason) == ("s1c0", Reason.WORKER_DIED)
-    assert "no answer within 5 s" in detail
+    assert "no answer within 5 s asleep" in detail
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -1,7 +1,5 @@
 """Forty-five real files that break software: each ends as crystals or as a rejection that says why."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +8,9 @@ import spglib
 from pymatgen.core import Composition
 
 from db.records import IngestedBlock
-from gmt_tasks.ingest import ingest_block
-from gmt_tasks.sources.source import open_source
 from models.crystal import SYMBOLS, reduced_formula
 from models.errors import Reason
-
-FOLDER = Path(__file__).parents[3] / ".." / "shared" / "data" / "awkward"
+from tests.gmt_tasks.sources.awkward_table import FOLDER, came_out, index, ingest_folder, of_file
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the folder of awkward files is not here (../shared/data)")
 
@@ -31,21 +26,10 @@ REASONS = {
 """What the index leaves open, or a reason for what it only calls a failure."""
 
 
-def index() -> list[dict[str, Any]]:
-    return json.loads((FOLDER / "index.json").read_text()) if FOLDER.is_dir() else []
-
-
 @pytest.fixture(scope="module")
 def ingested() -> IngestedBlock:
     """All files in one go, as a user would give them."""
-    (block,) = open_source(str(FOLDER)).blocks()
-    return ingest_block("awkward", block)
-
-
-def of_file(result: IngestedBlock, name: str) -> tuple[list[int], set[Reason]]:
-    """Rows of the crystals of a file, and the reasons of its rejections."""
-    crystals = [row for row, source_id in enumerate(result.source_ids) if source_id.split("#")[0] == name]
-    return crystals, {item.reason for item in result.rejected if item.source_id.split("#")[0] == name}
+    return ingest_folder()
 
 
 def test_no_input_vanishes(ingested: IngestedBlock) -> None:
@@ -56,7 +40,8 @@ def test_no_input_vanishes(ingested: IngestedBlock) -> None:
 
 @pytest.mark.parametrize("entry", index(), ids=lambda entry: str(entry["file"]))
 def test_a_file_ends_as_its_index_entry_says(ingested: IngestedBlock, entry: dict[str, Any]) -> None:
-    crystals, reasons = of_file(ingested, entry["file"])
+    crystals, rejected = of_file(ingested, entry["file"])
+    reasons = {ingested.rejected[row].reason for row in rejected}
     if expected := expected_reasons(entry):
         assert (crystals, reasons) == ([], expected)
         return
@@ -90,3 +75,10 @@ def formula_of(text: str) -> str:
 def test_negative_control_a_disordered_file_is_not_among_the_crystals(ingested: IngestedBlock) -> None:
     assert "pymatgen-core__Li10GeP2S12.cif" not in ingested.source_ids
     assert "pymatgen-core__La4Fe4O12.cif" in ingested.source_ids
+
+
+def test_the_table_has_an_ending_for_every_file(ingested: IngestedBlock) -> None:
+    endings = {entry["file"]: came_out(ingested, entry["file"]) for entry in index()}
+    assert len(endings) == 45 and all(endings.values())
+    assert endings["pymatgen-core__Li10GeP2S12.cif"].startswith("disordered: ")
+    assert endings["pymatgen-core__La4Fe4O12.cif"].startswith("crystal FeLaO3, 20 atoms")

@@ -55,6 +55,10 @@ MONSTERS: dict[str, tuple[bytes | str, list[str]]] = {
     "no_atoms.vasp": (poscar(counts="0 0"), [Reason.EMPTY]),
     "ten_thousand.vasp": (
         poscar(a="80", c="80", species="Na", counts="10648", sites=GRID).replace("0 4 0", "0 80 0"),
+        ["reduced_to_primitive"],
+    ),
+    "ten_thousand_but_one.vasp": (
+        poscar(a="80", c="80", species="Na", counts="10647", sites=GRID).replace("0 4 0", "0 80 0"),
         [Reason.TOO_LARGE],
     ),
     # species
@@ -68,6 +72,10 @@ MONSTERS: dict[str, tuple[bytes | str, list[str]]] = {
     "deuterium.extxyz": (frame(atoms="D 0 0 0\nCl 2 2 2"), ["isotope_merged"]),
     "charged.json": (json.dumps(record(species=["Na+", "Cl1-"])), [C]),
     "nameless_group.cif": (cif(group="Q 9 9 9"), [Reason.SYMMETRY_UNRESOLVED]),
+    "long_operation.cif": (
+        cif().replace("loop_", f"loop_\n_symmetry_equiv_pos_as_xyz\nx,y,z{'1' * 300_000}\nloop_", 1),
+        [Reason.SYMMETRY_UNRESOLVED],
+    ),
     # texts
     "latin.cif": (b"# \xe5\n" + cif().encode(), ["encoding"]),
     "latin.jsonl": (json.dumps(record(by="x")).replace('"x"', '"\u00e5"').encode("latin-1"), ["encoding"]),
