@@ -1,6 +1,5 @@
 """Content ids computed in other processes are those computed here, whatever happens to the processes."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from gmt_tasks.identity_pool import PART, IdentityPool
+from gmt_tasks.telemetry import LOGGER
 from models.crystal import CrystalBatch
 from models.identity.content import identify
 from models.testing_crystals import crystals_of_all_classes, textbook_crystals
@@ -59,8 +59,9 @@ def test_names_come_in_order_and_are_those_computed_here(pool: IdentityPool) -> 
     assert nothing.ids == [] and nothing.sketches.shape == (0, NAMED.sketches.shape[1])
 
 
-def test_a_killed_process_costs_time_but_no_name(pool: IdentityPool, caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("gmtscreen").propagate = True
+def test_a_killed_process_costs_time_but_no_name(pool: IdentityPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(LOGGER, "warning", warnings.append)
     with pool:
         pool.identify(MANY)
         assert pool._executor is not None
@@ -68,7 +69,7 @@ def test_a_killed_process_costs_time_but_no_name(pool: IdentityPool, caplog: pyt
             os.kill(process, signal.SIGKILL)
         assert pool.identify(MANY).ids == NAMED.ids
         assert pool.identify(MANY).ids == NAMED.ids
-    assert [record.levelname for record in caplog.records if "content ids died" in record.message] == ["WARNING"]
+    assert [warning.partition(";")[0] for warning in warnings] == ["a process that computes content ids died"]
 
 
 def test_the_processes_end_with_a_killed_owner(tmp_path: Path) -> None:
