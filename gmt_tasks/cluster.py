@@ -191,6 +191,15 @@ def _init(options: dict[str, Any], cluster: str, tries: int) -> None:
         _init(options, cluster, tries - 1)
 
 
+def ended_ray_process() -> str:
+    """Which process of the Ray that this process started has ended; empty while all that it cannot do without live."""
+    node = ray_worker._global_node
+    started: dict[str, Any] = {} if node is None else node.all_processes
+    kinds = (ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER)
+    ended = [kind for kind in kinds for info in started.get(kind, []) if info.process.poll() is not None]
+    return f"Ray's {ended[0]} was stopped" if ended else ""
+
+
 def stop_ray() -> None:
     """Ends the private cluster or leaves the shared one; keeps the signal handlers."""
     with kept_signal_handlers():

@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from db.records import ResultBlock, ShardLease
-from gmt_tasks.cluster import advice_for_lost_workers, start_ray, stop_ray, worker_plan
+from gmt_tasks.cluster import advice_for_lost_workers, ended_ray_process, start_ray, stop_ray, worker_plan
 from gmt_tasks.isolation import Patience
 from gmt_tasks.origin import REPOSITORY_ROOT
 from gmt_tasks.splitting import Assembly, Job, WrongAnswerError, check_rows, first_line, quarantine
@@ -32,6 +32,7 @@ PULSE_EVERY_S = 10.0
 MAX_FAILED_STARTS = 3
 MAX_DEATHS_IN_A_ROW = 50
 MAX_FAILURES_IN_A_ROW = 2000
+MAX_RAY_ENDS_IN_A_ROW = 5
 
 
 @dataclass
@@ -69,9 +70,20 @@ class WorkerPool:
         *,
         patience: Patience | None = None,
     ) -> None:
+        self._asked = (factory, n_workers, gpus_per_worker, address)
+        self._patience = patience or Patience()
+        self._failed_starts = self._deaths = self._failures = self._ray_ends = 0
+        self._waiting: deque[Job] = deque()
+        self._assemblies: dict[tuple[int, int], Assembly] = {}
+        self._completed: list[tuple[ShardLease, ResultBlock]] = []
+        self._slots: list[_Slot] = []
+        self._start()
+
+    def _start(self) -> None:
+        """Starts Ray where it does not run, and all actors."""
+        factory, n_workers, gpus_per_worker, address = self._asked
         self._owns_ray = start_ray(address, n_workers)
         self.n_workers, self.gpus_per_worker = worker_plan(n_workers, gpus_per_worker)
-        self._patience = patience or Patience()
         # On a cluster the code arrives in Ray's working directory, which is first on the path already.
         # Put once: with the files of a model inside it is too large to be sent along with every actor.
         root = "" if address else str(REPOSITORY_ROOT)
@@ -81,10 +93,6 @@ class WorkerPool:
         options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self.gpus_per_worker, "max_restarts": 0}
         self._remote: Any = ray.remote(**options, **threads)(WorkerProcess)
         self._started_s = time.monotonic()
-        self._failed_starts = self._deaths = self._failures = 0
-        self._waiting: deque[Job] = deque()
-        self._assemblies: dict[tuple[int, int], Assembly] = {}
-        self._completed: list[tuple[ShardLease, ResultBlock]] = []
         self._slots = [self._new_slot() for _ in range(self.n_workers)]
 
     def __enter__(self) -> Self:
@@ -132,6 +140,7 @@ class WorkerPool:
         Raises:
             ModelError: no worker can start, or work keeps failing without a single success.
         """
+        self._check_ray()
         self._fill()
         watched = [slot.starting for slot in self._slots if slot.pid is None]
         watched += [ref for slot in self._slots for ref, _ in slot.jobs]
@@ -145,6 +154,23 @@ class WorkerPool:
         self._fill()
         completed, self._completed = self._completed, []
         return completed
+
+    def _check_ray(self) -> None:
+        """Begins anew when a process of the private Ray itself has ended: no worker outlives it, and none can start."""
+        ended = ended_ray_process() if self._owns_ray else ""
+        if not ended:
+            return
+        self._ray_ends += 1
+        event("ray.restarted", detail=ended)
+        if self._ray_ends > MAX_RAY_ENDS_IN_A_ROW:
+            raise ModelError(
+                f"Ray ended {self._ray_ends} times without one result between; the last: {ended}. Is the memory full, "
+                "or does something stop processes here? See `gmtscreen doctor`, then run the same command again."
+            )
+        # Nothing says that a crystal was to blame.
+        self._waiting.extend(job for slot in self._slots for _, job in slot.jobs)
+        stop_ray()
+        self._start()
 
     @staticmethod
     def _free(slot: _Slot) -> bool:
@@ -272,7 +298,7 @@ class WorkerPool:
         except WrongAnswerError as error:
             self._failed(job, Reason.MODEL_FAILED, str(error))
             return
-        self._deaths = self._failures = 0
+        self._deaths = self._failures = self._ray_ends = 0
         self._answered(job, block)
 
     def _answered(self, job: Job, block: ResultBlock) -> None:
