@@ -4,7 +4,9 @@ Environment variables carry the prefix `GMTSCREEN_`, e.g. `GMTSCREEN_DB`. The da
 it is a `SecretStr`, so that a log line, a traceback or a printed settings object shows stars.
 """
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
@@ -30,10 +32,14 @@ class Settings(BaseSettings):
         device: "auto", "cpu" or "cuda".
         symprec: distance tolerance of the symmetry analysis in angstrom.
         workers: number of worker processes; None takes what the machine offers.
+        gpus_per_worker: share of a GPU for each; None divides the GPUs that are there among the workers. A cluster
+            that grows on demand needs it: it starts with no GPU to divide.
         ray_address: cluster to connect to; None starts one on this machine.
         shard_atoms: atoms per shard, the unit of work and of commit: seconds on a CPU core, so that little is lost.
         max_atoms: largest cell in atoms; larger inputs are rejected.
         stale_after_s: a lease without a heartbeat for this long may be taken over, in seconds.
+        models: folder of the models that were trained for the database; None takes one beside an SQLite file.
+        user: who decides about models, in the database's history; empty takes the login and the machine's name.
     """
 
     model_config = SettingsConfigDict(env_prefix="GMTSCREEN_", extra="ignore", frozen=True)
@@ -43,10 +49,13 @@ class Settings(BaseSettings):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     symprec: float = Field(default=1e-2, gt=0, le=1.0)
     workers: int | None = Field(default=None, ge=1, le=4096)
+    gpus_per_worker: float | None = Field(default=None, ge=0, le=1)
     ray_address: str | None = None
     shard_atoms: int = Field(default=2048, ge=1)
     max_atoms: int = Field(default=1000, ge=1)
     stale_after_s: int = Field(default=45, ge=5)
+    models: Path | None = None
+    user: str = ""
 
     @property
     def database(self) -> str:
@@ -57,6 +66,51 @@ class Settings(BaseSettings):
     def shown_database(self) -> str:
         """The database without its password, for people."""
         return redact(_URL_PASSWORD.sub(r"\1***@", self.database))
+
+
+class RemoteSettings(BaseSettings):
+    """How sources from the network are fetched.
+
+    Attributes:
+        cache: folder of the mirrors; None takes the user's cache folder.
+        offline: read the mirrors as they are, without asking whether something changed.
+        mp_endpoint: address of the Materials Project's API.
+        jarvis_endpoint: address that stands in for the host of JARVIS-DFT's published files, e.g. a copy in the house.
+        requests_per_s: requests to one host per second, at most.
+        retry_wait_s: first wait before a repeated request, in seconds; it doubles each time.
+        contact: mail address or URL of whoever runs this, told to the servers; they ask for one.
+        mp_api_key: key of the Materials Project, from MP_API_KEY.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GMTSCREEN_", extra="ignore", frozen=True, populate_by_name=True)
+
+    cache: Path | None = None
+    offline: bool = False
+    mp_endpoint: str = Field(default="https://api.materialsproject.org/", pattern=r"^https?://[^/\s]+.*$")
+    jarvis_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
+    requests_per_s: float = Field(default=5.0, gt=0, le=1000)
+    retry_wait_s: float = Field(default=1.0, ge=0, le=60)
+    contact: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{3,200}$")
+    mp_api_key: SecretStr | None = Field(default=None, validation_alias="MP_API_KEY")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the mirrors lie: GMTSCREEN_CACHE, else the folder `gmtscreen` in the user's cache folder."""
+        if self.cache is not None:
+            return self.cache.expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "gmtscreen"
+
+
+def load_remote_settings() -> RemoteSettings:
+    """Settings of the network sources, from the environment.
+
+    Raises:
+        SettingsError: a value is out of range; the text names the setting and the bound, never a secret value.
+    """
+    try:
+        return RemoteSettings()
+    except ValidationError as error:
+        raise _unusable(error) from None
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -75,10 +129,15 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        option = name.removeprefix("GMTSCREEN_").lower().replace("_", "-")
-        raise SettingsError(
-            f"{error.error_count()} setting cannot be used: {option}: {first['msg']}. "
-            f"Correct --{option} or the variable GMTSCREEN_{option.upper().replace('-', '_')}."
-        ) from None
+        raise _unusable(error) from None
+
+
+def _unusable(error: ValidationError) -> SettingsError:
+    """What is wrong with the first setting that cannot be used, without its value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    option = name.removeprefix("GMTSCREEN_").lower().replace("_", "-")
+    return SettingsError(
+        f"{error.error_count()} setting cannot be used: {option}: {first['msg']}. "
+        f"Correct --{option} or the variable GMTSCREEN_{option.upper().replace('-', '_')}."
+    )

@@ -181,7 +181,7 @@ def _non_empty(inputs: Iterator[FileInput], label: str) -> Iterator[FileInput]:
 
 def _json_lines(file: NamedFile, options: ReadOptions) -> Iterator[FileInput]:
     """The non-blank lines of a JSONL file, streamed; ids without an own id are `label#line`, line 1-based."""
-    for number, line in _lines(file, options):
+    for number, line in lines_of(file, options):
         source_id, place = f"{file.label}#{number}", f"{file.label} line {number}"
         if isinstance(line, Refusal):
             yield FileInput(source_id, line, place=place)
@@ -194,7 +194,7 @@ def _json_lines(file: NamedFile, options: ReadOptions) -> Iterator[FileInput]:
 
 def _xyz_frames(file: NamedFile, options: ReadOptions) -> Iterator[FileInput]:
     """The frames of an extended XYZ file, streamed, named `label#frame`, 0-based; what follows a bad count is lost."""
-    lines = _lines(file, options)
+    lines = lines_of(file, options)
     frame = 0
     for number, first in lines:
         if not isinstance(first, Refusal) and not first.strip():
@@ -222,7 +222,7 @@ def _xyz_frames(file: NamedFile, options: ReadOptions) -> Iterator[FileInput]:
             return
 
 
-def _lines(file: NamedFile, options: ReadOptions) -> Iterator[tuple[int, bytes | Refusal]]:
+def lines_of(file: NamedFile, options: ReadOptions) -> Iterator[tuple[int, bytes | Refusal]]:
     """The lines of a file with their 1-based numbers, unpacked within bounds; a fault is the last one."""
     number = 0
     try:

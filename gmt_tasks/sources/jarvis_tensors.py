@@ -85,6 +85,17 @@ def read_jarvis_tensors(folder: Path) -> dict[Tensor, JarvisTensors]:
     return found
 
 
+def read_jarvis_file(path: Path) -> dict[Tensor, JarvisTensors]:
+    """Reads one file; under another name than the released ones, whatever tensors its records have.
+
+    Raises:
+        SourceError: as for `read_jarvis_tensors`.
+    """
+    stem = path.name.partition(".")[0]
+    known = {quantity: key for keys in FILES.values() for quantity, key in keys.items()}
+    return _read_file(path, FILES.get(stem, known))
+
+
 def _path(folder: Path, stem: str) -> Path | None:
     paths = [folder / f"{stem}{suffix}" for suffix in SUFFIXES]
     return next((path for path in paths if path.exists()), None)

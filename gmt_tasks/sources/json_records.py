@@ -25,6 +25,9 @@ from gmt_tasks.sources.text_jobs import Refusal
 from models.errors import Reason
 
 _ID_KEYS = ("id", "material_id", "jid", "uuid")
+_NOT_ALL_ATOMS = {"implicit_atoms", "site_attachments", "assemblies"}
+"""OPTIMADE's words for atoms without a site, groups of atoms on one, and sites that are occupied only together."""
+
 _PYMATGEN_KEYS = {"@module", "@class", "@version", "lattice", "sites", "charge", "properties"}
 
 
@@ -151,6 +154,10 @@ def _pymatgen(record: Mapping[str, Any]) -> ParsedCrystal:
 
 def _optimade(attributes: Mapping[str, Any]) -> ParsedCrystal:
     """OPTIMADE structure attributes; positions are Cartesian, species may be mixtures or vacancies."""
+    incomplete = _NOT_ALL_ATOMS.intersection(attributes.get("structure_features") or [])
+    if incomplete:
+        detail = f"structure_features names {', '.join(sorted(incomplete))}: the sites listed are not all atoms"
+        raise RefusedInputError(Reason.DISORDERED, detail)
     lattice = _cell(attributes["lattice_vectors"])
     at_sites = attributes["species_at_sites"]
     frac_coords = _fractional(lattice, attributes["cartesian_site_positions"], len(at_sites))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from db.records import RejectedInput
 from models.crystal import MAX_ATOMS, CrystalBatch
-from models.errors import Reason, SourceError
+from models.errors import Reason
 
 Ints = NDArray[np.int64]
 
@@ -120,15 +120,17 @@ def open_source(text: str, options: ReadOptions | None = None) -> Source:
 
     Args:
         text: a file (CIF, POSCAR/CONTCAR, extended XYZ, structure JSON, JSONL, all also as .gz; Parquet, ASE database),
-            a directory, glob, .zip, .tar, .tar.gz or .tgz of these, `reference[:name,...]`, or
-            `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`.
+            a directory, glob, .zip, .tar, .tar.gz or .tgz of these, `reference[:name,...]`,
+            `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`, `mp:chemsys=Al-N`, `jarvis:dft_3d`, or
+            `optimade:URL?filter=...` (docs/sources.md).
         options: limits for reading foreign files; the defaults suit files of unknown origin.
 
     Returns:
-        The source; nothing but its existence and, for Parquet, its columns has been checked.
+        The source; nothing but its existence and, for Parquet, its columns has been checked. From the network nothing
+        has been fetched yet.
 
     Raises:
-        SourceError: no such file, an unknown name or parameter, or a remote source that this version does not have.
+        SourceError: no such file, an unknown name or parameter, or a key that is missing.
     """
     # Imported here because the three sources import this module's types, and pymatgen's tables cost a second.
     if match := _NAMED.match(text):
@@ -140,10 +142,22 @@ def open_source(text: str, options: ReadOptions | None = None) -> Source:
 
         return PrototypesSource.from_text(text)
     if (match := _REMOTE.match(text)) and not Path(text).exists():
-        raise SourceError(
-            f"This version has no source {match[1]}: yet. Download the structures as CIF, structure JSON or Parquet "
-            "(columns id, lattice, species, frac_coords) and give the file."
-        )
+        return _open_remote(match[1], text)
     from gmt_tasks.sources.files import FilesSource
 
     return FilesSource.from_text(text, options or ReadOptions())
+
+
+def _open_remote(name: str, text: str) -> Source:
+    """A source from the network; requests, pymatgen and mp-api are imported by those who use them only."""
+    if name == "mp":
+        from gmt_tasks.sources.materials_project import open_candidates
+
+        return open_candidates(text)
+    if name == "jarvis":
+        from gmt_tasks.sources.jarvis import open_crystals
+
+        return open_crystals(text)
+    from gmt_tasks.sources.optimade import open_optimade
+
+    return open_optimade(text)

@@ -11,7 +11,7 @@ import pytest
 
 from gmt_tasks.origin import REPOSITORY_ROOT, find_foreign_packages, put_root_first
 from gmt_tasks.process import is_dead, new_holder, stop_on_signals
-from gmt_tasks.settings import Settings, SettingsError, load_settings
+from gmt_tasks.settings import Settings, SettingsError, load_remote_settings, load_settings
 from gmt_tasks.telemetry import RateMeter, redact
 
 URL = "postgresql+psycopg://ana:s3cret@db.example:5432/gmt"
@@ -38,6 +38,23 @@ def test_a_database_password_is_in_no_text_of_the_settings() -> None:
     assert settings.database == URL
     for text in (repr(settings), str(settings), settings.shown_database, settings.model_dump_json()):
         assert "s3cret" not in text
+
+
+def test_network_sources_are_set_by_the_environment_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GMTSCREEN_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x/cache")
+    monkeypatch.setenv("MP_API_KEY", "s3cret" * 5)
+    settings = load_remote_settings()
+    assert settings.cache_folder == Path("/x/cache/gmtscreen")
+    assert "s3cret" not in repr(settings) + str(settings) + settings.model_dump_json()
+    monkeypatch.setenv("GMTSCREEN_CACHE", "/y")
+    monkeypatch.setenv("GMTSCREEN_OFFLINE", "1")
+    assert load_remote_settings().cache_folder == Path("/y") and load_remote_settings().offline
+    for name, value in {"REQUESTS_PER_S": "0", "MP_ENDPOINT": "file:///x", "CONTACT": "a\r\nX-Header: b"}.items():
+        with monkeypatch.context() as patch:
+            patch.setenv(f"GMTSCREEN_{name}", value)
+            with pytest.raises(SettingsError, match=f"GMTSCREEN_{name}"):
+                load_remote_settings()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """`open_source`: every name means one thing, or an error that says what to write instead."""
 
+from pathlib import Path
+
 import pytest
 
+from gmt_tasks.sources.mirrored_source import MirroredSource
 from gmt_tasks.sources.prototypes import PrototypesSource
 from gmt_tasks.sources.reference_crystals import ReferenceSource
 from gmt_tasks.sources.source import open_source
@@ -16,8 +19,14 @@ def test_named_sources_open_by_name_and_keep_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["mp:elements=Ti", "jarvis:dft_3d", "optimade:https://example.org?filter=x"])
-def test_remote_sources_say_that_they_are_not_there_yet(text: str) -> None:
-    with pytest.raises(SourceError, match="no source .* yet. Download"):
+def test_remote_sources_open_without_asking_anybody(text: str, cache: Path) -> None:
+    source = open_source(text)
+    assert isinstance(source, MirroredSource) and source.name == text
+
+
+@pytest.mark.parametrize("text", ["mp:", "jarvis:no such list", "optimade:nowhere"])
+def test_remote_sources_that_mean_nothing_are_refused_at_once(text: str, cache: Path) -> None:
+    with pytest.raises(SourceError):
         open_source(text)
 
 

@@ -1,0 +1,133 @@
+"""The closed list of reasons why a label may not teach, each with what is wrong and what to do."""
+
+from enum import StrEnum
+
+
+class LabelReason(StrEnum):
+    """Why a label may not teach. The value goes to the database; `sentence` and `advice` are for people."""
+
+    PARSE = "parse"
+    UNKNOWN_KIND = "unknown_kind"
+    UNIT = "unit"
+    NONFINITE = "nonfinite"
+    NO_STRUCTURE = "no_structure"
+    STRUCTURE = "structure"
+    SYMMETRY_FAILED = "symmetry_failed"
+    OUT_OF_RANGE = "out_of_range"
+    INDEX_SYMMETRY = "index_symmetry"
+    VOIGT_ORDER = "voigt_order"
+    FRAME = "frame"
+    CELL_SETTING = "cell_setting"
+    FORBIDDEN = "forbidden"
+    SYMMETRY_MISFIT = "symmetry_misfit"
+    INDEFINITE = "indefinite"
+    BELOW_ELECTRONIC = "below_electronic"
+    INCONSISTENT = "inconsistent"
+    UNIT_FACTOR = "unit_factor"
+    DUPLICATE = "duplicate"
+    CONTRADICTION = "contradiction"
+    SUPERSEDED = "superseded"
+    LEAKED_SPLIT = "leaked_split"
+    STALE = "stale"
+    INSTALMENT = "instalment"
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, as one sentence."""
+        return _TEXTS[self][0]
+
+    @property
+    def advice(self) -> str:
+        """What a person can do about it, as one sentence."""
+        return _TEXTS[self][1]
+
+
+_TEXTS: dict[LabelReason, tuple[str, str]] = {
+    LabelReason.PARSE: ("The row is no readable label.", "Correct the keys and shapes named in the detail."),
+    LabelReason.UNKNOWN_KIND: (
+        "Nothing is learned from labels of this kind.",
+        "Take one of the kinds listed in docs/labels.md.",
+    ),
+    LabelReason.UNIT: ("The unit is not that of the kind.", "Convert to relative, C/m^2 or GPa."),
+    LabelReason.NONFINITE: (
+        "An entry of the label is no finite number.",
+        "Look at the calculation: it did not finish or was read wrongly.",
+    ),
+    LabelReason.NO_STRUCTURE: (
+        "The tensor comes without the structure whose frame it is in.",
+        "Fetch the structure of the calculation itself, not that of the crystal's summary.",
+    ),
+    LabelReason.STRUCTURE: ("The structure is no crystal that can be computed.", "Correct what the detail names."),
+    LabelReason.SYMMETRY_FAILED: (
+        "No space group of the structure could be determined.",
+        "Look for atoms that nearly coincide.",
+    ),
+    LabelReason.OUT_OF_RANGE: (
+        "A value lies beyond that of any crystal.",
+        "Look at the calculation; it did not converge, or the unit is another one.",
+    ),
+    LabelReason.INDEX_SYMMETRY: (
+        "The array lacks the index symmetry of its tensor.",
+        "Look for transposed axes or an incomplete tensor.",
+    ),
+    LabelReason.VOIGT_ORDER: (
+        "The tensor obeys the crystal's symmetry only in another Voigt order.",
+        "Bring it to the order 11, 22, 33, 23, 13, 12.",
+    ),
+    LabelReason.FRAME: (
+        "The tensor obeys the crystal's symmetry only after a rotation.",
+        "Rotate it into the frame of the lattice beside it.",
+    ),
+    LabelReason.CELL_SETTING: (
+        "The tensor belongs to another setting of the cell.",
+        "Store the lattice that the calculation used.",
+    ),
+    LabelReason.FORBIDDEN: (
+        "The crystal's symmetry forbids this tensor altogether.",
+        "Look whether structure and tensor belong to the same crystal.",
+    ),
+    LabelReason.SYMMETRY_MISFIT: (
+        "The tensor disagrees with the crystal's symmetry, in every known frame and order.",
+        "Look whether structure and tensor belong to the same calculation.",
+    ),
+    LabelReason.INDEFINITE: (
+        "The tensor is not positive definite, or a dielectric constant lies below that of vacuum.",
+        "The crystal is unstable as computed or the calculation is wrong: relax further or leave it out.",
+    ),
+    LabelReason.BELOW_ELECTRONIC: (
+        "The total dielectric tensor lies below its electronic part.",
+        "Look whether the two were exchanged, or only the ionic part is given.",
+    ),
+    LabelReason.INCONSISTENT: (
+        "Values of one row contradict each other.",
+        "Look at how they were derived; bounds or eigenvalues are named in the detail.",
+    ),
+    LabelReason.UNIT_FACTOR: (
+        "The values differ by a factor of units from everything known about the crystal.",
+        "Convert: 10 kbar are 1 GPa, 100 uC/cm^2 are 1 C/m^2.",
+    ),
+    LabelReason.DUPLICATE: (
+        "The same crystal has the same label already.",
+        "Nothing: the label is kept with its provenance and teaches once.",
+    ),
+    LabelReason.CONTRADICTION: (
+        "Another source says something else about the same crystal.",
+        "Compute it anew, or trust the rule in docs/labels.md.",
+    ),
+    LabelReason.SUPERSEDED: (
+        "The same source has since said something else under the same id.",
+        "Nothing: the newer value teaches.",
+    ),
+    LabelReason.LEAKED_SPLIT: (
+        "The row is declared as training data, but its formula belongs to val or test.",
+        "Remove the key `split` from the rows: each then goes where its formula is.",
+    ),
+    LabelReason.STALE: (
+        "The instalment brings nothing that is not known already.",
+        "Look whether an old export was delivered again.",
+    ),
+    LabelReason.INSTALMENT: (
+        "The row may be right; the instalment that brought it was refused as a whole.",
+        "Mend what the report says of the instalment and bring it again.",
+    ),
+}

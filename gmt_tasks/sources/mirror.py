@@ -1,0 +1,171 @@
+"""Mirrors: what was fetched from the network, kept on disk, so that runs read a fixed set of records and work offline.
+
+A mirror is one SQLite file. A page of records and the mark that says how far the listing came are one transaction: a
+killed download loses at most the page under way, and never has half of one. A record that changed takes the place of
+the old one, so that the order of the others stays.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from models.errors import SourceError
+
+FORMAT = 1
+"""Part of the file's name: a mirror that an older version wrote is left alone, and fetched anew."""
+
+BUSY_S = 60.0
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS record (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    " stamp TEXT, digest BLOB NOT NULL, listing INTEGER NOT NULL, body BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+)
+_UPSERT = (
+    "INSERT INTO record (id, stamp, digest, listing, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+    " stamp = excluded.stamp, digest = excluded.digest, listing = excluded.listing, body = excluded.body"
+)
+_MARK = "INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+
+@dataclass(frozen=True)
+class MirrorRecord:
+    """One record of a source.
+
+    Attributes:
+        id: the source's own id.
+        body: what it says, as JSON; without what changes when the record does not (time stamps, build dates).
+        stamp: when the source says that it last changed; None where it does not say.
+    """
+
+    id: str
+    body: Any
+    stamp: str | None = None
+
+
+class Mirror:
+    """The records of one question to one source.
+
+    Args:
+        path: of the SQLite file; made when something is first written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, folder: Path, provider: str, question: Mapping[str, Any]) -> "Mirror":
+        """The mirror of a question; the same question has the same mirror.
+
+        Args:
+            folder: where mirrors lie.
+            provider: "mp", "optimade" or "jarvis".
+            question: whatever changes the answer; no secret, since it is written beside the records.
+        """
+        text = json.dumps(question, sort_keys=True)
+        mirror = cls(folder / provider / f"{sha256(text.encode()).hexdigest()[:16]}.{FORMAT}.sqlite")
+        if not mirror.path.exists():
+            mirror.write((), {"question": question})
+        return mirror
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose block is one transaction."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection, connection:
+                connection.execute("PRAGMA journal_mode = WAL")  # a run may read while another one fetches
+                connection.execute("PRAGMA synchronous = NORMAL")
+                for table in _TABLES:
+                    connection.execute(table)
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise SourceError(
+                f"The mirror {self.path} cannot be used: {error}. Make room or set GMTSCREEN_CACHE to another folder; "
+                "if it is damaged, delete it and it is fetched anew."
+            ) from error
+
+    def mark(self, name: str) -> Any:
+        """A mark that `write` left; None if there is none."""
+        with self._connected() as connection:
+            row = connection.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def write(self, records: Iterable[MirrorRecord], marks: Mapping[str, Any], listing: int = 0) -> int:
+        """Adds records or replaces those of the same id, and sets marks, all or nothing.
+
+        Args:
+            records: what arrived.
+            marks: values that JSON knows, by name.
+            listing: number of the listing that brought the records, see `forget_unlisted`.
+
+        Returns:
+            How many records are new or say something new.
+        """
+        rows = [_row(record, listing) for record in records]
+        with self._connected() as connection:
+            known = _digests(connection, [row[0] for row in rows])
+            connection.executemany(_UPSERT, rows)
+            connection.executemany(_MARK, [(name, json.dumps(value)) for name, value in marks.items()])
+        return sum(known.get(row[0]) != row[2] for row in rows)
+
+    def forget_unlisted(self, listing: int, marks: Mapping[str, Any]) -> int:
+        """Removes the records that an earlier listing brought and this one did not; returns how many."""
+        with self._connected() as connection:
+            cursor = connection.execute("DELETE FROM record WHERE listing < ?", (listing,))
+            connection.executemany(_MARK, [(name, json.dumps(value)) for name, value in marks.items()])
+            return cursor.rowcount
+
+    def still_listed(self, ids: Sequence[str], listing: int) -> None:
+        """Records that did not change, named by a new listing."""
+        with self._connected() as connection:
+            connection.executemany("UPDATE record SET listing = ? WHERE id = ?", [(listing, each) for each in ids])
+
+    def count_listed(self, ids: Sequence[str], listing: int) -> int:
+        """How many of these records a listing has brought already."""
+        with self._connected() as connection:
+            find = "SELECT count(*) FROM record WHERE id = ? AND listing = ?"
+            return sum(connection.execute(find, (each, listing)).fetchone()[0] for each in ids)
+
+    def stamps(self) -> dict[str, str | None]:
+        """When each record last changed, by id."""
+        with self._connected() as connection:
+            return dict(connection.execute("SELECT id, stamp FROM record ORDER BY position"))
+
+    def fingerprint(self) -> str:
+        """sha256 over ids and contents in order."""
+        digest = sha256()
+        with self._connected() as connection:
+            for record_id, content in connection.execute("SELECT id, digest FROM record ORDER BY position"):
+                digest.update(f"{record_id}\0".encode())
+                digest.update(content)
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        with self._connected() as connection:
+            return int(connection.execute("SELECT count(*) FROM record").fetchone()[0])
+
+    def pages(self, start: int, size: int) -> Iterator[list[tuple[str, Any]]]:
+        """Ids and bodies from input number `start` on, in order, `size` at a time."""
+        with self._connected() as connection:
+            cursor = connection.execute("SELECT id, body FROM record ORDER BY position LIMIT -1 OFFSET ?", (start,))
+            while page := cursor.fetchmany(size):
+                yield [(record_id, json.loads(zlib.decompress(body))) for record_id, body in page]
+
+
+def _row(record: MirrorRecord, listing: int) -> tuple[str, str | None, bytes, int, bytes]:
+    text = json.dumps(record.body, sort_keys=True).encode()
+    return record.id, record.stamp, sha256(text).digest(), listing, zlib.compress(text, 3)
+
+
+def _digests(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, bytes]:
+    """Digests of the records that are known already, by id."""
+    find = "SELECT digest FROM record WHERE id = ?"
+    found = ((each, connection.execute(find, (each,)).fetchone()) for each in ids)
+    return {each: row[0] for each, row in found if row is not None}

@@ -1,0 +1,294 @@
+"""One polite client for everything that is fetched from the network.
+
+It names itself, asks seldom, waits when told to (429, Retry-After), tries again after faults that pass (502, 503, 504,
+a broken connection, a body cut short), reads no more than a bound, and goes nowhere that it was not sent: an answer
+that points to another host is followed only to a public one, over https. All of this sits in the transport adapter, so
+that a library that takes a `requests.Session` (mp-api) is as polite as our own calls.
+
+Source of the back-off: urllib3's Retry (exponential, with jitter).
+"""
+
+import ipaddress
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
+from urllib3.util.retry import Retry
+
+from gmt_tasks.settings import RemoteSettings
+from gmt_tasks.sources.json_records import load_json
+from gmt_tasks.sources.parsed import RefusedInputError
+from models.errors import SourceError
+
+MAX_BODY_BYTES = 256 << 20
+"""Largest answer that is read into memory, unpacked; a page of 1,000 structures has some 10 MB."""
+
+CONNECT_TIMEOUT_S = 15.0
+READ_TIMEOUT_S = 90.0
+BODY_TIMEOUT_S = 600.0
+"""Time for a whole answer: a server that sends a byte a minute never trips the timeout of a single read."""
+
+ATTEMPTS = 5
+LONGEST_WAIT_S = 120.0
+_OK = 200
+_PASSING = (429, 502, 503, 504)
+_CHUNK = 1 << 16
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class UnreachableError(SourceError):
+    """A server does not answer now; what it sent earlier may be used instead."""
+
+
+@dataclass(frozen=True)
+class Politeness:
+    """How often and how patiently a host is asked.
+
+    Attributes:
+        requests_per_s: requests per second and host, at most.
+        retry_wait_s: first wait before a repeated request, in seconds; it doubles each time, with jitter.
+        attempts: repetitions of one request at most.
+        contact: mail address or URL in the user agent, or None.
+    """
+
+    requests_per_s: float = 5.0
+    retry_wait_s: float = 1.0
+    attempts: int = ATTEMPTS
+    contact: str | None = None
+
+    @classmethod
+    def of(cls, settings: RemoteSettings) -> "Politeness":
+        """As the user set it."""
+        return cls(settings.requests_per_s, settings.retry_wait_s, contact=settings.contact)
+
+    def retries(self) -> Retry:
+        """The rules of repetition; GET only, and at the end the last answer is handed over as it is."""
+        return Retry(
+            total=self.attempts,
+            status_forcelist=_PASSING,
+            allowed_methods={"GET"},
+            backoff_factor=self.retry_wait_s,
+            backoff_max=LONGEST_WAIT_S,
+            backoff_jitter=self.retry_wait_s / 2,
+            retry_after_max=int(LONGEST_WAIT_S),
+            raise_on_status=False,
+        )
+
+    def user_agent(self) -> str:
+        """Who asks, e.g. `gmtscreen/0.1.0 (me@example.org) python-requests/2.34.2`."""
+        contact = f" ({self.contact})" if self.contact else ""
+        return f"gmtscreen/{_own_version()}{contact} {requests.utils.default_user_agent()}"
+
+
+@cache
+def _own_version() -> str:
+    try:
+        return version("gmtscreen")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
+
+
+class PoliteAdapter(HTTPAdapter):
+    """The transport: one for all requests that concern one server.
+
+    Args:
+        home: address of the server.
+        politeness: how often and how patiently.
+        leaves_home: whether answers may lead to another host (public, over https); never with a secret in the headers.
+    """
+
+    def __init__(self, home: str, politeness: Politeness, *, leaves_home: bool) -> None:
+        super().__init__(max_retries=politeness.retries())
+        self._home = _origin(urlsplit(home))
+        self._politeness = politeness
+        self._leaves_home = leaves_home
+        self._turns: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def send(self, request: requests.PreparedRequest, stream: bool = False, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: FBT001  requests' own signature
+        """Sends a request, and reads the whole answer unless it is streamed; a body cut short is asked for again.
+
+        Raises:
+            SourceError: the address may not be visited, or the answer is larger than is read.
+            requests.RequestException: the server cannot be reached, or keeps cutting its answers short.
+        """
+        url = request.url or ""
+        self._check_address(url)
+        options["timeout"] = options.get("timeout") or (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        retries = self._politeness.retries()
+        while True:
+            self._wait_turn(url)
+            try:
+                response = super().send(request, stream=True, **options)
+                return response if stream else _whole(response)
+            except requests.exceptions.ChunkedEncodingError as error:
+                # The head of this answer was fine, so that urllib3 has handed the body over and repeats nothing.
+                try:
+                    retries = retries.increment(request.method, url, error=ProtocolError(str(error)))
+                except MaxRetryError:
+                    raise error from None
+                retries.sleep()
+
+    def _check_address(self, url: str) -> None:
+        """Refuses addresses that no answer may lead to: a redirect or a link is foreign input."""
+        parts = urlsplit(url)
+        if _origin(parts) == self._home:
+            return
+        if not self._leaves_home or parts.scheme != "https" or not _is_public(parts.hostname or ""):
+            shown = f"{parts.scheme}://{parts.hostname}"
+            raise SourceError(
+                f"{self._home[1]} refers to {shown}, which is not followed: only the same server"
+                f"{' or a public one over https' if self._leaves_home else ''} is. If that is right, name the other "
+                "address yourself."
+            )
+
+    def _wait_turn(self, url: str) -> None:
+        """Waits until the host may be asked again."""
+        host = urlsplit(url).netloc
+        with self._lock:
+            turn = max(time.monotonic(), self._turns.get(host, 0.0))
+            self._turns[host] = turn + 1 / self._politeness.requests_per_s
+        time.sleep(max(0.0, turn - time.monotonic()))
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    try:
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        raise SourceError(f"{parts.netloc!r} is no host and port. Correct the address.") from error
+    return parts.scheme, parts.hostname or "", port
+
+
+def _is_public(host: str) -> bool:
+    """True when every address of the host is one of the public internet."""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return bool(found) and all(ipaddress.ip_address(each.partition("%")[0]).is_global for each in found)
+
+
+def _whole(response: requests.Response) -> requests.Response:
+    """The response with its body read, bounded in size and time."""
+    chunks: list[bytes] = []
+    size, deadline_s = 0, time.monotonic() + BODY_TIMEOUT_S
+    with response:
+        for chunk in response.iter_content(_CHUNK):
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise SourceError(
+                    f"{_shown(response.url)} sends more than {MAX_BODY_BYTES >> 20} MiB in one answer. Ask for less at "
+                    "once (page_limit, narrower criteria)."
+                )
+            if time.monotonic() > deadline_s:
+                raise requests.exceptions.ReadTimeout(f"no whole answer within {BODY_TIMEOUT_S:g} s")
+            chunks.append(chunk)
+    body = b"".join(chunks)
+    is_json = response.status_code == _OK and "json" in response.headers.get("content-type", "")
+    if is_json and body.lstrip()[:1] in (b"{", b"[", b"") and body.rstrip()[-1:] not in (b"}", b"]"):
+        # A server that names no length can end early without breaking the protocol.
+        raise requests.exceptions.ChunkedEncodingError(f"JSON that ends after {size} bytes in the middle")
+    response._content = body  # what requests itself sets when it reads a body
+    return response
+
+
+class PoliteClient:
+    """Asks one server.
+
+    Args:
+        home: address of the server.
+        politeness: how often and how patiently.
+        leaves_home: whether links and redirects may lead to other public hosts.
+    """
+
+    def __init__(self, home: str, politeness: Politeness, *, leaves_home: bool = True) -> None:
+        self.politeness = politeness
+        self.session = requests.Session()
+        self.session.max_redirects = 5
+        self.session.headers.update(
+            {"User-Agent": politeness.user_agent(), "Accept": "application/json, application/vnd.api+json, */*;q=0.1"}
+        )
+        adapter = PoliteAdapter(home, politeness, leaves_home=leaves_home)
+        for scheme in ("http://", "https://", ""):  # "" is any other, which the adapter then refuses
+            self.session.mount(scheme, adapter)
+
+    def get_json(self, url: str) -> Any:
+        """The JSON value at an address.
+
+        Raises:
+            UnreachableError: no whole answer after all repetitions, or an answer that means "not now".
+            SourceError: the server refuses the request, or what it sends is no JSON.
+        """
+        try:
+            response = self.session.get(url)
+        except (requests.RequestException, HTTPError) as error:
+            raise unreachable(url, error) from error
+        check_status(response)
+        return json_of(response)
+
+
+def check_status(response: requests.Response, also: tuple[int, ...] = ()) -> None:
+    """Raises for an answer that is an error, with the server's own words.
+
+    Raises:
+        UnreachableError: 429 and 5xx: the server may answer later.
+        SourceError: anything else from 400 on.
+    """
+    status = response.status_code
+    if status < 400 or status in also:
+        return
+    said = f"{_shown(response.url)} answers {status} {response.reason}{_words_of(response)}"
+    if status in _PASSING or status >= 500:
+        raise UnreachableError(f"{said}, also after {ATTEMPTS} repetitions. Try again later.")
+    raise SourceError(f"{said}. Correct the address, the filter or the key.")
+
+
+def _words_of(response: requests.Response) -> str:
+    """What the server says about an error: JSON:API's `errors`, FastAPI's `detail`, else nothing."""
+    try:
+        found = load_json(response.content[:_CHUNK])
+    except RefusedInputError:
+        return ""
+    said = found.get("errors") or found.get("detail") or found.get("message") if isinstance(found, dict) else None
+    first = said[0] if isinstance(said, list) and said else said
+    text = first.get("detail") or first.get("msg") or first.get("title") if isinstance(first, dict) else first
+    return f": {str(text)[:300]}" if text else ""
+
+
+def json_of(response: requests.Response) -> Any:
+    """The JSON value of an answer.
+
+    Raises:
+        SourceError: it is something else, e.g. a page of a proxy that asks for a login.
+    """
+    kind = response.headers.get("content-type", "no content type")
+    try:
+        return load_json(response.content)
+    except RefusedInputError as refused:
+        begin = response.content[:60].decode("utf-8", "replace")
+        raise SourceError(
+            f"{_shown(response.url)} answers {kind} where JSON was expected ({refused.detail}); it begins {begin!r}. "
+            "Check the address, or whether a proxy answers in its place."
+        ) from refused
+
+
+def unreachable(url: str, error: Exception, more: str = "") -> UnreachableError:
+    """A fault of the connection as one line."""
+    text = (
+        f"{_shown(url)} gave no whole answer after {ATTEMPTS} repetitions ({type(error).__name__}: {str(error)[:200]})"
+    )
+    return UnreachableError(f"{text}. {more[:1].upper() + more[1:] + '. ' if more else ''}Try again later.")
+
+
+def _shown(url: str) -> str:
+    """The address without its query, which may be long, and without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
