@@ -46,6 +46,38 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class ModelOrigin:
+    """Where the files of a model version are and how it came to be.
+
+    Attributes:
+        folder: of its checkpoint.
+        files: sha256 of every file of it, by file name.
+        snapshot: hash of the dataset snapshot that it was trained on; empty when it is unknown.
+        code_version: of the program that made it.
+    """
+
+    folder: str
+    files: dict[str, str]
+    snapshot: str = ""
+    code_version: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Why a model version becomes the current one, or does not.
+
+    Attributes:
+        who: the person or the machine that decided.
+        why: in words.
+        report: of the gate, JSON-serialisable; None where no gate was asked.
+    """
+
+    who: str
+    why: str
+    report: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """What makes two commands the same run.
 

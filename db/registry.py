@@ -1,47 +1,49 @@
-"""Model versions: add, promote, current, roll back. At most one version of a name is current.
+"""Model versions: add, promote, refuse, current, roll back. At most one version of a name is current.
 
-A promotion gets the next number of its name. Rolling back takes the number away from the current version and makes the
-one below current again: two roll backs in a row go two promotions back, and no roll back leads to a version that was
-itself rolled back.
+A version never changes: the same name and version with other weights is refused. The first version of a name that
+screens is current; one that comes with files of its own waits for its promotion. A promotion gets the next number of
+its name. Rolling back takes the number away from the current version and makes the one below current again: two roll
+backs in a row go two promotions back, and no roll back leads to a version that was itself rolled back. Every decision
+is kept: who, when, why, the gate's report, and which version was current before.
 """
 
 import difflib
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
-from db.codec import to_json
-from db.records import ModelVersion
-from db.tables import ModelState, models
+from db.codec import clean_text, to_json
+from db.records import Judgement, ModelOrigin, ModelVersion
+from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
 from models.errors import StoreError
 
 
-def add(connection: Connection, model: ModelVersion, metrics: dict[str, Any]) -> int:
-    """Registers a version; the first of its name becomes current, later ones are candidates.
+def add(connection: Connection, model: ModelVersion, metrics: dict[str, Any], origin: ModelOrigin | None = None) -> int:
+    """Registers a version. Without an origin it is current where its name has no current version, else a candidate.
 
     Args:
         connection: in a write transaction.
-        model: the version; registering the same one again changes nothing but fills empty metrics.
+        model: the version; registering the same one again changes nothing but fills what is empty.
         metrics: what it scored, JSON-serialisable.
+        origin: where its files are; such a version becomes current by a promotion only.
 
     Returns:
         Its id in the database.
 
     Raises:
-        StoreError: the same name and version is registered with other weights.
+        StoreError: the same name and version is registered with other weights or other files.
     """
-    names = select(func.count()).select_from(models).where(models.c.name == model.name)
-    first = not connection.execute(names).scalar_one()
+    first = origin is None and current(connection, model.name) is None
     row = {
         "name": model.name,
         "version": model.version,
         "sha256": model.sha256,
         "metrics": to_json(metrics),
         "state": ModelState.CURRENT if first else ModelState.CANDIDATE,
-        "promotion": 1 if first else None,
+        "promotion": _next_promotion(connection, model.name) if first else None,
         "created": database_time(connection),
     }
     insert_absent(connection, models, [row])
@@ -53,13 +55,70 @@ def add(connection: Connection, model: ModelVersion, metrics: dict[str, Any]) ->
         )
     if metrics and known.metrics == "{}":
         connection.execute(update(models).where(models.c.id == known.id).values(metrics=to_json(metrics)))
+    if origin is not None:
+        _fill_origin(connection, model, known, origin)
     return int(known.id)
 
 
+def _fill_origin(connection: Connection, model: ModelVersion, known: Row[Any], origin: ModelOrigin) -> None:
+    """Notes where the files are, once; the folder alone may change later, because files may be moved."""
+    files = to_json(origin.files)
+    if known.files not in (None, files):
+        raise StoreError(
+            f"{model} is registered with other files beside its weights (calibration or distance score). "
+            "Versions are immutable: give the changed model a new version."
+        )
+    values = {
+        "folder": origin.folder,
+        "files": files,
+        "snapshot": known.snapshot or origin.snapshot,
+        "code_version": known.code_version or origin.code_version,
+    }
+    connection.execute(update(models).where(models.c.id == known.id).values(values))
+
+
 def list_models(connection: Connection) -> list[dict[str, Any]]:
-    """All versions, newest first: id, name, version, sha256, state, metrics, created (seconds since 1970)."""
+    """All versions, newest first: the columns of `models`, JSON decoded, `created` in seconds since 1970."""
     rows = connection.execute(select(models).order_by(models.c.id.desc())).mappings()
-    return [{**row, "metrics": json.loads(row["metrics"])} for row in rows]
+    return [_decoded(dict(row)) for row in rows]
+
+
+def describe(connection: Connection, text: str) -> dict[str, Any]:
+    """One version with every decision about it, as `list_models` gives it with `decisions`, newest first.
+
+    Args:
+        connection: to read from.
+        text: NAME@VERSION, or NAME for its current version.
+
+    Raises:
+        StoreError: there is none.
+    """
+    name, _, version = text.partition("@")
+    if not version:
+        now = current(connection, name)
+        version = "" if now is None else now.version
+    row = _row(connection, name, version)
+    return _decoded(dict(row._mapping)) | {"decisions": decisions(connection, name, version)}
+
+
+def decisions(connection: Connection, name: str, version: str | None = None) -> list[dict[str, Any]]:
+    """Decisions about the versions of a name, newest first: model, before, decision, who, why, report, created."""
+    before = models.alias("before")
+    statement = (
+        select(
+            models.c.name.concat("@").concat(models.c.version).label("model"),
+            before.c.name.concat("@").concat(before.c.version).label("before"),
+            *(promotions.c[each] for each in ("decision", "who", "why", "report", "created")),
+        )
+        .select_from(promotions.join(models, models.c.id == promotions.c.model_id))
+        .outerjoin(before, before.c.id == promotions.c.before_id)
+        .where(models.c.name == name)
+        .order_by(promotions.c.id.desc())
+    )
+    if version is not None:
+        statement = statement.where(models.c.version == version)
+    rows = [dict(row) for row in connection.execute(statement).mappings()]
+    return [row | {"report": json.loads(row["report"]) if row["report"] else None} for row in rows]
 
 
 def current(connection: Connection, name: str | None = None) -> ModelVersion | None:
@@ -71,23 +130,36 @@ def current(connection: Connection, name: str | None = None) -> ModelVersion | N
     return None if row is None else ModelVersion(row.name, row.version, row.sha256)
 
 
-def promote(connection: Connection, name: str, version: str) -> None:
-    """Makes a version the current one of its name and retires the one before.
+def promote(connection: Connection, name: str, version: str, judgement: Judgement) -> None:
+    """Makes a version the current one of its name, retires the one before, and keeps the judgement.
 
     Raises:
         StoreError: no such version.
     """
+    before = _lock_name(connection, name)
     chosen = _row(connection, name, version)
-    highest = connection.execute(select(func.max(models.c.promotion)).where(models.c.name == name)).scalar_one()
-    _make_current(connection, chosen, (highest or 0) + 1)
+    if chosen.state != ModelState.CURRENT:  # a step that is repeated after a lost answer must not count twice
+        _make_current(connection, chosen, _next_promotion(connection, name))
+        _keep(connection, Decision.PROMOTED, int(chosen.id), before, judgement)
 
 
-def roll_back(connection: Connection, name: str) -> ModelVersion:
+def refuse(connection: Connection, name: str, version: str, judgement: Judgement) -> None:
+    """Keeps the judgement that a version shall not become current; what is current stays.
+
+    Raises:
+        StoreError: no such version.
+    """
+    before = _lock_name(connection, name)
+    _keep(connection, Decision.REFUSED, int(_row(connection, name, version).id), before, judgement)
+
+
+def roll_back(connection: Connection, name: str, judgement: Judgement) -> ModelVersion:
     """Makes the version that was current before the present one current again, and returns it.
 
     Raises:
         StoreError: the name is unknown, or there was no earlier promotion.
     """
+    undone = _lock_name(connection, name)
     now = current(connection, name)
     if now is None:
         raise StoreError(unknown_model(connection, name))
@@ -102,8 +174,8 @@ def roll_back(connection: Connection, name: str) -> ModelVersion:
     if before is None:
         raise StoreError(f"{now} is the first version of {name} that was ever current; there is none to go back to.")
     _make_current(connection, before, before.promotion)
-    undone = (models.c.name == name) & (models.c.version == now.version)
-    connection.execute(update(models).where(undone).values(promotion=None))
+    connection.execute(update(models).where(models.c.id == undone).values(promotion=None))
+    _keep(connection, Decision.ROLLED_BACK, int(before.id), undone, judgement)
     return ModelVersion(before.name, before.version, before.sha256)
 
 
@@ -132,11 +204,29 @@ def unknown_model(connection: Connection, text: str) -> str:
     )
 
 
+def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"metrics": json.loads(row["metrics"]), "files": json.loads(row["files"]) if row["files"] else {}}
+
+
 def _row(connection: Connection, name: str, version: str) -> Row[Any]:
     row = connection.execute(select(models).where(models.c.name == name, models.c.version == version)).first()
     if row is None:
-        raise StoreError(unknown_model(connection, f"{name}@{version}"))
+        raise StoreError(unknown_model(connection, f"{name}@{version}" if version else name))
     return row
+
+
+def _lock_name(connection: Connection, name: str) -> int | None:
+    """Makes other decisions about a name wait for this one; returns the id of its current version."""
+    statement = select(models.c.id, models.c.state).where(models.c.name == name).order_by(models.c.id)
+    connection.execute(statement.with_for_update()).all()
+    # Read again: what another transaction decided while this one waited is seen by a new statement only.
+    rows = connection.execute(statement).all()
+    return next((int(row.id) for row in rows if row.state == ModelState.CURRENT), None)
+
+
+def _next_promotion(connection: Connection, name: str) -> int:
+    highest = connection.execute(select(func.max(models.c.promotion)).where(models.c.name == name)).scalar_one()
+    return (highest or 0) + 1
 
 
 def _make_current(connection: Connection, chosen: Row[Any], promotion: int) -> None:
@@ -144,3 +234,18 @@ def _make_current(connection: Connection, chosen: Row[Any], promotion: int) -> N
     connection.execute(update(models).where(others).values(state=ModelState.RETIRED))
     values = {"state": ModelState.CURRENT, "promotion": promotion}
     connection.execute(update(models).where(models.c.id == chosen.id).values(values))
+
+
+def _keep(
+    connection: Connection, decision: Decision, model_id: int, before_id: int | None, judgement: Judgement
+) -> None:
+    row = {
+        "model_id": model_id,
+        "before_id": before_id,
+        "decision": decision,
+        "who": clean_text(judgement.who),
+        "why": clean_text(judgement.why),
+        "report": None if judgement.report is None else to_json(judgement.report),
+        "created": database_time(connection),
+    }
+    connection.execute(insert(promotions), [row])

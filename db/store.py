@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any, Self
 from db import leases, ledger, registry, reports
 from db import query as search
 from db.engine import create_or_migrate, open_engine, parse_url
-from db.records import Balance, IngestedBlock, KnownCrystals, ModelVersion, ResultBlock, Run, RunSpec, ShardLease
+from db.label_store import LabelStore
+from db.records import (
+    Balance,
+    IngestedBlock,
+    Judgement,
+    KnownCrystals,
+    ModelOrigin,
+    ModelVersion,
+    ResultBlock,
+    Run,
+    RunSpec,
+    ShardLease,
+)
 from db.relatives import relatives, set_families, without_family
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
@@ -39,6 +51,7 @@ class ResultStore:
     def __init__(self, db: str | Path) -> None:
         self.url = parse_url(db)
         self._engine = open_engine(self.url)
+        self.labels = LabelStore(self._engine)
         try:
             create_or_migrate(self._engine)
         except BaseException:
@@ -76,27 +89,39 @@ class ResultStore:
 
     # Models
 
-    def register_model(self, model: ModelVersion, metrics: dict[str, Any]) -> int:
+    def register_model(self, model: ModelVersion, metrics: dict[str, Any], origin: ModelOrigin | None = None) -> int:
         """Registers a model version and gives its id; the first of a name becomes current. See `registry.add`."""
-        return write(self._engine, registry.add, model, metrics)
+        return write(self._engine, registry.add, model, metrics, origin)
 
     def list_models(self) -> list[dict[str, Any]]:
-        """All model versions, newest first, with state and metrics."""
+        """All model versions, newest first, with state, metrics and origin."""
         return read(self._engine, registry.list_models)
+
+    def describe_model(self, text: str) -> dict[str, Any]:
+        """One version (NAME@VERSION, or NAME for the current one) with every decision about it, newest first."""
+        return read(self._engine, registry.describe, text)
+
+    def model_decisions(self, name: str) -> list[dict[str, Any]]:
+        """Every decision about the versions of a name, newest first: who, when, why, report, which was before."""
+        return read(self._engine, registry.decisions, name)
 
     def current_model(self, name: str | None = None) -> ModelVersion | None:
         """The current version of a name, or the newest current one; None when there is none."""
         return read(self._engine, registry.current, name)
 
-    def promote_model(self, name: str, version: str) -> None:
-        """Makes a version the current one of its name."""
-        with writing(self._engine) as connection:
-            registry.promote(connection, name, version)
+    def promote_model(self, name: str, version: str, judgement: Judgement) -> None:
+        """Makes a version the current one of its name and keeps who did it and why."""
+        write(self._engine, registry.promote, name, version, judgement)
 
-    def roll_back_model(self, name: str) -> ModelVersion:
+    def refuse_model(self, name: str, version: str, judgement: Judgement) -> None:
+        """Keeps that a version shall not become current, and why."""
+        with writing(self._engine) as connection:
+            registry.refuse(connection, name, version, judgement)
+
+    def roll_back_model(self, name: str, judgement: Judgement) -> ModelVersion:
         """Makes the version that was current before the present one current again, and returns it."""
         with writing(self._engine) as connection:  # once: each repetition would go one version further back
-            return registry.roll_back(connection, name)
+            return registry.roll_back(connection, name, judgement)
 
     # Runs and what comes in
 

@@ -21,6 +21,14 @@ class ModelState(StrEnum):
     RETIRED = "retired"
 
 
+class Decision(StrEnum):
+    """What became of a model version that was to become the current one."""
+
+    PROMOTED = "promoted"
+    REFUSED = "refused"
+    ROLLED_BACK = "rolled_back"
+
+
 class Outcome(StrEnum):
     """Where an input ended; an accepted one is done as soon as its crystal has a result."""
 
@@ -36,6 +44,23 @@ class ShardState(StrEnum):
     PENDING = "pending"
     LEASED = "leased"
     DONE = "done"
+
+
+class LabelState(StrEnum):
+    """Where a label stands."""
+
+    PENDING = "pending"  # looked at by itself; its instalment is not judged yet
+    ACCEPTED = "accepted"  # teaches
+    DUPLICATE = "duplicate"  # kept with its provenance; an accepted one says the same
+    OVERRULED = "overruled"  # kept; an accepted one says something else about the same crystal
+    REFUSED = "refused"
+
+
+class LabelStage(StrEnum):
+    """At which look a label was refused: what a row shows by itself stays, a judgement of many rows may change."""
+
+    ROW = "row"
+    INSTALMENT = "instalment"
 
 
 def removed_fraction_column(tensor: Tensor) -> str:
@@ -55,7 +80,27 @@ models = Table(
     # Counts promotions of this name upwards; roll back goes to the next lower one.
     Column("promotion", INTEGER),
     Column("created", UNIX_TIME, nullable=False),
+    # Folder of the checkpoint and the sha256 of its files; NULL for a model that comes with the program.
+    Column("folder", KEY),
+    Column("files", JSON_TEXT),
+    Column("snapshot", KEY),
+    Column("code_version", KEY),
     UniqueConstraint("name", "version"),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", INTEGER, primary_key=True),
+    Column("model_id", INTEGER, ForeignKey("models.id"), nullable=False),
+    # The version that was current before; NULL for the first of a name.
+    Column("before_id", INTEGER, ForeignKey("models.id")),
+    Column("decision", KEY, nullable=False),
+    Column("who", KEY, nullable=False),
+    Column("why", KEY, nullable=False),
+    Column("report", JSON_TEXT),
+    Column("created", UNIX_TIME, nullable=False),
+    Index(None, "model_id"),
 )
 
 crystals = Table(
@@ -175,6 +220,61 @@ results = Table(
     Index(None, "e_max_c_per_m2"),
     Index(None, "d_max_pc_per_n"),
     Index(None, "eps_total_mean"),
+)
+
+label_ingests = Table(
+    "label_ingests",
+    metadata,
+    Column("id", INTEGER, primary_key=True),
+    Column("source", KEY, nullable=False),
+    Column("fingerprint", KEY, nullable=False),
+    # NULL until the instalment is judged.
+    Column("verdict", KEY),
+    Column("report", JSON_TEXT),
+    Column("created", UNIX_TIME, nullable=False),
+    Index(None, "source", "fingerprint"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    # Of the row's content without its split: the same label is one row however often it is brought.
+    Column("hash", KEY, primary_key=True),
+    Column("ingest_id", INTEGER, ForeignKey("label_ingests.id"), nullable=False),
+    Column("position", COUNT, nullable=False),
+    Column("kind", KEY, nullable=False),
+    # NULL where the row holds no crystal.
+    Column("crystal_id", KEY, ForeignKey("crystals.id")),
+    Column("formula", KEY),
+    Column("source", KEY, nullable=False),
+    Column("source_id", KEY, nullable=False),
+    Column("licence", KEY),
+    Column("provenance", JSON_TEXT, nullable=False),
+    Column("declared_split", KEY),
+    Column("content", JSON_TEXT),
+    Column("state", KEY, nullable=False),
+    Column("stage", KEY),
+    Column("reason", KEY),
+    Column("detail", KEY),
+    Column("residual", NUMBER),
+    Column("tells_order", FLAG, nullable=False),
+    Column("tells_frame", FLAG, nullable=False),
+    Column("sizes", JSON_TEXT, nullable=False),
+    # Label over prediction of the size that units would change most; of the rows that were compared.
+    Column("ratio", NUMBER),
+    Index(None, "ingest_id", "state"),
+    Index(None, "crystal_id", "kind"),
+    Index(None, "source_id", "kind"),
+    Index(None, "state", "kind"),
+)
+
+formula_splits = Table(
+    "formula_splits",
+    metadata,
+    Column("formula", KEY, primary_key=True),
+    Column("split", KEY, nullable=False),
+    # "declared" by the first row of the formula, or drawn by "hash".
+    Column("origin", KEY, nullable=False),
 )
 
 SYMMETRY_COLUMNS: tuple[str, ...] = (

@@ -176,9 +176,11 @@ def _read_dielectric_scalar(row: dict[str, Any]) -> dict[str, Any]:
 def _read_piezo(row: dict[str, Any]) -> dict[str, Any]:
     if np.abs(row["tensor"]).max() > MAX_PIEZO_C_PER_M2:
         return {}
-    proven = row["frame"] == "ieee_pymatgen"
+    # as computed, no turn by the IEEE convention in between: the sign is that of the calculation in every class
+    direct = row.get("frame", "structure") == "structure"
+    proven = direct or (row["frame"] == "ieee_pymatgen" and "point_group" in row)
     tensor = {Tensor.PIEZOELECTRIC: row["tensor"], f"primary {Tensor.PIEZOELECTRIC}": True}
-    return tensor | {"proven_frame": proven, "class": row["point_group"]}
+    return tensor | {"proven_frame": proven, "class": "" if direct else row.get("point_group", "")}
 
 
 def _read_elastic(row: dict[str, Any]) -> dict[str, Any]:

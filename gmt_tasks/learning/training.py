@@ -23,8 +23,8 @@ from gmt_tasks.learning.training_config import Schedule, TrainingConfig
 from gmt_tasks.learning.training_data import Prepared, prepare, select_targets, training_rows
 from models.crystal import Floats, Ints
 from models.errors import ModelError
-from models.gmtnet.card import ModelCard
-from models.gmtnet.checkpoint import save_checkpoint
+from models.gmtnet.card import ModelCard, find_checkpoint, read_card
+from models.gmtnet.checkpoint import load_checkpoint, save_checkpoint
 from models.gmtnet.config import CONFIGS, GMTNetConfig
 from models.gmtnet.heads import DirectionHead, PositiveHead, TensorHead
 from models.gmtnet.label_scales import HeadScales, direction_scales, linear_scales, positive_scales
@@ -72,8 +72,7 @@ def train(
     data = read_labels_or_published(Path(config.data))
     rows = training_rows(data, config)
     prepared = prepare(data, rows, config)
-    network = make_network(_for_labels(CONFIGS[config.network], data, report), data, rows, config.seed)
-    match_scales(network, prepared)
+    network, elements = _first_network(config, data, rows, prepared, report)
     report(
         f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
         f"{sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
@@ -84,15 +83,46 @@ def train(
         loop.run_epoch(prepared, typical)
         if loop.epoch == stop_after_epoch:
             return None
-    elements = tuple(int(z) for z in np.unique(data.crystals.select(rows).numbers))
     facts = asdict(config) | {
         "data": Path(config.data).name,
+        "start": _start_name(config),
         "date": datetime.now(UTC).date().isoformat(),
         "n_crystals": len(rows),
+        "final_losses": loop.losses,
     }
     return save_checkpoint(
         loop.averaged_network(), out, ModelCard(config.name, config.version, "", network.config, elements, {}, facts)
     )
+
+
+def _first_network(
+    config: TrainingConfig, data: LabelledCrystals, rows: Ints, prepared: Prepared, report: Report
+) -> tuple[GMTNet, tuple[int, ...]]:
+    """The network before the first step, and the elements that it will have seen: those of its start are among them."""
+    elements = {int(z) for z in np.unique(data.crystals.select(rows).numbers)}
+    if not config.start:
+        network = make_network(_for_labels(CONFIGS[config.network], data, report), data, rows, config.seed)
+        match_scales(network, prepared)
+        return network, tuple(sorted(elements))
+    networks, card = load_checkpoint(find_checkpoint(config.start))
+    wanted, found = CONFIGS[config.network], card.config
+    if replace(found, tensors=wanted.tensors) != wanted or config.start_member >= len(networks):
+        raise ModelError(
+            f"{card.name}@{card.version} has {len(networks)} networks of another kind than {config.network}: training "
+            f"cannot go on from network {config.start_member} of it. Start from random weights, or name another start."
+        )
+    # The constants of its heads stay: they belong to its weights.
+    network = networks[config.start_member].train().requires_grad_(requires_grad=True)
+    report(f"going on from network {config.start_member} of {card.name}@{card.version} (sha256 {card.sha256[:12]})")
+    return network, tuple(sorted(elements | set(card.elements)))
+
+
+def _start_name(config: TrainingConfig) -> str:
+    """What training went on from, by name and sha256 instead of a path of this machine."""
+    if not config.start:
+        return ""
+    card = read_card(find_checkpoint(config.start))
+    return f"{card.name}@{card.version} {card.sha256[:12]}"
 
 
 def _for_labels(network: GMTNetConfig, data: LabelledCrystals, report: Report) -> GMTNetConfig:
@@ -180,6 +210,7 @@ class _Loop:
         )
         self.file = out / "state.pt"
         self.epoch, self.seconds = 0, 0.0
+        self.losses: dict[str, float] = {}
         if self.file.exists():
             self._resume()
 
@@ -190,7 +221,7 @@ class _Loop:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.epoch, self.seconds, self.losses = state["epoch"], state["seconds"], state.get("losses", {})
         self.report(f"going on after epoch {self.epoch} of {self.config.epochs}")
 
     def _save(self) -> None:
@@ -201,6 +232,7 @@ class _Loop:
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
             "seconds": self.seconds,
+            "losses": self.losses,
         }
         partial = self.file.with_suffix(".partial")
         torch.save(state, partial)
@@ -220,14 +252,25 @@ class _Loop:
                 self._set_rate((self.epoch + step / len(batches)) / config.epochs)
                 for name, value in self._step(data, rows, typical).items():
                     sums.setdefault(name, []).append(value)
+        self.losses = {name: float(np.mean(values)) for name, values in sums.items()}
         self.epoch += 1
+        self._refuse_losses_that_are_no_numbers()
         self.seconds += time.monotonic() - start
         self._save()
-        means = " ".join(f"{name} {np.mean(values):.3f}" for name, values in sums.items())
+        means = " ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
         left = self.seconds / self.epoch * (config.epochs - self.epoch) / 60
         self.report(
             f"epoch {self.epoch}/{config.epochs} {time.monotonic() - start:.0f} s, {left:.0f} min left: {means}"
         )
+
+    def _refuse_losses_that_are_no_numbers(self) -> None:
+        """Weights are lost once a loss is not finite; going on would only cost time."""
+        broken = [name for name, value in self.losses.items() if not math.isfinite(value)]
+        if broken:
+            raise ModelError(
+                f"{len(broken)} of {len(self.losses)} losses are no number in epoch {self.epoch}: {', '.join(broken)}. "
+                "Look for labels that are no numbers or absurd, or lower the learning rate."
+            )
 
     def _step(self, data: Prepared, rows: Ints, typical: TypicalNorms) -> dict[str, float]:
         graph = TorchGraph.from_graph(data.graph.select(rows), self.device, torch.float32)
@@ -268,7 +311,8 @@ def share_of_rate(schedule: Schedule, progress: float) -> float:
 def _key(config: TrainingConfig) -> dict[str, Any]:
     """What a resumed run must share; plain text, which is all that a state file may hold."""
     plain = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(config).items()}
-    return {k: v for k, v in plain.items() if k not in {"data", "name", "version"}}
+    unsaid = {"data", "name", "version", "snapshot"} | (set() if config.start else {"start", "start_member"})
+    return {k: v for k, v in plain.items() if k not in unsaid}
 
 
 def _batches(order: Ints, atoms: Ints, config: TrainingConfig) -> Iterator[Ints]:

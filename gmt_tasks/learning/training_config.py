@@ -40,6 +40,9 @@ class TrainingConfig:
             of many more crystals than have tensors. Compositions of val and test are left out.
         candidates_per_epoch: how many of them are seen per epoch, other ones each time.
         limit: at most this many training crystals (0 = all), for trials.
+        start: model whose weights the training goes on from, as a name or a checkpoint; "" starts from random ones.
+        start_member: which of its networks.
+        snapshot: hash of the dataset snapshot in `data`, for the card; "" for a folder that is none.
     """
 
     network: str = "gmtnet"
@@ -60,6 +63,9 @@ class TrainingConfig:
     candidates: str = ""
     candidates_per_epoch: int = 0
     limit: int = 0
+    start: str = ""
+    start_member: int = 0
+    snapshot: str = ""
 
     @staticmethod
     def read(config: str) -> "TrainingConfig":
