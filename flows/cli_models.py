@@ -89,7 +89,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION or a checkpoint.")] = "gmtnet",
     *,
     data: Annotated[Path, typer.Option(help="Folder with label files.")] = DEFAULT_DATA,
-    protocol: Annotated[Protocol, typer.Option(help=_PROTOCOL_HELP)] = Protocol.OWN,
+    protocol: Annotated[Protocol, typer.Option("--protocol", "--split", help=_PROTOCOL_HELP)] = Protocol.OWN,
     as_published: AsPublished = False,
     write: Annotated[
         Path | None, typer.Option(help="Folder for documents with tables and figures.", show_default=False)
@@ -175,7 +175,7 @@ def _short(name: str, value: object) -> object:
 
 def list_models(*, db: Db = None, json: AsJson = False) -> None:
     """Models that are shipped and models that the database knows."""
-    rows = _shipped() + _registered(db)
+    rows = shipped_models() + _registered(db)
     if json:
         print_json(rows)
         return
@@ -191,7 +191,7 @@ def list_models(*, db: Db = None, json: AsJson = False) -> None:
         say("no models: train one with gmtscreen train gmtnet --out runs/gmtnet")
 
 
-def _shipped(folder: Path = REPOSITORY_ROOT / "models" / "weights") -> list[dict[str, Any]]:
+def shipped_models(folder: Path = REPOSITORY_ROOT / "models" / "weights") -> list[dict[str, Any]]:
     """The cards beside the shipped weights, read without torch."""
     cards = [json_module.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     kept = ("name", "version", "sha256", "metrics")
@@ -209,4 +209,4 @@ def _registered(db: str | None) -> list[dict[str, Any]]:
     with ResultStore.open_existing(settings.database) as store:
         rows = store.list_models()
     kept = ("name", "version", "sha256", "metrics", "state")
-    return [{key: row[key] for key in kept} | {"where": settings.shown_database} for row in rows]
+    return [{key: row[key] for key in kept} | {"where": row["folder"] or settings.shown_database} for row in rows]

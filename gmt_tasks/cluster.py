@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import secrets
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -11,6 +12,7 @@ import ray
 from ray._private import ray_constants, services
 from ray._private import worker as ray_worker
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # a compiled module
+from ray.exceptions import RayError
 
 from gmt_tasks.origin import REPOSITORY_ROOT
 from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
@@ -21,6 +23,8 @@ from models.errors import ModelError
 ACTORS_PER_GPU = 8
 OBJECT_STORE_BYTES = 256 * 1024**2
 START_TRIES = 3
+CALL_RETRIES = 5
+WAIT_S = 5.0
 NAMESPACE = "gmtscreen"
 NOT_SHIPPED = [".git", ".venv", "build", "dist", "docs", "tests", "runs", "*.db*", ".*cache*", ".hypothesis"]
 """What no worker needs of the repository."""
@@ -232,3 +236,43 @@ def worker_plan(n_workers: int | None, gpus_per_worker: float | None) -> tuple[i
         # Shares are rounded down so that the last actor of a GPU still fits.
         gpus_per_worker = int(min(1.0, gpus / n_workers) * 1000) / 1000 if gpus else 0.0
     return n_workers, gpus_per_worker
+
+
+def run_side_by_side(
+    function: Callable[..., None],
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    address: str | None = None,
+    n_at_once: int = 1,
+    on_wait: Callable[[], None] = lambda: None,
+) -> None:
+    """Calls a function once per tuple of arguments, each call in a worker process of its own.
+
+    Args:
+        function: a top-level one that may be called again with the same arguments after its worker died.
+        arguments: of each call.
+        address: Ray cluster; None starts a private Ray, which ends with this call.
+        n_at_once: calls side by side on this machine; a cluster takes as many as it has room for.
+        on_wait: called every few seconds.
+
+    Raises:
+        ModelError: Ray cannot start, or a call failed; the others are stopped then.
+    """
+    owns_ray = start_ray(address, n_at_once)
+    try:
+        _, gpus = count_devices()
+        share = min(1.0, gpus / n_at_once) if gpus and address is None else float(bool(gpus))
+        remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=CALL_RETRIES, max_calls=1)(function)
+        pending = [remote.remote(*each) for each in arguments]
+        while pending:
+            done, pending = ray.wait(pending, timeout=WAIT_S)
+            ray.get(done)
+            on_wait()
+    except RayError as error:
+        said = first_line(str(getattr(error, "cause", None) or error))
+        raise ModelError(
+            f"{function.__name__} failed in a worker: {said}. Run the same command again to go on."
+        ) from error
+    finally:
+        if owns_ray:
+            stop_ray()

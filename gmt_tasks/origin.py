@@ -5,7 +5,11 @@ Every entry point (command line, worker process) puts the repository root first 
 This module imports nothing of gmtscreen, because with a foreign `models` even our error classes are out of reach.
 """
 
+import shutil
+import subprocess
 import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,3 +68,26 @@ def refuse_foreign_packages(root: Path = REPOSITORY_ROOT) -> None:
             f"{len(foreign)} of {len(TOP_LEVEL_PACKAGES)} packages do not come from {root}: {listed}. "
             "Another distribution ships the same name: install gmtscreen in an environment of its own."
         )
+
+
+@cache
+def code_version() -> str:
+    """Version of this program, and in a checkout git's name of the commit, `+changed` where files were edited since."""
+    try:
+        package = version("gmtscreen")
+    except PackageNotFoundError:
+        package = "unknown"
+    return " ".join(filter(None, [package, _commit()]))
+
+
+def _commit() -> str:
+    """What git calls the commit of the checkout; empty where this is none."""
+    git = shutil.which("git")
+    if git is None or not (REPOSITORY_ROOT / ".git").exists():
+        return ""
+    command = [git, "-C", str(REPOSITORY_ROOT), "describe", "--always", "--dirty=+changed", "--abbrev=12"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  our words
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from db.records import Balance, ModelVersion, Run, RunState
 from db.store import ResultStore
+from gmt_tasks.model_choice import chosen_model
 from gmt_tasks.packed_model import PackedModel, load_packed_worker
 from gmt_tasks.process import StopRequest, new_holder
 from gmt_tasks.settings import Settings
@@ -119,6 +120,7 @@ class ScreenSession:
         Raises:
             GmtError: database or model cannot be used.
         """
+        settings = chosen_model(settings)
         # Looked up at the call, so that a replaced `describe_model` is found.
         version, metrics = (describe or describe_model)(settings.model)
         plan = IngestPlan(settings.max_atoms, settings.shard_atoms, settings.workers or _cpu_count(), limit)
@@ -157,7 +159,7 @@ class ScreenSession:
 
             settings = self.settings
             factory = worker_factory(settings)
-            self._pool = WorkerPool(factory, settings.workers, address=settings.ray_address)
+            self._pool = WorkerPool(factory, settings.workers, settings.gpus_per_worker, address=settings.ray_address)
 
     def ingest(self, index: int) -> int:
         """Brings source number `index` in; call it for 0, 1, 2, ... Returns the number of its inputs.

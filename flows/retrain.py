@@ -1,0 +1,171 @@
+"""The flow that retrains: freeze the accepted labels, train, calibrate, evaluate, ask the gate, promote or refuse.
+
+Every step may be repeated and finds what it left, so a failed or killed run is simply run again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import flow, task
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+
+from flows.ingest import is_worth_a_retry
+from gmt_tasks.retraining.plan import RetrainOptions, Start
+from gmt_tasks.retraining.retraining import Retraining
+from gmt_tasks.retraining.steps import PAGE, Outcome
+from models.errors import GmtError
+
+_RETRAINING: ContextVar[Retraining | None] = ContextVar("gmtscreen_retraining", default=None)
+
+_STEP: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": 2,
+    "retry_delay_seconds": 30,
+    "retry_condition_fn": is_worth_a_retry,
+}
+
+
+@contextmanager
+def retraining_in_use(work: Retraining) -> Iterator[Retraining]:
+    """Makes a retraining the one that flow and tasks find; the database is no parameter of theirs."""
+    token = _RETRAINING.set(work)
+    try:
+        yield work
+    finally:
+        _RETRAINING.reset(token)
+
+
+@contextmanager
+def retraining_for(options: RetrainOptions) -> Iterator[Retraining]:
+    """The retraining in use, or, in a deployment, a new one from the environment's settings."""
+    work = _RETRAINING.get()
+    if work is not None:
+        yield work
+        return
+    from gmt_tasks.model_files import datasets_folder
+    from gmt_tasks.settings import load_settings
+
+    settings = load_settings()
+    with Retraining(settings, options, datasets_folder(settings)) as opened, retraining_in_use(opened):
+        yield opened
+
+
+def current_retraining() -> Retraining:
+    """The retraining in use.
+
+    Raises:
+        GmtError: there is none, because a task was called outside its flow.
+    """
+    work = _RETRAINING.get()
+    if work is None:
+        raise GmtError("no retraining is open: call the flow `retrain`, not its tasks")
+    return work
+
+
+@task(name="freeze", **_STEP)
+def freeze_labels() -> Outcome | None:
+    """Freezes a dataset of the accepted labels; the end where the current model knows them all."""
+    return current_retraining().freeze()
+
+
+@task(name="train", **_STEP)
+def train_networks() -> list[Path]:
+    """Trains the networks, with a progress bar over all epochs."""
+    work = current_retraining()
+    bar = create_progress_artifact(progress=0.0, key="gmtscreen-retrain-progress", description="Epochs trained")
+
+    def show(share: float) -> None:
+        if isinstance(bar, UUID):
+            update_progress_artifact(bar, progress=round(100.0 * share, 1))
+
+    work.progress = show
+    cards = work.train()
+    show(1.0)
+    return cards
+
+
+@task(name="calibrate", **_STEP)
+def calibrate_candidate(members: list[Path]) -> Path:
+    """Joins the networks and measures their intervals on val."""
+    return current_retraining().calibrate(members)
+
+
+@task(name="evaluate", **_STEP)
+def evaluate_candidate() -> int:
+    """Measures the candidate on val and test; returns the number of figures."""
+    return len(current_retraining().evaluate())
+
+
+@task(name="gate", **_STEP)
+def ask_gate() -> dict[str, Any]:
+    """Compares the candidate with the current model; leaves the report as artifacts."""
+    work = current_retraining()
+    report = work.judge()
+    folder = work.plan.folder
+    page = (folder / PAGE).read_text(encoding="utf-8")
+    create_markdown_artifact(key="gmtscreen-gate", markdown=page, description=report["summary"])
+    create_table_artifact(
+        key="gmtscreen-gate-measures", table=measure_rows(report), description="The smaller the better"
+    )
+    create_link_artifact(key="gmtscreen-retrain-folder", link=folder.as_uri(), link_text=str(folder.name))
+    return report
+
+
+def measure_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The compared measures of a report for a table, those that became worse first."""
+    kept = ("name", "group", "n", "current", "candidate", "error", "verdict")
+    rows = [{name: each[name] for name in kept} for each in report["comparisons"]]
+    return sorted(rows, key=lambda row: row["verdict"] != "worse")
+
+
+@task(name="decide", **_STEP)
+def decide_about(report: dict[str, Any]) -> Outcome:
+    """Promotes the candidate or keeps why not."""
+    return current_retraining().decide(report)
+
+
+@flow(name="retrain", validate_parameters=False, persist_result=False)
+def retrain(
+    config: str = "gmtnet",
+    epochs: int | None = None,
+    members: int | None = None,
+    *,
+    from_scratch: bool = False,
+    promote: bool = True,
+) -> dict[str, Any]:
+    """Retrains on the accepted labels and promotes the candidate if the gate lets it pass. May be stopped at any time.
+
+    Database and folders come from the command line or, in a deployment, from the environment (`GMTSCREEN_DB` and so
+    on), so that no secret becomes a parameter.
+
+    Args:
+        config: training configuration.
+        epochs: not the configuration's.
+        members: number of networks.
+        from_scratch: random weights instead of the current ones.
+        promote: False asks the gate and leaves the decision to a person.
+
+    Returns:
+        The outcome as plain data: ending, model, before, why, folder.
+    """
+    start = Start.SCRATCH if from_scratch else Start.CURRENT
+    with retraining_for(RetrainOptions(config, epochs, members, start, promote=promote)):
+        ending = freeze_labels()
+        if ending is None:
+            calibrate_candidate(train_networks())
+            evaluate_candidate()
+            ending = decide_about(ask_gate())
+        return {name: value for name, value in asdict(ending).items() if name != "gate"}

@@ -1,0 +1,143 @@
+"""Poisoned second instalments, forced past the label check: the gate alone refuses those that harm the model.
+
+That the label check refuses each of them is shown in tests/gmt_tasks/learning/test_label_ingest.py. Here the rows are
+written into a snapshot by hand, hash and all, as if the check had let them pass; the canary's literature is switched
+off, because toy labels are no material's, so the labels known before have to see the harm.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.records import ModelVersion
+from gmt_tasks.learning import snapshot as snapshots
+from gmt_tasks.learning.label_kinds import KINDS
+from gmt_tasks.learning.snapshot import DatasetSnapshot, content_hash, read_snapshot, snapshot_folder
+from gmt_tasks.retraining import steps
+from gmt_tasks.retraining.plan import RetrainPlan, Start, make_plan
+from models.errors import ModelError, SourceError
+from models.gmtnet.card import read_card
+from tests.gmt_tasks.learning import planted_faults
+from tests.gmt_tasks.retraining.tiny import instalments, options_in, tiny_gate
+from tests.gmt_tasks.toy_labels import Row
+
+pytestmark = pytest.mark.slow
+
+Fault = Callable[[Sequence[Row]], list[Row]]
+KNOWN_BEFORE = "labels known before"
+
+
+def force(datasets: Path, rows: Sequence[Row]) -> DatasetSnapshot:
+    """A snapshot of rows that nobody checked."""
+    lines: defaultdict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        lines[KINDS[row["kind"]].file].append(json.dumps(row, sort_keys=True))
+    name = content_hash(lines)
+    folder = snapshot_folder(datasets, name)
+    counts = {"split": dict(Counter(row["split"] for row in rows))}
+    snapshots._write(DatasetSnapshot(name, folder, counts, {}, "test", "", 0, 0), lines, [])
+    return read_snapshot(folder)
+
+
+@dataclass
+class Bench:
+    """A model of the first instalment, and how it is retrained on another dataset."""
+
+    folder: Path
+    datasets: Path
+    first: RetrainPlan
+    rows: list[Row]
+
+    def plan(self, rows: Sequence[Row]) -> RetrainPlan:
+        """Fine-tuning of the first model on forced rows, long enough to learn them."""
+        snapshot = force(self.datasets, rows)
+        card = read_card(self.first.candidate_card)
+        options = options_in(self.folder, epochs=8)
+        plan = make_plan(
+            options,
+            snapshot=snapshot.hash,
+            data=snapshot.folder,
+            current=ModelVersion(card.name, card.version, card.sha256),
+            current_card=self.first.candidate_card,
+            current_snapshot=self.first.snapshot,
+        )
+        return replace(plan, configs=tuple(replace(each, learning_rate=5e-3) for each in plan.configs))
+
+    def retrain(self, rows: Sequence[Row], newest: str | None = None) -> dict[str, Any]:
+        """The gate's report."""
+        return judged(self.plan(rows), self.folder, self.datasets, newest)
+
+
+def judged(plan: RetrainPlan, folder: Path, datasets: Path, newest: str | None = None) -> dict[str, Any]:
+    options = options_in(folder)
+    steps.calibrate(plan, options, steps.train(plan, options, lambda line: None, lambda share: None))
+    return steps.judge(plan, options, datasets, newest or plan.snapshot)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_gate(patch)
+        folder = tmp_path_factory.mktemp("bench")
+        datasets, rows = folder / "datasets", instalments()[0]
+        snapshot = force(datasets, rows)
+        options = options_in(folder, start=Start.SCRATCH, epochs=12)
+        plan = make_plan(options, snapshot=snapshot.hash, data=snapshot.folder, current=None, current_card=None)
+        judged(plan, folder, datasets)
+        yield Bench(folder, datasets, plan, rows)
+
+
+def test_a_good_second_instalment_passes(bench: Bench) -> None:
+    report = bench.retrain([*bench.rows, *instalments()[1]])
+    assert report["reasons"] == []
+
+
+def test_halved_units_are_refused_by_the_labels_known_before(bench: Bench) -> None:
+    report = bench.retrain([*bench.rows, *planted_faults.halved(instalments()[1])])
+    assert any(KNOWN_BEFORE in reason for reason in report["reasons"]), report["reasons"]
+
+
+@pytest.mark.parametrize("fault", [planted_faults.wrong_voigt_order, planted_faults.rotated, planted_faults.with_nan])
+def test_what_symmetry_contradicts_is_not_read_and_the_rest_is_refused_where_it_harms(
+    fault: Fault, bench: Bench
+) -> None:
+    """Either the gate refuses, or nothing that was known before became worse."""
+    try:
+        report = bench.retrain([*bench.rows, *fault(instalments()[1])])
+    except ModelError as error:
+        assert "losses are no number" in str(error)
+        return
+    worse = [each for each in report["comparisons"] if each["group"] == KNOWN_BEFORE and each["verdict"] == "worse"]
+    assert bool(worse) <= (not report["passes"])
+
+
+def test_leaked_test_crystals_are_refused_by_their_composition(bench: Bench) -> None:
+    held_back = [row for row in bench.rows if row["split"] == "test"]
+    report = bench.retrain(planted_faults.leaked(bench.rows, held_back))
+    assert any("no test or val composition" in reason for reason in report["reasons"])
+
+
+def test_stale_labels_are_refused_by_their_hash(bench: Bench) -> None:
+    plan = bench.plan([*bench.rows, *instalments()[1]])
+    newer = bench.retrain([*bench.rows, *instalments()[1]], newest="f" * 64)
+    assert [reason.partition(":")[0] for reason in newer["reasons"]] == ["data"]
+    assert "no newer labels were accepted since" in newer["reasons"][0]
+    same = replace(plan, snapshot=bench.first.snapshot)
+    ending = steps.nothing_new(same)
+    assert ending is not None and ending.ending is steps.Ending.NOTHING_NEW
+
+
+def test_a_file_that_was_changed_after_the_freeze_is_not_trained_on(bench: Bench) -> None:
+    import gzip
+
+    plan = bench.plan([*bench.rows, *planted_faults.stale(instalments()[1][:6])])
+    path = plan.data / "elastic.jsonl.gz"
+    text = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(text.replace(b'"train"', b'"test" ', 1)))
+    with pytest.raises(SourceError, match="they were changed"):
+        steps.train(plan, options_in(bench.folder), lambda line: None, lambda share: None)

@@ -1,0 +1,94 @@
+"""A database with toy labels and a network small enough to be trained in seconds."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from db.store import ResultStore
+from gmt_tasks.assessment import canary, evaluation, gate
+from gmt_tasks.learning.label_ingest import ingest_labels
+from gmt_tasks.retraining.plan import RetrainOptions, Start
+from gmt_tasks.settings import Settings, load_settings
+from gmt_tasks.sources.label_source import open_label_source
+from models.crystal import Floats
+from models.gmtnet.config import CONFIGS, GMTNET
+from models.novelty.distance import NoveltyReference
+from models.testing_crystals import textbook_crystals
+from tests.gmt_tasks.toy_labels import Row, good_rows, write_rows
+
+TINY = replace(
+    GMTNET,
+    channels=16,
+    n_comformer=1,
+    n_radial=12,
+    edge_channels=16,
+    message_irreps=("8x0e+4x1o+4x2e+2x3o+2x4e",),
+    hidden_irreps="8x0e+4x1o+4x2e+4x2o+2x3o+2x4e",
+    coupling_channels=4,
+)
+
+
+def tiny_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Toy labels are no material's, and a network of milliseconds has no speed to measure on a busy machine."""
+    monkeypatch.setitem(CONFIGS, "gmtnet", TINY)
+    calibrated = NoveltyReference.calibrated
+
+    def of_few(self: NoveltyReference, held_out: Floats) -> NoveltyReference:
+        return calibrated(self, np.resize(held_out, max(len(held_out), 60)))
+
+    monkeypatch.setattr(NoveltyReference, "calibrated", of_few)
+    books = textbook_crystals()
+    few = canary.CanarySet(books.names[:4], books.crystals.select(np.arange(4)))
+    monkeypatch.setattr(canary, "canary_crystals", lambda: few)
+    monkeypatch.setattr(canary, "crystals_of_all_classes", lambda seed: few)
+    for module in (canary, evaluation):
+        monkeypatch.setattr(module, "compare_literature", lambda screener, labels: [])
+    monkeypatch.setattr(canary, "BOUNDS", dict.fromkeys(canary.BOUNDS, 1e9))
+    monkeypatch.setattr(canary, "LEAST_SEPARATION", -1.0)
+    monkeypatch.setattr(canary, "CHANGED_METALS", 1.0)
+    monkeypatch.setattr(canary, "_exact", lambda candidate: iter(()))
+    monkeypatch.setattr(gate, "LEAST_SPEED", 0.05)
+    monkeypatch.setattr(gate, "SPEED_CRYSTALS", 4)
+    monkeypatch.setattr(gate, "SPEED_ROUNDS", 1)
+
+
+def settings_in(folder: Path) -> Settings:
+    """A database in a folder, with a name for who decides."""
+    ResultStore(folder / "tiny.db").close()
+    return load_settings(db=str(folder / "tiny.db"), user="cron@lab")
+
+
+def options_in(folder: Path, **more: object) -> RetrainOptions:
+    """Two networks of six epochs, one after the other in this process."""
+    config = folder / "tiny.toml"
+    text = 'name = "tiny"\nepochs = 6\nbatch_crystals = 8\naverage = 0.8\nlearning_rate = 5e-3\npiezo_repeat = 1\n'
+    config.write_text(text, encoding="utf-8")
+    options = RetrainOptions(str(config), None, 2, Start.CURRENT, workers=1, device="cpu", runs=folder / "runs")
+    return replace(options, **more)  # type: ignore[arg-type]
+
+
+def instalments() -> tuple[list[Row], list[Row]]:
+    """Two instalments: two thirds of the crystals in the first, the others in the second."""
+    rows = good_rows(15)
+    return [row for row in rows if _number(row) % 3], [row for row in rows if not _number(row) % 3]
+
+
+def _number(row: Row) -> int:
+    return int(str(row["id"]).rpartition("-")[2])
+
+
+def bring(settings: Settings, folder: Path, rows: Iterable[Row]) -> int:
+    """Labels through the check into the database; how many teach from now on."""
+    with ResultStore(settings.database) as store:
+        report = ingest_labels(store, open_label_source(str(write_rows(folder, rows))))
+    return report.accepted
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON file."""
+    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
