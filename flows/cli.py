@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from flows import cli_ensemble, cli_exactness, cli_models, cli_read, cli_screen, doctor
+from flows import (
+    cli_compare,
+    cli_ensemble,
+    cli_exactness,
+    cli_ingest,
+    cli_models,
+    cli_read,
+    cli_registry,
+    cli_retrain,
+    cli_screen,
+    cli_suggest,
+    doctor,
+)
 from flows.console import Exit, fail, polite, say
 from gmt_tasks.origin import ForeignPackageError, put_root_first, refuse_foreign_packages
 
@@ -28,16 +40,28 @@ models = typer.Typer(
 COMMANDS = (
     (app, "doctor", doctor.doctor, "gmtscreen doctor --json"),
     (app, "screen", cli_screen.screen, "gmtscreen screen candidates.parquet --db hits.db --workers 8"),
+    (app, "ingest", cli_ingest.ingest, "gmtscreen ingest labels/ --labels --db hits.db"),
     (app, "predict", cli_screen.predict, "gmtscreen predict POSCAR quartz.cif --out tensors.jsonl"),
     (app, "status", cli_read.status, "gmtscreen status --db hits.db"),
     (app, "rejects", cli_read.rejects, "gmtscreen rejects --db hits.db 1"),
     (app, "show", cli_read.show, "gmtscreen show AlN"),
     (app, "query", cli_read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
+    (app, "suggest", cli_suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
+    (app, "compare", cli_compare.compare, "gmtscreen compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
+    (app, "retrain", cli_retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
     (app, "train", cli_models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", cli_models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
     (app, "calibrate", cli_ensemble.calibrate, "gmtscreen calibrate runs/gmtnet/gmtnet.json --data labels/"),
     (app, "exactness", cli_exactness.exactness, "gmtscreen exactness candidates.parquet --candidates 500"),
     (models, "list", cli_models.list_models, "gmtscreen models list --json"),
+    (models, "show", cli_registry.show, "gmtscreen models show gmtnet --db hits.db"),
+    (
+        models,
+        "promote",
+        cli_registry.promote,
+        'gmtscreen models promote runs/gmtnet --why "longer training" --db hits.db',
+    ),
+    (models, "rollback", cli_registry.rollback, 'gmtscreen models rollback gmtnet --why "d33 looks odd" --db hits.db'),
     (models, "join", cli_ensemble.join, "gmtscreen models join runs/a runs/b runs/c --out runs/ensemble"),
 )
 """Where each command hangs, its name, its function and an example that its help shows."""

@@ -130,6 +130,20 @@ def reference_of(descriptors: Floats, crystals: CrystalBatch) -> NoveltyReferenc
     return NoveltyReference(center, scale, _placed(descriptors, center, scale), counts, np.zeros(0))
 
 
+def as_points(descriptors: Floats) -> NDArray[np.float32]:
+    """Crystals as points in the space of distances, scaled by their own mean and spread.
+
+    Args:
+        descriptors: from `describe`, [n_crystals, n_features].
+
+    Returns:
+        [n_crystals, n_features]; distances between them are comparable with those to training data.
+    """
+    if not len(descriptors):
+        return descriptors.astype(np.float32)
+    return _placed(descriptors, descriptors.mean(axis=0), np.maximum(descriptors.std(axis=0), 1e-6))
+
+
 def _weights() -> Floats:
     """Weight of every feature: composition and structure each share theirs evenly, [n_features]."""
     n_structure = len(STRUCTURE_FEATURES)
