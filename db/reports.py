@@ -30,6 +30,9 @@ from models.quantities import DERIVED, TRUST, Tensor
 RATE_WINDOW_S = 300.0
 """The rate of a running run is that of its last five minutes."""
 
+LONGEST_WORK_S = 60.0
+"""Where two shards of a finished run ended further apart, the run stood still between them."""
+
 MIN_PREFIX = 4
 """Characters of a content id that are enough to ask for a crystal."""
 
@@ -103,7 +106,12 @@ def list_runs(connection: Connection, run_id: int | None = None) -> list[dict[st
     if run_id is not None:
         statement = statement.where(runs.c.id == run_id)
     return [
-        _run_summary(row, all_balances.get(row["id"], NO_INPUT), _progress(connection, row["id"], now))
+        _run_summary(
+            row,
+            all_balances.get(row["id"], NO_INPUT),
+            _progress(connection, row["id"], now),
+            _overall_rate(connection, row["id"]) if row["state"] == RunState.FINISHED else 0.0,
+        )
         for row in connection.execute(statement.order_by(runs.c.id.desc())).mappings()
     ]
 
@@ -142,9 +150,23 @@ def _progress(connection: Connection, run_id: int, now: float) -> dict[str, Any]
     return {"shards": counts, "crystals_done": found.get(ShardState.DONE, (0, 0))[1], "rate": rate}
 
 
-def _run_summary(row: Any, balance: Balance, progress: dict[str, Any]) -> dict[str, Any]:
+def _overall_rate(connection: Connection, run_id: int) -> float:
+    """Crystals per second of a whole run, from when its shards ended: a killed call could not write down its time.
+
+    A pause is no work: what lies between two shards counts up to a minute.
+    """
+    gap = shards.c.finished - func.lag(shards.c.finished).over(order_by=shards.c.finished)
+    done = (shards.c.run_id == run_id) & (shards.c.state == ShardState.DONE)
+    gaps = select(gap.label("gap"), shards.c.n_crystals).where(done).subquery()
+    worked = select(func.sum(gaps.c.gap), func.sum(gaps.c.n_crystals)).where(gaps.c.gap <= LONGEST_WORK_S)
+    seconds, n_crystals = connection.execute(worked).one()
+    return int(n_crystals) / seconds if seconds else 0.0
+
+
+def _run_summary(row: Any, balance: Balance, progress: dict[str, Any], overall: float) -> dict[str, Any]:
     finished = row["state"] == RunState.FINISHED
-    overall = progress["crystals_done"] / row["seconds"] if row["seconds"] > 0 else 0.0
+    if not overall and row["seconds"] > 0:
+        overall = progress["crystals_done"] / row["seconds"]  # one shard says nothing about a rate
     rate = overall if finished else progress["rate"]
     return {
         "run": row["id"],

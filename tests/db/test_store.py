@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select, update
 
 from db.records import Balance, RunState
 from db.store import ResultStore
-from db.tables import Outcome, inputs
+from db.tables import Outcome, inputs, shards
 from models.errors import Reason, StoreError
 from models.quantities import TENSORS, Tensor
 from tests.db.blocks import MODEL, SHARD_ATOMS, block, crystal_id, filled, results, spec, tensors, work_off
@@ -64,6 +64,24 @@ def test_status_adds_up_and_names_the_model(store: ResultStore) -> None:
     assert counts == {"in": 4, "done": 0, "duplicate": 1, "rejected": 1, "quarantined": 0, "pending": 2}
     assert status["model"] == str(MODEL)
     assert status["shards"] == {"pending": 1, "leased": 0, "done": 0}
+
+
+def test_the_rate_of_a_finished_run_is_that_of_its_work_without_the_pauses_between(store: ResultStore) -> None:
+    run_id = filled(store, 20)
+    work_off(store, run_id)
+    store.finish(run_id, 1.0)
+    with store._engine.begin() as connection:
+        ids = connection.execute(select(shards.c.shard_id).order_by(shards.c.shard_id)).scalars().all()
+        for place, shard_id in enumerate(ids):
+            # Two seconds per shard, and an hour's pause in the middle, as after a kill.
+            ended = 1e9 + 2.0 * place + (3600.0 if 2 * place >= len(ids) else 0.0)
+            connection.execute(update(shards).where(shards.c.shard_id == shard_id).values(finished=ended))
+        sizes = connection.execute(select(shards.c.n_crystals).order_by(shards.c.shard_id)).scalars().all()
+    middle = (len(ids) + 1) // 2
+    counted = sum(sizes) - sizes[0] - sizes[middle]
+    (status,) = store.runs()
+    assert status["state"] == "finished"
+    assert status["crystals_per_s"] == pytest.approx(counted / (2.0 * (len(ids) - 2)))
 
 
 def test_a_run_can_be_asked_for_by_its_number_and_another_number_is_refused(store: ResultStore) -> None:
