@@ -44,11 +44,12 @@ def comparisons_table(report: "LabelReport") -> Table:
 
 
 def reasons_table(report: "LabelReport") -> Table:
-    """One line per part and reason, refused or marked, with one example."""
-    table = new_table("kind", "rows", "reason", "for example", title="why", numbers=["rows"])
+    """One line per part and reason, refused or merely marked (these teach), with one example."""
+    counted = ("rows", "teach")
+    table = new_table("kind", *counted, "reason", "for example", title="why", numbers=counted)
     for part in report.parts:
         for reason, n in sorted(part.reasons.items(), key=lambda each: -each[1]):
-            table.add_row(part.kind, f"{n:,}", reason, part.examples[reason])
+            table.add_row(part.kind, f"{n:,}", f"{part.marked.get(reason, 0):,}", reason, part.examples[reason])
     return table
 
 

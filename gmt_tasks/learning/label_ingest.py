@@ -36,7 +36,8 @@ class PartReport:
         source, kind: the part.
         rows: that this instalment brought and nobody had settled before.
         accepted, duplicate, overruled, refused: where they ended; they sum up to `rows`.
-        reasons: number of rows by reason, refused or marked.
+        reasons: number of rows by reason, refused or marked, and
+        marked: those of them that teach all the same.
         examples: one row per reason: its id and the detail.
         tells_order, tells_frame: rows whose symmetry would have shown a wrong Voigt order or frame; the others are
             unproven in this respect.
@@ -53,6 +54,7 @@ class PartReport:
     overruled: int
     refused: int
     reasons: dict[str, int]
+    marked: dict[str, int]
     examples: dict[str, str]
     tells_order: int
     tells_frame: int
@@ -228,6 +230,7 @@ def _part(source: str, kind: str, rows: Sequence[StoredLabel], ruling: Ruling) -
         overruled=states[LabelState.OVERRULED],
         refused=states[LabelState.REFUSED],
         reasons=dict(Counter(str(reason) for _, reason, _ in ends if reason)),
+        marked=dict(Counter(str(reason) for state, reason, _ in ends if reason and state is LabelState.ACCEPTED)),
         examples=examples,
         tells_order=sum(bool(row.tells_order) for row in rows),
         tells_frame=sum(bool(row.tells_frame) for row in rows),

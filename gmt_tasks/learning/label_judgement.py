@@ -138,11 +138,17 @@ def _judge_faults(rows: Sequence[StoredLabel], ruling: Ruling) -> None:
         found = Counter(row.reason for row in part if row.state is LabelState.REFUSED)
         for reason in _SYSTEMATIC:
             shown_by = _SHOWN_BY.get(reason)
-            able = [row for row in part if shown_by is None or getattr(row, shown_by) not in (None, False)]
+            able = [row for row in part if shown_by is None or _shows(row, shown_by)]
             n = found[reason.value]
             if n >= min(LEAST_FAULTY, len(able)) and n > MAX_FAULTY_SHARE * len(able):
                 detail = f"{n} of {len(able)} rows that can show it ({reason.sentence})"
                 ruling.findings.append(Finding(source, kind, reason, detail))
+
+
+def _shows(row: StoredLabel, fact: str) -> bool:
+    """Whether a row could show a mistake; a residual of exactly 0 shows that there is none."""
+    evidence = getattr(row, fact)
+    return evidence is not None and evidence is not False
 
 
 def _judge_scale(pending: Sequence[StoredLabel], memory: Memory, ruling: Ruling) -> None:

@@ -92,6 +92,13 @@ def test_rows_that_cannot_show_a_mistake_do_not_excuse_it() -> None:
     assert judge(rows, Memory()).verdict is Verdict.REFUSED
 
 
+def test_a_residual_of_exactly_zero_shows_that_a_row_fits_and_one_that_is_unknown_shows_nothing() -> None:
+    wrong = {"state": LabelState.REFUSED, "reason": LabelReason.SYMMETRY_MISFIT, "residual": 0.4}
+    for residual, verdict in ((0.0, Verdict.ACCEPTED), (None, Verdict.REFUSED)):
+        rows = [label(k, **(wrong if k < 3 else {"residual": residual})) for k in range(100)]
+        assert judge(rows, Memory()).verdict is verdict
+
+
 def test_parts_are_judged_apart() -> None:
     wrong = {"state": LabelState.REFUSED, "reason": LabelReason.FRAME, "source": "elsewhere"}
     ruling = judge([label(k, **(wrong if k < 5 else {})) for k in range(10)], Memory())
