@@ -8,7 +8,7 @@ import pytest
 
 from db.records import ModelVersion
 from gmt_tasks.assessment import evaluation
-from gmt_tasks.learning.labels import LabelledCrystals, Split, read_labels
+from gmt_tasks.learning.labels import LabelledCrystals, Split
 from gmt_tasks.screening import Screener
 from models.crystal import CrystalBatch, Floats
 from models.quantities import Tensor
@@ -20,8 +20,8 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="label files lie besid
 
 
 @pytest.fixture(scope="module")
-def labels() -> LabelledCrystals:
-    return read_labels(DATA)
+def labels(real_labels: LabelledCrystals) -> LabelledCrystals:
+    return real_labels
 
 
 @needs_data

@@ -15,7 +15,7 @@ from gmt_tasks.assessment.novelty_evaluation import (
     spearman,
     structure_families,
 )
-from gmt_tasks.learning.labels import LabelledCrystals, Split, read_labels
+from gmt_tasks.learning.labels import LabelledCrystals, Split
 from gmt_tasks.learning.novelty import descriptors_of, fit_novelty, rows_with_tensors, write_novelty
 from models.crystal import SYMBOLS, CrystalBatch
 from models.errors import GmtError
@@ -129,8 +129,8 @@ def test_families_are_elements() -> None:
 
 
 @pytest.fixture(scope="module")
-def labels() -> LabelledCrystals:
-    return read_labels(DATA)
+def labels(real_labels: LabelledCrystals) -> LabelledCrystals:
+    return real_labels
 
 
 @pytest.fixture(scope="module")

@@ -48,9 +48,10 @@ def test_columns_are_exactly_the_registered_ones_in_order(stable: Floats) -> Non
         assert values.dtype == (np.bool_ if DERIVED[name].kind is ColumnKind.FLAG else np.float64)
 
 
-def test_thousand_random_crystals_agree_with_pymatgen(stable: Floats) -> None:
+def test_random_crystals_agree_with_pymatgen(stable: Floats) -> None:
     from pymatgen.analysis.elasticity.elastic import ElasticTensor
 
+    stable = stable[::4]  # pymatgen takes 25 ms for each
     columns = derive_elastic(stable)
     names = {
         "k_voigt_gpa": "k_voigt", "k_reuss_gpa": "k_reuss", "k_vrh_gpa": "k_vrh", "g_voigt_gpa": "g_voigt",
