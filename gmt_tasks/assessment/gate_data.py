@@ -25,13 +25,11 @@ class Lineage:
         snapshot: hash of the dataset snapshot that the gate judges by.
         newest: hash of what the accepted labels of the database are now.
         current: hash of the snapshot of the current model; empty when it is unknown.
-        refused_labels: labels of the snapshot that the label check refuses, by reason.
     """
 
     snapshot: str
     newest: str
     current: str = ""
-    refused_labels: Mapping[str, int] | None = None
 
 
 def check_data(labels: LabelledCrystals, lineage: Lineage, training: Mapping[str, Any]) -> list[Finding]:
@@ -70,9 +68,6 @@ def _lineage(lineage: Lineage, training: Mapping[str, Any]) -> Iterator[Finding]
     new = lineage.snapshot != lineage.current
     detail = f"the current model learned from {lineage.current[:12] or 'an unknown dataset'}"
     yield Finding(Check.DATA, "labels that the current model has not seen", new, detail)
-    if lineage.refused_labels is not None:
-        refused = ", ".join(f"{n} {reason}" for reason, n in lineage.refused_labels.items())
-        yield Finding(Check.DATA, "every label passes the label check", not refused, refused or "all of them")
 
 
 def check_losses(training: Mapping[str, Any]) -> Finding:

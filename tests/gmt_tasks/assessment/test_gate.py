@@ -239,7 +239,6 @@ def test_a_model_without_a_distance_score_is_refused(labels: LabelledCrystals, c
         (LINEAGE, {"final_losses": {"x": 1.0}}, "trained on the snapshot that it is judged by"),
         (LINEAGE, TRAINING | {"final_losses": [{"x": 1.0}, {"x": float("nan")}]}, "finite losses"),
         (LINEAGE, {"snapshot": HASH}, "finite losses"),
-        (replace(LINEAGE, refused_labels={"wrong frame": 3}), TRAINING, "every label passes the label check"),
     ],
 )
 def test_stale_and_broken_trainings_are_refused(
