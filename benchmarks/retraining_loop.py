@@ -100,29 +100,36 @@ class Step:
     status: int = 0
 
 
-def label_steps() -> list[Step]:
-    """First and second instalment, and what was screened before and after."""
-    retrain = ("retrain", "--config", "loop.toml", "--members", "2")
-    screen = ("screen", *SCREENED, "--model", "loop")
+RETRAIN = ("retrain", "--config", "loop.toml", "--members", "2")
+SCREEN = ("screen", *SCREENED, "--model", "loop")
+
+
+def first_steps() -> list[Step]:
+    """The first instalment and its model: too few labels and epochs for the bounds of the canary set."""
     return [
         Step("first labels", ("ingest", "first", "--labels", "--model", "none")),
-        Step("first model", retrain),
-        Step("screen", screen),
+        Step("first model", RETRAIN, 1),
+    ]
+
+
+def second_steps() -> list[Step]:
+    """The second instalment, and what was screened before and after."""
+    return [
+        Step("screen", SCREEN),
         Step("second labels", ("ingest", "second", "--labels", "--model", "loop")),
-        Step("second model", retrain),
-        Step("nothing new", retrain),
-        Step("screen again", screen),
-        Step("screen once more", screen),
+        Step("second model", RETRAIN),
+        Step("nothing new", RETRAIN),
+        Step("screen again", SCREEN),
+        Step("screen once more", SCREEN),
     ]
 
 
 def decision_steps(first: str, second: str) -> list[Step]:
     """What moved, and there and back between the two models."""
-    screen = ("screen", *SCREENED, "--model", "loop")
     return [
         Step("compare", ("compare", first, second, "--sort=-k_vrh_gpa")),
         Step("rollback", ("models", "rollback", "loop", "--why", "tried out")),
-        Step("screen after rollback", screen),
+        Step("screen after rollback", SCREEN),
         Step("restored", ("models", "promote", second, "--why", "the gate let it pass")),
         Step("decisions", ("models", "show", "loop")),
     ]
@@ -130,16 +137,15 @@ def decision_steps(first: str, second: str) -> list[Step]:
 
 def poison_steps() -> list[Step]:
     """Poisoned versions of the third instalment, a retraining on what came through, and the true third."""
-    retrain = ("retrain", "--config", "loop.toml", "--members", "2")
     offered = [
         Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1 if name != LAST_POISON else 0)
         for name in POISONS
     ]
     return [
         *offered,
-        Step("poisoned model", retrain, 1),
+        Step("poisoned model", RETRAIN, 1),
         Step("true third", ("ingest", "third", "--labels", "--model", "loop")),
-        Step("third model", retrain),
+        Step("third model", RETRAIN),
         Step("all models", ("models", "list")),
     ]
 
@@ -151,8 +157,9 @@ class Walk:
         self.folder, self._place = folder, 0
         self.rows: list[str] = ["| step | command | status | min | last line |", "|---|---|---|---|---|"]
 
-    def take(self, steps: Iterable[Step]) -> None:
-        """Runs what has not ended yet."""
+    def take(self, steps: Iterable[Step]) -> int:
+        """Runs what has not ended yet; returns the exit status of the last step."""
+        status = 0
         for step in steps:
             self._place += 1
             stem = self.folder / f"{self._place:02d}-{step.name.replace(', ', '-').replace(' ', '-')}"
@@ -162,9 +169,11 @@ class Walk:
                 with output.open("w", encoding="utf-8") as file:
                     words = [str(Path(sys.executable).with_name("gmtscreen")), *step.words]
                     ended_as = subprocess.run(words, cwd=self.folder, stdout=file, stderr=file, check=False)  # noqa: S603  our own command
-                status = ended_as.returncode
-                ended.write_text(json.dumps({"status": status, "minutes": (time.perf_counter() - began) / 60}))
+                ended.write_text(
+                    json.dumps({"status": ended_as.returncode, "minutes": (time.perf_counter() - began) / 60})
+                )
             fact = json.loads(ended.read_text())
+            status = int(fact["status"])
             said = [line for line in output.read_text(encoding="utf-8").splitlines() if line.strip()]
             as_expected = "" if fact["status"] == step.status else f" (expected {step.status})"
             last = said[-1].strip() if said else ""
@@ -172,8 +181,10 @@ class Walk:
             self.rows.append(row + f"| {fact['minutes']:.1f} | {last} |")
             say(self.rows[-1])
 
-    def promoted(self) -> list[str]:
-        """Promoted versions, the oldest first."""
+        return status
+
+    def versions(self) -> list[str]:
+        """Versions of the model, the oldest first."""
         folders = sorted(
             (self.folder / "gmtscreen.db.models" / "loop").iterdir(), key=lambda path: path.stat().st_mtime
         )
@@ -199,10 +210,11 @@ def main() -> None:
         config = CONFIG.format(data=asked.data.absolute(), epochs=asked.epochs)
         (walk.folder / "loop.toml").write_text(config, encoding="utf-8")
     os.environ["GMTSCREEN_USER"] = "the loop"
-    walk.take(label_steps())
-    versions = walk.promoted()
-    if len(versions) > 1:
-        walk.take(decision_steps(*versions[:2]))
+    if walk.take(first_steps()):
+        why = "the first model; the next ones are compared with it"
+        walk.take([Step("a person decides", ("models", "promote", walk.versions()[0], "--force", "--why", why))])
+    walk.take(second_steps())
+    walk.take(decision_steps(*walk.versions()[:2]))
     walk.take(poison_steps())
     (walk.folder / "table.md").write_text("\n".join([*walk.rows, ""]), encoding="utf-8")
 

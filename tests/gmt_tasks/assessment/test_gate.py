@@ -6,6 +6,8 @@ Toy models stand for networks: their labels are exact, so each fault is made alo
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from gmt_tasks.learning.labels import LabelledCrystals, Split, read_labels
 from gmt_tasks.learning.novelty import fit_novelty
 from gmt_tasks.screening import Screener
 from models.crystal import CrystalBatch, Floats
-from models.quantities import Tensor
+from models.quantities import TENSORS, Tensor
 from models.tensors.rotate import rotate
 from models.testing_crystals import textbook_crystals
 from models.testing_model import ToyEnsemble
@@ -183,6 +185,47 @@ def test_units_halved_in_all_labels_are_seen_by_the_literature_and_the_labels_kn
     assert not any("C error" in reason for reason in report.reasons)
     known = ask(candidate, current, halved, earlier=labels)
     assert any("C error (labels known before" in reason for reason in known.reasons)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "holds"),
+    [
+        (None, 0.72, True),
+        (None, 0.70, False),
+        (1.1, 0.8, True),
+        (1.1, 0.75, False),  # within 1.4 of the measured values, but not of the current model
+        (0.5, 0.47, True),  # a current model that is off already may be exceeded a little
+        (0.5, 0.25, False),
+        (0.5, 0.95, True),  # nearer to the measured values, however far that is
+    ],
+)
+def test_a_model_may_come_nearer_to_the_literature_and_not_leave_it(
+    before: float | None, now: float, holds: bool, labels: LabelledCrystals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors: dict[object, float | None] = {"candidate": now, "current": before}
+    monkeypatch.setattr(canary, "compare_literature", lambda model, _: model)
+    values = lambda model: {Tensor.ELASTIC: np.full(9, np.log(factors[model]))}  # noqa: E731
+    monkeypatch.setattr(canary, "literature_ratios", values)
+    (found,) = canary._literature("candidate", "current" if before else None, labels)  # type: ignore[arg-type]
+    assert found.holds is holds, found.detail
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "holds"),
+    [(None, 0, True), (None, 1, False), (0, 1, False), (1, 1, True), (2, 1, True), (1, 2, False)],
+)
+def test_components_that_no_material_has_are_no_more_than_those_of_the_current_model(
+    before: int | None, now: int, holds: bool
+) -> None:
+    def answer(n_large: int) -> Any:
+        tensors = {q: np.ones((3, *facts.shape)) for q, facts in TENSORS.items()}
+        tensors[Tensor.PIEZOELECTRIC][:n_large] = np.nan if n_large == 1 else -1e6
+        return SimpleNamespace(rows=np.arange(3), derived=SimpleNamespace(prediction=SimpleNamespace(tensors=tensors)))
+
+    crystals = CanarySet(("a", "b", "c"), textbook_crystals().crystals)
+    found = list(canary._sizes(crystals, answer(now), None if before is None else answer(before)))
+    assert [each.holds for each in found if each.subject.startswith("e ")] == [holds]
+    assert broken(found) == ([] if holds else ["e below 100 C/m^2"])
 
 
 def test_a_model_that_depends_on_the_frame_is_refused_by_exactness(
