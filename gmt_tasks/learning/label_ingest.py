@@ -220,7 +220,9 @@ def _part(source: str, kind: str, rows: Sequence[StoredLabel], ruling: Ruling) -
         if reason:
             examples.setdefault(str(reason), f"{row.source_id}: {detail}")
     residuals = [row.residual for row in rows if row.residual is not None]
-    compared = [ruling.compared[row.hash] for row in rows if row.hash in ruling.sampled]
+    # A model may have no answer for a crystal that was drawn: an element that it never saw.
+    drawn = ruling.sampled & ruling.compared.keys()
+    compared = [ruling.compared[row.hash] for row in rows if row.hash in drawn]
     return PartReport(
         source=source,
         kind=kind,

@@ -81,6 +81,14 @@ def test_a_good_instalment_passes_and_every_row_teaches(kind: str, good: Any, br
     assert report.parts[0].compared == 30
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_crystals_for_which_the_model_has_no_answer_are_taken_and_not_compared(
+    kind: str, good: Any, bring: Any
+) -> None:
+    report = bring(good[kind], good[kind][5:])
+    assert (report.verdict, report.accepted, report.parts[0].compared) == (Verdict.ACCEPTED, 30, 25)
+
+
 def test_a_wrong_voigt_order_is_refused_under_its_name(good: Any, bring: Any) -> None:
     for kind in ("elastic_stiffness", "piezo_e_total"):
         report = bring(wrong_voigt_order(good[kind]), good[kind])
