@@ -25,6 +25,8 @@ _GO_ON = "then run the same command again: nothing that was committed is lost."
 class StoreUnavailableError(StoreError):
     """The database cannot be reached or is locked for now; the same call may succeed later."""
 
+    may_pass = True
+
 
 def store_error(url: URL, error: Exception) -> StoreError:
     """The error that tells a person what the database said and what to do, in one line and without the password.

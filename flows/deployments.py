@@ -39,8 +39,10 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
             "A schedule needs a Prefect server that stays: start one with an auth string (`prefect server start`, "
             "PREFECT_SERVER_API_AUTH_STRING), and name it in PREFECT_API_URL and PREFECT_API_AUTH_STRING."
         )
+    _refuse_what_no_run_survives(settings, options)
     start_server()
     os.environ |= environment_of(settings)
+    parameters = parameters_of(options)
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 
     from flows.retrain import retrain
@@ -51,12 +53,22 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
     retrain.serve(
         NAME,
         cron=cron,
-        parameters=parameters_of(options),
+        parameters=parameters,
         description="Retrains on the accepted labels; the gate decides whether the candidate goes live.",
         limit=1,
         global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         print_starting_message=False,
     )
+
+
+def _refuse_what_no_run_survives(settings: "Settings", options: "RetrainOptions") -> None:
+    """What a person has to mend is said now, at the terminal, and not by the first run at night."""
+    from gmt_tasks.learning.training_config import TrainingConfig
+    from gmt_tasks.model_files import datasets_folder
+    from gmt_tasks.retraining.retraining import Retraining
+
+    TrainingConfig.read(options.config)
+    Retraining(settings, options, datasets_folder(settings)).open().close()
 
 
 def check_schedule(cron: str) -> None:
@@ -85,11 +97,18 @@ def environment_of(settings: "Settings") -> dict[str, str]:
 
 
 def parameters_of(options: "RetrainOptions") -> dict[str, object]:
-    """The parameters of the flow: plain data without secrets, because Prefect stores them."""
+    """The parameters of the flow: plain data without secrets, because Prefect stores them; paths become absolute."""
+    config = options.config
     return {
-        "config": options.config,
+        "config": str(Path(config).absolute()) if config.endswith(".toml") else config,
         "epochs": options.epochs,
         "members": options.members,
         "from_scratch": options.start.value == "scratch",
         "promote": options.promote,
+        "where": {
+            "workers": options.workers,
+            "ray_address": options.ray_address,
+            "device": options.device,
+            "runs": str(options.runs.absolute()),
+        },
     }

@@ -1,24 +1,54 @@
 """The flow that brings crystals into the database, and the task that every flow with sources shares."""
 
+from functools import partial
+from typing import Any
+
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import deployment
 from prefect.tasks import Task
 
 from flows.orchestration import current_session, session_for
 from gmt_tasks.process import stop_on_signals
+from gmt_tasks.session import ScreenSession
 from models.errors import GmtError
 
+UNKNOWN_FAULT_RETRIES = 2
 
-def is_worth_a_retry(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
-    """True for faults that may pass (network, disk); our own errors say what a person has to do first."""
+
+def is_worth_a_retry(_task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
+    """True for faults that may pass; most of our own errors say what a person has to do first.
+
+    A database or a server that is away is waited for where nobody watches, and told at once to a person at a terminal.
+    """
     try:
         state.result()
-    except GmtError:
-        return False
-    except Exception:  # noqa: BLE001  whatever else it is, reading once more is cheap: the cursor knows where
-        return True
+    except GmtError as error:
+        return error.may_pass and deployment.id is not None
+    except Exception:  # noqa: BLE001  whatever else it is, once more is cheap: what is done is found again
+        return run.run_count <= UNKNOWN_FAULT_RETRIES
     return False
+
+
+PATIENT: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": 5,
+    "retry_delay_seconds": [10, 30, 60, 120, 300],
+    "retry_condition_fn": is_worth_a_retry,
+}
+"""Options of tasks that a schedule may start while the database or a source's server restarts."""
+
+
+@task(name="connect", task_run_name="open database and sources", **PATIENT)
+def open_session(sources: list[str], limit: int | None) -> ScreenSession:
+    """A session from the environment's settings; this reaches the database and the servers of sources."""
+    from gmt_tasks.session import open_sources
+    from gmt_tasks.settings import load_settings
+
+    settings = load_settings()
+    return ScreenSession.open(settings, open_sources(sources, max_atoms=settings.max_atoms), limit=limit)
 
 
 @task(
@@ -57,7 +87,7 @@ def ingest(sources: list[str], limit: int | None = None) -> dict[str, int]:
     Returns:
         Number of inputs by source.
     """
-    with session_for(sources, limit) as session, stop_on_signals() as stop:
+    with session_for(partial(open_session, sources, limit)) as session, stop_on_signals() as stop:
         session.stop = stop
         open_run()
         return {source.name: ingest_source(index, source.name) for index, source in enumerate(session.sources)}

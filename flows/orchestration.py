@@ -12,7 +12,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
@@ -159,21 +159,15 @@ def current_session() -> ScreenSession:
 
 
 @contextmanager
-def session_for(sources: list[str], limit: int | None) -> Iterator[ScreenSession]:
-    """The session in use, or, in a deployment, a new one from the environment's settings.
+def session_for(open_one: Callable[[], ScreenSession]) -> Iterator[ScreenSession]:
+    """The session in use, or, in a deployment, a new one.
 
     Args:
-        sources: what the user named.
-        limit: inputs to take.
+        open_one: opens it.
     """
     session = _SESSION.get()
     if session is not None:
         yield session
         return
-    from gmt_tasks.session import open_sources
-    from gmt_tasks.settings import load_settings
-
-    settings = load_settings()
-    inputs = open_sources(sources, max_atoms=settings.max_atoms)
-    with ScreenSession.open(settings, inputs, limit=limit) as opened, session_in_use(opened):
+    with open_one() as opened, session_in_use(opened):
         yield opened

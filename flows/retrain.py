@@ -3,8 +3,9 @@
 Every step may be repeated and finds what it left, so a failed or killed run is simply run again.
 """
 
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
@@ -19,23 +20,14 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.cache_policies import NO_CACHE
 
-from flows.ingest import is_worth_a_retry
+from flows.ingest import PATIENT
 from gmt_tasks.retraining.plan import RetrainOptions, Start
 from gmt_tasks.retraining.retraining import Retraining
 from gmt_tasks.retraining.steps import PAGE, Outcome
 from models.errors import GmtError
 
 _RETRAINING: ContextVar[Retraining | None] = ContextVar("gmtscreen_retraining", default=None)
-
-_STEP: dict[str, Any] = {
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
-    "retries": 2,
-    "retry_delay_seconds": 30,
-    "retry_condition_fn": is_worth_a_retry,
-}
 
 
 @contextmanager
@@ -59,8 +51,15 @@ def retraining_for(options: RetrainOptions) -> Iterator[Retraining]:
     from gmt_tasks.settings import load_settings
 
     settings = load_settings()
-    with Retraining(settings, options, datasets_folder(settings)) as opened, retraining_in_use(opened):
+    with closing(Retraining(settings, options, datasets_folder(settings))) as opened, retraining_in_use(opened):
+        open_database()
         yield opened
+
+
+@task(name="connect", task_run_name="open database", **PATIENT)
+def open_database() -> None:
+    """Opens the database of the retraining in use."""
+    current_retraining().open()
 
 
 def current_retraining() -> Retraining:
@@ -75,17 +74,19 @@ def current_retraining() -> Retraining:
     return work
 
 
-@task(name="freeze", **_STEP)
+@task(name="freeze", **PATIENT)
 def freeze_labels() -> Outcome | None:
     """Freezes a dataset of the accepted labels; the end where the current model knows them all."""
     return current_retraining().freeze()
 
 
-@task(name="train", **_STEP)
+@task(name="train", **PATIENT)
 def train_networks() -> list[Path]:
     """Trains the networks, with a progress bar over all epochs."""
     work = current_retraining()
-    bar = create_progress_artifact(progress=0.0, key="gmtscreen-retrain-progress", description="Epochs trained")
+    bar = create_progress_artifact(
+        progress=0.0, key="gmtscreen-retrain-progress", description="Training, in percent of all epochs"
+    )
 
     def show(share: float) -> None:
         if isinstance(bar, UUID):
@@ -97,19 +98,19 @@ def train_networks() -> list[Path]:
     return cards
 
 
-@task(name="calibrate", **_STEP)
+@task(name="calibrate", **PATIENT)
 def calibrate_candidate(members: list[Path]) -> Path:
     """Joins the networks and measures their intervals on val."""
     return current_retraining().calibrate(members)
 
 
-@task(name="evaluate", **_STEP)
+@task(name="evaluate", **PATIENT)
 def evaluate_candidate() -> int:
     """Measures the candidate on val and test; returns the number of figures."""
     return len(current_retraining().evaluate())
 
 
-@task(name="gate", **_STEP)
+@task(name="gate", **PATIENT)
 def ask_gate() -> dict[str, Any]:
     """Compares the candidate with the current model; leaves the report as artifacts."""
     work = current_retraining()
@@ -117,21 +118,34 @@ def ask_gate() -> dict[str, Any]:
     folder = work.plan.folder
     page = (folder / PAGE).read_text(encoding="utf-8")
     create_markdown_artifact(key="gmtscreen-gate", markdown=page, description=report["summary"])
-    create_table_artifact(
-        key="gmtscreen-gate-measures", table=measure_rows(report), description="The smaller the better"
+    if report["comparisons"]:
+        create_table_artifact(
+            key="gmtscreen-gate-measures",
+            table=measure_rows(report),
+            description=f"{report['candidate']} against {report['current']}, the smaller the better",
+        )
+    create_link_artifact(
+        key="gmtscreen-retrain-folder",
+        link=folder.as_uri(),
+        link_text=folder.name,
+        description=f"Plan, networks with their logs, candidate and gate, on {socket.gethostname()}",
     )
-    create_link_artifact(key="gmtscreen-retrain-folder", link=folder.as_uri(), link_text=str(folder.name))
     return report
 
 
 def measure_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The compared measures of a report for a table, those that became worse first."""
-    kept = ("name", "group", "n", "current", "candidate", "error", "verdict")
-    rows = [{name: each[name] for name in kept} for each in report["comparisons"]]
+    """The compared measures of a report for a table, those that became worse first; numbers have four digits."""
+    heads = {"name": "measure", "group": "crystals of", "n": "n", "current": "current", "candidate": "candidate"}
+    heads |= {"error": "± of the change", "verdict": "verdict"}
+    rows = [{head: _rounded(each[name]) for name, head in heads.items()} for each in report["comparisons"]]
     return sorted(rows, key=lambda row: row["verdict"] != "worse")
 
 
-@task(name="decide", **_STEP)
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+@task(name="decide", **PATIENT)
 def decide_about(report: dict[str, Any]) -> Outcome:
     """Promotes the candidate or keeps why not."""
     return current_retraining().decide(report)
@@ -145,6 +159,7 @@ def retrain(
     *,
     from_scratch: bool = False,
     promote: bool = True,
+    where: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Retrains on the accepted labels and promotes the candidate if the gate lets it pass. May be stopped at any time.
 
@@ -157,12 +172,14 @@ def retrain(
         members: number of networks.
         from_scratch: random weights instead of the current ones.
         promote: False asks the gate and leaves the decision to a person.
+        where: `workers`, `ray_address`, `device`, `runs` of RetrainOptions, as far as they are not the usual ones.
 
     Returns:
         The outcome as plain data: ending, model, before, why, folder.
     """
     start = Start.SCRATCH if from_scratch else Start.CURRENT
-    with retraining_for(RetrainOptions(config, epochs, members, start, promote=promote)):
+    place: dict[str, Any] = {name: Path(value) if name == "runs" else value for name, value in (where or {}).items()}
+    with retraining_for(RetrainOptions(config, epochs, members, start, promote=promote, **place)):
         ending = freeze_labels()
         if ending is None:
             calibrate_candidate(train_networks())

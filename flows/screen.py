@@ -5,12 +5,13 @@ module is imported, see `flows.cli_screen`.
 """
 
 from dataclasses import asdict
+from functools import partial
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.ingest import ingest_source, open_run
+from flows.ingest import ingest_source, open_run, open_session
 from flows.markdown import balance_as_markdown
 from flows.orchestration import current_session, session_for
 from gmt_tasks.process import stop_on_signals
@@ -48,7 +49,7 @@ def screen(sources: list[str], limit: int | None = None) -> dict[str, int]:
     Returns:
         The closed balance: n_in, done, duplicate, rejected, quarantined, pending.
     """
-    with session_for(sources, limit) as session, stop_on_signals() as stop:
+    with session_for(partial(open_session, sources, limit)) as session, stop_on_signals() as stop:
         session.stop = stop
         run = open_run()
         for index, source in enumerate(session.sources):

@@ -4,7 +4,13 @@ from enum import StrEnum
 
 
 class GmtError(Exception):
-    """Base of every error that gmtscreen raises on purpose; its text says what, how many, which, what to do."""
+    """Base of every error that gmtscreen raises on purpose; its text says what, how many, which, what to do.
+
+    Attributes:
+        may_pass: True where the same call may succeed later without anybody having done anything.
+    """
+
+    may_pass: bool = False
 
 
 class UnphysicalTensorError(GmtError):

@@ -39,10 +39,14 @@ def train_members(plan: RetrainPlan, options: RetrainOptions, report: Report, pr
     missing = [k for k, folder in enumerate(folders) if not is_trained(folder, plan.configs[k])]
     at_once = min(options.workers or os.cpu_count() or 1, len(missing))
     if options.ray_address is None and at_once <= 1:
+
+        def told(line: str) -> None:
+            report(line)
+            progress(share_done(plan))
+
         for k in missing:
             report(f"network {k + 1} of {len(folders)}")
-            train_member(plan.configs[k], folders[k], report)
-            progress(share_done(plan))
+            train_member(plan.configs[k], folders[k], told)
     else:
         from gmt_tasks.cluster import run_side_by_side
 

@@ -41,10 +41,22 @@ class Retraining:
     _snapshot: DatasetSnapshot = field(init=False)
 
     def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> Self:
+        """Opens the database; may be repeated while it is away.
+
+        Raises:
+            StoreError: there is none, or it does not answer.
+        """
         self._store = self._exit.enter_context(ResultStore.open_existing(self.settings.database))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Closes the database and lets other processes work in the folder of this retraining."""
         self._exit.close()
 
     @property

@@ -47,6 +47,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 class UnreachableError(SourceError):
     """A server does not answer now; what it sent earlier may be used instead."""
 
+    may_pass = True
+
 
 @dataclass(frozen=True)
 class Politeness:

@@ -115,6 +115,30 @@ class Processes:
                 raise RuntimeError(f"{name}: {process.poll()}: {self.log(name)[-3000:]}")
             time.sleep(0.5)
 
+    def kill_children(self, name: str, mark: str) -> list[int]:
+        """Ends with -9, as a machine without memory does, what a process has started itself.
+
+        Args:
+            name: of the process.
+            mark: stands in the command lines of those that are meant.
+
+        Returns:
+            Their numbers.
+        """
+        parent = next(process.pid for other, process in self._started if other == name)
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                about, words = (place / "stat").read_text(), (place / "cmdline").read_text(errors="replace")
+            except OSError:
+                continue
+            # After the name in brackets, which may hold anything, come state and parent.
+            if int(about.rpartition(")")[2].split()[1]) == parent and mark in words:
+                found.append(int(place.name))
+        for number in found:
+            os.kill(number, signal.SIGKILL)
+        return found
+
     def healthy(self, words: list[str], environment: dict[str, str] | None = None) -> bool:
         """Whether a health check passes."""
         done = subprocess.run(words, env=self.environment | (environment or {}), cwd=ROOT, capture_output=True)

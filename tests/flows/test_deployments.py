@@ -1,22 +1,18 @@
-"""Retraining on a schedule: what is refused, and, on a real server, a schedule that fires one run at a time."""
+"""Retraining on a schedule: what is refused at once, what the runs are told, and what is tried again."""
 
 import json
-import os
-import re
-import secrets
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 
+from db.failures import StoreUnavailableError
 from db.store import ResultStore
 from flows.deployments import check_schedule, environment_of, parameters_of, serve_retrain
+from gmt_tasks.process import StoppedError
 from gmt_tasks.retraining.plan import RetrainOptions, Start
 from gmt_tasks.settings import load_settings
-from models.errors import GmtError
-from tests.architecture.source_tree import ROOT
-from tests.db.postgres_server import free_port
-from tests.deploy.processes import Processes, processes
+from gmt_tasks.sources.polite_http import UnreachableError
+from models.errors import GmtError, ModelError, SourceError, StoreError
 
 
 @pytest.mark.parametrize("cron", ["", "every day", "* * * *", "61 * * * *", "0 3 * * 9x", "* * * * * * * *"])
@@ -39,40 +35,59 @@ def test_a_run_gets_the_database_by_the_environment_and_never_as_a_parameter() -
     options = RetrainOptions("mine", 3, 2, Start.SCRATCH, promote=False)
     parameters = parameters_of(options)
     expected = {"config": "mine", "epochs": 3, "members": 2, "from_scratch": True, "promote": False}
-    assert parameters == expected and json.loads(json.dumps(parameters)) == parameters
+    assert {name: parameters[name] for name in expected} == expected
+    assert json.loads(json.dumps(parameters)) == parameters
 
 
-def flow_runs(started: Processes, name: str) -> str:
-    """The table of flow runs that the server knows."""
-    started.run(name, ["prefect", "--no-prompt", "flow-run", "ls", "--limit", "50"])
-    return started.log(name)
+def test_what_is_asked_for_reaches_the_runs_wherever_they_begin(tmp_path: Path) -> None:
+    """A run begins in the folder of the code: a path that is relative to the terminal's folder would name nothing."""
+    options = RetrainOptions("mine.toml", workers=3, ray_address="head:6379", device="cpu", runs=Path("here"))
+    parameters = parameters_of(options)
+    assert parameters["config"] == str(Path("mine.toml").absolute())
+    here = str(Path("here").absolute())
+    assert parameters["where"] == {"workers": 3, "ray_address": "head:6379", "device": "cpu", "runs": here}
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.skipif(
-    sqlalchemy.__version__ >= "2.1", reason="with SQLAlchemy 2.1 Prefect 3.8 cannot store the runs of a schedule"
+@pytest.mark.parametrize(
+    ("db", "config", "said"),
+    [
+        ("absent.db", "gmtnet", "There is no database"),
+        ("a.db", "absent", "There is no training configuration absent"),
+        ("postgresql://user:s3cret@127.0.0.1:9/a", "gmtnet", "does not answer"),
+    ],
 )
-def test_the_schedule_of_a_served_retraining_fires_on_a_real_server(tmp_path: Path) -> None:
-    port, secret = free_port(), f"gmtscreen:{secrets.token_hex(16)}"
-    variables = {
-        "PREFECT_HOME": str(tmp_path / "prefect"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_API_AUTH_STRING": secret,
-        "PREFECT_SERVER_API_AUTH_STRING": secret,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "COLUMNS": "240",
-    }
-    database = str(tmp_path / "a.db")
-    ResultStore(database).close()
-    with processes(tmp_path, variables) as started:
-        started.start("server", ["prefect", "server", "start", "--host=127.0.0.1", f"--port={port}"])
-        check = ["python", str(ROOT / "deploy" / "answers.py"), f"http://127.0.0.1:{port}/api/health"]
-        started.wait_for("server", lambda: started.healthy(check))
-        words = ["gmtscreen", "retrain", "--db", database, "--serve", "--cron", "* * * * *"]
-        started.start("serve", words, {"PREFECT_LOGGING_LEVEL": "INFO"})
-        # The database holds no labels, so a run ends by saying so; what matters here is that it began by itself.
-        started.wait_for("serve", lambda: "no label" in started.log("serve").lower())
-        table = flow_runs(started, "runs")
-        assert re.search(r"retrain", table) and "SCHEDULED" in table.upper(), table
-    assert secret.partition(":")[2] not in table and os.sep in database
+def test_what_every_run_would_stumble_over_is_said_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: str, config: str, said: str
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    ResultStore(tmp_path / "a.db").close()
+    settings = load_settings(db=db if "://" in db else str(tmp_path / db), models=tmp_path / "models")
+    with pytest.raises(GmtError, match=said) as caught:
+        serve_retrain(settings, RetrainOptions(config), "0 3 * * 6")
+    assert "s3cret" not in str(caught.value)
+
+
+PASSING = [StoreUnavailableError("the database is away"), UnreachableError("the server says 502")]
+LASTING = [StoreError("refused"), ModelError("no label was accepted"), SourceError("no such file"), StoppedError()]
+
+
+@pytest.mark.parametrize("error", [*PASSING, *LASTING, OSError("disk")], ids=repr)
+def test_only_what_may_pass_is_tried_again_and_a_person_at_a_terminal_is_told_at_once(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.client.schemas.objects import TaskRun
+    from prefect.states import Failed
+
+    from flows.ingest import is_worth_a_retry
+    from flows.retrain import freeze_labels
+
+    def again(n_attempts: int) -> bool:
+        run = TaskRun(task_key="freeze", dynamic_key="0", run_count=n_attempts)
+        return is_worth_a_retry(freeze_labels, run, Failed(data=error))
+
+    unknown = not isinstance(error, GmtError)
+    assert again(1) is again(2) is unknown
+    assert again(3) is False
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "of-a-schedule")
+    assert again(1) is (error in PASSING or unknown)
+    assert again(3) is (error in PASSING)

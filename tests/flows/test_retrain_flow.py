@@ -28,7 +28,7 @@ class Plan:
 def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The steps in the order in which they were called; nothing is trained, C became worse."""
     calls: list[str] = []
-    worse = Comparison("C error", "all", 400, 50.0, 60.0, 1.5, 0.5, 0.0, Verdict.WORSE)
+    worse = Comparison("C error", "all", 400, 50.123456789, 60.0, 1.5, 0.5, 0.0, Verdict.WORSE)
     finding = Finding(Check.DATA, "finite losses", holds=True, detail="4 losses")
     report = GateReport("gmtnet@2", "gmtnet@1", "5eed" * 16, 400, [finding], [worse], 0.05)
     plain = report.to_json() | {"summary": report.summary, "key": "k"}
@@ -81,7 +81,9 @@ def test_a_refused_candidate_ends_with_1_and_leaves_what_a_person_can_read(done:
         "gmtscreen-retrain-progress",
     }
     assert "# Gate: refuse gmtnet@2" in mine["gmtscreen-gate"]["data"]
-    assert json.loads(mine["gmtscreen-gate-measures"]["data"])[0]["verdict"] == "worse"
+    (row,) = json.loads(mine["gmtscreen-gate-measures"]["data"])
+    assert (row["measure"], row["verdict"], row["current"]) == ("C error", "worse", 50.12)
+    assert all(each["description"] for each in mine.values())
     assert float(mine["gmtscreen-retrain-progress"]["data"]) == 100.0
 
 
