@@ -63,9 +63,10 @@ def _print(found: "RankingComparison", name: str, old: str, new: str) -> None:
     def row(move: "Move") -> tuple[str, ...]:
         ranks = f"{move.old_rank} → {move.new_rank}"
         numbers = (cell(name, move.old), cell(name, move.new), f"{move.change:+.4g}", cell("n", move.intervals))
-        return (move.id, move.formula, ranks, *numbers)
+        return (cell("id", move.id), move.formula, ranks, *numbers)
 
-    heads = ("rank", old, new, "change", "in old intervals")
+    say(f"{name}, old: {old}, new: {new}")
+    heads = ("rank", "old", "new", "change", "in old intervals")
     for title, moves in (
         (f"entered the top {found.top}", found.entered),
         (f"left the top {found.top}", found.left),
