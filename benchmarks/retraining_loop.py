@@ -79,8 +79,7 @@ POISONS: dict[str, Callable[[Sequence[Row]], list[Row]]] = {
     "nan": with_nan,
     "wrong-crystals": wrong_crystals,
 }
-LAST_POISON = "wrong-crystals"
-"""Passes the check of single rows in most rows; what remains is the gate's."""
+"""Faults by name; scalars pass all but the last, of which most rows look right, and what they teach is the gate's."""
 
 
 def write(folder: Path, files: dict[str, list[Row]], change: Callable[[Sequence[Row]], Iterable[Row]] = list) -> None:
@@ -138,7 +137,7 @@ def decision_steps(first: str, second: str) -> list[Step]:
 def poison_steps() -> list[Step]:
     """Poisoned versions of the third instalment, a retraining on what came through, and the true third."""
     offered = [
-        Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1 if name != LAST_POISON else 0)
+        Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1)
         for name in POISONS
     ]
     return [
