@@ -136,10 +136,7 @@ def decision_steps(first: str, second: str) -> list[Step]:
 
 def poison_steps() -> list[Step]:
     """Poisoned versions of the third instalment, a retraining on what came through, and the true third."""
-    offered = [
-        Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1)
-        for name in POISONS
-    ]
+    offered = [Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1) for name in POISONS]
     return [
         *offered,
         Step("poisoned model", RETRAIN, 1),
