@@ -104,4 +104,5 @@ def _print(outcome: dict[str, Any], report: dict[str, Any] | None) -> None:
         for reason in report["reasons"]:
             say(f"- {reason}")
     say(f"{outcome['ending']}: {outcome['model']}, before {outcome['before'] or 'none'}; {outcome['why']}")
-    say(f"everything of this retraining: {outcome['folder']}")
+    if Path(outcome["folder"]).is_dir():  # where nothing is new, nothing was begun
+        say(f"everything of this retraining: {outcome['folder']}")
