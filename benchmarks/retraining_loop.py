@@ -79,7 +79,8 @@ POISONS: dict[str, Callable[[Sequence[Row]], list[Row]]] = {
     "nan": with_nan,
     "wrong-crystals": wrong_crystals,
 }
-"""Faults by name; scalars pass all but the last, of which most rows look right, and what they teach is the gate's."""
+"""Faults by name. All but the last leave scalars as they are, which pass; without a model to compare with the last one
+passes in many parts, and what they would teach is the gate's."""
 
 
 def write(folder: Path, files: dict[str, list[Row]], change: Callable[[Sequence[Row]], Iterable[Row]] = list) -> None:
@@ -139,6 +140,7 @@ def poison_steps() -> list[Step]:
     offered = [Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1) for name in POISONS]
     return [
         *offered,
+        Step("wrong crystals, unseen", ("ingest", "wrong-crystals", "--labels", "--model", "none"), 1),
         Step("poisoned model", RETRAIN, 1),
         Step("true third", ("ingest", "third", "--labels", "--model", "loop")),
         Step("third model", RETRAIN),

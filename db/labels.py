@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, insert, or_, select, update
 
 from db.bulk import MAX_VARIABLES, insert_absent
 from db.codec import clean_detail, clean_text, crystal_rows, read_crystals, to_json
@@ -143,17 +143,21 @@ def open_ingest(connection: Connection, source: str, fingerprint: str) -> int:
 def unsettled(connection: Connection, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
     """Which of the labels are known, and whether this instalment has to judge them.
 
-    Left over rows of an ingest that was killed, and rows that were refused for the company they came in, are judged
-    again with the instalment that brings them again; they become part of it.
+    Left over rows of an ingest that was killed, rows that were refused for the company they came in, and rows that
+    another value overruled are judged again with the instalment that brings them again; they become part of it. Those
+    that were overruled keep their reason until then.
 
     Returns:
         By hash of the known ones: True for one that this instalment judges.
     """
-    again = or_(labels.c.state == LabelState.PENDING, labels.c.stage == LabelStage.INSTALMENT)
+    overruled = labels.c.state == LabelState.OVERRULED
+    again = or_(labels.c.state == LabelState.PENDING, labels.c.stage == LabelStage.INSTALMENT, overruled)
+    # A pending row has a reason only if it was overruled before, also when this call was killed and comes again.
+    kept = case((labels.c.stage == LabelStage.INSTALMENT, None), else_=labels.c.reason)
     found: dict[str, bool] = {}
     for chunk in _chunks(hashes):
         mine = labels.c.hash.in_(chunk)
-        adopted = {"ingest_id": ingest_id, "state": LabelState.PENDING, "stage": None, "reason": None, "detail": None}
+        adopted = {"ingest_id": ingest_id, "state": LabelState.PENDING, "stage": None, "reason": kept, "detail": None}
         connection.execute(update(labels).where(mine, again).values(adopted))
         state, owner = labels.c.state, labels.c.ingest_id
         for row in connection.execute(select(labels.c.hash, state, owner).where(mine)):

@@ -80,6 +80,11 @@ def gate_measures(
     return [*found, *_by_system(old, new), *(before if known_before.any() else [])]
 
 
+def interval_misses(labels: LabelledCrystals, prediction: TensorPrediction) -> dict[str, Floats]:
+    """By quantity 1 where a label is outside the interval, 0 where not, NaN where either is unknown, [n_crystals]."""
+    return _Costs.of(labels, prediction).miss
+
+
 @dataclass(frozen=True)
 class _Costs:
     """Raw material of the measures of one model, each array [n_crystals], NaN without label.

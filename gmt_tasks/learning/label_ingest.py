@@ -5,7 +5,7 @@ brought again. When all are in, the instalment is judged and settled in one tran
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -131,14 +131,15 @@ def ingest_labels(
     ingest_id = known.open_ingest(source.name, source.fingerprint())
     brought = settled_before = 0
     seen: Listings = {}
+    hashes: set[str] = set()
     for block in _blocks(source.rows()):
         positions = range(brought, brought + len(block))
-        settled_before += _look_at(store, ingest_id, source.name, block, positions, seen)
+        settled_before += _look_at(store, ingest_id, source.name, block, positions, seen, brought=hashes)
         brought += len(block)
         event("labels.block", source=source.name, rows=brought)
         on_block(len(block))
     rows = known.of_ingest(ingest_id)
-    memory = _memory(known, rows, expect)
+    memory = _memory(known, rows, expect, hashes)
     ruling = judge(rows, memory)
     splits = {formula: split for formula, (split, _) in ruling.splits.items()} | dict(memory.splits)
     parts = _parts(rows, ruling)
@@ -172,9 +173,12 @@ def _look_at(
     block: Sequence[LabelRow | RefusedLabel],
     positions: Sequence[int],
     seen: Listings,
+    *,
+    brought: set[str],
 ) -> int:
     """Looks at the rows of a block that nobody looked at before and stores them; returns how many are not judged."""
     hashes = [content_hash(item) for item in block]
+    brought.update(hashes)
     mine = store.labels.unsettled(ingest_id, list(dict.fromkeys(hashes)))
     first = {key: row for row, key in reversed(list(enumerate(hashes)))}
     new = sorted(row for key, row in first.items() if key not in mine)
@@ -185,7 +189,7 @@ def _look_at(
     return sum(first[key] != row or not mine.get(key, True) for row, key in enumerate(hashes))
 
 
-def _memory(known: LabelStore, rows: Sequence[StoredLabel], expect: PredictSizes | None) -> Memory:
+def _memory(known: LabelStore, rows: Sequence[StoredLabel], expect: PredictSizes | None, brought: Set[str]) -> Memory:
     """What the database knows of the crystals and formulas of an instalment."""
     crystal_ids = list(dict.fromkeys(row.crystal_id for row in rows if row.crystal_id))
     teaching = known.accepted_of_crystals(crystal_ids)
@@ -194,7 +198,8 @@ def _memory(known: LabelStore, rows: Sequence[StoredLabel], expect: PredictSizes
     def expected(wanted: Sequence[str]) -> list[Sizes]:
         return expect(known.crystals_of(wanted)) if expect is not None and wanted else [{} for _ in wanted]
 
-    return Memory(teaching, splits, known.ratios_of(Split.VAL.value), expected if expect is not None else None)
+    ratios = known.ratios_of(Split.VAL.value)
+    return Memory(teaching, splits, ratios, expected if expect is not None else None, brought)
 
 
 def _ended(row: StoredLabel, ruling: Ruling) -> tuple[LabelState, str | None, str | None]:

@@ -3,7 +3,7 @@
 An instalment is what one call brings from one source; a part of it is the rows of one source field and kind.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -30,12 +30,14 @@ class Memory:
         splits: of the formulas of the instalment that have one.
         ratios: label over prediction of earlier labels of val, by kind.
         expect: sizes that a model expects of crystals, by content id; None without a model.
+        brought: hashes of everything that the instalment brought, also of what is settled.
     """
 
     teaching: Sequence[StoredLabel] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
     ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
     expect: Callable[[Sequence[str]], list[Sizes]] | None = None
+    brought: Set[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from gmt_tasks.learning.label_scale import (
     power_of_ten,
     ratios,
     scale_shift,
+    unrelated,
 )
 from gmt_tasks.learning.labels import Split
 from gmt_tasks.sources.label_reasons import LabelReason
@@ -180,6 +181,10 @@ def _judge_scale(pending: Sequence[StoredLabel], memory: Memory, ruling: Ruling)
             if shift is not None:
                 ruling.findings.append(Finding(source, kind, LabelReason.UNIT_FACTOR, str(shift)))
                 break
+            said = _unrelated(part, name, expected, ruling)
+            if said:
+                ruling.findings.append(Finding(source, kind, LabelReason.WRONG_CRYSTAL, said))
+                break
             _judge_single_rows(part, name, beside, deviations[name], ruling)
 
 
@@ -209,6 +214,14 @@ def _expected(
     ruling.sampled |= {row.hash for row in ordered[:n]}
     chosen = list({row.hash: row for row in (*ordered[:n], *[row for row in ordered if row.hash in odd][:n])}.values())
     return dict(zip((r.hash for r in chosen), memory.expect([r.crystal_id or "" for r in chosen]), strict=True))
+
+
+def _unrelated(part: Sequence[StoredLabel], name: str, expected: Mapping[str, Sizes], ruling: Ruling) -> str:
+    """What shows that the drawn rows of a part belong to other crystals."""
+    drawn = [(row.sizes, expected.get(row.hash, {})) for row in part if row.hash in ruling.sampled]
+    pairs = [(mine[name], theirs[name]) for mine, theirs in drawn if name in mine and name in theirs]
+    values = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return unrelated(values[:, 0], values[:, 1], name)
 
 
 def _judge_single_rows(
@@ -253,7 +266,7 @@ def _judge_splits(pending: Sequence[StoredLabel], splits: Mapping[str, tuple[str
 
 def _settle(good: Sequence[StoredLabel], memory: Memory, splits: Mapping[str, tuple[str, str]], ruling: Ruling) -> None:
     """Duplicates and contradictions among the good rows, and the splits of the formulas that stay."""
-    for settled in settle_relatives(memory.teaching, good):
+    for settled in settle_relatives(memory.teaching, good, memory.brought):
         mark = ruling.marks.get(settled.hash)
         if mark and settled.state is LabelState.ACCEPTED and settled.reason is None:
             settled = replace(settled, reason=mark[0], detail=mark[1])  # noqa: PLW2901  the same label, marked

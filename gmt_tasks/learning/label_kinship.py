@@ -6,7 +6,7 @@ source and id teaches; between different sources or ids the one that came first 
 yesterday is the same test label today. Either way both are kept and marked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -32,12 +32,16 @@ SAME_POWER = 1.08
 """Two labels of one crystal whose ratio is within this of a power of ten differ by their unit."""
 
 
-def settle_relatives(known: Iterable[StoredLabel], new: Sequence[StoredLabel]) -> list[Settlement]:
+def settle_relatives(
+    known: Iterable[StoredLabel], new: Sequence[StoredLabel], brought: Set[str] = frozenset()
+) -> list[Settlement]:
     """How labels end that share crystal and kind with an earlier one.
 
     Args:
         known: labels that teach already, in the order in which they came.
-        new: labels that were found good, in order.
+        new: labels that were found good, in order; one with a reason was overruled before and comes again.
+        brought: hashes of everything that came with them. What overruled a label goes on doing so when both come
+            together; when the label comes again without it, it is the newer value.
 
     Returns:
         A settlement for each new label, and for each known one that is marked or superseded.
@@ -59,6 +63,8 @@ def settle_relatives(known: Iterable[StoredLabel], new: Sequence[StoredLabel]) -
         if not name:
             detail = f"the same as {other}"
             settled[label.hash] = Settlement(label.hash, LabelState.DUPLICATE, LabelReason.DUPLICATE, detail)
+        elif label.reason and other.hash in brought:
+            settled[label.hash] = Settlement(label.hash, LabelState.OVERRULED, label.reason, difference)
         elif is_revision:
             teaching[place] = label
             settled[label.hash] = Settlement(label.hash, LabelState.ACCEPTED, None, f"supersedes: {difference}")

@@ -55,6 +55,13 @@ SURE_FACTOR = 1.25
 """A single label is suspected of another unit when it is `SINGLE_FACTOR` away from its prediction or, within
 `NEAR_FACTOR`, a power of ten from its trend; it is refused within `SURE_FACTOR` of a power of ten of the prediction."""
 
+LEAST_RELATED = {"e_norm": (0.3, 2.0), "e_singular": (0.3, 2.0)}
+RELATED = (0.5, 1.28)
+"""Rank correlation of labels and predictions below which, and median factor between them above which (both), labels
+belong to other crystals. Right parts of the label files have 0.70 to 0.97 and at most 1.25 (of e 0.53 to 0.68 and 1.8),
+the same values joined to other crystals of their space group 0.08 to 0.37 and 1.34 to 2.6 (of e 0.16 and 2.4)."""
+
+MIN_RELATED = 48
 MIN_TREND_ROWS = 30
 CRYSTALS_PER_CALL = 32
 """Of the model: what bounds its memory."""
@@ -107,6 +114,33 @@ def scale_shift(ratios: Floats, beside: str, usual: float = 1.0, least: int = MI
     if abs(center) <= max(np.log(MAX_MEDIAN_FACTOR), STANDARD_ERRORS * error):
         return None
     return ScaleShift(float(np.exp(center)), len(logs), beside)
+
+
+def unrelated(values: Floats, predictions: Floats, size: str) -> str:
+    """What shows that labels belong to other crystals; empty where they do not, or are too few to say.
+
+    Both signs are needed: among crystals that are alike right labels may lack any order, but then they lie near their
+    predictions.
+
+    Args:
+        values: sizes of labels drawn without regard to them, [n].
+        predictions: of the same crystals, [n].
+        size: which size, see `label_physics.sizes`.
+    """
+    known = (values > 0) & (predictions > 0)
+    if known.sum() < MIN_RELATED:
+        return ""
+    least, factor = LEAST_RELATED.get(size, RELATED)
+    ranks = [np.argsort(np.argsort(each[known], kind="stable")) for each in (values, predictions)]
+    correlation = float(np.asarray(np.corrcoef(np.stack(ranks)))[0, 1])
+    logs = np.log(values[known] / predictions[known])
+    apart = float(np.exp(np.median(np.abs(logs - np.median(logs)))))
+    if correlation >= least or apart <= factor:
+        return ""
+    return (
+        f"{known.sum()} labels and predictions of {size}: rank correlation {correlation:.2f}, a factor of {apart:.2f} "
+        "apart in the median"
+    )
 
 
 def off_trend(formulas: Sequence[str], sizes: Floats) -> Floats:

@@ -24,6 +24,7 @@ class LabelReason(StrEnum):
     BELOW_ELECTRONIC = "below_electronic"
     INCONSISTENT = "inconsistent"
     UNIT_FACTOR = "unit_factor"
+    WRONG_CRYSTAL = "wrong_crystal"
     DUPLICATE = "duplicate"
     CONTRADICTION = "contradiction"
     SUPERSEDED = "superseded"
@@ -105,6 +106,10 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
     LabelReason.UNIT_FACTOR: (
         "The values differ by a factor of units from everything known about the crystal.",
         "Convert: 10 kbar are 1 GPa, 100 uC/cm^2 are 1 C/m^2.",
+    ),
+    LabelReason.WRONG_CRYSTAL: (
+        "The values have nothing to do with what is expected of their crystals.",
+        "Look whether values and structures were joined by the right ids.",
     ),
     LabelReason.DUPLICATE: (
         "The same crystal has the same label already.",

@@ -180,11 +180,24 @@ def test_units_halved_in_all_labels_are_seen_by_the_literature_and_the_labels_kn
     candidate = screener(Halved(), halved)
     report = ask(candidate, current, halved)
     assert [each.subject for each in report.findings if not each.holds] == [
-        "C of well-known crystals beside the literature"
+        "C of well-known crystals beside the literature",
+        "new labels lie in the current model's intervals",
     ]
     assert not any("C error" in reason for reason in report.reasons)
     known = ask(candidate, current, halved, earlier=labels)
     assert any("C error (labels known before" in reason for reason in known.reasons)
+
+
+def test_new_labels_that_belong_to_other_crystals_are_seen_and_earlier_ones_are_not_asked(
+    labels: LabelledCrystals, current: Screener
+) -> None:
+    stiffness = labels.components[Tensor.ELASTIC]
+    other = replace(labels, components=labels.components | {Tensor.ELASTIC: np.roll(stiffness, 1, axis=0)})
+    before, new = current.predict(labels.crystals), np.zeros(len(labels.ids), dtype=bool)
+    assert gate.check_new_labels(labels, before, new).holds
+    found = gate.check_new_labels(other, before, new)
+    assert not found.holds and "elastic_error_gpa" in found.detail
+    assert gate.check_new_labels(other, before, ~new).holds
 
 
 @pytest.mark.parametrize(

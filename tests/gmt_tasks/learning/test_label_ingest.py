@@ -89,6 +89,39 @@ def test_crystals_for_which_the_model_has_no_answer_are_taken_and_not_compared(
     assert (report.verdict, report.accepted, report.parts[0].compared) == (Verdict.ACCEPTED, 30, 25)
 
 
+def taught(store: ResultStore) -> list[Any]:
+    """The values that teach."""
+    return sorted(str(json.loads(label.content)["tensor_voigt"]) for label in store.labels.teaching())
+
+
+def test_right_values_that_come_again_take_the_place_of_wrong_ones_that_came_between(
+    good: Any, bring: Any, store: ResultStore
+) -> None:
+    right, wrong = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
+    bring(right)
+    before = taught(store)
+    assert bring(wrong).superseded == 30
+    assert taught(store) != before
+    again = bring(right)
+    assert (again.verdict, again.superseded, again.accepted, again.known) == (Verdict.ACCEPTED, 30, 30, 0)
+    assert taught(store) == before
+
+
+def test_a_folder_that_keeps_old_and_newer_values_changes_nothing_when_it_comes_again(
+    good: Any, bring: Any, store: ResultStore
+) -> None:
+    old, newer = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
+    bring(old)
+    bring(newer)
+    now = taught(store)
+    for _ in range(2):
+        assert bring([*old, *newer]).accepted == 0
+        assert taught(store) == now
+    for rows in ([*newer, *old], [*old, *newer]):  # in either order, also where both were new at once
+        bring(rows)
+        assert taught(store) == now
+
+
 def test_a_wrong_voigt_order_is_refused_under_its_name(good: Any, bring: Any) -> None:
     for kind in ("elastic_stiffness", "piezo_e_total"):
         report = bring(wrong_voigt_order(good[kind]), good[kind])

@@ -1,6 +1,7 @@
 """What only many labels together show: factors of units, trends, splits, shares of a mistake."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from db.tables import LabelState
 from gmt_tasks.learning.label_instalment import Memory, Verdict
 from gmt_tasks.learning.label_judgement import MAX_FAULTY_SHARE, assign_splits, judge, split_by_hash
 from gmt_tasks.learning.label_kinship import settle_relatives, worst_difference
-from gmt_tasks.learning.label_scale import factor_name, off_trend, power_of_ten, scale_shift
+from gmt_tasks.learning.label_scale import MIN_RELATED, factor_name, off_trend, power_of_ten, scale_shift
 from gmt_tasks.learning.labels import Split
 from gmt_tasks.sources.label_reasons import LabelReason
 from models.crystal import SYMBOLS
@@ -97,6 +98,27 @@ def test_a_residual_of_exactly_zero_shows_that_a_row_fits_and_one_that_is_unknow
     for residual, verdict in ((0.0, Verdict.ACCEPTED), (None, Verdict.REFUSED)):
         rows = [label(k, **(wrong if k < 3 else {"residual": residual})) for k in range(100)]
         assert judge(rows, Memory()).verdict is verdict
+
+
+def verdict_beside_predictions(values: Any, predictions: Any) -> Any:
+    """The ruling on stiffnesses with these bulk moduli, beside a model that expects those."""
+    rows = [label(k, sizes={"k_gpa": float(value), "g_gpa": 0.5 * float(value)}) for k, value in enumerate(values)]
+    expected = {f"gx-{k}": {"k_gpa": float(value)} for k, value in enumerate(predictions)}
+    return judge(rows, Memory(expect=lambda ids: [expected[each] for each in ids]))
+
+
+def test_values_joined_to_other_crystals_are_refused_and_right_ones_and_much_alike_ones_are_not() -> None:
+    rng = np.random.default_rng(0)
+    right, noise = np.exp(rng.normal(4.5, 0.8, 120)), np.exp(rng.normal(0.0, 0.25, 120))
+    assert verdict_beside_predictions(right, right * noise).verdict is Verdict.ACCEPTED
+    wrong = verdict_beside_predictions(np.roll(right, 1), right * noise)
+    assert wrong.verdict is Verdict.REFUSED
+    assert [finding.reason for finding in wrong.findings] == [LabelReason.WRONG_CRYSTAL]
+    assert "rank correlation" in wrong.findings[0].detail
+    alike = 100 * np.exp(rng.normal(0, 0.05, (2, 120)))
+    assert verdict_beside_predictions(*alike).verdict is Verdict.ACCEPTED
+    few = slice(None, MIN_RELATED - 1)
+    assert verdict_beside_predictions(np.roll(right[few], 1), right[few]).verdict is Verdict.ACCEPTED
 
 
 def test_parts_are_judged_apart() -> None:
