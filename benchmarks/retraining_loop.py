@@ -140,7 +140,7 @@ def poison_steps() -> list[Step]:
     offered = [Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1) for name in POISONS]
     return [
         *offered,
-        Step("wrong crystals, unseen", ("ingest", "wrong-crystals", "--labels", "--model", "none"), 1),
+        Step("wrong crystals, unseen", ("ingest", "wrong-crystals", "--labels", "--model", "none")),
         Step("poisoned model", RETRAIN, 1),
         Step("true third", ("ingest", "third", "--labels", "--model", "loop")),
         Step("third model", RETRAIN),
