@@ -55,7 +55,7 @@ SURE_FACTOR = 1.25
 """A single label is suspected of another unit when it is `SINGLE_FACTOR` away from its prediction or, within
 `NEAR_FACTOR`, a power of ten from its trend; it is refused within `SURE_FACTOR` of a power of ten of the prediction."""
 
-LEAST_RELATED = {"e_norm": (0.3, 2.0), "e_singular": (0.3, 2.0)}
+LEAST_RELATED = {"e_norm": (0.3, 2.0), "e_singular": (0.3, 2.0), "eps_electronic": (0.5, 1.2)}
 RELATED = (0.5, 1.28)
 """Rank correlation of labels and predictions below which, and median factor between them above which (both), labels
 belong to other crystals. Right parts of the label files have 0.70 to 0.97 and at most 1.25 (of e 0.53 to 0.68 and 1.8),
