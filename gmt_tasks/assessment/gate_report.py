@@ -72,7 +72,8 @@ class GateReport:
             better = [each.name for each in self.comparisons if each.verdict is Verdict.BETTER and each.group == "all"]
             what = f"{len(better)} better ({', '.join(better[:3])})" if better else "none better beyond chance"
             return f"passed: {len(self.comparisons)} measures compared, {what}, none worse"
-        return f"refused for {len(self.reasons)} reasons: " + "; ".join(self.reasons[:3])
+        n = len(self.reasons)
+        return f"refused for {n} reason{'s' if n != 1 else ''}: " + "; ".join(self.reasons[:3])
 
     def to_json(self) -> dict[str, Any]:
         """Plain data with the verdict."""
