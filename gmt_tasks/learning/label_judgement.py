@@ -277,7 +277,8 @@ def _settle(good: Sequence[StoredLabel], memory: Memory, splits: Mapping[str, tu
 def _conclude(rows: Sequence[StoredLabel], pending: Sequence[StoredLabel], ruling: Ruling) -> None:
     """The verdict of the whole."""
     ends = Counter(ruling.settlements[row.hash].state for row in pending)
-    if not rows:
+    still_overruled = [row for row in pending if row.reason and ruling.settlements[row.hash].reason == row.reason]
+    if len(still_overruled) == len(rows):
         ruling.verdict = Verdict.REPEATED
     elif ruling.findings:
         ruling.verdict = Verdict.REFUSED
