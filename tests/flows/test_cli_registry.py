@@ -94,11 +94,11 @@ def test_a_changed_file_is_reported_and_not_promoted(db: str, checkpoint: Path) 
 def test_what_the_gate_refused_is_promoted_by_force_only(db: str, checkpoint: Path) -> None:
     run("models", "promote", str(checkpoint), "--why", "x", "--db", db)
     run("models", "rollback", "gmtnet", "--db", db)
-    refusal = Judgement("cron", "refused for 1 reasons: test: C error", {"passes": False})
+    refusal = Judgement("cron", "refused for 1 reason: test: C error", {"passes": False})
     with ResultStore(db) as store:
         store.refuse_model("gmtnet", "9.0", refusal)
     refused = run("models", "promote", "gmtnet@9.0", "--why", "x", "--db", db)
-    assert refused.exit_code == 1 and "The gate refused gmtnet@9.0: refused for 1 reasons" in refused.stderr
+    assert refused.exit_code == 1 and "The gate refused gmtnet@9.0: refused for 1 reason" in refused.stderr
     assert run("models", "promote", "gmtnet@9.0", "--why", "x", "--force", "--db", db).exit_code == 0
 
 

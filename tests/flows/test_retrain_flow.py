@@ -68,7 +68,7 @@ def test_a_refused_candidate_ends_with_1_and_leaves_what_a_person_can_read(done:
     assert result.exit_code == 1, result.stderr
     assert done == ["freeze", "train", "calibrate", "evaluate", "judge", "decide"]
     assert "C error" in result.stdout and "worse" in result.stdout
-    assert "gmtnet@2 stays a candidate: refused for 1 reasons" in result.stderr.splitlines()[-1]
+    assert "gmtnet@2 stays a candidate: refused for 1 reason: " in result.stderr.splitlines()[-1]
     with get_client(sync_client=True) as client:
         flow_run = max(client.read_flow_runs(), key=lambda run: str(run.created))
         artifacts = client.request("POST", "/artifacts/filter", json={}).json()
