@@ -8,11 +8,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from flows.active_learning_document import search_table, verdict, write_active_learning
-from flows.cli_models import DEFAULT_DATA
-from gmt_tasks.assessment.active_learning import SearchCurve, pools, search_curves
-from gmt_tasks.learning.labels import Split, read_labels
-from gmt_tasks.screening import Screener
+from flows.cli.models import DEFAULT_DATA
+from flows.reports.active_learning_document import search_table, verdict, write_active_learning
+from gmt_tasks.active_learning.simulation import SearchCurve, pools, search_curves
+from gmt_tasks.labels.files import Split, read_labels
+from gmt_tasks.screening.screener import Screener
 
 
 def main() -> None:

@@ -20,10 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from db.store import ResultStore
-from gmt_tasks.identity import Recogniser
-from gmt_tasks.sources.source import open_source
-from gmt_tasks.store import IngestPlan, ingested_blocks, run_spec, shard_atoms_for
-from tests.gmt_tasks.fake_screener import VERSION, result_block
+from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
+from gmt_tasks.ingest.deduplicate import Recogniser
+from gmt_tasks.runs.lifecycle import run_spec, shard_atoms_for
+from gmt_tasks.sources.open import open_source
+from tests.gmt_tasks.workers.fake_screener import VERSION, result_block
 
 MS_PER_CRYSTAL = 13.0
 """What one core needs for a crystal of the candidates with the network of one member."""

@@ -22,17 +22,17 @@ import pyarrow.parquet as pq
 from benchmarks.ledger import MS_PER_CRYSTAL, PLAN, say, write_crystals
 from db.records import ShardLease
 from db.store import ResultStore
-from gmt_tasks.fork_server import ForkServer
-from gmt_tasks.isolation import Isolation, Patience
-from gmt_tasks.pool import WorkerPool
 from gmt_tasks.process import new_holder
-from gmt_tasks.shard import ShardDriver
-from gmt_tasks.sources.source import open_source
-from gmt_tasks.splitting import Job
-from gmt_tasks.store import close_run, ingest_source, run_spec
-from gmt_tasks.worker import PORTION_ATOMS, Worker
-from models.crystal import CrystalBatch
-from tests.gmt_tasks.fake_screener import CRASH, GREEDY, HANG, RAISE, SEGFAULT, SPIN, VERSION, make_fake
+from gmt_tasks.runs.drive import ShardDriver
+from gmt_tasks.runs.lifecycle import close_run, ingest_source, run_spec
+from gmt_tasks.sources.open import open_source
+from gmt_tasks.workers.fork_server import ForkServer
+from gmt_tasks.workers.isolation import Isolation, Patience
+from gmt_tasks.workers.jobs import Job
+from gmt_tasks.workers.pool import WorkerPool
+from gmt_tasks.workers.worker import PORTION_ATOMS, Worker
+from models.crystals.crystal import CrystalBatch
+from tests.gmt_tasks.workers.fake_screener import CRASH, GREEDY, HANG, RAISE, SEGFAULT, SPIN, VERSION, make_fake
 
 KINDS = {
     "segmentation fault": SEGFAULT,

@@ -23,9 +23,9 @@ from typing import Any
 
 from pymatgen.core import Composition
 
-from flows.cli_models import DEFAULT_DATA
-from gmt_tasks.learning.label_kinds import KINDS
-from tests.gmt_tasks.learning.planted_faults import halved, rotated, scaled, with_nan, wrong_voigt_order
+from flows.cli.models import DEFAULT_DATA
+from gmt_tasks.labels.kinds import KINDS
+from tests.gmt_tasks.labels.planted_faults import halved, rotated, scaled, with_nan, wrong_voigt_order
 
 Row = dict[str, Any]
 

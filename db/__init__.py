@@ -1,0 +1,1 @@
+"""Memory: SQL and nothing but."""

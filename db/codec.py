@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from db.records import Floats, IngestedBlock, ResultBlock
 from db.tables import BLOCK_COLUMNS, removed_fraction_column, results
-from models.crystal import SYMBOLS, CrystalBatch
+from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import StoreError
 from models.quantities import TENSORS, Tensor
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystal import CrystalBatch
+from models.crystals.crystal import CrystalBatch
 from models.errors import Reason
 from models.quantities import INTERVALS, TENSORS, Tensor
 
@@ -130,7 +130,7 @@ class IngestedBlock:
         rejected: the others.
         twin_ids: content id of each crystal's mirror image, None for an achiral one; empty where nobody asked.
         families: keys under which each crystal's relatives are found, its own first; empty where nobody asked.
-        sketches: of each crystal, see models/identity/sketch.py; not stored; empty where nobody asked.
+        sketches: of each crystal, see models/fingerprint/prefilter.py; not stored; empty where nobody asked.
         turns: rows whose listing is turned against the stored crystal of their id: the orthogonal matrix from the
             stored frame into that of the listing, shape [3, 3].
     """

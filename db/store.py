@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from db import leases, ledger, registry, reports
-from db import query as search
+from db import registry
 from db.engine import create_or_migrate, open_engine, parse_url
-from db.label_store import LabelStore
+from db.labels.store import LabelStore
+from db.query import pages as search
 from db.records import (
     Balance,
     IngestedBlock,
@@ -26,7 +26,8 @@ from db.records import (
     RunSpec,
     ShardLease,
 )
-from db.relatives import relatives, set_families, without_family
+from db.runs import leases, ledger, reports
+from db.runs.deduplication import relatives, set_families, without_family
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 
@@ -295,7 +296,7 @@ class ResultStore:
         """The crystals that a filter describes, one row per crystal.
 
         Args:
-            filter: see `db.filter_language`; an empty text means all.
+            filter: see `db.query.filter_language`; an empty text means all.
             fields: the columns wanted; None gives identity, symmetry and the main derived columns.
             sort: a column, with "-" in front for descending; unknown values come last, ties are in the order of `id`.
             limit: largest number of rows, 0 for all.

@@ -1,0 +1,1 @@
+"""Order, retries, schedules, and what people see."""

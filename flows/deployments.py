@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.console import say
+from flows.cli.console import say
 from flows.orchestration import quiet_prefect, start_server
 from models.errors import GmtError
 
@@ -63,9 +63,9 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
 
 def _refuse_what_no_run_survives(settings: "Settings", options: "RetrainOptions") -> None:
     """What a person has to mend is said now, at the terminal, and not by the first run at night."""
-    from gmt_tasks.learning.training_config import TrainingConfig
-    from gmt_tasks.model_files import datasets_folder
+    from gmt_tasks.registry.model_files import datasets_folder
     from gmt_tasks.retraining.retraining import Retraining
+    from gmt_tasks.training.config import TrainingConfig
 
     TrainingConfig.read(options.config)
     Retraining(settings, options, datasets_folder(settings)).open().close()

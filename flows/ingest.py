@@ -11,7 +11,7 @@ from prefect.tasks import Task
 
 from flows.orchestration import current_session, session_for
 from gmt_tasks.process import stop_on_signals
-from gmt_tasks.session import ScreenSession
+from gmt_tasks.runs.session import ScreenSession
 from models.errors import GmtError
 
 UNKNOWN_FAULT_RETRIES = 2
@@ -44,7 +44,7 @@ PATIENT: dict[str, Any] = {
 @task(name="connect", task_run_name="open database and sources", **PATIENT)
 def open_session(sources: list[str], limit: int | None) -> ScreenSession:
     """A session from the environment's settings; this reaches the database and the servers of sources."""
-    from gmt_tasks.session import open_sources
+    from gmt_tasks.runs.session import open_sources
     from gmt_tasks.settings import load_settings
 
     settings = load_settings()

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from gmt_tasks.session import ScreenSession
+from gmt_tasks.runs.session import ScreenSession
 from models.errors import GmtError
 
 _SESSION: ContextVar[ScreenSession | None] = ContextVar("gmtscreen_session", default=None)

@@ -47,7 +47,7 @@ def retraining_for(options: RetrainOptions) -> Iterator[Retraining]:
     if work is not None:
         yield work
         return
-    from gmt_tasks.model_files import datasets_folder
+    from gmt_tasks.registry.model_files import datasets_folder
     from gmt_tasks.settings import load_settings
 
     settings = load_settings()

@@ -1,7 +1,7 @@
 """The flow that screens: open, ingest each source, drive the shards, close the balance.
 
 One task drives all shards of a run: a task per crystal would cost more than the crystal. Workers start before this
-module is imported, see `flows.cli_screen`.
+module is imported, see `flows.cli.screen`.
 """
 
 from dataclasses import asdict
@@ -12,8 +12,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.ingest import ingest_source, open_run, open_session
-from flows.markdown import balance_as_markdown
 from flows.orchestration import current_session, session_for
+from flows.reports.markdown import balance_as_markdown
 from gmt_tasks.process import stop_on_signals
 
 

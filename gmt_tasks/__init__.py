@@ -1,0 +1,1 @@
+"""Verbs: the steps of a screening as plain functions, free of Prefect."""

@@ -6,8 +6,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from gmt_tasks.screening import DEFAULT_SYMPREC, Screener, TensorPrediction
-from models.crystal import CrystalBatch, find_invalid
+from gmt_tasks.screening.screener import DEFAULT_SYMPREC, Screener, TensorPrediction
+from models.crystals.crystal import CrystalBatch, find_invalid
 
 
 class _Lattice(Protocol):

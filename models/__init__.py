@@ -1,0 +1,1 @@
+"""Science: arrays in, arrays out; no files but weights, no network, no database."""

@@ -1,11 +1,11 @@
-"""What a tensor model is to everything above it. A new backbone is one class that passes models/testing.py."""
+"""What a tensor model is to everything above it. A new backbone is one class that passes models/testing/contract.py."""
 
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystal import CrystalBatch
+from models.crystals.crystal import CrystalBatch
 from models.quantities import Scalar, Tensor
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""From accepted labels to a promoted model: plan, steps, networks."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from db.records import ModelVersion
-from gmt_tasks.learning.training_config import TrainingConfig
+from gmt_tasks.training.config import TrainingConfig
 from models.errors import ModelError
 from models.gmtnet.card import read_card
 

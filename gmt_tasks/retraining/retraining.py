@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from db.store import ResultStore
-from gmt_tasks.learning.snapshot import DatasetSnapshot, freeze
+from gmt_tasks.labels.snapshot import DatasetSnapshot, freeze
 from gmt_tasks.retraining import steps
 from gmt_tasks.retraining.plan import RetrainOptions, RetrainPlan, alone
 from gmt_tasks.retraining.steps import Outcome

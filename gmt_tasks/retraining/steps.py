@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from db.records import Judgement, ModelOrigin, ModelVersion
 from db.store import ResultStore
-from gmt_tasks.learning.labels import LabelledCrystals, Split, read_labels
-from gmt_tasks.learning.snapshot import DatasetSnapshot, freeze, snapshot_folder, verify_snapshot
-from gmt_tasks.model_choice import card_of, registered, who_decides
-from gmt_tasks.model_files import install_checkpoint, models_folder
-from gmt_tasks.origin import code_version
-from gmt_tasks.retraining.members import Progress, Report, train_members
+from gmt_tasks.import_guard import code_version
+from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.labels.snapshot import DatasetSnapshot, freeze, snapshot_folder, verify_snapshot
+from gmt_tasks.registry.current_model import card_of, registered, who_decides
+from gmt_tasks.registry.model_files import install_checkpoint, models_folder
+from gmt_tasks.retraining.networks import Progress, Report, train_members
 from gmt_tasks.retraining.plan import RetrainOptions, RetrainPlan, make_plan
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, find_checkpoint, read_card
 
 if TYPE_CHECKING:
-    from gmt_tasks.assessment.gate import Evidence
+    from gmt_tasks.retraining.gate.gate import Evidence
 
 PLAN, GATE, PAGE = "plan.json", "gate.json", "gate.md"
 
@@ -74,7 +74,7 @@ def plan_retraining(
     Raises:
         ModelError, SourceError: no accepted labels, or files of the current model are missing or changed.
     """
-    from gmt_tasks.learning.training_config import TrainingConfig
+    from gmt_tasks.training.config import TrainingConfig
 
     snapshot = freeze(store, datasets)
     name = TrainingConfig.read(options.config).name
@@ -124,7 +124,7 @@ def train(plan: RetrainPlan, options: RetrainOptions, report: Report, progress: 
 
 def calibrate(plan: RetrainPlan, options: RetrainOptions, members: list[Path]) -> Path:
     """Joins the networks to the candidate and gives it intervals and a distance score; returns its card."""
-    from gmt_tasks.assessment.calibration import calibrate_into_card
+    from gmt_tasks.evaluation.calibration import calibrate_into_card
 
     path = plan.candidate_card
     if len(members) > 1 and not _is_joined(path, plan.version):
@@ -143,7 +143,7 @@ def _is_joined(path: Path, version: str) -> bool:
 
 def evaluate(plan: RetrainPlan, options: RetrainOptions) -> ModelCard:
     """Measures the candidate on the snapshot and writes the figures into its card."""
-    from gmt_tasks.assessment.evaluation import evaluate_into_card
+    from gmt_tasks.evaluation.evaluation import evaluate_into_card
 
     if not read_card(plan.candidate_card).metrics:
         evaluate_into_card(str(plan.candidate_card), data=plan.data, device=options.device)
@@ -165,8 +165,8 @@ def judge(plan: RetrainPlan, options: RetrainOptions, datasets: Path, newest: st
     Raises:
         SourceError: a file of the snapshot was changed.
     """
-    from gmt_tasks.assessment.gate import judge as ask_gate
-    from gmt_tasks.screening import Screener
+    from gmt_tasks.retraining.gate.gate import judge as ask_gate
+    from gmt_tasks.screening.screener import Screener
 
     card = read_card(plan.candidate_card)
     key = _key(plan, card, newest)
@@ -185,8 +185,8 @@ def judge(plan: RetrainPlan, options: RetrainOptions, datasets: Path, newest: st
 
 def evidence(plan: RetrainPlan, card: ModelCard, datasets: Path, newest: str) -> "Evidence":
     """What the gate judges the candidate by."""
-    from gmt_tasks.assessment.gate import Evidence
-    from gmt_tasks.assessment.gate_data import Lineage
+    from gmt_tasks.retraining.gate.data import Lineage
+    from gmt_tasks.retraining.gate.gate import Evidence
 
     earlier = _earlier_labels(plan, datasets)
     seen = frozenset() if earlier is None else frozenset(_formulas(earlier, Split.TRAIN))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gmt_tasks.sources.files.text_jobs import Refusal
 from gmt_tasks.sources.parsed import (
     Floats,
     ParsedCrystal,
@@ -21,7 +22,6 @@ from gmt_tasks.sources.parsed import (
     ordered_species,
     require_finite,
 )
-from gmt_tasks.sources.text_jobs import Refusal
 from models.errors import Reason
 
 _ID_KEYS = ("id", "material_id", "jid", "uuid")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystal import SYMBOLS, CrystalBatch
+from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import Reason
 
 Floats = NDArray[np.float64]

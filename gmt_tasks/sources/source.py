@@ -1,22 +1,20 @@
-"""Where crystals come from: the `Source` protocol, the block in which they arrive, and `open_source`.
+"""Where crystals come from: the `Source` protocol, and the block in which they arrive.
 
 A source yields its inputs in a fixed order as `SourceBlock`s. Every input has a position (0-based, counted per source)
 and ends either as a readable crystal or as a `RejectedInput`; nothing vanishes between the two. Whether a readable
-crystal is a sensible one is decided later, by `gmt_tasks.ingest`.
+crystal is a sensible one is decided later, by `gmt_tasks.ingest.validate`.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.records import RejectedInput
-from models.crystal import MAX_ATOMS, CrystalBatch
+from models.crystals.crystal import MAX_ATOMS, CrystalBatch
 from models.errors import Reason
 
 Ints = NDArray[np.int64]
@@ -109,55 +107,3 @@ class Source(Protocol):
 
     def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
         """The inputs from position `start` on, in an order that never changes for one fingerprint."""
-
-
-_NAMED = re.compile(r"^(reference|prototypes)(?::(.*))?$")
-_REMOTE = re.compile(r"^(mp|jarvis|optimade):")
-
-
-def open_source(text: str, options: ReadOptions | None = None) -> Source:
-    """Opens a source by what the user wrote.
-
-    Args:
-        text: a file (CIF, POSCAR/CONTCAR, extended XYZ, structure JSON, JSONL, all also as .gz; Parquet, ASE database),
-            a directory, glob, .zip, .tar, .tar.gz or .tgz of these, `reference[:name,...]`,
-            `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`, `mp:chemsys=Al-N`, `jarvis:dft_3d`, or
-            `optimade:URL?filter=...` (docs/sources.md).
-        options: limits for reading foreign files; the defaults suit files of unknown origin.
-
-    Returns:
-        The source; nothing but its existence and, for Parquet, its columns has been checked. From the network nothing
-        has been fetched yet.
-
-    Raises:
-        SourceError: no such file, an unknown name or parameter, or a key that is missing.
-    """
-    # Imported here because the three sources import this module's types, and pymatgen's tables cost a second.
-    if match := _NAMED.match(text):
-        if match[1] == "reference":
-            from gmt_tasks.sources.reference_crystals import ReferenceSource
-
-            return ReferenceSource.from_text(text)
-        from gmt_tasks.sources.prototypes import PrototypesSource
-
-        return PrototypesSource.from_text(text)
-    if (match := _REMOTE.match(text)) and not Path(text).exists():
-        return _open_remote(match[1], text)
-    from gmt_tasks.sources.files import FilesSource
-
-    return FilesSource.from_text(text, options or ReadOptions())
-
-
-def _open_remote(name: str, text: str) -> Source:
-    """A source from the network; requests, pymatgen and mp-api are imported by those who use them only."""
-    if name == "mp":
-        from gmt_tasks.sources.materials_project import open_candidates
-
-        return open_candidates(text)
-    if name == "jarvis":
-        from gmt_tasks.sources.jarvis import open_crystals
-
-        return open_crystals(text)
-    from gmt_tasks.sources.optimade import open_optimade
-
-    return open_optimade(text)

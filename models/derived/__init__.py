@@ -1,0 +1,1 @@
+"""Rotation-invariant properties from tensors: dielectric, elastic, piezoelectric, directional."""

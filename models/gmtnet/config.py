@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from models.crystals.graph import PUBLISHED_GRAPH, GraphSpec
 from models.errors import ModelError
-from models.graph import PUBLISHED_GRAPH, GraphSpec
 from models.quantities import TENSORS, Scalar, Tensor
 
 

@@ -14,7 +14,7 @@ from models.gmtnet.config import GMTNetConfig, ProductKind
 from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table, read_irreps
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead
 from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, fade
-from models.gmtnet.published import PublishedConvolutions
+from models.gmtnet.published.layers import PublishedConvolutions
 from models.gmtnet.torch_graph import Features, TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
 

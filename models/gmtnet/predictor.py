@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.crystal import CrystalBatch, Floats, Ints
+from models.crystals.crystal import CrystalBatch, Floats, Ints
+from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import load_checkpoint
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.network import GMTNet, build_network
+from models.gmtnet.published.mask import mask_as_published
 from models.gmtnet.torch_graph import TorchGraph
-from models.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
-from models.published_mask import mask_as_published
 from models.quantities import TENSORS, Scalar, Tensor
 from models.tensors.voigt import from_components
 
@@ -116,7 +116,7 @@ class GMTNetPredictor:
         return tensors, {s: found[s][:, :, 0] for s in self.config.scalars}
 
     def as_published(self) -> "GMTNetPredictor":
-        """The same weights behind the published graph and mask, flaws included (models/graph_published.py).
+        """The same weights behind the published graph and mask, flaws included (models/crystals/published_graph.py).
 
         Raises:
             ModelError: the network fades edges out towards a reach, which the published graph does not have.

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor as TorchTensor
 
-from models.graph import CrystalGraph
-from models.orbits import DEGREES, OrbitGraph
+from models.crystals.graph import CrystalGraph
+from models.symmetry.orbits import DEGREES, OrbitGraph
 
 Features = dict[str, TorchTensor]
 """Tensors of n rows per kind of irrep, {"1o": [3, n, channels], "2e": [5, n, channels]}: see equivariant.py."""

@@ -1,0 +1,1 @@
+"""Voigt and Mandel forms, irreps, rotations and frames of Cartesian tensors."""

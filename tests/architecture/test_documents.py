@@ -7,9 +7,9 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from db.filter_language import parse_filter
-from db.query import field_names
-from flows.cli import COMMANDS, app
+from db.query.filter_language import parse_filter
+from db.query.pages import field_names
+from flows.cli.app import COMMANDS, app
 from tests.architecture.source_tree import ROOT, project
 
 MEASURED = ("docs/accuracy.md", "docs/uncertainty.md", "docs/well-known-crystals.md", "docs/active-learning.md")

@@ -94,7 +94,7 @@ def test_imports_between_our_packages_are_absolute() -> None:
 )
 def test_an_import_through_the_wrong_door_is_seen_however_it_is_written(code: str) -> None:
     assert wrong_doors(tuple(imports_of("db.store", ast.parse(code))))
-    assert not wrong_doors(tuple(imports_of("gmt_tasks.pool", ast.parse(code))))
+    assert not wrong_doors(tuple(imports_of("gmt_tasks.workers.pool", ast.parse(code))))
 
 
 def test_an_import_for_the_type_checker_alone_needs_no_door() -> None:

@@ -36,15 +36,21 @@ RAW_SQL = {"text", "literal_column", "exec_driver_sql", "executescript", "TextCl
 """What makes SQL of a text; looked for in `db` only, where alone there is SQL."""
 
 ADMITTED = {
-    ("gmt_tasks.sources.inert_pickle", "import pickle"): "reads data only, through a closed list of names",
-    ("gmt_tasks.sources.inert_pickle", "Unpickler"): "the class that the closed list overrides",
-    ("gmt_tasks.confinement", "import ctypes"): "calls unshare(2) and Landlock, which take network and files away",
-    ("gmt_tasks.sandbox", "import of a computed name"): "the function a child runs; named by our own code",
-    ("gmt_tasks.fork_server", "import multiprocessing"): "pipes between a worker and the processes it forks",
-    ("gmt_tasks.fork_server", "import of a computed name"): "modules to load before forking; named by our own code",
-    ("gmt_tasks.identity_pool", "import multiprocessing"): "the driver's own processes, which see arrays only",
-    ("gmt_tasks.runner", "import multiprocessing"): "the other end of these pipes",
-    ("gmt_tasks.runner", "import ctypes"): "calls prctl(2), so that a runner ends with its owner",
+    ("gmt_tasks.sources.remote.safe_unpickler", "import pickle"): "reads data only, through a closed list of names",
+    ("gmt_tasks.sources.remote.safe_unpickler", "Unpickler"): "the class that the closed list overrides",
+    (
+        "gmt_tasks.sandbox.confinement",
+        "import ctypes",
+    ): "unshare(2) and Landlock take network and files away",
+    ("gmt_tasks.sandbox.children", "import of a computed name"): "the function a child runs; named by our own code",
+    ("gmt_tasks.workers.fork_server", "import multiprocessing"): "pipes between a worker and the processes it forks",
+    (
+        "gmt_tasks.workers.fork_server",
+        "import of a computed name",
+    ): "loaded before forking; named by our own code",
+    ("gmt_tasks.ingest.content_id_pool", "import multiprocessing"): "the driver's own processes, which see arrays only",
+    ("gmt_tasks.workers.forked_worker", "import multiprocessing"): "the other end of these pipes",
+    ("gmt_tasks.workers.forked_worker", "import ctypes"): "calls prctl(2), so that a runner ends with its owner",
     ("db.engine", "exec_driver_sql"): "BEGIN and a lock, made of constants of that file",
     ("db.bulk", "exec_driver_sql"): "a staging table, made of the names of our own tables and columns",
 }
@@ -160,7 +166,7 @@ def test_each_risk_is_seen_however_it_is_written(code: str, risk: str) -> None:
         "torch.load(path, weights_only=True)",
         "json.loads(text)",
         "np.load(path)",
-        "importlib.import_module('models.graph')",
+        "importlib.import_module('models.crystals.graph')",
         "subprocess.run(command, shell=False)",
         "self.text",
         "Matches(name, match, text)",
@@ -172,5 +178,5 @@ def test_ordinary_code_is_no_risk(code: str) -> None:
 
 
 def test_raw_sql_is_looked_for_where_sql_is() -> None:
-    assert set(risks("flows.markdown", ast.parse("text(line)"))) == set()
-    assert set(risks("db.query", ast.parse("text(line)"))) == {"text"}
+    assert set(risks("flows.reports.markdown", ast.parse("text(line)"))) == set()
+    assert set(risks("db.query.pages", ast.parse("text(line)"))) == {"text"}

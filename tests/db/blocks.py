@@ -9,7 +9,7 @@ import numpy as np
 
 from db.records import IngestedBlock, ModelVersion, RejectedInput, ResultBlock, RunSpec, ShardLease
 from db.store import ResultStore
-from models.crystal import CrystalBatch
+from models.crystals.crystal import CrystalBatch
 from models.errors import Reason
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor
 

@@ -10,8 +10,8 @@ import time
 
 from db.records import ResultBlock, ShardLease
 from db.store import ResultStore
-from gmt_tasks.shard import ShardDriver
-from tests.gmt_tasks.test_shard import DirectPool
+from gmt_tasks.runs.drive import ShardDriver
+from tests.gmt_tasks.runs.test_drive import DirectPool
 
 PAUSE_S = 0.01
 """Per shard, so that every driver gets some."""

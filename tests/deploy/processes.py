@@ -43,7 +43,7 @@ scripts.main()
 """
 GMTSCREEN = """
 if __name__ == "__main__":  # Prefect's runner starts processes that import this file
-    from flows.cli import main
+    from flows.cli.app import main
     main()
 """
 

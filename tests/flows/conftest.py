@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gmt_tasks import session as session_module
-from tests.gmt_tasks.fake_screener import VERSION, FakeScreener, make_fake
+from gmt_tasks.runs import session as session_module
+from tests.gmt_tasks.workers.fake_screener import VERSION, FakeScreener, make_fake
 
 RAY_SLOTS = 2
 
@@ -18,7 +18,7 @@ RAY_SLOTS = 2
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """One private Ray for all tests that need workers."""
-    from gmt_tasks.cluster import start_ray, stop_ray
+    from gmt_tasks.workers.cluster import start_ray, stop_ray
 
     start_ray(n_cpus=RAY_SLOTS)
     yield

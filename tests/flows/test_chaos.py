@@ -1,6 +1,6 @@
 """Drivers, workers and nodes killed in the middle of a run, as a machine would do it; then nothing is missing.
 
-`python -m tests.gmt_tasks.fault_table FOLDER` prints what these tests look at as a table.
+`python -m tests.gmt_tasks.workers.fault_table FOLDER` prints what these tests look at as a table.
 """
 
 import json
@@ -17,20 +17,32 @@ from typing import Any
 import pytest
 
 from db.store import ResultStore
-from gmt_tasks.origin import REPOSITORY_ROOT
+from gmt_tasks.import_guard import REPOSITORY_ROOT
 from models.errors import StoreError
 from tests.flows.conftest import write_crystals
-from tests.gmt_tasks import killed_runs
+from tests.gmt_tasks.runs import killed_runs
 
 pytestmark = pytest.mark.timeout(900)
 
 N_CRYSTALS = 160
 PATIENCE_S = 120.0
 
+FAKE = "tests.flows.cli.fake_cli"
+
 
 def start(source: Path, db: Path) -> "subprocess.Popen[str]":
     """`gmtscreen screen` in a process group of its own, as a terminal starts it."""
-    command = [sys.executable, "-m", "tests.flows.fake_cli", "screen", str(source), "--db", str(db), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        FAKE,
+        "screen",
+        str(source),
+        "--db",
+        str(db),
+        "--workers",
+        "2",
+    ]
     # Small shards, so that there is a middle, and no Prefect server of the test session.
     environment = os.environ | {"GMTSCREEN_SHARD_ATOMS": "4", "PREFECT_HOME": str(db.parent / "prefect")}
     environment.pop("PREFECT_API_URL", None)
@@ -94,7 +106,7 @@ def nothing_lost(row: dict[str, int]) -> bool:
 def test_a_run_killed_at_any_commit_or_at_random_resumes_to_the_same_database(
     tmp_path: Path, every: int, n_random: int
 ) -> None:
-    table = facts_of("tests.gmt_tasks.killed_runs", tmp_path, every, n_random)
+    table = facts_of("tests.gmt_tasks.runs.killed_runs", tmp_path, every, n_random)
     assert table["points"]["found"] >= 60
     at_commits, at_random = table["killed at a commit point"], table["killed at a random moment"]
     assert at_commits["kills"] == len(range(1, table["points"]["found"] + 1, every))
@@ -115,7 +127,7 @@ def test_a_commit_that_is_lost_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.chaos
 def test_nodes_and_workers_of_a_cluster_killed_in_the_middle_of_a_run_cost_nothing(tmp_path: Path) -> None:
-    facts = facts_of("tests.gmt_tasks.two_nodes", tmp_path, 2000, 5)
+    facts = facts_of("tests.gmt_tasks.workers.two_nodes", tmp_path, 2000, 5)
     assert (facts["nodes_killed"], facts["workers_killed"]) == (3, 2)
     assert facts["workers"] >= 4 + 2, "the dead were replaced"
     assert (facts["lost"], facts["doubled"]) == (0, 0)

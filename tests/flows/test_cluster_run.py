@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.listening import PROC, listeners_of
-from gmt_tasks.origin import REPOSITORY_ROOT
+from flows.cli.open_ports import PROC, listeners_of
+from gmt_tasks.import_guard import REPOSITORY_ROOT
 from tests.flows.conftest import write_crystals
 from tests.flows.test_chaos import dump, n_done
 
@@ -30,6 +30,8 @@ pytestmark = [
 N_CRYSTALS = 240
 PATIENCE_S = 300.0
 WORKER = "ray::WorkerProcess"
+
+FAKE = "tests.flows.cli.fake_cli"
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,17 @@ def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") 
 
 def start(source: Path, db: Path, environment: dict[str, str], *more: str) -> "subprocess.Popen[str]":
     """The command, with arithmetic for a model and small shards, so that there is a middle."""
-    command = [sys.executable, "-m", "tests.flows.fake_cli", "screen", str(source), "--db", str(db), "--json", *more]
+    command = [
+        sys.executable,
+        "-m",
+        FAKE,
+        "screen",
+        str(source),
+        "--db",
+        str(db),
+        "--json",
+        *more,
+    ]
     own = {"GMTSCREEN_SHARD_ATOMS": "3", "PREFECT_HOME": str(db.parent / "prefect")}
     own_environment = {name: value for name, value in environment.items() if name != "PREFECT_API_URL"} | own
     pipe = subprocess.PIPE

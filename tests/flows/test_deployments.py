@@ -11,7 +11,7 @@ from flows.deployments import check_schedule, environment_of, parameters_of, ser
 from gmt_tasks.process import StoppedError
 from gmt_tasks.retraining.plan import RetrainOptions, Start
 from gmt_tasks.settings import load_settings
-from gmt_tasks.sources.polite_http import UnreachableError
+from gmt_tasks.sources.remote.http_client import UnreachableError
 from models.errors import GmtError, ModelError, SourceError, StoreError
 
 

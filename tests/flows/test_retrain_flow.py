@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from gmt_tasks.assessment.gate_report import Check, Finding, GateReport
-from gmt_tasks.assessment.paired_comparison import Comparison, Verdict
 from gmt_tasks.retraining import retraining as module
+from gmt_tasks.retraining.gate.paired_comparison import Comparison, Verdict
+from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
 from gmt_tasks.retraining.retraining import Retraining
 from gmt_tasks.retraining.steps import GATE, PAGE, Ending, Outcome
 

@@ -66,7 +66,7 @@ def test_the_flow_leaves_an_artifact_with_the_balance_and_no_secret_in_its_param
 
 @pytest.mark.slow
 def test_a_failing_flow_ends_with_one_line_and_exit_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gmt_tasks.session import ScreenSession
+    from gmt_tasks.runs.session import ScreenSession
     from models.errors import ModelError
 
     def broken(self: ScreenSession) -> int:
@@ -84,7 +84,7 @@ def test_a_failing_flow_ends_with_one_line_and_exit_code_1(tmp_path: Path, monke
 def test_ingest_stops_before_computing_and_screen_goes_on_from_there(tmp_path: Path) -> None:
     from flows.ingest import ingest
     from flows.orchestration import session_in_use
-    from gmt_tasks.session import ScreenSession, open_sources
+    from gmt_tasks.runs.session import ScreenSession, open_sources
     from gmt_tasks.settings import load_settings
 
     source = write_crystals(tmp_path / "c.jsonl", ["Al", "N", "C"])

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from db.engine import parse_url
 from db.store import ResultStore
-from flows import cli
 from flows.cli import app
-from flows.listening import PROC, Listener, listeners_of, process_tree
+from flows.cli import app as cli
+from flows.cli.open_ports import PROC, Listener, listeners_of, process_tree
 from flows.orchestration import is_loopback, refuse_open_server
-from gmt_tasks.origin import REPOSITORY_ROOT
+from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.settings import load_settings
 from models.errors import GmtError, StoreError
 from tests.db.postgres_server import PostgresServer, find_program
@@ -89,7 +89,10 @@ def test_no_command_prints_a_secret_when_the_database_refuses(
 @pytest.mark.parametrize(
     ("words", "rest"),
     [
-        (["-m", "flows.cli", "status", "--db", WITH_PASSWORD[0], "--json"], ["-m", "flows.cli", "status", "--json"]),
+        (
+            ["-m", "flows.cli.app", "status", "--db", WITH_PASSWORD[0], "--json"],
+            ["-m", "flows.cli.app", "status", "--json"],
+        ),
         (["gmtscreen", "screen", "reference", f"--db={WITH_PASSWORD[1]}"], ["gmtscreen", "screen", "reference"]),
     ],
 )
@@ -128,7 +131,7 @@ def watched(
 ) -> Iterator[tuple[set[str], set[Listener]]]:
     """Runs the command line with arithmetic for a model; yields argument lists and listeners of its descendants."""
     with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
-        command = [sys.executable, "-m", "tests.flows.fake_cli", *arguments]
+        command = [sys.executable, "-m", "tests.flows.cli.fake_cli", *arguments]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
         while process.poll() is None:
             tree = process_tree(process.pid)

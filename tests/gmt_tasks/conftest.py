@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gmt_tasks.learning.labels import LabelledCrystals, read_labels
+from gmt_tasks.labels.files import LabelledCrystals, read_labels
 
 DATA = Path("../shared/data")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gmt_tasks.origin import REPOSITORY_ROOT, find_foreign_packages, put_root_first
+from gmt_tasks.import_guard import REPOSITORY_ROOT, find_foreign_packages, put_root_first
 from gmt_tasks.process import is_dead, new_holder, stop_on_signals
 from gmt_tasks.settings import Settings, SettingsError, load_remote_settings, load_settings
 from gmt_tasks.telemetry import RateMeter, redact
@@ -86,7 +86,7 @@ def test_our_packages_come_from_the_repository_and_a_foreign_one_is_found(tmp_pa
     (tmp_path / "models" / "__init__.py").touch()
     code = (
         "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]\n"
-        "from gmt_tasks.origin import refuse_foreign_packages, put_root_first\n"
+        "from gmt_tasks.import_guard import refuse_foreign_packages, put_root_first\n"
         "if len(sys.argv) > 3: put_root_first()\n"
         "refuse_foreign_packages()"
     )

@@ -1,6 +1,6 @@
 """Poisoned second instalments, forced past the label check: the gate alone refuses those that harm the model.
 
-That the label check refuses each of them is shown in tests/gmt_tasks/learning/test_label_ingest.py. Here the rows are
+That the label check refuses each of them is shown in tests/gmt_tasks/labels/test_ingest.py. Here the rows are
 written into a snapshot by hand, hash and all, as if the check had let them pass; the canary's literature is switched
 off, because toy labels are no material's, so the labels known before have to see the harm.
 """
@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from db.records import ModelVersion
-from gmt_tasks.learning import snapshot as snapshots
-from gmt_tasks.learning.label_kinds import KINDS
-from gmt_tasks.learning.snapshot import DatasetSnapshot, content_hash, read_snapshot, snapshot_folder
+from gmt_tasks.labels import snapshot as snapshots
+from gmt_tasks.labels.kinds import KINDS
+from gmt_tasks.labels.snapshot import DatasetSnapshot, content_hash, read_snapshot, snapshot_folder
 from gmt_tasks.retraining import steps
 from gmt_tasks.retraining.plan import RetrainPlan, Start, make_plan
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import read_card
-from tests.gmt_tasks.learning import planted_faults
+from tests.gmt_tasks.labels import planted_faults
+from tests.gmt_tasks.labels.toy_labels import Row
 from tests.gmt_tasks.retraining.tiny import instalments, options_in, tiny_gate
-from tests.gmt_tasks.toy_labels import Row
 
 pytestmark = pytest.mark.slow
 

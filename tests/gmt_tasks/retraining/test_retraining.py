@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from db.store import ResultStore
-from gmt_tasks.assessment import gate_measures
-from gmt_tasks.model_choice import chosen_model
-from gmt_tasks.model_files import datasets_folder, models_folder
-from gmt_tasks.retraining import members
+from gmt_tasks.registry.current_model import chosen_model
+from gmt_tasks.registry.model_files import datasets_folder, models_folder
+from gmt_tasks.retraining import networks as members
+from gmt_tasks.retraining.gate import measures as gate_measures
 from gmt_tasks.retraining.plan import RetrainOptions, Start, alone
 from gmt_tasks.retraining.retraining import Retraining
 from gmt_tasks.retraining.steps import GATE, PAGE, Ending, Outcome

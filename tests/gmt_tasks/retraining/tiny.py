@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 from db.store import ResultStore
-from gmt_tasks.assessment import canary, evaluation, gate
-from gmt_tasks.learning.label_ingest import ingest_labels
+from gmt_tasks.evaluation import evaluation
+from gmt_tasks.labels.ingest import ingest_labels
+from gmt_tasks.labels.readers.open import open_label_source
+from gmt_tasks.retraining.gate import gate
+from gmt_tasks.retraining.gate import reference_set as canary
 from gmt_tasks.retraining.plan import RetrainOptions, Start
 from gmt_tasks.settings import Settings, load_settings
-from gmt_tasks.sources.label_source import open_label_source
-from models.crystal import Floats
+from models.applicability.distance import NoveltyReference
+from models.crystals.crystal import Floats
 from models.gmtnet.config import CONFIGS, GMTNET
-from models.novelty.distance import NoveltyReference
-from models.testing_crystals import textbook_crystals
-from tests.gmt_tasks.toy_labels import Row, good_rows, write_rows
+from models.reference.crystals import textbook_crystals
+from tests.gmt_tasks.labels.toy_labels import Row, good_rows, write_rows
 
 TINY = replace(
     GMTNET,

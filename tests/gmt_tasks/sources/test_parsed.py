@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmt_tasks.sources.parsed import RefusedInputError, atomic_number, atomic_numbers, ordered_species, require_finite
-from models.crystal import SYMBOLS
+from models.crystals.crystal import SYMBOLS
 from models.errors import Reason
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gmt_tasks.sources.mirrored_source import MirroredSource
-from gmt_tasks.sources.prototypes import PrototypesSource
-from gmt_tasks.sources.reference_crystals import ReferenceSource
-from gmt_tasks.sources.source import open_source
+from gmt_tasks.sources.generated.prototypes import PrototypesSource
+from gmt_tasks.sources.generated.reference_crystals import ReferenceSource
+from gmt_tasks.sources.open import open_source
+from gmt_tasks.sources.remote.mirrored_source import MirroredSource
 from models.errors import SourceError
 
 

@@ -21,9 +21,9 @@ from models.gmtnet.config import GMTNET
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.predictor import GMTNetPredictor
 from models.quantities import Tensor
+from models.reference.crystals import random_orthogonal, transformed
 from models.tensors.rotate import rotate
-from models.testing import disagreement, textbook_crystals
-from models.testing_crystals import random_orthogonal, transformed
+from models.testing.contract import disagreement, textbook_crystals
 
 SMALL = replace(
     GMTNET,

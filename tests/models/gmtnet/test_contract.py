@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.crystal import CrystalBatch, Floats
+from models.crystals.crystal import CrystalBatch, Floats
 from models.gmtnet.config import GMTNET, GMTNET_PAPER
 from models.gmtnet.predictor import GMTNetPredictor, denormals_flushed
 from models.quantities import Tensor
 from models.tensor_model import TensorModel
-from models.testing import ContractError, TensorModelContract, ToyTensorModel, textbook_crystals
-from models.testing_model import ToyEnsemble
+from models.testing.contract import ContractError, TensorModelContract, ToyTensorModel, textbook_crystals
+from models.testing.model import ToyEnsemble
 from tests.models.gmtnet.untrained import untrained
 
 Law = Callable[[TensorModelContract], None]

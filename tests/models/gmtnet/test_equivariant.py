@@ -5,6 +5,7 @@ import pytest
 import torch
 from e3nn import o3
 
+from models.crystals.graph import CrystalGraph, build_graph
 from models.gmtnet.config import GMTNET
 from models.gmtnet.equivariant import (
     AtomCoupling,
@@ -15,9 +16,8 @@ from models.gmtnet.equivariant import (
     read_irreps,
 )
 from models.gmtnet.torch_graph import Features, TorchGraph
-from models.graph import CrystalGraph, build_graph
-from models.testing import textbook_crystals
-from models.testing_crystals import random_orthogonal, transformed
+from models.reference.crystals import random_orthogonal, transformed
+from models.testing.contract import textbook_crystals
 
 POLAR = {"0e": 6, "1o": 4, "2e": 3, "3o": 2, "4e": 2}
 ALL_KINDS = {**POLAR, "2o": 4}

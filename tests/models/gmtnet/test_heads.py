@@ -11,11 +11,11 @@ from models.gmtnet.equivariant import read_irreps
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead
 from models.gmtnet.torch_graph import Features
 from models.quantities import TENSORS, Scalar, Tensor
+from models.reference.crystals import random_orthogonal
 from models.tensors.irreps import wigner_matrices
 from models.tensors.rotate import component_rotation
 from models.tensors.voigt import from_components, stiffness_voigt_to_mandel, to_components
-from models.testing import textbook_crystals
-from models.testing_crystals import random_orthogonal
+from models.testing.contract import textbook_crystals
 from tests.models.gmtnet.untrained import fresh_network, run
 
 CHANNELS = {"0e": 6, "1o": 4, "2e": 4, "2o": 3, "3o": 3, "4e": 3}

@@ -15,6 +15,7 @@ from models.gmtnet.invariants import (
     symmetric_matrix,
 )
 from models.quantities import ELASTIC_INVARIANTS, TENSORS, Tensor
+from models.reference.crystals import random_orthogonal
 from models.tensors.irreps import change_of_basis
 from models.tensors.rotate import component_rotation
 from models.tensors.voigt import (
@@ -25,7 +26,6 @@ from models.tensors.voigt import (
     symmetric_to_mandel,
     to_components,
 )
-from models.testing_crystals import random_orthogonal
 
 Floats = NDArray[np.float64]
 N = 40

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from models.gmtnet.invariants import mandel_rows
 from models.gmtnet.label_scales import HeadScales, direction_scales, linear_scales, positive_scales
 from models.quantities import TENSORS, Tensor
+from models.reference.crystals import random_orthogonal
 from models.tensors.irreps import change_of_basis
 from models.tensors.rotate import component_rotation
-from models.testing_crystals import random_orthogonal
 
 Floats = NDArray[np.float64]
 N = 3000

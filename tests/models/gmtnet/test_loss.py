@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from models.gmtnet.invariants import elastic_invariants
 from models.gmtnet.loss import LossKind, Predicted, Targets, TypicalNorms, multi_task_loss
 from models.quantities import ELASTIC_INVARIANTS, TENSORS, Scalar, Tensor
+from models.reference.crystals import random_orthogonal
 from models.tensors.rotate import component_rotation
 from models.tensors.voigt import from_components, piezo_to_voigt, to_components
-from models.testing import ToyTensorModel, textbook_crystals
-from models.testing_crystals import random_orthogonal
+from models.testing.contract import ToyTensorModel, textbook_crystals
 
 Floats = NDArray[np.float64]
 N = 10

@@ -9,19 +9,19 @@ import pytest
 import torch
 from e3nn import o3
 
-from models.crystal import Floats
+from models.crystals.crystal import Floats
+from models.crystals.graph import build_graph
 from models.gmtnet.config import GMTNET, GMTNET_PAPER, GMTNetConfig, ProductKind, RadialKind
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead
 from models.gmtnet.layers import RadialFeatures, fade
 from models.gmtnet.network import build_network
 from models.gmtnet.torch_graph import TorchGraph
-from models.graph import build_graph
 from models.quantities import TENSORS, Tensor
+from models.reference.crystals import random_orthogonal, transformed
 from models.tensors.irreps import change_of_basis
 from models.tensors.rotate import component_rotation
 from models.tensors.voigt import from_components
-from models.testing import textbook_crystals
-from models.testing_crystals import random_orthogonal, transformed
+from models.testing.contract import textbook_crystals
 from tests.models.gmtnet.untrained import fresh_network, run
 
 CONFIGS = pytest.mark.parametrize("config", [GMTNET, GMTNET_PAPER], ids=["default", "paper"])

@@ -4,14 +4,14 @@ from functools import cache
 
 import torch
 
-from models.crystal import CrystalBatch, Floats
+from models.crystals.crystal import CrystalBatch, Floats
+from models.crystals.graph import CrystalGraph, build_graph
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.predictor import GMTNetPredictor
 from models.gmtnet.torch_graph import TorchGraph
-from models.graph import CrystalGraph, build_graph
-from models.orbits import OrbitGraph
 from models.quantities import Scalar, Tensor
+from models.symmetry.orbits import OrbitGraph
 
 
 @cache

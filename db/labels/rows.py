@@ -1,0 +1,305 @@
+"""Labels in the database: rows as they came, what was found, and which formulas are kept for testing.
+
+An instalment is brought in two steps. Blocks of rows that were looked at one by one are added as they come, each in a
+transaction of its own; when all are in, the instalment is judged and every one of its rows settled in one transaction.
+A killed ingest leaves rows that are pending and an instalment without a verdict: the same source goes on from there.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, insert, or_, select, update
+
+from db.bulk import MAX_VARIABLES, insert_absent
+from db.codec import clean_detail, clean_text, crystal_rows, read_crystals, to_json
+from db.records import IngestedBlock
+from db.tables import LabelStage, LabelState, crystals, formula_splits, label_ingests, labels
+from db.transactions import database_time
+from models.crystals.crystal import CrystalBatch
+
+ORDER = (labels.c.ingest_id, labels.c.position)
+"""The order in which labels came."""
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """One label as it is stored, looked at by itself.
+
+    Attributes:
+        hash: of its content.
+        position: 0-based, within its instalment.
+        kind: kind of the row, as written.
+        crystal_id: content id of its crystal, None where there is none.
+        formula: reduced formula of the crystal.
+        source: where the row says it comes from.
+        source_id: its id there.
+        licence: under which it may be used, as the source says.
+        provenance: JSON text of `doi`, `method`, `retrieved` and the name of the source it was read from.
+        declared_split: the split that the row claims.
+        content: JSON text of the row; None where it could not be read.
+        state: PENDING, or REFUSED with `reason`.
+        reason: why it was refused.
+        detail: the numbers.
+        residual: share of its tensors that the crystal's symmetry removes; None without tensors.
+        tells_order, tells_frame: a wrong Voigt order or frame would have been seen.
+        sizes: rotation invariants, by name.
+    """
+
+    hash: str
+    position: int
+    kind: str
+    crystal_id: str | None
+    formula: str | None
+    source: str
+    source_id: str
+    licence: str | None
+    provenance: str
+    declared_split: str | None
+    content: str | None
+    state: LabelState
+    reason: str | None
+    detail: str | None
+    residual: float | None
+    tells_order: bool
+    tells_frame: bool
+    sizes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StoredLabel:
+    """A label as the database knows it, without its content; the fields are those of `LabelRecord`.
+
+    Attributes:
+        stage: at which look it was refused.
+        ratio: label over prediction, of the rows that were compared.
+    """
+
+    hash: str
+    kind: str
+    source: str
+    source_id: str
+    crystal_id: str | None = None
+    formula: str | None = None
+    licence: str | None = None
+    declared_split: str | None = None
+    state: LabelState = LabelState.PENDING
+    stage: LabelStage | None = None
+    reason: str | None = None
+    detail: str | None = None
+    residual: float | None = None
+    tells_order: bool = False
+    tells_frame: bool = False
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    ratio: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source_id} of {self.source}"
+
+    @property
+    def part(self) -> tuple[str, str]:
+        """Source and kind: the labels that are judged together."""
+        return self.source, self.kind
+
+
+@dataclass(frozen=True)
+class TeachingLabel:
+    """A label that teaches: its content as JSON text, and the split of its formula."""
+
+    hash: str
+    kind: str
+    source: str
+    source_id: str
+    licence: str | None
+    provenance: str
+    content: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How a judged label ends."""
+
+    hash: str
+    state: LabelState
+    reason: str | None = None
+    detail: str | None = None
+    ratio: float | None = None
+
+
+def open_ingest(connection: Connection, source: str, fingerprint: str) -> int:
+    """The number of the instalment: that of the same source and content which has no verdict yet, else a new one."""
+    mine = (label_ingests.c.source == source) & (label_ingests.c.fingerprint == fingerprint)
+    unfinished = select(label_ingests.c.id).where(mine, label_ingests.c.verdict.is_(None)).limit(1)
+    known = connection.execute(unfinished).scalar_one_or_none()
+    if known is not None:
+        return int(known)
+    values = {"source": clean_text(source), "fingerprint": fingerprint, "created": database_time(connection)}
+    made = connection.execute(insert(label_ingests).values(values).returning(label_ingests.c.id))
+    return int(made.scalar_one())
+
+
+def unsettled(connection: Connection, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
+    """Which of the labels are known, and whether this instalment has to judge them.
+
+    Left over rows of an ingest that was killed, rows that were refused for the company they came in, and rows that
+    another value overruled are judged again with the instalment that brings them again; they become part of it. Those
+    that were overruled keep their reason until then.
+
+    Returns:
+        By hash of the known ones: True for one that this instalment judges.
+    """
+    overruled = labels.c.state == LabelState.OVERRULED
+    again = or_(labels.c.state == LabelState.PENDING, labels.c.stage == LabelStage.INSTALMENT, overruled)
+    # A pending row has a reason only if it was overruled before, also when this call was killed and comes again.
+    kept = case((labels.c.stage == LabelStage.INSTALMENT, None), else_=labels.c.reason)
+    found: dict[str, bool] = {}
+    for chunk in _chunks(hashes):
+        mine = labels.c.hash.in_(chunk)
+        adopted = {"ingest_id": ingest_id, "state": LabelState.PENDING, "stage": None, "reason": kept, "detail": None}
+        connection.execute(update(labels).where(mine, again).values(adopted))
+        state, owner = labels.c.state, labels.c.ingest_id
+        for row in connection.execute(select(labels.c.hash, state, owner).where(mine)):
+            found[row.hash] = row.ingest_id == ingest_id
+    return found
+
+
+def add_labels(connection: Connection, ingest_id: int, records: Sequence[LabelRecord], block: IngestedBlock) -> None:
+    """Writes labels that were looked at, with their crystals; those that are known stay as they are.
+
+    Args:
+        connection: in a write transaction.
+        ingest_id: their instalment.
+        records: the labels.
+        block: the crystals that the labels name, at least.
+    """
+    wanted = {record.crystal_id for record in records}
+    first = {name: row for row, name in reversed(list(enumerate(block.crystal_ids))) if name in wanted}
+    rows = sorted(crystal_rows(block, list(first.values())), key=lambda row: str(row["id"]))
+    insert_absent(connection, crystals, rows)
+    insert_absent(connection, labels, [_label_row(record) | {"ingest_id": ingest_id} for record in records])
+
+
+def _label_row(record: LabelRecord) -> dict[str, Any]:
+    refused = record.state is LabelState.REFUSED
+    row = asdict(record) | {"sizes": to_json(record.sizes), "stage": LabelStage.ROW if refused else None, "ratio": None}
+    texts = ("kind", "source", "source_id", "licence", "provenance", "declared_split")
+    row |= {name: clean_text(row[name]) for name in texts if row[name] is not None}
+    return row | {"detail": None if record.detail is None else clean_detail(record.detail)}
+
+
+def of_ingest(connection: Connection, ingest_id: int) -> list[StoredLabel]:
+    """Every label that an instalment brought, in order, without its content."""
+    return _without_content(connection, labels.c.ingest_id == ingest_id)
+
+
+def accepted_of_crystals(connection: Connection, crystal_ids: Sequence[str]) -> list[StoredLabel]:
+    """The labels that teach of the given crystals; those of one crystal in the order in which they came."""
+    teaches = labels.c.state == LabelState.ACCEPTED
+    return [
+        label
+        for chunk in _chunks(crystal_ids)
+        for label in _without_content(connection, teaches & labels.c.crystal_id.in_(chunk))
+    ]
+
+
+def _without_content(connection: Connection, condition: ColumnElement[bool]) -> list[StoredLabel]:
+    columns = [labels.c[column.name] for column in fields(StoredLabel)]
+    found = connection.execute(select(*columns).where(condition).order_by(*ORDER)).mappings()
+    return [
+        StoredLabel(**{**row, "state": LabelState(row["state"]), "sizes": json.loads(row["sizes"])}) for row in found
+    ]
+
+
+def splits_of(connection: Connection, formulas: Sequence[str]) -> dict[str, str]:
+    """The splits of the formulas that have one."""
+    found: dict[str, str] = {}
+    for chunk in _chunks(formulas):
+        rows = connection.execute(select(formula_splits).where(formula_splits.c.formula.in_(chunk)))
+        found |= {row.formula: row.split for row in rows}
+    return found
+
+
+def ratios_of(connection: Connection, split: str) -> dict[str, list[float]]:
+    """Label over prediction of the labels of a split that teach and were compared, by kind."""
+    compared = (labels.c.state == LabelState.ACCEPTED) & labels.c.ratio.is_not(None) & (formula_splits.c.split == split)
+    joined = labels.join(formula_splits, formula_splits.c.formula == labels.c.formula)
+    found: dict[str, list[float]] = {}
+    for row in connection.execute(select(labels.c.kind, labels.c.ratio).select_from(joined).where(compared)):
+        found.setdefault(row.kind, []).append(row.ratio)
+    return found
+
+
+def crystals_of(connection: Connection, crystal_ids: Sequence[str]) -> CrystalBatch:
+    """The stored crystals of the given ids, in that order, each in the frame of its first listing."""
+    kept: dict[str, Row[Any]] = {}
+    for chunk in _chunks(list(dict.fromkeys(crystal_ids))):
+        named = crystals.c
+        wanted = select(named.id, named.lattice, named.numbers, named.frac_coords).where(named.id.in_(chunk))
+        kept |= {row.id: row for row in connection.execute(wanted)}
+    rows = [kept[crystal_id] for crystal_id in crystal_ids]
+    return read_crystals([r.lattice for r in rows], [r.numbers for r in rows], [r.frac_coords for r in rows])
+
+
+def settle(
+    connection: Connection,
+    ingest_id: int,
+    settlements: Iterable[Settlement],
+    splits: Mapping[str, tuple[str, str]],
+    verdict: str,
+    report: Mapping[str, Any],
+) -> None:
+    """Ends an instalment: the state of each label it touches, the splits of new formulas, verdict and report.
+
+    Args:
+        connection: in a write transaction.
+        ingest_id: the instalment.
+        settlements: how labels end; also earlier ones that a newer value supersedes.
+        splits: by formula, split and origin; a formula that has a split keeps it.
+        verdict: of the whole.
+        report: JSON-serialisable.
+    """
+    rows = [{"of": s.hash, **{k: v for k, v in asdict(s).items() if k != "hash"}, "at": _stage(s)} for s in settlements]
+    names = ("state", "reason", "detail", "ratio")
+    values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in ("state", "reason", "detail", "stage")}
+    values["ratio"] = func.coalesce(bindparam("b_ratio", type_=labels.c.ratio.type), labels.c.ratio)
+    statement = update(labels).where(labels.c.hash == bindparam("b_hash")).values(values)
+    bound = [{"b_hash": row["of"], "b_stage": row["at"], **{f"b_{k}": row[k] for k in names}} for row in rows]
+    if bound:
+        connection.execute(statement, bound)
+    made = [{"formula": f, "split": split, "origin": origin} for f, (split, origin) in sorted(splits.items())]
+    insert_absent(connection, formula_splits, made)
+    ended = {"verdict": verdict, "report": to_json(report)}
+    connection.execute(update(label_ingests).where(label_ingests.c.id == ingest_id).values(ended))
+
+
+def _stage(settlement: Settlement) -> LabelStage | None:
+    return LabelStage.INSTALMENT if settlement.state is LabelState.REFUSED else None
+
+
+def list_ingests(connection: Connection) -> list[dict[str, Any]]:
+    """All instalments, newest first: id, source, fingerprint, verdict, report (JSON text), created."""
+    rows = connection.execute(select(label_ingests).order_by(label_ingests.c.id.desc())).mappings()
+    return [dict(row) for row in rows]
+
+
+def teaching(connection: Connection) -> Iterator[TeachingLabel]:
+    """Every label that teaches, sorted by hash."""
+    joined = labels.join(formula_splits, formula_splits.c.formula == labels.c.formula)
+    columns = [*(labels.c[column.name] for column in fields(TeachingLabel) if column.name != "split")]
+    wanted = select(*columns, formula_splits.c.split).select_from(joined).where(labels.c.state == LabelState.ACCEPTED)
+    for row in connection.execute(wanted.order_by(labels.c.hash).execution_options(yield_per=1000)).mappings():
+        yield TeachingLabel(**row)
+
+
+def count_states(connection: Connection) -> list[dict[str, Any]]:
+    """Number of labels (`n`) by source, kind, state and reason."""
+    groups = (labels.c.source, labels.c.kind, labels.c.state, labels.c.reason)
+    counted = select(*groups, func.count().label("n")).group_by(*groups).order_by(*groups)
+    return [dict(row) for row in connection.execute(counted).mappings()]
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), MAX_VARIABLES):
+        yield values[start : start + MAX_VARIABLES]

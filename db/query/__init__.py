@@ -1,0 +1,1 @@
+"""Searches: the filter language, what can be asked for, pages of hits."""

@@ -1,0 +1,330 @@
+"""Filter tree to SELECT, and pages of hits: the only read path of searches.
+
+A filter becomes SQLAlchemy expressions with bound values; no text of the user ever becomes SQL. Everything is written
+in SQL that means the same on SQLite and PostgreSQL: no LIKE (its case rules differ), no NaN in the database, texts
+compared by code point. Pages go by key ("after this row"), not by offset, so the last page costs what the first does.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    Select,
+    Text,
+    and_,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
+
+from db import registry
+from db.bulk import MAX_VARIABLES
+from db.query.filter_language import parse_filter
+from db.query.filter_tree import (
+    And,
+    Comparison,
+    Filter,
+    Flag,
+    Has,
+    Is,
+    Knowledge,
+    Matches,
+    Not,
+    Operator,
+    Or,
+    Quantifier,
+    TextMatch,
+    properties_of,
+)
+from db.query.properties import PROPERTIES, Kind, resolve_property
+from db.tables import ModelState, crystals, inputs, models, results
+from models.errors import FilterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Condition = ColumnElement[bool]
+
+DEFAULT_FIELDS: tuple[str, ...] = (
+    "id",
+    "source_ids",
+    "formula",
+    "spacegroup",
+    "point_group",
+    "k_vrh_gpa",
+    "g_vrh_gpa",
+    "poisson_vrh",
+    "mechanically_stable",
+    "e_max_c_per_m2",
+    "d_max_pc_per_n",
+    "eps_electronic_mean",
+    "eps_total_mean",
+    "refractive_index",
+)
+"""What a query prints when nobody says what it should."""
+
+COLUMNS: dict[str, ColumnElement[Any]] = {
+    **{name: results.c[name] for name in PROPERTIES if name in results.c},
+    **{name: crystals.c[name] for name in PROPERTIES if name in crystals.c},
+    "model": models.c.name.concat("@").concat(models.c.version),
+}
+"""The column of every property that has one value per crystal."""
+
+_HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
+
+
+@dataclass(frozen=True)
+class PageMark:
+    """The last row of a page: the next page starts after it."""
+
+    value: Any
+    crystal_id: str
+    model_id: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; see `ResultStore.query`."""
+
+    filter: str = ""
+    fields: tuple[str, ...] = DEFAULT_FIELDS
+    sort: str | None = None
+    limit: int = 50
+    model: str | None = None
+    after: PageMark | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some hits, one dict per row, and the mark of the next page; None when this is the last."""
+
+    rows: list[dict[str, Any]]
+    next: PageMark | None
+
+
+def field_names(fields: Sequence[str] | None) -> tuple[str, ...]:
+    """Our names of the wanted fields, without repetitions; the default ones for None.
+
+    Raises:
+        FilterError: a field is unknown.
+    """
+    if fields is None:
+        return DEFAULT_FIELDS
+    return tuple(dict.fromkeys(resolve_property(field.strip()) for field in fields))
+
+
+def to_condition(tree: Filter) -> Condition:
+    """The SQL condition of a filter; unknown values follow SQL's three-valued logic."""
+    match tree:
+        case And(terms):
+            return and_(*(to_condition(term) for term in terms))
+        case Or(terms):
+            return or_(*(to_condition(term) for term in terms))
+        case Not(term):
+            return not_(to_condition(term))
+        case Comparison(name, operator, value):
+            return _compare(name, operator, value)
+        case Matches(name, match, text):
+            return _on_texts(name, lambda column: _match(column, match, text))
+        case Has(name, quantifier, values):
+            return _has_elements(quantifier, values) if name == "elements" else _has_ids(quantifier, values)
+        case Is(name, knowledge):
+            # Every crystal came from somewhere, so its source ids are always known.
+            column = crystals.c.id if name == "source_ids" else COLUMNS[name]
+            return column.is_not(None) if knowledge is Knowledge.KNOWN else column.is_(None)
+        case Flag(name):
+            return COLUMNS[name] == literal(True)
+
+
+_COMPARE: dict[Operator, Callable[[ColumnElement[Any], ColumnElement[Any]], Condition]] = {
+    Operator.EQUAL: lambda a, b: a == b,
+    Operator.UNEQUAL: lambda a, b: a != b,
+    Operator.LESS: lambda a, b: a < b,
+    Operator.LESS_EQUAL: lambda a, b: a <= b,
+    Operator.GREATER: lambda a, b: a > b,
+    Operator.GREATER_EQUAL: lambda a, b: a >= b,
+}
+
+
+def _compare(name: str, operator: Operator, value: float | str | bool) -> Condition:
+    if name == "source_ids" and operator is Operator.UNEQUAL:
+        return not_(_compare(name, Operator.EQUAL, value))
+    return _on_texts(name, lambda column: _COMPARE[operator](column, _bound(value)))
+
+
+def _bound(value: float | str | bool) -> ColumnElement[Any]:
+    """The value with its own type: typed like an integer column, PostgreSQL would round 2.5 to 2."""
+    if isinstance(value, float):
+        small_integer = value.is_integer() and abs(value) < 2**31
+        return literal(int(value), Integer()) if small_integer else literal(value, Double())
+    return literal(value)
+
+
+def _on_texts(name: str, test: Callable[[ColumnElement[Any]], Condition]) -> Condition:
+    """The test of a property's column; of source ids, that one of the crystal's passes."""
+    if name != "source_ids":
+        return test(COLUMNS[name])
+    passing = select(inputs.c.crystal_id).where(inputs.c.crystal_id.is_not(None), test(inputs.c.source_id))
+    return crystals.c.id.in_(passing)
+
+
+def _match(column: ColumnElement[Any], match: TextMatch, text: str) -> Condition:
+    n = len(text)
+    if n == 0:
+        return func.length(column) >= 0  # every text holds the empty one; unknown stays unknown
+    needle = literal(text, Text())
+    if match is TextMatch.CONTAINS:
+        return func.replace(column, needle, literal("", Text())) != column
+    if match is TextMatch.STARTS:
+        return func.substr(column, 1, n) == needle
+    # For a shorter text the start is 0 or less, and what comes back is shorter than the needle on either dialect.
+    return func.substr(column, func.length(column) - (n - 1)) == needle
+
+
+def _has_elements(quantifier: Quantifier, symbols: tuple[str, ...]) -> Condition:
+    column = crystals.c.elements
+    if quantifier is Quantifier.ONLY:
+        # Taking every given symbol out of ",Al,N," must leave nothing between the outer commas.
+        rest: ColumnElement[Any] = column
+        for symbol in dict.fromkeys(symbols):
+            rest = func.replace(rest, literal(f",{symbol},", Text()), literal(",", Text()))
+        return rest == literal(",", Text())
+    each = [func.replace(column, literal(f",{symbol},", Text()), literal("", Text())) != column for symbol in symbols]
+    return or_(*each) if quantifier is Quantifier.ANY else and_(*each)
+
+
+def _has_ids(quantifier: Quantifier, ids: tuple[str, ...]) -> Condition:
+    if quantifier is Quantifier.ONLY:
+        return not_(_on_texts("source_ids", lambda column: column.not_in(ids)))
+    if quantifier is Quantifier.ANY:
+        return _on_texts("source_ids", lambda column: column.in_(ids))
+    return and_(*(_compare("source_ids", Operator.EQUAL, each) for each in ids))
+
+
+def fetch(connection: Connection, request: Request) -> list[dict[str, Any]]:
+    """The rows of a request, without limit when its limit is 0."""
+    return page(connection, request).rows
+
+
+def page(connection: Connection, request: Request) -> Page:
+    """The rows of a request and where the next page starts.
+
+    Raises:
+        FilterError: filter, sort or limit are not valid.
+        StoreError: the model is unknown.
+    """
+    if request.limit < 0:
+        raise FilterError(f"The limit is {request.limit}. Give 0 for all rows, or a positive number.")
+    sort, descending = _sort_column(request.sort)
+    wanted = [COLUMNS[name].label(name) for name in request.fields if name != "source_ids"]
+    keys = [results.c.crystal_id.label("_crystal"), results.c.model_id.label("_model"), sort.label("_sort")]
+    statement = select(*keys, *wanted).select_from(_HITS).where(*_conditions(connection, request))
+    statement = _ordered(statement, sort, descending, request.after)
+    if request.limit:
+        statement = statement.limit(request.limit + 1)  # one more tells whether there is a next page
+    found = connection.execute(statement).mappings().all()
+    last = len(found) > request.limit > 0
+    kept = found[: request.limit] if request.limit else found
+    mark = PageMark(kept[-1]["_sort"], kept[-1]["_crystal"], kept[-1]["_model"]) if last else None
+    return Page(list(_finish_rows(connection, kept, request.fields)), mark)
+
+
+def count(connection: Connection, request: Request) -> int:
+    """Number of rows that a request without limit has."""
+    statement = select(func.count()).select_from(_HITS).where(*_conditions(connection, request))
+    return int(connection.execute(statement).scalar_one())
+
+
+def _sort_column(sort: str | None) -> tuple[ColumnElement[Any], bool]:
+    if sort is None:
+        return crystals.c.id, False
+    name = resolve_property(sort.removeprefix("-"))
+    if name not in COLUMNS or PROPERTIES[name] is Kind.ELEMENTS:
+        raise FilterError(f"{name} is a {PROPERTIES[name]} and has no order. Sort by a number or a text.")
+    return COLUMNS[name], sort.startswith("-")
+
+
+def _ordered(statement: Select[Any], sort: ColumnElement[Any], descending: bool, after: PageMark | None) -> Select[Any]:
+    if after is not None:
+        beyond = or_(
+            results.c.crystal_id > after.crystal_id,
+            and_(results.c.crystal_id == after.crystal_id, results.c.model_id > after.model_id),
+        )
+        if after.value is None:
+            statement = statement.where(sort.is_(None), beyond)
+        else:
+            last = literal(after.value, sort.type)
+            further = sort < last if descending else sort > last
+            statement = statement.where(or_(further, and_(sort == last, beyond), sort.is_(None)))
+    direction = sort.desc() if descending else sort.asc()
+    return statement.order_by(direction.nulls_last(), results.c.crystal_id, results.c.model_id)
+
+
+def _conditions(connection: Connection, request: Request) -> Iterator[Condition]:
+    tree = parse_filter(request.filter) if request.filter.strip() else None
+    if tree is not None:
+        yield to_condition(tree)
+    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
+    if chosen is not None:
+        yield results.c.model_id.in_(chosen)
+    if tree is None or "model" not in properties_of(tree):
+        yield from _best_model_only(connection, chosen)
+
+
+def _best_model_only(connection: Connection, chosen: list[int] | None) -> Iterator[Condition]:
+    """One row per crystal: that of the current model, else of the newest; nothing to do when there is one model."""
+    known = connection.execute(select(models.c.id, models.c.state).order_by(models.c.id)).all()
+    known = [row for row in known if chosen is None or row.id in chosen]
+    if len(known) < 2:
+        return
+    ordered = sorted(known, key=lambda row: (row.state == ModelState.CURRENT, row.id))
+    ranks = {row.id: rank for rank, row in enumerate(ordered)}
+    other = results.alias("other")
+    better = case(ranks, value=other.c.model_id, else_=-1) > case(ranks, value=results.c.model_id, else_=-1)
+    beaten = select(literal(1)).where(other.c.crystal_id == results.c.crystal_id, better)
+    yield not_(beaten.correlate(results).exists())
+
+
+def _finish_rows(connection: Connection, rows: Sequence[Any], fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Rows as dicts in the order of the fields, with lists where a property is one."""
+    ids: dict[str, list[str]] = {}
+    if "source_ids" in fields:
+        ids = source_ids(connection, [row["_crystal"] for row in rows])
+    for row in rows:
+        values: dict[str, Any] = {name: ids[row["_crystal"]] if name == "source_ids" else row[name] for name in fields}
+        if "elements" in values:
+            values["elements"] = values["elements"].strip(",").split(",")
+        yield values
+
+
+def source_ids(connection: Connection, crystal_ids: Sequence[str]) -> dict[str, list[str]]:
+    """All the ids that crystals came with, sorted."""
+    found: dict[str, set[str]] = {crystal_id: set() for crystal_id in crystal_ids}
+    wanted = list(found)
+    for start in range(0, len(wanted), MAX_VARIABLES):
+        chunk = wanted[start : start + MAX_VARIABLES]
+        statement = select(inputs.c.crystal_id, inputs.c.source_id).where(inputs.c.crystal_id.in_(chunk))
+        for crystal_id, source_id in connection.execute(statement):
+            found[crystal_id].add(source_id)
+    return {crystal_id: sorted(ids) for crystal_id, ids in found.items()}
+
+
+_DTYPES = {Kind.NUMBER: "float64", Kind.INTEGER: "Int64", Kind.FLAG: "boolean"}
+
+
+def to_frame(rows: list[dict[str, Any]], fields: tuple[str, ...]) -> "pd.DataFrame":
+    """Rows as a table; columns have their kind's type also where all values are unknown, or where there is no row."""
+    # Imported here: it takes longer than most queries.
+    import pandas as pd
+
+    dtypes = {name: _DTYPES.get(PROPERTIES[name], "object") for name in fields}
+    columns = {name: pd.Series([row[name] for row in rows], dtype=dtypes[name]) for name in fields}
+    return pd.DataFrame(columns)

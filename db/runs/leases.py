@@ -1,0 +1,185 @@
+"""Shards: lease, heartbeat, give back, commit. A lease's token fences late writers out.
+
+A shard's token only grows. Whoever commits must hold the newest one; a lease that was taken over or revoked has an
+older one, and its late result is refused without a trace.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
+
+from db.bulk import upsert
+from db.codec import clean_detail, read_crystals, result_rows
+from db.runs.ledger import run_row
+from db.records import ResultBlock, ShardLease, Stage
+from db.tables import Outcome, ShardState, crystals, inputs, results, shards
+from db.transactions import database_time
+from models.crystals.crystal import CrystalBatch
+from models.errors import Reason, StoreError
+
+REFUSED_BY_MODEL = frozenset({Reason.UNSUPPORTED_ELEMENT, Reason.SYMMETRY_FAILED})
+"""The model has nothing to say about such crystals; nothing went wrong."""
+
+
+def lease(connection: Connection, run_id: int, holder: str, stale_after_s: float) -> ShardLease | None:
+    """Takes the first shard that is pending or whose holder fell silent; see `ResultStore.lease_shard`."""
+    run_row(connection, run_id)
+    now = database_time(connection)
+    silent = (shards.c.state == ShardState.LEASED) & (shards.c.heartbeat <= now - stale_after_s)
+    row = _first_free(connection, run_id, shards.c.state == ShardState.PENDING) or _first_free(
+        connection, run_id, silent
+    )
+    if row is None:
+        return None
+    mine = {"state": ShardState.LEASED, "token": row.token + 1, "attempt": row.attempt + 1}
+    unchanged = _shard(run_id, row.shard_id) & (shards.c.token == row.token)
+    taken = connection.execute(update(shards).where(unchanged).values(**mine, holder=holder, heartbeat=now))
+    if taken.rowcount != 1:
+        raise StoreError(f"Shard {row.shard_id} of run {run_id} changed while it was being leased. Lease again.")
+    ids, batch = _crystals_of(connection, run_id, row.shard_id)
+    return ShardLease(run_id, row.shard_id, row.token + 1, row.attempt + 1, ids, batch)
+
+
+def lease_once(
+    connection: Connection, run_id: int, holder: str, stale_after_s: float, taken: list[ShardLease]
+) -> ShardLease | None:
+    """As `lease`; repeated because the answer to COMMIT was lost, it gives the same lease again.
+
+    Without this the shard of the lost answer would wait until its lease goes stale.
+
+    Args:
+        connection: in a write transaction.
+        run_id: the run.
+        holder: who works on it.
+        stale_after_s: see `ResultStore.lease_shard`.
+        taken: the leases that earlier attempts of this call took; the new one is appended.
+    """
+    if taken:
+        # The holder counts: if the COMMIT was lost too, the next holder has got the very same token.
+        mine = select(shards.c.shard_id).where(_held(taken[-1]), shards.c.holder == holder)
+        if connection.execute(mine).first() is not None:
+            return taken[-1]
+    leased = lease(connection, run_id, holder, stale_after_s)
+    if leased is not None:
+        taken.append(leased)
+    return leased
+
+
+def _first_free(connection: Connection, run_id: int, condition: ColumnElement[bool]) -> Row[Any] | None:
+    # On PostgreSQL two callers skip each other's row; SQLite has one writer at a time and ignores the lock clause.
+    free = select(shards).where(shards.c.run_id == run_id, condition).order_by(shards.c.shard_id).limit(1)
+    return connection.execute(free.with_for_update(skip_locked=True)).first()
+
+
+def _shard(run_id: int, shard_id: int) -> ColumnElement[bool]:
+    return (shards.c.run_id == run_id) & (shards.c.shard_id == shard_id)
+
+
+def _crystals_of(connection: Connection, run_id: int, shard_id: int) -> tuple[list[str], CrystalBatch]:
+    members = (
+        select(crystals.c.id, crystals.c.lattice, crystals.c.numbers, crystals.c.frac_coords)
+        .join(inputs, inputs.c.crystal_id == crystals.c.id)
+        .where(inputs.c.run_id == run_id, inputs.c.shard_id == shard_id)
+        .order_by(inputs.c.slot)
+    )
+    rows = connection.execute(members).all()
+    batch = read_crystals(
+        [row.lattice for row in rows], [row.numbers for row in rows], [row.frac_coords for row in rows]
+    )
+    return [row.id for row in rows], batch
+
+
+def _held(lease: ShardLease) -> ColumnElement[bool]:
+    held = (shards.c.token == lease.token) & (shards.c.state == ShardState.LEASED)
+    return _shard(lease.run_id, lease.shard_id) & held
+
+
+def heartbeat(connection: Connection, lease: ShardLease) -> bool:
+    """Says that the holder lives; False when the lease is no longer the newest."""
+    beat = update(shards).where(_held(lease)).values(heartbeat=database_time(connection))
+    return connection.execute(beat).rowcount == 1
+
+
+def give_back(connection: Connection, lease: ShardLease) -> bool:
+    """Makes a shard pending again after its work failed; the attempt counts."""
+    return connection.execute(update(shards).where(_held(lease)).values(**_revoked())).rowcount == 1
+
+
+def release(connection: Connection, run_id: int, holder: str) -> int:
+    """Makes all shards of a holder that stops in good order pending again; the attempts do not count."""
+    mine = (shards.c.run_id == run_id) & (shards.c.state == ShardState.LEASED) & (shards.c.holder == holder)
+    statement = update(shards).where(mine).values(**_revoked(), attempt=shards.c.attempt - 1)
+    return connection.execute(statement).rowcount
+
+
+def reclaim(connection: Connection, run_id: int, dead_holders: Sequence[str]) -> int:
+    """Makes all shards of holders that are known to be dead pending again; the attempts count."""
+    theirs = shards.c.holder.in_(list(dead_holders)) & (shards.c.state == ShardState.LEASED)
+    statement = update(shards).where(shards.c.run_id == run_id, theirs).values(**_revoked())
+    return connection.execute(statement).rowcount
+
+
+def holders(connection: Connection, run_id: int) -> list[str]:
+    """Who holds leases of a run now."""
+    leased = (shards.c.run_id == run_id) & (shards.c.state == ShardState.LEASED)
+    statement = select(shards.c.holder).where(leased).distinct().order_by(shards.c.holder)
+    return [str(holder) for holder in connection.execute(statement).scalars()]
+
+
+def _revoked() -> dict[str, Any]:
+    # Only a leased shard can be committed, and the next lease has a newer token: the one who held it is out for good.
+    return {"state": ShardState.PENDING, "holder": None, "heartbeat": None}
+
+
+def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> bool:
+    """Writes a shard's results and its ledger entry; see `ResultStore.commit_shard`."""
+    _check_complete(lease, block)
+    now = database_time(connection)
+    done = {"state": ShardState.DONE, "finished": now, "holder": None}
+    if connection.execute(update(shards).where(_held(lease)).values(**done)).rowcount != 1:
+        return _is_committed(connection, lease)
+    model_id = run_row(connection, lease.run_id).model_id
+    rows = result_rows(block, {"model_id": model_id, "run_id": lease.run_id, "created": now})
+    # In the order of their ids: two runs that write the same crystals then wait for each other, never in a circle.
+    upsert(connection, results, sorted(rows, key=lambda row: str(row["crystal_id"])))
+    _mark_without_result(connection, lease, block)
+    return True
+
+
+def _check_complete(lease: ShardLease, block: ResultBlock) -> None:
+    answered = [*block.crystal_ids, *(crystal_id for crystal_id, _, _ in block.quarantined)]
+    wrong = sorted(set(answered) ^ set(lease.crystal_ids))
+    if wrong or len(answered) != len(lease.crystal_ids):
+        raise StoreError(
+            f"The block for shard {lease.shard_id} of run {lease.run_id} answers for {len(answered)} crystals, the "
+            f"shard has {len(lease.crystal_ids)}; {len(wrong)} differ{', first ' + wrong[0] if wrong else ''}. "
+            "Give each crystal of the shard one result or one quarantine."
+        )
+
+
+def _is_committed(connection: Connection, lease: ShardLease) -> bool:
+    """True when this very lease committed before: its holder did not hear the answer and asks again."""
+    same = _shard(lease.run_id, lease.shard_id) & (shards.c.token == lease.token) & (shards.c.state == ShardState.DONE)
+    return connection.execute(select(shards.c.shard_id).where(same)).first() is not None
+
+
+def _mark_without_result(connection: Connection, lease: ShardLease, block: ResultBlock) -> None:
+    if not block.quarantined:
+        return
+    accepted = (inputs.c.run_id == lease.run_id) & (inputs.c.outcome == Outcome.ACCEPTED)
+    marked = (
+        update(inputs)
+        .where(accepted, inputs.c.crystal_id == bindparam("of_crystal"))
+        .values(outcome=bindparam("end"), stage=Stage.PREDICT, reason=bindparam("why"), detail=bindparam("what"))
+    )
+    rows = [
+        {"of_crystal": crystal_id, "end": _end(reason), "why": reason, "what": clean_detail(detail)}
+        for crystal_id, reason, detail in block.quarantined
+    ]
+    connection.execute(marked, rows)
+
+
+def _end(reason: Reason) -> Outcome:
+    """Rejected when the model has nothing to say about such a crystal, quarantined when its calculation failed."""
+    return Outcome.REJECTED if reason in REFUSED_BY_MODEL else Outcome.QUARANTINED

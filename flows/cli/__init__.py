@@ -1,0 +1,1 @@
+"""The command `gmtscreen`: one file per group of commands."""

@@ -1,0 +1,105 @@
+"""`gmtscreen`: every command by name. What a command needs is imported when it runs, so that help is immediate."""
+
+import os
+import sys
+
+import typer
+
+from flows.cli import compare, doctor, ensemble, equivariance, ingest, models, read, registry, retrain, screen, suggest
+from flows.cli.console import Exit, fail, polite, say
+from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
+
+app = typer.Typer(
+    name="gmtscreen",
+    help="Screen crystals for dielectric, piezoelectric and elastic tensors.",
+    epilog="Example: gmtscreen screen reference && gmtscreen query 'k_vrh_gpa > 150' --sort -d_max_pc_per_n",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(
+    name="models",
+    help="Model versions.",
+    epilog="Example: gmtscreen models list",
+    no_args_is_help=True,
+)
+
+COMMANDS = (
+    (app, "doctor", doctor.doctor, "gmtscreen doctor --json"),
+    (app, "screen", screen.screen, "gmtscreen screen candidates.parquet --db hits.db --workers 8"),
+    (app, "ingest", ingest.ingest, "gmtscreen ingest labels/ --labels --db hits.db"),
+    (app, "predict", screen.predict, "gmtscreen predict POSCAR quartz.cif --out tensors.jsonl"),
+    (app, "status", read.status, "gmtscreen status --db hits.db"),
+    (app, "rejects", read.rejects, "gmtscreen rejects --db hits.db 1"),
+    (app, "show", read.show, "gmtscreen show AlN"),
+    (app, "query", read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
+    (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
+    (app, "compare", compare.compare, "gmtscreen compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
+    (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
+    (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
+    (app, "evaluate", models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
+    (app, "calibrate", ensemble.calibrate, "gmtscreen calibrate runs/gmtnet/gmtnet.json --data labels/"),
+    (app, "exactness", equivariance.exactness, "gmtscreen exactness candidates.parquet --candidates 500"),
+    (models_app, "list", models.list_models, "gmtscreen models list --json"),
+    (models_app, "show", registry.show, "gmtscreen models show gmtnet --db hits.db"),
+    (
+        models_app,
+        "promote",
+        registry.promote,
+        'gmtscreen models promote runs/gmtnet --why "longer training" --db hits.db',
+    ),
+    (models_app, "rollback", registry.rollback, 'gmtscreen models rollback gmtnet --why "d33 looks odd" --db hits.db'),
+    (models_app, "join", ensemble.join, "gmtscreen models join runs/a runs/b runs/c --out runs/ensemble"),
+)
+"""Where each command hangs, its name, its function and an example that its help shows."""
+
+for _parent, _name, _function, _example in COMMANDS:
+    _parent.command(_name, epilog=f"Example: {_example}")(polite(_function))
+app.add_typer(models_app, name="models")
+
+
+def without_password(words: list[str]) -> tuple[list[str], str | None]:
+    """A command line without the `--db` whose URL holds a password.
+
+    Args:
+        words: the command line.
+
+    Returns:
+        The remaining words, and the URL; None when there was none with a password.
+    """
+    from gmt_tasks.telemetry import redact
+
+    for place, word in enumerate(words):
+        option, joined, value = word.partition("=")
+        last = place if joined else place + 1
+        url = value if joined else "".join(words[last : last + 1])
+        if option == "--db" and redact(url) != url:
+            return words[:place] + words[last + 1 :], url
+    return words, None
+
+
+def hide_password() -> None:
+    """Starts this process anew when its arguments hold a password: every user of the machine can read them.
+
+    The URL goes into the environment instead. What Ray notes down as the command of a run is then free of it too.
+    """
+    words, url = without_password(sys.orig_argv[1:])
+    if url is not None:
+        say("the password in --db was visible to other users for a moment: put such a URL into GMTSCREEN_DB instead")
+        os.execve(sys.executable, [sys.executable, *words], {**os.environ, "GMTSCREEN_DB": url})  # noqa: S606  no shell
+
+
+def main() -> None:
+    """Entry point of the command `gmtscreen`."""
+    hide_password()
+    put_root_first()
+    try:
+        refuse_foreign_packages()
+    except ForeignPackageError as error:
+        sys.exit(fail(str(error), Exit.BAD_USAGE).code)
+    app()
+
+
+if __name__ == "__main__":
+    main()

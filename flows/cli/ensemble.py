@@ -1,0 +1,67 @@
+"""Commands that make a model say how far it can be trusted: models join (an ensemble), calibrate (its intervals)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.console import Exit, errors_as_lines, print_json, say
+from flows.cli.models import DEFAULT_DATA
+from flows.cli.options import AsJson, Device
+
+if TYPE_CHECKING:
+    from models.uncertainty.conformal import Calibration
+
+
+def join(
+    members: Annotated[list[str], typer.Argument(metavar="MODEL...", help="NAME, or a checkpoint's card or folder.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
+    name: Annotated[str, typer.Option(help="Name of the ensemble.")] = "gmtnet",
+    version: Annotated[str, typer.Option(help="Version of the ensemble.")] = "0.1.0",
+) -> None:
+    """Makes one model of several that were trained alike; its predictions are their mean."""
+    from models.gmtnet.card import find_checkpoint
+    from models.gmtnet.checkpoint import join_checkpoints
+
+    card = join_checkpoints([find_checkpoint(member) for member in members], out, name, version)
+    path = out / f"{card.name}.json"
+    say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) of {card.members} members written to {out}")
+    say(f"it has no intervals yet: gmtscreen calibrate {path} --data FOLDER")
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION or a checkpoint.")] = "gmtnet",
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with label files.")] = DEFAULT_DATA,
+    device: Device = None,
+    json: AsJson = False,
+) -> None:
+    """Makes the 90 % intervals of a model from the val labels and writes them into its card."""
+    from gmt_tasks.evaluation.calibration import calibrate_into_card
+
+    with errors_as_lines(Exit.BROKEN_PROMISE):
+        found = calibrate_into_card(model, data=data, device=device or "auto")
+    if json:
+        print_json(found.to_json())
+        return
+    _print_calibration(found)
+
+
+def _print_calibration(calibration: "Calibration") -> None:
+    """One line per quantity: labels, floor, quantile, and the widest and narrowest crystal system."""
+    import math
+
+    from flows.reports.tables import cell, console, new_table
+
+    numbers = ["labels", "floor", "quantile"]
+    members = f"{calibration.members} member" + ("s" if calibration.members > 1 else "")
+    title = f"{100 * (1 - calibration.alpha):.0f} % intervals from val, {members}"
+    table = new_table("quantity", *numbers, "factor by crystal system", title=title, numbers=numbers)
+    for name, width in calibration.widths.items():
+        if not math.isfinite(width.quantile):
+            table.add_row(name, str(width.n), "-", "-", "too few labels: no interval")
+            continue
+        systems = ", ".join(f"{system} {each.factor:.2f}" for system, each in width.systems.items())
+        table.add_row(name, str(width.n), cell("floor", width.floor), cell("quantile", width.quantile), systems)
+    console().print(table)

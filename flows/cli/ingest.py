@@ -1,0 +1,183 @@
+"""The command that brings crystals or labels into the database without computing anything."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.console import Exit, errors_as_lines, print_json, say
+from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from db.store import ResultStore
+    from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
+    from gmt_tasks.labels.ingest import LabelReport
+    from gmt_tasks.labels.readers.source import LabelSource
+    from gmt_tasks.settings import Settings
+    from models.crystals.crystal import CrystalBatch
+
+WITHOUT_MODEL = "none"
+
+
+def ingest(
+    sources: Sources,
+    *,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The sources hold DFT tensors (.jsonl[.gz], mp:, jarvis:): check them.")
+    ] = False,
+    db: Db = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Crystals: the model that will screen them. Labels: what their sizes are compared with, or none.",
+            show_default="gmtnet",
+        ),
+    ] = None,
+    limit: Limit = None,
+    device: Device = None,
+    assume_p1: AssumeP1 = False,
+    plot: Annotated[Path | None, typer.Option(help="Labels: write a picture (PNG) of the check.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Brings crystals, or with --labels checked DFT labels, into the database. Run it again to resume."""
+    from gmt_tasks.settings import load_settings
+
+    without_model = labels and model == WITHOUT_MODEL
+    settings = load_settings(db=db, model=None if without_model else model, device=device)
+    if labels:
+        _refuse_options(limit=limit is not None, assume_p1=assume_p1)
+        _ingest_labels(sources, settings, plot=plot, json=json, without_model=without_model)
+    else:
+        _ingest_crystals(sources, settings, limit, assume_p1=assume_p1, json=json)
+
+
+def _refuse_options(**given: bool) -> None:
+    from gmt_tasks.settings import SettingsError
+
+    for name, used in given.items():
+        if used:
+            raise SettingsError(f"--{name.replace('_', '-')} is for crystals and means nothing with --labels: omit it.")
+
+
+def _ingest_crystals(
+    sources: list[str], settings: "Settings", limit: int | None, *, assume_p1: bool, json: bool
+) -> None:
+    """The flow `ingest`; `screen` with the same sources goes on from there."""
+    from flows.orchestration import quiet_prefect, session_in_use, start_server
+    from gmt_tasks.runs.session import ScreenSession, open_sources
+    from gmt_tasks.sources.source import MissingSymmetry
+
+    missing = MissingSymmetry.ASSUME_P1 if assume_p1 else MissingSymmetry.REFUSE
+    opened = open_sources(sources, max_atoms=settings.max_atoms, missing_symmetry=missing)
+    with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
+        quiet_prefect()
+        start_server()
+        from flows.ingest import ingest as ingest_flow
+
+        with session_in_use(session):
+            counts = ingest_flow(sources, limit)
+        balance = session.balance()
+        if json:
+            facts = {"accepted": balance.pending + balance.done, "rejected": balance.rejected}
+            print_json({"run": session.run.id, "inputs": counts, **facts, "duplicate": balance.duplicate})
+            return
+        from flows.reports.tables import balance_table, console
+
+        console().print(balance_table(session.run.id, balance))
+        say(f"compute them: gmtscreen screen {' '.join(sources)} --db {settings.shown_database}")
+
+
+def _ingest_labels(
+    texts: list[str], settings: "Settings", *, plot: Path | None, json: bool, without_model: bool
+) -> None:
+    """Checks labels and brings them in; ends with 1 when an instalment is refused."""
+    from db.store import ResultStore
+    from gmt_tasks.labels.batch import Verdict
+    from gmt_tasks.labels.readers.open import open_label_source
+
+    sources = [open_label_source(text) for text in dict.fromkeys(texts)]
+    with ResultStore(settings.database) as store, errors_as_lines(Exit.BROKEN_PROMISE):
+        expect = None if without_model else _predictor(settings)
+        reports = [_bring(store, source, expect, quiet=json) for source in sources]
+        if plot is not None:
+            _draw(store, reports, plot)
+    if json:
+        print_json([report.as_json() for report in reports])
+    else:
+        for report in reports:
+            _print(report)
+    refused = [report for report in reports if report.verdict in (Verdict.REFUSED, Verdict.STALE)]
+    if refused:
+        say(f"{len(refused)} of {len(reports)} instalments refused: {', '.join(each.source for each in refused)}")
+        raise SystemExit(int(Exit.BROKEN_PROMISE))
+
+
+def _predictor(settings: "Settings") -> "PredictSizes":
+    """Loads the model when it is first asked: an instalment that brings nothing new needs none."""
+    from gmt_tasks.labels.checks.unit_checks import load_predictor
+    from gmt_tasks.registry.current_model import chosen_model
+
+    loaded: list[PredictSizes] = []
+
+    def predict(crystals: "CrystalBatch") -> "list[Sizes]":
+        if not loaded:
+            loaded.append(load_predictor(chosen_model(settings).model, settings.device))
+        return loaded[0](crystals)
+
+    return predict
+
+
+def _bring(store: "ResultStore", source: "LabelSource", expect: "PredictSizes | None", *, quiet: bool) -> "LabelReport":
+    from gmt_tasks.labels.ingest import ingest_labels
+
+    return ingest_labels(store, source, expect=expect, on_block=_counter(source.name, quiet=quiet))
+
+
+def _counter(name: str, *, quiet: bool) -> "Callable[[int], None]":
+    """Says now and then how many labels were looked at."""
+    looked_at = 0
+
+    def told(n: int) -> None:
+        nonlocal looked_at
+        looked_at += n
+        if not quiet:
+            say(f"{name}: {looked_at:,} labels looked at")
+
+    return told
+
+
+def _draw(store: "ResultStore", reports: "list[LabelReport]", path: Path) -> None:
+    from flows.reports.plot_labels import plot_labels
+
+    found = [label for report in reports for label in store.labels.of_ingest(report.ingest_id)]
+    if found:
+        say(f"picture: {plot_labels(found, path)}")
+    else:
+        say("no picture: there is nothing new to draw")
+
+
+def _print(report: "LabelReport") -> None:
+    """The report as tables, then what was refused and what to do."""
+    from flows.reports.label_tables import comparisons_table, findings_table, parts_table, reasons_table
+    from flows.reports.tables import console
+
+    out = console()
+    if report.parts:
+        out.print(parts_table(report))
+    if (compared := comparisons_table(report)).rows:
+        out.print(compared)
+    if any(part.reasons for part in report.parts):
+        out.print(reasons_table(report))
+    if report.findings:
+        out.print(findings_table(report))
+    split = ", ".join(f"{n:,} {name}" for name, n in report.splits.items())
+    say(
+        f"{report.source}: {report.verdict}; {report.brought:,} rows, {report.known:,} known before, "
+        f"{report.accepted:,} teach from now on{f' ({split})' if split else ''}"
+    )
+    if report.superseded:
+        say(f"{report.superseded:,} earlier labels are superseded by newer values of the same source and id")
+    if report.resplit:
+        say(f"{report.resplit:,} rows go to another split than they declare: a formula keeps its first one")

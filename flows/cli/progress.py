@@ -1,0 +1,102 @@
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from flows.cli.console import say
+from flows.reports.tables import duration
+from gmt_tasks.telemetry import Progress
+
+PLAIN_EVERY_S = 10.0
+
+
+class ProgressDisplay(Protocol):
+    """Shows how far a run is; a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def read(self, n_inputs: int) -> None:
+        """So many inputs are read."""
+
+    def show(self, progress: Progress) -> None:
+        """The run is so far."""
+
+
+class PlainProgress:
+    """A line on standard error at the start, every ten seconds and at the end of the crystals."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def read(self, n_inputs: int) -> None:
+        """Says how many inputs are read, at most every ten seconds."""
+        if self._due():
+            say(f"read {n_inputs:,} inputs")
+
+    def show(self, progress: Progress) -> None:
+        """Says how many crystals are done, at most every ten seconds and when all are."""
+        if self._due() or (progress.n_done == progress.n_total and progress.crystals_per_s > 0):
+            rest = f", rest in {duration(progress.eta_s)}" if progress.eta_s else ""
+            rate = f" {progress.crystals_per_s:.1f} crystals/s" if progress.crystals_per_s else ""
+            say(f"{progress.n_done:,} of {progress.n_total:,} crystals{rate}{rest}")
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next_s:
+            return False
+        self._next_s = now + PLAIN_EVERY_S
+        return True
+
+
+class BarProgress:
+    """A bar with crystals per second and the time that is left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+        )
+        self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bars.add_task("starting", total=None, rate="")
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def read(self, n_inputs: int) -> None:
+        """Shows how many inputs are read."""
+        self._bars.update(self._task, description="reading", completed=n_inputs)
+
+    def show(self, progress: Progress) -> None:
+        """Shows how many crystals are done."""
+        rate = f"{progress.crystals_per_s:,.1f}/s, {duration(progress.eta_s)} left" if progress.crystals_per_s else ""
+        self._bars.update(
+            self._task, description="screening", completed=progress.n_done, total=progress.n_total, rate=rate
+        )
+
+
+def progress_display() -> ProgressDisplay:
+    """A bar when both outputs are a terminal, otherwise plain lines."""
+    return BarProgress() if sys.stdout.isatty() and sys.stderr.isatty() else PlainProgress()

@@ -1,0 +1,186 @@
+"""Commands that compute: screen (with a database) and predict (without one)."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from flows.cli.console import Exit, errors_as_lines, json_text, print_json, say
+from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Sources, Symprec
+
+if TYPE_CHECKING:
+    from db.records import Balance
+    from gmt_tasks.runs.session import ScreenSession
+    from gmt_tasks.settings import Settings
+    from gmt_tasks.sources.source import Source
+
+TOP_ROWS = 10
+TOP_FILTER = (
+    "d_max_pc_per_n > 0 AND elastic_min_eigenvalue_gpa > 20 AND NOT symmetry_ambiguous AND (NOT ood OR ood IS UNKNOWN)"
+)
+"""d = e C^-1 diverges towards an elastic instability: a soft mode below 20 GPa is within the error of the network.
+Crystals far from the training data are left out; a model without a distance score says of none whether it is."""
+
+TOP_SORT = "-d_max_pc_per_n"
+TOP_FIELDS = ("id", "formula", "spacegroup", "d_max_pc_per_n", "e_max_c_per_m2", "k_vrh_gpa", "eps_total_mean")
+
+
+def screen(
+    sources: Sources,
+    *,
+    db: Db = None,
+    model: Model = None,
+    limit: Limit = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one per core")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Ray cluster to use, host:port.", show_default=False)] = None,
+    symprec: Symprec = None,
+    device: Device = None,
+    assume_p1: AssumeP1 = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and validate; compute and store nothing.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One line per event on standard error.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Predicts all tensors of all crystals of the sources into the database. Run it again to resume."""
+    from gmt_tasks.runs.session import ScreenSession
+    from gmt_tasks.settings import load_settings
+    from gmt_tasks.telemetry import listen
+
+    listen(verbose=verbose)
+    settings = load_settings(
+        db=db, model=model, workers=workers, ray_address=ray_address, symprec=symprec, device=device
+    )
+    opened = _open(sources, settings, assume_p1=assume_p1)
+    if dry_run:
+        _dry_run(opened, settings, limit, json=json)
+        return
+    with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
+        if not session.finished:
+            run_flow(session, sources, limit)
+        _report(session, json=json)
+
+
+def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) -> None:
+    """Walks the session through the flow `screen`, with progress on standard error."""
+    from flows.cli.progress import progress_display
+    from flows.orchestration import quiet_prefect, session_in_use, start_server
+
+    say(
+        f"run {session.run.id}{' resumed' if session.run.resumed else ''}, model {session.run.spec.model}, "
+        f"database {session.settings.shown_database}"
+    )
+    # Ray before Prefect: started in a process full of Prefect's threads it can take a minute.
+    session.start_workers()
+    quiet_prefect()
+    start_server()
+    from flows.screen import screen as screen_flow
+
+    with progress_display() as display, session_in_use(session):
+        session.on_ingest, session.on_progress = display.read, display.show
+        try:
+            screen_flow(sources, limit)
+        except Exception:
+            # A signal to the whole process group also ends Prefect's server, whose absence then is what raises.
+            session.stop.check()
+            raise
+
+
+def _open(texts: list[str], settings: "Settings", *, assume_p1: bool) -> "list[Source]":
+    from gmt_tasks.runs.session import open_sources
+    from gmt_tasks.sources.source import MissingSymmetry
+
+    missing = MissingSymmetry.ASSUME_P1 if assume_p1 else MissingSymmetry.REFUSE
+    return open_sources(texts, max_atoms=settings.max_atoms, missing_symmetry=missing)
+
+
+def _dry_run(sources: "list[Source]", settings: "Settings", limit: int | None, *, json: bool) -> None:
+    """Prints the balance that the run would start with."""
+    from gmt_tasks.ingest.blocks import IngestPlan
+    from gmt_tasks.runs.lifecycle import dry_balance
+
+    balance = dry_balance(sources, IngestPlan(settings.max_atoms, settings.shard_atoms, limit=limit))
+    if json:
+        print_json({"dry_run": True, **_counts(balance)})
+        return
+    from flows.reports.tables import balance_table, console
+
+    console().print(balance_table("dry", balance))
+    say("dry run: nothing was computed or stored; `pending` is what a run would compute")
+
+
+def _counts(balance: "Balance") -> dict[str, int]:
+    counts = asdict(balance)
+    return {"in": counts.pop("n_in"), **counts}
+
+
+def _report(session: "ScreenSession", *, json: bool) -> None:
+    """Prints the balance, the rate and the top of the run."""
+    if json:
+        (facts,) = session.store.runs(session.run.id)
+        print_json({**facts, "computed": session.n_committed, "database": session.settings.shown_database})
+        return
+    from flows.reports.tables import balance_table, console, duration, frame_table, with_intervals
+
+    balance = session.balance()
+    console().print(balance_table(session.run.id, balance))
+    if session.n_committed:
+        rate = session.n_committed / max(session.drive_s, 1e-9)
+        say(f"{session.n_committed:,} crystals computed in {duration(session.drive_s)}, {rate:.1f} crystals/s")
+    elif session.finished:
+        say("this run was finished before: nothing was computed again")
+    else:
+        say(f"nothing to compute: all {balance.done:,} crystals had results of this model already")
+    version = str(session.run.spec.model)
+    from models.quantities import INTERVALS
+
+    fields = [*TOP_FIELDS, *(end for name in TOP_FIELDS if name in INTERVALS for end in INTERVALS[name])]
+    top = session.store.query(TOP_FILTER, fields=fields, sort=TOP_SORT, limit=TOP_ROWS, model=version)
+    if len(top):
+        console().print()
+        columns, rows = with_intervals(list(top.columns), top.itertuples(index=False), INTERVALS)
+        console().print(frame_table(columns, rows, "largest piezoelectric response (90 % intervals)"))
+        say(f"from: gmtscreen query '{TOP_FILTER}' --sort={TOP_SORT}")
+    if balance.rejected or balance.quarantined:
+        say(f"why some gave no result: gmtscreen rejects --db {session.settings.shown_database} {session.run.id}")
+
+
+def predict(
+    sources: Sources,
+    *,
+    model: Model = None,
+    limit: Limit = None,
+    symprec: Symprec = None,
+    device: Device = None,
+    assume_p1: AssumeP1 = False,
+    out: Annotated[Path | None, typer.Option(help="File to write instead of printing.", show_default=False)] = None,
+) -> None:
+    """One JSON line per input, in order; no database."""
+    from gmt_tasks.screening.records import load_screener, prediction_lines
+    from gmt_tasks.settings import load_settings
+
+    settings = load_settings(model=model, symprec=symprec, device=device)
+    opened = _open(sources, settings, assume_p1=assume_p1)
+    screener = load_screener(settings.model, settings.device, settings.symprec)
+    n_ok = n_rejected = 0
+    with _output(out) as stream:
+        for line in prediction_lines(screener, opened, max_atoms=settings.max_atoms, limit=limit):
+            n_ok, n_rejected = n_ok + (line["status"] == "ok"), n_rejected + (line["status"] != "ok")
+            stream.write(json_text(line) + "\n")
+            stream.flush()
+    if out is not None or n_rejected:
+        say(f"{n_ok:,} predicted, {n_rejected:,} rejected{f', written to {out}' if out else ''}")
+
+
+@contextmanager
+def _output(out: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears under its name only when it is complete."""
+    if out is None:
+        yield sys.stdout
+        return
+    part = out.with_name(out.name + ".part")
+    with part.open("w", encoding="utf-8") as stream:
+        yield stream
+    part.replace(out)

@@ -1,0 +1,243 @@
+"""docs/accuracy.md: how far predictions are from held-out labels, beside baselines and figures of others."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from flows.reports.markdown import figures, markdown_table, percent, with_spread
+from models.quantities import DERIVED, TENSORS, Tensor
+
+if TYPE_CHECKING:
+    from gmt_tasks.evaluation.evaluation import Evaluation
+    from gmt_tasks.evaluation.published_figures import PublishedTensor
+    from gmt_tasks.evaluation.scores import PropertyMetrics, TensorMetrics
+
+MODEL, SINGLE, SPREAD, MEAN = "model", "one member", "± of members", "train mean"
+ELSEWHERE = "¹"
+UNITS = {"1": "", "C/m^2": "C/m²"}
+
+_TENSOR_HEAD = (
+    "tensor", "labels", "predictor", "n", "Fnorm", "Fnorm, best 90 %", "EwT 25 / 10 / 5 %", "median rel. error",
+    "success, %",
+)  # fmt: skip
+_PROPERTY_HEAD = ("property", "unit", "predictor", "n", "MAE", "median rel. error", "Spearman", "top 5 % found, %")
+
+
+def provenance_lines(evaluation: "Evaluation") -> list[str]:
+    """What was measured on what, and how to measure it again; stands under the title of every document."""
+    made = evaluation.provenance
+    seeds = ", ".join(map(str, made.seeds)) or "not known"
+    counts = ", ".join(f"{name} {n:,}" for name, n in made.crystals.items())
+    kind = f"ensemble of {made.members} networks" if made.members > 1 else "one network"
+    return [
+        f"- **Model:** {evaluation.model}, {kind}, training seed{'s' if len(made.seeds) > 1 else ''} {seeds}; "
+        f"sha256 of the weights `{evaluation.sha256[:12]}`.",
+        f"- **Data:** {', '.join(f'`{name}`' for name in made.files)}.",
+        f"- **Split:** by reduced formula as the files say, the same in every file; labelled crystals: {counts}. "
+        "Trained on train, intervals and choices from val, reported on test.",
+        "- **Again:** `gmtscreen evaluate MODEL --data FOLDER --write docs` makes this file and its figures; "
+        "do not edit it by hand.",
+    ]
+
+
+def accuracy_document(evaluation: "Evaluation", parity: str) -> str:
+    """The whole document as Markdown.
+
+    Args:
+        evaluation: figures of a model.
+        parity: path of the parity plot, relative to the document.
+    """
+    lines = ["# Accuracy", "", *provenance_lines(evaluation), "", *_LEGEND, ""]
+    for split in ("test", "val"):
+        lines += [f"## {split.capitalize()}: tensors", "", *tensor_table(evaluation, split), ""]
+        lines += [*_against(evaluation), ""] if split == "test" else []
+        lines += [f"## {split.capitalize()}: properties people sort by", "", *property_table(evaluation, split), ""]
+        if split == "test":
+            lines += [*_parity_lines(evaluation, parity), ""]
+    lines += ["## Success rate by crystal system, test", "", *_SUCCESS, "", *consistency_table(evaluation), ""]
+    return "\n".join(lines)
+
+
+_LEGEND = [
+    "Fnorm: mean Frobenius norm of the error, in the tensor's unit, over 3×3, 3×6 Voigt and 6×6 Voigt entries without "
+    'weights. "Best 90 %" leaves out the worst tenth. EwT x: share of crystals with a relative error below x. Success: '
+    'share whose zeros and equal entries obey the point group. Labels: "primary" are the files of full DFT tensors '
+    'alone, "all" adds recovered and optical tensors; for e, "proven frame, non-zero" leaves out labels whose axes are '
+    "not proven or that are zero. Either sign of e counts where the label's sign is not proven.",
+    "",
+    '"Train mean" predicts the isotropic part of the mean training label (for e: zero). "One member" is the mean of '
+    "the scores of single networks of the ensemble, ± the standard deviation over their seeds.",
+    "",
+    f"{ELSEWHERE} **Measured elsewhere, not by this repository**, on the primary files of the same test split. "
+    '"Reference network": the published code of GMTNet with its own recipe on one file. "Composition": ExtraTrees on '
+    "element statistics, density and space group, isotropic part only. Rows with a *true* isotropic part were told "
+    "that part of the label: they show what anisotropy is worth and are no competitors.",
+]
+_SUCCESS = [
+    "Share of predicted tensors, in percent, that every operation of the crystal's point group leaves unchanged "
+    "(relative residual below 1e-6) and that are exactly 0 where the group forbids them; crystals in brackets."
+]
+
+
+def tensor_table(evaluation: "Evaluation", split: str) -> list[str]:
+    """Tensors by set of labels and predictor; figures of others beside them on test."""
+    from gmt_tasks.evaluation.published_figures import published_for
+
+    rows: list[list[str]] = []
+    for quantity in Tensor:
+        chosen = [m for m in evaluation.tensors if m.split == split and m.quantity == quantity.value]
+        sets = tuple(dict.fromkeys(m.labels for m in chosen))
+        for labels in sets:
+            rows += _tensor_rows(evaluation, [m for m in chosen if m.labels == labels])
+            if split == "test":
+                rows += [_published_row(row, labels) for row in published_for(quantity, labels, sets)]
+    return markdown_table(_TENSOR_HEAD, rows, texts=3)
+
+
+def _tensor_rows(evaluation: "Evaluation", chosen: Sequence["TensorMetrics"]) -> Iterator[list[str]]:
+    for m, around in _with_spreads(chosen):
+        shares = (
+            with_spread_percent(getattr(m, name), _spread_of(around, name)) for name in ("ewt25", "ewt10", "ewt5")
+        )
+        yield [
+            tensor_name(Tensor(m.quantity)),
+            m.labels,
+            named(evaluation, m.predictor),
+            str(m.n),
+            with_spread(m.fnorm, _spread_of(around, "fnorm")),
+            with_spread(m.fnorm_trimmed, _spread_of(around, "fnorm_trimmed")),
+            " / ".join(shares),
+            with_spread(m.median_relative, _spread_of(around, "median_relative")),
+            percent(m.success),
+        ]
+
+
+Metrics = TypeVar("Metrics", "TensorMetrics", "PropertyMetrics")
+
+
+def _with_spreads(chosen: Sequence[Metrics]) -> Iterator[tuple[Metrics, Metrics | None]]:
+    """Rows of one set in the order of the table; the members' row with that of their spread, the others with None."""
+    by = {m.predictor: m for m in chosen}
+    others: list[str] = [predictor for predictor in by if predictor not in {MODEL, SINGLE, SPREAD, MEAN}]
+    for predictor in (MODEL, SINGLE, *others, MEAN):
+        if predictor in by:
+            yield by[predictor], by.get(SPREAD) if predictor == SINGLE else None
+
+
+def _spread_of(metrics: "TensorMetrics | PropertyMetrics | None", name: str) -> float | None:
+    """One number of the row that holds the members' spread; None without such a row."""
+    return None if metrics is None else float(getattr(metrics, name))
+
+
+def named(evaluation: "Evaluation", predictor: str) -> str:
+    """A predictor's name for readers; the model itself in bold."""
+    if predictor == MODEL:
+        return "**ensemble**" if evaluation.provenance.members > 1 else "**model**"
+    return f"{SINGLE} ± seeds" if predictor == SINGLE else predictor
+
+
+def with_spread_percent(value: float, spread: float | None) -> str:
+    """A percentage with one decimal, ± its spread where there is one."""
+    return percent(value) if spread is None or math.isnan(spread) else f"{percent(value)} ± {percent(spread)}"
+
+
+def tensor_name(tensor: Tensor) -> str:
+    """Symbol and unit, e.g. "C, GPa"."""
+    unit = UNITS.get(TENSORS[tensor].unit, TENSORS[tensor].unit)
+    return f"{TENSORS[tensor].symbol}, {unit}" if unit else TENSORS[tensor].symbol
+
+
+def _published_row(row: "PublishedTensor", labels: str) -> list[str]:
+    who = f"*{row.predictor}* {ELSEWHERE}"
+    shares = " / ".join([percent(row.ewt25), percent(row.ewt10), "-"]) if row.ewt25 == row.ewt25 else "-"
+    return [
+        tensor_name(row.quantity), labels, who, "", quoted(row.fnorm), quoted(row.fnorm_trimmed), shares,
+        quoted(row.median_relative), "-",
+    ]  # fmt: skip
+
+
+def quoted(value: float) -> str:
+    """A figure with the digits that its source gives, "-" when it gives none."""
+    return "-" if math.isnan(value) else f"{value:g}"
+
+
+def _against(evaluation: "Evaluation") -> list[str]:
+    """One line per tensor: the model against the best that was measured elsewhere."""
+    from gmt_tasks.evaluation.published_figures import best_published, published_for
+
+    lines = [f"Against the best competitor measured elsewhere {ELSEWHERE}, by Fnorm of the best 90 %:", ""]
+    for quantity in Tensor:
+        chosen = [m for m in evaluation.tensors if m.split == "test" and m.quantity == quantity.value]
+        sets = tuple(dict.fromkeys(m.labels for m in chosen))
+        for m in (m for m in chosen if m.predictor == MODEL):
+            best = best_published(published_for(quantity, m.labels, sets))
+            if best is not None:
+                change = 100 * (m.fnorm_trimmed / best.fnorm_trimmed - 1)
+                text = f"{figures(m.fnorm_trimmed)} against {quoted(best.fnorm_trimmed)} of {best.predictor}"
+                lines.append(f"- {tensor_name(quantity)} ({m.labels}): {text}, {signed_percent(change)}.")
+    return lines
+
+
+def signed_percent(value: float) -> str:
+    """A change in percent with its sign, no decimals."""
+    return f"{value:+.0f} %".replace("-", "−")
+
+
+def property_table(evaluation: "Evaluation", split: str) -> list[str]:
+    """Properties by predictor; figures of others beside them on test."""
+    from gmt_tasks.evaluation.published_figures import PUBLISHED_PROPERTIES
+
+    rows: list[list[str]] = []
+    chosen = [m for m in evaluation.properties if m.split == split]
+    for name in dict.fromkeys(m.property for m in chosen):
+        rows += _property_rows(evaluation, [m for m in chosen if m.property == name])
+        for other in PUBLISHED_PROPERTIES if split == "test" else ():
+            if other.name == name:
+                who = f"*{other.predictor}* {ELSEWHERE}"
+                rows.append([f"`{name}`", unit_of(name), who, "", quoted(other.mae), "-", quoted(other.spearman), "-"])
+    return markdown_table(_PROPERTY_HEAD, rows, texts=3)
+
+
+def _property_rows(evaluation: "Evaluation", chosen: Sequence["PropertyMetrics"]) -> Iterator[list[str]]:
+    for m, around in _with_spreads(chosen):
+        yield [
+            f"`{m.property}`",
+            unit_of(m.property),
+            named(evaluation, m.predictor),
+            str(m.n),
+            with_spread(m.mae, _spread_of(around, "mae")),
+            with_spread(m.median_relative, _spread_of(around, "median_relative")),
+            with_spread(m.spearman, _spread_of(around, "spearman")),
+            with_spread_percent(m.top5_hits, _spread_of(around, "top5_hits")),
+        ]
+
+
+def unit_of(name: str) -> str:
+    """Unit of a derived number or of a tensor's error radius, empty for a ratio."""
+    by_error = {quantity.error_column: quantity.unit for quantity in TENSORS.values()}
+    unit = DERIVED[name].unit if name in DERIVED else by_error.get(name, "")
+    return UNITS.get(unit, unit)
+
+
+def _parity_lines(evaluation: "Evaluation", parity: str) -> list[str]:
+    with_bars = any(math.isfinite(end) for points in evaluation.parity for end in points.upper)
+    bars = "; bars are 90 % intervals, orange where the label is outside" if with_bars else ""
+    return [
+        f"![Predicted against label, test split]({parity})",
+        "",
+        f"Predicted against label, test split, logarithmic axes{bars}. Grey: within 25 % of the label. "
+        "Values of |e| below 0.01 C/m² are drawn at the edge.",
+    ]
+
+
+def consistency_table(evaluation: "Evaluation") -> list[str]:
+    """Success rates, a row per crystal system and a column per tensor."""
+    found = {(row.system, row.quantity): row for row in evaluation.consistency}
+    systems = dict.fromkeys(row.system for row in evaluation.consistency)
+    rows = []
+    for system in systems:
+        cells = [found.get((system, tensor.value)) for tensor in Tensor]
+        rows.append([system, *(f"{percent(c.success)} ({c.n})" if c else "-" for c in cells)])
+    worst = [max((r.worst for r in evaluation.consistency if r.quantity == t.value), default=math.nan) for t in Tensor]
+    rows.append(["largest residual", *("-" if math.isnan(w) else f"{w:.0e}" for w in worst)])
+    return markdown_table(("crystal system", *(TENSORS[t].symbol for t in Tensor)), rows)

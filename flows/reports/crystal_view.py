@@ -1,0 +1,179 @@
+"""One crystal for reading: matrices with unit and frame, derived properties, symmetry, provenance, warnings."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from db.records import Floats
+from flows.reports.tables import cell, interval_text, new_table
+from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor, symprec_spread_column
+from models.tensors.voigt import piezo_to_voigt
+
+SHOWN_FRACTION = 1e-5
+"""Less than this is rounding of the network's arithmetic, not a broken symmetry."""
+
+VOIGT = "Voigt order 11 22 33 23 13 12"
+
+
+def print_crystal(out: Console, facts: dict[str, Any]) -> None:
+    """Prints what `ResultStore.show` knows.
+
+    Args:
+        out: where to.
+        facts: see `ResultStore.show`.
+    """
+    for line in identity_lines(facts):
+        out.print(line, soft_wrap=True)
+    for result in facts["results"]:
+        _print_result(out, facts, result)
+    if not facts["results"]:
+        out.print("no results yet; screen its source, or see `gmtscreen rejects`")
+
+
+def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
+    """Name, composition, cell and where the crystal came from."""
+    lengths = np.linalg.norm(facts["lattice"], axis=1)
+    yield f"{facts['formula']}  {facts['id']}"
+    yield f"  {facts['n_atoms']} atoms, {facts['volume_per_atom']:.2f} angstrom^3 per atom"
+    yield "  cell lengths " + " ".join(f"{length:.4f}" for length in lengths) + " angstrom"
+    shown = facts["source_ids"][:5]
+    more = f" and {len(facts['source_ids']) - len(shown)} more" if len(facts["source_ids"]) > len(shown) else ""
+    yield f"  came as {', '.join(shown)}{more}"
+    if facts["twin_id"]:
+        known = "also stored" if facts["twin_stored"] else "not stored"
+        yield f"  chiral; its mirror image is {facts['twin_id']}, {known}"
+    for arrival in facts["inputs"]:
+        if arrival["reason"]:
+            yield f"  run {arrival['run']}: {arrival['outcome']}, {arrival['reason']}: {arrival['detail']}"
+    yield from turn_lines(facts["inputs"])
+
+
+def turn_lines(arrivals: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Which listings of the crystal are turned against the stored one, and how."""
+    turned = {arrival["source_id"]: arrival["turn"] for arrival in arrivals if arrival["turn"] is not None}
+    for source_id, turn in list(turned.items())[:5]:
+        kind = "turned" if np.linalg.det(turn) > 0 else "mirrored"
+        yield f"  {source_id} lists it {kind}: vectors of the frame below become those of its listing by the matrix"
+        yield matrix_text(turn, "    ")
+    if len(turned) > 5:
+        yield f"  and {len(turned) - 5} more listings are turned"
+
+
+def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -> None:
+    out.print()
+    out.print(f"{result['model']} (sha256 {result['model_sha256'][:12]}, {result['model_state']}), run {result['run']}")
+    out.print(symmetry_line(result), soft_wrap=True)
+    out.print("tensors in the input frame: Cartesian axes of these lattice rows (angstrom)")
+    out.print(matrix_text(facts["lattice"], "    "))
+    for tensor in Tensor:
+        if result["tensors"].get(tensor.value) is not None:
+            _print_tensor(out, tensor, result)
+    out.print()
+    out.print(derived_table(result["derived"], result.get("uncertainty", {})))
+    for line in trust_lines(result.get("trust", {})):
+        out.print(line, soft_wrap=True)
+    compared = list(literature_rows(facts["source_ids"], result))
+    if compared:
+        out.print()
+        print_literature(out, compared)
+    for warning in result["warnings"]:
+        out.print(f"warning: {warning}", soft_wrap=True)
+
+
+def symmetry_line(result: dict[str, Any]) -> str:
+    """Space group at the tolerance used, and at the others when they differ."""
+    at = {"1e-3": result["spacegroup_1e3"], "1e-2": result["spacegroup_1e2"], "1e-1": result["spacegroup_1e1"]}
+    ambiguous = ", ".join(f"{number} at {symprec}" for symprec, number in at.items() if number is not None)
+    note = f"; AMBIGUOUS: {ambiguous} angstrom" if result["symmetry_ambiguous"] and ambiguous else ""
+    symprec = f" at symprec {result['symprec']} angstrom" if result["symprec"] is not None else ""
+    return f"space group {result['spacegroup']}, point group {result['point_group']}{symprec}{note}"
+
+
+def _print_tensor(out: Console, tensor: Tensor, result: dict[str, Any]) -> None:
+    quantity = TENSORS[tensor]
+    removed = result["removed_fraction"].get(tensor.value)
+    share = f", symmetrization removed {100 * removed:.2g} %" if removed and removed > SHOWN_FRACTION else ""
+    spread = result.get(symprec_spread_column(tensor))
+    share += f", another tolerance changes it by {100 * spread:.2g} %" if spread and spread > SHOWN_FRACTION else ""
+    radius = result.get("error_radius", {}).get(tensor.value)
+    unit = "relative" if quantity.unit == "1" else quantity.unit
+    share += f", 90 %: within {radius:.3g} of the true tensor (Frobenius)" if radius else ""
+    order = f", {VOIGT}" if tensor in (Tensor.PIEZOELECTRIC, Tensor.ELASTIC) else ""
+    out.print(f"{quantity.label} {quantity.symbol} ({unit}{order}{share})", soft_wrap=True)
+    matrix = np.asarray(result["tensors"][tensor.value])
+    if not matrix.any():
+        out.print("    zero: forbidden by the point group")
+        return
+    out.print(matrix_text(piezo_to_voigt(matrix) if tensor is Tensor.PIEZOELECTRIC else matrix, "    "))
+
+
+def matrix_text(matrix: Floats, indent: str = "") -> str:
+    """A matrix in aligned columns; exact zeros are a dot so that the symmetry's pattern is seen.
+
+    Args:
+        matrix: shape [n_rows, n_columns].
+        indent: in front of every line.
+    """
+    largest = float(np.abs(matrix).max(initial=0.0))
+    digits = 4 if largest < 10 else 3 if largest < 100 else 1
+    texts = [["." if value == 0 else f"{value:.{digits}f}" for value in row] for row in matrix.tolist()]
+    width = max(len(text) for row in texts for text in row)
+    return "\n".join(indent + " ".join(text.rjust(width) for text in row) for row in texts)
+
+
+def derived_table(derived: dict[str, Any], uncertainty: dict[str, Any]) -> Table:
+    """Derived properties with their 90 % interval, unit and meaning; unknown ones are left out."""
+    table = new_table("derived", "value", "90 %", "unit", "", numbers=["value"])
+    for name, quantity in DERIVED.items():
+        value = derived.get(name)
+        if value is not None:
+            unit = "" if quantity.unit == "1" or quantity.kind is not ColumnKind.NUMBER else quantity.unit
+            shown = bool(value) if quantity.kind is ColumnKind.FLAG else value
+            table.add_row(name, cell(name, shown), interval_text(uncertainty.get(name)), unit, quantity.label)
+    return table
+
+
+def trust_lines(trust: dict[str, Any]) -> Iterator[str]:
+    """Distance to the training data, dimension of the bonds, band gap; unknown ones are left out.
+
+    Args:
+        trust: the columns of `models.quantities.TRUST` of one result.
+    """
+    if trust.get("ood_score") is not None:
+        verdict = "OUT OF DISTRIBUTION" if trust["ood"] else "in distribution"
+        score = f"{100 * trust['ood_score']:.1f} %"
+        yield f"training data: {verdict}; {score} of held-out crystals are nearer to it"
+    if trust.get("bond_dimensionality") is not None:
+        kind = ("molecules or atoms", "chains", "layers", "a framework")[int(trust["bond_dimensionality"])]
+        vacuum = f", in {trust['vacuum_angstrom']:.1f} angstrom of vacuum" if trust["low_dimensional"] else ""
+        yield f"bonds form {kind}{vacuum}"
+    if trust.get("band_gap_ev") is not None:
+        metal = "; probably a METAL" if trust["metal"] else ""
+        yield f"predicted band gap {max(trust['band_gap_ev'], 0.0):.2f} eV{metal}"
+
+
+def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:
+    """Literature beside prediction, for crystals of the source `reference`: name, literature, predicted, source."""
+    from gmt_tasks.evaluation.literature_names import predicted_value
+    from gmt_tasks.sources.generated.reference_crystals import literature_of
+
+    for source_id in source_ids:
+        for name, (measured, source) in literature_of(source_id).items():
+            predicted = predicted_value(name, result)
+            if predicted is not None:
+                yield name, measured, predicted, source
+
+
+def print_literature(out: Console, rows: Sequence[tuple[str, float, float, str]]) -> None:
+    """Literature beside prediction, with the difference in per cent of the literature value, then the sources."""
+    sources = list(dict.fromkeys(source for _, _, _, source in rows))
+    table = new_table("", "literature", "predicted", "off", "source", numbers=["literature", "predicted", "off"])
+    for name, measured, predicted, source in rows:
+        off = f"{100 * (predicted - measured) / abs(measured):+.0f} %" if measured else "-"
+        table.add_row(name, cell(name, measured), cell(name, predicted), off, f"[{sources.index(source) + 1}]")
+    out.print(table)
+    for number, source in enumerate(sources, 1):
+        out.print(f"[{number}] {source}", soft_wrap=True)

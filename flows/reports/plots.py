@@ -1,0 +1,107 @@
+"""Pictures for documents: reliability of the intervals and selective prediction, as PNG.
+
+matplotlib takes a second to import and is wanted by few commands: it is imported when a picture is drawn.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.quantities import DERIVED, TENSORS, Tensor
+
+if TYPE_CHECKING:
+    from gmt_tasks.evaluation.calibration import ReliabilityCurve, SelectiveCurve
+
+GROUPS = {
+    Tensor.DIELECTRIC_ELECTRONIC: "dielectric",
+    Tensor.DIELECTRIC_TOTAL: "dielectric",
+    Tensor.PIEZOELECTRIC: "piezoelectric",
+    Tensor.ELASTIC: "elastic",
+}
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours: apart for colour-blind readers too."""
+
+STYLES = ("-", "--", ":")
+PANEL_INCHES = (3.2, 2.6)
+COLUMNS = 4
+
+
+def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
+    """Found against promised coverage, one panel per tensor; on the diagonal the intervals keep their promise.
+
+    Args:
+        curves: one per quantity.
+        out: file to write.
+
+    Returns:
+        The file.
+    """
+    from matplotlib.figure import Figure
+
+    parts = {name: [c for c in curves if _group(c.quantity) == name] for name in dict.fromkeys(GROUPS.values())}
+    parts = {name: part for name, part in parts.items() if part}
+    figure = Figure(figsize=(3.9 * len(parts), 6.0), layout="constrained")
+    panels = figure.subplots(1, len(parts), squeeze=False).ravel()
+    for panel, (name, part) in zip(panels, parts.items(), strict=True):
+        _reliability_panel(panel, name, part)
+    return written(figure, out)
+
+
+def _group(quantity: str) -> str:
+    """Which panel a quantity belongs to."""
+    tensor = next((t for t, row in TENSORS.items() if row.error_column == quantity), None)
+    return GROUPS[tensor or DERIVED[quantity].from_tensors[0]]
+
+
+def _reliability_panel(panel: Any, name: str, curves: Sequence["ReliabilityCurve"]) -> None:
+    panel.fill_between([0, 100], [-5, 95], [5, 105], color="0.9", linewidth=0, label="± 5 %")
+    panel.plot([0, 100], [0, 100], color="0.6", linewidth=1)
+    for k, curve in enumerate(curves):
+        style = STYLES[k // len(PALETTE) % len(STYLES)]
+        label = f"{curve.quantity} ({curve.n})"
+        color = PALETTE[k % len(PALETTE)]
+        panel.plot(curve.promised, curve.found, style, color=color, marker=".", markersize=4, linewidth=1, label=label)
+    panel.set(xlabel="promised coverage, %", ylabel="found coverage, %", xlim=(0, 100), ylim=(0, 100), aspect="equal")
+    panel.set_anchor("N")
+    panel.set_title(name, fontsize=10)
+    panel.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
+
+
+def plot_selective(curves: Sequence["SelectiveCurve"], out: Path) -> Path:
+    """Error against share kept, one panel per quantity, with the random and the perfect order beside it.
+
+    Args:
+        curves: one per quantity.
+        out: file to write.
+
+    Returns:
+        The file.
+    """
+    from matplotlib.figure import Figure
+
+    n_rows = -(-len(curves) // COLUMNS)
+    figure = Figure(figsize=(PANEL_INCHES[0] * COLUMNS, PANEL_INCHES[1] * n_rows), layout="constrained")
+    panels = figure.subplots(n_rows, COLUMNS, squeeze=False).ravel()
+    for panel in panels[len(curves) :]:
+        panel.set_visible(False)
+    for panel, curve in zip(panels, curves, strict=False):
+        _selective_panel(panel, curve)
+    return written(figure, out)
+
+
+def _selective_panel(panel: Any, curve: "SelectiveCurve") -> None:
+    kept = [100 * share for share in curve.kept]
+    panel.plot(kept, curve.error, linewidth=1, label=f"by interval, area {curve.aurc:.3g}")
+    panel.axhline(curve.aurc_random, color="0.6", linewidth=1, label=f"random, {curve.aurc_random:.3g}")
+    panel.plot([], [], " ", label=f"perfect, {curve.aurc_oracle:.3g}")
+    panel.set_title(f"{curve.quantity}, n = {curve.n}", fontsize=7)
+    panel.set(xlabel="most certain kept, %", ylabel="mean error", xlim=(0, 100), ylim=(0, None))
+    panel.tick_params(labelsize=7)
+    panel.legend(fontsize=6)
+
+
+def written(figure: Any, out: Path) -> Path:
+    """Writes a figure as PNG, the same bytes for the same data; makes its folder."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=150, metadata={"Software": None})  # no version: the same data give the same bytes
+    return out

@@ -1,0 +1,192 @@
+"""Tables for a terminal of 80 to 100 columns, and for pipes."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from db.records import Balance
+from flows.cli.console import printable
+from flows.reports.markdown import MEANINGS
+
+PIPE_COLUMNS = 100
+HEAD_CHARS = 10
+ID_CHARS = 11
+"""Characters of a content id in a table; enough to ask `gmtscreen show` for it."""
+
+
+class PlainConsole(Console):
+    """A console that prints texts as they are, without what would steer a terminal: they come from foreign files."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Prints objects; control characters in texts become question marks."""
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+class PlainTable(Table):
+    """A table whose cells hold no control characters."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Adds a row; control characters in texts become question marks."""
+        super().add_row(*(printable(each) if isinstance(each, str) else each for each in cells), **options)
+
+
+def console() -> Console:
+    """Standard output; 100 columns wide when it is no terminal."""
+    # Brackets and colons in foreign texts are no markup and no emoji either.
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    return PlainConsole(highlight=False, markup=False, emoji=False, width=width)
+
+
+def new_table(*columns: str, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
+    """An empty table with a rule under its head; columns named in `numbers` are set right."""
+    table = PlainTable(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        header_style="bold",
+    )
+    right = set(numbers)
+    for column in columns:
+        table.add_column(folded(column), justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def folded(head: str) -> str:
+    """A column's name, in two lines when it is long: broken at the underscore nearest to its middle."""
+    places = [i for i, character in enumerate(head) if character == "_"]
+    if len(head) <= HEAD_CHARS or not places:
+        return head
+    place = min(places, key=lambda i: abs(i - len(head) // 2))
+    return f"{head[:place]}\n{head[place:]}"
+
+
+def balance_table(run: int | str, balance: Balance) -> Table:
+    """Where every input ended, one line per end."""
+    table = new_table(f"run {run}", "inputs", "", numbers=["inputs"])
+    table.add_row("in", f"{balance.n_in:,}", "inputs read")
+    for name, meaning in MEANINGS.items():
+        if name != "pending" or balance.pending:
+            table.add_row(name, f"{getattr(balance, name):,}", meaning)
+    return table
+
+
+def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
+    """One line per run, newest first."""
+    counts = ("in", "done", "dup", "rej", "quar", "pend")
+    table = new_table("run", "state", *counts, "cryst/s", "ETA", "model", numbers=["run", *counts, "cryst/s", "ETA"])
+    for run in runs:
+        numbers = [run[key] for key in ("in", "done", "duplicate", "rejected", "quarantined", "pending")]
+        eta = duration(run.get("eta_s"))
+        rate = f"{run['crystals_per_s']:.1f}"
+        table.add_row(str(run["run"]), run["state"], *map(str, numbers), rate, eta, run["model"])
+    return table
+
+
+def run_lines(run: dict[str, Any]) -> list[str]:
+    """What `status RUN` says beside the balance."""
+    shards = ", ".join(f"{n} {state}" for state, n in run.get("shards", {}).items() if n) or "none"
+    settings = ", ".join(f"{key} {value}" for key, value in run.get("settings", {}).items() if value is not None)
+    return [
+        f"state    {run['state']}",
+        f"model    {run['model']}",
+        f"sources  {', '.join(run.get('sources', []))}",
+        f"settings {settings}",
+        f"shards   {shards}",
+        f"rate     {run['crystals_per_s']:.1f} crystals/s"
+        + (f", rest in {duration(run['eta_s'])}" if run.get("eta_s") is not None else ""),
+    ]
+
+
+def rejects_table(rejects: Sequence[dict[str, Any]]) -> Table:
+    """One line per input without a result."""
+    table = new_table("source id", "stage", "reason", "detail")
+    for reject in rejects:
+        table.add_row(*(str(reject[key] or "") for key in ("source_id", "stage", "reason", "detail")))
+    return table
+
+
+def frame_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
+    """Rows of a query; ids are shortened, numbers get four significant digits."""
+    texts = {"id", "source_ids", "formula", "elements", "point_group", "model", "optical_class"}
+    table = new_table(*columns, title=title, numbers=[name for name in columns if name not in texts])
+    for row in rows:
+        table.add_row(*(cell(name, value) for name, value in zip(columns, row, strict=True)))
+    return table
+
+
+def cell(name: str, value: Any) -> str:
+    """A value as text for a table; unknown values are a dash."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return printable(str(value[0])) + (f" +{len(value) - 1}" if len(value) > 1 else "") if value else "-"
+    return str(value)[:ID_CHARS] if name == "id" else printable(str(value))
+
+
+def interval_text(ends: Sequence[Any] | None) -> str:
+    """A 90 % interval with three significant digits; a dash when there is none."""
+    if ends is None or any(end is None or end != end for end in ends):
+        return "-"
+    return "0" if not any(ends) else f"{_digits(ends[0])} to {_digits(ends[1])}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
+
+
+def _short(value: float) -> str:
+    """An end of an interval, with as many digits as its width deserves: 170, 18, 1.8, 0.83."""
+    return f"{value:.0f}" if 10 <= abs(value) < 1e5 else f"{value:.2g}"
+
+
+def with_intervals(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], ends: Mapping[str, tuple[str, str]]
+) -> tuple[list[str], list[list[Any]]]:
+    """Folds the columns of interval ends into the numbers they bound, "142 (118–170)", short enough for four of them.
+
+    Args:
+        columns: names, with those of the ends among them.
+        rows: one value per column.
+        ends: names of both ends by number.
+
+    Returns:
+        The remaining columns and their rows.
+    """
+    place = {name: k for k, name in enumerate(columns)}
+    inside = {name: pair for name, pair in ends.items() if {name, *pair} <= set(place)}
+    kept = [name for name in columns if not any(name in pair for pair in inside.values())]
+    folded_rows = []
+    for row in rows:
+        values = {name: row[place[name]] for name in kept}
+        for name, pair in inside.items():
+            ends_of = [row[place[end]] for end in pair]
+            if interval_text(ends_of) != "-":
+                values[name] = f"{_digits(values[name])} ({_short(ends_of[0])}–{_short(ends_of[1])})"
+        folded_rows.append(list(values.values()))
+    return kept, folded_rows
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a short text, e.g. "4.2 s", "3 min 05 s", "2 h 10 min"; a dash when unknown."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

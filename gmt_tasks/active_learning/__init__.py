@@ -1,0 +1,1 @@
+"""Which calculations to do next: acquisition, job folders, simulated campaigns."""

@@ -1,0 +1,219 @@
+"""A folder of DFT jobs: a POSCAR and the beginnings of its labels per crystal, why each was chosen, and how to go on.
+
+The cell of a POSCAR is the one that the database stores, so tensors come back in the stored frame. The content id of
+the crystal stands in every folder and in every label row: it links an answer to its crystal although the calculation
+relaxes the cell.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.active_learning.suggest import Batch, Suggestion
+from models.crystals.crystal import SYMBOLS, CrystalBatch
+from models.errors import GmtError
+from models.quantities import DERIVED, TENSORS, Tensor
+
+Floats = NDArray[np.float64]
+
+SUGGESTIONS = "suggestions.json"
+ATOMATE2 = "atomate2_jobs.py"
+_TEMPLATE = Path(__file__).with_name("atomate2_jobs.template")
+
+CALCULATION = {
+    Tensor.ELASTIC: "elastic",
+    Tensor.DIELECTRIC_ELECTRONIC: "response",
+    Tensor.DIELECTRIC_TOTAL: "response",
+    Tensor.PIEZOELECTRIC: "response",
+}
+"""Which calculation gives a tensor: strained cells the stiffness, density-functional perturbation theory the others."""
+
+LABEL_OF = {
+    Tensor.ELASTIC: {"kind": "elastic_stiffness", "unit": "GPa", "tensor_voigt": None},
+    Tensor.PIEZOELECTRIC: {"kind": "piezo_e_total", "unit": "C/m^2", "tensor": None},
+    Tensor.DIELECTRIC_TOTAL: {
+        "kind": "dielectric_total",
+        "unit": "relative",
+        "tensor": None,
+        "tensor_electronic": None,
+    },
+    Tensor.DIELECTRIC_ELECTRONIC: {"kind": "dielectric_total", "unit": "relative", "tensor_electronic": None},
+}
+"""What a label row of a tensor holds besides the crystal; null stands for what is to be calculated."""
+
+
+def has_atomate2() -> bool:
+    """True when atomate2 and jobflow are installed beside gmtscreen."""
+    return all(find_spec(name) is not None for name in ("atomate2", "jobflow"))
+
+
+def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> list[Path]:
+    """Writes the jobs.
+
+    Args:
+        batch: from `suggest`.
+        folder: made; must not hold jobs already, so that none is lost.
+        atomate2: whether to write the script that builds atomate2 flows; None where atomate2 is installed.
+
+    Returns:
+        The folders of the jobs, in order.
+
+    Raises:
+        GmtError: the folder holds suggestions already.
+    """
+    if (folder / SUGGESTIONS).exists():
+        raise GmtError(f"{folder} holds suggestions already. Name another --out, or remove that folder.")
+    places = []
+    for rank, each in enumerate(batch.suggestions):
+        place = folder / job_name(rank, each)
+        place.mkdir(parents=True, exist_ok=True)
+        crystal = batch.crystals.select([rank])
+        (place / "POSCAR").write_text(poscar(crystal, f"{each.formula} {each.id}"), encoding="utf-8")
+        lines = [json.dumps(row) + "\n" for row in label_rows(batch.wish.property, each, crystal)]
+        (place / "label.template.jsonl").write_text("".join(lines), encoding="utf-8")
+        places.append(place)
+    rows = [row_of(batch, rank) for rank in range(len(batch.suggestions))]
+    _write_csv(folder / "suggestions.csv", rows)
+    if has_atomate2() if atomate2 is None else atomate2:
+        (folder / ATOMATE2).write_text(_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "README.md").write_text(_readme(batch, folder), encoding="utf-8")
+    # Last: with this file the folder is complete.
+    document = {"wish": _plain(asdict(batch.wish) | {"leave_out": sorted(batch.wish.leave_out)}), "suggestions": rows}
+    part = folder / f"{SUGGESTIONS}.part"
+    part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / SUGGESTIONS)
+    return places
+
+
+def job_name(rank: int, suggestion: Suggestion) -> str:
+    """Folder of a job: place in the order, formula, start of the content id."""
+    formula = "".join(each for each in suggestion.formula if each.isalnum())
+    return f"{rank + 1:03d}_{formula}_{suggestion.id[:11]}"
+
+
+def ids_in(path: Path) -> list[str]:
+    """Content ids of a folder of jobs, or of a text file with one per line.
+
+    Raises:
+        GmtError: neither is there.
+    """
+    found = path / SUGGESTIONS if path.is_dir() else path
+    if not found.is_file():
+        raise GmtError(f"{path} is neither a folder with {SUGGESTIONS} nor a file of ids. Check the path.")
+    text = found.read_text(encoding="utf-8")
+    if found.name == SUGGESTIONS:
+        return [str(row["id"]) for row in json.loads(text)["suggestions"]]
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def row_of(batch: Batch, rank: int) -> dict[str, Any]:
+    """One job with its reasons, as suggestions.json and suggestions.csv have it."""
+    each = batch.suggestions[rank]
+    tensors = DERIVED[batch.wish.property].from_tensors
+    numbers = asdict(each)
+    return {
+        "rank": rank + 1,
+        "folder": job_name(rank, each),
+        **_plain(numbers),
+        "property": batch.wish.property,
+        "unit": DERIVED[batch.wish.property].unit,
+        "calculations": list(dict.fromkeys(CALCULATION[tensor] for tensor in tensors)),
+        "settles": settles(batch.wish.property, each),
+    }
+
+
+def settles(name: str, each: Suggestion) -> str:
+    """What the label is expected to decide, in words."""
+    unit = DERIVED[name].unit.replace("1", "")
+    bounds = (
+        f"between {each.lower:.4g} and {each.upper:.4g} (90 %)" if math.isfinite(each.lower) else "without interval"
+    )
+    return f"{name} {each.value:.4g} {unit}".strip() + f", {bounds}; chance to be among the best {each.promise:.0%}"
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with null for numbers that are not finite."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(rows[0] if rows else ["rank"])
+        for row in rows:
+            writer.writerow([" ".join(cell) if isinstance(cell, list) else cell for cell in row.values()])
+
+
+def poscar(crystal: CrystalBatch, title: str) -> str:
+    """POSCAR of one crystal: atoms sorted by element, the Cartesian frame unchanged, 16 digits.
+
+    VASP refuses a left-handed lattice; there a and b, and the positions along them, change places, which turns nothing.
+
+    Args:
+        crystal: a batch of one.
+        title: first line.
+    """
+    lattice, frac, numbers = crystal.lattice[0], crystal.frac_coords, crystal.numbers
+    if np.linalg.det(lattice) < 0:
+        lattice, frac = lattice[[1, 0, 2]], frac[:, [1, 0, 2]]
+    order = np.argsort(numbers, kind="stable")
+    elements, counts = np.unique(numbers, return_counts=True)
+    head = [title, "1.0", *(_numbers(row) for row in lattice)]
+    species = [" ".join(SYMBOLS[z] for z in elements.tolist()), " ".join(map(str, counts.tolist())), "Direct"]
+    return "\n".join([*head, *species, *(_numbers(row) for row in frac[order])]) + "\n"
+
+
+def _numbers(row: Floats) -> str:
+    return " ".join(f"{value:.16f}" for value in row.tolist())
+
+
+def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list[dict[str, Any]]:
+    """Label rows to fill in: crystal, kind and unit are there, null stands where the calculation gives a tensor."""
+    common = {
+        "id": suggestion.id,
+        "source": "dft",
+        "formula": suggestion.formula,
+        "lattice": crystal.lattice[0].tolist(),
+        "species": crystal.numbers.tolist(),
+        "frac_coords": crystal.frac_coords.tolist(),
+        "frame": "cartesian",
+        "method": None,
+    }
+    kinds = {LABEL_OF[tensor]["kind"]: LABEL_OF[tensor] for tensor in DERIVED[name].from_tensors}
+    return [common | kind for kind in kinds.values()]
+
+
+def _readme(batch: Batch, folder: Path) -> str:
+    wish = batch.wish
+    tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[wish.property].from_tensors)
+    script = "" if not (folder / ATOMATE2).exists() else _ATOMATE2_PART
+    return _README.format(n=len(batch.suggestions), property=wish.property, tensors=tensors, script=script)
+
+
+_ATOMATE2_PART = f"""
+With atomate2: `python {ATOMATE2} list`, then `write` or `run`, then `collect labels.jsonl`; the script says how.
+"""
+
+_README = """# {n} DFT jobs for {property}
+
+Wanted of each crystal: {tensors}. `suggestions.csv` has the reasons: `promise` is the chance to be among the best,
+`uncertainty` its place in the order of uncertainty, `crowding` its likeness to a job above it, `settles` what the
+answer decides. Calculate from the top.
+
+- `POSCAR` is the cell of the database. Relax it, but do not turn it or change to a standard cell: a tensor is always in
+  the Cartesian frame of the lattice beside it.
+- `label.template.jsonl` is the answer with gaps: replace lattice and positions by the relaxed ones, fill in the
+  tensors (stiffness 6x6 in GPa and Voigt order 11, 22, 33, 23, 13, 12; VASP prints XX, YY, ZZ, XY, YZ, ZX and kbar;
+  piezoelectric 3x3x3 in C/m^2, clamped-ion plus ionic; dielectric 3x3), name code and functional in `method`, and
+  leave `id` as it is: it is the crystal's.
+{script}
+Bring the answers back with `gmtscreen ingest labels.jsonl --labels --db DB`: frame, order and units are checked there.
+"""

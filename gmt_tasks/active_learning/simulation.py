@@ -1,0 +1,193 @@
+"""How many labels it takes to find the best crystals of a labelled pool: our rule against its parts and chance.
+
+The pool is a held-out part of the label files. A simulated user asks for a few jobs, gets the labels of these crystals
+and asks again. The model stays the one that was trained without the pool; what is measured is the choice.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.active_learning.acquisition import Outlook, choose_batch, outlook, promise, uncertainty, worth
+from gmt_tasks.active_learning.request import Goal
+from gmt_tasks.evaluation.label_properties import label_properties
+from gmt_tasks.labels.files import LabelledCrystals, Split
+from gmt_tasks.screening.screener import Screener
+from gmt_tasks.training.applicability import descriptors_of
+from models.applicability.distance import as_points
+from models.errors import GmtError
+from models.quantities import DERIVED, INTERVALS, Scale
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PROPERTIES = ("k_vrh_gpa", "g_vrh_gpa", "eps_total_mean", "e_max_c_per_m2", "eps_electronic_mean", "e_norm_c_per_m2")
+TOP_SHARE = 0.05
+SHARES_FOUND = (0.5, 0.8)
+RANDOM_SEEDS = 20
+
+OURS, PREDICTION, UNCERTAINTY, RANDOM = "suggest", "prediction alone", "uncertainty alone", "random"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Labelled crystals with what a model that never saw them predicts.
+
+    Attributes:
+        quantity: a derived number.
+        split: which part of the label files.
+        scale: of the property.
+        truth: labels in the property's unit, [n_crystals].
+        value: predictions, [n_crystals].
+        lower: lower ends of their 90 % intervals, [n_crystals].
+        upper: upper ends, [n_crystals].
+        ood_score: distance to the training data, [n_crystals].
+        points: places of the crystals in the space of distances, [n_crystals, n_features].
+    """
+
+    quantity: str
+    split: str
+    scale: Scale
+    truth: Floats
+    value: Floats
+    lower: Floats
+    upper: Floats
+    ood_score: Floats
+    points: NDArray[np.floating]
+
+    @property
+    def n_top(self) -> int:
+        """How many crystals are to be found."""
+        return max(1, round(TOP_SHARE * len(self.truth)))
+
+    @property
+    def n_per_round(self) -> int:
+        """Jobs asked for at a time; fewer in a small pool."""
+        return 10 if len(self.truth) >= 150 else 5
+
+    @property
+    def top(self) -> NDArray[np.bool_]:
+        """Which crystals are the best by their labels, [n_crystals]."""
+        best = np.zeros(len(self.truth), dtype=np.bool_)
+        best[np.argsort(-self.truth, kind="stable")[: self.n_top]] = True
+        return best
+
+
+@dataclass(frozen=True)
+class SearchCurve:
+    """Share of the best crystals found against labels spent, by one rule.
+
+    Attributes:
+        quantity: a derived number.
+        split: which part of the label files.
+        rule: how crystals were chosen.
+        n_pool: crystals in the pool.
+        n_top: the best of them.
+        found: share of the best found after 1, 2, ... n_pool labels.
+        needed: labels until half and 80 % of the best are found; for chance the expectation.
+        low: the 5th percentile over seeds of the share found; of rules without chance the same as `found`.
+        high: the 95th percentile.
+    """
+
+    quantity: str
+    split: str
+    rule: str
+    n_pool: int
+    n_top: int
+    found: list[float]
+    needed: dict[float, float]
+    low: list[float]
+    high: list[float]
+
+
+def pools(
+    labels: LabelledCrystals, screener: Screener, split: Split, names: tuple[str, ...] = PROPERTIES
+) -> list[Pool]:
+    """One pool per property: the crystals of a split with a label and a prediction with interval."""
+    rows = labels.rows(split)
+    prediction = screener.predict(labels.crystals.select(rows))
+    rows = rows[prediction.rows]
+    truth = label_properties(labels, rows)
+    points = as_points(descriptors_of(labels.crystals.select(rows)))
+    found = []
+    for name in names:
+        scale = DERIVED[name].scale
+        value = np.asarray(prediction.derived.columns[name], dtype=np.float64)
+        lower, upper = (prediction.intervals[end] for end in INTERVALS[name])
+        known = np.isfinite(truth[name]) & np.isfinite(value) & np.isfinite(upper - lower)
+        if scale is None or not known.any():
+            raise GmtError(f"No labelled crystal of {split.value} has a prediction of {name} with an interval.")
+        label, score = truth[name][known], prediction.trust["ood_score"][known]
+        found.append(
+            Pool(name, split.value, scale, label, value[known], lower[known], upper[known], score, points[known])
+        )
+    return found
+
+
+def search_curves(pool: Pool) -> list[SearchCurve]:
+    """The curves of our rule, of its parts and of chance on one pool."""
+    seen = outlook(pool.scale, pool.value, pool.lower, pool.upper, Goal.MAX)
+    rules: dict[str, Ints] = {
+        OURS: suggested_order(pool, seen),
+        PREDICTION: np.argsort(-seen.expected, kind="stable"),
+        UNCERTAINTY: np.argsort(-seen.sigma, kind="stable"),
+    }
+    return [*(_curve(pool, rule, [order]) for rule, order in rules.items()), random_curve(pool)]
+
+
+def suggested_order(pool: Pool, seen: Outlook) -> Ints:
+    """The order in which `suggest` asks for the labels of a pool, round by round, [n_crystals]."""
+    score = worth(promise(seen, 2 * pool.n_per_round), uncertainty(seen, pool.ood_score))
+    order: list[int] = []
+    while len(order) < len(score):
+        score[order] = -np.inf  # labelled
+        order += choose_batch(score, pool.points, pool.n_per_round).rows.tolist()
+    return np.array(order, dtype=np.int64)
+
+
+def random_curve(pool: Pool, seeds: int = RANDOM_SEEDS) -> SearchCurve:
+    """Chance: mean and spread over seeds; the labels needed are the exact expectation."""
+    generators = map(np.random.default_rng, range(seeds))
+    curve = _curve(pool, RANDOM, [generator.permutation(len(pool.truth)) for generator in generators])
+    # Of n crystals in random order the w-th of k special ones stands at w (n + 1) / (k + 1) on average.
+    step = (curve.n_pool + 1) / (curve.n_top + 1)
+    needed = {share: math.ceil(share * curve.n_top) * step for share in SHARES_FOUND}
+    return SearchCurve(**{**vars(curve), "needed": needed})
+
+
+def _curve(pool: Pool, rule: str, orders: list[Ints]) -> SearchCurve:
+    shares = np.array([np.cumsum(pool.top[order]) for order in orders]) / pool.n_top
+    needed = {
+        share: float(np.mean([_labels_for(each, share, pool.n_top) for each in shares])) for share in SHARES_FOUND
+    }
+    low, high = np.quantile(shares, [0.05, 0.95], axis=0)
+    return SearchCurve(
+        pool.quantity,
+        pool.split,
+        rule,
+        len(pool.truth),
+        pool.n_top,
+        shares.mean(axis=0).tolist(),
+        needed,
+        low.tolist(),
+        high.tolist(),
+    )
+
+
+def _labels_for(found: Floats, share: float, n_top: int) -> int:
+    """Labels until so many of the best are found, a fraction of a crystal counting as a whole one."""
+    return int(np.searchsorted(found, math.ceil(share * n_top) / n_top - 1e-9)) + 1
+
+
+def advantage(curves: list[SearchCurve], rule: str, share: float) -> float:
+    """How many times fewer labels than chance a rule needs.
+
+    Args:
+        curves: of one pool.
+        rule: one of them.
+        share: of the best crystals that is to be found, one of SHARES_FOUND.
+    """
+    needed = {curve.rule: curve.needed[share] for curve in curves}
+    return needed[RANDOM] / needed[rule]

@@ -1,0 +1,202 @@
+"""suggest: the next DFT jobs from the results in the database.
+
+What is read of all results is a few numbers each; crystals are loaded for a shortlist only, so a million results cost
+seconds. Crystals whose property is labelled already are left out, and so are those that the caller names because they
+are being calculated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.query.filter_language import parse_filter
+from db.store import ResultStore
+from gmt_tasks.active_learning.acquisition import SMALLEST_SIGMA, choose_batch, outlook, promise, uncertainty, worth
+from gmt_tasks.active_learning.request import OutOfDistribution, Wish
+from gmt_tasks.training.applicability import descriptors_of
+from models.applicability.distance import as_points
+from models.crystals.crystal import CrystalBatch
+from models.errors import GmtError
+from models.quantities import DERIVED, INTERVALS, ColumnKind, Scale, Tensor, Transform
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+SHORTLIST_PER_JOB = 50
+SMALLEST_SHORTLIST = 1000
+LARGEST_SHORTLIST = 20_000
+
+TOLD_BY: dict[str, frozenset[Tensor]] = {
+    "dielectric_total": frozenset({Tensor.DIELECTRIC_TOTAL, Tensor.DIELECTRIC_ELECTRONIC}),
+    "dielectric_scalar_mean": frozenset({Tensor.DIELECTRIC_TOTAL, Tensor.DIELECTRIC_ELECTRONIC}),
+    "dielectric_electronic": frozenset({Tensor.DIELECTRIC_ELECTRONIC}),
+    "piezo_e_total": frozenset({Tensor.PIEZOELECTRIC}),
+    "piezo_scalar": frozenset({Tensor.PIEZOELECTRIC}),
+    "elastic_stiffness": frozenset({Tensor.ELASTIC}),
+    "elastic_invariants": frozenset({Tensor.ELASTIC}),
+    "moduli_vrh": frozenset({Tensor.ELASTIC}),
+}
+"""The tensors that a label of each kind speaks of; a second label of a crystal teaches less than that of another."""
+
+
+_OOD_FILTER = {
+    OutOfDistribution.EXCLUDE: "(NOT ood OR ood IS UNKNOWN)",
+    OutOfDistribution.ALLOW: "",
+    OutOfDistribution.ONLY: "ood",
+}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One job and why.
+
+    Attributes:
+        id: content id of the crystal.
+        formula: of the crystal.
+        model: NAME@VERSION that predicted it.
+        value, lower, upper: prediction and 90 % interval in the property's unit; NaN where unknown.
+        promise: probability to be among the best, 0 to 1.
+        uncertainty: place in the order of uncertainty, 0 to 1.
+        crowding: likeness to the nearest crystal chosen before it, 0 to 1.
+        ood_score: distance to the training data, 0 to 1; NaN where unknown.
+    """
+
+    id: str
+    formula: str
+    model: str
+    value: float
+    lower: float
+    upper: float
+    promise: float
+    uncertainty: float
+    crowding: float
+    ood_score: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The jobs of one call.
+
+    Attributes:
+        wish: what was asked for.
+        suggestions: in the order in which they should be calculated.
+        crystals: their stored cells, in the same order.
+        n_results: results that the filter describes.
+        n_labelled: promising crystals passed over because their property is labelled.
+        n_left_out: likewise because the caller left them out.
+        has_intervals: whether any result had an interval of the property.
+    """
+
+    wish: Wish
+    suggestions: list[Suggestion]
+    crystals: CrystalBatch
+    n_results: int
+    n_labelled: int
+    n_left_out: int
+    has_intervals: bool
+
+
+def suggest(store: ResultStore, wish: Wish) -> Batch:
+    """Chooses the next jobs.
+
+    Raises:
+        FilterError: the filter cannot be read.
+        GmtError: the property is no number, or there is nothing to choose from.
+    """
+    scale = _scale_of(wish.property)
+    frame = _results(store, wish)
+    values, lower, upper, ood_score = (_numbers(frame, name) for name in _columns(wish.property))
+    seen = outlook(scale, values, lower, upper, wish.goal)
+    likely = promise(seen, wish.n_best or 2 * wish.n)
+    unsure = uncertainty(seen, ood_score)
+    score = worth(likely, unsure)
+    ids = frame["id"].to_numpy()
+    rows, n_labelled, n_left_out = _shortlist(store, wish, ids, score)
+    if not len(rows):
+        raise GmtError(
+            f"Nothing to suggest: of {len(frame)} results with {wish.property} that the filter describes {n_labelled} "
+            f"are labelled and {n_left_out} left out. Screen more crystals, or widen --filter or --ood."
+        )
+    crystals = store.labels.crystals_of([str(each) for each in ids[rows]])
+    choice = choose_batch(score[rows], as_points(descriptors_of(crystals)), wish.n)
+    chosen = rows[choice.rows]
+    told = zip(
+        ids[chosen], frame["formula"].to_numpy()[chosen], frame["model"].to_numpy()[chosen], values[chosen],
+        lower[chosen], upper[chosen], likely[chosen], unsure[chosen], choice.crowding, ood_score[chosen], strict=True,
+    )  # fmt: skip
+    suggestions = [Suggestion(str(i), str(f), str(m), *map(float, numbers)) for i, f, m, *numbers in told]
+    return Batch(
+        wish,
+        suggestions,
+        crystals.select(choice.rows),
+        len(frame),
+        n_labelled,
+        n_left_out,
+        bool((seen.bounded & (seen.sigma > SMALLEST_SIGMA)).any()),
+    )
+
+
+def _scale_of(name: str) -> Scale:
+    """The scale of a property; numbers without one are taken as they are.
+
+    Raises:
+        GmtError: there is no such number.
+    """
+    quantity = DERIVED.get(name)
+    if quantity is None or quantity.kind is not ColumnKind.NUMBER:
+        numbers = ", ".join(each for each, row in DERIVED.items() if row.kind is ColumnKind.NUMBER)
+        raise GmtError(f"{name!r} is no number that gmtscreen derives. Take one of {numbers}.")
+    return quantity.scale or Scale(Transform.LINEAR)
+
+
+def _columns(name: str) -> tuple[str, str, str, str]:
+    return name, *INTERVALS.get(name, ("", "")), "ood_score"
+
+
+def _results(store: ResultStore, wish: Wish) -> "pd.DataFrame":
+    if wish.filter.strip():
+        # By itself first: an error then points into the text as it was given, and no bracket of it closes ours.
+        parse_filter(wish.filter)
+    terms = [f"({wish.filter})" if wish.filter.strip() else "", _OOD_FILTER[wish.ood], f"{wish.property} IS KNOWN"]
+    fields = ["id", "formula", "model", *(name for name in _columns(wish.property) if name)]
+    # By id, so that equal scores are in the same order on every database.
+    return store.query(" AND ".join(filter(None, terms)), fields=fields, sort="id", limit=0)
+
+
+def _numbers(frame: "pd.DataFrame", name: str) -> Floats:
+    return frame[name].to_numpy(dtype=np.float64) if name else np.full(len(frame), np.nan)
+
+
+def _shortlist(
+    store: ResultStore, wish: Wish, ids: NDArray[np.object_], score: Floats
+) -> tuple[NDArray[np.int64], int, int]:
+    """The most promising crystals that may be suggested, and how many were passed over for a label or the caller."""
+    wanted = int(np.clip(SHORTLIST_PER_JOB * wish.n, SMALLEST_SHORTLIST, LARGEST_SHORTLIST))
+    tensors = set(DERIVED[wish.property].from_tensors)
+    rows: list[int] = []
+    n_labelled = n_left_out = 0
+    for part in _parts(score, wanted):
+        kinds = store.labels.kinds_of([str(each) for each in ids[part]])
+        for row in part.tolist():
+            known: set[Tensor] = set().union(*(TOLD_BY.get(kind, frozenset()) for kind in kinds.get(ids[row], ())))
+            if ids[row] in wish.leave_out:
+                n_left_out += 1
+            elif tensors <= known:
+                n_labelled += 1
+            else:
+                rows.append(row)
+        if len(rows) >= wanted:
+            break
+    return np.array(rows[:wanted], dtype=np.int64), n_labelled, n_left_out
+
+
+def _parts(score: Floats, size: int) -> Iterator[NDArray[np.int64]]:
+    """Rows with a score in descending order, so many at a time; equal ones in the order of the rows."""
+    order = np.argsort(-score, kind="stable")[: int(np.isfinite(score).sum())]
+    for start in range(0, len(order), size):
+        yield order[start : start + size]

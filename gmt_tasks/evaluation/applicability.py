@@ -1,0 +1,243 @@
+"""How good the distance score is: does it know families it never saw, and does it know where the errors are.
+
+For every family of elements the training crystals that hold one of them are left out of the reference; the score must
+then put crystals of the family above val crystals without it. An element that is missing altogether is easy to see by
+counting, so the same is measured with the count left out, and three families of structures are left out too. The error
+part asks what a user asks: are predictions worse where the score is high.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.evaluation.scores import spearman
+from gmt_tasks.labels.files import LabelledCrystals, Split
+from gmt_tasks.screening.screener import TensorPrediction
+from gmt_tasks.training.applicability import CRYSTALS_PER_BATCH, descriptors_of, rows_with_tensors
+from models.applicability.descriptor import DESCRIPTOR_GRAPH, feature_names
+from models.applicability.dimensionality import network_dimension
+from models.applicability.distance import NoveltyReference, reference_of
+from models.crystals.crystal import MAX_ATOMIC_NUMBER, SYMBOLS, CrystalBatch
+from models.crystals.graph import build_graph
+from models.errors import GmtError
+from models.quantities import Tensor
+from models.tensors.voigt import from_components, piezo_to_voigt
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+FAMILIES: dict[str, str] = {
+    "halides": "F Cl Br I",
+    "fluorides": "F",
+    "oxides": "O",
+    "chalcogenides": "S Se Te",
+    "nitrides": "N",
+    "pnictides": "P As Sb Bi",
+    "borides": "B",
+    "carbides": "C",
+    "hydrides": "H",
+    "group 14": "Si Ge Sn",
+    "group 13": "Al Ga In Tl",
+    "alkali metals": "Li Na K Rb Cs",
+    "alkaline earths": "Be Mg Ca Sr Ba",
+    "3d metals": "Sc Ti V Cr Mn Fe Co Ni",
+    "4d metals": "Y Zr Nb Mo Tc Ru Rh Pd",
+    "5d metals": "Hf Ta W Re Os Ir Pt",
+    "noble metals": "Cu Ag Au",
+    "platinum metals": "Ru Rh Pd Os Ir Pt",
+    "group 12": "Zn Cd Hg",
+    "heavy p": "Hg Tl Pb Bi",
+    "lanthanum": "La",
+    "4f": "Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu",
+    "5f": "Ac Th Pa U Np Pu",
+}
+"""Families of elements that are left out in turn."""
+
+ANISOTROPIC_RATIO = 1.5
+OPEN_SHARE = 0.05
+MIN_FAMILY = 20
+NOISE = {Tensor.PIEZOELECTRIC: 1e-2}
+"""Labels of a smaller Frobenius norm, in the tensor's unit, have no relative error."""
+
+
+@dataclass(frozen=True)
+class FamilyDetection:
+    """Whether crystals of a family that the reference lacks stand out.
+
+    Attributes:
+        family: its name in FAMILIES, or one of the structures of `structure_families`.
+        n_inside: val crystals without the family.
+        n_outside: train and val crystals with it.
+        auroc: chance that one of the family has a larger distance than a val crystal without it; 0.5 is guessing.
+        auroc_uncounted: the same by the nearest neighbours alone, without the term for rare elements.
+        flagged_inside: share of the val crystals without the family that `ood` flags.
+        flagged_outside: share of the family that `ood` flags.
+    """
+
+    family: str
+    n_inside: int
+    n_outside: int
+    auroc: float
+    auroc_uncounted: float
+    flagged_inside: float
+    flagged_outside: float
+
+
+@dataclass(frozen=True)
+class ErrorByNovelty:
+    """Relative errors of one tensor against the distance score.
+
+    Attributes:
+        quantity: which tensor.
+        split: "val" or "test".
+        n: number of crystals.
+        spearman: rank correlation of score and relative error.
+        median_low, median_middle, median_high: median relative error in the thirds of lowest to highest score.
+        median_flagged: median relative error of the crystals that `ood` flags, NaN without any.
+        n_flagged: number of those.
+    """
+
+    quantity: str
+    split: str
+    n: int
+    spearman: float
+    median_low: float
+    median_middle: float
+    median_high: float
+    median_flagged: float
+    n_flagged: int
+
+
+def detect_families(labels: LabelledCrystals) -> list[FamilyDetection]:
+    """Leaves each family out of the reference in turn and looks for it; families of fewer than 20 crystals are skipped.
+
+    Takes train and val crystals with full tensors only; about a second per family.
+    """
+    train, val = (rows_with_tensors(labels, split) for split in (Split.TRAIN, Split.VAL))
+    rows = np.concatenate([train, val])
+    crystals = labels.crystals.select(rows)
+    descriptors = descriptors_of(crystals)
+    in_train = np.arange(len(rows)) < len(train)
+    found = []
+    for name, member in (element_families(crystals) | structure_families(labels, rows, descriptors)).items():
+        if MIN_FAMILY <= member.sum() < len(rows) - MIN_FAMILY:
+            reference = _reference(descriptors, labels, rows, in_train & ~member)
+            inside, outside = np.flatnonzero(~in_train & ~member), np.flatnonzero(member)
+            counted = [reference.distance(descriptors[part], crystals.select(part)) for part in (inside, outside)]
+            nearest = replace(reference, element_counts=np.full(MAX_ATOMIC_NUMBER + 1, np.inf))
+            uncounted = [nearest.distance(descriptors[part], crystals.select(part)) for part in (inside, outside)]
+            flagged = [_flagged(reference, counted[0], distance) for distance in counted]
+            found.append(FamilyDetection(name, len(inside), len(outside), auroc(*counted), auroc(*uncounted), *flagged))
+    return found
+
+
+def element_families(crystals: CrystalBatch) -> dict[str, Bools]:
+    """Which crystals hold an element of each of FAMILIES, each [n_crystals]."""
+    held = np.zeros((crystals.n_crystals, MAX_ATOMIC_NUMBER + 1), dtype=bool)
+    held[crystals.crystal_of_atom, crystals.numbers] = True
+    numbers = {name: [SYMBOLS.index(symbol) for symbol in symbols.split()] for name, symbols in FAMILIES.items()}
+    return {name: np.asarray(held[:, members].any(axis=1)) for name, members in numbers.items()}
+
+
+def structure_families(labels: LabelledCrystals, rows: Ints, descriptors: Floats) -> dict[str, Bools]:
+    """Structures that a model may lack although it knows their elements, each [n_rows].
+
+    Layers and chains by their bonds; crystals whose electronic dielectric constants along two axes differ by half;
+    frameworks with the most volume per atom, measured in covalent spheres.
+    """
+    parts = np.array_split(rows, max(1, len(rows) // CRYSTALS_PER_BATCH))
+    batches = [labels.crystals.select(part) for part in parts]
+    dimension = np.concatenate([network_dimension(b, build_graph(b, DESCRIPTOR_GRAPH)) for b in batches])
+    constants = labels.eps_principal[rows]
+    tensors = labels.components[Tensor.DIELECTRIC_ELECTRONIC][rows]
+    known = ~np.isnan(tensors[:, 0])
+    constants[known] = np.linalg.eigvalsh(from_components(Tensor.DIELECTRIC_ELECTRONIC, tensors[known]))
+    volume = np.where(dimension == 3, descriptors[:, feature_names().index("log_packing")], -np.inf)
+    return {
+        "layers and chains": (dimension == 1) | (dimension == 2),
+        "anisotropic dielectrics": constants[:, 2] > ANISOTROPIC_RATIO * constants[:, 0],
+        "open frameworks": volume > np.quantile(volume, 1.0 - OPEN_SHARE),
+    }
+
+
+def _reference(descriptors: Floats, labels: LabelledCrystals, rows: Ints, chosen: Bools) -> NoveltyReference:
+    return reference_of(descriptors[chosen], labels.crystals.select(rows[chosen]))
+
+
+def _flagged(reference: NoveltyReference, inside: Floats, distance: Floats) -> float:
+    """Share of distances that a reference calibrated on `inside` would flag."""
+    return float((distance > reference.calibrated(inside).quantiles[-1]).mean())
+
+
+def errors_by_novelty(
+    labels: LabelledCrystals, rows: Ints, prediction: TensorPrediction, split: Split
+) -> list[ErrorByNovelty]:
+    """Errors of predicted tensors against the distance score of their crystals, a row per tensor.
+
+    Args:
+        labels: all labels.
+        rows: which labelled crystals the prediction is for, [n_results].
+        prediction: of those, by a model with a distance score.
+        split: which part of the data `rows` are.
+
+    Returns:
+        Tensors with ten labels or more.
+    """
+    found = []
+    for quantity in Tensor:
+        known, errors = relative_errors(labels, rows, prediction, quantity)
+        score = prediction.trust["ood_score"][known]
+        if len(errors) >= 10 and np.isfinite(score).all():
+            flagged = prediction.trust["ood"][known] == 1
+            near, middle, far = np.array_split(errors[np.argsort(score, kind="stable")], 3)
+            found.append(
+                ErrorByNovelty(
+                    quantity.value,
+                    split.value,
+                    len(errors),
+                    spearman(score, errors),
+                    float(np.median(near)),
+                    float(np.median(middle)),
+                    float(np.median(far)),
+                    float(np.median(errors[flagged])) if flagged.any() else float("nan"),
+                    int(flagged.sum()),
+                )
+            )
+    return found
+
+
+def relative_errors(
+    labels: LabelledCrystals, rows: Ints, prediction: TensorPrediction, quantity: Tensor
+) -> tuple[Ints, Floats]:
+    """Positions in `rows` that have a label of this tensor, and the relative Frobenius error there.
+
+    Signs that are not proven are free: the smaller error of both counts.
+    """
+    components = labels.components[quantity][rows]
+    known = np.flatnonzero(~np.isnan(components[:, 0]))
+    truth = from_components(quantity, components[known])
+    guess = prediction.derived.prediction.tensors[quantity][known]
+    if quantity is Tensor.PIEZOELECTRIC:
+        truth, guess = piezo_to_voigt(truth), piezo_to_voigt(guess)
+    size = np.linalg.norm(truth, axis=(1, 2))
+    error = np.linalg.norm(guess - truth, axis=(1, 2))
+    if quantity is Tensor.PIEZOELECTRIC:
+        turned = np.linalg.norm(guess + truth, axis=(1, 2))
+        error = np.where(labels.sign_unproven[rows[known]], np.minimum(error, turned), error)
+    usable = size > NOISE.get(quantity, 0.0)
+    return known[usable], error[usable] / size[usable]
+
+
+def auroc(inside: Floats, outside: Floats) -> float:
+    """Chance that a number of `outside` [m] is larger than one of `inside` [n]; ties count half.
+
+    Raises:
+        GmtError: one of them is empty.
+    """
+    if not len(inside) or not len(outside):
+        raise GmtError(f"An AUROC needs numbers of both kinds; got {len(inside)} inside and {len(outside)} outside.")
+    order = np.sort(inside)
+    below = np.searchsorted(order, outside, side="left") + np.searchsorted(order, outside, side="right")
+    return float(below.mean() / (2 * len(inside)))

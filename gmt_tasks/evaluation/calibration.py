@@ -1,0 +1,310 @@
+"""Calibration of the intervals on the val part, and how well they keep their promise elsewhere.
+
+The val crystals take the whole path of a screening. Of each derived number the error is taken on its scale
+(models/uncertainty/scales.py), of each tensor relative to its Frobenius norm; models/uncertainty/conformal.py makes
+widths of them. Crystals whose number symmetry fixes (a forbidden piezoelectric tensor) take no part: they are exact.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
+from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
+from gmt_tasks.screening.screener import Screener, TensorPrediction
+from gmt_tasks.training.applicability import write_novelty
+from models.gmtnet.card import find_checkpoint, read_card, write_card
+from models.quantities import DERIVED, INTERVALS, TENSORS
+from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
+from models.tensors.voigt import to_components
+from models.uncertainty.conformal import ALPHA, Calibration, calibrate_width
+from models.uncertainty.scales import to_scale
+
+Floats = NDArray[np.float64]
+
+EVERY_SYSTEM = "all"
+SMALLEST_REPORTED = 10
+"""Coverage of a crystal system is reported from this number of labelled crystals on."""
+
+LEVELS_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+"""Levels of a reliability curve."""
+
+
+@dataclass(frozen=True)
+class HeldOutErrors:
+    """Errors of one quantity on labelled crystals.
+
+    Attributes:
+        error: on the scale of the quantity, for a tensor relative to its norm; NaN where there is no label or no
+            prediction, and where symmetry makes the quantity 0. [n_crystals]
+        spread: of the members, in the same measure, [n_crystals].
+        system: crystal systems, [n_crystals].
+    """
+
+    error: Floats
+    spread: Floats
+    system: NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often the truth lies inside the interval, over the crystals that have a label and a prediction.
+
+    Attributes:
+        quantity: a derived number, or the error column of a tensor.
+        split: "val" (optimistic: the widths come from there) or "test".
+        system: a crystal system, or "all".
+        n: number of crystals with label and prediction.
+        coverage: percentage inside, of those that have an interval.
+        mean_width: in the quantity's unit; for a tensor the mean radius.
+        unbounded: percentage of crystals without an interval.
+    """
+
+    quantity: str
+    split: str
+    system: str
+    n: int
+    coverage: float
+    mean_width: float
+    unbounded: float
+
+
+@dataclass(frozen=True)
+class SelectiveCurve:
+    """Mean error of the most certain crystals against the share that is kept.
+
+    Attributes:
+        quantity, split, n: as of `Coverage`.
+        kept: shares from 1 / n to 1.
+        error: mean error of the kept ones, on the quantity's scale (relative for a tensor).
+        aurc: mean of `error` over all shares: the smaller, the better the order.
+        aurc_random: the same for a random order.
+        aurc_oracle: the same when sorted by the true error.
+    """
+
+    quantity: str
+    split: str
+    n: int
+    kept: list[float]
+    error: list[float]
+    aurc: float
+    aurc_random: float
+    aurc_oracle: float
+
+
+@dataclass(frozen=True)
+class UncertaintyMetrics:
+    """What `gmtscreen evaluate` says of the intervals of one split."""
+
+    coverage: list[Coverage]
+    curves: list[SelectiveCurve]
+
+
+def calibrate(screener: Screener, labels: LabelledCrystals, *, alpha: float = ALPHA) -> Calibration:
+    """Widths of all intervals of a model from the val part.
+
+    Args:
+        screener: the model, with the tolerance that it will be used with.
+        labels: labelled crystals; only the val part is looked at.
+        alpha: share of misses.
+    """
+    rows = labels.rows(Split.VAL)
+    prediction = screener.predict(labels.crystals.select(rows))
+    errors = held_out_errors(labels, rows[prediction.rows], prediction)
+    widths = {name: calibrate_width(e.error, e.spread, e.system, alpha=alpha) for name, e in errors.items()}
+    members = len(next(iter(prediction.derived.prediction.members.values())))
+    return Calibration(alpha, members, widths)
+
+
+def calibrate_into_card(model: str, *, data: Path, device: str = "auto") -> Calibration:
+    """Calibrates a model: what its predictions need to say how far they can be trusted goes beside its weights.
+
+    The widths of the intervals go into the card, the training data as the distance score sees it into a file that the
+    card pins; every later prediction finds both.
+
+    Args:
+        model: shipped name or checkpoint path.
+        data: folder of label files (see gmt_tasks/labels/files.py).
+        device: "auto", "cpu" or "cuda".
+    """
+    labels = read_labels(data)
+    found = calibrate(Screener.load(model, device=device), labels)
+    path = find_checkpoint(model)
+    write_card(replace(read_card(path), calibration=found.to_json()), path.parent)
+    write_novelty(labels, path)
+    return found
+
+
+def held_out_errors(
+    labels: LabelledCrystals, rows: NDArray[np.int64], prediction: TensorPrediction
+) -> dict[str, HeldOutErrors]:
+    """Errors of every derived number with an interval and of every tensor.
+
+    Args:
+        labels: labelled crystals.
+        rows: the crystals that have a prediction, in its order.
+        prediction: of these crystals.
+    """
+    derived = prediction.derived
+    symmetry = derived.prediction.analysis.symmetry
+    system = crystal_systems(symmetry.number)
+    truth = label_properties(labels, rows)
+    errors = {}
+    for name in INTERVALS:
+        scale = DERIVED[name].scale
+        if scale is not None:
+            error = np.abs(to_scale(scale, truth[name]) - to_scale(scale, derived.columns[name]))
+            error[zero_by_symmetry(name, symmetry)] = np.nan
+            errors[name] = HeldOutErrors(error, derived.spread[name], system)
+    for quantity, tensors in derived.prediction.tensors.items():
+        name, size = TENSORS[quantity].error_column, size_of(quantity, tensors)
+        off = label_tensors(labels, rows, quantity) - to_components(quantity, tensors)
+        error = np.linalg.norm(off, axis=1) / size
+        error[zero_by_symmetry(name, symmetry)] = np.nan
+        errors[name] = HeldOutErrors(error, derived.spread[name] / size, system)
+    return errors
+
+
+def measure_uncertainty(
+    labels: LabelledCrystals,
+    rows: NDArray[np.int64],
+    prediction: TensorPrediction,
+    split: Split,
+    calibration: Calibration,
+) -> UncertaintyMetrics:
+    """Coverage and selective prediction on labelled crystals.
+
+    Args:
+        labels: labelled crystals.
+        rows: the crystals that have a prediction, in its order.
+        prediction: of these crystals.
+        split: where they come from.
+        calibration: widths that the prediction was made with.
+
+    Returns:
+        Figures of every quantity that has a label; coverage also per crystal system with at least 10 of them.
+    """
+    coverage: list[Coverage] = []
+    curves: list[SelectiveCurve] = []
+    truth = label_properties(labels, rows)
+    for name, held in held_out_errors(labels, rows, prediction).items():
+        known = np.isfinite(held.error)
+        if known.sum() < SMALLEST_REPORTED:
+            continue
+        inside, width = _inside(name, truth, held, prediction)
+        for system in (EVERY_SYSTEM, *CRYSTAL_SYSTEMS):
+            chosen = known & ((held.system == system) | (system == EVERY_SYSTEM))
+            if chosen.sum() >= SMALLEST_REPORTED:
+                coverage.append(_coverage(name, split, system, inside[chosen], width[chosen]))
+        certain = (
+            calibration.widths[name].half_width(held.spread, held.system) if name in calibration.widths else held.spread
+        )
+        curves.append(selective_curve(name, split, held.error[known], certain[known]))
+    return UncertaintyMetrics(coverage, curves)
+
+
+def _inside(
+    name: str, truth: dict[str, Floats], held: HeldOutErrors, prediction: TensorPrediction
+) -> tuple[NDArray[np.bool_], Floats]:
+    """Whether the truth is inside, and the width in the quantity's unit (NaN without an interval), [n_crystals]."""
+    if name in INTERVALS:
+        lower, upper = (prediction.intervals[end] for end in INTERVALS[name])
+        return (lower <= truth[name]) & (truth[name] <= upper), upper - lower
+    radius = prediction.intervals[name]
+    quantity = next(q for q, row in TENSORS.items() if row.error_column == name)
+    size = size_of(quantity, prediction.derived.prediction.tensors[quantity])
+    return held.error * size <= radius, radius
+
+
+def _coverage(name: str, split: Split, system: str, inside: NDArray[np.bool_], width: Floats) -> Coverage:
+    bounded = np.isfinite(width)
+    return Coverage(
+        name,
+        split.value,
+        system,
+        len(inside),
+        100.0 * float(inside[bounded].mean()) if bounded.any() else float("nan"),
+        float(width[bounded].mean()) if bounded.any() else float("nan"),
+        100.0 * float((~bounded).mean()),
+    )
+
+
+def selective_curve(name: str, split: Split, error: Floats, uncertainty: Floats) -> SelectiveCurve:
+    """Error against share kept when the most certain crystals are kept first.
+
+    Args:
+        name: of the quantity.
+        split: where the crystals come from.
+        error: of each crystal, [n_crystals].
+        uncertainty: what they are sorted by, [n_crystals]; equal ones stand in a random, seeded order.
+    """
+    shuffled = np.random.default_rng(0).permutation(len(error))
+    order = shuffled[np.argsort(np.nan_to_num(uncertainty[shuffled], nan=np.inf), kind="stable")]
+    counts = np.arange(1, len(error) + 1)
+    curve = np.cumsum(error[order]) / counts
+    best = np.cumsum(np.sort(error)) / counts
+    kept = (counts / len(error)).tolist()
+    means = float(curve.mean()), float(error.mean()), float(best.mean())
+    return SelectiveCurve(name, split.value, len(error), kept, curve.tolist(), *means)
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Promised against found coverage of one quantity.
+
+    Attributes:
+        quantity: a derived number, or the error column of a tensor.
+        n: number of crystals that the found coverage comes from.
+        promised: percentages.
+        found: percentages inside intervals that were calibrated on other crystals.
+    """
+
+    quantity: str
+    n: int
+    promised: list[float]
+    found: list[float]
+
+
+def reliability_curve(name: str, calibrated_on: HeldOutErrors, seen: HeldOutErrors) -> ReliabilityCurve:
+    """Coverage of one quantity at many levels, not at 90 % alone.
+
+    Args:
+        name: of the quantity.
+        calibrated_on: errors that give the widths (val).
+        seen: errors of other crystals (test).
+    """
+    known = np.isfinite(seen.error)
+    promised, found = [], []
+    for percent in LEVELS_PERCENT:
+        width = calibrate_width(
+            calibrated_on.error, calibrated_on.spread, calibrated_on.system, alpha=1 - percent / 100
+        )
+        inside = seen.error[known] <= width.half_width(seen.spread, seen.system)[known]
+        if known.any() and np.isfinite(width.quantile):
+            promised.append(float(percent))
+            found.append(100.0 * float(inside.mean()))
+    return ReliabilityCurve(name, int(known.sum()), promised, found)
+
+
+def chance_of_coverage(coverage: float, n: int, promised: float) -> float:
+    """How likely n crystals give a coverage at least as improbable as this one when the promise holds.
+
+    Args:
+        coverage: found, in percent.
+        n: number of crystals.
+        promised: in percent.
+
+    Returns:
+        Two-sided exact binomial probability, 0 to 1.
+    """
+    p = promised / 100
+    logs = [
+        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log(1 - p)
+        for k in range(n + 1)
+    ]
+    limit = logs[round(n * coverage / 100)] + 1e-9
+    return min(1.0, math.fsum(math.exp(each) for each in logs if each <= limit))

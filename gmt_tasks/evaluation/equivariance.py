@@ -1,0 +1,269 @@
+"""Exactness of the whole path: crystals told in another way must get the same tensors, turned with them.
+
+What is checked is what a user gets: `Screener.predict`, from lattice and positions through the neighbour graph, the
+network and the symmetry search to the symmetrized tensor. Whoever trains a model runs the same check on it:
+
+    gmtscreen exactness candidates.parquet --model runs/mine/gmtnet.json
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gmt_tasks.evaluation.consistency import SystemConsistency, consistency, frobenius, point_group_residual
+from gmt_tasks.evaluation.equivalent_representations import Retelling, retellings
+from gmt_tasks.screening.screener import Screener
+from models.crystals.crystal import CrystalBatch, Floats, Ints
+from models.crystals.graph import CrystalGraph, GraphSpec, build_graph
+from models.errors import Reason
+from models.quantities import Tensor
+from models.symmetry.search import find_symmetry
+from models.tensors.rotate import rotate
+
+TOLERANCE = 1e-4
+"""Largest deviation of a float32 network that is none."""
+
+FLOOR = {
+    Tensor.DIELECTRIC_ELECTRONIC: 0.1,
+    Tensor.DIELECTRIC_TOTAL: 0.1,
+    Tensor.PIEZOELECTRIC: 1e-2,
+    Tensor.ELASTIC: 1.0,
+}
+"""Frobenius norm, in the tensor's unit, below which deviations are measured against this number: tensors that small
+are sums of large terms that cancel, and have the rounding errors of the terms."""
+
+ALLOWED_EXCEPTIONS = 1e-3
+"""Share of the comparisons of a tensor that may deviate."""
+
+NETWORK_DIFFERS = "the network's own tensor differs"
+
+N_EXPLAINED = 10
+"""Deviations of one tensor in one retelling that are listed, the largest; all are counted."""
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """How far one tensor moves when crystals are told in one other way.
+
+    Attributes:
+        retelling: what was done to the crystals.
+        quantity: which tensor.
+        n: number of crystals.
+        worst: largest deviation.
+        n_exceptions: deviations above the tolerance.
+    """
+
+    retelling: str
+    quantity: str
+    n: int
+    worst: float
+    n_exceptions: int
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One deviation above the tolerance.
+
+    Attributes:
+        retelling: what was done to the crystal.
+        quantity: which tensor, or "" where a crystal had no result.
+        crystal: its name.
+        deviation: |T' - T| / max(|T|, floor).
+        norm: |T| in the tensor's unit.
+        explanation: which step of the path made it.
+    """
+
+    retelling: str
+    quantity: str
+    crystal: str
+    deviation: float
+    norm: float
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """What the check found.
+
+    Attributes:
+        model: name and version.
+        crystals: what they are, in words.
+        n_crystals: how many of them have a result as they are listed.
+        tolerance: of the deviations.
+        invariances: one per retelling and tensor.
+        deviations: the largest above the tolerance, and every crystal that has a result in one telling only.
+        consistencies: how the tensors obey their point groups.
+    """
+
+    model: str
+    crystals: str
+    n_crystals: int
+    tolerance: float
+    invariances: list[Invariance]
+    deviations: list[Deviation]
+    consistencies: list[SystemConsistency]
+
+    @property
+    def holds(self) -> bool:
+        """No tensor has too many exceptions, none was lost, and every tensor obeys its point group."""
+        few = all(self.share_of_exceptions(q) <= ALLOWED_EXCEPTIONS for q in Tensor)
+        complete = all(each.quantity for each in self.deviations)
+        return few and complete and all(row.success == 100.0 for row in self.consistencies)
+
+    def share_of_exceptions(self, quantity: Tensor) -> float:
+        """Exceptions of a tensor as a share of its comparisons over all retellings."""
+        rows = [row for row in self.invariances if row.quantity == quantity.value]
+        return sum(row.n_exceptions for row in rows) / max(1, sum(row.n for row in rows))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        shares = {q.value: self.share_of_exceptions(q) for q in Tensor}
+        return asdict(self) | {"share_of_exceptions": shares, "holds": self.holds}
+
+
+def check_exactness(
+    screener: Screener,
+    crystals: CrystalBatch,
+    names: Sequence[str],
+    *,
+    label: str = "crystals",
+    seed: int = 0,
+    max_atoms: int = 200,
+    tolerance: float = TOLERANCE,
+) -> Exactness:
+    """Predicts crystals as they are listed and told in every other way, and compares.
+
+    Args:
+        screener: the path under test.
+        crystals: validated, n_crystals of them; those that the model refuses are left out.
+        names: one per crystal, for the list of deviations.
+        label: what the crystals are.
+        seed: of the random retellings.
+        max_atoms: largest supercell.
+        tolerance: largest |T' - T| / max(|T|, floor) that is no exception.
+    """
+    listed = screener.predict(crystals)
+    kept = _Expected(
+        crystals.select(listed.rows),
+        listed.derived.prediction.tensors,
+        [names[k] for k in listed.rows],
+        screener.symprec,
+        tolerance,
+    )
+    invariances: list[Invariance] = []
+    deviations: list[Deviation] = []
+    for retelling in retellings(kept.crystals, seed=seed, max_atoms=max_atoms):
+        places, tensors, refused = _predict(screener, retelling)
+        deviations += [_lost(kept, retelling, k, why) for k, why in refused.items()]
+        for quantity, found in tensors.items():
+            row, worst = _compare(kept, quantity, retelling, places, found)
+            invariances.append(row)
+            deviations += worst
+    consistencies = consistency(kept.tensors, listed.derived.prediction.analysis.symmetry)
+    model, n = str(screener.model_version), kept.crystals.n_crystals
+    return Exactness(model, label, n, tolerance, invariances, deviations, consistencies)
+
+
+def shuffle_neighbors(graph: CrystalGraph, rng: np.random.Generator) -> CrystalGraph:
+    """The same graph with the edges of every atom in another order."""
+    order = np.lexsort((rng.random(len(graph.center)), graph.center))
+    return replace(
+        graph,
+        center=graph.center[order],
+        neighbor=graph.neighbor[order],
+        vector=graph.vector[order],
+        closeness=graph.closeness[order],
+    )
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """Crystals as they are listed, with their tensors [n_crystals, ...] and names."""
+
+    crystals: CrystalBatch
+    tensors: dict[Tensor, Floats]
+    names: list[str]
+    symprec: float
+    tolerance: float
+
+
+def _predict(
+    screener: Screener, retelling: Retelling
+) -> tuple[Ints, dict[Tensor, Floats], dict[int, tuple[Reason, str]]]:
+    """Places in the retelling that have a result, their tensors, and the other places with their reason."""
+    if retelling.shuffles_neighbors:
+        screener = replace(screener, model=_with_shuffled_neighbors(screener.model))
+    places: list[Ints] = []
+    parts: list[dict[Tensor, Floats]] = []
+    refused: dict[int, tuple[Reason, str]] = {}
+    for start in range(0, len(retelling.rows), retelling.per_call):
+        chunk = np.arange(start, min(start + retelling.per_call, len(retelling.rows)))
+        found = screener.predict(retelling.crystals.select(chunk))
+        places.append(chunk[found.rows])
+        parts.append(found.derived.prediction.tensors)
+        refused |= {int(chunk[k]): why for k, why in found.refused.items()}
+    if not parts:
+        return np.zeros(0, np.int64), {}, {}
+    return np.concatenate(places), {q: np.concatenate([p[q] for p in parts]) for q in parts[0]}, refused
+
+
+def _with_shuffled_neighbors(model: Any) -> Any:
+    """The model, whose graphs come with their edges in another order; a model that builds none stays as it is."""
+    if not hasattr(model, "build_graph"):
+        return model
+    rng = np.random.default_rng(0)
+
+    def build(crystals: CrystalBatch, spec: GraphSpec) -> CrystalGraph:
+        return shuffle_neighbors(build_graph(crystals, spec), rng)
+
+    other = copy(model)
+    other.build_graph = build
+    return other
+
+
+def _compare(
+    kept: _Expected, quantity: Tensor, retelling: Retelling, places: Ints, found: Floats
+) -> tuple[Invariance, list[Deviation]]:
+    """Deviations of one tensor in one retelling, from the tensors as listed, turned like the crystals."""
+    rows = retelling.rows[places]
+    expected = rotate(quantity, kept.tensors[quantity][rows], retelling.turn[places])
+    norm = frobenius(quantity, expected)
+    deviation = frobenius(quantity, found - expected) / np.maximum(norm, FLOOR[quantity])
+    above = np.flatnonzero(deviation > max(kept.tolerance, retelling.moves))
+    worst = above[np.argsort(-deviation[above], kind="stable")][:N_EXPLAINED]
+    deviations = [
+        Deviation(
+            retelling.name,
+            quantity.value,
+            kept.names[rows[k]],
+            float(deviation[k]),
+            float(norm[k]),
+            _explanation(kept, quantity, retelling, int(places[k]), expected[k]),
+        )
+        for k in worst
+    ]
+    largest = float(deviation.max(initial=0.0))
+    return Invariance(retelling.name, quantity.value, len(rows), largest, len(above)), deviations
+
+
+def _explanation(kept: _Expected, quantity: Tensor, retelling: Retelling, place: int, expected: Floats) -> str:
+    """Whether the symmetry search or the network made a deviation; `expected` is one tensor, turned."""
+    before = find_symmetry(kept.crystals.select([retelling.rows[place]]), kept.symprec)
+    after = find_symmetry(retelling.crystals.select([place]), kept.symprec)
+    if before.point_group != after.point_group:
+        groups = f"{before.number[0]} -> {after.number[0]}"
+        return f"space group found differs: {groups} at symprec {kept.symprec:g}"
+    if point_group_residual(quantity, expected[None], after)[0] > 0.1 * kept.tolerance:
+        return f"the axes of space group {after.number[0]} were found elsewhere at symprec {kept.symprec:g}"
+    small = frobenius(quantity, expected[None])[0] < FLOOR[quantity]
+    why = f"; |T| is below {FLOOR[quantity]:g}: large terms cancel, their rounding errors do not" if small else ""
+    return f"{NETWORK_DIFFERS}{why}"
+
+
+def _lost(kept: _Expected, retelling: Retelling, place: int, why: tuple[Reason, str]) -> Deviation:
+    reason, detail = why
+    name = kept.names[retelling.rows[place]]
+    return Deviation(retelling.name, "", name, np.inf, 0.0, f"refused: {reason.value}, {detail}")

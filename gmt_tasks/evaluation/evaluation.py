@@ -1,0 +1,247 @@
+"""Accuracy of a model on held-out labels, beside a baseline that knows nothing of the crystal.
+
+Predictions take the whole path of a screening (graph, network, projector, derived columns, intervals, distance score).
+The baseline predicts the isotropic part of the mean training label for every crystal. An ensemble is scored as a whole
+and member by member: the spread over members is the spread over seeds.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.evaluation.applicability import ErrorByNovelty, FamilyDetection, detect_families, errors_by_novelty
+from gmt_tasks.evaluation.calibration import (
+    Coverage,
+    HeldOutErrors,
+    ReliabilityCurve,
+    SelectiveCurve,
+    held_out_errors,
+    measure_uncertainty,
+    reliability_curve,
+)
+from gmt_tasks.evaluation.consistency import SystemConsistency, consistency
+from gmt_tasks.evaluation.label_properties import label_properties
+from gmt_tasks.evaluation.literature import LiteratureComparison, compare_literature
+from gmt_tasks.evaluation.parity import ParityPoints, parity_points
+from gmt_tasks.evaluation.scores import (
+    PropertyMetrics,
+    ScoredSet,
+    TensorMetrics,
+    over_members,
+    printed_norm,
+    score_errors,
+    score_numbers,
+    tensor_errors,
+)
+from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.screening.derive import derived_columns
+from gmt_tasks.screening.screener import Screener, TensorPrediction
+from models.errors import ModelError
+from models.gmtnet.card import find_checkpoint, read_card, write_card
+from models.quantities import Tensor
+from models.tensors.irreps import change_of_basis
+from models.tensors.voigt import from_components
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+
+NONZERO_PIEZO_C_PER_M2 = 1e-3
+N_SCALARS = {Tensor.DIELECTRIC_ELECTRONIC: 1, Tensor.DIELECTRIC_TOTAL: 1, Tensor.PIEZOELECTRIC: 0, Tensor.ELASTIC: 2}
+"""How many of a tensor's irreps are scalars; they come first. The isotropic part is what they hold."""
+
+RANKED = (
+    "eps_electronic_mean", "eps_total_mean", "birefringence", "k_vrh_gpa", "g_vrh_gpa", "elastic_min_eigenvalue_gpa",
+    "e_norm_c_per_m2", "e_max_c_per_m2",
+)  # fmt: skip
+"""Properties that people sort by."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What was measured, and on what.
+
+    Attributes:
+        members: how many networks the model has.
+        seeds: of their training, as far as the card says.
+        files: names of the label files.
+        crystals: labelled crystals of each split.
+    """
+
+    members: int = 1
+    seeds: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
+    crystals: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything `gmtscreen evaluate` prints or draws.
+
+    Attributes:
+        curves, reliability, parity, literature: for documents; of these only the areas under `curves` go to the card.
+        provenance: what was measured, and on what.
+    """
+
+    model: str
+    sha256: str
+    tensors: list[TensorMetrics]
+    properties: list[PropertyMetrics]
+    consistency: list[SystemConsistency] = field(default_factory=list)
+    coverage: list[Coverage] = field(default_factory=list)
+    novelty: list[ErrorByNovelty] = field(default_factory=list)
+    families: list[FamilyDetection] = field(default_factory=list)
+    curves: list[SelectiveCurve] = field(default_factory=list)
+    reliability: list[ReliabilityCurve] = field(default_factory=list)
+    parity: list[ParityPoints] = field(default_factory=list)
+    literature: list[LiteratureComparison] = field(default_factory=list)
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without what only documents show."""
+        plain = asdict(replace(self, curves=[]))
+        for name in ("reliability", "parity", "literature"):
+            del plain[name]
+        short = ("quantity", "split", "n", "aurc", "aurc_random", "aurc_oracle")
+        return plain | {"curves": [{name: getattr(curve, name) for name in short} for curve in self.curves]}
+
+
+def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Evaluation:
+    """Measures a model on the val and test labels of a folder.
+
+    Args:
+        model: shipped name or checkpoint path.
+        data: folder of label files (see gmt_tasks/labels/files.py).
+        device: "auto", "cpu" or "cuda".
+    """
+    screener = Screener.load(model, device=device)
+    labels = read_labels(data)
+    version = screener.model_version
+    found = Evaluation(str(version), version.sha256, [], [], provenance=provenance_of(model, data, labels))
+    errors: dict[Split, dict[str, HeldOutErrors]] = {}
+    for split in (Split.VAL, Split.TEST):
+        rows = labels.rows(split)
+        prediction = screener.predict(labels.crystals.select(rows))
+        _measure(found, labels, rows[prediction.rows], prediction, split, screener)
+        errors[split] = held_out_errors(labels, rows[prediction.rows], prediction)
+    found.reliability.extend(
+        curve
+        for name, seen in errors[Split.TEST].items()
+        if (curve := reliability_curve(name, errors[Split.VAL][name], seen)).promised
+    )
+    found.literature.extend(compare_literature(screener, labels))
+    if screener.novelty is not None:
+        found.families.extend(detect_families(labels))
+    return found
+
+
+def evaluate_into_card(model: str, *, data: Path, device: str = "auto") -> Evaluation:
+    """Measures a model and writes the figures into its card, where `models list` and the database find them."""
+    found = evaluate(model, data=data, device=device)
+    path = find_checkpoint(model)
+    write_card(replace(read_card(path), metrics=found.to_json()), path.parent)
+    return found
+
+
+def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenance:
+    """What is about to be measured, and on what."""
+    card = read_card(find_checkpoint(model))
+    seeds = card.training.get("seed", [])
+    names = sorted(path.name for path in data.glob("*.jsonl*"))
+    crystals = {split.value: len(labels.rows(split)) for split in Split}
+    return Provenance(card.members, tuple(seeds) if isinstance(seeds, list) else (seeds,), tuple(names), crystals)
+
+
+def train_mean(labels: LabelledCrystals, quantity: Tensor) -> Floats:
+    """Isotropic part of the mean training label, orthonormal components [n_components]; 0 for piezoelectricity."""
+    values = labels.components[quantity][labels.rows(Split.TRAIN)]
+    irreps = change_of_basis(quantity) @ np.nanmean(values, axis=0)
+    irreps[N_SCALARS[quantity] :] = 0.0
+    return np.asarray(change_of_basis(quantity).T @ irreps)
+
+
+def _measure(
+    found: Evaluation,
+    labels: LabelledCrystals,
+    rows: Rows,
+    prediction: TensorPrediction,
+    split: Split,
+    screener: Screener,
+) -> None:
+    """Adds the figures of one split; `rows` are the labelled crystals that have a prediction."""
+    result = prediction.derived.prediction
+    for quantity in Tensor:
+        found.tensors.extend(tensor_metrics(labels, rows, prediction, quantity, split))
+    found.properties.extend(property_metrics(labels, rows, prediction, split))
+    found.consistency.extend(consistency(result.tensors, result.analysis.symmetry) if split is Split.TEST else [])
+    uncertainty = measure_uncertainty(labels, rows, prediction, split, screener.calibration)
+    found.coverage.extend(uncertainty.coverage)
+    found.curves.extend(uncertainty.curves)
+    found.parity.extend(parity_points(labels, rows, prediction, split))
+    if screener.novelty is not None:
+        found.novelty.extend(errors_by_novelty(labels, rows, prediction, split))
+
+
+def tensor_metrics(
+    labels: LabelledCrystals, rows: Rows, prediction: TensorPrediction, quantity: Tensor, split: Split
+) -> list[TensorMetrics]:
+    """Scores of a tensor by every predictor on every set of labels."""
+    result = prediction.derived.prediction
+    predicted, members = result.tensors[quantity], result.members[quantity]
+    again = result.analysis.symmetry.project(quantity, predicted)
+    obeys = printed_norm(again - predicted, quantity) <= 1e-6 * np.maximum(printed_norm(predicted, quantity), 1e-9)
+    baseline = np.broadcast_to(from_components(quantity, train_mean(labels, quantity)), predicted.shape)
+    metrics = []
+    for name, chosen in _label_sets(labels, rows, quantity).items():
+        truth = from_components(quantity, labels.components[quantity][rows[chosen]])
+        free = labels.sign_unproven[rows[chosen]] & (quantity is Tensor.PIEZOELECTRIC)
+        guesses = {"model": predicted, "train mean": baseline} | {str(m): t for m, t in enumerate(members)}
+        scores = {
+            who: score_errors(
+                ScoredSet(quantity.value, name, split.value, who),
+                tensor_errors(guess[chosen], truth, quantity, free),
+                printed_norm(truth, quantity),
+                obeys[chosen] | (who == "train mean"),
+            )
+            for who, guess in guesses.items()
+        }
+        single = over_members([scores[str(m)] for m in range(len(members))]) if len(members) > 1 else []
+        metrics += [scores["model"], *single, scores["train mean"]]
+    return metrics
+
+
+def property_metrics(
+    labels: LabelledCrystals, rows: Rows, prediction: TensorPrediction, split: Split
+) -> list[PropertyMetrics]:
+    """Scores of the properties that people sort by, by every predictor."""
+    symmetry = prediction.derived.prediction.analysis.symmetry
+    members = prediction.derived.prediction.members
+    n_members = len(members[Tensor.ELASTIC])
+    each = [derived_columns({q: t[m] for q, t in members.items()}, symmetry.piezo_allowed) for m in range(n_members)]
+    truth, trained = label_properties(labels, rows), label_properties(labels, labels.rows(Split.TRAIN))
+    metrics = []
+    for name in RANKED:
+        columns = [prediction.derived.columns[name], *(columns[name] for columns in each)]
+        known = np.isfinite(truth[name]) & np.isfinite(np.array(columns)).all(axis=0)
+        if known.sum() < 2:
+            raise ModelError(f"Fewer than two {split.value} labels for {name}. Add label files to the data folder.")
+        right = truth[name][known]
+        model, *single = [score_numbers(name, split, "model", column[known], right) for column in columns]
+        mean = np.full(int(known.sum()), np.nanmean(trained[name]))
+        metrics += [model, *(over_members(single) if n_members > 1 else [])]
+        metrics.append(score_numbers(name, split, "train mean", mean, right))
+    return metrics
+
+
+def _label_sets(labels: LabelledCrystals, rows: Rows, quantity: Tensor) -> dict[str, Bools]:
+    """Which labels to score: all tensors, those of the primary file, and the piezoelectric ones of proven frame."""
+    known = ~np.isnan(labels.components[quantity][rows, 0])
+    primary = known & labels.primary[quantity][rows]
+    if quantity is not Tensor.PIEZOELECTRIC:
+        return {"all": known, "primary": primary} if (known != primary).any() else {"all": known}
+    size = np.linalg.norm(np.nan_to_num(labels.components[quantity][rows]), axis=1)
+    proven = known & labels.proven_frame[rows] & (size > NONZERO_PIEZO_C_PER_M2)
+    return {"all": known, "proven frame, non-zero": proven}

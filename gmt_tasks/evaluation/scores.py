@@ -1,0 +1,142 @@
+"""Scores of predicted tensors and numbers against labels: those of the GMTNet paper, and what a screening needs.
+
+Fnorm, EwT and success rate are the paper's (norms over 3x3, 3x6 Voigt and 6x6 Voigt entries without weights); the
+trimmed mean and the median do not swing with one exploding prediction; rank correlation and hit rate say how good a
+list of the best will be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from gmt_tasks.labels.files import Split
+from models.quantities import Tensor
+from models.tensors.voigt import piezo_to_voigt
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+SINGLE, SPREAD = "one member", "± of members"
+"""Predictors: the mean of the scores of single networks, and their standard deviation over seeds."""
+
+
+@dataclass(frozen=True)
+class TensorMetrics:
+    """Errors of predicted tensors over one set of labels; `ewt` in percent, `fnorm` in the tensor's unit.
+
+    Attributes:
+        quantity: which tensor.
+        labels: which labels ("all", or the subset that published figures are for).
+        split: "val" or "test".
+        predictor: "model", "one member", "± of members", or "train mean" for the baseline.
+        n: number of crystals.
+        fnorm: mean Frobenius norm of the error.
+        fnorm_trimmed: the same without the worst tenth.
+        ewt25, ewt10, ewt5: share with a relative error below 25, 10, 5 %.
+        median_relative: median relative error.
+        success: share that obeys the crystal's point group (residual below 1e-6).
+    """
+
+    quantity: str
+    labels: str
+    split: str
+    predictor: str
+    n: int
+    fnorm: float
+    fnorm_trimmed: float
+    ewt25: float
+    ewt10: float
+    ewt5: float
+    median_relative: float
+    success: float
+
+
+@dataclass(frozen=True)
+class PropertyMetrics:
+    """Errors and ranking quality of a derived property; `mae` in its unit, `top5_hits` in percent."""
+
+    property: str
+    split: str
+    predictor: str
+    n: int
+    mae: float
+    median_relative: float
+    spearman: float
+    top5_hits: float
+
+
+Metrics = TypeVar("Metrics", TensorMetrics, PropertyMetrics)
+
+
+class ScoredSet(NamedTuple):
+    """What is scored: the first four fields of TensorMetrics."""
+
+    quantity: str
+    labels: str
+    split: str
+    predictor: str
+
+
+def printed_norm(tensors: Floats, quantity: Tensor) -> Floats:
+    """Frobenius norm of the entries people print: 3x3, 3x6 Voigt, 6x6 Voigt; [n_crystals]."""
+    entries = piezo_to_voigt(tensors) if quantity is Tensor.PIEZOELECTRIC else tensors
+    return np.asarray(np.sqrt((entries**2).sum(axis=(1, 2))))
+
+
+def tensor_errors(guess: Floats, truth: Floats, quantity: Tensor, sign_free: Bools) -> Floats:
+    """Norms of the errors in the tensor's unit, the smaller of both signs where the label's is free, [n_crystals]."""
+    error = printed_norm(guess - truth, quantity)
+    other = np.where(sign_free, printed_norm(guess + truth, quantity), np.inf)
+    return np.asarray(np.minimum(error, other))
+
+
+def score_errors(where: ScoredSet, error: Floats, size: Floats, success: Bools) -> TensorMetrics:
+    """Metrics of tensors from the norms of their errors and of the labels and whether they obey, each [n_crystals]."""
+    relative = error / np.maximum(size, 1e-12)
+    kept = np.sort(error)[: max(1, int(np.ceil(0.9 * len(error))))]
+    ewt25, ewt10, ewt5 = (100.0 * float((relative < x).mean()) for x in (0.25, 0.10, 0.05))
+    return TensorMetrics(
+        where.quantity,
+        where.labels,
+        where.split,
+        where.predictor,
+        len(error),
+        float(error.mean()),
+        float(kept.mean()),
+        ewt25,
+        ewt10,
+        ewt5,
+        float(np.median(relative)),
+        100.0 * float(success.mean()),
+    )
+
+
+def spearman(first: Floats, second: Floats) -> float:
+    """Rank correlation of two lists of numbers [n]; ties get the mean of their ranks."""
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
+def score_numbers(name: str, split: Split, predictor: str, predicted: Floats, truth: Floats) -> PropertyMetrics:
+    """Metrics of one derived number; a constant prediction ranks nothing: correlation and hits are NaN."""
+    n_top = max(1, round(0.05 * len(truth)))
+    ranks, hits = np.nan, np.nan
+    if np.ptp(predicted) > 0 and np.ptp(truth) > 0:
+        ranks = spearman(predicted, truth)
+        found = np.intersect1d(np.argsort(-truth)[:n_top], np.argsort(-predicted)[:n_top])
+        hits = 100.0 * len(found) / n_top
+    error = np.abs(predicted - truth)
+    relative = float(np.median(error / np.maximum(np.abs(truth), 1e-12)))
+    return PropertyMetrics(name, split.value, predictor, len(truth), float(error.mean()), relative, ranks, hits)
+
+
+def over_members(scores: Sequence[Metrics]) -> list[Metrics]:
+    """Mean and standard deviation of every figure of several networks scored on the same set."""
+    numbers = [f.name for f in fields(scores[0]) if isinstance(getattr(scores[0], f.name), float)]
+    values = {name: np.array([getattr(each, name) for each in scores]) for name in numbers}
+    means: dict[str, Any] = {name: float(v.mean()) for name, v in values.items()}
+    spreads: dict[str, Any] = {name: float(v.std(ddof=1)) for name, v in values.items()}
+    return [replace(scores[0], predictor=SINGLE, **means), replace(scores[0], predictor=SPREAD, **spreads)]

@@ -1,0 +1,1 @@
+"""Readable crystals to accepted ones: validation, content ids, deduplication."""

@@ -1,0 +1,66 @@
+"""The validated blocks of a source, with content ids, cut at a limit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from db.records import IngestedBlock
+from gmt_tasks.ingest.content_id_pool import IdentityPool
+from gmt_tasks.ingest.validate import ingest_block
+from gmt_tasks.sources.source import Source, SourceBlock
+
+
+@dataclass(frozen=True)
+class IngestPlan:
+    """How sources become shards.
+
+    Attributes:
+        max_atoms: largest cell in atoms; larger ones are rejected.
+        shard_atoms: largest number of atoms of a shard.
+        n_workers: small blocks are cut so that all of these have work; as many processes compute content ids.
+        limit: inputs to take from all sources together, None for all.
+    """
+
+    max_atoms: int
+    shard_atoms: int
+    n_workers: int = 1
+    limit: int | None = None
+
+
+def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: int = 0) -> Iterator[IngestedBlock]:
+    """The validated blocks of a source from an input position on, cut at the limit.
+
+    Args:
+        source: the source.
+        plan: bounds; the limit counts the `n_before` inputs of earlier sources.
+        start: 0-based position of the first input wanted.
+        n_before: see above.
+
+    Yields:
+        Blocks in order.
+    """
+    stop = None if plan.limit is None else max(plan.limit - n_before, 0)
+    if stop is not None and start >= stop:
+        return
+    with IdentityPool(plan.n_workers) as pool:
+        for block in source.blocks(start):
+            wanted = block if stop is None else head(block, stop)
+            yield ingest_block(source.name, wanted, plan.max_atoms, pool.identify)
+            if stop is not None and block.stop >= stop:
+                return
+
+
+def head(block: SourceBlock, stop: int) -> SourceBlock:
+    """The inputs of a block at positions below `stop`."""
+    if block.stop <= stop:
+        return block
+    n_kept = int((block.positions < stop).sum())
+    return replace(
+        block,
+        stop=stop,
+        positions=block.positions[:n_kept],
+        source_ids=block.source_ids[:n_kept],
+        crystals=block.crystals.select(range(n_kept)),
+        metadata=block.metadata[:n_kept],
+        places=block.places[:n_kept],
+        rejected=[rejected for rejected in block.rejected if rejected.position < stop],
+    )

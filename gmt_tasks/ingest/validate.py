@@ -1,0 +1,121 @@
+"""Ingest: readable crystals in, accepted crystals with content ids and rejected inputs with reasons out."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from db.records import IngestedBlock, RejectedInput
+from gmt_tasks.ingest.content_id_pool import Identify
+from gmt_tasks.sources.metadata import with_note
+from gmt_tasks.sources.source import SourceBlock
+from models.crystals.crystal import MAX_ATOMS, find_invalid
+from models.crystals.primitive import with_primitive_cells
+from models.errors import SourceError
+from models.fingerprint.content_id import identify
+
+MAX_ID_CHARS = 500
+MAX_DETAIL_CHARS = 1000
+
+
+def ingest_block(
+    source_name: str, block: SourceBlock, max_atoms: int = MAX_ATOMS, identify: Identify = identify
+) -> IngestedBlock:
+    """Validates a block of a source and names each accepted crystal by its content.
+
+    Args:
+        source_name: the source as the user wrote it.
+        block: the next inputs of that source.
+        max_atoms: largest number of atoms in a cell; a larger cell passes as its primitive one where that is smaller.
+        identify: computes content ids, here or in processes beside this one.
+
+    Returns:
+        The same range of positions; each position is accepted (with a content id) or rejected (with a reason).
+
+    Raises:
+        SourceError: the block loses or doubles an input, or its parts differ in length; a fault of the source.
+    """
+    _check_complete(source_name, block)
+    block = _with_primitive_cells(block, max_atoms)
+    invalid = find_invalid(block.crystals, max_atoms)
+    ids = [storable(text, MAX_ID_CHARS) for text in block.source_ids]
+    refused = [
+        RejectedInput(int(block.positions[row]), ids[row], reason, _placed(block, row, detail))
+        for row, (reason, detail) in invalid.items()
+    ]
+    rejected = [
+        replace(item, source_id=storable(item.source_id, MAX_ID_CHARS), detail=storable(item.detail, MAX_DETAIL_CHARS))
+        for item in [*block.rejected, *refused]
+    ]
+    good = np.array([row for row in range(block.crystals.n_crystals) if row not in invalid], dtype=np.int64)
+    crystals = block.crystals.select(good) if invalid else block.crystals
+    identities = identify(crystals)
+    return IngestedBlock(
+        source=source_name,
+        start=block.start,
+        stop=block.stop,
+        positions=block.positions[good],
+        source_ids=[ids[row] for row in good],
+        crystal_ids=identities.ids,
+        crystals=crystals,
+        metadata=[block.metadata[row] for row in good],
+        rejected=sorted(rejected, key=lambda rejected: rejected.position),
+        twin_ids=identities.twins,
+        families=identities.families,
+        sketches=identities.sketches,
+    )
+
+
+def _with_primitive_cells(block: SourceBlock, max_atoms: int) -> SourceBlock:
+    """The block with its too large cells as primitive cells, where these are small enough, and notes that say so."""
+    crystals, listed = with_primitive_cells(block.crystals, max_atoms)
+    if not listed:
+        return block
+    metadata = list(block.metadata)
+    for row, n_atoms in listed.items():
+        n_left = int(crystals.atoms_per_crystal[row])
+        note = f"reduced_to_primitive: {n_atoms} atoms listed, {n_left} in the primitive cell; same Cartesian frame"
+        metadata[row] = with_note(metadata[row], note)
+    return replace(block, crystals=crystals, metadata=metadata)
+
+
+def storable(text: str, limit: int) -> str:
+    """A foreign text as every database, log and terminal takes it: printable and bounded.
+
+    NUL (PostgreSQL refuses it), surrogates (nothing encodes them), other control characters and marks of writing
+    direction (they drive terminals and mislead readers) become replacement characters.
+
+    Args:
+        text: an id or a detail from a source.
+        limit: longest text kept; of a longer one the beginning and its length.
+    """
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    if len(text) <= limit:
+        return text
+    mark = f"... ({len(text)} characters)"
+    return text[: limit - len(mark)] + mark
+
+
+def _placed(block: SourceBlock, row: int, detail: str) -> str:
+    """The detail of a crystal that was refused, behind the file and line it came from where its id does not say it."""
+    place = block.places[row] if block.places else ""
+    return f"{place}: {detail}" if place and place != block.source_ids[row] else detail
+
+
+def _check_complete(source_name: str, block: SourceBlock) -> None:
+    """Raises unless every position of the block is exactly once a crystal or a rejection."""
+    n_crystals = block.crystals.n_crystals
+    lengths = {len(block.positions), len(block.source_ids), len(block.metadata), len(block.places) or n_crystals}
+    if lengths != {n_crystals}:
+        raise SourceError(
+            f"Source {source_name} gave a block of {n_crystals} crystals with {sorted(lengths)} positions, ids and "
+            "metadata; report it, nothing of this block was stored."
+        )
+    rejected = np.array([item.position for item in block.rejected], dtype=np.int64)
+    seen = np.sort(np.concatenate([block.positions, rejected]))
+    expected = np.arange(block.start, block.stop)
+    if not np.array_equal(seen, expected):
+        raise SourceError(
+            f"Source {source_name} covers {len(seen)} of {len(expected)} inputs of its block {block.start} to "
+            f"{block.stop} exactly once; report it, nothing of this block was stored."
+        )

@@ -1,0 +1,1 @@
+"""DFT labels: kinds, batches, ingest, snapshots, label files as arrays."""

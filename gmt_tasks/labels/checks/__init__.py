@@ -1,0 +1,1 @@
+"""Whether a label may teach: schema, physics, symmetry, units, duplicates, whole batches."""

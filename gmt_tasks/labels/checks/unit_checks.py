@@ -1,0 +1,239 @@
+"""Factors of units: a label, or a whole instalment, that is 10 or 0.5 times what it should be.
+
+A factor leaves symmetry and definiteness alone, so it shows only beside something else: known labels of the same
+crystals, a model's predictions, or the trend of the other labels with composition. One label may differ from each of
+them by a lot; the median of many may not.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.labels.checks.physics import piezo_sizes
+from models.crystals.crystal import SYMBOLS, CrystalBatch
+from models.derived.elastic import Unstable, derive_elastic
+from models.quantities import Tensor
+from models.tensor_model import TensorModel
+
+Floats = NDArray[np.float64]
+Sizes = dict[str, float]
+PredictSizes = Callable[[CrystalBatch], list[Sizes]]
+"""Sizes (see `label_physics.sizes`) that a model expects of crystals; an empty dict for one it cannot predict."""
+
+UNIT_FACTORS: tuple[tuple[float, str], ...] = (
+    (2.0, "doubled"),
+    (0.5, "halved"),
+    (10.0, "10 times: kbar for GPa"),
+    (0.1, "a tenth"),
+    (100.0, "100 times: uC/cm^2 for C/m^2"),
+    (0.01, "a hundredth"),
+    (1000.0, "1000 times: MPa for GPa"),
+    (0.001, "a thousandth: TPa for GPa"),
+    (1 / 160.21766, "1/160: eV/A^3 for GPa"),
+    (1 / 16.021766, "1/16: e/A^2 for C/m^2"),
+    (4 * np.pi, "4 pi times: Gaussian units"),
+)
+"""Slips of units, as label over truth."""
+
+MAX_MEDIAN_FACTOR = 2**0.5
+"""A median that is further off is nearer to a factor of 2 than to none."""
+
+MIN_COMPARED = 8
+MIN_KNOWN = 3
+STANDARD_ERRORS = 3.0
+
+USUAL_RATIO: dict[str, float] = {"e_norm": 1.1, "e_singular": 1.1}
+"""Median of label over prediction where it is not 1 (shipped model, val part): small models of |e| err downwards."""
+
+SUSPICIOUS_FACTOR = 3.0
+SINGLE_FACTOR = 5.0
+NEAR_FACTOR = 1.6
+SURE_FACTOR = 1.25
+"""A single label is suspected of another unit when it is `SINGLE_FACTOR` away from its prediction or, within
+`NEAR_FACTOR`, a power of ten from its trend; it is refused within `SURE_FACTOR` of a power of ten of the prediction."""
+
+LEAST_RELATED = {"e_norm": (0.3, 2.0), "e_singular": (0.3, 2.0), "eps_electronic": (0.5, 1.2)}
+RELATED = (0.5, 1.28)
+"""Rank correlation of labels and predictions below which, and median factor between them above which (both), labels
+belong to other crystals. Right parts of the label files have 0.70 to 0.97 and at most 1.25 (of e 0.53 to 0.68 and 1.8),
+the same values joined to other crystals of their space group 0.08 to 0.37 and 1.34 to 2.6 (of e 0.16 and 2.4)."""
+
+MIN_RELATED = 48
+MIN_TREND_ROWS = 30
+CRYSTALS_PER_CALL = 32
+"""Of the model: what bounds its memory."""
+
+
+@dataclass(frozen=True)
+class ScaleShift:
+    """A factor by which many labels differ from what they are compared with.
+
+    Attributes:
+        median: of the ratio, over its usual value.
+        n: labels compared.
+        beside: what they were compared with.
+    """
+
+    median: float
+    n: int
+    beside: str
+
+    def __str__(self) -> str:
+        return f"{self.n} labels are {self.median:.3g} times {self.beside} in the median ({factor_name(self.median)})"
+
+
+def factor_name(ratio: float) -> str:
+    """The slip of units nearest to a ratio."""
+    return min(UNIT_FACTORS, key=lambda known: abs(np.log(ratio / known[0])))[1]
+
+
+def power_of_ten(ratio: float, within: float = NEAR_FACTOR) -> bool:
+    """Whether a ratio is nearly 10, 100, ... or a tenth, a hundredth, ..."""
+    exponent = round(float(np.log10(ratio)))
+    return exponent != 0 and bool(abs(np.log(ratio / 10.0**exponent)) < np.log(within))
+
+
+def scale_shift(ratios: Floats, beside: str, usual: float = 1.0, least: int = MIN_COMPARED) -> ScaleShift | None:
+    """The common factor of many labels; None where their median is near its usual value, or too uncertain.
+
+    Args:
+        ratios: label over comparison, positive, [n].
+        beside: what is compared with, for the message.
+        usual: the median that right labels have.
+        least: number of ratios below which nothing is said.
+    """
+    logs = np.log(ratios[ratios > 0] / usual)
+    if len(logs) < least:
+        return None
+    center = float(np.median(logs))
+    spread = 1.4826 * float(np.median(np.abs(logs - center)))
+    error = 1.2533 * spread / np.sqrt(len(logs)) * (1 + 4 / len(logs))  # few rows underrate their own spread
+    if abs(center) <= max(np.log(MAX_MEDIAN_FACTOR), STANDARD_ERRORS * error):
+        return None
+    return ScaleShift(float(np.exp(center)), len(logs), beside)
+
+
+def unrelated(values: Floats, predictions: Floats, size: str) -> str:
+    """What shows that labels belong to other crystals; empty where they do not, or are too few to say.
+
+    Both signs are needed: among crystals that are alike right labels may lack any order, but then they lie near their
+    predictions.
+
+    Args:
+        values: sizes of labels drawn without regard to them, [n].
+        predictions: of the same crystals, [n].
+        size: which size, see `label_physics.sizes`.
+    """
+    known = (values > 0) & (predictions > 0)
+    if known.sum() < MIN_RELATED:
+        return ""
+    least, factor = LEAST_RELATED.get(size, RELATED)
+    ranks = [np.argsort(np.argsort(each[known], kind="stable")) for each in (values, predictions)]
+    correlation = float(np.asarray(np.corrcoef(np.stack(ranks)))[0, 1])
+    logs = np.log(values[known] / predictions[known])
+    apart = float(np.exp(np.median(np.abs(logs - np.median(logs)))))
+    if correlation >= least or apart <= factor:
+        return ""
+    return (
+        f"{known.sum()} labels and predictions of {size}: rank correlation {correlation:.2f}, a factor of {apart:.2f} "
+        "apart in the median"
+    )
+
+
+def off_trend(formulas: Sequence[str], sizes: Floats) -> Floats:
+    """How far each label is from the trend of the others with composition, as a logarithm; 0 where they are too few.
+
+    A ridge regression of log(size) on the shares of the elements, refitted with less weight on what is far off; every
+    label is compared with the fit to all others.
+
+    Args:
+        formulas: reduced formulas, [n].
+        sizes: positive, [n].
+
+    Returns:
+        log(label / trend), 0 within four robust standard deviations or a factor of 3, [n].
+    """
+    if len(sizes) < MIN_TREND_ROWS:
+        return np.zeros(len(sizes))
+    shares, logs = _shares(formulas), np.log(sizes)
+    weights, residuals, spread = np.ones(len(logs)), np.zeros(len(logs)), 0.0
+    for _ in range(4):
+        weighted = shares * weights[:, None]
+        inverse = np.linalg.inv(shares.T @ weighted + 0.3 * np.eye(shares.shape[1]))
+        leverage = np.einsum("ni,ij,nj->n", shares, inverse, weighted)
+        residuals = (logs - shares @ (inverse @ (weighted.T @ logs))) / np.maximum(1 - leverage, 0.05)
+        spread = 1.4826 * float(np.median(np.abs(residuals)))
+        weights = np.minimum(1.0, 2 * max(spread, 1e-6) / np.maximum(np.abs(residuals), 1e-12))
+    limit = max(4 * spread, np.log(SUSPICIOUS_FACTOR))
+    return np.where(np.abs(residuals) > limit, residuals, 0.0)
+
+
+def _shares(formulas: Sequence[str]) -> Floats:
+    """Shares of the elements of each formula and a constant, [n, n_elements + 1]."""
+    place = {symbol: k for k, symbol in enumerate(SYMBOLS)}
+    shares = np.zeros((len(formulas), len(SYMBOLS) + 1))
+    shares[:, -1] = 1.0
+    for row, formula in enumerate(formulas):
+        counts = [(place[s], int(n or 1)) for s, n in re.findall(r"([A-Z][a-z]?)(\d*)", formula)]
+        total = sum(n for _, n in counts)
+        for k, n in counts:
+            shares[row, k] += n / total
+    return shares[:, shares.any(axis=0)]
+
+
+def ratios(sizes: Sequence[Mapping[str, float]], expected: Sequence[Mapping[str, float]], name: str) -> Floats:
+    """Label over expectation of one size, NaN where either is missing or not positive, [n]."""
+    pairs = [(mine.get(name, np.nan), theirs.get(name, np.nan)) for mine, theirs in zip(sizes, expected, strict=True)]
+    values = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    usable = (values > 0).all(axis=1)
+    out = np.full(len(values), np.nan)
+    out[usable] = values[usable, 0] / values[usable, 1]
+    return out
+
+
+def predicted_sizes(model: TensorModel) -> PredictSizes:
+    """Sizes that a model expects.
+
+    |e| is the mean of the members' sizes: they may differ in sign.
+    """
+
+    def predict(crystals: CrystalBatch) -> list[Sizes]:
+        known = np.isin(crystals.numbers, list(model.elements))
+        unknown = np.unique(crystals.crystal_of_atom[~known])
+        rows = np.setdiff1d(np.arange(crystals.n_crystals), unknown)
+        found: list[Sizes] = [{} for _ in range(crystals.n_crystals)]
+        for start in range(0, len(rows), CRYSTALS_PER_CALL):
+            part = rows[start : start + CRYSTALS_PER_CALL]
+            for row, expected in zip(part.tolist(), _sizes_of(model.predict(crystals.select(part))), strict=True):
+                found[row] = expected
+        return found
+
+    return predict
+
+
+def _sizes_of(tensors: Mapping[Tensor, Floats]) -> list[Sizes]:
+    """Sizes of predicted tensors, each [n_members, n_crystals, ...]."""
+    moduli = derive_elastic(tensors[Tensor.ELASTIC].mean(axis=0), Unstable.FLAG)
+    found = []
+    for k in range(tensors[Tensor.ELASTIC].shape[1]):
+        members = [piezo_sizes(each) for each in tensors[Tensor.PIEZOELECTRIC][:, k]]
+        expected = {
+            "eps_total": float(np.trace(tensors[Tensor.DIELECTRIC_TOTAL][:, k].mean(axis=0)) / 3),
+            "eps_electronic": float(np.trace(tensors[Tensor.DIELECTRIC_ELECTRONIC][:, k].mean(axis=0)) / 3),
+            "k_gpa": float(moduli["k_vrh_gpa"][k]),
+            "g_gpa": float(moduli["g_vrh_gpa"][k]),
+        }
+        found.append(expected | {name: float(np.mean([each[name] for each in members])) for name in members[0]})
+    return found
+
+
+def load_predictor(model: str, device: str = "auto") -> PredictSizes:
+    """Sizes expected by a shipped model or a checkpoint; torch is imported here."""
+    from models.gmtnet.card import find_checkpoint
+    from models.gmtnet.predictor import GMTNetPredictor
+
+    predictor, _ = GMTNetPredictor.load(find_checkpoint(model), device=device)
+    return predicted_sizes(predictor)

@@ -1,0 +1,1 @@
+"""Where labels come from: label files, JARVIS-DFT, the Materials Project."""

@@ -1,0 +1,67 @@
+"""Labels from JSON lines: the format of the label files, one object per line."""
+
+from collections.abc import Iterator, Sequence
+
+from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
+from gmt_tasks.labels.reasons import LabelReason
+from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
+from gmt_tasks.sources.files.formats import FileFormat
+from gmt_tasks.sources.files.inputs import lines_of
+from gmt_tasks.sources.files.text_jobs import Refusal
+from gmt_tasks.sources.json_records import load_json
+from gmt_tasks.sources.parsed import RefusedInputError
+from gmt_tasks.sources.source import ReadOptions
+from models.errors import SourceError
+
+
+class LabelFiles:
+    """Labels from JSON lines.
+
+    Args:
+        name: the source as the user wrote it.
+        files: in the order in which they are read.
+        options: limits for reading.
+    """
+
+    def __init__(self, name: str, files: Sequence[NamedFile], options: ReadOptions) -> None:
+        self.name = name
+        self._files = list(files)
+        self._options = options
+
+    @classmethod
+    def from_text(cls, text: str, options: ReadOptions) -> "LabelFiles":
+        """Finds the label files that a path, folder or glob means; other files of a folder are no labels.
+
+        Raises:
+            SourceError: there is none.
+        """
+        files = [file for file in find_files(text) if file.format is FileFormat.JSON_LINES]
+        if not files:
+            raise SourceError(f"No label file (.jsonl or .jsonl.gz) in {text}. Give the file, folder or glob of them.")
+        return cls(text, files, options)
+
+    def fingerprint(self) -> str:
+        """Changes with names and contents of the files."""
+        return content_fingerprint(self._files)
+
+    def rows(self) -> Iterator[LabelRow | RefusedLabel]:
+        """The non-blank lines of the files; a line that is no JSON object is refused with its place."""
+        for file in self._files:
+            for number, line in lines_of(file, self._options):
+                place = f"{file.label}#{number}"
+                if isinstance(line, Refusal):
+                    yield RefusedLabel(place, "", LabelReason.PARSE, line.detail)
+                elif line.strip():
+                    yield _label_row(line, place, number)
+
+
+def _label_row(line: bytes, place: str, number: int) -> LabelRow | RefusedLabel:
+    """The label of one line."""
+    try:
+        row = load_json(line, number)
+    except RefusedInputError as refused:
+        return RefusedLabel(place, "", LabelReason.PARSE, refused.detail)
+    if not isinstance(row, dict):
+        return RefusedLabel(place, "", LabelReason.PARSE, f"line {number} holds no JSON object")
+    source_id = row.get("id")
+    return LabelRow(source_id if isinstance(source_id, str) and source_id else place, row)

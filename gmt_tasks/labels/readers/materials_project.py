@@ -1,0 +1,247 @@
+"""Documents of the Materials Project -> label rows.
+
+Elasticity documents hold `raw`, the tensor in the frame of the document's structure, beside `ieee_format`, rounded to
+1 GPa: only `raw` is taken. Dielectric and piezoelectric documents hold tensors that pymatgen has turned into its IEEE
+frame; the turn is undone with pymatgen's own rotation of the structure. A document that lacks its structure gets the
+summary's, which may be of another calculation: whether tensor and structure fit is for the label check to say.
+
+Source: emmet-core, `elasticity.py` and `polar.py`; pymatgen, `Tensor.get_ieee_rotation`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
+from gmt_tasks.labels.reasons import LabelReason
+from gmt_tasks.settings import RemoteSettings, load_remote_settings
+from gmt_tasks.sources.json_records import refused_or_parsed
+from gmt_tasks.sources.parsed import Floats, ParsedCrystal, as_batch
+from gmt_tasks.sources.remote.materials_project import IDS_PER_REQUEST, Api, Collection
+from gmt_tasks.sources.remote.materials_project_query import MaterialsQuery, Route
+from gmt_tasks.sources.remote.mirrored_source import bring_up_to_date
+from models.crystals.crystal import SYMBOLS, find_invalid
+from models.errors import SourceError
+from models.quantities import Tensor
+from models.symmetry.search import find_symmetry
+from models.tensors.rotate import rotate
+from models.tensors.voigt import voigt_to_piezo
+
+IEEE_FRAME = "ieee_pymatgen"
+"""Name of the frame in which the source published a tensor that stands here in the frame of its lattice."""
+
+_DOIS = {
+    Route.ELASTICITY: "10.1038/sdata.2015.9",
+    Route.DIELECTRIC: "10.1038/sdata.2016.134",
+    Route.PIEZOELECTRIC: "10.1038/sdata.2015.53",
+}
+_METHODS = {
+    Route.ELASTICITY: "VASP, PBE or PBE+U, stresses of strained cells",
+    Route.DIELECTRIC: "VASP, PBE or PBE+U, DFPT",
+    Route.PIEZOELECTRIC: "VASP, PBE or PBE+U, DFPT",
+}
+_KINDS = {
+    Route.ELASTICITY: "elastic_stiffness",
+    Route.DIELECTRIC: "dielectric_total",
+    Route.PIEZOELECTRIC: "piezo_e_total",
+}
+
+Found = LabelRow | RefusedLabel
+
+
+class MaterialsLabels:
+    """Labels from mirrors of the three collections.
+
+    Args:
+        query: which materials.
+        settings: how they are fetched.
+    """
+
+    def __init__(self, query: MaterialsQuery, settings: RemoteSettings) -> None:
+        self.name = query.name
+        self._settings = settings
+        api = Api(settings)
+        self._collections = [Collection(query, route, api) for route in query.routes]
+        self._fingerprints: list[str] = []
+
+    def fingerprint(self) -> str:
+        """Those of the mirrors, once they are up to date."""
+        if not self._fingerprints:
+            mirrors = [each.mirror(self._settings) for each in self._collections]
+            for mirror, each in zip(mirrors, self._collections, strict=True):
+                bring_up_to_date(mirror, self.name, each.refresh, self._settings, may_be_empty=True)
+            if not any(len(mirror) for mirror in mirrors):
+                raise SourceError(f"{self.name} has no label: no document matches. Check the criteria.")
+            self._fingerprints = [mirror.fingerprint() for mirror in mirrors]
+        return " ".join(self._fingerprints)
+
+    def rows(self) -> Iterator[LabelRow | RefusedLabel]:
+        """The labels of every document, collection by collection."""
+        self.fingerprint()
+        for each in self._collections:
+            for page in each.mirror(self._settings).pages(0, IDS_PER_REQUEST):
+                yield from label_rows(each.route, [body for _, body in page])
+
+
+def open_labels(text: str) -> MaterialsLabels:
+    """Elasticity, dielectric and piezoelectric documents as labels, all three or those named by `has_props=`.
+
+    Raises:
+        SourceError: as for `open_candidates`.
+    """
+    return MaterialsLabels(MaterialsQuery.from_text(text), load_remote_settings())
+
+
+def label_rows(route: Route, documents: Sequence[Mapping[str, Any]]) -> Iterator[Found]:
+    """The labels of some documents; what cannot be one is refused with its reason.
+
+    Args:
+        route: which collection they are of.
+        documents: as the mirror holds them: the fields asked for, and `structure`.
+    """
+    crystals = [_crystal(document) for document in documents]
+    classes = _classes([each for each in crystals if isinstance(each, ParsedCrystal)])
+    for document, crystal in zip(documents, crystals, strict=True):
+        if isinstance(crystal, RefusedLabel):
+            yield RefusedLabel(crystal.source_id, _KINDS[route], crystal.reason, crystal.detail)
+            continue
+        row = _common(route, document, crystal, next(classes))
+        if document.get("deprecated") is True or document.get("state") == "failed":
+            detail = f"the source marks it {'deprecated' if document.get('deprecated') else 'failed'}"
+            yield RefusedLabel(row["id"], _KINDS[route], LabelReason.OUT_OF_RANGE, detail)
+        elif route is Route.ELASTICITY:
+            yield from _elastic(document, row)
+        elif route is Route.DIELECTRIC:
+            yield _dielectric(document, row, crystal)
+        else:
+            yield _piezoelectric(document, row, crystal)
+
+
+def _crystal(document: Mapping[str, Any]) -> ParsedCrystal | RefusedLabel:
+    """The structure of a document, if it has one that can be computed with."""
+    name = str(document["id"])
+    if not isinstance(document.get("structure"), Mapping):
+        return RefusedLabel(name, "", LabelReason.NO_STRUCTURE, "neither the document nor the summary has a structure")
+    found = refused_or_parsed(document["structure"])
+    if not isinstance(found, ParsedCrystal):
+        return RefusedLabel(name, "", LabelReason.STRUCTURE, f"{found.reason.value}: {found.detail}")
+    invalid = find_invalid(as_batch([found]))
+    if invalid:
+        reason, detail = invalid[0]
+        return RefusedLabel(name, "", LabelReason.STRUCTURE, f"{reason.value}: {detail}")
+    return found
+
+
+def _classes(crystals: Sequence[ParsedCrystal]) -> Iterator[str]:
+    """Crystal class of each crystal, e.g. "6mm"; "" where none is found."""
+    return iter(find_symmetry(as_batch(crystals)).point_group if crystals else ())
+
+
+def _common(route: Route, document: Mapping[str, Any], crystal: ParsedCrystal, point_group: str) -> dict[str, Any]:
+    """What every label row of a document says."""
+    return {
+        "id": str(document["id"]),
+        "source": f"Materials Project {route.value}",
+        "formula": document.get("formula_pretty") or _formula(crystal),
+        "point_group": point_group,
+        "nsites": len(crystal.numbers),
+        "lattice": crystal.lattice.tolist(),
+        "species": crystal.numbers.tolist(),
+        "frac_coords": crystal.frac_coords.tolist(),
+        "structure_of": document.get("structure_of", "document"),
+        "licence": document.get("licence", "CC-BY-4.0"),
+        "doi": _DOIS[route],
+        "method": _METHODS[route],
+    }
+
+
+def _formula(crystal: ParsedCrystal) -> str:
+    counts = np.bincount(crystal.numbers)
+    divisor = np.gcd.reduce(counts)
+    shown = [(SYMBOLS[z], counts[z] // divisor) for z in np.flatnonzero(counts)]
+    return "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in shown)
+
+
+def _elastic(document: Mapping[str, Any], row: dict[str, Any]) -> Iterator[Found]:
+    """The stiffness in the frame of the structure, and the averaged moduli as labels of their own."""
+    tensor = document.get("elastic_tensor")
+    raw = tensor.get("raw") if isinstance(tensor, Mapping) else None
+    kind = _KINDS[Route.ELASTICITY]
+    if raw is None:
+        detail = "no elastic_tensor.raw; ieee_format is rounded to 1 GPa and in another frame, and is not taken"
+        yield RefusedLabel(row["id"], kind, LabelReason.PARSE, detail)
+    else:
+        entries = _entries(raw, (6, 6))
+        if entries is None:
+            detail = "elastic_tensor.raw is no 6x6 matrix of finite numbers"
+            yield RefusedLabel(row["id"], kind, LabelReason.PARSE, detail)
+        else:
+            own = {"kind": kind, "unit": "GPa", "frame": "structure", "tensor_voigt": entries.tolist()}
+            yield LabelRow(row["id"], row | own)
+    moduli = [_nested(document, "bulk_modulus", "vrh"), _nested(document, "shear_modulus", "vrh")]
+    if all(value is not None for value in moduli):
+        own = {"kind": "moduli_vrh", "unit": "GPa", "K_vrh": moduli[0], "G_vrh": moduli[1]}
+        yield LabelRow(row["id"], row | own)
+
+
+def _dielectric(document: Mapping[str, Any], row: dict[str, Any], crystal: ParsedCrystal) -> Found:
+    """Total and electronic permittivity, turned back into the frame of the structure."""
+    kind = _KINDS[Route.DIELECTRIC]
+    total, electronic = (_entries(document.get(key), (3, 3)) for key in ("total", "electronic"))
+    if total is None or electronic is None:
+        missing = "total" if total is None else "electronic"
+        detail = f"{missing} is no 3x3 matrix of finite numbers"
+        return RefusedLabel(row["id"], kind, LabelReason.PARSE, detail)
+    back = ieee_rotation(crystal).T
+    own = {
+        "kind": kind,
+        "unit": "relative",
+        "frame": IEEE_FRAME,
+        "tensor": rotate(Tensor.DIELECTRIC_TOTAL, total, back).tolist(),
+        "tensor_electronic": rotate(Tensor.DIELECTRIC_ELECTRONIC, electronic, back).tolist(),
+    }
+    return LabelRow(row["id"], row | own)
+
+
+def _piezoelectric(document: Mapping[str, Any], row: dict[str, Any], crystal: ParsedCrystal) -> Found:
+    """The total piezoelectric stress tensor, turned back; the document's 3x6 is in our Voigt order."""
+    kind = _KINDS[Route.PIEZOELECTRIC]
+    voigt = _entries(document.get("total"), (3, 6))
+    if voigt is None:
+        return RefusedLabel(row["id"], kind, LabelReason.PARSE, "total is no 3x6 matrix of finite numbers")
+    tensor = rotate(Tensor.PIEZOELECTRIC, voigt_to_piezo(voigt), ieee_rotation(crystal).T)
+    # In group 1 nothing can show whether the turn was right.
+    frame = f"{IEEE_FRAME}_unverifiable_P1" if row["point_group"] == "1" else IEEE_FRAME
+    return LabelRow(row["id"], row | {"kind": kind, "unit": "C/m^2", "frame": frame, "tensor": tensor.tolist()})
+
+
+def ieee_rotation(crystal: ParsedCrystal) -> Floats:
+    """The rotation by which pymatgen turns tensors of a crystal into its IEEE frame, [3, 3].
+
+    It is pymatgen's own convention, right or wrong (its 4-fold axis is wrong for tetragonal cells with c < a): good to
+    undo what pymatgen has done, and for nothing else.
+    """
+    # Imported here: pymatgen costs a second, and labels from files do without.
+    from pymatgen.core.structure import Structure
+    from pymatgen.core.tensors import Tensor as PymatgenTensor
+
+    structure = Structure(crystal.lattice, crystal.numbers.tolist(), crystal.frac_coords)
+    return np.array(PymatgenTensor.get_ieee_rotation(structure), dtype=np.float64)
+
+
+def _entries(value: Any, shape: tuple[int, ...]) -> Floats | None:
+    """The entries of a tensor; None unless it has the shape and finite numbers."""
+    try:
+        found = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return found if found.shape == shape and np.isfinite(found).all() else None
+
+
+def _nested(document: Mapping[str, Any], *keys: str) -> float | None:
+    found: Any = document
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    number = isinstance(found, (int, float)) and not isinstance(found, bool) and np.isfinite(found)
+    return float(found) if number else None

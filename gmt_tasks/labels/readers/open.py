@@ -1,0 +1,37 @@
+"""From what the user wrote to a source of labels."""
+
+import re
+from pathlib import Path
+
+from gmt_tasks.labels.readers.label_files import LabelFiles
+from gmt_tasks.labels.readers.source import LabelSource
+from gmt_tasks.sources.source import ReadOptions
+from models.errors import SourceError
+
+_REMOTE = re.compile(r"^(mp|jarvis|optimade):")
+
+
+def open_label_source(text: str, options: ReadOptions | None = None) -> LabelSource:
+    """Opens a source of labels by what the user wrote.
+
+    Args:
+        text: a label file (.jsonl, .jsonl.gz), a folder or glob of these, `mp:...` or `jarvis:...`.
+        options: limits for reading files.
+
+    Raises:
+        SourceError: no such file or name, or a source that has no labels.
+    """
+    # Imported here: pymatgen and mp-api take seconds, and files need neither.
+    match = _REMOTE.match(text)
+    name = match[1] if match and not Path(text).exists() else ""
+    if name == "mp":
+        from gmt_tasks.labels.readers import materials_project
+
+        return materials_project.open_labels(text)
+    if name == "jarvis":
+        from gmt_tasks.labels.readers import jarvis
+
+        return jarvis.open_labels(text)
+    if name:
+        raise SourceError(f"{name}: gives crystals, not labels. Take label files, mp: or jarvis:.")
+    return LabelFiles.from_text(text, options or ReadOptions())

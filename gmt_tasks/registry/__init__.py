@@ -1,0 +1,1 @@
+"""Which model a name means, and where the files of model versions lie."""

@@ -1,0 +1,90 @@
+"""Which model a name means: the version that the database has promoted, else the one that comes with the program."""
+
+import getpass
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from db.records import ModelOrigin
+from db.store import ResultStore
+from gmt_tasks.registry.model_files import intact_card, models_folder
+from gmt_tasks.settings import Settings
+from models.errors import ModelError
+
+
+def chosen_model(settings: Settings) -> Settings:
+    """The settings with the model that they mean in their database, as the path of a card where it has one of its own.
+
+    Args:
+        settings: with a model given as NAME, NAME@VERSION or a path.
+
+    Raises:
+        ModelError: files of that version are missing or were changed.
+    """
+    if _is_path(settings.model) or not _exists(settings):
+        return settings
+    with ResultStore.open_existing(settings.database) as store:
+        row = registered(store, settings.model)
+    card = None if row is None else card_of(row, settings)
+    return settings if card is None else settings.model_copy(update={"model": str(card)})
+
+
+def registered(store: ResultStore, model: str) -> dict[str, Any] | None:
+    """The row of a version that a database knows, of the current one for a bare name; None when it knows none."""
+    name, _, version = model.partition("@")
+    rows = [row for row in store.list_models() if row["name"] == name]
+    wanted = [row for row in rows if (row["version"] == version if version else row["state"] == "current")]
+    return wanted[0] if wanted else None
+
+
+def card_of(row: dict[str, Any], settings: Settings) -> Path | None:
+    """The card of a registered version, checked; None for a version that comes with the program.
+
+    Raises:
+        ModelError: files are missing or were changed.
+    """
+    if not row["files"]:
+        return None
+    try:
+        folder = models_folder(settings)
+    except ModelError:
+        folder = None  # a database on a server: the folder that it names is all there is
+    return intact_card(f"{row['name']}@{row['version']}", origin_of(row), folder)
+
+
+def origin_of(row: dict[str, Any]) -> ModelOrigin:
+    """The origin of a registered version."""
+    return ModelOrigin(row["folder"] or "", row["files"], row["snapshot"] or "", row["code_version"] or "")
+
+
+def current_checkpoint(store: ResultStore, name: str, settings: Settings) -> Path:
+    """The card of the model that `name` means in a database now.
+
+    Raises:
+        ModelError: there is no model of that name, or its files are missing or changed.
+    """
+    from models.gmtnet.card import find_checkpoint
+
+    row = registered(store, name)
+    card = None if row is None else card_of(row, settings)
+    return find_checkpoint(name) if card is None else card
+
+
+def who_decides(settings: Settings) -> str:
+    """Who a decision is ascribed to: `GMTSCREEN_USER`, else login@machine."""
+    if settings.user:
+        return settings.user
+    try:
+        login = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        login = f"uid{os.getuid()}"
+    return f"{login}@{socket.gethostname()}"
+
+
+def _is_path(model: str) -> bool:
+    return model.endswith(".json") or Path(model).is_dir()
+
+
+def _exists(settings: Settings) -> bool:
+    return "://" in settings.database or Path(settings.database).exists()

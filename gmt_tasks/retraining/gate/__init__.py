@@ -1,0 +1,1 @@
+"""Whether a candidate may become the current model, and if not, why."""

@@ -1,0 +1,179 @@
+"""The gate: whether a candidate may become the current model, and if not, why.
+
+It looks at the data (gate_data.py), at the canary set (canary.py), at labelled test crystals that neither model was
+trained on, measure by measure (gate_measures.py, paired_comparison.py), and at speed. Every finding must hold and no
+measure may be worse beyond chance and margin; what the candidate does better outweighs nothing.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.labels.files import LabelledCrystals, Split
+from gmt_tasks.retraining.gate.data import Lineage, check_data, join_labels, select_labels
+from gmt_tasks.retraining.gate.measures import gate_measures, interval_misses
+from gmt_tasks.retraining.gate.paired_comparison import ALPHA, Comparison, compare
+from gmt_tasks.retraining.gate.reference_set import check_canary, check_distance
+from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
+from gmt_tasks.screening.screener import Screener, TensorPrediction
+from models.crystals.crystal import CrystalBatch
+
+Bools = NDArray[np.bool_]
+
+LEAST_SPEED = 0.8
+"""A candidate must compute at least this many crystals in the time in which the current model computes one."""
+
+MOST_OUTSIDE = 0.4
+"""Share of new test labels that may lie outside the current model's 90 % intervals: 10 to 20 % do of right ones, more
+of a kind of crystal that is new to the model, 53 to 74 % where values were joined to the wrong crystals."""
+
+FEWEST_NEW = 20
+SPEED_CRYSTALS = 48
+SPEED_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a candidate is judged by.
+
+    Attributes:
+        labels: of the dataset snapshot.
+        lineage: which dataset each model learned from.
+        training: what the candidate's card says of its training.
+        earlier: labels of the snapshot before; their test part keeps its values, whatever the new labels say.
+        seen: formulas that the current model may have been trained on although they are in the test part now.
+    """
+
+    labels: LabelledCrystals
+    lineage: Lineage
+    training: Mapping[str, Any]
+    earlier: LabelledCrystals | None = None
+    seen: frozenset[str] = frozenset()
+
+
+def judge(candidate: Screener, current: Screener | None, evidence: Evidence) -> GateReport:
+    """Judges a candidate.
+
+    Args:
+        candidate: the model under test, calibrated and with its distance score.
+        current: the model that it would replace; None for the first of its name, which has nothing to be compared with.
+        evidence: labels and what is known of the trainings.
+
+    Returns:
+        Findings and comparisons; `passes` says whether the candidate may be promoted.
+    """
+    test, known_before = held_out_part(evidence)
+    answer = candidate.predict(test.crystals)
+    findings = check_data(evidence.labels, evidence.lineage, evidence.training)
+    findings += [*check_canary(candidate, current, evidence.labels), check_distance(candidate, answer)]
+    comparisons: list[Comparison] = []
+    if current is not None:
+        before = current.predict(test.crystals)
+        findings += [_answers(test, answer, before), _intervals(candidate, current)]
+        findings.append(check_new_labels(test, before, known_before))
+        findings.append(check_speed(candidate, current, test.crystals))
+        comparisons = compare_models(test, answer, before, known_before)
+    name = "" if current is None else str(current.model_version)
+    return GateReport(
+        str(candidate.model_version),
+        name,
+        evidence.lineage.snapshot,
+        len(answer.rows),
+        findings,
+        comparisons,
+        ALPHA,
+    )
+
+
+def held_out_part(evidence: Evidence) -> tuple[LabelledCrystals, Bools]:
+    """Labelled test crystals that neither model was trained on, and which of them were test crystals before.
+
+    Returns:
+        n crystals, and whether their labels are those of the earlier snapshot, [n].
+    """
+    part = select_labels(evidence.labels, evidence.labels.rows(Split.TEST))
+    n_before = 0
+    if evidence.earlier is not None:
+        before = select_labels(evidence.earlier, evidence.earlier.rows(Split.TEST))
+        n_before = len(before.ids)
+        part = join_labels(before, select_labels(part, np.flatnonzero(~np.isin(part.ids, before.ids))))
+    unseen = np.flatnonzero(~np.isin(np.array(part.crystals.formulas(), dtype=object), list(evidence.seen)))
+    return select_labels(part, unseen), unseen < n_before
+
+
+def compare_models(
+    test: LabelledCrystals, candidate: TensorPrediction, current: TensorPrediction, known_before: Bools
+) -> list[Comparison]:
+    """Every measure of both models on the crystals that both answer.
+
+    Args:
+        test: labelled crystals.
+        candidate: answers of the candidate for them.
+        current: answers of the current model.
+        known_before: see `held_out_part`.
+    """
+    return compare(gate_measures(test, current, candidate, known_before), test.crystals.formulas())
+
+
+def check_new_labels(test: LabelledCrystals, before: TensorPrediction, known_before: Bools) -> Finding:
+    """New labels are about as far from the current model as its intervals say.
+
+    Labels that have nothing to do with their crystals harm a fine-tuned model less than the tests can see, and the new
+    test part speaks for them.
+
+    Args:
+        test: labelled crystals.
+        before: answers of the current model for them.
+        known_before: see `held_out_part`.
+    """
+    shares = {}
+    for name, missed in interval_misses(test, before).items():
+        new = missed[np.isfinite(missed) & ~known_before]
+        if len(new) >= FEWEST_NEW:
+            shares[name] = (float(new.mean()), len(new))
+    off = {name: (share, n) for name, (share, n) in shares.items() if share > MOST_OUTSIDE}
+    said = ", ".join(f"{name}: {100 * share:.0f} % of {n} outside" for name, (share, n) in list(off.items())[:4])
+    subject = "new labels lie in the current model's intervals"
+    return Finding(Check.DATA, subject, not off, said or f"at most {_percent(shares)} of new labels outside")
+
+
+def _percent(shares: Mapping[str, tuple[float, int]]) -> str:
+    return f"{100 * max((share for share, _ in shares.values()), default=0.0):.0f} %"
+
+
+def _answers(test: LabelledCrystals, answer: TensorPrediction, before: TensorPrediction) -> Finding:
+    """No labelled test crystal loses its answer."""
+    lost = [row for row in answer.refused if row not in before.refused]
+    said = "; ".join(f"{test.ids[row]}: {answer.refused[row][0].value}" for row in lost[:3])
+    detail = f"{len(answer.rows)} of {len(test.ids)} answered, {len(lost)} lost" + (f": {said}" if lost else "")
+    return Finding(Check.TEST, "every test crystal that the current model answers is answered", not lost, detail)
+
+
+def _intervals(candidate: Screener, current: Screener) -> Finding:
+    """No quantity loses its interval: without one nothing about it could be compared."""
+    given, kept = (
+        {name for name, width in each.calibration.widths.items() if np.isfinite(width.quantile)}
+        for each in (current, candidate)
+    )
+    lost = sorted(given - kept)
+    detail = f"{len(given & kept)} of {len(given)} kept" + (f", lost {', '.join(lost[:5])}" if lost else "")
+    return Finding(Check.TEST, "every quantity keeps its interval", not lost, detail)
+
+
+def check_speed(candidate: Screener, current: Screener, crystals: CrystalBatch) -> Finding:
+    """Crystals per second of both, measured in turns on the same crystals in this process."""
+    some = crystals.select(np.unique(np.linspace(0, crystals.n_crystals - 1, SPEED_CRYSTALS).astype(np.int64)))
+    ratios = [_seconds(current, some) / _seconds(candidate, some) for _ in range(SPEED_ROUNDS + 1)]
+    ratio = float(np.median(ratios[1:]))  # the first round warms up
+    detail = f"{ratio:.2f} crystals in the time of one of the current model (median of {SPEED_ROUNDS} rounds)"
+    return Finding(Check.SPEED, f"at least {LEAST_SPEED:g} times as fast", ratio >= LEAST_SPEED, detail)
+
+
+def _seconds(screener: Screener, crystals: CrystalBatch) -> float:
+    began_s = time.perf_counter()
+    screener.predict(crystals)
+    return time.perf_counter() - began_s

@@ -1,0 +1,133 @@
+"""Store: what a run writes before and after the shards. Open it, bring its sources in, close its books.
+
+Each step may be repeated: the ledger knows how far it came, and goes on from there.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from db.records import Balance, IngestedBlock, ModelVersion, RunSpec
+from db.store import ResultStore
+from gmt_tasks.ingest.deduplicate import Recogniser, adopt
+from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
+from gmt_tasks.sources.source import Source
+from gmt_tasks.telemetry import event
+from models.errors import GmtError
+
+SMALLEST_SHARD_ATOMS = 128
+SHARDS_PER_WORKER_AND_BLOCK = 16
+
+
+class OpenBalanceError(GmtError):
+    """A run ended and its inputs do not add up; `balance` says how."""
+
+    def __init__(self, run_id: int, balance: Balance) -> None:
+        accounted = balance.done + balance.duplicate + balance.rejected + balance.quarantined
+        super().__init__(
+            f"run {run_id} is not finished: {balance.n_in - accounted} of {balance.n_in} inputs are not accounted for, "
+            f"{balance.pending} of them pending. Run the same command again; if the number stays, report it."
+        )
+        self.balance = balance
+
+
+def run_spec(sources: Sequence[Source], model: ModelVersion, symprec: float, plan: IngestPlan) -> RunSpec:
+    """What makes two commands the same run: sources with their content, the model, and what changes a result.
+
+    Args:
+        sources: in the user's order.
+        model: the version that predicts.
+        symprec: distance tolerance of the symmetry analysis in angstrom.
+        plan: only its bounds count; the cut into shards changes no result.
+
+    Returns:
+        The specification, in which the same source named twice counts once.
+    """
+    unique = {source.name: source for source in sources}
+    return RunSpec(
+        tuple(unique),
+        tuple(source.fingerprint() for source in unique.values()),
+        model,
+        {"symprec": symprec, "limit": plan.limit, "max_atoms": plan.max_atoms},
+    )
+
+
+def ingest_source(
+    store: ResultStore,
+    run_id: int,
+    source: Source,
+    plan: IngestPlan,
+    *,
+    n_before: int = 0,
+    on_block: Callable[[int], None] = lambda n: None,
+) -> int:
+    """Brings the inputs of a source into a run, from where an earlier call stopped to its end or the limit.
+
+    Args:
+        store: the database.
+        run_id: the run.
+        source: one of its sources.
+        plan: bounds and shard size.
+        n_before: inputs that the sources before this one took of the limit.
+        on_block: told the number of inputs of each block that was written; may raise to stop.
+
+    Returns:
+        Number of inputs of this source that the run has.
+    """
+    position, exhausted = store.ingest_cursor(run_id, source.name)
+    if exhausted:
+        return position
+    adopt(store, plan.n_workers)
+    recogniser = Recogniser(store.relatives)
+    for block in ingested_blocks(source, plan, position, n_before):
+        store.add_block(run_id, recogniser.recognised(block), shard_atoms_for(block, plan))
+        position = block.stop
+        event("ingest.block", source=source.name, inputs=position, rejected=len(block.rejected))
+        on_block(block.stop - block.start)
+    store.end_ingest(run_id, source.name)
+    return position
+
+
+def shard_atoms_for(block: IngestedBlock, plan: IngestPlan) -> int:
+    """Atoms per shard of a block: enough shards for all workers, none tiny, none above the plan's size."""
+    fair = len(block.crystals.numbers) // (SHARDS_PER_WORKER_AND_BLOCK * max(plan.n_workers, 1))
+    return min(plan.shard_atoms, max(SMALLEST_SHARD_ATOMS, fair))
+
+
+def close_run(store: ResultStore, run_id: int, seconds: float) -> Balance:
+    """Finishes a run whose inputs all ended somewhere.
+
+    Args:
+        store: the database.
+        run_id: the run.
+        seconds: wall time of this session in s.
+
+    Returns:
+        The closed balance.
+
+    Raises:
+        OpenBalanceError: in is not done + duplicate + rejected + quarantined.
+    """
+    balance = store.finish(run_id, seconds)
+    if not balance.closed:
+        raise OpenBalanceError(run_id, balance)
+    event("run.finished", run=run_id, done=balance.done, quarantined=balance.quarantined)
+    return balance
+
+
+def dry_balance(sources: Sequence[Source], plan: IngestPlan) -> Balance:
+    """The balance that a run over these sources would start with in an empty database: that run's, in a scratch one.
+
+    The scratch database is a file in the system's temporary folder, a kilobyte or two per crystal, and gone at the end.
+
+    Returns:
+        Counts with `done` and `quarantined` 0; `pending` is the number of crystals to compute.
+    """
+    model = ModelVersion("dry-run", "0", "0" * 64)
+    with TemporaryDirectory(prefix="gmtscreen-dry-") as folder, ResultStore(Path(folder) / "dry.db") as store:
+        store.register_model(model, {})
+        run = store.open_run(run_spec(sources, model, 0.0, plan))
+        n_before = 0
+        for source in {source.name: source for source in sources}.values():
+            n_before += ingest_source(store, run.id, source, plan, n_before=n_before)
+        return store.balance(run.id)

@@ -1,0 +1,212 @@
+"""A screening from the first source to the closed balance, as an object that a flow walks through step by step.
+
+It holds what must not become a flow's parameter (the database URL) and what cannot travel (workers, connections). The
+order of the steps, their retries and their picture belong to `flows/`.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from db.records import Balance, ModelVersion, Run, RunState
+from db.store import ResultStore
+from gmt_tasks.registry.current_model import chosen_model
+from gmt_tasks.workers.packed_model import PackedModel, load_packed_worker
+from gmt_tasks.process import StopRequest, new_holder
+from gmt_tasks.settings import Settings
+from gmt_tasks.runs.drive import ShardDriver
+from gmt_tasks.sources.source import MissingSymmetry, ReadOptions, Source
+from gmt_tasks.sources.open import open_source
+from gmt_tasks.runs.lifecycle import close_run, ingest_source, run_spec
+from gmt_tasks.ingest.blocks import IngestPlan
+from gmt_tasks.telemetry import Progress, event
+from gmt_tasks.workers.worker import Worker, load_worker
+
+if TYPE_CHECKING:
+    from gmt_tasks.workers.pool import WorkerPool
+
+
+def describe_model(model: str) -> tuple[ModelVersion, dict[str, Any]]:
+    """Version and measured metrics of a model by name, `name@version` or checkpoint folder.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    # The card beside the weights says it all; loading the weights is the workers' business.
+    from models.gmtnet.card import find_checkpoint, read_card
+
+    card = read_card(find_checkpoint(model))
+    return ModelVersion(card.name, card.version, card.sha256), dict(card.metrics)
+
+
+def resolved_model(model: str) -> str:
+    """The model as a worker with another working folder finds it: paths of checkpoints become absolute."""
+    return str(Path(model).resolve()) if model.endswith(".json") or Path(model).is_dir() else model
+
+
+def worker_factory(settings: Settings) -> Callable[[], Worker]:
+    """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen."""
+    model = resolved_model(settings.model)
+    if settings.ray_address and Path(model).is_absolute():
+        from models.gmtnet.card import find_checkpoint
+
+        return partial(load_packed_worker, PackedModel.of(find_checkpoint(model)), settings.device, settings.symprec)
+    return partial(load_worker, model, settings.device, settings.symprec)
+
+
+def open_sources(
+    texts: Sequence[str], *, max_atoms: int, missing_symmetry: MissingSymmetry = MissingSymmetry.REFUSE
+) -> list[Source]:
+    """Opens what the user named; see `open_source` for what can be named.
+
+    Raises:
+        SourceError: a source does not exist or cannot be read as a whole.
+    """
+    options = ReadOptions(max_atoms=max_atoms, missing_symmetry=missing_symmetry)
+    return [open_source(text, options) for text in texts]
+
+
+@dataclass
+class ScreenSession:
+    """One call of `gmtscreen screen`.
+
+    Attributes:
+        settings: where and how.
+        sources: what, in order.
+        store: the database.
+        run: the run of this specification; `run.resumed` says whether it existed before.
+        plan: bounds and shard size.
+        on_progress: told after every commit.
+        on_ingest: told the number of inputs read so far.
+        stop: checked before every lease and after every block of inputs.
+        n_committed: crystals that this session computed, and
+        drive_s: the time that took, workers' start excluded, in seconds.
+    """
+
+    settings: Settings
+    sources: list[Source]
+    store: ResultStore
+    run: Run
+    plan: IngestPlan
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    on_ingest: Callable[[int], None] = lambda n: None
+    stop: StopRequest = field(default_factory=StopRequest)
+    n_committed: int = field(default=0, init=False)
+    drive_s: float = field(default=0.0, init=False)
+    _pool: "WorkerPool | None" = field(default=None, init=False)
+    _began_s: float = field(default_factory=time.monotonic, init=False)
+    _n_read: int = field(default=0, init=False)
+    _n_seen: int = field(default=0, init=False)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        sources: list[Source],
+        *,
+        limit: int | None = None,
+        describe: Callable[[str], tuple[ModelVersion, dict[str, Any]]] | None = None,
+    ) -> Self:
+        """Opens the database, the model and the run; reads no crystal yet.
+
+        Args:
+            settings: where and how.
+            sources: opened sources.
+            limit: inputs to take from all sources together.
+            describe: version and metrics of a model; None loads the model.
+
+        Raises:
+            GmtError: database or model cannot be used.
+        """
+        settings = chosen_model(settings)
+        # Looked up at the call, so that a replaced `describe_model` is found.
+        version, metrics = (describe or describe_model)(settings.model)
+        plan = IngestPlan(settings.max_atoms, settings.shard_atoms, settings.workers or _cpu_count(), limit)
+        store = ResultStore(settings.database)
+        store.register_model(version, metrics)
+        run = store.open_run(run_spec(sources, version, settings.symprec, plan))
+        event("run.opened", run=run.id, state=run.state, resumed=run.resumed, model=version)
+        return cls(settings, list({source.name: source for source in sources}.values()), store, run, plan)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers and the connections."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        self.store.close()
+
+    @property
+    def finished(self) -> bool:
+        """True when an earlier call finished this very run: nothing is left to compute."""
+        return self.run.state is RunState.FINISHED
+
+    def balance(self) -> Balance:
+        """Where every input of the run is now."""
+        return self.store.balance(self.run.id)
+
+    def start_workers(self) -> None:
+        """Starts Ray and the workers, once; they load their model while the sources are read."""
+        if self._pool is None:
+            from gmt_tasks.workers.pool import WorkerPool
+
+            settings = self.settings
+            factory = worker_factory(settings)
+            self._pool = WorkerPool(factory, settings.workers, settings.gpus_per_worker, address=settings.ray_address)
+
+    def ingest(self, index: int) -> int:
+        """Brings source number `index` in; call it for 0, 1, 2, ... Returns the number of its inputs.
+
+        Raises:
+            StoppedError: a stop was asked for; the next call goes on at the same place.
+        """
+
+        def on_block(n: int) -> None:
+            self._n_read += n
+            self.on_ingest(self._n_read)
+            self.stop.check()
+
+        self.stop.check()
+        source, before = self.sources[index], self._n_seen
+        n = ingest_source(self.store, self.run.id, source, self.plan, n_before=before, on_block=on_block)
+        self._n_seen += n
+        return n
+
+    def drive(self) -> int:
+        """Computes what is pending; returns the number of crystals that this call committed."""
+        n_done, n_total = self.store.progress(self.run.id)
+        if n_done == n_total:
+            return 0
+        self.start_workers()
+        began_s = time.monotonic()
+        driver = ShardDriver(
+            self.store,
+            self.run.id,
+            self._pool,  # type: ignore[arg-type]  # started in the line above
+            new_holder(),
+            self.on_progress,
+            self.stop,
+            self.settings.stale_after_s,
+        )
+        try:
+            self.n_committed += driver.drive()
+        finally:
+            self.drive_s += time.monotonic() - began_s
+        return self.n_committed
+
+    def finish(self) -> Balance:
+        """Closes the books; raises OpenBalanceError when inputs are unaccounted for."""
+        return close_run(self.store, self.run.id, time.monotonic() - self._began_s)
+
+
+def _cpu_count() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

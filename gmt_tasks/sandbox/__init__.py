@@ -1,0 +1,1 @@
+"""Child processes for hostile input: confinement, messages, deadlines."""

@@ -1,0 +1,77 @@
+"""Intervals of a prediction: 90 % intervals of the derived numbers and error radii of the tensors.
+
+What crystal symmetry fixes is exact: a forbidden piezoelectric tensor is 0 within [0, 0], whatever a network is worth.
+What no label speaks of has no interval: NaN here, null in a line, NULL in the database, never an invented width.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.screening.derive import DerivedProperties
+from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
+from models.symmetry.crystal_systems import crystal_systems
+from models.symmetry.search import SymmetryBatch
+from models.tensors.voigt import to_components
+from models.uncertainty.conformal import Calibration
+from models.uncertainty.scales import interval_around
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+POLAR_CLASSES = frozenset({"1", "2", "m", "mm2", "4", "4mm", "3", "3m", "6", "6mm"})
+"""Classes that leave a vector unchanged: only there hydrostatic pressure can polarise. Nye (1985), ch. IV."""
+
+
+def zero_by_symmetry(name: str, symmetry: SymmetryBatch) -> Bools:
+    """Whether symmetry alone makes a derived number 0, or the tensor of an error column, [n_crystals]."""
+    group = np.array(symmetry.point_group, dtype=object)
+    if name == "d_hydrostatic_pc_per_n":
+        return ~np.isin(group, list(POLAR_CLASSES))
+    if name == "birefringence":
+        return np.asarray(crystal_systems(symmetry.number) == "cubic")
+    if name == TENSORS[Tensor.PIEZOELECTRIC].error_column:
+        return np.asarray(~symmetry.piezo_allowed)
+    if name in DERIVED and Tensor.PIEZOELECTRIC in DERIVED[name].from_tensors:
+        return np.asarray(~symmetry.piezo_allowed)
+    return np.zeros(len(group), dtype=np.bool_)
+
+
+def size_of(quantity: Tensor, tensors: Floats) -> Floats:
+    """What an error of a tensor is relative to: its Frobenius norm, and a constant for small ones, [n_crystals]."""
+    return np.asarray(np.linalg.norm(to_components(quantity, tensors), axis=-1) + TENSORS[quantity].absolute_below)
+
+
+def interval_columns(derived: DerivedProperties, calibration: Calibration) -> dict[str, Floats]:
+    """Both ends of every interval and every error radius.
+
+    Args:
+        derived: predictions with the members' spread.
+        calibration: widths of the model that made them.
+
+    Returns:
+        Every name of `models.quantities.UNCERTAINTY_COLUMNS` -> [n_crystals], in the unit of what it bounds; NaN where
+        nothing is known.
+    """
+    prediction = derived.prediction
+    symmetry = prediction.analysis.symmetry
+    system = crystal_systems(symmetry.number)
+    columns: dict[str, Floats] = {}
+    for name, ends in INTERVALS.items():
+        scale, width = DERIVED[name].scale, calibration.widths.get(name)
+        values = np.asarray(derived.columns[name], dtype=np.float64)
+        lower = upper = np.full(len(values), np.nan)
+        if scale is not None and width is not None:
+            lower, upper = interval_around(scale, values, width.half_width(derived.spread[name], system))
+        exact = zero_by_symmetry(name, symmetry) & np.isfinite(values)
+        # a number that symmetry makes 0 may carry its arithmetic's last bit
+        lower = np.where(exact, np.minimum(values, 0.0), lower)
+        upper = np.where(exact, np.maximum(values, 0.0), upper)
+        columns |= dict(zip(ends, (lower, upper), strict=True))
+    for quantity, row in TENSORS.items():
+        radius, width = np.full(len(system), np.nan), calibration.widths.get(row.error_column)
+        if width is not None:
+            size = size_of(quantity, prediction.tensors[quantity])
+            radius = size * width.half_width(derived.spread[row.error_column] / size, system)
+        exact = zero_by_symmetry(row.error_column, symmetry)
+        columns[row.error_column] = np.where(exact, 0.0, np.where(np.isfinite(radius), radius, np.nan))
+    return columns

@@ -1,0 +1,90 @@
+"""Predictions without a database: one JSON object per input, in the order of the sources."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from db.records import IngestedBlock, RejectedInput
+from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
+from gmt_tasks.ingest.validate import storable
+from gmt_tasks.sources.metadata import metadata_of
+from gmt_tasks.sources.source import Source
+from models.crystals.crystal import CrystalBatch
+
+CRYSTALS_PER_CALL = 64
+"""Small enough that lines appear soon, large enough to fill a batch."""
+
+
+MAX_NOTES, MAX_NOTE_CHARS = 20, 300
+
+
+class LineScreener(Protocol):
+    """Predicts crystals and writes them as the promised objects."""
+
+    def predict_lines(self, ids: list[str], crystals: CrystalBatch) -> Iterable[dict[str, Any]]:
+        """One object per crystal, in order."""
+        ...
+
+
+def load_screener(model: str, device: str, symprec: float) -> LineScreener:
+    """Loads the screener in this process; torch is imported here."""
+    from gmt_tasks.screening.screener import Screener
+
+    return Screener.load(model, device=device, symprec=symprec)
+
+
+def prediction_lines(
+    screener: LineScreener, sources: Iterable[Source], *, max_atoms: int, limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Predicts everything that the sources hold.
+
+    Args:
+        screener: does the work.
+        sources: opened sources, in order.
+        max_atoms: larger cells are rejected.
+        limit: inputs to take from all sources together.
+
+    Yields:
+        One object per input in input order: the promised line, or for a rejected input its id, reason and detail.
+    """
+    n_before, plan = 0, IngestPlan(max_atoms, shard_atoms=1, limit=limit)
+    for source in sources:
+        n_read = 0
+        for block in ingested_blocks(source, plan, n_before=n_before):
+            n_read = block.stop
+            yield from _in_order(screener, block)
+        n_before += n_read
+
+
+def _in_order(screener: LineScreener, block: IngestedBlock) -> Iterator[dict[str, Any]]:
+    """The lines of a block: predictions and rejections merged by position."""
+    rejected = sorted(block.rejected, key=lambda item: item.position)
+    for start in range(0, len(block.crystal_ids), CRYSTALS_PER_CALL):
+        rows = range(start, min(start + CRYSTALS_PER_CALL, len(block.crystal_ids)))
+        ids = [block.source_ids[row] for row in rows]
+        lines = screener.predict_lines(ids, block.crystals.select(rows))
+        for row, line in zip(rows, lines, strict=True):
+            line["warnings"] = [*line.get("warnings", []), *reader_notes(block.metadata[row])]
+            while rejected and rejected[0].position < block.positions[row]:
+                yield rejection_line(rejected.pop(0))
+            yield line
+    yield from map(rejection_line, rejected)
+
+
+def reader_notes(metadata: str | None) -> list[str]:
+    """What the reader changed or doubts about a crystal, e.g. "isotope_merged: D read as H (1 sites)"."""
+    notes = metadata_of(metadata).get("notes")
+    if not isinstance(notes, list):
+        return []
+    return [storable(note, MAX_NOTE_CHARS) for note in notes[:MAX_NOTES] if isinstance(note, str)]
+
+
+def rejection_line(item: RejectedInput) -> dict[str, Any]:
+    """The line of an input that gave no prediction."""
+    return {
+        "id": item.source_id,
+        "formula": None,
+        "status": "rejected",
+        "reason": item.reason.value,
+        "detail": item.detail,
+        "advice": item.reason.advice,
+    }

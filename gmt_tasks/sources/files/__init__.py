@@ -1,0 +1,1 @@
+"""Crystals from files: finding, formats, parsing in sandboxed children, tables, archives."""

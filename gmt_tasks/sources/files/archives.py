@@ -1,0 +1,216 @@
+"""Archives, unpacked in a sandboxed child within bounds, member by member, into a folder of the driver.
+
+No name in an archive ever becomes a path: members are written as `0`, `1.gz`, ... and keep their name as a label only.
+Links, devices, paths that leave the archive, archives in archives and whatever lies beyond a bound are refused one by
+one; members of no known format are no inputs, as in a directory.
+"""
+
+import errno
+import gzip
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from gmt_tasks.sandbox.messages import Message
+from gmt_tasks.sources.files.formats import (
+    MAX_UNPACKING_RATIO,
+    FileFormat,
+    file_format,
+    unpacked_limit,
+)
+from gmt_tasks.sources.files.text_jobs import Refusal, text_of
+from gmt_tasks.sources.parsed import RefusedInputError
+from models.errors import Reason
+
+MAX_MEMBERS = 100_000
+MAX_DEPTH = 32
+MAX_MEMBER_BYTES = 8 << 30
+MAX_TOTAL_BYTES = 32 << 30
+MAX_NAME_CHARS = 1024
+
+_CHUNK = 1 << 20
+_MEMBER_FILE = re.compile(r"\d+(\.gz)?")
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class UnpackJob:
+    """An archive, and the empty folder for its members."""
+
+    archive: Path
+    folder: Path
+
+    def content(self) -> list[str]:
+        """The job as a JSON value."""
+        return [str(self.archive), str(self.folder)]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member: its name in the archive, and the file that now holds it or why there is none."""
+
+    name: str
+    content: Path | Refusal
+
+
+def answer(content: list[str]) -> Message:
+    """Runs in the child: unpacks one archive and tells its members, files by their bare names."""
+    members = unpack(UnpackJob(*map(Path, content)))
+    return Message(
+        [
+            [member.name, member.content.name]
+            if isinstance(member.content, Path)
+            else [member.name, member.content.reason, member.content.detail]
+            for member in members
+        ]
+    )
+
+
+def heard_members(content: Any, folder: Path) -> list[Member]:
+    """What a child says to have unpacked into a folder, checked: it leads to plain files in this folder only.
+
+    Raises:
+        ValueError, TypeError: it is no list of members, or a file is none that `unpack` makes.
+    """
+    members = []
+    for name, *rest in content[: MAX_MEMBERS + 1]:
+        found: Path | Refusal
+        if len(rest) == 2:
+            found = Refusal(Reason(rest[0]), text_of(rest[1]))
+        else:
+            found = folder / text_of(*rest)
+            if not _MEMBER_FILE.fullmatch(found.name) or found.parent != folder or found.is_symlink():
+                raise ValueError(f"a member that lies at {str(found)[:200]}")
+        members.append(Member(text_of(name)[:MAX_NAME_CHARS], found))
+    return members
+
+
+def unpack(job: UnpackJob) -> list[Member]:
+    """The members of an archive that are inputs, in the order of the archive.
+
+    A fault that ends reading (a broken stream, a bound) is one refused member at the end; what came before it stays.
+    """
+    members: list[Member] = []
+    try:
+        limit = unpacked_limit(job.archive, MAX_TOTAL_BYTES)
+        if job.archive.name.lower().endswith(".zip"):
+            _collect(_zip_members(job.archive), job.folder, limit, members)
+        else:
+            with job.archive.open("rb") as packed, _unzipped(packed) as stream:
+                bounded = _BoundedStream(stream, limit)
+                _collect(_tar_members(bounded), job.folder, limit, members)
+    except RefusedInputError as refused:
+        members.append(Member("", Refusal(refused.reason, refused.detail)))
+    except (*_BROKEN, ValueError, RuntimeError, OverflowError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO):
+            raise  # the machine's fault, not the archive's; other numbers come of offsets that lead nowhere
+        detail = f"not readable after {len(members)} members: {type(error).__name__}: {str(error)[:200]}"
+        members.append(Member("", Refusal(Reason.ARCHIVE, detail)))
+    return members
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A member as an archive lists it; `open` gives its bytes. Folders are listed too: they count."""
+
+    name: str
+    fault: str
+    open: Any
+    is_folder: bool
+
+
+def _collect(entries: Iterator[_Entry], folder: Path, limit: int, members: list[Member]) -> None:
+    """Appends the inputs among the entries, unpacked; raises at a bound that concerns the whole archive."""
+    left = limit
+    for number, entry in enumerate(entries):
+        if number >= MAX_MEMBERS:
+            raise RefusedInputError(Reason.ARCHIVE, f"more than {MAX_MEMBERS} members; the rest was not read")
+        if entry.is_folder:
+            continue
+        kind = file_format(entry.name)
+        fault = entry.fault or _fault_of_name(entry.name)
+        if not fault and kind is FileFormat.ARCHIVE:
+            fault = "an archive in an archive"
+        if fault:
+            members.append(Member(entry.name[:MAX_NAME_CHARS], Refusal(Reason.ARCHIVE, fault)))
+        elif kind is not None:
+            target = folder / f"{number}{'.gz' if entry.name.lower().endswith('.gz') else ''}"
+            try:
+                left -= _write(entry, target, left)
+                members.append(Member(entry.name, target))
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                detail = f"cannot be unpacked: {str(error)[:200]}"
+                members.append(Member(entry.name, Refusal(Reason.ARCHIVE, detail)))
+
+
+def _fault_of_name(name: str) -> str:
+    """What is wrong with the path of a member; empty if nothing."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if name.startswith(("/", "\\")) or ".." in parts or name[1:2] == ":":
+        return "its path leaves the archive"
+    if len(parts) > MAX_DEPTH:
+        return f"{len(parts)} folders deep, limit {MAX_DEPTH}"
+    return f"a name of {len(name)} characters" if len(name) > MAX_NAME_CHARS else ""
+
+
+def _write(entry: _Entry, target: Path, left: int) -> int:
+    """Unpacks one member; returns its size in bytes."""
+    size = 0
+    with entry.open() as source, target.open("wb") as sink:
+        while chunk := source.read(_CHUNK):
+            size += len(chunk)
+            if size > min(left, MAX_MEMBER_BYTES):
+                ratio = f"{MAX_UNPACKING_RATIO} times the archive's size, at most {MAX_TOTAL_BYTES >> 30} GiB"
+                raise RefusedInputError(Reason.ARCHIVE, f"unpacks to more than {ratio}; stopped at {entry.name[:200]}")
+            sink.write(chunk)
+    return size
+
+
+def _zip_members(path: Path) -> Iterator[_Entry]:
+    """What a zip lists."""
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            kind = (info.external_attr >> 28) & 0xF  # the type bits of a Unix mode
+            fault = "" if kind in (0, 0x8, 0x4) else "a link" if kind == 0xA else "no regular file"
+            if info.flag_bits & 0x1:
+                fault = "encrypted"
+            yield _Entry(info.filename, fault, partial(archive.open, info), info.is_dir())
+
+
+def _tar_members(stream: "_BoundedStream") -> Iterator[_Entry]:
+    """What a tar lists, read once from front to back."""
+    with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as archive:
+        for info in archive:
+            fault = "a link" if info.issym() or info.islnk() else "" if info.isreg() else "no regular file"
+            yield _Entry(info.name, fault, partial(archive.extractfile, info), info.isdir())
+
+
+def _unzipped(packed: IO[bytes]) -> IO[bytes]:
+    """The stream itself, or what a gzip in it holds, by its first bytes."""
+    magic = packed.read(2)
+    packed.seek(0)
+    return gzip.open(packed) if magic == b"\x1f\x8b" else packed  # type: ignore[return-value]
+
+
+class _BoundedStream(io.BufferedIOBase):
+    """A stream that refuses to give more than a number of bytes, also of members that are skipped."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._left = limit
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes, at most `size`."""
+        data = self._stream.read(-1 if size is None else size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise RefusedInputError(Reason.ARCHIVE, f"unpacks to more than {self._limit} bytes; the rest was not read")
+        return data

@@ -1,0 +1,217 @@
+"""Crystals from files: one file, a directory, or a glob, in sorted order, whatever mixture of formats it is.
+
+The driver's half: it finds, orders, splits and counts. What interprets foreign bytes runs in sandboxed children, but
+for short JSON, which is plain data read in linear time.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from db.records import RejectedInput
+from gmt_tasks.sandbox.children import Ending, SandboxPool
+from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, Member, UnpackJob, heard_members
+from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
+from gmt_tasks.sources.files.formats import FileFormat, file_format
+from gmt_tasks.sources.files.inputs import FileInput, Interpret, finished, inputs_of
+from gmt_tasks.sources.files.tables import READER, Table, heard_table
+from gmt_tasks.sources.files.text_jobs import Refusal, TextJob, heard
+from gmt_tasks.sources.metadata import metadata_json
+from gmt_tasks.sources.parsed import ParsedCrystal, as_batch
+from gmt_tasks.sources.source import ReadOptions, SourceBlock
+from models.errors import Reason, SourceError
+
+TEXTS_PER_BLOCK = 256
+LINES_PER_BLOCK = 4096
+BYTES_PER_BLOCK = 64 << 20
+UNPACKING_DEADLINE_S = 600.0
+PARSER = "gmt_tasks.sources.files.parse:answer"
+UNPACKER = "gmt_tasks.sources.files.archives:answer"
+
+_TABLES = (FileFormat.PARQUET, FileFormat.ASE_DATABASE)
+
+
+@dataclass(frozen=True)
+class _Children:
+    """The processes that read for a source; each starts when it is first needed."""
+
+    texts: SandboxPool
+    tables: SandboxPool
+    archives: SandboxPool
+    folder: Path
+    """Where archives are unpacked, the only folder to which a child may write."""
+
+    @classmethod
+    def start(cls, options: ReadOptions, stack: ExitStack) -> "_Children":
+        """Pools that end with the stack."""
+        deadline_s, memory_bytes = options.deadline_s, options.memory_bytes
+        texts = SandboxPool(
+            PARSER, decode=heard, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=options.max_workers
+        )
+        tables = SandboxPool(
+            READER, decode=heard_table, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=1
+        )
+        folder = stack.enter_context(TemporaryDirectory(prefix="gmtscreen-"))
+        archives = SandboxPool(
+            UNPACKER,
+            deadline_s=max(deadline_s, UNPACKING_DEADLINE_S),
+            memory_bytes=memory_bytes,
+            file_bytes=MAX_MEMBER_BYTES,
+            folder=folder,
+            max_workers=1,
+        )
+        for pool in (texts, tables, archives):
+            stack.enter_context(pool)
+        return cls(texts, tables, archives, Path(folder))
+
+
+class FilesSource:
+    """Crystals from a list of files; see `open_source` for what a path may be.
+
+    Args:
+        name: the source as the user wrote it.
+        files: in the order in which they are read.
+        options: limits for reading.
+    """
+
+    def __init__(self, name: str, files: Sequence[NamedFile], options: ReadOptions) -> None:
+        self.name = name
+        self.files = list(files)
+        self._options = options
+
+    @classmethod
+    def from_text(cls, text: str, options: ReadOptions) -> "FilesSource":
+        """Finds the files that a path, directory or glob means.
+
+        Raises:
+            SourceError: there is none, or the only one is of a kind that is not read.
+        """
+        source = cls(text, find_files(text), options)
+        if len(source.files) == 1 and source.files[0].format in _TABLES:
+            with ExitStack() as stack:  # the columns are checked before a run begins
+                _table(source.files[0], _Children.start(options, stack))
+        return source
+
+    def fingerprint(self) -> str:
+        """Changes with names and contents of the files."""
+        return content_fingerprint(self.files)
+
+    def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
+        """The inputs from position `start` on; texts in blocks of 256, rows of tables in blocks of 4,096."""
+        with ExitStack() as stack:
+            children = _Children.start(self._options, stack)
+            position = 0
+            pending: list[FileInput] = []
+            for content in self._contents(self.files, children):
+                if isinstance(content, Table):
+                    yield from _flush(children.texts, pending, position - len(pending))
+                    pending = []
+                    if position + content.n_rows > start:
+                        yield from content.blocks(position, max(0, start - position))
+                    position += content.n_rows
+                    continue
+                for item in content:
+                    position += 1
+                    if position <= start:
+                        continue
+                    pending.append(item)
+                    if _is_full(pending):
+                        yield from _flush(children.texts, pending, position - len(pending))
+                        pending = []
+            yield from _flush(children.texts, pending, position - len(pending))
+
+    def _contents(self, files: Iterable[NamedFile], children: _Children) -> Iterator[Table | Iterable[FileInput]]:
+        """What each file holds: a table, or the inputs of any other file; archives give what their members hold."""
+        for file in files:
+            if file.format is FileFormat.ARCHIVE:
+                with TemporaryDirectory(dir=children.folder) as folder:
+                    yield from self._contents_of_archive(file, Path(folder), children)
+            elif file.format in _TABLES:
+                try:
+                    table = _table(file, children)
+                    yield table if table.n_rows else [_refused(file.label, Reason.EMPTY, "a table without rows")]
+                except SourceError as error:
+                    yield [_refused(file.label, Reason.PARSE, str(error))]
+            else:
+                yield inputs_of(file, self._options, _interpreter(children.texts))
+
+    def _contents_of_archive(
+        self, file: NamedFile, folder: Path, children: _Children
+    ) -> Iterator[Table | Iterable[FileInput]]:
+        """What the members of an archive hold; refused members are refused inputs."""
+        members = _unpacked(file, folder, children.archives)
+        if not members:
+            yield [_refused(file.label, Reason.EMPTY, "an archive without a file of a known format")]
+        for member in members:
+            label = f"{file.label}/{member.name}" if member.name else file.label
+            if isinstance(member.content, Refusal):
+                yield [FileInput(label, member.content)]
+            else:
+                yield from self._contents([NamedFile(member.content, label, file_format(member.name))], children)
+                member.content.unlink(missing_ok=True)
+
+
+def _table(file: NamedFile, children: _Children) -> Table:
+    return Table(file.path, file.label, file.format or FileFormat.PARQUET, children.tables)
+
+
+def _refused(label: str, reason: Reason, detail: str) -> FileInput:
+    return FileInput(label, Refusal(reason, detail))
+
+
+def _unpacked(file: NamedFile, folder: Path, pool: SandboxPool) -> list[Member]:
+    """The members of an archive, unpacked into the folder; an archive that ends the child is one refused member."""
+    outcome = pool.run(UnpackJob(file.path.absolute(), folder).content())
+    if outcome.ending is Ending.FAILED:
+        raise SourceError(f"{file.label} cannot be unpacked: {outcome.detail}. Make room, or unpack it yourself.")
+    if outcome.ending is not Ending.VALUE:
+        return [Member("", Refusal(Reason.ARCHIVE, f"unpacking was ended: {outcome.detail}"))]
+    try:
+        return heard_members(outcome.value, folder)
+    except (ValueError, TypeError) as error:
+        return [Member("", Refusal(Reason.ARCHIVE, f"unpacking ended in nonsense: {error}"))]
+
+
+def _interpreter(pool: SandboxPool) -> Interpret:
+    """A function that has one text read by a child at once."""
+    return lambda job: pool.run(job.content())
+
+
+def _flush(pool: SandboxPool, pending: list[FileInput], start: int) -> Iterator[SourceBlock]:
+    """Interprets the pending inputs, the first of which has position `start`; no block if there are none."""
+    if not pending:
+        return
+    outcomes = pool.map([item.payload.content() for item in pending if isinstance(item.payload, TextJob)])
+    results = [finished(item, next(outcomes) if isinstance(item.payload, TextJob) else None) for item in pending]
+    yield _block(pending, results, start)
+
+
+def _block(inputs: list[FileInput], results: list[ParsedCrystal | Refusal], start: int) -> SourceBlock:
+    """The block of interpreted inputs."""
+    crystals = [(row, result) for row, result in enumerate(results) if isinstance(result, ParsedCrystal)]
+    rejected = [
+        RejectedInput(start + row, result.source_id or inputs[row].source_id, result.reason, result.detail)
+        for row, result in enumerate(results)
+        if isinstance(result, Refusal)
+    ]
+    return SourceBlock(
+        start=start,
+        stop=start + len(inputs),
+        positions=np.array([start + row for row, _ in crystals], dtype=np.int64),
+        source_ids=[crystal.source_id or inputs[row].source_id for row, crystal in crystals],
+        crystals=as_batch([crystal for _, crystal in crystals]),
+        metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
+        rejected=rejected,
+        places=[inputs[row].place for row, _ in crystals],
+    )
+
+
+def _is_full(pending: list[FileInput]) -> bool:
+    """True when a block is long or heavy enough; texts are slow to parse, so their blocks are short."""
+    is_text = isinstance(pending[-1].payload, TextJob)
+    limit = TEXTS_PER_BLOCK if is_text else LINES_PER_BLOCK
+    return len(pending) >= limit or (len(pending) % 64 == 0 and sum(i.n_bytes for i in pending) > BYTES_PER_BLOCK)

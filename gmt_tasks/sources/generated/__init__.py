@@ -1,0 +1,1 @@
+"""Crystals made here: prototypes decorated with ions, well-known reference crystals."""

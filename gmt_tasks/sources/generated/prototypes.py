@@ -1,0 +1,199 @@
+"""Hypothetical crystals: known structure types decorated with ions that balance and fit.
+
+Every charge-balanced decoration of the types in `prototype_table` whose ions fit its sites is enumerated once; a seed
+shuffles them so that any first n are a broad sample: three of five have a piezoelectric point group, and consecutive
+crystals are of different structure types. Cells are scaled so that cation-anion distances equal the sums of Shannon's
+radii; nothing is relaxed, so expect volumes within some 15 % of relaxed ones and free positions of the example.
+"""
+
+import gzip
+import importlib.resources
+import json
+import random
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from gmt_tasks.sources.generated.decoration import Decoration, Geometry, analyse, decorations
+from gmt_tasks.sources.generated.prototype_table import DEFAULT_ELEMENTS, PROTOTYPES
+from gmt_tasks.sources.json_records import parse_record
+from gmt_tasks.sources.metadata import metadata_json
+from gmt_tasks.sources.source import SourceBlock
+from models.crystals.crystal import SYMBOLS, CrystalBatch
+from models.errors import SourceError
+
+NAME = "prototypes"
+DATA_VERSION = 1
+"""Raised whenever the table, the radii or the selection change what a seed gives."""
+
+BLOCK = 1000
+
+_LIBRARY = "analysis/prototypes/aflow_prototypes.json.gz"
+_PATTERN = (True, False, True, False, True)  # piezoelectric or not: three of five
+_NUMBER = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+
+
+class PrototypesSource:
+    """Decorated structure types as a source.
+
+    Args:
+        n: number of crystals.
+        seed: chooses and orders them; the same seed gives the same crystals on every machine.
+        elements: elements that may occur.
+        name: the source as the user wrote it.
+    """
+
+    def __init__(
+        self, n: int = 1000, seed: int = 0, elements: Sequence[str] = DEFAULT_ELEMENTS, name: str = NAME
+    ) -> None:
+        self.name = name
+        self.n = n
+        self.seed = seed
+        self.elements = tuple(sorted(set(elements)))
+
+    @classmethod
+    def from_text(cls, text: str) -> "PrototypesSource":
+        """Reads `prototypes` or `prototypes:n=5000,seed=1,elements=Ba+Sr+Ti+O`, in any order.
+
+        Raises:
+            SourceError: an unknown parameter, a value that is no whole number, or an element that is never used.
+        """
+        parameters: dict[str, Any] = {}
+        for part in filter(None, text.partition(":")[2].split(",")):
+            key, _, value = part.partition("=")
+            if key == "elements":
+                parameters[key] = _known_elements(value.split("+"))
+            elif key in ("n", "seed") and value.isascii() and value.isdigit():
+                parameters[key] = int(value)
+            else:
+                raise SourceError(f"{part!r} is no parameter of prototypes. Use n=5000, seed=1 or elements=Ba+Ti+O.")
+        return cls(**parameters, name=text)
+
+    def fingerprint(self) -> str:
+        """sha256 of the parameters, the data version and the library of structure types."""
+        parameters = f"{DATA_VERSION} {self.n} {self.seed} {'+'.join(self.elements)}"
+        return sha256(parameters.encode() + _library_bytes()).hexdigest()
+
+    def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
+        """The crystals from position `start` on, 1,000 to a block.
+
+        Raises:
+            SourceError: there are fewer than `n` decorations of these elements.
+        """
+        chosen = self._chosen
+        for first in range(start, len(chosen), BLOCK):
+            yield _block(chosen[first : first + BLOCK], first)
+
+    @cached_property
+    def _chosen(self) -> list[Decoration]:
+        """The n decorations in their order."""
+        shuffled = random.Random(self.seed)
+        by_type = [list(decorations(geometry, self.elements)) for geometry in _geometries()]
+        for found in by_type:
+            shuffled.shuffle(found)
+        shuffled.shuffle(by_type)
+        available = sum(map(len, by_type))
+        if available < self.n:
+            raise SourceError(f"{available} decorations fit, {self.n} were asked for. Lower n or allow more elements.")
+        pools = {
+            allowed: _round_robin([found for found in by_type if found and _is_piezo(found) is allowed])
+            for allowed in (True, False)
+        }
+        chosen: list[Decoration] = []
+        while len(chosen) < self.n:
+            wanted = _PATTERN[len(chosen) % len(_PATTERN)]
+            following = next(pools[wanted], None) or next(pools[not wanted])
+            chosen.append(following)
+        return chosen
+
+
+def _is_piezo(found: list[Decoration]) -> bool:
+    return found[0].geometry.prototype.piezo_allowed
+
+
+def _round_robin(lists: Sequence[list[Decoration]]) -> Iterator[Decoration]:
+    """The first of each list, then the second of each, and so on."""
+    depth = 0
+    while any(depth < len(found) for found in lists):
+        yield from (found[depth] for found in lists if depth < len(found))
+        depth += 1
+
+
+def _block(chosen: list[Decoration], start: int) -> SourceBlock:
+    """Decorations as crystals."""
+    frac_coords = [found.geometry.structure.frac_coords for found in chosen]
+    numbers, lattices = [], []
+    for found in chosen:
+        of_class = np.array([_NUMBER[element] for element in found.elements], dtype=np.int64)
+        numbers.append(of_class[found.geometry.class_of_site])
+        lattices.append(found.geometry.structure.lattice * found.scale)
+    return SourceBlock(
+        start=start,
+        stop=start + len(chosen),
+        positions=np.arange(start, start + len(chosen)),
+        source_ids=[_source_id(found) for found in chosen],
+        crystals=CrystalBatch.from_arrays(lattices, frac_coords, numbers),
+        metadata=[_metadata(found) for found in chosen],
+    )
+
+
+def _source_id(found: Decoration) -> str:
+    """E.g. "prototypes:ABX3-perovskite:BaTiO3"; unique, because a formula occurs once per structure type."""
+    multiplicities = [site.multiplicity for site in found.geometry.cations + found.geometry.anions]
+    divisor = int(np.gcd.reduce(multiplicities))
+    # Cations by rising charge, then anions by rising charge: BaTiO3, LiGaO2, LaCuOSe.
+    keys = [(charge < 0, charge, element) for charge, element in zip(found.charges, found.elements, strict=True)]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    parts = ((found.elements[k], multiplicities[k] // divisor) for k in order)
+    formula = "".join(f"{element}{count if count > 1 else ''}" for element, count in parts)
+    return f"{NAME}:{found.geometry.prototype.name}:{formula}"
+
+
+def _metadata(found: Decoration) -> str | None:
+    prototype = found.geometry.prototype
+    extra = {
+        "prototype": prototype.name,
+        "aflow": prototype.aflow,
+        "prototype_spacegroup": prototype.spacegroup,
+        "oxidation_states": dict(zip(found.elements, found.charges, strict=True)),
+        "misfit": round(found.misfit, 4),
+    }
+    return metadata_json(extra, ["unrelaxed: cell scaled to ionic radii"])
+
+
+def _known_elements(symbols: Sequence[str]) -> tuple[str, ...]:
+    unknown = [symbol for symbol in symbols if symbol not in DEFAULT_ELEMENTS]
+    if unknown:
+        raise SourceError(f"{unknown[0]!r} is not among the elements of prototypes: {' '.join(DEFAULT_ELEMENTS)}.")
+    return tuple(symbols)
+
+
+@cache
+def _library_bytes() -> bytes:
+    """The AFLOW prototypes that pymatgen ships, packed."""
+    library = importlib.resources.files("pymatgen").joinpath(_LIBRARY)
+    if not library.is_file():
+        raise SourceError(f"The installed pymatgen ships no {_LIBRARY}. Install the version that pyproject.toml names.")
+    return library.read_bytes()
+
+
+@cache
+def _geometries() -> tuple[Geometry, ...]:
+    """The structure types of the table, analysed."""
+    library: dict[str, list[dict[str, Any]]] = {}
+    for entry in json.loads(gzip.decompress(_library_bytes())):
+        library.setdefault(entry["tags"]["aflow"], []).append(entry)
+    geometries = []
+    for prototype in PROTOTYPES:
+        entries = library.get(prototype.aflow, [])
+        if prototype.mineral is not None:
+            entries = [entry for entry in entries if entry["tags"]["mineral"] == prototype.mineral]
+        if len(entries) != 1:
+            raise SourceError(f"The installed pymatgen has {len(entries)} prototypes {prototype.aflow}, expected 1.")
+        structure = parse_record(entries[0]["snl"])
+        symbols = [SYMBOLS[number] for number in structure.numbers]
+        geometries.append(analyse(prototype, structure, symbols))
+    return tuple(geometries)

@@ -1,0 +1,1 @@
+"""Crystals from the network: mirrored OPTIMADE providers, JARVIS-DFT, the Materials Project."""

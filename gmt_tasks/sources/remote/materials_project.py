@@ -1,0 +1,296 @@
+"""The Materials Project through mp-api: `mp:chemsys=Al-N`, `mp:ids=mp-66,mp-149`, `mp:band_gap=0.5..3,num_sites=..20`.
+
+A listing by criteria gives ids and dates; the documents that are new or changed are then asked for by id, a batch at a
+time, into a mirror. So an interrupted download goes on with the next batch, and a later one fetches only what changed.
+
+What mp-api gets wrong is met here. A search without criteria would leave the API for a bucket with everything: it is
+refused. Ranges for elasticity are sent under a wrong name: they are asked of the summary, and checked again on what
+arrives. An answer without `meta.total_doc`, or an empty page in the middle, silently ends a search: answers are checked
+before mp-api reads them, and the number of documents after.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from gmt_tasks.settings import RemoteSettings, load_remote_settings
+from gmt_tasks.sources.remote.http_client import PoliteClient, Politeness, check_status, json_of, unreachable
+from gmt_tasks.sources.remote.materials_project_query import MaterialsQuery, Route
+from gmt_tasks.sources.remote.mirror import Mirror, MirrorRecord
+from gmt_tasks.sources.remote.mirrored_source import COMPLETE, MirroredSource, refuse_changed_schema
+from gmt_tasks.telemetry import event
+from models.errors import SourceError
+
+IDS_PER_REQUEST = 200
+DOCUMENTS_PER_PAGE = 1000
+KEY_LENGTH = 32
+_TOO_LONG = (414, 422)
+"""Answers after which mp-api itself asks again for fewer ids."""
+
+_NAME = "mp"
+_LISTING = "listing_number"
+_FIELDS = {
+    Route.SUMMARY: (
+        "formula_pretty", "structure", "band_gap", "energy_above_hull", "formation_energy_per_atom", "is_stable",
+        "is_metal", "theoretical", "deprecated", "builder_meta",
+    ),
+    Route.ELASTICITY: (
+        "formula_pretty", "structure", "elastic_tensor", "bulk_modulus", "shear_modulus", "fitting_method", "state",
+        "deprecated", "warnings", "builder_meta",
+    ),
+    Route.DIELECTRIC: ("formula_pretty", "total", "electronic", "deprecated", "builder_meta"),
+    Route.PIEZOELECTRIC: ("formula_pretty", "total", "deprecated", "builder_meta"),
+}  # fmt: skip
+_NEEDED = {
+    Route.SUMMARY: "structure",
+    Route.ELASTICITY: "elastic_tensor",
+    Route.DIELECTRIC: "total",
+    Route.PIEZOELECTRIC: "total",
+}
+"""The field without which a document of a collection says nothing."""
+
+_LICENCES = {"BY-C": "CC-BY-4.0", "BY-NC": "CC-BY-NC-4.0"}
+
+
+def licence_of(document: Mapping[str, Any]) -> str:
+    """Licence of a document: CC BY 4.0 unless its builder says otherwise (structures of GNoME are BY-NC)."""
+    meta = document.get("builder_meta")
+    said = meta.get("license") if isinstance(meta, Mapping) else None
+    return _LICENCES.get(str(said), str(said)) if said else "CC-BY-4.0"
+
+
+def open_candidates(text: str) -> MirroredSource:
+    """Summary structures as candidates; see docs/sources.md for the criteria.
+
+    Raises:
+        SourceError: a criterion is wrong, or there is no API key and the mirror is to be brought up to date.
+    """
+    settings, query = load_remote_settings(), MaterialsQuery.from_text(text)
+    collection = Collection(query, Route.SUMMARY, Api(settings))
+    return MirroredSource(text, collection.mirror(settings), collection.refresh, settings)
+
+
+class Collection:
+    """The documents of one collection that a query means.
+
+    Args:
+        query: which materials.
+        route: which collection.
+        api: who asks.
+    """
+
+    def __init__(self, query: MaterialsQuery, route: Route, api: "Api") -> None:
+        self._query = query
+        self.route = route
+        self._api = api
+
+    def mirror(self, settings: RemoteSettings) -> Mirror:
+        """Where the documents are kept; the API key is no part of the question."""
+        question = {"endpoint": settings.mp_endpoint, "route": self.route.value, "criteria": dict(self._query.criteria)}
+        return Mirror.of(settings.cache_folder, _NAME, question)
+
+    def refresh(self, mirror: Mirror) -> None:
+        """Lists what there is, and fetches the documents that are new or have another date."""
+        listed = self._stamps()
+        known = mirror.stamps()
+        number = int(mirror.mark(_LISTING) or 0) + 1
+        # Without a date nobody can say that a document is the same.
+        same = [each for each, stamp in listed.items() if stamp is not None and known.get(each) == stamp]
+        mirror.still_listed(same, number)
+        wanted = [each for each in listed if each not in set(same)]
+        for start in range(0, len(wanted), IDS_PER_REQUEST):
+            batch = wanted[start : start + IDS_PER_REQUEST]
+            n_new = mirror.write(self._records(batch), {}, number)
+            event("mp.batch", route=self.route, documents=len(batch), new_or_changed=n_new, of=len(wanted))
+        n_gone = mirror.forget_unlisted(number, {_LISTING: number, COMPLETE: True})
+        event("mp.listed", source=self._query.name, route=self.route, documents=len(listed), gone=n_gone)
+
+    def _stamps(self) -> dict[str, str | None]:
+        """Ids and dates of the documents that the query means, in the order of the listing."""
+        criteria = dict(self._query.criteria)
+        if self.route is not Route.SUMMARY:
+            criteria["has_props"] = [self.route.value]
+        fields = ["material_id", "last_updated", *self._query.range_fields]
+        found = self._api.search(Route.SUMMARY, fields, deprecated=False, **criteria)
+        for field in self._query.range_fields:
+            if found and not any(field in each for each in found):
+                raise _changed(Route.SUMMARY, field)
+        meant = [each for each in found if self._query.is_meant(each)]
+        if len(meant) < len(found):
+            event("mp.outside_ranges", source=self._query.name, documents=len(found) - len(meant))
+        if self.route is Route.SUMMARY:
+            return {_id(each): _stamp(each) for each in meant}
+        ids = [_id(each) for each in meant]
+        batches = [ids[start : start + IDS_PER_REQUEST] for start in range(0, len(ids), IDS_PER_REQUEST)]
+        documents = [self._api.search(self.route, fields[:2], material_ids=batch) for batch in batches]
+        return {_id(each): _stamp(each) for batch in documents for each in batch}
+
+    def _records(self, ids: Sequence[str]) -> list[MirrorRecord]:
+        """The documents with these ids."""
+        fields = ["material_id", "last_updated", *_FIELDS[self.route]]
+        found = self._api.search(self.route, fields, material_ids=ids)
+        if found and not any(_NEEDED[self.route] in each for each in found):
+            raise _changed(self.route, _NEEDED[self.route])
+        bodies = [_body(each) for each in found]
+        if self.route is Route.SUMMARY:
+            refuse_changed_schema(self._query.name, bodies)
+        else:
+            self._add_structures(bodies)
+        return [
+            MirrorRecord(body["id"], body, doc.get("last_updated")) for body, doc in zip(bodies, found, strict=True)
+        ]
+
+    def _add_structures(self, bodies: Sequence[dict[str, Any]]) -> None:
+        """Gives documents without a structure that of the summary, and says so."""
+        without = [body["id"] for body in bodies if not isinstance(body.get("structure"), Mapping)]
+        if not without:
+            return
+        summaries = self._api.search(Route.SUMMARY, ["material_id", "structure"], material_ids=without)
+        structures = {_id(each): each.get("structure") for each in summaries}
+        for body in bodies:
+            if body["id"] in structures and not isinstance(body.get("structure"), Mapping):
+                body |= {"structure": structures[body["id"]], "structure_of": "summary"}
+
+
+class Api:
+    """mp-api, with a polite connection and a look at every answer.
+
+    Args:
+        settings: endpoint and key.
+    """
+
+    def __init__(self, settings: RemoteSettings) -> None:
+        self._settings = settings
+        self._total = 0
+
+    @cached_property
+    def _key(self) -> str:
+        key = self._settings.mp_api_key.get_secret_value() if self._settings.mp_api_key else ""
+        if len(key) != KEY_LENGTH:
+            state = f"has {len(key)} characters instead of {KEY_LENGTH}" if key else "is not set"
+            raise SourceError(
+                f"mp: needs an API key, and the variable MP_API_KEY {state}. Get one at "
+                "https://next-gen.materialsproject.org/api and export it."
+            )
+        return key
+
+    @cached_property
+    def _rester(self) -> Any:
+        """mp-api's client. Its own first requests (heartbeat) know neither timeout nor retries, so ours goes first."""
+        key, endpoint = self._key, self._settings.mp_endpoint
+        # The key is in the headers of every request: no redirect may take it elsewhere.
+        client = PoliteClient(endpoint, Politeness.of(self._settings), leaves_home=False)
+        client.get_json(f"{endpoint.rstrip('/')}/heartbeat")
+        client.session.hooks["response"].append(self._look_at)
+        from mp_api.client import MPRester
+        from mp_api.client.core.client import BaseRester
+
+        # mp-api derives the fields of a collection anew for every field of every search: half a second for a dozen.
+        BaseRester.available_fields = property(  # type: ignore[method-assign, assignment]
+            lambda rester: _fields_of(rester.document_model)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about versions of its server, on every start
+            return MPRester(
+                key,
+                endpoint=endpoint,
+                session=client.session,
+                use_document_model=False,
+                mute_progress_bars=True,
+            )
+
+    def search(self, route: Route, fields: Sequence[str], **criteria: Any) -> list[dict[str, Any]]:
+        """Every document that a search of mp-api finds, each once.
+
+        Args:
+            route: which collection.
+            fields: which fields.
+            criteria: keyword arguments of mp-api's search of that collection; at least one.
+
+        Raises:
+            UnreachableError: the server does not answer now.
+            SourceError: it refuses, or what it sends is not all, or not what it used to be.
+        """
+        try:
+            # Route by route, and imported with the rester: mp_api takes five seconds and more.
+            found = getattr(self._rester.materials, route.value).search(
+                **criteria, fields=list(fields), chunk_size=DOCUMENTS_PER_PAGE
+            )
+        except SourceError as error:
+            if self._key in str(error):  # a server may repeat what it was told
+                raise type(error)(str(error).replace(self._key, "***")) from None
+            raise
+        except (requests.RequestException, HTTPError) as error:
+            raise unreachable(self._settings.mp_endpoint, error) from error
+        except Exception as error:  # mp-api wraps what it meets, a dropped connection too, in errors of its own
+            raise self._told(route, error) from error
+        documents = {_id(each): each for each in found}
+        if len(documents) < self._total:
+            raise SourceError(
+                f"The Materials Project says that {self._total} {route.value} documents match and sends "
+                f"{len(documents)} different ones. Run the same command again; if it stays, ask for less at once."
+            )
+        return list(documents.values())
+
+    def _told(self, route: Route, error: Exception) -> SourceError:
+        """An error of mp-api as ours, without the key."""
+        text = f"{type(error).__name__}: {str(error)[:300]}".replace(self._key, "***")
+        if isinstance(error.__context__, requests.RequestException):
+            return unreachable(self._settings.mp_endpoint, error.__context__)
+        return SourceError(f"mp-api cannot search {route.value}: {text}. Correct the criteria.")
+
+    def _look_at(self, response: requests.Response, **_: Any) -> None:
+        """Checks an answer before mp-api reads it: what it lacks would end a search early and without a word."""
+        if response.status_code in _TOO_LONG:
+            return
+        check_status(response)
+        if not 200 <= response.status_code < 300 or response.url.rstrip("/").endswith("heartbeat"):
+            return
+        answer = json_of(response)
+        data = answer.get("data") if isinstance(answer, Mapping) else None
+        meta = answer.get("meta") if isinstance(answer, Mapping) else None
+        if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
+            raise _changed(None, "data")
+        if not isinstance(meta, Mapping) or not isinstance(meta.get("total_doc"), int):
+            raise _changed(None, "meta.total_doc")
+        self._total = meta["total_doc"]
+
+
+@cache
+def _fields_of(model: Any) -> list[str]:
+    """Names of the fields of a document model."""
+    return list(model.model_json_schema()["properties"])
+
+
+def _id(document: Mapping[str, Any]) -> str:
+    """The material's id."""
+    found = document.get("material_id")
+    if not isinstance(found, str) or not found:
+        raise _changed(None, "material_id")
+    return found
+
+
+def _stamp(document: Mapping[str, Any]) -> str | None:
+    """When a document was last updated, as text; None where it does not say."""
+    found = document.get("last_updated")
+    return None if found is None else str(found)
+
+
+def _body(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a document: no dates and versions, which change when the content does not."""
+    left_out = {"material_id", "last_updated", "builder_meta"}
+    kept = {key: value for key, value in document.items() if key not in left_out}
+    return {"id": _id(document), **kept, "licence": licence_of(document)}
+
+
+def _changed(route: Route | None, field: str) -> SourceError:
+    """What is said when a field is gone that every document had."""
+    where = f"No {route.value} document" if route else "An answer"
+    return SourceError(
+        f"{where} of the Materials Project has the field {field!r} any more: the format has changed. Nothing of it was "
+        "kept; look for a newer gmtscreen or mp-api, or download the documents as files."
+    )

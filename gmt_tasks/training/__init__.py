@@ -1,0 +1,1 @@
+"""Labelled crystals to a checkpoint: configuration, data, training loop."""

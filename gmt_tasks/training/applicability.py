@@ -1,0 +1,68 @@
+"""novelty: the distance score of a model, made from its training data and calibrated on held-out crystals."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmt_tasks.labels.files import LabelledCrystals, Split
+from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
+from models.applicability.distance import NoveltyReference, reference_of
+from models.crystals.crystal import CrystalBatch
+from models.crystals.graph import build_graph
+from models.quantities import Tensor
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+CRYSTALS_PER_BATCH = 256
+
+
+def fit_novelty(labels: LabelledCrystals) -> NoveltyReference:
+    """The distance score of a model trained on these labels.
+
+    The reference are the training crystals with a full tensor of any kind: crystals with nothing but a modulus teach
+    the network little about tensors, and leaving them out ranks errors better. Scores refer to the val crystals with a
+    full tensor. The test part is not touched.
+
+    Raises:
+        ModelError: no training tensors, or too few held-out ones.
+    """
+    train = labels.crystals.select(rows_with_tensors(labels, Split.TRAIN))
+    val = labels.crystals.select(rows_with_tensors(labels, Split.VAL))
+    reference = reference_of(descriptors_of(train), train)
+    return reference.calibrated(reference.distance(descriptors_of(val), val))
+
+
+def rows_with_tensors(labels: LabelledCrystals, split: Split) -> Ints:
+    """Crystals of a split with at least one full tensor."""
+    known = np.any([~np.isnan(labels.components[quantity][:, 0]) for quantity in Tensor], axis=0)
+    rows = labels.rows(split)
+    with_tensors: Ints = rows[known[rows]]
+    return with_tensors
+
+
+def descriptors_of(crystals: CrystalBatch) -> Floats:
+    """Descriptors of any number of crystals, batch by batch, [n_crystals, n_features]."""
+    starts = range(0, max(crystals.n_crystals, 1), CRYSTALS_PER_BATCH)
+    batches = [crystals.select(range(k, min(k + CRYSTALS_PER_BATCH, crystals.n_crystals))) for k in starts]
+    return np.concatenate([describe(batch, build_graph(batch, DESCRIPTOR_GRAPH)) for batch in batches])
+
+
+def write_novelty(labels: LabelledCrystals, card_path: Path) -> NoveltyReference:
+    """Makes the distance score of a model and stores it beside the weights, pinned by the card.
+
+    Args:
+        labels: what the model was trained on.
+        card_path: NAME.json of the model.
+
+    Returns:
+        The score as it was stored.
+    """
+    from models.gmtnet.applicability_file import save_novelty
+    from models.gmtnet.card import read_card, write_card
+
+    reference = fit_novelty(labels)
+    card = save_novelty(reference, card_path, read_card(card_path))
+    write_card(card, card_path.parent)
+    return reference

@@ -1,0 +1,171 @@
+"""What the training loop reads: graphs of one atom per orbit and labels as tensors, made once.
+
+Crystals with tensors or their invariants come first, candidates (of which energies and band gaps are known) after them.
+"""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gmt_tasks.labels.files import LabelledCrystals, Split
+from gmt_tasks.training.candidate_columns import read_table
+from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
+from models.crystals.graph import GraphSpec, NeighborRule, build_graph
+from models.gmtnet.config import CONFIGS
+from models.gmtnet.loss import Targets
+from models.gmtnet.published.mask import published_corrections
+from models.quantities import TENSORS, Scalar, Tensor
+from models.symmetry.orbits import OrbitGraph, join_orbit_graphs, reduce_to_orbits, without_orbits
+from models.tensors.rotate import component_rotation
+from models.tensors.voigt import from_components, piezo_to_voigt
+
+if TYPE_CHECKING:
+    from gmt_tasks.training.config import TrainingConfig
+
+CANDIDATE_POOL = 24_000
+"""Candidates that are prepared; more would cost more memory than they teach."""
+
+MAX_CANDIDATE_ATOMS = 40
+
+
+@dataclass
+class Prepared:
+    """Training data as the loop wants it.
+
+    Attributes:
+        graph: of all crystals, one atom per orbit.
+        targets: their labels, on the CPU.
+        atoms: orbits per crystal, the cost of a crystal, [n_crystals].
+        labelled: crystals with labels, indices.
+        scarce: those with a piezoelectric or total dielectric tensor, indices.
+        candidates: crystals with energies and band gaps only, indices.
+    """
+
+    graph: OrbitGraph
+    targets: Targets
+    atoms: Ints
+    labelled: Ints
+    scarce: Ints
+    candidates: Ints
+    corrections: dict[Tensor, torch.Tensor]
+
+
+def training_rows(data: LabelledCrystals, config: "TrainingConfig") -> Ints:
+    """Crystals of the train part that a run learns from."""
+    rows = data.rows(Split.TRAIN)
+    rows = rows[data.crystals.atoms_per_crystal[rows] <= config.max_atoms]
+    if config.limit:
+        rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[: config.limit])
+    return rows
+
+
+def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Prepared:
+    """Graphs and targets of the labelled crystals `rows` and of the candidates of a run."""
+    spec = CONFIGS[config.network].graph
+    targets, graphs = make_targets(data, rows), _graphs(data.crystals.select(rows), spec)
+    if config.candidates:
+        crystals, scalars = _read_candidates(Path(config.data) / config.candidates, data)
+        graphs += _graphs(crystals, spec)
+        targets = _with_candidates(targets, scalars)
+    graph = join_orbit_graphs(graphs)
+    atoms = np.bincount(graph.crystal_of_orbit, minlength=graph.n_crystals)
+    scarce = np.flatnonzero(_scarce(data)[rows])
+    return Prepared(
+        graph,
+        targets,
+        atoms,
+        np.arange(len(rows)),
+        scarce,
+        np.arange(len(rows), graph.n_crystals),
+        _corrections(data, rows, config),
+    )
+
+
+def select_targets(data: Prepared, rows: Ints, device: str) -> Targets:
+    """Labels of the crystals of the given indices."""
+    chosen = torch.as_tensor(rows)
+    picked = {
+        f.name: getattr(data.targets, f.name)[chosen].to(device) for f in fields(Targets) if f.name != "components"
+    }
+    return Targets(components={q: c[chosen].to(device) for q, c in data.targets.components.items()}, **picked)
+
+
+def _corrections(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> dict[Tensor, torch.Tensor]:
+    """The published mask of every crystal, for networks that are trained behind it."""
+    network = CONFIGS[config.network]
+    if network.graph.rule is not NeighborRule.PUBLISHED:
+        return {}
+    found = published_corrections(data.crystals.select(rows), network.tensors)
+    return {q: torch.as_tensor(matrices, dtype=torch.float32) for q, matrices in found.items()}
+
+
+def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
+    """Labels of the given crystals as float32 tensors."""
+
+    def move(array: Any) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(array)[rows], dtype=torch.float32)
+
+    return Targets(
+        {q: move(c) for q, c in data.components.items()},
+        torch.as_tensor(data.sign_unproven[rows]),
+        move(data.eps_mean),
+        move(data.eps_principal),
+        move(data.elastic),
+        move(data.piezo_singular),
+        torch.as_tensor(_maps_to_ieee_voigt(data.ieee[rows]), dtype=torch.float32),
+        torch.full((len(rows), len(Scalar)), torch.nan),
+    )
+
+
+def _maps_to_ieee_voigt(rotations: Floats) -> Floats:
+    """Maps from components of e to the flat 3x6 Voigt matrix in rotated axes, [n, 18, 18]; 0 where none is known."""
+    n = TENSORS[Tensor.PIEZOELECTRIC].n_components
+    maps = np.zeros((len(rotations), n, n))
+    known = ~np.isnan(rotations[:, 0, 0])
+    units = piezo_to_voigt(from_components(Tensor.PIEZOELECTRIC, np.eye(n))).reshape(n, -1)
+    if known.any():
+        maps[known] = units.T @ component_rotation(Tensor.PIEZOELECTRIC, rotations[known])
+    return maps
+
+
+def _scarce(data: LabelledCrystals) -> NDArray[np.bool_]:
+    """Crystals whose labels are the fewest."""
+    known = [~np.isnan(data.components[q][:, 0]) for q in (Tensor.PIEZOELECTRIC, Tensor.DIELECTRIC_TOTAL)]
+    return np.logical_or(*known) | ~np.isnan(data.piezo_singular)
+
+
+def _graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:
+    parts = np.array_split(np.arange(batch.n_crystals), max(1, batch.n_crystals // 256))
+    chosen = [batch.select(part) for part in parts]
+    reduce = without_orbits if spec.rule is NeighborRule.PUBLISHED else reduce_to_orbits
+    return [reduce(some, build_graph(some, spec)) for some in chosen]
+
+
+def _read_candidates(path: Path, data: LabelledCrystals) -> tuple[CrystalBatch, Floats]:
+    """A fixed random part of the candidates, without compositions of val and test, and their scalars [n, 3]."""
+    batch, columns = read_table(path, ("e_form", "band_gap"))
+    gap, energy = columns["band_gap"], columns["e_form"]
+    scalars = np.stack([gap, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
+    held_back = data.crystals.select(np.flatnonzero(data.split != Split.TRAIN.value)).formulas()
+    usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
+    usable &= ~np.isin(batch.formulas(), held_back)
+    usable[list(find_invalid(batch))] = False
+    rows = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:CANDIDATE_POOL])
+    return batch.select(rows), scalars[rows]
+
+
+def _with_candidates(targets: Targets, scalars: Floats) -> Targets:
+    """Targets followed by those of candidates, whose scalars alone are known."""
+    n = len(scalars)
+
+    def extend(known: torch.Tensor) -> torch.Tensor:
+        empty = 0.0 if known.dtype is torch.bool or known.ndim == 3 else torch.nan
+        return torch.cat([known, known.new_full((n, *known.shape[1:]), empty)])
+
+    extended = {f.name: extend(getattr(targets, f.name)) for f in fields(Targets) if f.name != "components"}
+    extended["scalars"] = torch.cat([targets.scalars, torch.as_tensor(scalars, dtype=torch.float32)])
+    return replace(targets, components={q: extend(c) for q, c in targets.components.items()}, **extended)

@@ -1,0 +1,326 @@
+"""Training: labelled crystals -> a checkpoint. Seeded, resumable, one network for all tensors.
+
+A run lives in a folder: `state.pt` after every epoch (weights, optimiser, averages, epoch; read back only by this
+code), and at the end the checkpoint (safetensors + JSON).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gmt_tasks.labels.files import LabelledCrystals
+from gmt_tasks.training.config import Schedule, TrainingConfig
+from gmt_tasks.training.data import Prepared, prepare, select_targets, training_rows
+from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
+from models.crystals.crystal import Floats, Ints
+from models.errors import ModelError
+from models.gmtnet.card import ModelCard, find_checkpoint, read_card
+from models.gmtnet.checkpoint import load_checkpoint, save_checkpoint
+from models.gmtnet.config import CONFIGS, GMTNetConfig
+from models.gmtnet.heads import DirectionHead, PositiveHead, TensorHead
+from models.gmtnet.label_scales import HeadScales, direction_scales, linear_scales, positive_scales
+from models.gmtnet.loss import TypicalNorms, multi_task_loss
+from models.gmtnet.network import GMTNet
+from models.gmtnet.predictor import denormals_flushed
+from models.gmtnet.torch_graph import TorchGraph
+from models.quantities import TENSORS, Scalar, Tensor
+from models.tensors.voigt import to_components
+
+Report = Callable[[str], None]
+
+LOSS_WEIGHTS: dict[str, float] = {
+    Tensor.DIELECTRIC_ELECTRONIC: 4.0,
+    Tensor.DIELECTRIC_TOTAL: 6.0,
+    Tensor.PIEZOELECTRIC: 12.0,
+    Tensor.ELASTIC: 4.0,
+    "dielectric_electronic_mean": 1.2,
+    "dielectric_total_mean": 2.0,
+    "eps_principal": 2.0,
+    "elastic_invariants": 3.0,
+    "piezo_singular": 6.0,
+    Scalar.BAND_GAP: 0.5,
+    Scalar.METAL: 0.3,
+    Scalar.FORMATION_ENERGY: 0.5,
+}
+"""Full tensors count most, the rarest above all; the invariants and scalars that stand in for them count less."""
+
+
+def train(
+    config: TrainingConfig, out: Path, *, report: Report = print, stop_after_epoch: int | None = None
+) -> ModelCard | None:
+    """Trains (or goes on training) and writes the checkpoint.
+
+    Args:
+        config: what to train on what.
+        out: folder of this run; an unfinished run found there with the same configuration is resumed.
+        report: receives one line per event.
+        stop_after_epoch: leave the run resumable after that epoch instead of finishing.
+
+    Returns:
+        The card of the finished model, None if stopped before the end.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    data = read_labels_or_published(Path(config.data))
+    rows = training_rows(data, config)
+    prepared = prepare(data, rows, config)
+    network, elements = _first_network(config, data, rows, prepared, report)
+    report(
+        f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
+        f"{sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
+    )
+    loop = _Loop(network, config, out, report)
+    typical = typical_norms(data, rows)
+    while loop.epoch < config.epochs:
+        loop.run_epoch(prepared, typical)
+        if loop.epoch == stop_after_epoch:
+            return None
+    facts = asdict(config) | {
+        "data": Path(config.data).name,
+        "start": _start_name(config),
+        "date": datetime.now(UTC).date().isoformat(),
+        "n_crystals": len(rows),
+        "final_losses": loop.losses,
+    }
+    return save_checkpoint(
+        loop.averaged_network(), out, ModelCard(config.name, config.version, "", network.config, elements, {}, facts)
+    )
+
+
+def _first_network(
+    config: TrainingConfig, data: LabelledCrystals, rows: Ints, prepared: Prepared, report: Report
+) -> tuple[GMTNet, tuple[int, ...]]:
+    """The network before the first step, and the elements that it will have seen: those of its start are among them."""
+    elements = {int(z) for z in np.unique(data.crystals.select(rows).numbers)}
+    if not config.start:
+        network = make_network(_for_labels(CONFIGS[config.network], data, report), data, rows, config.seed)
+        match_scales(network, prepared)
+        return network, tuple(sorted(elements))
+    networks, card = load_checkpoint(find_checkpoint(config.start))
+    wanted, found = CONFIGS[config.network], card.config
+    if replace(found, tensors=wanted.tensors) != wanted or config.start_member >= len(networks):
+        raise ModelError(
+            f"{card.name}@{card.version} has {len(networks)} networks of another kind than {config.network}: training "
+            f"cannot go on from network {config.start_member} of it. Start from random weights, or name another start."
+        )
+    # The constants of its heads stay: they belong to its weights.
+    network = networks[config.start_member].train().requires_grad_(requires_grad=True)
+    report(f"going on from network {config.start_member} of {card.name}@{card.version} (sha256 {card.sha256[:12]})")
+    return network, tuple(sorted(elements | set(card.elements)))
+
+
+def _start_name(config: TrainingConfig) -> str:
+    """What training went on from, by name and sha256 instead of a path of this machine."""
+    if not config.start:
+        return ""
+    card = read_card(find_checkpoint(config.start))
+    return f"{card.name}@{card.version} {card.sha256[:12]}"
+
+
+def _for_labels(network: GMTNetConfig, data: LabelledCrystals, report: Report) -> GMTNetConfig:
+    """The network without the tensors that no training row has; says so, since screening wants all of them."""
+    known = labelled_tensors(data)
+    missing = [q.value for q in network.tensors if q not in known]
+    if missing:
+        report(f"no labels for {', '.join(missing)}: the model will lack them and can be evaluated, not screened with")
+    return replace(network, tensors=tuple(q for q in network.tensors if q in known))
+
+
+def make_network(network: GMTNetConfig, data: LabelledCrystals, rows: Ints, seed: int) -> GMTNet:
+    """A fresh network whose heads know mean and spread of the training labels."""
+    torch.manual_seed(seed)
+    model = GMTNet(network)
+    for quantity in network.tensors:
+        labels = data.components[quantity][rows]
+        if np.isnan(labels[:, 0]).all():
+            raise ModelError(
+                f"No training label for {quantity.value}. Add a label file, or take it out of the network's tensors."
+            )
+        head = model.heads[quantity.value]
+        scales = _scales(head, quantity, {q: data.components[q][rows] for q in TENSORS})
+        for name, constant in head.named_buffers(recurse=False):
+            if hasattr(scales, name):
+                constant.copy_(torch.as_tensor(getattr(scales, name)))
+    return model
+
+
+def _scales(head: torch.nn.Module, quantity: Tensor, labels: dict[Tensor, Floats]) -> HeadScales:
+    """Constants of a head; labels without the label of their floor are left out."""
+    values, floor = labels[quantity], TENSORS[quantity].floor
+    if isinstance(head, PositiveHead):
+        if isinstance(floor, Tensor):
+            values = values - labels[floor]
+        elif floor:
+            values = values - floor * to_components(quantity, np.eye(3))
+        return positive_scales(quantity, values[~np.isnan(values[:, 0])])
+    values = values[~np.isnan(values[:, 0])]
+    return direction_scales(quantity, values) if isinstance(head, DirectionHead) else linear_scales(quantity, values)
+
+
+@torch.no_grad()
+def match_scales(network: GMTNet, data: Prepared, n_crystals: int = 256) -> None:
+    """Scales the read-out weights of fresh heads until each irrep they read has unit spread over training crystals.
+
+    Means over an almost symmetric crystal's atoms nearly cancel for odd irreps: without this a fresh network's
+    piezoelectric tensors are 200 times too small and the first epochs are spent on growing them.
+    """
+    rows = np.concatenate([data.scarce, data.labelled])[:n_crystals]
+    network.train()
+    features, _ = network.describe(TorchGraph.from_graph(data.graph.select(rows), "cpu", torch.float32))
+    for head in network.heads.values():
+        for kind, layer in cast("TensorHead", head).read.maps.items():
+            linear = cast("torch.nn.Linear", layer)
+            sizes = linear(features[kind]).square().mean(dim=(0, 2)).sqrt()
+            seen = sizes[sizes > 1e-6]  # crystals whose symmetry forbids the irrep say nothing
+            if len(seen):
+                linear.weight.div_(seen.square().mean().sqrt().clamp(min=1e-3))
+
+
+def typical_norms(data: LabelledCrystals, rows: Ints) -> TypicalNorms:
+    """Median Frobenius norm of the training labels of each quantity, NaN without any.
+
+    Labels below 1e-4 of the largest are left out.
+    """
+    norms = {}
+    for quantity, values in data.components.items():
+        sizes = np.linalg.norm(values[rows], axis=1)
+        sizes = sizes[~np.isnan(sizes)]
+        norms[quantity] = float(np.median(sizes[sizes >= 1e-4 * sizes.max()])) if len(sizes) else math.nan
+    return TypicalNorms(norms)
+
+
+class _Loop:
+    """Optimiser, averages, schedule and the file they are resumed from."""
+
+    def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report) -> None:
+        self.network, self.config, self.report = network, config, report
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        network.to(self.device)
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)  # type: ignore[no-untyped-call]
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.file = out / "state.pt"
+        self.epoch, self.seconds = 0, 0.0
+        self.losses: dict[str, float] = {}
+        if self.file.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        state = torch.load(self.file, weights_only=True)
+        if state["config"] != _key(self.config):
+            raise ModelError(f"{self.file} belongs to another configuration. Give another --out, or remove the folder.")
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.seconds, self.losses = state["epoch"], state["seconds"], state.get("losses", {})
+        self.report(f"going on after epoch {self.epoch} of {self.config.epochs}")
+
+    def _save(self) -> None:
+        state = {
+            "config": _key(self.config),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "losses": self.losses,
+        }
+        partial = self.file.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.file)  # a kill in the middle of writing leaves the last whole state
+
+    def run_epoch(self, data: Prepared, typical: TypicalNorms) -> None:
+        """One pass in an order that depends on seed and epoch only, so that a resumed run is the same run."""
+        start, config = time.monotonic(), self.config
+        rng = np.random.default_rng([config.seed, self.epoch])
+        some = rng.permutation(data.candidates)[: config.candidates_per_epoch]
+        order = np.concatenate([data.labelled, *[data.scarce] * (config.piezo_repeat - 1), some])
+        batches = list(_batches(rng.permutation(order), data.atoms, config))
+        self.network.train()
+        sums: dict[str, list[float]] = {}
+        with denormals_flushed():
+            for step, rows in enumerate(batches):
+                self._set_rate((self.epoch + step / len(batches)) / config.epochs)
+                for name, value in self._step(data, rows, typical).items():
+                    sums.setdefault(name, []).append(value)
+        self.losses = {name: float(np.mean(values)) for name, values in sums.items()}
+        self.epoch += 1
+        self._refuse_losses_that_are_no_numbers()
+        self.seconds += time.monotonic() - start
+        self._save()
+        means = " ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
+        left = self.seconds / self.epoch * (config.epochs - self.epoch) / 60
+        self.report(
+            f"epoch {self.epoch}/{config.epochs} {time.monotonic() - start:.0f} s, {left:.0f} min left: {means}"
+        )
+
+    def _refuse_losses_that_are_no_numbers(self) -> None:
+        """Weights are lost once a loss is not finite; going on would only cost time."""
+        broken = [name for name, value in self.losses.items() if not math.isfinite(value)]
+        if broken:
+            raise ModelError(
+                f"{len(broken)} of {len(self.losses)} losses are no number in epoch {self.epoch}: {', '.join(broken)}. "
+                "Look for labels that are no numbers or absurd, or lower the learning rate."
+            )
+
+    def _step(self, data: Prepared, rows: Ints, typical: TypicalNorms) -> dict[str, float]:
+        graph = TorchGraph.from_graph(data.graph.select(rows), self.device, torch.float32)
+        predicted = self.network(graph)
+        for quantity, matrices in data.corrections.items():
+            if quantity in predicted:
+                picked = matrices[torch.as_tensor(rows)].to(self.device)
+                predicted[quantity] = torch.einsum("nij,nj->ni", picked, predicted[quantity])
+        losses = multi_task_loss(predicted, select_targets(data, rows, self.device), typical, self.config.loss)
+        total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.as_tensor(total).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _set_rate(self, progress: float) -> None:
+        rate = self.config.learning_rate * share_of_rate(self.config.schedule, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def averaged_network(self) -> GMTNet:
+        """The exponential moving average of the weights as a network."""
+        result = self.average.module
+        if not isinstance(result, GMTNet):
+            raise ModelError("The averaged model lost its type; this is a defect of the training loop.")
+        return result.cpu().eval()
+
+
+def share_of_rate(schedule: Schedule, progress: float) -> float:
+    """The learning rate after a share `progress` of all steps, as a share of its highest value."""
+    if schedule is Schedule.LINEAR:
+        return 1.0 - 0.99 * progress
+    return min(1.0, progress / 0.02) * (0.01 + 0.495 * (1 + math.cos(math.pi * progress)))
+
+
+def _key(config: TrainingConfig) -> dict[str, Any]:
+    """What a resumed run must share; plain text, which is all that a state file may hold."""
+    plain = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(config).items()}
+    unsaid = {"data", "name", "version", "snapshot"} | (set() if config.start else {"start", "start_member"})
+    return {k: v for k, v in plain.items() if k not in unsaid}
+
+
+def _batches(order: Ints, atoms: Ints, config: TrainingConfig) -> Iterator[Ints]:
+    """Consecutive crystals up to the bounds on crystals and atoms."""
+    start, total = 0, 0
+    for k, row in enumerate(order):
+        if k > start and (k - start == config.batch_crystals or total + atoms[row] > config.batch_atoms):
+            yield order[start:k]
+            start, total = k, 0
+        total += int(atoms[row])
+    yield order[start:]

@@ -1,0 +1,1 @@
+"""Ray and the processes behind it: pool, cluster, isolation of single crystals, jobs."""

@@ -1,0 +1,138 @@
+"""What a forked process does: compute one block of crystals after the other, and say what went wrong with one."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from db.records import ResultBlock
+from gmt_tasks.workers.jobs import first_line
+from models.errors import Reason
+
+_PR_SET_PDEATHSIG = 1
+_SMALLEST_ALLOWANCE_BYTES = 1 << 30
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A block without an answer.
+
+    Attributes:
+        reason: MODEL_FAILED, OUT_OF_MEMORY or WORKER_DIED.
+        detail: one line.
+        from_outside: nothing that the block did: the same rows deserve another try.
+        ruined: the process cannot go on, for instance because its GPU context is lost.
+    """
+
+    reason: Reason
+    detail: str
+    from_outside: bool = False
+    ruined: bool = False
+
+
+def serve_blocks(pipe: "Connection[Any, Any]", load: Callable[[], Any]) -> None:
+    """The runner's main loop: (ids, crystals) in, ResultBlock or Failure out, until the owner is gone; never returns.
+
+    Args:
+        pipe: to the owner; the first message is the process id, or the text of what `load` raised.
+        load: gives the worker.
+    """
+    # Whatever happens, the server's code behind the fork must not run in here.
+    status = 1
+    try:
+        _be_the_first_to_go()
+        worker = _load(pipe, load)
+        while True:
+            crystal_ids, crystals = pipe.recv()
+            pipe.send(_attempt(worker, crystal_ids, crystals))
+    except (EOFError, OSError):
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _load(pipe: "Connection[Any, Any]", load: Callable[[], Any]) -> Any:
+    """The worker, after the owner was told that it is there, or why it is not."""
+    try:
+        worker = load()
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {first_line(str(error))}")
+        raise
+    _limit_memory(gpu=bool(os.environ.get("CUDA_VISIBLE_DEVICES")))
+    pipe.send(os.getpid())
+    return worker
+
+
+def _attempt(worker: Any, crystal_ids: list[str], crystals: Any) -> ResultBlock | Failure:
+    try:
+        block: ResultBlock = worker.screen(crystal_ids, crystals)
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is the crystals' fate, and is reported
+        said = f"{type(error).__name__}: {first_line(str(error))}"
+        if is_out_of_memory(error):
+            return Failure(Reason.OUT_OF_MEMORY, said)
+        # After an error of its kernels a GPU refuses everything else from the same process.
+        return Failure(Reason.MODEL_FAILED, said, ruined="CUDA" in said)
+    return block
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what numpy, torch on a CPU and torch on a GPU raise when there is no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _MEMORY_WORDS)
+
+
+def _be_the_first_to_go() -> None:
+    """Ends with the server; is what a kernel short of memory kills; leaves no core file; ignores the terminal."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _limit_memory(*, gpu: bool) -> None:
+    """Half of what is free now may be taken: then a greedy crystal gets a MemoryError and its neighbours live on.
+
+    Not on a GPU, whose driver reserves address space without end.
+    """
+    free = free_memory_bytes()
+    if gpu or free is None:
+        return
+    limit = _data_bytes() + max(free // 2, _SMALLEST_ALLOWANCE_BYTES)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def free_memory_bytes() -> int | None:
+    """Memory that this machine, or the container around this process, still has; None where nobody says."""
+    free = [_number_in(Path("/proc/meminfo"), "MemAvailable:")]
+    for group in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")):
+        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            most, now = _number_in(group / limit), _number_in(group / used)
+            free.append(None if most is None or now is None else most - now)
+    known = [each for each in free if each is not None]
+    return max(min(known), 0) if known else None
+
+
+def _data_bytes() -> int:
+    return _number_in(Path("/proc/self/status"), "VmData:") or 0
+
+
+def _number_in(path: Path, name: str = "") -> int | None:
+    """A number of bytes in a file of the kernel: the whole file, or the line that begins with a name, in kB."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not name:
+        return int(text) if text.strip().isdigit() else None
+    found = [line.split()[1] for line in text.splitlines() if line.startswith(name)]
+    return int(found[0]) * 1024 if found and found[0].isdigit() else None

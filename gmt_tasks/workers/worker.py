@@ -1,0 +1,91 @@
+"""What a Ray worker is: environment set, origin of our packages checked, one model loaded, crystals kept apart."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from db.records import ResultBlock
+from gmt_tasks.import_guard import put_root_first, refuse_foreign_packages
+from gmt_tasks.workers.fork_server import ForkServer, ForkServerError
+from gmt_tasks.workers.isolation import Isolation, Patience
+from gmt_tasks.workers.jobs import Job
+from models.crystals.crystal import CrystalBatch
+
+PORTION_ATOMS = 256
+"""On a CPU larger batches are no faster, and this much is computed again when a crystal kills its process."""
+
+NETWORK_MODULES = ("gmt_tasks.screening.screener", "models.gmtnet.predictor")
+"""What takes seconds to import."""
+
+
+class Worker(Protocol):
+    """What a worker process holds: the whole line predict, symmetrize, derive for a block of crystals."""
+
+    def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
+        """Results of these crystals; rows that cannot be done are in `.quarantined`."""
+        ...
+
+
+def load_worker(model: str, device: str, symprec: float) -> Worker:
+    """Loads the screener; torch is imported here, in the worker process, and not in the driver.
+
+    Args:
+        model: name, `name@version` or checkpoint folder.
+        device: "auto", "cpu" or "cuda".
+        symprec: distance tolerance of the symmetry analysis in angstrom.
+
+    Returns:
+        The loaded screener.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    from gmt_tasks.screening.screener import Screener
+
+    return Screener.load(model, device=device, symprec=symprec)
+
+
+class WorkerProcess:
+    """One worker: it loads the model once and computes in forked processes, so that no crystal can end it.
+
+    Args:
+        factory: makes the worker.
+        root: repository root to import from; empty when the import path is right already.
+        gpus: share of a GPU that this process has; 0 hides the GPUs from it.
+        patience: deadlines.
+
+    Raises:
+        ForeignPackageError: `models` or another of our names would come from elsewhere.
+    """
+
+    def __init__(self, factory: Callable[[], Worker], root: str, gpus: float, patience: Patience) -> None:
+        # Before the factory imports torch or numpy kernels: they read these once.
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = "1"
+        if not gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        if root:
+            put_root_first(Path(root))
+        refuse_foreign_packages()
+        server = ForkServer(factory, NETWORK_MODULES if gpus else (), patience.start_s)
+        # On a GPU small batches are slow, so a job stays whole there until memory runs out.
+        self._isolation = Isolation(server, patience, None if gpus else PORTION_ATOMS)
+
+    def ready(self) -> int:
+        """Process id; answers once the worker is loaded."""
+        self._isolation.warm_up()
+        return os.getpid()
+
+    def pulse(self) -> None:
+        """Answers while this process lives, whatever its crystals do."""
+
+    def screen(self, job: Job) -> ResultBlock:
+        """One job; may be called from several threads."""
+        try:
+            return self._isolation.screen(job)
+        except ForkServerError as error:
+            # Nothing can be computed here any more: this process goes, and its owner starts another one.
+            sys.stderr.write(f"{error}\n")
+            os._exit(1)

@@ -1,0 +1,105 @@
+"""Along how many directions the bonded network of a crystal goes on for ever: 3 in diamond, 2 in graphite, 0 in ice.
+
+Two atoms are bonded when they are hardly farther apart than the sum of their covalent radii. A connected piece of the
+network that meets its own images along n independent lattice translations is n-dimensional.
+Source: G. Cheon et al., Nano Lett. 17, 1915 (2017); P. M. Larsen et al., Phys. Rev. Materials 3, 034003 (2019).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.crystals.crystal import CrystalBatch
+from models.crystals.graph import CrystalGraph
+from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BOND_SLACK_ANGSTROM = 0.45
+BOND_SLACK_RATIO = 1.15
+"""A bond is at most this much longer than the sum of the radii, whichever is more: the first is Cheon's tolerance,
+the second is for the alkali metals, whose atoms are farther apart than that."""
+
+_PARALLEL = 1e-4
+"""Translations within about half a degree of a plane lie in it."""
+
+
+class Bonds(NamedTuple):
+    """Directed bonds of a batch, each also in the other direction.
+
+    Attributes:
+        first: atom index, [n_bonds].
+        second: atom index, [n_bonds].
+        shift: cell of the second atom's image when the first is in the home cell, integers [n_bonds, 3].
+    """
+
+    first: Ints
+    second: Ints
+    shift: Ints
+
+
+def find_bonds(crystals: CrystalBatch, graph: CrystalGraph) -> Bonds:
+    """The bonds among the edges of a graph.
+
+    Args:
+        crystals: the crystals of the graph.
+        graph: neighbourhoods of about 12 atoms or more; an atom with more bonds than that keeps the shortest.
+    """
+    radius = COVALENT_RADIUS_ANGSTROM[crystals.numbers]
+    length = np.linalg.norm(graph.vector, axis=1)
+    radii = radius[graph.center] + radius[graph.neighbor]
+    bonded = length < np.maximum(radii + BOND_SLACK_ANGSTROM, BOND_SLACK_RATIO * radii)
+    first, second = graph.center[bonded], graph.neighbor[bonded]
+    inverse = np.linalg.inv(crystals.lattice)[crystals.crystal_of_atom[first]]
+    steps = np.einsum("bi,bij->bj", graph.vector[bonded], inverse)
+    shift = np.rint(steps - crystals.frac_coords[second] + crystals.frac_coords[first]).astype(np.int64)
+    return Bonds(np.concatenate([first, second]), np.concatenate([second, first]), np.concatenate([shift, -shift]))
+
+
+def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
+    """Dimension of the bonded network: the largest of all its pieces, 0 to 3, [n_crystals].
+
+    A layered crystal with molecules between its layers is 2; two interpenetrating frameworks are 3.
+
+    Args:
+        crystals: the crystals of the graph.
+        graph: see `find_bonds`.
+    """
+    bonds = find_bonds(crystals, graph)
+    piece, cell = _pieces(bonds, len(crystals.numbers))
+    loop = cell[bonds.first] + bonds.shift - cell[bonds.second]
+    back = np.einsum("bi,bij->bj", loop, crystals.lattice[crystals.crystal_of_atom[bonds.first]])
+    length = np.linalg.norm(back, axis=1)
+    closed = length > 0
+    direction = back[closed] / length[closed, None]
+    roots, place = np.unique(piece[bonds.first[closed]], return_inverse=True)
+    spread = np.zeros((len(roots), 3, 3))
+    for i in range(3):
+        for j in range(3):
+            spread[:, i, j] = np.bincount(place, direction[:, i] * direction[:, j], minlength=len(roots))
+    values = np.linalg.eigvalsh(spread)
+    rank = (values > _PARALLEL * values[:, -1:]).sum(axis=1)
+    dimension = np.zeros(crystals.n_crystals, dtype=np.int64)
+    np.maximum.at(dimension, crystals.crystal_of_atom[roots], rank)
+    return dimension
+
+
+def _pieces(bonds: Bonds, n_atoms: int) -> tuple[Ints, Ints]:
+    """Lowest atom of the connected piece of every atom [n_atoms], and the cell in which a path from there meets it.
+
+    All atoms hand their lowest known atom on to their bonded neighbours until nothing changes.
+    """
+    lowest = np.arange(n_atoms)
+    cell = np.zeros((n_atoms, 3), dtype=np.int64)
+    while True:
+        heard = lowest[bonds.first]
+        news = np.flatnonzero(heard < lowest[bonds.second])
+        if not len(news):
+            return lowest, cell
+        # Of repeated targets numpy keeps the last value, here the lowest atom heard of.
+        news = news[np.argsort(-heard[news], kind="stable")]
+        target = bonds.second[news]
+        cell[target] = cell[bonds.first[news]] + bonds.shift[news]
+        lowest[target] = heard[news]

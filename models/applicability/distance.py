@@ -1,0 +1,157 @@
+"""How far a crystal is from the training data, as a number between 0 and 1 that a reader can act on.
+
+Distance is the mean over the three nearest training crystals in the space of descriptor.py, plus a term for
+elements that training hardly saw. The score is the share of held-out crystals of the same kind as the training
+data that are nearer: 0.5 is as usual as usual can be, above 0.95 a crystal is called out of distribution.
+Source: the kind of score follows J. P. Janet et al., Chem. Sci. 10, 7913 (2019), with descriptors for features.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.applicability.descriptor import STRUCTURE_FEATURES, feature_names
+from models.crystals.crystal import MAX_ATOMIC_NUMBER, CrystalBatch
+from models.errors import ModelError
+
+Floats = NDArray[np.float64]
+
+N_NEAREST = 3
+COMPOSITION_WEIGHT = 0.5
+"""Of composition against structure: from 0 to 1 errors on val rank about equally well, and more knows more elements."""
+
+RARITY_WEIGHT = 0.3
+RARE_COUNT = 5.0
+"""An element in this many training crystals adds half of what an unseen one adds. The median of val is 0.33."""
+
+OOD_SCORE = 0.95
+"""Crystals above this score are flagged: only 5 % of held-out crystals are as far from the training data."""
+
+_CLIP = 6.0
+_LEVELS = np.linspace(0.0, OOD_SCORE, 96)
+_CHUNK = 128
+
+
+@dataclass(frozen=True)
+class NoveltyReference:
+    """The training data of a model as its distance score sees them.
+
+    Attributes:
+        center: mean descriptor of the training crystals, [n_features].
+        scale: their standard deviation, [n_features].
+        points: training descriptors, centred, scaled, clipped and weighted, [n_train, n_features] float32.
+        element_counts: training crystals that hold an element, by atomic number, [119].
+        quantiles: distance of held-out crystals at the shares 0, 0.01, ... 0.95; empty before
+            `calibrated`, [96] or [0].
+        tail: mean excess of the farthest 5 % over the last quantile; the score approaches 1 at this rate.
+    """
+
+    center: Floats
+    scale: Floats
+    points: NDArray[np.float32]
+    element_counts: Floats
+    quantiles: Floats
+    tail: float = 0.0
+
+    def distance(self, descriptors: Floats, crystals: CrystalBatch) -> Floats:
+        """Distance to the training data, no unit, [n_crystals].
+
+        Args:
+            descriptors: from `describe`, [n_crystals, n_features].
+            crystals: what they describe.
+        """
+        points = _placed(descriptors, self.center, self.scale)
+        squared = (self.points**2).sum(axis=1)
+        n_nearest = min(N_NEAREST, len(self.points))
+        nearest = np.zeros(len(points))
+        for start in range(0, len(points), _CHUNK):
+            rows = points[start : start + _CHUNK]
+            far = squared - 2.0 * rows @ self.points.T + (rows**2).sum(axis=1)[:, None]
+            closest = np.partition(far, n_nearest - 1, axis=1)[:, :n_nearest]
+            nearest[start : start + _CHUNK] = np.sqrt(np.maximum(closest, 0.0)).mean(axis=1)
+        return nearest + RARITY_WEIGHT * self._rarity(crystals)
+
+    def score(self, distance: Floats) -> Floats:
+        """Share of held-out crystals that are nearer to the training data, 0 to 1, [n_crystals].
+
+        Raises:
+            ModelError: the reference was never calibrated.
+        """
+        if not len(self.quantiles):
+            raise ModelError("The distance score has no calibration. Make it again with fit_novelty on labelled data.")
+        inside = np.interp(distance, self.quantiles, _LEVELS)
+        excess = np.maximum(distance - self.quantiles[-1], 0.0) / max(self.tail, 1e-9)
+        beyond = 1.0 - (1.0 - OOD_SCORE) * np.exp(-excess)
+        scores: Floats = np.where(distance > self.quantiles[-1], beyond, inside)
+        return scores
+
+    def calibrated(self, held_out: Floats) -> "NoveltyReference":
+        """The same reference with scores that refer to held-out crystals.
+
+        Args:
+            held_out: distances of crystals like the training data that are not among them, [n].
+
+        Raises:
+            ModelError: fewer than 40 of them, too few to know a 5 % tail.
+        """
+        if len(held_out) < 40:
+            raise ModelError(f"{len(held_out)} held-out crystals cannot calibrate a distance score; give 40 or more.")
+        quantiles = np.quantile(held_out, _LEVELS)
+        excess = held_out[held_out > quantiles[-1]] - quantiles[-1]
+        tail = float(excess.mean()) if len(excess) else 0.0
+        return NoveltyReference(self.center, self.scale, self.points, self.element_counts, quantiles, tail)
+
+    def _rarity(self, crystals: CrystalBatch) -> Floats:
+        """1 for crystals with an element that training never saw, near 0 when all are frequent, [n_crystals]."""
+        rarity = 1.0 / (1.0 + self.element_counts / RARE_COUNT)
+        if not crystals.n_crystals:
+            return np.zeros(0)
+        rarest: Floats = np.maximum.reduceat(rarity[crystals.numbers], crystals.first_atom[:-1])
+        return rarest
+
+
+def reference_of(descriptors: Floats, crystals: CrystalBatch) -> NoveltyReference:
+    """The reference that training crystals make, not yet calibrated.
+
+    Args:
+        descriptors: of the training crystals, [n_train, n_features].
+        crystals: the training crystals.
+
+    Raises:
+        ModelError: no training crystals.
+    """
+    if not len(descriptors):
+        raise ModelError("A distance to no training data has no meaning; give at least one training crystal.")
+    center = descriptors.mean(axis=0)
+    scale = np.maximum(descriptors.std(axis=0), 1e-6)
+    pairs = np.unique(crystals.crystal_of_atom * (MAX_ATOMIC_NUMBER + 1) + crystals.numbers)
+    counts = np.bincount(pairs % (MAX_ATOMIC_NUMBER + 1), minlength=MAX_ATOMIC_NUMBER + 1).astype(np.float64)
+    return NoveltyReference(center, scale, _placed(descriptors, center, scale), counts, np.zeros(0))
+
+
+def as_points(descriptors: Floats) -> NDArray[np.float32]:
+    """Crystals as points in the space of distances, scaled by their own mean and spread.
+
+    Args:
+        descriptors: from `describe`, [n_crystals, n_features].
+
+    Returns:
+        [n_crystals, n_features]; distances between them are comparable with those to training data.
+    """
+    if not len(descriptors):
+        return descriptors.astype(np.float32)
+    return _placed(descriptors, descriptors.mean(axis=0), np.maximum(descriptors.std(axis=0), 1e-6))
+
+
+def _weights() -> Floats:
+    """Weight of every feature: composition and structure each share theirs evenly, [n_features]."""
+    n_structure = len(STRUCTURE_FEATURES)
+    n_composition = len(feature_names()) - n_structure
+    return np.repeat([COMPOSITION_WEIGHT * n_composition**-0.5, n_structure**-0.5], [n_composition, n_structure])
+
+
+def _placed(descriptors: Floats, center: Floats, scale: Floats) -> NDArray[np.float32]:
+    """Points in the space of distances; no feature counts for more than six standard deviations."""
+    deviations = np.clip((descriptors - center) / scale, -_CLIP, _CLIP)
+    return (_weights() * deviations).astype(np.float32)

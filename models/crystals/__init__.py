@@ -1,0 +1,1 @@
+"""Crystals and batches of them: canonical order, neighbors, graphs, primitive cells, radii."""

@@ -1,0 +1,1 @@
+"""Space groups: search, operations, the projector onto allowed tensors, orbits."""

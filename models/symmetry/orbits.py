@@ -1,0 +1,209 @@
+"""Crystals seen from one atom per orbit: the same prediction from a third of the atoms.
+
+Atoms that the space group maps onto each other have the same invariants, and tensors that the same operation turns into
+each other. So the network need only look at one atom of each orbit; a neighbour's tensors are those of its orbit's
+first atom, turned, and the mean over a crystal's atoms is the weighted mean over the orbits' first atoms, averaged over
+the point group. Used in training, where symmetry is found once per crystal and serves hundreds of passes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from models.crystals.crystal import CrystalBatch, Floats, Ints, rows_of
+from models.crystals.graph import CrystalGraph
+from models.symmetry.search import CellOperations, cell_operations
+from models.tensors.irreps import wigner_matrices
+from models.tensors.rotate import nearest_rotation
+
+DEGREES = (1, 2, 3, 4)
+_CHUNK = 4096  # rotations turned at once: 24 MB for l = 4
+_MISSES = 10.0  # times the tolerance: an atom that no operation brings closer lies on another orbit
+
+
+@dataclass(frozen=True)
+class OrbitGraph:
+    """Edges of a batch of crystals, centered on the first atom of each orbit only.
+
+    Attributes:
+        n_crystals: number of crystals.
+        numbers: atomic numbers of the first atoms, shape [n_orbits].
+        crystal_of_orbit: ascending, shape [n_orbits].
+        share: part of its crystal's atoms that an orbit holds, shape [n_orbits].
+        orbit_of_atom: orbit of every atom, shape [n_atoms].
+        turns: D matrices (wigner_matrices, l = 1 to 4 flattened, then det R) of the operation that takes the first atom
+            of the orbit to the atom, shape [n_atoms, 165].
+        averages: their means over the point group, then those with det R for the other parity, [n_crystals, 328].
+        center: the orbit an edge informs, ascending, shape [n_edges].
+        neighbor: the atom it tells about, shape [n_edges].
+        vector, closeness: as in CrystalGraph.
+    """
+
+    n_crystals: int
+    numbers: Ints
+    crystal_of_orbit: Ints
+    share: Floats
+    orbit_of_atom: Ints
+    turns: Floats
+    averages: Floats
+    center: Ints
+    neighbor: Ints
+    vector: Floats
+    closeness: Floats
+
+    def select(self, crystals: Ints) -> "OrbitGraph":
+        """The graph of the crystals of the given indices, in that order; a crystal may be taken more than once."""
+        n_orbits = np.bincount(self.crystal_of_orbit, minlength=self.n_crystals)
+        n_atoms = np.bincount(self.crystal_of_orbit[self.orbit_of_atom], minlength=self.n_crystals)
+        orbits, crystal_of_orbit = rows_of(n_orbits, crystals)
+        atoms, crystal_of_atom = rows_of(n_atoms, crystals)
+        edges, center = rows_of(np.bincount(self.center, minlength=len(self.numbers)), orbits)
+        orbit_shift, atom_shift = _shifts(n_orbits, crystals), _shifts(n_atoms, crystals)
+        return OrbitGraph(
+            len(crystals),
+            self.numbers[orbits],
+            crystal_of_orbit,
+            self.share[orbits],
+            self.orbit_of_atom[atoms] + orbit_shift[crystal_of_atom],
+            self.turns[atoms],
+            self.averages[crystals],
+            center,
+            self.neighbor[edges] + atom_shift[crystal_of_orbit[center]],
+            self.vector[edges],
+            self.closeness[edges],
+        )
+
+
+def _shifts(counts: Ints, chosen: Ints) -> Ints:
+    """How far the rows of each chosen owner move when owner k has counts[k] consecutive rows, [n_chosen]."""
+    sizes = counts[chosen]
+    return (np.cumsum(sizes) - sizes) - (np.cumsum(counts) - counts)[chosen]
+
+
+def reduce_to_orbits(
+    batch: CrystalBatch, graph: CrystalGraph, symprec: float = 1e-2, dtype: DTypeLike = np.float32
+) -> OrbitGraph:
+    """The graph of a batch centered on the first atom of each orbit.
+
+    Args:
+        batch: validated crystals.
+        graph: their edges.
+        symprec: distance tolerance in angstrom; atoms that match only within it are taken for equal.
+        dtype: of `turns` and `averages`; float64 costs twice the memory and is exact to rounding.
+    """
+    first, rotations, group, crystal_of_op = _find_orbits(batch, symprec)
+    is_first = first == np.arange(len(first))
+    orbit = np.cumsum(is_first) - 1
+    sizes = np.bincount(orbit[first], minlength=int(is_first.sum()))
+    keep = is_first[graph.center]
+    crystal_of_orbit = batch.crystal_of_atom[is_first]
+    return OrbitGraph(
+        batch.n_crystals,
+        batch.numbers[is_first],
+        crystal_of_orbit,
+        sizes / batch.atoms_per_crystal[crystal_of_orbit],
+        orbit[first],
+        _turns(rotations, dtype),
+        _averages(_turns(group, dtype), crystal_of_op, batch.n_crystals),
+        orbit[graph.center[keep]],
+        graph.neighbor[keep],
+        graph.vector[keep],
+        graph.closeness[keep],
+    )
+
+
+def without_orbits(batch: CrystalBatch, graph: CrystalGraph) -> OrbitGraph:
+    """The whole graph in the same form, every atom an orbit of its own: for graphs that break the symmetry."""
+    n_atoms = len(batch.numbers)
+    identity = np.broadcast_to(np.eye(3), (max(n_atoms, batch.n_crystals), 3, 3))
+    return OrbitGraph(
+        batch.n_crystals,
+        batch.numbers,
+        batch.crystal_of_atom,
+        1.0 / batch.atoms_per_crystal[batch.crystal_of_atom],
+        np.arange(n_atoms),
+        _turns(identity[:n_atoms], np.float32),
+        _averages(_turns(identity[: batch.n_crystals], np.float32), np.arange(batch.n_crystals), batch.n_crystals),
+        graph.center,
+        graph.neighbor,
+        graph.vector,
+        graph.closeness,
+    )
+
+
+def _find_orbits(batch: CrystalBatch, symprec: float) -> tuple[Ints, Floats, Floats, Ints]:
+    """First atom of each atom's orbit, the Cartesian operation that takes it there, and each crystal's operations."""
+    firsts, turns, groups = [], [], []
+    for crystal in range(batch.n_crystals):
+        start, stop = batch.first_atom[crystal : crystal + 2]
+        lattice, positions = batch.lattice[crystal], batch.frac_coords[start:stop]
+        found = cell_operations(batch, crystal, symprec)
+        best = None if found is None else _closest_operations(lattice, positions, found, _MISSES * symprec)
+        if found is None or best is None:
+            firsts.append(np.arange(start, stop))
+            turns.append(np.broadcast_to(np.eye(3), (stop - start, 3, 3)))
+            groups.append(np.eye(3)[None])
+            continue
+        cartesian = nearest_rotation(lattice.T @ found.rotations @ np.linalg.inv(lattice.T))
+        firsts.append(start + found.orbits)
+        turns.append(cartesian[best])
+        groups.append(cartesian)
+    owner = np.repeat(np.arange(batch.n_crystals), [len(g) for g in groups])
+    return np.concatenate(firsts), np.concatenate(turns), np.concatenate(groups), owner
+
+
+def _closest_operations(lattice: Floats, positions: Floats, found: CellOperations, limit: float) -> Ints | None:
+    """For each atom the operation that takes its orbit's first atom there, [n_atoms].
+
+    None if some atom is missed by more than `limit` angstrom: in a supercell that breaks its crystal's symmetry the
+    orbits are those of the crystal, but the operations only those that keep the cell.
+    """
+    images = positions[found.orbits] @ np.swapaxes(found.rotations, -1, -2) + found.translations[:, None]
+    offset = images - positions
+    distance = np.linalg.norm((offset - np.round(offset)) @ lattice, axis=-1)
+    return np.argmin(distance, axis=0) if distance.min(axis=0).max() < limit else None
+
+
+def _turns(rotations: Floats, dtype: DTypeLike) -> Floats:
+    """D matrices of l = 1 to 4 flattened and det R, [n, 165]."""
+    parts = []
+    for chunk in np.array_split(rotations, max(1, len(rotations) // _CHUNK)):
+        flat = [wigner_matrices(degree, chunk).reshape(len(chunk), -1) for degree in DEGREES]
+        parts.append(np.concatenate([*flat, np.linalg.det(chunk)[:, None]], axis=1).astype(dtype))
+    return np.concatenate(parts)
+
+
+def _averages(turns: Floats, crystal_of_op: Ints, n_crystals: int) -> Floats:
+    """Means of D and of det(R) D over each crystal's operations, [n_crystals, 328]."""
+    counts = np.bincount(crystal_of_op, minlength=n_crystals)
+    both = np.concatenate([turns[:, :-1], turns[:, :-1] * turns[:, -1:]], axis=1)
+    total = np.add.reduceat(both, np.cumsum(counts) - counts, axis=0)
+    mean: Floats = total / counts[:, None]
+    return mean
+
+
+def join_orbit_graphs(graphs: list[OrbitGraph]) -> OrbitGraph:
+    """Concatenates graphs in order."""
+    crystals = np.cumsum([0] + [g.n_crystals for g in graphs])
+    orbits = np.cumsum([0] + [len(g.numbers) for g in graphs])
+    atoms = np.cumsum([0] + [len(g.orbit_of_atom) for g in graphs])
+
+    def join(name: str, shift: Ints | None = None) -> Any:
+        arrays = [getattr(g, name) for g in graphs]
+        return np.concatenate(arrays if shift is None else [a + s for a, s in zip(arrays, shift, strict=False)])
+
+    return OrbitGraph(
+        int(crystals[-1]),
+        join("numbers"),
+        join("crystal_of_orbit", crystals),
+        join("share"),
+        join("orbit_of_atom", orbits),
+        join("turns"),
+        join("averages"),
+        join("center", orbits),
+        join("neighbor", atoms),
+        join("vector"),
+        join("closeness"),
+    )

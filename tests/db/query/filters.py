@@ -1,0 +1,122 @@
+"""Random filter trees, and an evaluation of a tree in plain Python with three-valued logic: True, False or None."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from db.query.filter_tree import (
+    And,
+    Comparison,
+    Filter,
+    Flag,
+    Has,
+    Is,
+    Knowledge,
+    Matches,
+    Not,
+    Operator,
+    Or,
+    Quantifier,
+    TextMatch,
+)
+from db.query.properties import PROPERTIES, Kind
+
+SYMBOLS = ("Al", "N", "C", "Co", "O")
+TEXTS = ("", "A", "Al", "AlN", "N", "aln", "ü", "O2", 'a"b', "a\\b", "%", "_", "made-1", "made-12")
+NUMBERS = (0.0, -0.5, 1.0, 2.0, 2.5, 3.0, 50.0, 1e300, -1e-300)
+
+
+def named(*kinds: Kind) -> st.SearchStrategy[str]:
+    """Names of properties of the given kinds."""
+    return st.sampled_from([name for name, kind in PROPERTIES.items() if kind in kinds])
+
+
+def leaves() -> st.SearchStrategy[Filter]:
+    """Filters of one term."""
+    any_text = st.sampled_from(TEXTS) | st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4
+    )
+    number = st.sampled_from(NUMBERS) | st.floats(allow_nan=False, allow_infinity=False)
+    equal = st.sampled_from([Operator.EQUAL, Operator.UNEQUAL])
+    members = st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=3).map(tuple)
+    ids = st.lists(any_text, min_size=1, max_size=3).map(tuple)
+    many = st.sampled_from([Quantifier.ALL, Quantifier.ANY, Quantifier.ONLY])
+    return st.one_of(
+        st.builds(Comparison, named(Kind.NUMBER, Kind.INTEGER), st.sampled_from(Operator), number),
+        st.builds(Comparison, named(Kind.TEXT), st.sampled_from(Operator), any_text),
+        st.builds(Comparison, named(Kind.FLAG), equal, st.booleans()),
+        st.builds(Comparison, named(Kind.SOURCE_IDS), equal, any_text),
+        st.builds(Matches, named(Kind.TEXT, Kind.SOURCE_IDS), st.sampled_from(TextMatch), any_text),
+        st.builds(Has, st.just("elements"), many, members),
+        st.builds(Has, st.just("elements"), st.just(Quantifier.ONE), members.map(lambda symbols: symbols[:1])),
+        st.builds(Has, st.just("source_ids"), many, ids),
+        st.builds(Is, st.sampled_from(list(PROPERTIES)), st.sampled_from(Knowledge)),
+        st.builds(Flag, named(Kind.FLAG)),
+    )
+
+
+def filters() -> st.SearchStrategy[Filter]:
+    """Filters of up to about eight terms."""
+
+    def joined(children: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
+        several = st.lists(children, min_size=2, max_size=3).map(tuple)
+        return st.builds(Not, children) | st.builds(And, several) | st.builds(Or, several)
+
+    return st.recursive(leaves(), joined, max_leaves=8)
+
+
+_OPERATORS: dict[Operator, Callable[[Any, Any], bool]] = {
+    Operator.EQUAL: operator.eq,
+    Operator.UNEQUAL: operator.ne,
+    Operator.LESS: operator.lt,
+    Operator.LESS_EQUAL: operator.le,
+    Operator.GREATER: operator.gt,
+    Operator.GREATER_EQUAL: operator.ge,
+}
+
+_MATCHES: dict[TextMatch, Callable[[str, str], bool]] = {
+    TextMatch.CONTAINS: str.__contains__,
+    TextMatch.STARTS: str.startswith,
+    TextMatch.ENDS: str.endswith,
+}
+
+
+def evaluate(tree: Filter, row: Mapping[str, Any]) -> bool | None:
+    """Whether a row is a hit; None when that is unknown. Lists are sets of texts, all else a value or None."""
+    match tree:
+        case And(terms):
+            found = [evaluate(term, row) for term in terms]
+            return False if False in found else None if None in found else True
+        case Or(terms):
+            found = [evaluate(term, row) for term in terms]
+            return True if True in found else None if None in found else False
+        case Not(term):
+            inner = evaluate(term, row)
+            return None if inner is None else not inner
+        case Is(name, knowledge):
+            return (row[name] is None) == (knowledge is Knowledge.UNKNOWN)
+        case Has(name, quantifier, values):
+            return _has(row[name], quantifier, set(values))
+        case Comparison("source_ids", Operator.UNEQUAL, value):
+            return value not in row["source_ids"]
+        case Comparison(name, comparison, value):
+            return _any(row[name], lambda held: _OPERATORS[comparison](held, value))
+        case Matches(name, how, text):
+            return _any(row[name], lambda held: _MATCHES[how](held, text))
+        case Flag(name):
+            held = row[name]
+            return None if held is None else bool(held)
+
+
+def _any(held: Any, test: Callable[[Any], bool]) -> bool | None:
+    if held is None:
+        return None
+    return any(test(each) for each in held) if isinstance(held, set) else test(held)
+
+
+def _has(held: set[str], quantifier: Quantifier, values: set[str]) -> bool:
+    if quantifier is Quantifier.ANY:
+        return bool(held & values)
+    return held <= values if quantifier is Quantifier.ONLY else values <= held

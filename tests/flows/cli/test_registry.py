@@ -1,0 +1,193 @@
+"""models show, promote, rollback and compare: what they do to the database, what they print, what they load."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from db.records import Judgement, ModelVersion, ResultBlock, RunSpec, ShardLease
+from db.store import ResultStore
+from flows.cli import app
+from gmt_tasks.import_guard import REPOSITORY_ROOT
+from gmt_tasks.ingest.blocks import IngestPlan
+from gmt_tasks.process import new_holder
+from gmt_tasks.runs.drive import ShardDriver
+from gmt_tasks.runs.lifecycle import close_run, ingest_source
+from tests.gmt_tasks.runs.test_drive import DirectPool, ListSource
+
+SHIPPED = REPOSITORY_ROOT / "models" / "weights"
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GMTSCREEN_USER", "ana@lab")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    """A database in which the shipped model has screened."""
+    card = json.loads((SHIPPED / "gmtnet.json").read_text(encoding="utf-8"))
+    with ResultStore(tmp_path / "hits.db") as store:
+        store.register_model(ModelVersion("gmtnet", card["version"], card["sha256"]), card["metrics"])
+    return str(tmp_path / "hits.db")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The shipped weights as another version."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("gmtnet.safetensors", "gmtnet.novelty.safetensors"):
+        (folder / name).write_bytes((SHIPPED / name).read_bytes())
+    card = json.loads((SHIPPED / "gmtnet.json").read_text(encoding="utf-8"))
+    (folder / "gmtnet.json").write_text(json.dumps(card | {"version": "9.0"}), encoding="utf-8")
+    return folder
+
+
+def test_a_checkpoint_is_promoted_shown_and_rolled_back(db: str, checkpoint: Path) -> None:
+    done = run("models", "promote", str(checkpoint), "--why", "longer training", "--db", db)
+    assert done.exit_code == 0, done.stderr
+    assert "gmtnet@9.0 is current, before it was gmtnet@0.3.0" in done.stderr
+    facts = json.loads(run("models", "show", "gmtnet", "--db", db, "--json").stdout)
+    assert (facts["version"], facts["state"], facts["file_faults"]) == ("9.0", "current", [])
+    assert facts["card"] == str(Path(f"{db}.models/gmtnet/9.0/gmtnet.json"))
+    (decision,) = facts["decisions"]
+    assert (decision["who"], decision["why"], decision["before"]) == ("ana@lab", "longer training", "gmtnet@0.3.0")
+    text = run("models", "show", "gmtnet@9.0", "--db", db).stdout
+    assert "longer training" in text and "tensors, test" in text
+    back = run("models", "rollback", "gmtnet", "--why", "d33 looks odd", "--db", db)
+    assert back.exit_code == 0 and "gmtnet@0.3.0 is current again" in back.stderr
+    states = {row["version"]: row["state"] for row in json.loads(run("models", "list", "--db", db, "--json").stdout)}
+    assert states["9.0"] == "retired"
+
+
+def test_a_shipped_model_is_shown_where_no_database_used_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ResultStore(tmp_path / "empty.db").close()
+    monkeypatch.chdir(tmp_path)
+    for where in ((), ("--db", "empty.db")):
+        facts = json.loads(run("models", "show", "gmtnet-paper", *where, "--json").stdout)
+        assert (facts["name"], facts["state"], facts["decisions"]) == ("gmtnet-paper", "shipped", [])
+        assert "comes with the program" in run("models", "show", "gmtnet-paper", *where).stdout
+    assert run("models", "show", "gmtnet@8", "--db", "empty.db").exit_code == 2
+
+
+def test_a_changed_file_is_reported_and_not_promoted(db: str, checkpoint: Path) -> None:
+    assert run("models", "promote", str(checkpoint), "--why", "x", "--db", db).exit_code == 0
+    weights = Path(f"{db}.models/gmtnet/9.0/gmtnet.safetensors")
+    weights.chmod(0o644)
+    weights.write_bytes(b"tampered")
+    shown = run("models", "show", "gmtnet", "--db", db)
+    assert shown.exit_code == 1 and "gmtnet.safetensors was changed" in shown.stderr
+    assert run("screen", "reference", "--limit", "1", "--db", db).exit_code == 2
+    run("models", "rollback", "gmtnet", "--db", db)
+    again = run("models", "promote", "gmtnet@9.0", "--why", "x", "--db", db)
+    assert again.exit_code == 2 and "was changed" in again.stderr
+
+
+def test_what_the_gate_refused_is_promoted_by_force_only(db: str, checkpoint: Path) -> None:
+    run("models", "promote", str(checkpoint), "--why", "x", "--db", db)
+    run("models", "rollback", "gmtnet", "--db", db)
+    refusal = Judgement("cron", "refused for 1 reason: test: C error", {"passes": False})
+    with ResultStore(db) as store:
+        store.refuse_model("gmtnet", "9.0", refusal)
+    refused = run("models", "promote", "gmtnet@9.0", "--why", "x", "--db", db)
+    assert refused.exit_code == 1 and "The gate refused gmtnet@9.0: refused for 1 reason" in refused.stderr
+    assert run("models", "promote", "gmtnet@9.0", "--why", "x", "--force", "--db", db).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("models", "show", "nothing"), "no model 'nothing'"),
+        (("models", "promote", "gmtnet@7", "--why", "x"), "no model 'gmtnet@7'"),
+        (("models", "rollback", "gmtnet"), "none to go back to"),
+        (("models", "rollback", "nothing"), "no model 'nothing'"),
+        (("compare", "gmtnet@7", "gmtnet@0.3.0"), "no model 'gmtnet@7'"),
+        (("compare", "gmtnet@0.3.0", "gmtnet@0.3.0", "--sort", "formula"), "no derived number"),
+        (("compare", "gmtnet@0.3.0", "gmtnet@0.3.0"), "No crystal has a number of both models"),
+    ],
+)
+def test_mistakes_end_with_one_line(arguments: tuple[str, ...], says: str, db: str) -> None:
+    result = run(*arguments, "--db", db)
+    assert result.exit_code == 2 and says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_promotion_needs_a_reason(db: str, checkpoint: Path) -> None:
+    assert run("models", "promote", str(checkpoint), "--db", db).exit_code == 2
+
+
+class ShiftedPool(DirectPool):
+    """Another version, whose bulk moduli are twice as large for odd elements."""
+
+    def collect(self, timeout_s: float = 1.0) -> list[tuple[ShardLease, ResultBlock]]:
+        done = super().collect(timeout_s)
+        for lease, block in done:
+            block.columns["k_vrh_gpa"] = block.columns["k_vrh_gpa"] * (1 + lease.crystals.numbers % 2)
+        return done
+
+
+@pytest.fixture
+def screened(tmp_path: Path) -> str:
+    """Four crystals screened with two versions: the second run computes all of them again."""
+    path, plan = tmp_path / "two.db", IngestPlan(100, 8)
+    with ResultStore(path) as store:
+        for version, pool in (("1", DirectPool()), ("2", ShiftedPool())):
+            model = ModelVersion("fake", version, version * 64)
+            source = ListSource([13, 7, 6, 14], name="list")
+            opened = store.open_run(RunSpec((source.name,), ("x",), model, {"symprec": 0.01}))
+            assert not opened.resumed
+            ingest_source(store, opened.id, source, plan)
+            assert ShardDriver(store, opened.id, pool, new_holder()).drive() == 4
+            close_run(store, opened.id, 1.0)
+            if version == "2":
+                store.promote_model("fake", "2", Judgement("ana", "better"))
+    return str(path)
+
+
+def test_after_a_promotion_all_is_computed_again_and_the_old_results_stay(screened: str) -> None:
+    with ResultStore(screened) as store:
+        assert store.count(model="fake@1") == store.count(model="fake@2") == 4
+        assert set(store.query(fields=["model"])["model"]) == {"fake@2"}
+        store.roll_back_model("fake", Judgement("ana", "odd"))
+        assert set(store.query(fields=["model"])["model"]) == {"fake@1"}
+
+
+def test_compare_shows_what_moved(screened: str) -> None:
+    result = run("compare", "fake@1", "fake@2", "--sort", "-k_vrh_gpa", "--top", "2", "--db", screened, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["n_shared"] == 4
+    doubled = [move for part in ("entered", "left", "stayed") for move in found[part] if move["change"] > 0]
+    assert {move["formula"] for move in doubled} <= {"Al", "N"} and doubled
+    assert all(move["new"] == pytest.approx(2 * move["old"]) for move in doubled)
+    text = run("compare", "fake@1", "fake@2", "--top", "2", "--db", screened)
+    assert "entered the top 2" in text.stdout and "rank correlation" in text.stderr
+
+
+def test_none_of_these_commands_loads_a_network(db: str, checkpoint: Path, screened: str) -> None:
+    code = (
+        "import sys\nfrom flows.cli.app import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'ray', 'prefect', 'pymatgen', 'e3nn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    for arguments in (
+        ("models", "promote", str(checkpoint), "--why", "x", "--db", db),
+        ("models", "show", "gmtnet", "--db", db),
+        ("models", "list", "--db", db),
+        ("models", "rollback", "gmtnet", "--db", db),
+        ("compare", "fake@1", "fake@2", "--db", screened),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=REPOSITORY_ROOT
+        )
+        assert done.returncode == 0, (arguments, done.stderr)

@@ -1,0 +1,252 @@
+"""Recognition: retold crystals collapse into one, keep all their source ids, and know how they are turned."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from db.records import IngestedBlock
+from db.store import ResultStore
+from flows.reports.crystal_view import identity_lines
+from gmt_tasks.ingest.blocks import IngestPlan
+from gmt_tasks.ingest.deduplicate import Recogniser, adopt, content_ids, nothing_known
+from gmt_tasks.ingest.validate import ingest_block
+from gmt_tasks.runs.lifecycle import dry_balance, ingest_source, run_spec
+from gmt_tasks.sources.source import SourceBlock
+from models.crystals.crystal import CrystalBatch
+from models.fingerprint.prefilter import MARGIN_ANGSTROM, alike, sketches
+from models.fingerprint.structure_match import TOLERANCE_ANGSTROM, Kin, kin, portraits
+from models.reference.crystals import (
+    crystals_of_all_classes,
+    in_cell,
+    random_orthogonal,
+    textbook_crystals,
+    transformed,
+)
+from tests.gmt_tasks.workers.fake_screener import VERSION
+from tests.models.fingerprint import trials
+
+TEXTBOOK = textbook_crystals()
+QUARTZ = TEXTBOOK.crystals.select([TEXTBOOK.names.index("quartz")])
+NITRIDE = TEXTBOOK.crystals.select([TEXTBOOK.names.index("wurtzite AlN")])
+TURN = random_orthogonal(np.random.default_rng(1))
+MIRROR = np.diag([1.0, 1.0, -1.0])
+SUPERCELL = np.diag([2, 1, 1])
+
+
+class Told:
+    """A source of named crystals, in blocks of a given size."""
+
+    def __init__(self, crystals: dict[str, CrystalBatch], name: str = "told", size: int = 100) -> None:
+        self.name, self._crystals, self._size = name, crystals, size
+
+    def fingerprint(self) -> str:
+        return "told"
+
+    def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
+        names = list(self._crystals)
+        for first in range(start, len(names), self._size):
+            chosen = names[first : first + self._size]
+            batch = CrystalBatch.join([self._crystals[name] for name in chosen])
+            stop = first + len(chosen)
+            yield SourceBlock(first, stop, np.arange(first, stop), chosen, batch, [None] * len(chosen), [])
+
+
+def straddling(batch: CrystalBatch) -> CrystalBatch:
+    """The crystal with noise of 1e-4 angstrom, another id of its own, and thus the case that look-ups are for."""
+    own = content_ids(batch)
+    return next(n for n in (trials.noisy(batch, 1e-4, seed) for seed in range(50)) if content_ids(n) != own)
+
+
+def stored_ids(store: ResultStore, crystals: dict[str, CrystalBatch], name: str = "told", size: int = 100) -> list[str]:
+    """Ingests the crystals and gives the content id under which each is stored."""
+    source, plan = Told(crystals, name, size), IngestPlan(1000, 1000)
+    run = store.open_run(run_spec([source], VERSION, 0.01, plan))
+    ingest_source(store, run.id, source, plan)
+    return [str(store.show(each)["id"]) for each in crystals]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ResultStore]:
+    with ResultStore(tmp_path / "a.db") as opened:
+        opened.register_model(VERSION, {})
+        yield opened
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_retold_crystals_collapse_and_keep_all_their_source_ids(store: ResultStore, size: int) -> None:
+    told = {
+        "stored": NITRIDE,
+        "turned": transformed(NITRIDE, TURN),
+        "inverted": transformed(NITRIDE, -np.eye(3)),
+        "supercell": in_cell(NITRIDE, SUPERCELL),
+        "noise": straddling(NITRIDE),
+        "other": QUARTZ,
+    }
+    ids = stored_ids(store, told, size=size)
+    assert len(set(ids[:5])) == 1 and ids[5] != ids[0]
+    assert store.show("stored")["source_ids"] == sorted(set(told) - {"other"})
+    assert store.show("other")["source_ids"] == ["other"]
+    balance = store.balance(1)
+    assert (balance.n_in, balance.duplicate, balance.pending) == (6, 4, 2)
+
+
+def test_a_listing_in_another_orientation_says_so_and_how(store: ResultStore) -> None:
+    told = {"stored": NITRIDE, "turned": transformed(NITRIDE, TURN), "same frame": in_cell(NITRIDE, SUPERCELL)}
+    stored_ids(store, told)
+    facts = store.show("turned")
+    turns = {arrival["source_id"]: arrival["turn"] for arrival in facts["inputs"]}
+    assert turns["stored"] is None and turns["same frame"] is None
+    # up to an operation of 6mm, which keeps the polar axis
+    assert np.allclose(turns["turned"] @ [0, 0, 1], TURN @ [0, 0, 1], atol=1e-9)
+    text = "\n".join(identity_lines(facts))
+    assert "turned lists it" in text and "same frame lists it" not in text
+
+
+def test_an_inverted_polar_crystal_is_the_same_crystal_with_its_axis_turned(store: ResultStore) -> None:
+    stored_ids(store, {"stored": NITRIDE, "inverted": transformed(NITRIDE, -np.eye(3))})
+    turn = next(a["turn"] for a in store.show("inverted")["inputs"] if a["source_id"] == "inverted")
+    assert np.allclose(turn @ [0, 0, 1], [0, 0, -1], atol=1e-9)
+
+
+def test_enantiomorphs_are_stored_apart_and_linked(store: ResultStore) -> None:
+    left, right = stored_ids(store, {"left": QUARTZ, "right": transformed(QUARTZ, MIRROR)})
+    assert left != right
+    facts = store.show("left")
+    assert (facts["twin_id"], facts["twin_stored"]) == (right, True)
+    assert store.show("right")["twin_id"] == left
+    assert any(right in line for line in identity_lines(facts))
+
+
+@pytest.mark.parametrize("in_one_run", [True, False])
+def test_a_mirror_image_with_noise_takes_the_id_that_was_reserved_for_it(store: ResultStore, in_one_run: bool) -> None:
+    mirrored = straddling(transformed(QUARTZ, MIRROR))
+    if in_one_run:
+        stored_ids(store, {"left": QUARTZ, "right": mirrored})
+    else:
+        stored_ids(store, {"left": QUARTZ})
+        stored_ids(store, {"right": mirrored}, name="later")
+    left, right = store.show("left"), store.show("right")
+    assert right["id"] == left["twin_id"] != content_ids(mirrored)[0]
+    assert right["twin_id"] == left["id"]
+
+
+def test_a_later_run_recognises_what_an_earlier_one_stored(store: ResultStore) -> None:
+    batch = crystals_of_all_classes(seed=2).crystals.select(range(0, 32, 4))
+    names = [f"crystal {k}" for k in range(batch.n_crystals)]
+    first = stored_ids(store, {name: batch.select([k]) for k, name in enumerate(names)})
+    again = trials.noisy(batch, 1e-3, seed=1)
+    assert content_ids(again) != first  # negative control: the hashes alone do not recognise them
+    retold = {f"again {k}": transformed(again.select([k]), TURN) for k in range(again.n_crystals)}
+    assert stored_ids(store, retold, name="later") == first
+
+
+def test_what_differs_by_more_than_the_tolerance_is_not_recognised(store: ResultStore) -> None:
+    moved = trials.first_atom_moved(QUARTZ, 5 * TOLERANCE_ANGSTROM, seed=3)
+    strained = trials.strained(QUARTZ, 0.01 * np.eye(3))
+    assert len(set(stored_ids(store, {"quartz": QUARTZ, "moved": moved, "strained": strained}))) == 3
+
+
+def test_a_block_without_families_is_left_as_it_is() -> None:
+    source = Told({"quartz": QUARTZ})
+    block = ingest_block("told", next(source.blocks()))
+    assert Recogniser(nothing_known).recognised(block).crystal_ids == content_ids(QUARTZ)
+    assert block.families[0][0].startswith("O2Si:")
+
+
+def told_block(batch: CrystalBatch) -> IngestedBlock:
+    """The crystals as a block of a source."""
+    names = {f"crystal {k}": batch.select([k]) for k in range(batch.n_crystals)}
+    return ingest_block("told", next(Told(names, size=10_000).blocks()))
+
+
+def compared_with_everything(block: IngestedBlock) -> list[str]:
+    """What `Recogniser` must find, by comparing each crystal with all earlier ones of other ids, atom by atom."""
+    ids, twins, first = list(block.crystal_ids), list(block.twin_ids), {}
+    seen = portraits(block.crystals)
+    for row in range(len(ids)):
+        if ids[row] not in first:
+            relations = [(ids[k], twins[k], kin(seen[k], seen[row])) for k in first.values()]
+            same = [each for each in relations if each[2] is Kin.SAME or (each[2] is Kin.TWIN and each[1] is None)]
+            mirrored = [each for each in relations if each[2] is Kin.TWIN]
+            if same:
+                ids[row], twins[row] = same[0][:2]
+            elif mirrored:
+                twins[row], ids[row] = mirrored[0][:2]
+        first.setdefault(ids[row], row)
+    return ids
+
+
+def test_a_large_family_is_sorted_as_if_each_crystal_were_compared_with_every_other() -> None:
+    """A hundred crystals of one formula that all lie in a family or two: some alike, some not, some mirrored."""
+    rattled = [trials.noisy(QUARTZ, 0.03, seed) for seed in range(20)]
+    again = [transformed(trials.noisy(each, 1e-3, seed), TURN) for seed, each in enumerate(rattled)]
+    mirrored = [transformed(trials.noisy(each, 5e-4, seed), MIRROR) for seed, each in enumerate(rattled[:10])]
+    close = [trials.noisy(QUARTZ, 0.004, seed) for seed in range(30)]
+    block = told_block(CrystalBatch.join([*rattled, *again, *mirrored, *close]))
+    assert len({families[0] for families in block.families}) <= 4
+    found = Recogniser(nothing_known).recognised(block).crystal_ids
+    assert found == compared_with_everything(block)
+    assert found[:20] == found[20:40] == block.crystal_ids[:20]
+    assert len(set(found[:20])) == 20
+    assert not set(found[40:50]) & set(found[:40])
+
+
+def test_a_sketch_never_rules_out_a_relative_and_nearly_every_other_crystal() -> None:
+    batch = crystals_of_all_classes(seed=5).crystals
+    told = sketches(batch)
+    for sigma in (1e-4, 2e-3):
+        again = trials.noisy(batch, sigma, seed=1)
+        related = [kin(*pair) is not Kin.OTHER for pair in zip(portraits(batch), portraits(again), strict=True)]
+        assert sum(related) > 10
+        gaps = np.abs(sketches(again) - told).max(axis=1)
+        assert (gaps[related] <= MARGIN_ANGSTROM).all()
+    perturbed = sketches(CrystalBatch.join([trials.noisy(QUARTZ, 0.05, seed) for seed in range(50)]))
+    assert [alike(one, perturbed).tolist() for one in perturbed] == [[k] for k in range(50)]
+
+
+def test_the_dry_run_counts_what_the_run_recognises(store: ResultStore) -> None:
+    told = {"stored": NITRIDE, "turned": transformed(NITRIDE, TURN), "noise": straddling(NITRIDE), "other": QUARTZ}
+    for size in (1, 100):
+        source, plan = Told(told, f"in blocks of {size}", size), IngestPlan(1000, 1000)
+        run = store.open_run(run_spec([source], VERSION, 0.01, plan))
+        ingest_source(store, run.id, source, plan)
+        assert dry_balance([source], plan) == store.balance(run.id)
+        assert store.balance(run.id).duplicate == 2
+
+
+def listing_ids(store: ResultStore, crystals: dict[str, CrystalBatch]) -> list[str]:
+    """Stores crystals as they were stored before there were families, under ids of their listing."""
+    source = Told(crystals, "before")
+    run = store.open_run(run_spec([source], VERSION, 0.01, IngestPlan(1000, 1000)))
+    (block,) = (ingest_block("before", each) for each in source.blocks())
+    ids = [f"{k:032x}" for k in range(len(crystals))]
+    n = len(ids)
+    old = IngestedBlock("before", 0, n, block.positions, block.source_ids, ids, block.crystals, [None] * n, [])
+    store.add_block(run.id, old, 1000)
+    store.end_ingest(run.id, "before")
+    return ids
+
+
+def test_crystals_of_an_older_database_are_recognised_and_keep_their_ids(store: ResultStore) -> None:
+    old = listing_ids(store, {"quartz": QUARTZ, "nitride": NITRIDE})
+    mirrored = transformed(QUARTZ, MIRROR)
+    told = {"turned": transformed(NITRIDE, TURN), "noise": straddling(QUARTZ), "mirrored": mirrored}
+    ids = stored_ids(store, told)
+    assert ids[:2] == [old[1], old[0]]
+    assert store.show("turned")["source_ids"] == ["nitride", "turned"]
+    assert ids[2] == content_ids(mirrored)[0] == store.show("quartz")["twin_id"]
+    assert store.show("mirrored")["twin_id"] == old[0]
+    assert adopt(store) == 0
+
+
+def test_an_interrupted_adoption_goes_on(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing_ids(store, {str(k): trials.strained(QUARTZ, 0.02 * k * np.eye(3)) for k in range(7)})
+    monkeypatch.setattr("gmt_tasks.ingest.deduplicate._ADOPTED_AT_A_TIME", 2)
+    first = store.crystals_without_family(3)
+    families = [key[0] for key in told_block(first.crystals).families]
+    store.set_families(first.ids, families, [None] * 3)
+    assert len(store.crystals_without_family(100).ids) == 4
+    assert adopt(store) == 4
+    assert sorted(store.relatives(families).ids)[:3] == first.ids

@@ -1,0 +1,310 @@
+"""Instalments of labels: a good one passes, each planted fault is refused under its own name."""
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.labels.rows import StoredLabel
+from db.labels.store import LabelStore
+from db.store import ResultStore
+from db.tables import LabelState
+from gmt_tasks.labels.batch import Verdict
+from gmt_tasks.labels.ingest import LabelReport, ingest_labels
+from gmt_tasks.labels.readers.open import open_label_source
+from gmt_tasks.labels.reasons import LabelReason
+from tests.gmt_tasks.labels.planted_faults import (
+    Row,
+    expected_sizes,
+    good_rows,
+    halved,
+    leaked,
+    rotated,
+    scaled,
+    stale,
+    with_nan,
+    write_rows,
+    wrong_voigt_order,
+)
+
+KINDS = ("elastic_stiffness", "dielectric_total", "piezo_e_total")
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, list[Row]]:
+    """Thirty right labels of each kind."""
+    return {kind: good_rows(30, seed=k, kind=kind) for k, kind in enumerate(KINDS)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ResultStore]:
+    with ResultStore(tmp_path / "labels.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def bring(store: ResultStore, tmp_path: Path) -> Callable[..., LabelReport]:
+    """Brings rows into the store as one instalment."""
+    n = 0
+
+    def brought(rows: list[Row], right: list[Row] | None = None, **more: Any) -> LabelReport:
+        nonlocal n
+        n += 1
+        expect = None if right is None else expected_sizes(right)
+        source = open_label_source(str(write_rows(tmp_path / f"part-{n}.jsonl", rows)))
+        return ingest_labels(store, source, expect=expect, **more)
+
+    return brought
+
+
+def reasons(report: LabelReport) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for part in report.parts:
+        found.update(part.reasons)
+    return found
+
+
+def found_for(report: LabelReport) -> list[LabelReason]:
+    return [finding.reason for finding in report.findings]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_instalment_passes_and_every_row_teaches(kind: str, good: Any, bring: Any) -> None:
+    report = bring(good[kind], good[kind])
+    assert (report.verdict, report.accepted, report.findings) == (Verdict.ACCEPTED, 30, [])
+    assert report.parts[0].residual_max < 1e-6
+    assert report.parts[0].compared == 30
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_crystals_for_which_the_model_has_no_answer_are_taken_and_not_compared(
+    kind: str, good: Any, bring: Any
+) -> None:
+    report = bring(good[kind], good[kind][5:])
+    assert (report.verdict, report.accepted, report.parts[0].compared) == (Verdict.ACCEPTED, 30, 25)
+
+
+def taught(store: ResultStore) -> list[Any]:
+    """The values that teach."""
+    return sorted(str(json.loads(label.content)["tensor_voigt"]) for label in store.labels.teaching())
+
+
+def test_right_values_that_come_again_take_the_place_of_wrong_ones_that_came_between(
+    good: Any, bring: Any, store: ResultStore
+) -> None:
+    right, wrong = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
+    bring(right)
+    before = taught(store)
+    assert bring(wrong).superseded == 30
+    assert taught(store) != before
+    again = bring(right)
+    assert (again.verdict, again.superseded, again.accepted, again.known) == (Verdict.ACCEPTED, 30, 30, 0)
+    assert taught(store) == before
+
+
+def test_a_folder_that_keeps_old_and_newer_values_changes_nothing_when_it_comes_again(
+    good: Any, bring: Any, store: ResultStore
+) -> None:
+    old, newer = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
+    bring(old)
+    bring(newer)
+    now = taught(store)
+    for _ in range(2):
+        report = bring([*old, *newer])
+        assert (report.verdict, report.accepted) == (Verdict.REPEATED, 0)
+        assert taught(store) == now
+    for rows in ([*newer, *old], [*old, *newer]):  # in either order, also where both were new at once
+        bring(rows)
+        assert taught(store) == now
+
+
+def test_a_wrong_voigt_order_is_refused_under_its_name(good: Any, bring: Any) -> None:
+    for kind in ("elastic_stiffness", "piezo_e_total"):
+        report = bring(wrong_voigt_order(good[kind]), good[kind])
+        assert report.verdict is Verdict.REFUSED
+        assert found_for(report) == [LabelReason.VOIGT_ORDER]
+        assert report.accepted == 0
+        assert reasons(report)[LabelReason.VOIGT_ORDER] > 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rotated_labels_are_refused_under_their_name(kind: str, good: Any, bring: Any) -> None:
+    report = bring(rotated(good[kind]), good[kind])
+    assert report.verdict is Verdict.REFUSED
+    assert LabelReason.FRAME in found_for(report)
+    assert set(found_for(report)) <= {LabelReason.FRAME, LabelReason.SYMMETRY_MISFIT}
+    assert report.accepted == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_is_refused_under_its_name(kind: str, good: Any, bring: Any) -> None:
+    report = bring(with_nan(good[kind]), good[kind])
+    assert report.verdict is Verdict.REFUSED
+    assert found_for(report) == [LabelReason.NONFINITE]
+    assert reasons(report) == {LabelReason.NONFINITE: 10, LabelReason.INSTALMENT: 20}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_halved_values_are_refused_beside_predictions(kind: str, good: Any, bring: Any) -> None:
+    report = bring(halved(good[kind]), good[kind])
+    assert report.verdict is Verdict.REFUSED
+    assert found_for(report) == [LabelReason.UNIT_FACTOR]
+    assert "halved" in report.findings[0].detail
+    assert report.accepted == 0
+
+
+def test_halved_values_are_refused_beside_known_labels_without_a_model(good: Any, bring: Any) -> None:
+    assert bring(good["elastic_stiffness"]).accepted == 30
+    again = [row | {"source": "another code"} for row in halved(good["elastic_stiffness"])]
+    report = bring(again)
+    assert found_for(report) == [LabelReason.UNIT_FACTOR]
+    assert "0.5 times known k_gpa" in report.findings[0].detail
+
+
+def test_kbar_for_gpa_is_named(good: Any, bring: Any) -> None:
+    report = bring(scaled(good["elastic_stiffness"], 10.0), good["elastic_stiffness"])
+    assert "kbar for GPa" in report.findings[0].detail
+
+
+def test_one_row_in_kbar_is_refused_alone(good: Any, bring: Any) -> None:
+    rows = good["elastic_stiffness"]
+    poisoned = [*scaled(rows[:1], 10.0), *rows[1:]]
+    report = bring(poisoned, rows)
+    assert report.verdict is Verdict.ACCEPTED
+    assert reasons(report) == {LabelReason.UNIT_FACTOR: 1}
+    assert report.accepted == 29
+
+
+def test_leaked_duplicates_refuse_the_whole_instalment(bring: Any, store: ResultStore) -> None:
+    held_back, new = good_rows(6, seed=1, split="test"), good_rows(20, seed=2, split="train")
+    assert bring(held_back).splits == {"test": 6}
+    report = bring(leaked(new, held_back))
+    assert report.verdict is Verdict.REFUSED
+    assert found_for(report) == [LabelReason.LEAKED_SPLIT]
+    assert reasons(report) == {LabelReason.LEAKED_SPLIT: 6, LabelReason.INSTALMENT: 20}
+
+
+def test_the_same_rows_without_a_declared_split_pass_and_test_stays_test(bring: Any, store: ResultStore) -> None:
+    held_back, new = good_rows(6, seed=1, split="test"), good_rows(20, seed=2, split="train")
+    bring(held_back)
+    rows = [{key: value for key, value in row.items() if key != "split"} for row in leaked(new, held_back)]
+    report = bring(rows)
+    assert report.verdict is Verdict.ACCEPTED
+    assert reasons(report) == {LabelReason.DUPLICATE: 6}  # the same crystal in another listing
+    split_of = {label.source_id: label.split for label in store.labels.teaching()}
+    assert {split_of[row["id"]] for row in held_back} == {"test"}
+    assert set(split_of) == {row["id"] for row in (*held_back, *new)}
+
+
+def test_a_formula_declared_for_test_and_for_training_in_one_instalment_is_a_leak(bring: Any) -> None:
+    first, second = good_rows(1, seed=1, split="test")[0], good_rows(1, seed=1, split="train")[0]
+    second |= {"id": "twin", "lattice": (1.02 * np.array(second["lattice"])).tolist()}
+    assert found_for(bring([second, first])) == [LabelReason.LEAKED_SPLIT]
+
+
+def test_stale_data_are_refused_and_a_plain_repetition_changes_nothing(
+    good: Any, bring: Any, store: ResultStore
+) -> None:
+    rows = good["elastic_stiffness"]
+    bring(rows)
+    before = list(store.labels.teaching())
+    again = bring(rows)
+    assert (again.verdict, again.known, again.accepted, again.parts) == (Verdict.REPEATED, 30, 0, [])
+    report = bring(stale(rows))
+    assert (report.verdict, found_for(report)) == (Verdict.STALE, [LabelReason.STALE])
+    assert reasons(report) == {LabelReason.DUPLICATE: 30}
+    assert list(store.labels.teaching()) == before
+
+
+def test_something_new_among_old_rows_is_not_stale(good: Any, bring: Any) -> None:
+    rows = good["elastic_stiffness"]
+    bring(rows[:20])
+    report = bring([*stale(rows[:20]), *rows[20:]])
+    assert (report.verdict, report.accepted) == (Verdict.ACCEPTED, 10)
+
+
+def test_a_mended_instalment_is_judged_again(good: Any, bring: Any) -> None:
+    rows = good["elastic_stiffness"]
+    assert bring(with_nan(rows), rows).accepted == 0
+    report = bring([row for k, row in enumerate(rows) if k % 3], rows)
+    assert (report.verdict, report.accepted) == (Verdict.ACCEPTED, 20)
+
+
+def test_a_killed_ingest_goes_on_where_it_was(
+    good: Any, bring: Any, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gmt_tasks.labels.ingest.ROWS_PER_BLOCK", 10)
+    rows, looked_at = good["elastic_stiffness"], 0
+
+    def killed(n: int) -> None:
+        nonlocal looked_at
+        looked_at += n
+        if looked_at == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bring(rows, on_block=killed)
+    assert not list(store.labels.teaching())  # nothing teaches before the whole is judged
+    checked: list[int] = []
+    from gmt_tasks.labels import ingest as label_ingest
+
+    whole = label_ingest.check_labels
+    monkeypatch.setattr(label_ingest, "check_labels", lambda s, i, *a: checked.append(len(i)) or whole(s, i, *a))
+    report = bring(rows)
+    assert checked == [10]
+    assert (report.verdict, report.accepted) == (Verdict.ACCEPTED, 30)
+
+
+def test_a_contradiction_marks_both_and_the_first_teaches(good: Any, bring: Any, store: ResultStore) -> None:
+    rows = good["elastic_stiffness"]
+    bring(rows)
+    other = [row | {"source": "another code"} for row in [*scaled(rows[:1], 1.4), *scaled(rows[1:2], 1.03)]]
+    report = bring(other)
+    assert reasons(report) == {LabelReason.CONTRADICTION: 1, LabelReason.DUPLICATE: 1}
+    assert {part.overruled for part in report.parts} == {1}
+    marked = [each for each in store.labels.counts() if each["reason"] == LabelReason.CONTRADICTION]
+    assert [(each["source"], each["state"]) for each in marked] == [
+        ("another code", LabelState.OVERRULED),
+        ("computed with care", LabelState.ACCEPTED),
+    ]
+
+
+def test_a_newer_value_of_the_same_source_and_id_supersedes(good: Any, bring: Any, store: ResultStore) -> None:
+    rows = good["elastic_stiffness"][:5]
+    bring(rows)
+    report = bring(scaled(rows[:1], 1.4))
+    assert (report.verdict, report.accepted, report.superseded) == (Verdict.ACCEPTED, 1, 1)
+    taught = [json.loads(label.content) for label in store.labels.teaching()]
+    assert len(taught) == 5
+    assert scaled(rows[:1], 1.4)[0] in taught
+
+
+def test_provenance_and_licence_are_kept(good: Any, bring: Any, store: ResultStore) -> None:
+    row = copy.deepcopy(good["elastic_stiffness"][0]) | {"doi": "10.1/x", "method": "VASP 6, PBE"}
+    assert bring([row]).licences == {"CC BY 4.0": 1}
+    label = next(iter(store.labels.teaching()))
+    assert json.loads(label.provenance) | {"read_from": ""} == {
+        "doi": "10.1/x",
+        "method": "VASP 6, PBE",
+        "read_from": "",
+    }
+    assert label.licence == "CC BY 4.0"
+
+
+def test_rows_that_are_no_labels_end_as_refused_rows(good: Any, bring: Any) -> None:
+    broken = [{"id": "x"}, good["elastic_stiffness"][0] | {"kind": "moduli_of_tea"}, good["elastic_stiffness"][1]]
+    report = bring(broken)
+    assert reasons(report)[LabelReason.UNKNOWN_KIND] == 2
+    assert report.accepted == 1
+    assert sum(part.rows for part in report.parts) == report.brought == 3
+
+
+def test_the_store_of_labels_is_that_of_the_results(store: ResultStore) -> None:
+    assert isinstance(store.labels, LabelStore)
+    assert store.labels.of_ingest(1) == []
+    assert StoredLabel("h", "k", "s", "i").part == ("s", "k")

@@ -1,0 +1,115 @@
+"""Dataset snapshots: the same labels give the same files, and training reads from them what it reads from a folder."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.store import ResultStore
+from gmt_tasks.labels.files import LabelledCrystals, read_labels
+from gmt_tasks.labels.ingest import ingest_labels
+from gmt_tasks.labels.readers.open import open_label_source
+from gmt_tasks.labels.snapshot import freeze, newest_snapshot, read_snapshot, verify_snapshot
+from models.errors import SourceError
+from models.quantities import Tensor
+from tests.gmt_tasks.labels.planted_faults import good_rows, write_rows
+
+DATA = Path("../shared/data")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ResultStore]:
+    with ResultStore(tmp_path / "labels.db") as opened:
+        yield opened
+
+
+def bring(store: ResultStore, path: Path, rows: list[dict[str, Any]]) -> None:
+    assert ingest_labels(store, open_label_source(str(write_rows(path, rows)))).accepted == len(rows)
+
+
+def test_the_same_labels_give_the_same_bytes_in_whatever_order_they_came(store: ResultStore, tmp_path: Path) -> None:
+    rows = good_rows(12, seed=1, split="train")
+    bring(store, tmp_path / "a.jsonl", rows)
+    with ResultStore(tmp_path / "other.db") as other:
+        bring(other, tmp_path / "b.jsonl", rows[5:])
+        bring(other, tmp_path / "c.jsonl", rows[:5])
+        first, second = freeze(store, tmp_path / "one"), freeze(other, tmp_path / "two")
+    assert first.hash == second.hash
+    assert first.folder.name == second.folder.name == first.hash[:12]
+    names = sorted(path.name for path in first.folder.iterdir())
+    assert names == ["elastic.jsonl.gz", "labels.txt", "snapshot.json"]
+    assert [(first.folder / n).read_bytes() for n in names] == [(second.folder / n).read_bytes() for n in names]
+
+
+def test_a_snapshot_says_what_is_in_it_and_what_is_new(store: ResultStore, tmp_path: Path) -> None:
+    datasets = tmp_path / "datasets"
+    bring(store, tmp_path / "a.jsonl", good_rows(8, seed=1, split="train"))
+    first = freeze(store, datasets)
+    assert freeze(store, datasets) == first == newest_snapshot(datasets)
+    bring(store, tmp_path / "b.jsonl", good_rows(4, seed=2, kind="dielectric_total", split="test"))
+    second = freeze(store, datasets)
+    assert (second.earlier, second.added, second.removed) == (first.hash, 4, 0)
+    assert second.counts["kind"] == {"dielectric_total": 4, "elastic_stiffness": 8}
+    assert second.counts["split"] == {"test": 4, "train": 8}
+    assert second.licences == {"CC BY 4.0": 12}
+    assert read_snapshot(second.folder) == verify_snapshot(second.folder) == newest_snapshot(datasets)
+
+
+def test_a_changed_file_is_found(store: ResultStore, tmp_path: Path) -> None:
+    bring(store, tmp_path / "a.jsonl", good_rows(4, seed=1, split="train"))
+    folder = freeze(store, tmp_path).folder
+    path = folder / "elastic.jsonl.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"train"', b'"test"', 1), mtime=0))
+    with pytest.raises(SourceError, match="they were changed"):
+        verify_snapshot(folder)
+
+
+def test_without_labels_there_is_no_snapshot(store: ResultStore, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="gmtscreen ingest"):
+        freeze(store, tmp_path / "datasets")
+    assert not (tmp_path / "datasets").exists()
+
+
+def test_training_reads_synthetic_labels_of_every_kind_of_tensor(store: ResultStore, tmp_path: Path) -> None:
+    kinds = ("elastic_stiffness", "dielectric_total", "piezo_e_total")
+    rows = [row for k, kind in enumerate(kinds) for row in good_rows(6, seed=10 + k, kind=kind, split="train")]
+    bring(store, tmp_path / "a.jsonl", rows)
+    data = read_labels(freeze(store, tmp_path / "datasets").folder)
+    known = {quantity: int((~np.isnan(values[:, 0])).sum()) for quantity, values in data.components.items()}
+    assert known == dict.fromkeys(Tensor, 6)
+    # computed in the frame beside it: nothing that could have lost the sign lies between
+    assert not data.sign_unproven[~np.isnan(data.components[Tensor.PIEZOELECTRIC][:, 0])].any()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the label files are not here (../shared/data)")
+def test_a_snapshot_trains_the_same_as_the_folder_that_it_came_from(store: ResultStore, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for path in sorted(DATA.glob("*.jsonl.gz")):
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        rows = [json.loads(line) for line in lines[:: max(1, len(lines) // 30)]]
+        write_rows(folder / path.name.removesuffix(".gz"), [row for row in rows if row.get("min_eig", 1) > 0])
+    ingest_labels(store, open_label_source(str(folder)))
+    kept = {label.source_id for label in store.labels.teaching()}
+    frozen, whole = read_labels(freeze(store, tmp_path / "datasets").folder), read_labels(folder)
+    assert len(kept) > 150
+    assert_same_labels(frozen, whole)
+
+
+def assert_same_labels(first: LabelledCrystals, second: LabelledCrystals) -> None:
+    """The same crystals with the same labels, up to their order."""
+    orders = [np.lexsort((each.crystals.lattice[:, 0, 0], np.array(each.ids))) for each in (first, second)]
+    assert [first.ids[k] for k in orders[0]] == [second.ids[k] for k in orders[1]]
+    assert (first.split[orders[0]] == second.split[orders[1]]).all()
+    for quantity in Tensor:
+        pair = [each.components[quantity][order] for each, order in zip((first, second), orders, strict=True)]
+        assert np.array_equal(pair[0], pair[1], equal_nan=True)
+        flags = [each.primary[quantity][order] for each, order in zip((first, second), orders, strict=True)]
+        assert np.array_equal(*flags)
+    for name in ("eps_mean", "eps_principal", "elastic", "piezo_singular", "ieee", "sign_unproven", "proven_frame"):
+        pair = [getattr(each, name)[order] for each, order in zip((first, second), orders, strict=True)]
+        assert np.array_equal(pair[0], pair[1], equal_nan=name not in ("sign_unproven", "proven_frame")), name

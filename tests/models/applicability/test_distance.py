@@ -1,0 +1,89 @@
+"""The distance score: zero at home, growing with distance, and honest as a share."""
+
+import numpy as np
+import pytest
+
+from models.applicability import distance as distance_module
+from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
+from models.applicability.distance import OOD_SCORE, RARITY_WEIGHT, NoveltyReference, reference_of
+from models.crystals.crystal import CrystalBatch, Floats
+from models.crystals.graph import build_graph
+from models.errors import ModelError
+from models.reference.crystals import crystals_of_all_classes
+from tests.models.applicability.known_networks import known_networks
+
+TRAIN = CrystalBatch.join(crystals_of_all_classes(seed=seed).crystals for seed in range(6))
+HELD_OUT = CrystalBatch.join(crystals_of_all_classes(seed=seed).crystals for seed in (20, 21, 22))
+
+
+def described(crystals: CrystalBatch) -> Floats:
+    return describe(crystals, build_graph(crystals, DESCRIPTOR_GRAPH))
+
+
+@pytest.fixture(scope="module")
+def reference() -> NoveltyReference:
+    raw = reference_of(described(TRAIN), TRAIN)
+    return raw.calibrated(raw.distance(described(HELD_OUT), HELD_OUT))
+
+
+def test_distance_agrees_with_a_loop_over_all_pairs(reference: NoveltyReference) -> None:
+    few = HELD_OUT.select(range(5))
+    found = reference.distance(described(few), few)
+    for k, row in enumerate((described(few) - reference.center) / reference.scale):
+        place = distance_module._weights() * np.clip(row, -6, 6)
+        nearest = np.sort(np.linalg.norm(reference.points - place, axis=1))[:3]
+        held = reference.element_counts[np.unique(few.select([k]).numbers)].min()
+        assert found[k] == pytest.approx(nearest.mean() + RARITY_WEIGHT / (1 + held / 5), abs=1e-4)
+
+
+def test_a_training_crystal_is_nearer_than_a_held_out_one(reference: NoveltyReference) -> None:
+    at_home = reference.distance(described(TRAIN), TRAIN)
+    assert np.median(at_home) < np.median(reference.distance(described(HELD_OUT), HELD_OUT))
+
+
+def test_scores_of_held_out_crystals_are_shares(reference: NoveltyReference) -> None:
+    """Of n held-out crystals calibrated on themselves a share s scores below s; new ones do within binomial limits."""
+    own = reference.score(reference.distance(described(HELD_OUT), HELD_OUT))
+    for share in (0.1, 0.5, 0.9):
+        assert (own <= share).mean() == pytest.approx(share, abs=0.03)
+    new = CrystalBatch.join(crystals_of_all_classes(seed=seed).crystals for seed in (30, 31, 32))
+    scores = reference.score(reference.distance(described(new), new))
+    assert (scores > 0.5).mean() == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 96 + 0.25 / 96))
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_slabs_and_molecules_are_farther_than_random_crystals(reference: NoveltyReference) -> None:
+    odd = CrystalBatch.join(known.crystal for known in known_networks() if known.in_vacuum)
+    assert (reference.score(reference.distance(described(odd), odd)) > OOD_SCORE).all()
+
+
+def test_an_unseen_element_raises_the_distance_and_a_frequent_one_does_not(reference: NoveltyReference) -> None:
+    numbers = HELD_OUT.numbers
+    seen, unseen = (
+        reference._rarity(HELD_OUT),
+        reference._rarity(
+            CrystalBatch(HELD_OUT.lattice, HELD_OUT.frac_coords, np.full_like(numbers, 92), HELD_OUT.crystal_of_atom)
+        ),
+    )
+    assert (unseen == 1.0).all()
+    assert seen.max() < 0.5
+
+
+def test_the_score_grows_with_distance_beyond_all_that_was_held_out(reference: NoveltyReference) -> None:
+    distances = np.linspace(0.0, 5 * reference.quantiles[-1], 200)
+    scores = reference.score(distances)
+    assert (np.diff(scores) >= 0).all()
+    far = distances > reference.quantiles[-1]
+    assert (np.diff(scores[far][:40]) > 0).all()
+    assert scores[far].min() > OOD_SCORE - 1e-9
+    assert scores[-1] < 1.0 + 1e-12
+
+
+def test_a_reference_without_calibration_or_crystals_is_refused(reference: NoveltyReference) -> None:
+    raw = reference_of(described(TRAIN), TRAIN)
+    with pytest.raises(ModelError, match="no calibration"):
+        raw.score(np.ones(3))
+    with pytest.raises(ModelError, match="39 held-out"):
+        raw.calibrated(np.ones(39))
+    with pytest.raises(ModelError, match="no training data"):
+        reference_of(np.zeros((0, 54)), TRAIN.select([]))
