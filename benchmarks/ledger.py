@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from db.store import ResultStore
 from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
-from gmt_tasks.ingest.deduplicate import Recogniser
+from gmt_tasks.ingest.deduplicate import Deduplicator
 from gmt_tasks.runs.lifecycle import run_spec, shard_atoms_for
 from gmt_tasks.sources.open import open_source
 from tests.gmt_tasks.workers.fake_screener import VERSION, result_block
@@ -87,10 +87,10 @@ class Clock:
 
 def ingest(store: ResultStore, source: Any, run_id: int, clock: Clock) -> int:
     """Brings the file in; gives the number of inputs."""
-    blocks, recogniser, n_inputs = ingested_blocks(source, PLAN), Recogniser(store.relatives), 0
+    blocks, deduplicator, n_inputs = ingested_blocks(source, PLAN), Deduplicator(store.relatives), 0
     while (block := clock.call("read, validate, identify", lambda: next(blocks, None))) is not None:
         with clock.of("recognise"):
-            block = recogniser.recognised(block)
+            block = deduplicator.deduplicated(block)
         with clock.of("write inputs"):
             store.add_block(run_id, block, shard_atoms_for(block, PLAN))
         n_inputs = block.stop

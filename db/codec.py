@@ -67,7 +67,7 @@ def crystal_rows(block: IngestedBlock, chosen: Sequence[int]) -> list[dict[str, 
                 "lattice": lattice[crystal].tobytes(),
                 "numbers": numbers[first:last].tobytes(),
                 "frac_coords": frac_coords[first:last].tobytes(),
-                "twin_id": block.twin_ids[crystal] if block.twin_ids else None,
+                "twin_id": block.enantiomorph_ids[crystal] if block.enantiomorph_ids else None,
                 "family": block.families[crystal][0] if block.families else None,
             }
         )
@@ -92,7 +92,7 @@ def read_tensor(tensor: Tensor, blob: bytes | None) -> Floats | None:
     return np.frombuffer(blob, dtype=_FLOAT).reshape(TENSORS[tensor].shape).astype(np.float64)
 
 
-def read_turn(blob: bytes | None) -> Floats | None:
+def read_rotation(blob: bytes | None) -> Floats | None:
     """The matrix from the stored frame into that of a listing, shape [3, 3]; None where they are the same."""
     return None if blob is None else np.frombuffer(blob, dtype=_FLOAT).reshape(3, 3).astype(np.float64)
 
@@ -148,7 +148,7 @@ def _check_block(block: ResultBlock) -> None:
     n_crystals = len(block.crystal_ids)
     unknown = sorted(set(block.columns) - set(BLOCK_COLUMNS))
     if unknown:
-        known = "models.quantities.DERIVED, models.quantities.TRUST or db.tables.SYMMETRY_COLUMNS"
+        known = "models.quantities.DERIVED, models.quantities.RELIABILITY or db.tables.SYMMETRY_COLUMNS"
         raise StoreError(f"{len(unknown)} result columns are unknown: {', '.join(unknown)}. Declare them in {known}.")
     lengths = {name: len(values) for name, values in block.columns.items()} | {"warnings": len(block.warnings)}
     lengths |= {removed_fraction_column(tensor): len(values) for tensor, values in block.removed_fraction.items()}

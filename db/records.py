@@ -46,7 +46,7 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
-class ModelOrigin:
+class ModelProvenance:
     """Where the files of a model version are and how it came to be.
 
     Attributes:
@@ -144,7 +144,7 @@ class IngestedBlock:
     crystals: CrystalBatch
     metadata: list[str | None]
     rejected: list[RejectedInput]
-    twin_ids: list[str | None] = field(default_factory=list)
+    enantiomorph_ids: list[str | None] = field(default_factory=list)
     families: list[tuple[str, ...]] = field(default_factory=list)
     sketches: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     turns: dict[int, Floats] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class KnownCrystals:
     """
 
     ids: list[str]
-    twin_ids: list[str | None]
+    enantiomorph_ids: list[str | None]
     families: list[str]
     crystals: CrystalBatch
 

@@ -15,13 +15,15 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
 from db.codec import clean_text, to_json
-from db.records import Judgement, ModelOrigin, ModelVersion
+from db.records import Judgement, ModelProvenance, ModelVersion
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
 from models.errors import StoreError
 
 
-def add(connection: Connection, model: ModelVersion, metrics: dict[str, Any], origin: ModelOrigin | None = None) -> int:
+def add(
+    connection: Connection, model: ModelVersion, metrics: dict[str, Any], origin: ModelProvenance | None = None
+) -> int:
     """Registers a version. Without an origin it is current where its name has no current version, else a candidate.
 
     Args:
@@ -60,7 +62,7 @@ def add(connection: Connection, model: ModelVersion, metrics: dict[str, Any], or
     return int(known.id)
 
 
-def _fill_origin(connection: Connection, model: ModelVersion, known: Row[Any], origin: ModelOrigin) -> None:
+def _fill_origin(connection: Connection, model: ModelVersion, known: Row[Any], origin: ModelProvenance) -> None:
     """Notes where the files are, once; the folder alone may change later, because files may be moved."""
     files = to_json(origin.files)
     if known.files not in (None, files):

@@ -19,7 +19,7 @@ from db.records import (
     IngestedBlock,
     Judgement,
     KnownCrystals,
-    ModelOrigin,
+    ModelProvenance,
     ModelVersion,
     ResultBlock,
     Run,
@@ -90,7 +90,9 @@ class ResultStore:
 
     # Models
 
-    def register_model(self, model: ModelVersion, metrics: dict[str, Any], origin: ModelOrigin | None = None) -> int:
+    def register_model(
+        self, model: ModelVersion, metrics: dict[str, Any], origin: ModelProvenance | None = None
+    ) -> int:
         """Registers a model version and gives its id; the first of a name becomes current. See `registry.add`."""
         return write(self._engine, registry.add, model, metrics, origin)
 
@@ -171,9 +173,9 @@ class ResultStore:
         """Stored crystals that no look-up finds, because the database is older than families; at most `limit`."""
         return read(self._engine, without_family, limit)
 
-    def set_families(self, ids: Sequence[str], families: Sequence[str], twin_ids: Sequence[str | None]) -> None:
+    def set_families(self, ids: Sequence[str], families: Sequence[str], enantiomorph_ids: Sequence[str | None]) -> None:
         """Gives crystals without a family theirs, and the ids of their mirror images; their own ids stay."""
-        write(self._engine, set_families, ids, families, twin_ids)
+        write(self._engine, set_families, ids, families, enantiomorph_ids)
 
     def end_ingest(self, run_id: int, source: str) -> None:
         """Marks a source as read to its end; when all sources are, the run's state is RUNNING."""

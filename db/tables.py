@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint
 
 from db.base import ARRAY, COUNT, FLAG, INTEGER, JSON_TEXT, KEY, KIND_TYPES, NUMBER, UNIX_TIME, metadata
-from models.quantities import DERIVED, TRUST, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
+from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
 
 
 class ModelState(StrEnum):
@@ -210,7 +210,7 @@ results = Table(
     *(Column(symprec_spread_column(tensor), NUMBER) for tensor in Tensor),
     *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in DERIVED.items()),
     *(Column(name, NUMBER) for name in UNCERTAINTY_COLUMNS),
-    *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in TRUST.items()),
+    *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in RELIABILITY.items()),
     *(Column(tensor.value, ARRAY) for tensor in Tensor),
     *(Column(removed_fraction_column(tensor), NUMBER) for tensor in Tensor),
     Column("warnings", JSON_TEXT, nullable=False),
@@ -289,5 +289,5 @@ SYMMETRY_COLUMNS: tuple[str, ...] = (
 )
 """Columns of a result that say which symmetry was found and how firmly."""
 
-BLOCK_COLUMNS: tuple[str, ...] = (*SYMMETRY_COLUMNS, *DERIVED, *UNCERTAINTY_COLUMNS, *TRUST)
+BLOCK_COLUMNS: tuple[str, ...] = (*SYMMETRY_COLUMNS, *DERIVED, *UNCERTAINTY_COLUMNS, *RELIABILITY)
 """What `ResultBlock.columns` may hold."""

@@ -268,7 +268,7 @@ UNCERTAINTY_COLUMNS: tuple[str, ...] = (
 )
 """Columns that say how far the others may be off: ends of intervals, and error radii of the tensors."""
 
-TRUST: dict[str, DerivedQuantity] = {
+RELIABILITY: dict[str, DerivedQuantity] = {
     "ood_score": DerivedQuantity("1", "share of held-out crystals nearer to the training data", ()),
     "ood": DerivedQuantity("", "farther from the training data than 95 % of held-out crystals", (), ColumnKind.FLAG),
     "bond_dimensionality": DerivedQuantity("1", "dimension of the bonded network, 0 molecules to 3 framework", ()),

@@ -104,7 +104,7 @@ class StoredLabel:
 
 
 @dataclass(frozen=True)
-class TeachingLabel:
+class AcceptedLabel:
     """A label that teaches: its content as JSON text, and the split of its formula."""
 
     hash: str
@@ -284,13 +284,13 @@ def list_ingests(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-def teaching(connection: Connection) -> Iterator[TeachingLabel]:
+def teaching(connection: Connection) -> Iterator[AcceptedLabel]:
     """Every label that teaches, sorted by hash."""
     joined = labels.join(formula_splits, formula_splits.c.formula == labels.c.formula)
-    columns = [*(labels.c[column.name] for column in fields(TeachingLabel) if column.name != "split")]
+    columns = [*(labels.c[column.name] for column in fields(AcceptedLabel) if column.name != "split")]
     wanted = select(*columns, formula_splits.c.split).select_from(joined).where(labels.c.state == LabelState.ACCEPTED)
     for row in connection.execute(wanted.order_by(labels.c.hash).execution_options(yield_per=1000)).mappings():
-        yield TeachingLabel(**row)
+        yield AcceptedLabel(**row)
 
 
 def count_states(connection: Connection) -> list[dict[str, Any]]:

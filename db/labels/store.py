@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from db.labels import rows as labels
 from db.labels.links import label_kinds
-from db.labels.rows import LabelRecord, Settlement, StoredLabel, TeachingLabel
+from db.labels.rows import AcceptedLabel, LabelRecord, Settlement, StoredLabel
 from db.records import IngestedBlock
 from db.transactions import read, reading, write
 from models.crystals.crystal import CrystalBatch
@@ -81,7 +81,7 @@ class LabelStore:
         """Number of labels by source, kind, state and reason."""
         return read(self._engine, labels.count_states)
 
-    def teaching(self) -> Iterator[TeachingLabel]:
+    def teaching(self) -> Iterator[AcceptedLabel]:
         """Every label that teaches with its content and split, sorted by hash; one state of the database throughout."""
         with reading(self._engine) as connection:
             yield from labels.teaching(connection)

@@ -7,7 +7,7 @@ import difflib
 from enum import StrEnum
 
 from models.errors import FilterError
-from models.quantities import DERIVED, TRUST, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
+from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
 
 
 class Kind(StrEnum):
@@ -41,7 +41,7 @@ PROPERTIES: dict[str, Kind] = {
     **{symprec_spread_column(tensor): Kind.NUMBER for tensor in Tensor},
     **{name: Kind(quantity.kind.value) for name, quantity in DERIVED.items()},
     **dict.fromkeys(UNCERTAINTY_COLUMNS, Kind.NUMBER),
-    **{name: Kind(quantity.kind.value) for name, quantity in TRUST.items()},
+    **{name: Kind(quantity.kind.value) for name, quantity in RELIABILITY.items()},
 }
 """Everything that can be filtered, sorted and printed."""
 

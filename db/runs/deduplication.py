@@ -27,12 +27,12 @@ def without_family(connection: Connection, limit: int) -> KnownCrystals:
 
 
 def set_families(
-    connection: Connection, ids: Sequence[str], families: Sequence[str], twin_ids: Sequence[str | None]
+    connection: Connection, ids: Sequence[str], families: Sequence[str], enantiomorph_ids: Sequence[str | None]
 ) -> None:
     """Makes crystals known to look-ups; see `ResultStore.set_families`."""
     named = crystals.c
     statement = update(crystals).where(named.id == bindparam("of"), named.family.is_(None))
-    rows = zip(ids, families, twin_ids, strict=True)
+    rows = zip(ids, families, enantiomorph_ids, strict=True)
     # in the order of their ids: two drivers that do the same wait for each other instead of deadlocking
     values = [
         {"of": of, "family": family, "twin_id": twin_id} for of, family, twin_id in sorted(rows, key=lambda r: r[0])

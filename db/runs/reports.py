@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
-from db.codec import clean_text, read_crystals, read_tensor, read_turn
+from db.codec import clean_text, read_crystals, read_tensor, read_rotation
 from db.runs.ledger import lock_run, run_row
 from db.records import Balance, RunState, uncertainty_of
 from db.tables import (
@@ -25,7 +25,7 @@ from db.tables import (
 )
 from db.transactions import database_time
 from models.errors import Reason, StoreError
-from models.quantities import DERIVED, TRUST, Tensor
+from models.quantities import DERIVED, RELIABILITY, Tensor
 
 RATE_WINDOW_S = 300.0
 """The rate of a running run is that of its last five minutes."""
@@ -225,7 +225,7 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "frac_coords": batch.frac_coords,
         "source_ids": sorted({arrival["source_id"] for arrival in arrived}),
         "inputs": [
-            {**arrival, "metadata": json.loads(arrival["metadata"] or "null"), "turn": read_turn(arrival["turn"])}
+            {**arrival, "metadata": json.loads(arrival["metadata"] or "null"), "turn": read_rotation(arrival["turn"])}
             for arrival in arrived
         ],
         "twin_id": row.twin_id,
@@ -274,7 +274,7 @@ def _result(row: Any) -> dict[str, Any]:
         "removed_fraction": {tensor.value: row[removed_fraction_column(tensor)] for tensor in Tensor},
         "derived": {name: row[name] for name in DERIVED},
         **uncertainty_of(row),
-        "trust": {name: row[name] for name in TRUST},
+        "trust": {name: row[name] for name in RELIABILITY},
         "warnings": json.loads(row["warnings"]),
     }
 

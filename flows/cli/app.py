@@ -6,7 +6,7 @@ import sys
 import typer
 
 from flows.cli import compare, doctor, ensemble, equivariance, ingest, models, read, registry, retrain, screen, suggest
-from flows.cli.console import Exit, fail, polite, say
+from flows.cli.console import Exit, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ COMMANDS = (
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
     (app, "calibrate", ensemble.calibrate, "gmtscreen calibrate runs/gmtnet/gmtnet.json --data labels/"),
-    (app, "exactness", equivariance.exactness, "gmtscreen exactness candidates.parquet --candidates 500"),
+    (app, "exactness", equivariance.equivariance, "gmtscreen exactness candidates.parquet --candidates 500"),
     (models_app, "list", models.list_models, "gmtscreen models list --json"),
     (models_app, "show", registry.show, "gmtscreen models show gmtnet --db hits.db"),
     (
@@ -55,7 +55,7 @@ COMMANDS = (
 """Where each command hangs, its name, its function and an example that its help shows."""
 
 for _parent, _name, _function, _example in COMMANDS:
-    _parent.command(_name, epilog=f"Example: {_example}")(polite(_function))
+    _parent.command(_name, epilog=f"Example: {_example}")(errors_as_one_line(_function))
 app.add_typer(models_app, name="models")
 
 

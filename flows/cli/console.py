@@ -45,7 +45,7 @@ def fail(text: str, code: Exit) -> SystemExit:
     return SystemExit(int(code))
 
 
-def polite(function: Callable[P, R]) -> Callable[P, R]:
+def errors_as_one_line(function: Callable[P, R]) -> Callable[P, R]:
     """Makes a command end with one line instead of a traceback; our own errors are bad usage by default."""
 
     @functools.wraps(function)

@@ -10,13 +10,13 @@ from flows.cli.options import AsJson, Device, Model, Sources, Symprec
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gmt_tasks.evaluation.equivariance import Exactness
+    from gmt_tasks.evaluation.equivariance import Equivariance
     from gmt_tasks.screening.screener import Screener
 
 DOUBLE_TOLERANCE = 1e-10
 
 
-def exactness(
+def equivariance(
     sources: Sources,
     *,
     model: Model = None,
@@ -33,7 +33,7 @@ def exactness(
 
     The sources' crystals, and random crystals of all 32 classes. Ends with 1 where a prediction depends on the telling.
     """
-    from gmt_tasks.evaluation.equivariance import TOLERANCE, check_exactness
+    from gmt_tasks.evaluation.equivariance import TOLERANCE, check_equivariance
     from gmt_tasks.evaluation.sampling import sample_crystals
     from gmt_tasks.runs.session import open_sources
     from gmt_tasks.settings import load_settings
@@ -46,7 +46,7 @@ def exactness(
     tolerance = DOUBLE_TOLERANCE if double else TOLERANCE
     classes = crystals_of_all_classes(seed)
     found = [
-        check_exactness(screener, batch, called, label=label, seed=seed, tolerance=tolerance)
+        check_equivariance(screener, batch, called, label=label, seed=seed, tolerance=tolerance)
         for label, batch, called in (
             (", ".join(sources), crystals, names),
             ("random crystals of the 32 classes", classes.crystals, classes.names),
@@ -56,7 +56,7 @@ def exactness(
         print_json([each.to_json() for each in found])
     else:
         for each in found:
-            print_exactness(each)
+            print_equivariance(each)
     if not all(each.holds for each in found):
         raise fail("predictions depend on how crystals are told, see above", Exit.BROKEN_PROMISE)
 
@@ -64,6 +64,7 @@ def exactness(
 def _screener(model: str, device: str, symprec: float, *, double: bool) -> "Screener":
     from dataclasses import replace
 
+    from gmt_tasks.evaluation.equivariance import Equivariance
     from gmt_tasks.screening.screener import Screener
 
     screener = Screener.load(model, device=device, symprec=symprec)
@@ -75,7 +76,7 @@ def _screener(model: str, device: str, symprec: float, *, double: bool) -> "Scre
     return replace(screener, model=GMTNetPredictor.load_double(find_checkpoint(model), device=device))
 
 
-def print_exactness(found: "Exactness") -> None:
+def print_equivariance(found: "Equivariance") -> None:
     """A table of transformations and tensors, the deviations one by one, and the success rate by crystal system."""
     from flows.reports.tables import console, new_table
     from models.quantities import TENSORS, Tensor
@@ -85,8 +86,8 @@ def print_exactness(found: "Exactness") -> None:
     heads = [head for pair in zip(symbols, counts, strict=True) for head in pair]
     title = f"{found.crystals}: largest relative deviation, number above {found.tolerance:g}"
     table = new_table("telling", "n", *heads, title=title, numbers=["n", *heads])
-    for name in dict.fromkeys(row.retelling for row in found.invariances):
-        rows = {row.quantity: row for row in found.invariances if row.retelling == name}
+    for name in dict.fromkeys(row.representation for row in found.invariances):
+        rows = {row.quantity: row for row in found.invariances if row.representation == name}
         cells = [(f"{rows[q.value].worst:.1e}", str(rows[q.value].n_exceptions)) for q in Tensor if q.value in rows]
         table.add_row(name, str(next(iter(rows.values())).n), *(text for pair in cells for text in pair))
     console().print(table)
@@ -96,7 +97,7 @@ def print_exactness(found: "Exactness") -> None:
     console().print(_consistency_table(found))
 
 
-def _consistency_table(found: "Exactness") -> "Table":
+def _consistency_table(found: "Equivariance") -> "Table":
     from flows.reports.tables import new_table
     from models.quantities import TENSORS, Tensor
 

@@ -121,14 +121,14 @@ def _row_of(store: "ResultStore", settings: "Settings", model: str) -> dict[str,
     from gmt_tasks.registry.current_model import card_of
 
     if model.endswith(".json") or Path(model).is_dir():
-        from db.records import ModelOrigin, ModelVersion
+        from db.records import ModelProvenance, ModelVersion
         from gmt_tasks.registry.model_files import install_checkpoint, models_folder
         from models.gmtnet.card import find_checkpoint, read_card
 
         path = find_checkpoint(model)
         card = read_card(path)
         folder, files = install_checkpoint(path, models_folder(settings), card.name, card.version)
-        origin = ModelOrigin(str(folder), files, str(card.training.get("snapshot", "")))
+        origin = ModelProvenance(str(folder), files, str(card.training.get("snapshot", "")))
         store.register_model(ModelVersion(card.name, card.version, card.sha256), dict(card.metrics), origin)
         model = f"{card.name}@{card.version}"
     row = store.describe_model(model)

@@ -7,7 +7,7 @@ import typer
 
 from flows.cli.console import print_json, say
 from flows.cli.options import AsJson, Db
-from gmt_tasks.active_learning.request import Goal, OutOfDistribution, Wish
+from gmt_tasks.active_learning.request import Goal, OutOfDistribution, SuggestionRequest
 
 if TYPE_CHECKING:
     from gmt_tasks.active_learning.suggest import Batch
@@ -44,10 +44,10 @@ def suggest(
     from models.errors import FilterError
 
     passed = frozenset(each for path in leave_out or () for each in ids_in(path))
-    wish = Wish(wanted, n, filter, goal, ood, best, passed)
+    request = SuggestionRequest(wanted, n, filter, goal, ood, best, passed)
     with open_store(db) as store:
         try:
-            batch = choose(store, wish)
+            batch = choose(store, request)
         except FilterError as error:
             show_filter(filter, error.position)
             raise
@@ -63,7 +63,7 @@ def suggest(
 def _print_batch(batch: "Batch") -> None:
     from flows.reports.tables import console, frame_table
 
-    head = ["id", "formula", batch.wish.property, "lower", "upper", "promise", "uncertainty", "crowding"]
+    head = ["id", "formula", batch.request.property, "lower", "upper", "promise", "uncertainty", "crowding"]
     rows = [
         (s.id, s.formula, s.value, s.lower, s.upper, s.promise, s.uncertainty, s.crowding) for s in batch.suggestions
     ]
@@ -74,4 +74,4 @@ def _say_what_was_passed_over(batch: "Batch", folder: Path) -> None:
     passed = f"{batch.n_labelled:,} labelled and {batch.n_left_out:,} left out passed over"
     say(f"{len(batch.suggestions)} of {batch.n_results:,} results written to {folder}; {passed}")
     if not batch.has_intervals:
-        say(f"{batch.wish.property} has no intervals in this database: promise follows its predictions alone")
+        say(f"{batch.request.property} has no intervals in this database: promise follows its predictions alone")

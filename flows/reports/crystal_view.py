@@ -73,7 +73,7 @@ def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -
             _print_tensor(out, tensor, result)
     out.print()
     out.print(derived_table(result["derived"], result.get("uncertainty", {})))
-    for line in trust_lines(result.get("trust", {})):
+    for line in reliability_lines(result.get("trust", {})):
         out.print(line, soft_wrap=True)
     compared = list(literature_rows(facts["source_ids"], result))
     if compared:
@@ -136,23 +136,25 @@ def derived_table(derived: dict[str, Any], uncertainty: dict[str, Any]) -> Table
     return table
 
 
-def trust_lines(trust: dict[str, Any]) -> Iterator[str]:
+def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
     """Distance to the training data, dimension of the bonds, band gap; unknown ones are left out.
 
     Args:
-        trust: the columns of `models.quantities.TRUST` of one result.
+        reliability: the columns of `models.quantities.RELIABILITY` of one result.
     """
-    if trust.get("ood_score") is not None:
-        verdict = "OUT OF DISTRIBUTION" if trust["ood"] else "in distribution"
-        score = f"{100 * trust['ood_score']:.1f} %"
+    if reliability.get("ood_score") is not None:
+        verdict = "OUT OF DISTRIBUTION" if reliability["ood"] else "in distribution"
+        score = f"{100 * reliability['ood_score']:.1f} %"
         yield f"training data: {verdict}; {score} of held-out crystals are nearer to it"
-    if trust.get("bond_dimensionality") is not None:
-        kind = ("molecules or atoms", "chains", "layers", "a framework")[int(trust["bond_dimensionality"])]
-        vacuum = f", in {trust['vacuum_angstrom']:.1f} angstrom of vacuum" if trust["low_dimensional"] else ""
+    if reliability.get("bond_dimensionality") is not None:
+        kind = ("molecules or atoms", "chains", "layers", "a framework")[int(reliability["bond_dimensionality"])]
+        vacuum = (
+            f", in {reliability['vacuum_angstrom']:.1f} angstrom of vacuum" if reliability["low_dimensional"] else ""
+        )
         yield f"bonds form {kind}{vacuum}"
-    if trust.get("band_gap_ev") is not None:
-        metal = "; probably a METAL" if trust["metal"] else ""
-        yield f"predicted band gap {max(trust['band_gap_ev'], 0.0):.2f} eV{metal}"
+    if reliability.get("band_gap_ev") is not None:
+        metal = "; probably a METAL" if reliability["metal"] else ""
+        yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}"
 
 
 def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.reports.accuracy_document import accuracy_document
-from flows.reports.plot_applicability import plot_novelty
+from flows.reports.plot_applicability import plot_applicability
 from flows.reports.plot_parity import plot_literature, plot_parity
 from flows.reports.plots import plot_reliability, plot_selective
 from flows.reports.uncertainty_document import uncertainty_document
@@ -69,6 +69,6 @@ def draw(evaluation: "Evaluation", folder: Path) -> dict[str, Path]:
     if curves and calibrated:
         drawn["selective"] = plot_selective(curves, folder / "selective.png")
     if evaluation.families:
-        errors = [row for row in evaluation.novelty if row.split == "test"]
-        drawn["novelty"] = plot_novelty(evaluation.families, errors, folder / "novelty.png")
+        errors = [row for row in evaluation.applicability if row.split == "test"]
+        drawn["novelty"] = plot_applicability(evaluation.families, errors, folder / "novelty.png")
     return drawn

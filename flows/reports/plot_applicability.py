@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.reports.plots import PALETTE, written
-from gmt_tasks.evaluation.applicability import ErrorByNovelty, FamilyDetection
+from gmt_tasks.evaluation.applicability import ErrorByDistance, FamilyDetection
 from models.quantities import TENSORS, Tensor
 
 TARGET = 0.8
 MARKS = dict(zip(Tensor, "osD^", strict=True))
 
 
-def plot_novelty(families: Sequence[FamilyDetection], errors: Sequence[ErrorByNovelty], path: Path) -> Path:
+def plot_applicability(families: Sequence[FamilyDetection], errors: Sequence[ErrorByDistance], path: Path) -> Path:
     """Draws both as one PNG.
 
     Args:

@@ -33,7 +33,7 @@ def uncertainty_document(evaluation: "Evaluation", pictures: dict[str, str]) -> 
     lines += _picture(pictures, "reliability", "Found against promised coverage at all levels, widths from val, test.")
     lines += ["## Selective prediction", "", *_selective_part(evaluation), ""]
     lines += _picture(pictures, "selective", "Mean error of the most certain crystals against the share kept, test.")
-    lines += ["## Distance to the training data", "", *_novelty_part(evaluation), ""]
+    lines += ["## Distance to the training data", "", *_applicability_part(evaluation), ""]
     lines += _picture(pictures, "novelty", "Left: families left out. Right: error by thirds of the distance score.")
     return "\n".join(lines)
 
@@ -131,7 +131,7 @@ def _selective_part(evaluation: "Evaluation") -> list[str]:
     ]
 
 
-def _novelty_part(evaluation: "Evaluation") -> list[str]:
+def _applicability_part(evaluation: "Evaluation") -> list[str]:
     if not evaluation.families:
         return ["This model has no distance score (`gmtscreen calibrate MODEL --data FOLDER` makes one)."]
     found = sum(each.auroc >= AUROC_TARGET for each in evaluation.families)
@@ -185,6 +185,6 @@ def error_table(evaluation: "Evaluation") -> list[str]:
             f"{each.spearman:.2f}".replace("-", "−"),
             f"{figures(each.median_flagged)} ({each.n_flagged})",
         ]
-        for each in evaluation.novelty
+        for each in evaluation.applicability
     ]
     return markdown_table(head, rows, texts=2)

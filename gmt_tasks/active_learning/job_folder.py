@@ -77,7 +77,7 @@ def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> l
         place.mkdir(parents=True, exist_ok=True)
         crystal = batch.crystals.select([rank])
         (place / "POSCAR").write_text(poscar(crystal, f"{each.formula} {each.id}"), encoding="utf-8")
-        lines = [json.dumps(row) + "\n" for row in label_rows(batch.wish.property, each, crystal)]
+        lines = [json.dumps(row) + "\n" for row in label_rows(batch.request.property, each, crystal)]
         (place / "label.template.jsonl").write_text("".join(lines), encoding="utf-8")
         places.append(place)
     rows = [row_of(batch, rank) for rank in range(len(batch.suggestions))]
@@ -86,7 +86,10 @@ def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> l
         (folder / ATOMATE2).write_text(_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "README.md").write_text(_readme(batch, folder), encoding="utf-8")
     # Last: with this file the folder is complete.
-    document = {"wish": _plain(asdict(batch.wish) | {"leave_out": sorted(batch.wish.leave_out)}), "suggestions": rows}
+    document = {
+        "wish": _plain(asdict(batch.request) | {"leave_out": sorted(batch.request.leave_out)}),
+        "suggestions": rows,
+    }
     part = folder / f"{SUGGESTIONS}.part"
     part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     part.replace(folder / SUGGESTIONS)
@@ -117,16 +120,16 @@ def ids_in(path: Path) -> list[str]:
 def row_of(batch: Batch, rank: int) -> dict[str, Any]:
     """One job with its reasons, as suggestions.json and suggestions.csv have it."""
     each = batch.suggestions[rank]
-    tensors = DERIVED[batch.wish.property].from_tensors
+    tensors = DERIVED[batch.request.property].from_tensors
     numbers = asdict(each)
     return {
         "rank": rank + 1,
         "folder": job_name(rank, each),
         **_plain(numbers),
-        "property": batch.wish.property,
-        "unit": DERIVED[batch.wish.property].unit,
+        "property": batch.request.property,
+        "unit": DERIVED[batch.request.property].unit,
         "calculations": list(dict.fromkeys(CALCULATION[tensor] for tensor in tensors)),
-        "settles": settles(batch.wish.property, each),
+        "settles": settles(batch.request.property, each),
     }
 
 
@@ -192,10 +195,10 @@ def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list
 
 
 def _readme(batch: Batch, folder: Path) -> str:
-    wish = batch.wish
-    tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[wish.property].from_tensors)
+    request = batch.request
+    tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[request.property].from_tensors)
     script = "" if not (folder / ATOMATE2).exists() else _ATOMATE2_PART
-    return _README.format(n=len(batch.suggestions), property=wish.property, tensors=tensors, script=script)
+    return _README.format(n=len(batch.suggestions), property=request.property, tensors=tensors, script=script)
 
 
 _ATOMATE2_PART = f"""

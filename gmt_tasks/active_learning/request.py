@@ -20,7 +20,7 @@ class OutOfDistribution(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wish:
+class SuggestionRequest:
     """What is looked for.
 
     Attributes:

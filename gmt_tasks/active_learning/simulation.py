@@ -119,7 +119,7 @@ def pools(
         known = np.isfinite(truth[name]) & np.isfinite(value) & np.isfinite(upper - lower)
         if scale is None or not known.any():
             raise GmtError(f"No labelled crystal of {split.value} has a prediction of {name} with an interval.")
-        label, score = truth[name][known], prediction.trust["ood_score"][known]
+        label, score = truth[name][known], prediction.reliability["ood_score"][known]
         found.append(
             Pool(name, split.value, scale, label, value[known], lower[known], upper[known], score, points[known])
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from db.query.filter_language import parse_filter
 from db.store import ResultStore
 from gmt_tasks.active_learning.acquisition import SMALLEST_SIGMA, choose_batch, outlook, promise, uncertainty, worth
-from gmt_tasks.active_learning.request import OutOfDistribution, Wish
+from gmt_tasks.active_learning.request import OutOfDistribution, SuggestionRequest
 from gmt_tasks.training.applicability import descriptors_of
 from models.applicability.distance import as_points
 from models.crystals.crystal import CrystalBatch
@@ -92,7 +92,7 @@ class Batch:
         has_intervals: whether any result had an interval of the property.
     """
 
-    wish: Wish
+    request: SuggestionRequest
     suggestions: list[Suggestion]
     crystals: CrystalBatch
     n_results: int
@@ -101,29 +101,29 @@ class Batch:
     has_intervals: bool
 
 
-def suggest(store: ResultStore, wish: Wish) -> Batch:
+def suggest(store: ResultStore, request: SuggestionRequest) -> Batch:
     """Chooses the next jobs.
 
     Raises:
         FilterError: the filter cannot be read.
         GmtError: the property is no number, or there is nothing to choose from.
     """
-    scale = _scale_of(wish.property)
-    frame = _results(store, wish)
-    values, lower, upper, ood_score = (_numbers(frame, name) for name in _columns(wish.property))
-    seen = outlook(scale, values, lower, upper, wish.goal)
-    likely = promise(seen, wish.n_best or 2 * wish.n)
+    scale = _scale_of(request.property)
+    frame = _results(store, request)
+    values, lower, upper, ood_score = (_numbers(frame, name) for name in _columns(request.property))
+    seen = outlook(scale, values, lower, upper, request.goal)
+    likely = promise(seen, request.n_best or 2 * request.n)
     unsure = uncertainty(seen, ood_score)
     score = worth(likely, unsure)
     ids = frame["id"].to_numpy()
-    rows, n_labelled, n_left_out = _shortlist(store, wish, ids, score)
+    rows, n_labelled, n_left_out = _shortlist(store, request, ids, score)
     if not len(rows):
         raise GmtError(
-            f"Nothing to suggest: of {len(frame)} results with {wish.property} that the filter describes {n_labelled} "
-            f"are labelled and {n_left_out} left out. Screen more crystals, or widen --filter or --ood."
+            f"Nothing to suggest: of {len(frame)} results with {request.property} that the filter describes "
+            f"{n_labelled} are labelled and {n_left_out} left out. Screen more crystals, or widen --filter or --ood."
         )
     crystals = store.labels.crystals_of([str(each) for each in ids[rows]])
-    choice = choose_batch(score[rows], as_points(descriptors_of(crystals)), wish.n)
+    choice = choose_batch(score[rows], as_points(descriptors_of(crystals)), request.n)
     chosen = rows[choice.rows]
     told = zip(
         ids[chosen], frame["formula"].to_numpy()[chosen], frame["model"].to_numpy()[chosen], values[chosen],
@@ -131,7 +131,7 @@ def suggest(store: ResultStore, wish: Wish) -> Batch:
     )  # fmt: skip
     suggestions = [Suggestion(str(i), str(f), str(m), *map(float, numbers)) for i, f, m, *numbers in told]
     return Batch(
-        wish,
+        request,
         suggestions,
         crystals.select(choice.rows),
         len(frame),
@@ -158,12 +158,16 @@ def _columns(name: str) -> tuple[str, str, str, str]:
     return name, *INTERVALS.get(name, ("", "")), "ood_score"
 
 
-def _results(store: ResultStore, wish: Wish) -> "pd.DataFrame":
-    if wish.filter.strip():
+def _results(store: ResultStore, request: SuggestionRequest) -> "pd.DataFrame":
+    if request.filter.strip():
         # By itself first: an error then points into the text as it was given, and no bracket of it closes ours.
-        parse_filter(wish.filter)
-    terms = [f"({wish.filter})" if wish.filter.strip() else "", _OOD_FILTER[wish.ood], f"{wish.property} IS KNOWN"]
-    fields = ["id", "formula", "model", *(name for name in _columns(wish.property) if name)]
+        parse_filter(request.filter)
+    terms = [
+        f"({request.filter})" if request.filter.strip() else "",
+        _OOD_FILTER[request.ood],
+        f"{request.property} IS KNOWN",
+    ]
+    fields = ["id", "formula", "model", *(name for name in _columns(request.property) if name)]
     # By id, so that equal scores are in the same order on every database.
     return store.query(" AND ".join(filter(None, terms)), fields=fields, sort="id", limit=0)
 
@@ -173,18 +177,18 @@ def _numbers(frame: "pd.DataFrame", name: str) -> Floats:
 
 
 def _shortlist(
-    store: ResultStore, wish: Wish, ids: NDArray[np.object_], score: Floats
+    store: ResultStore, request: SuggestionRequest, ids: NDArray[np.object_], score: Floats
 ) -> tuple[NDArray[np.int64], int, int]:
     """The most promising crystals that may be suggested, and how many were passed over for a label or the caller."""
-    wanted = int(np.clip(SHORTLIST_PER_JOB * wish.n, SMALLEST_SHORTLIST, LARGEST_SHORTLIST))
-    tensors = set(DERIVED[wish.property].from_tensors)
+    wanted = int(np.clip(SHORTLIST_PER_JOB * request.n, SMALLEST_SHORTLIST, LARGEST_SHORTLIST))
+    tensors = set(DERIVED[request.property].from_tensors)
     rows: list[int] = []
     n_labelled = n_left_out = 0
     for part in _parts(score, wanted):
         kinds = store.labels.kinds_of([str(each) for each in ids[part]])
         for row in part.tolist():
             known: set[Tensor] = set().union(*(TOLD_BY.get(kind, frozenset()) for kind in kinds.get(ids[row], ())))
-            if ids[row] in wish.leave_out:
+            if ids[row] in request.leave_out:
                 n_left_out += 1
             elif tensors <= known:
                 n_labelled += 1

@@ -17,7 +17,7 @@ from gmt_tasks.screening.screener import TensorPrediction
 from gmt_tasks.training.applicability import CRYSTALS_PER_BATCH, descriptors_of, rows_with_tensors
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, feature_names
 from models.applicability.dimensionality import network_dimension
-from models.applicability.distance import NoveltyReference, reference_of
+from models.applicability.distance import TrainingReference, reference_of
 from models.crystals.crystal import MAX_ATOMIC_NUMBER, SYMBOLS, CrystalBatch
 from models.crystals.graph import build_graph
 from models.errors import GmtError
@@ -86,7 +86,7 @@ class FamilyDetection:
 
 
 @dataclass(frozen=True)
-class ErrorByNovelty:
+class ErrorByDistance:
     """Relative errors of one tensor against the distance score.
 
     Attributes:
@@ -162,18 +162,18 @@ def structure_families(labels: LabelledCrystals, rows: Ints, descriptors: Floats
     }
 
 
-def _reference(descriptors: Floats, labels: LabelledCrystals, rows: Ints, chosen: Bools) -> NoveltyReference:
+def _reference(descriptors: Floats, labels: LabelledCrystals, rows: Ints, chosen: Bools) -> TrainingReference:
     return reference_of(descriptors[chosen], labels.crystals.select(rows[chosen]))
 
 
-def _flagged(reference: NoveltyReference, inside: Floats, distance: Floats) -> float:
+def _flagged(reference: TrainingReference, inside: Floats, distance: Floats) -> float:
     """Share of distances that a reference calibrated on `inside` would flag."""
     return float((distance > reference.calibrated(inside).quantiles[-1]).mean())
 
 
-def errors_by_novelty(
+def errors_by_distance(
     labels: LabelledCrystals, rows: Ints, prediction: TensorPrediction, split: Split
-) -> list[ErrorByNovelty]:
+) -> list[ErrorByDistance]:
     """Errors of predicted tensors against the distance score of their crystals, a row per tensor.
 
     Args:
@@ -188,12 +188,12 @@ def errors_by_novelty(
     found = []
     for quantity in Tensor:
         known, errors = relative_errors(labels, rows, prediction, quantity)
-        score = prediction.trust["ood_score"][known]
+        score = prediction.reliability["ood_score"][known]
         if len(errors) >= 10 and np.isfinite(score).all():
-            flagged = prediction.trust["ood"][known] == 1
+            flagged = prediction.reliability["ood"][known] == 1
             near, middle, far = np.array_split(errors[np.argsort(score, kind="stable")], 3)
             found.append(
-                ErrorByNovelty(
+                ErrorByDistance(
                     quantity.value,
                     split.value,
                     len(errors),

@@ -16,7 +16,7 @@ from gmt_tasks.evaluation.label_properties import label_properties, label_tensor
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
-from gmt_tasks.training.applicability import write_novelty
+from gmt_tasks.training.applicability import write_training_reference
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.quantities import DERIVED, INTERVALS, TENSORS
 from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
@@ -135,7 +135,7 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto") -> Cali
     found = calibrate(Screener.load(model, device=device), labels)
     path = find_checkpoint(model)
     write_card(replace(read_card(path), calibration=found.to_json()), path.parent)
-    write_novelty(labels, path)
+    write_training_reference(labels, path)
     return found
 
 

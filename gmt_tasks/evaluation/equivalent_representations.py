@@ -23,7 +23,7 @@ _STRAIN_EFFECT = 1e-7  # tensors change by at most some ten times the strain
 
 
 @dataclass(frozen=True)
-class Retelling:
+class Representation:
     """Crystals told in another way.
 
     Attributes:
@@ -45,7 +45,7 @@ class Retelling:
     moves: float = 0.0
 
 
-def retellings(crystals: CrystalBatch, *, seed: int = 0, max_atoms: int = 200) -> list[Retelling]:
+def equivalent_representations(crystals: CrystalBatch, *, seed: int = 0, max_atoms: int = 200) -> list[Representation]:
     """Every way of telling crystals again.
 
     Args:
@@ -71,7 +71,7 @@ def retellings(crystals: CrystalBatch, *, seed: int = 0, max_atoms: int = 200) -
         *(_supercell(name, crystals, size, max_atoms) for name, size in SUPERCELLS.items()),
         replace(_same("lengths x (1 + 1e-9)", _scaled(crystals)), moves=_STRAIN_EFFECT),
         _same("alone", crystals, per_call=1),
-        Retelling("other company", order, crystals.select(order), _unturned(n), _COMPANY),
+        Representation("other company", order, crystals.select(order), _unturned(n), _COMPANY),
         _same("order of neighbours", crystals, shuffles_neighbors=True),
     ]
 
@@ -86,16 +86,16 @@ def _unturned(n: int) -> Floats:
 
 def _same(
     name: str, crystals: CrystalBatch, *, per_call: int = CRYSTALS_PER_CALL, shuffles_neighbors: bool = False
-) -> Retelling:
+) -> Representation:
     """All crystals in their order and their frame."""
     n = crystals.n_crystals
-    return Retelling(name, np.arange(n), crystals, _unturned(n), per_call, shuffles_neighbors)
+    return Representation(name, np.arange(n), crystals, _unturned(n), per_call, shuffles_neighbors)
 
 
-def _turned(name: str, crystals: CrystalBatch, turn: Floats) -> Retelling:
+def _turned(name: str, crystals: CrystalBatch, turn: Floats) -> Representation:
     lattice = crystals.lattice @ np.swapaxes(turn, 1, 2)
     moved = CrystalBatch(lattice, crystals.frac_coords, crystals.numbers, crystals.crystal_of_atom)
-    return Retelling(name, np.arange(crystals.n_crystals), moved, turn)
+    return Representation(name, np.arange(crystals.n_crystals), moved, turn)
 
 
 def _shifted(crystals: CrystalBatch, rng: np.random.Generator) -> CrystalBatch:
@@ -129,17 +129,17 @@ def _unimodular(rng: np.random.Generator) -> Ints:
     return cell
 
 
-def _in_cells(name: str, crystals: CrystalBatch, cells: list[Ints]) -> Retelling:
+def _in_cells(name: str, crystals: CrystalBatch, cells: list[Ints]) -> Representation:
     """Every crystal in one of the given cells; those of one cell stand together."""
     groups = [np.arange(k, crystals.n_crystals, len(cells)) for k in range(len(cells))]
     listed = [in_cell(crystals.select(rows), cell) for rows, cell in zip(groups, cells, strict=True)]
-    return Retelling(name, np.concatenate(groups), CrystalBatch.join(listed), _unturned(crystals.n_crystals))
+    return Representation(name, np.concatenate(groups), CrystalBatch.join(listed), _unturned(crystals.n_crystals))
 
 
-def _supercell(name: str, crystals: CrystalBatch, size: tuple[int, int, int], max_atoms: int) -> Retelling:
+def _supercell(name: str, crystals: CrystalBatch, size: tuple[int, int, int], max_atoms: int) -> Representation:
     rows = np.flatnonzero(crystals.atoms_per_crystal * int(np.prod(size)) <= max_atoms)
     listed = in_cell(crystals.select(rows), np.diag(size))
-    return Retelling(f"{name} supercell", rows, listed, _unturned(len(rows)), _fewer(size))
+    return Representation(f"{name} supercell", rows, listed, _unturned(len(rows)), _fewer(size))
 
 
 def _fewer(size: tuple[int, int, int]) -> int:

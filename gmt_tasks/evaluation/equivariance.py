@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gmt_tasks.evaluation.consistency import SystemConsistency, consistency, frobenius, point_group_residual
-from gmt_tasks.evaluation.equivalent_representations import Retelling, retellings
+from gmt_tasks.evaluation.equivalent_representations import Representation, equivalent_representations
 from gmt_tasks.screening.screener import Screener
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import CrystalGraph, GraphSpec, build_graph
@@ -56,7 +56,7 @@ class Invariance:
         n_exceptions: deviations above the tolerance.
     """
 
-    retelling: str
+    representation: str
     quantity: str
     n: int
     worst: float
@@ -76,7 +76,7 @@ class Deviation:
         explanation: which step of the path made it.
     """
 
-    retelling: str
+    representation: str
     quantity: str
     crystal: str
     deviation: float
@@ -85,7 +85,7 @@ class Deviation:
 
 
 @dataclass(frozen=True)
-class Exactness:
+class Equivariance:
     """What the check found.
 
     Attributes:
@@ -124,7 +124,7 @@ class Exactness:
         return asdict(self) | {"share_of_exceptions": shares, "holds": self.holds}
 
 
-def check_exactness(
+def check_equivariance(
     screener: Screener,
     crystals: CrystalBatch,
     names: Sequence[str],
@@ -133,7 +133,7 @@ def check_exactness(
     seed: int = 0,
     max_atoms: int = 200,
     tolerance: float = TOLERANCE,
-) -> Exactness:
+) -> Equivariance:
     """Predicts crystals as they are listed and told in every other way, and compares.
 
     Args:
@@ -155,16 +155,16 @@ def check_exactness(
     )
     invariances: list[Invariance] = []
     deviations: list[Deviation] = []
-    for retelling in retellings(kept.crystals, seed=seed, max_atoms=max_atoms):
-        places, tensors, refused = _predict(screener, retelling)
-        deviations += [_lost(kept, retelling, k, why) for k, why in refused.items()]
+    for representation in equivalent_representations(kept.crystals, seed=seed, max_atoms=max_atoms):
+        places, tensors, refused = _predict(screener, representation)
+        deviations += [_lost(kept, representation, k, why) for k, why in refused.items()]
         for quantity, found in tensors.items():
-            row, worst = _compare(kept, quantity, retelling, places, found)
+            row, worst = _compare(kept, quantity, representation, places, found)
             invariances.append(row)
             deviations += worst
     consistencies = consistency(kept.tensors, listed.derived.prediction.analysis.symmetry)
     model, n = str(screener.model_version), kept.crystals.n_crystals
-    return Exactness(model, label, n, tolerance, invariances, deviations, consistencies)
+    return Equivariance(model, label, n, tolerance, invariances, deviations, consistencies)
 
 
 def shuffle_neighbors(graph: CrystalGraph, rng: np.random.Generator) -> CrystalGraph:
@@ -175,7 +175,7 @@ def shuffle_neighbors(graph: CrystalGraph, rng: np.random.Generator) -> CrystalG
         center=graph.center[order],
         neighbor=graph.neighbor[order],
         vector=graph.vector[order],
-        closeness=graph.closeness[order],
+        scaled_distance=graph.scaled_distance[order],
     )
 
 
@@ -191,17 +191,17 @@ class _Expected:
 
 
 def _predict(
-    screener: Screener, retelling: Retelling
+    screener: Screener, representation: Representation
 ) -> tuple[Ints, dict[Tensor, Floats], dict[int, tuple[Reason, str]]]:
     """Places in the retelling that have a result, their tensors, and the other places with their reason."""
-    if retelling.shuffles_neighbors:
+    if representation.shuffles_neighbors:
         screener = replace(screener, model=_with_shuffled_neighbors(screener.model))
     places: list[Ints] = []
     parts: list[dict[Tensor, Floats]] = []
     refused: dict[int, tuple[Reason, str]] = {}
-    for start in range(0, len(retelling.rows), retelling.per_call):
-        chunk = np.arange(start, min(start + retelling.per_call, len(retelling.rows)))
-        found = screener.predict(retelling.crystals.select(chunk))
+    for start in range(0, len(representation.rows), representation.per_call):
+        chunk = np.arange(start, min(start + representation.per_call, len(representation.rows)))
+        found = screener.predict(representation.crystals.select(chunk))
         places.append(chunk[found.rows])
         parts.append(found.derived.prediction.tensors)
         refused |= {int(chunk[k]): why for k, why in found.refused.items()}
@@ -225,34 +225,36 @@ def _with_shuffled_neighbors(model: Any) -> Any:
 
 
 def _compare(
-    kept: _Expected, quantity: Tensor, retelling: Retelling, places: Ints, found: Floats
+    kept: _Expected, quantity: Tensor, representation: Representation, places: Ints, found: Floats
 ) -> tuple[Invariance, list[Deviation]]:
     """Deviations of one tensor in one retelling, from the tensors as listed, turned like the crystals."""
-    rows = retelling.rows[places]
-    expected = rotate(quantity, kept.tensors[quantity][rows], retelling.turn[places])
+    rows = representation.rows[places]
+    expected = rotate(quantity, kept.tensors[quantity][rows], representation.turn[places])
     norm = frobenius(quantity, expected)
     deviation = frobenius(quantity, found - expected) / np.maximum(norm, FLOOR[quantity])
-    above = np.flatnonzero(deviation > max(kept.tolerance, retelling.moves))
+    above = np.flatnonzero(deviation > max(kept.tolerance, representation.moves))
     worst = above[np.argsort(-deviation[above], kind="stable")][:N_EXPLAINED]
     deviations = [
         Deviation(
-            retelling.name,
+            representation.name,
             quantity.value,
             kept.names[rows[k]],
             float(deviation[k]),
             float(norm[k]),
-            _explanation(kept, quantity, retelling, int(places[k]), expected[k]),
+            _explanation(kept, quantity, representation, int(places[k]), expected[k]),
         )
         for k in worst
     ]
     largest = float(deviation.max(initial=0.0))
-    return Invariance(retelling.name, quantity.value, len(rows), largest, len(above)), deviations
+    return Invariance(representation.name, quantity.value, len(rows), largest, len(above)), deviations
 
 
-def _explanation(kept: _Expected, quantity: Tensor, retelling: Retelling, place: int, expected: Floats) -> str:
+def _explanation(
+    kept: _Expected, quantity: Tensor, representation: Representation, place: int, expected: Floats
+) -> str:
     """Whether the symmetry search or the network made a deviation; `expected` is one tensor, turned."""
-    before = find_symmetry(kept.crystals.select([retelling.rows[place]]), kept.symprec)
-    after = find_symmetry(retelling.crystals.select([place]), kept.symprec)
+    before = find_symmetry(kept.crystals.select([representation.rows[place]]), kept.symprec)
+    after = find_symmetry(representation.crystals.select([place]), kept.symprec)
     if before.point_group != after.point_group:
         groups = f"{before.number[0]} -> {after.number[0]}"
         return f"space group found differs: {groups} at symprec {kept.symprec:g}"
@@ -263,7 +265,7 @@ def _explanation(kept: _Expected, quantity: Tensor, retelling: Retelling, place:
     return f"{NETWORK_DIFFERS}{why}"
 
 
-def _lost(kept: _Expected, retelling: Retelling, place: int, why: tuple[Reason, str]) -> Deviation:
+def _lost(kept: _Expected, representation: Representation, place: int, why: tuple[Reason, str]) -> Deviation:
     reason, detail = why
-    name = kept.names[retelling.rows[place]]
-    return Deviation(retelling.name, "", name, np.inf, 0.0, f"refused: {reason.value}, {detail}")
+    name = kept.names[representation.rows[place]]
+    return Deviation(representation.name, "", name, np.inf, 0.0, f"refused: {reason.value}, {detail}")

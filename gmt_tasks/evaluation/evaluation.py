@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.evaluation.applicability import ErrorByNovelty, FamilyDetection, detect_families, errors_by_novelty
+from gmt_tasks.evaluation.applicability import ErrorByDistance, FamilyDetection, detect_families, errors_by_distance
 from gmt_tasks.evaluation.calibration import (
     Coverage,
     HeldOutErrors,
@@ -92,7 +92,7 @@ class Evaluation:
     properties: list[PropertyMetrics]
     consistency: list[SystemConsistency] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
-    novelty: list[ErrorByNovelty] = field(default_factory=list)
+    applicability: list[ErrorByDistance] = field(default_factory=list)
     families: list[FamilyDetection] = field(default_factory=list)
     curves: list[SelectiveCurve] = field(default_factory=list)
     reliability: list[ReliabilityCurve] = field(default_factory=list)
@@ -133,7 +133,7 @@ def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Eval
         if (curve := reliability_curve(name, errors[Split.VAL][name], seen)).promised
     )
     found.literature.extend(compare_literature(screener, labels))
-    if screener.novelty is not None:
+    if screener.applicability is not None:
         found.families.extend(detect_families(labels))
     return found
 
@@ -181,8 +181,8 @@ def _measure(
     found.coverage.extend(uncertainty.coverage)
     found.curves.extend(uncertainty.curves)
     found.parity.extend(parity_points(labels, rows, prediction, split))
-    if screener.novelty is not None:
-        found.novelty.extend(errors_by_novelty(labels, rows, prediction, split))
+    if screener.applicability is not None:
+        found.applicability.extend(errors_by_distance(labels, rows, prediction, split))
 
 
 def tensor_metrics(

@@ -152,11 +152,11 @@ def _interval(
 
 def _flags(prediction: TensorPrediction, k: int) -> tuple[str, ...]:
     """Short words for what speaks against one result."""
-    trust, columns = prediction.trust, prediction.derived.columns
+    reliability, columns = prediction.reliability, prediction.derived.columns
     said = {
-        "unlike training data": trust["ood"][k] == 1,
-        "metal": trust["metal"][k] == 1,
-        "slab": trust["low_dimensional"][k] == 1,
+        "unlike training data": reliability["ood"][k] == 1,
+        "metal": reliability["metal"][k] == 1,
+        "slab": reliability["low_dimensional"][k] == 1,
         "unstable": columns["mechanically_stable"][k] == 0,
     }
     return tuple(name for name, true in said.items() if true)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from db.records import IngestedBlock
-from gmt_tasks.ingest.content_id_pool import IdentityPool
+from gmt_tasks.ingest.content_id_pool import ContentIdPool
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.source import Source, SourceBlock
 
@@ -41,7 +41,7 @@ def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: 
     stop = None if plan.limit is None else max(plan.limit - n_before, 0)
     if stop is not None and start >= stop:
         return
-    with IdentityPool(plan.n_workers) as pool:
+    with ContentIdPool(plan.n_workers) as pool:
         for block in source.blocks(start):
             wanted = block if stop is None else head(block, stop)
             yield ingest_block(source.name, wanted, plan.max_atoms, pool.identify)

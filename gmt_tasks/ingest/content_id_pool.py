@@ -31,7 +31,7 @@ PATIENCE = 1024
 """Crystals that are named here before processes are worth their start."""
 
 
-class IdentityPool:
+class ContentIdPool:
     """Names crystals in processes of its own once there are many; use it as a context.
 
     Args:

@@ -17,20 +17,25 @@ import numpy as np
 
 from db.records import IngestedBlock, KnownCrystals
 from db.store import ResultStore
-from gmt_tasks.ingest.content_id_pool import IdentityPool
+from gmt_tasks.ingest.content_id_pool import ContentIdPool
 from gmt_tasks.telemetry import event
 from models.crystals.crystal import CrystalBatch, Floats
 from models.fingerprint.content_id import identify
-from models.fingerprint.orientation import find_turn
-from models.fingerprint.prefilter import WIDTH, Sketches, alike, sketches
-from models.fingerprint.structure_match import Kin, Portrait, kin, portraits
+from models.fingerprint.orientation import find_rotation
+from models.fingerprint.prefilter import WIDTH, Prefilter, alike, sketches
+from models.fingerprint.structure_match import (
+    EnvironmentFingerprint,
+    StructureMatch,
+    environment_fingerprints,
+    match_structures,
+)
 
-Recall = Callable[[Iterable[str]], KnownCrystals]
+Lookup = Callable[[Iterable[str]], KnownCrystals]
 """Gives the known crystals of families; `ResultStore.relatives`."""
 
 _REMEMBERED = 200_000  # sketches of stored crystals: 80 MB
-_PORTRAITS_AT_A_TIME = 64
-_ADOPTED_AT_A_TIME = 4096
+_FINGERPRINTS_AT_A_TIME = 64
+_BACKFILLED_AT_A_TIME = 4096
 
 
 def content_ids(batch: CrystalBatch) -> list[str]:
@@ -47,7 +52,7 @@ def nothing_known(_: Iterable[str]) -> KnownCrystals:
     return KnownCrystals([], [], [], CrystalBatch.from_arrays([], [], []))
 
 
-def adopt(store: ResultStore, n_processes: int = 1) -> int:
+def backfill(store: ResultStore, n_processes: int = 1) -> int:
     """Makes crystals known to look-ups that were stored before there were families; gives their number.
 
     They keep their ids, under which results and inputs refer to them: a listing that equals one of them takes its id.
@@ -57,29 +62,29 @@ def adopt(store: ResultStore, n_processes: int = 1) -> int:
         store: the database.
         n_processes: see `IdentityPool`.
     """
-    n_adopted = 0
-    with IdentityPool(n_processes) as pool:
-        while (found := store.crystals_without_family(_ADOPTED_AT_A_TIME)).ids:
+    n_backfilled = 0
+    with ContentIdPool(n_processes) as pool:
+        while (found := store.crystals_without_family(_BACKFILLED_AT_A_TIME)).ids:
             names = pool.identify(found.crystals)
             store.set_families(found.ids, [families[0] for families in names.families], names.twins)
-            n_adopted += len(found.ids)
-    if n_adopted:
-        event("ingest.adopted", crystals=n_adopted)
-    return n_adopted
+            n_backfilled += len(found.ids)
+    if n_backfilled:
+        event("ingest.adopted", crystals=n_backfilled)
+    return n_backfilled
 
 
-class Recogniser:
+class Deduplicator:
     """Gives crystals the ids under which they are known, block after block.
 
     Args:
         recall: the known crystals of families; asked once per block.
     """
 
-    def __init__(self, recall: Recall) -> None:
-        self._recall = recall
-        self._sketches: dict[str, Sketches] = {}
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._sketches: dict[str, Prefilter] = {}
 
-    def recognised(self, block: IngestedBlock) -> IngestedBlock:
+    def deduplicated(self, block: IngestedBlock) -> IngestedBlock:
         """The block with the ids under which its crystals are known.
 
         Args:
@@ -91,9 +96,9 @@ class Recogniser:
         """
         if not block.families:
             return block
-        known = self._recall(dict.fromkeys(key for keys in block.families for key in keys))
+        known = self._lookup(dict.fromkeys(key for keys in block.families for key in keys))
         seen = _Seen(known, self._sketches_of(known, _contested(known, block)), block)
-        ids, twins = list(block.crystal_ids), list(block.twin_ids)
+        ids, twins = list(block.crystal_ids), list(block.enantiomorph_ids)
         turns: dict[int, Floats] = {}
         for row in range(len(ids)):
             place = len(known.ids) + row
@@ -103,9 +108,9 @@ class Recogniser:
                 turn = _turn(seen.together, member.place, place)
                 if turn is not None:
                     turns[row] = turn
-        return replace(block, crystal_ids=ids, twin_ids=twins, turns=turns)
+        return replace(block, crystal_ids=ids, enantiomorph_ids=twins, turns=turns)
 
-    def _sketches_of(self, known: KnownCrystals, wanted: list[int]) -> dict[int, Sketches]:
+    def _sketches_of(self, known: KnownCrystals, wanted: list[int]) -> dict[int, Prefilter]:
         """Sketches of the stored crystals in the wanted places; computed once as long as they are remembered."""
         missing = [place for place in wanted if known.ids[place] not in self._sketches]
         if len(self._sketches) + len(missing) > _REMEMBERED:
@@ -142,26 +147,26 @@ class _Home:
         self._members: list[_Member] = []
         self._sketches = np.zeros((1, WIDTH), np.float32)
 
-    def add(self, member: _Member, sketch: Sketches) -> None:
+    def add(self, member: _Member, sketch: Prefilter) -> None:
         if len(self._members) == len(self._sketches):
             self._sketches = np.concatenate([self._sketches, np.zeros_like(self._sketches)])
         self._sketches[len(self._members)] = sketch
         self._members.append(member)
 
-    def alike(self, sketch: Sketches) -> list[_Member]:
+    def alike(self, sketch: Prefilter) -> list[_Member]:
         return [self._members[row] for row in alike(sketch, self._sketches[: len(self._members)])]
 
 
 class _Seen:
     """The crystals met so far, by id and by family."""
 
-    def __init__(self, known: KnownCrystals, known_sketches: dict[int, Sketches], block: IngestedBlock) -> None:
+    def __init__(self, known: KnownCrystals, known_sketches: dict[int, Prefilter], block: IngestedBlock) -> None:
         self.together = CrystalBatch.join([known.crystals, block.crystals])
         self._n_known, self._sketches = len(known.ids), block.sketches
-        self._portraits: dict[int, Portrait] = {}
+        self._environment_fingerprints: dict[int, EnvironmentFingerprint] = {}
         self._by_id: dict[str, _Member] = {}
         self._homes: defaultdict[str, _Home] = defaultdict(_Home)
-        for place, (crystal_id, twin_id) in enumerate(zip(known.ids, known.twin_ids, strict=True)):
+        for place, (crystal_id, twin_id) in enumerate(zip(known.ids, known.enantiomorph_ids, strict=True)):
             self._by_id[crystal_id] = _Member(place, crystal_id, twin_id)
         for place, sketch in known_sketches.items():
             self._homes[known.families[place]].add(self._by_id[known.ids[place]], sketch)
@@ -177,11 +182,13 @@ class _Seen:
         mirrored: _Member | None = None
         homes = (self._homes[family] for family in families if family in self._homes)
         for member in (member for home in homes for member in home.alike(sketch)):
-            relation = kin(self._portrait(member.place), self._portrait(place, families[0]))
-            if relation is Kin.SAME or (relation is Kin.TWIN and member.twin_id is None):
-                del self._portraits[place]
+            relation = match_structures(
+                self._environment_fingerprint(member.place), self._environment_fingerprint(place, families[0])
+            )
+            if relation is StructureMatch.SAME or (relation is StructureMatch.ENANTIOMORPH and member.twin_id is None):
+                del self._environment_fingerprints[place]
                 return member
-            if relation is Kin.TWIN and mirrored is None:
+            if relation is StructureMatch.ENANTIOMORPH and mirrored is None:
                 mirrored = member
         if mirrored is not None and mirrored.twin_id is not None:
             crystal_id, twin_id = mirrored.twin_id, mirrored.crystal_id
@@ -189,14 +196,16 @@ class _Seen:
         self._homes[families[0]].add(member, sketch)
         return member
 
-    def _portrait(self, place: int, family: str = "") -> Portrait:
+    def _environment_fingerprint(self, place: int, family: str = "") -> EnvironmentFingerprint:
         """The portrait of a crystal; where one of a family is asked for, those that come next in it will be too."""
-        if place not in self._portraits:
+        if place not in self._environment_fingerprints:
             company = self._company.get(family, [place])
             first = bisect_left(company, place)
-            chosen = company[first : first + _PORTRAITS_AT_A_TIME]
-            self._portraits |= zip(chosen, portraits(self.together.select(chosen)), strict=True)
-        return self._portraits[place]
+            chosen = company[first : first + _FINGERPRINTS_AT_A_TIME]
+            self._environment_fingerprints |= zip(
+                chosen, environment_fingerprints(self.together.select(chosen)), strict=True
+            )
+        return self._environment_fingerprints[place]
 
 
 def _turn(together: CrystalBatch, first: int, second: int) -> Floats | None:
@@ -205,5 +214,5 @@ def _turn(together: CrystalBatch, first: int, second: int) -> Floats | None:
         atoms = [slice(together.first_atom[k], together.first_atom[k + 1]) for k in (first, second)]
         if np.array_equal(together.frac_coords[atoms[0]], together.frac_coords[atoms[1]]):
             return None
-    turn = find_turn(together.select([first]), together.select([second]))
+    turn = find_rotation(together.select([first]), together.select([second]))
     return None if turn is None or np.allclose(turn, np.eye(3), atol=1e-6) else turn

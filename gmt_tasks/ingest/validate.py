@@ -59,7 +59,7 @@ def ingest_block(
         crystals=crystals,
         metadata=[block.metadata[row] for row in good],
         rejected=sorted(rejected, key=lambda rejected: rejected.position),
-        twin_ids=identities.twins,
+        enantiomorph_ids=identities.twins,
         families=identities.families,
         sketches=identities.sketches,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from db.labels.rows import TeachingLabel
+from db.labels.rows import AcceptedLabel
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
 from gmt_tasks.labels.kinds import KINDS
@@ -121,7 +121,7 @@ def _as_expected(snapshot: DatasetSnapshot, name: str) -> DatasetSnapshot:
     return snapshot
 
 
-def label_line(label: TeachingLabel) -> tuple[str, str]:
+def label_line(label: AcceptedLabel) -> tuple[str, str]:
     """The stem of the file that a label goes into, and its line: the row with split, licence and hash filled in."""
     row = json.loads(label.content)
     kind = KINDS[label.kind]

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from db.records import ModelOrigin
+from db.records import ModelProvenance
 from db.store import ResultStore
 from gmt_tasks.registry.model_files import intact_card, models_folder
 from gmt_tasks.settings import Settings
@@ -53,9 +53,9 @@ def card_of(row: dict[str, Any], settings: Settings) -> Path | None:
     return intact_card(f"{row['name']}@{row['version']}", origin_of(row), folder)
 
 
-def origin_of(row: dict[str, Any]) -> ModelOrigin:
+def origin_of(row: dict[str, Any]) -> ModelProvenance:
     """The origin of a registered version."""
-    return ModelOrigin(row["folder"] or "", row["files"], row["snapshot"] or "", row["code_version"] or "")
+    return ModelProvenance(row["folder"] or "", row["files"], row["snapshot"] or "", row["code_version"] or "")
 
 
 def current_checkpoint(store: ResultStore, name: str, settings: Settings) -> Path:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from db.records import ModelOrigin
+from db.records import ModelProvenance
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
 
@@ -101,7 +101,7 @@ def file_faults(folder: Path, files: Mapping[str, str]) -> list[str]:
     return faults
 
 
-def intact_card(model: str, origin: ModelOrigin, models: Path | None = None) -> Path:
+def intact_card(model: str, origin: ModelProvenance, models: Path | None = None) -> Path:
     """The card of a version whose files are all there and unchanged.
 
     Args:

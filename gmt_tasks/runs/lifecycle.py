@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from db.records import Balance, IngestedBlock, ModelVersion, RunSpec
 from db.store import ResultStore
-from gmt_tasks.ingest.deduplicate import Recogniser, adopt
+from gmt_tasks.ingest.deduplicate import Deduplicator, backfill
 from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
 from gmt_tasks.sources.source import Source
 from gmt_tasks.telemetry import event
@@ -77,10 +77,10 @@ def ingest_source(
     position, exhausted = store.ingest_cursor(run_id, source.name)
     if exhausted:
         return position
-    adopt(store, plan.n_workers)
-    recogniser = Recogniser(store.relatives)
+    backfill(store, plan.n_workers)
+    deduplicator = Deduplicator(store.relatives)
     for block in ingested_blocks(source, plan, position, n_before):
-        store.add_block(run_id, recogniser.recognised(block), shard_atoms_for(block, plan))
+        store.add_block(run_id, deduplicator.deduplicated(block), shard_atoms_for(block, plan))
         position = block.stop
         event("ingest.block", source=source.name, inputs=position, rejected=len(block.rejected))
         on_block(block.stop - block.start)

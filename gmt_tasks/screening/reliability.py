@@ -1,6 +1,6 @@
 """trust: what speaks for or against a result that its tensors do not show.
 
-The columns of `models.quantities.TRUST` come from the crystal, from the training data of the model, and from a
+The columns of `models.quantities.RELIABILITY` come from the crystal, from the training data of the model, and from a
 predicted band gap where the model gives one. Unseen elements are refused before; here is what is predicted all the
 same, but should not be believed blindly.
 """
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.dimensionality import network_dimension
-from models.applicability.distance import OOD_SCORE, NoveltyReference
+from models.applicability.distance import OOD_SCORE, TrainingReference
 from models.applicability.vacuum import MIN_VACUUM_ANGSTROM, vacuum_width
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import CrystalGraph, build_graph
-from models.quantities import TRUST, Scalar
+from models.quantities import RELIABILITY, Scalar
 
 Floats = NDArray[np.float64]
 
@@ -30,14 +30,14 @@ METAL_LOGIT = 1.5
 quarter of the insulators of the val part metals; at this value one in twenty."""
 
 
-def trust_columns(
+def reliability_columns(
     crystals: CrystalBatch,
-    reference: NoveltyReference | None,
+    reference: TrainingReference | None,
     *,
     band_gap_ev: Floats | None = None,
     graph: CrystalGraph | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The columns of `models.quantities.TRUST`, each [n_crystals]; NaN where nothing is known.
+    """The columns of `models.quantities.RELIABILITY`, each [n_crystals]; NaN where nothing is known.
 
     Args:
         crystals: validated crystals.
@@ -46,7 +46,7 @@ def trust_columns(
         graph: of these crystals with DESCRIPTOR_GRAPH, when the caller has it already.
     """
     if not crystals.n_crystals:  # every crystal of a shard may have been refused
-        return {name: np.zeros(0) for name in TRUST}
+        return {name: np.zeros(0) for name in RELIABILITY}
     graph = build_graph(crystals, DESCRIPTOR_GRAPH) if graph is None else graph
     unknown = np.full(crystals.n_crystals, np.nan)
     gap = unknown if band_gap_ev is None else band_gap_ev
@@ -66,7 +66,7 @@ def trust_columns(
         "band_gap_ev": gap,
         "metal": metal_flag(gap),
     }
-    return {name: columns[name] for name in TRUST}
+    return {name: columns[name] for name in RELIABILITY}
 
 
 def band_gap_of(scalars: Mapping[Scalar, Floats]) -> Floats | None:
@@ -91,7 +91,7 @@ def _flag(truth: NDArray[np.bool_], known: Floats) -> Floats:
     return np.where(np.isfinite(known), truth, np.nan)
 
 
-def trust_warnings(columns: Mapping[str, NDArray[Any]]) -> list[list[str]]:
+def reliability_warnings(columns: Mapping[str, NDArray[Any]]) -> list[list[str]]:
     """Sentences a reader should see beside a prediction, per crystal; columns as from `trust_columns`."""
     texts: list[list[str]] = [[] for _ in columns["ood_score"]]
     for k in np.flatnonzero(columns["ood"] == 1):

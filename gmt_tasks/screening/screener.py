@@ -12,12 +12,12 @@ from db.records import ModelVersion, ResultBlock, uncertainty_of
 from gmt_tasks.screening.derive import DerivedProperties, derive
 from gmt_tasks.screening.infer import infer, not_finite, unsupported
 from gmt_tasks.screening.intervals import interval_columns
-from gmt_tasks.screening.reliability import band_gap_of, trust_columns, trust_warnings
+from gmt_tasks.screening.reliability import band_gap_of, reliability_columns, reliability_warnings
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, SymmetryAnalysis, analyse_symmetry, symmetrize
-from models.applicability.distance import NoveltyReference
+from models.applicability.distance import TrainingReference
 from models.crystals.crystal import CrystalBatch
 from models.errors import ModelError, Reason
-from models.quantities import TENSORS, TRUST, ColumnKind, symprec_spread_column
+from models.quantities import RELIABILITY, TENSORS, ColumnKind, symprec_spread_column
 from models.symmetry.search import SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetry
 from models.tensor_model import TensorModel
 from models.uncertainty.conformal import Calibration
@@ -35,18 +35,18 @@ class TensorPrediction:
         refused: the others: index -> reason and detail.
         intervals: how far these may be off: ends of the 90 % intervals and error radii of the tensors, by the names of
             `models.quantities.UNCERTAINTY_COLUMNS`, each [n_results]; NaN where nothing is known.
-        trust: what speaks for or against trusting these, by the names of `models.quantities.TRUST`, each [n_results].
+        trust: what speaks for or against trusting these, by the names of `models.quantities.RELIABILITY`, each [n_results].
     """
 
     rows: NDArray[np.int64]
     derived: DerivedProperties
     refused: dict[int, tuple[Reason, str]]
     intervals: dict[str, NDArray[np.float64]]
-    trust: dict[str, NDArray[Any]]
+    reliability: dict[str, NDArray[Any]]
 
     def warnings(self) -> list[list[str]]:
         """Sentences a reader should see beside each result: what is odd about the tensors, then about the crystal."""
-        both = zip(warnings_of(self.derived), trust_warnings(self.trust), strict=True)
+        both = zip(warnings_of(self.derived), reliability_warnings(self.reliability), strict=True)
         return [of_tensors + of_crystal for of_tensors, of_crystal in both]
 
 
@@ -68,7 +68,7 @@ class Screener:
     symprec: float = DEFAULT_SYMPREC
     metrics: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=lambda: Calibration.from_json({}))
-    novelty: NoveltyReference | None = None
+    applicability: TrainingReference | None = None
 
     @classmethod
     def load(cls, model: str = "gmtnet", *, device: str = "auto", symprec: float = DEFAULT_SYMPREC) -> "Screener":
@@ -80,7 +80,7 @@ class Screener:
             symprec: distance tolerance in angstrom.
         """
         # torch and e3nn take seconds to import; the drivers that only pass a Screener's class around must not pay
-        from models.gmtnet.applicability_file import load_novelty
+        from models.gmtnet.applicability_file import load_training_reference
         from models.gmtnet.card import find_checkpoint
         from models.gmtnet.predictor import GMTNetPredictor
 
@@ -91,7 +91,7 @@ class Screener:
             raise ModelError(f"{path} lacks {', '.join(missing)}. Train it on labels of all tensors to screen with it.")
         calibration = Calibration.from_json(card.calibration)
         version = ModelVersion(card.name, card.version, card.sha256)
-        return cls(predictor, version, symprec, card.metrics, calibration, load_novelty(path, card))
+        return cls(predictor, version, symprec, card.metrics, calibration, load_training_reference(path, card))
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
         """Tensors and derived columns of validated crystals; refused ones are named with their reason."""
@@ -112,8 +112,8 @@ class Screener:
             rows, analysis = rows[good], _select(analysis, good)
             raw = raw.select(good)
         derived = derive(symmetrize(raw, analysis))
-        trust = trust_columns(raw.crystals, self.novelty, band_gap_ev=band_gap_of(raw.scalars))
-        return TensorPrediction(rows, derived, refused, interval_columns(derived, self.calibration), trust)
+        reliability = reliability_columns(raw.crystals, self.applicability, band_gap_ev=band_gap_of(raw.scalars))
+        return TensorPrediction(rows, derived, refused, interval_columns(derived, self.calibration), reliability)
 
     def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
         """The rows that go to the database for a shard."""
@@ -121,7 +121,7 @@ class Screener:
         result = prediction.derived.prediction
         return ResultBlock(
             [crystal_ids[k] for k in prediction.rows],
-            symmetry_columns(result) | prediction.derived.columns | prediction.intervals | prediction.trust,
+            symmetry_columns(result) | prediction.derived.columns | prediction.intervals | prediction.reliability,
             result.tensors,
             result.removed_fraction,
             [json.dumps(w) for w in prediction.warnings()],
@@ -159,7 +159,7 @@ class Screener:
             | {"removed_fraction": {q.value: float(f[k]) for q, f in result.removed_fraction.items()}}
             | {"derived": {name: _plain(column[k]) for name, column in derived.columns.items()}}
             | uncertainty_of({name: _plain(column[k]) for name, column in prediction.intervals.items()})
-            | {"ood": _plain(prediction.trust["ood_score"][k]), "trust": _trust(prediction, k)}
+            | {"ood": _plain(prediction.reliability["ood_score"][k]), "trust": _reliability(prediction, k)}
         )
 
     def _provenance(self) -> dict[str, str]:
@@ -192,10 +192,10 @@ def symmetry_columns(prediction: SymmetrizedPrediction) -> dict[str, NDArray[Any
     return columns | {symprec_spread_column(q): spread for q, spread in prediction.symprec_spread.items()}
 
 
-def _trust(prediction: TensorPrediction, k: int) -> dict[str, Any]:
-    """The columns of `models.quantities.TRUST` of one crystal; flags are true, false, or null where unknown."""
-    values = {name: _plain(column[k]) for name, column in prediction.trust.items()}
-    flags = {name for name, quantity in TRUST.items() if quantity.kind is ColumnKind.FLAG}
+def _reliability(prediction: TensorPrediction, k: int) -> dict[str, Any]:
+    """The columns of `models.quantities.RELIABILITY` of one crystal; flags are true, false, or null where unknown."""
+    values = {name: _plain(column[k]) for name, column in prediction.reliability.items()}
+    flags = {name for name, quantity in RELIABILITY.items() if quantity.kind is ColumnKind.FLAG}
     return {name: bool(value) if name in flags and value is not None else value for name, value in values.items()}
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
-from models.applicability.distance import NoveltyReference, reference_of
+from models.applicability.distance import TrainingReference, reference_of
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import build_graph
 from models.quantities import Tensor
@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 CRYSTALS_PER_BATCH = 256
 
 
-def fit_novelty(labels: LabelledCrystals) -> NoveltyReference:
+def fit_training_reference(labels: LabelledCrystals) -> TrainingReference:
     """The distance score of a model trained on these labels.
 
     The reference are the training crystals with a full tensor of any kind: crystals with nothing but a modulus teach
@@ -49,7 +49,7 @@ def descriptors_of(crystals: CrystalBatch) -> Floats:
     return np.concatenate([describe(batch, build_graph(batch, DESCRIPTOR_GRAPH)) for batch in batches])
 
 
-def write_novelty(labels: LabelledCrystals, card_path: Path) -> NoveltyReference:
+def write_training_reference(labels: LabelledCrystals, card_path: Path) -> TrainingReference:
     """Makes the distance score of a model and stores it beside the weights, pinned by the card.
 
     Args:
@@ -59,10 +59,10 @@ def write_novelty(labels: LabelledCrystals, card_path: Path) -> NoveltyReference
     Returns:
         The score as it was stored.
     """
-    from models.gmtnet.applicability_file import save_novelty
+    from models.gmtnet.applicability_file import save_training_reference
     from models.gmtnet.card import read_card, write_card
 
-    reference = fit_novelty(labels)
-    card = save_novelty(reference, card_path, read_card(card_path))
+    reference = fit_training_reference(labels)
+    card = save_training_reference(reference, card_path, read_card(card_path))
     write_card(card, card_path.parent)
     return reference

@@ -38,7 +38,7 @@ class ForkServerError(GmtError):
     """The fork server is gone or cannot load its worker; nothing can be computed in this process any more."""
 
 
-class Runner:
+class ForkedWorker:
     """One forked process, seen from its owner.
 
     Args:
@@ -101,7 +101,7 @@ class Runner:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self.pid, _LATE_NICENESS)
 
-    def dismiss(self) -> None:
+    def kill(self) -> None:
         """Ends it, whatever it does; nothing more when it is gone already."""
         if not self._ended:
             with contextlib.suppress(OSError):
@@ -148,7 +148,7 @@ class ForkServer:
         if said is not None:
             raise ForkServerError(said)
 
-    def fork(self) -> Runner:
+    def fork(self) -> ForkedWorker:
         """A new runner, ready for a block."""
         ours, theirs = Pipe()
         with self._lock, theirs:
@@ -158,7 +158,7 @@ class ForkServer:
             except OSError as error:
                 raise ForkServerError("the process that holds the model is gone") from error
             self._heard(_ANSWER_S)
-        return Runner(self, ours, self._load_s)
+        return ForkedWorker(self, ours, self._load_s)
 
     def ending(self, pid: int) -> int:
         """Exit status of a runner that ended, negative for a signal; waits for its end."""

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from db.records import ResultBlock
-from gmt_tasks.workers.fork_server import ForkServer, Runner
+from gmt_tasks.workers.fork_server import ForkedWorker, ForkServer
 from gmt_tasks.workers.forked_worker import Failure
 from gmt_tasks.workers.jobs import Job, WrongAnswerError, check_rows, merge, quarantine
 from gmt_tasks.workers.processor_time import Spent
@@ -102,7 +102,7 @@ class Isolation:
         self._server, self._patience = server, patience
         self._max_atoms = portion_atoms or UNLIMITED_ATOMS
         self._turn = threading.Lock()
-        self._idle: list[Runner] = []
+        self._idle: list[ForkedWorker] = []
         self._pace = _Pace()
 
     @property
@@ -167,17 +167,17 @@ class Isolation:
                 return _checked(portion, answer)
             runner.step_back()
         answer = self._late_answer(runner, portion)
-        runner.dismiss()
+        runner.kill()
         return _checked(portion, answer)
 
-    def _heard(self, runner: Runner, portion: Job) -> ResultBlock | Failure:
+    def _heard(self, runner: ForkedWorker, portion: Job) -> ResultBlock | Failure:
         """What a runner that is ready says; learns from how long it took."""
         spent, answer = runner.spent(), runner.answer()
         if isinstance(answer, ResultBlock):
             self._pace.learn(portion, spent)
         return answer
 
-    def _late_answer(self, runner: Runner, portion: Job) -> ResultBlock | Failure:
+    def _late_answer(self, runner: ForkedWorker, portion: Job) -> ResultBlock | Failure:
         """What comes of a portion that takes longer than usual; several crystals lose nothing but are tried apart."""
         if portion.n_crystals > 1:
             return Failure(Reason.WORKER_DIED, "took longer than usual; the worker process was stopped")
@@ -189,12 +189,12 @@ class Isolation:
         took = f"{asleep_s:.0f} s asleep" if slept else f"{computing_s:.1f} s of computing"
         return Failure(Reason.WORKER_DIED, f"no answer within {took}; the worker process was stopped")
 
-    def _keep(self, runner: Runner, answer: ResultBlock | Failure) -> None:
+    def _keep(self, runner: ForkedWorker, answer: ResultBlock | Failure) -> None:
         """Keeps a process for the next portion, if it lives and is sound."""
         if isinstance(answer, ResultBlock) or not (answer.ruined or answer.reason is Reason.WORKER_DIED):
             self._idle.append(runner)
         else:
-            runner.dismiss()
+            runner.kill()
 
 
 def _checked(portion: Job, answer: ResultBlock | Failure) -> ResultBlock | Failure:

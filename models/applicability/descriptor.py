@@ -113,15 +113,15 @@ def _structure(crystals: CrystalBatch, graph: CrystalGraph) -> Floats:
     distance = np.linalg.norm(graph.vector, axis=1)
     direction = graph.vector / distance[:, None]
     length = distance / (radius[center] + radius[graph.neighbor])  # 1 is a covalent bond
-    fade = np.maximum(1.0 - graph.closeness**6, 0.0) ** 2
-    bond = fade * np.exp(-((np.maximum(length - 0.8, 0.0) / 0.25) ** 2)) + 1e-6 * fade
-    shell = np.maximum(1.0 - graph.closeness**2, 0.0) ** 2
+    cutoff_envelope = np.maximum(1.0 - graph.scaled_distance**6, 0.0) ** 2
+    bond = cutoff_envelope * np.exp(-((np.maximum(length - 0.8, 0.0) / 0.25) ** 2)) + 1e-6 * cutoff_envelope
+    shell = np.maximum(1.0 - graph.scaled_distance**2, 0.0) ** 2
 
     volume = np.abs(np.linalg.det(crystals.lattice)) / crystals.atoms_per_crystal
     packing = volume / _mean(crystals, 4.0 / 3.0 * np.pi * radius**3)
     coordination = _sum(bond, center, n_atoms)
     shortest = np.log(_lowest(length, center, n_atoms))
-    openness = -np.log(_lowest(graph.closeness, center, n_atoms))
+    openness = -np.log(_lowest(graph.scaled_distance, center, n_atoms))
     negativity = element_properties()[1][crystals.numbers, element_properties()[0].index("electronegativity")]
     contrast = np.abs(negativity[center] - negativity[graph.neighbor])
     equal = (crystals.numbers[center] == crystals.numbers[graph.neighbor]).astype(np.float64)

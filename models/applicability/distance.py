@@ -34,7 +34,7 @@ _CHUNK = 128
 
 
 @dataclass(frozen=True)
-class NoveltyReference:
+class TrainingReference:
     """The training data of a model as its distance score sees them.
 
     Attributes:
@@ -86,7 +86,7 @@ class NoveltyReference:
         scores: Floats = np.where(distance > self.quantiles[-1], beyond, inside)
         return scores
 
-    def calibrated(self, held_out: Floats) -> "NoveltyReference":
+    def calibrated(self, held_out: Floats) -> "TrainingReference":
         """The same reference with scores that refer to held-out crystals.
 
         Args:
@@ -100,7 +100,7 @@ class NoveltyReference:
         quantiles = np.quantile(held_out, _LEVELS)
         excess = held_out[held_out > quantiles[-1]] - quantiles[-1]
         tail = float(excess.mean()) if len(excess) else 0.0
-        return NoveltyReference(self.center, self.scale, self.points, self.element_counts, quantiles, tail)
+        return TrainingReference(self.center, self.scale, self.points, self.element_counts, quantiles, tail)
 
     def _rarity(self, crystals: CrystalBatch) -> Floats:
         """1 for crystals with an element that training never saw, near 0 when all are frequent, [n_crystals]."""
@@ -111,7 +111,7 @@ class NoveltyReference:
         return rarest
 
 
-def reference_of(descriptors: Floats, crystals: CrystalBatch) -> NoveltyReference:
+def reference_of(descriptors: Floats, crystals: CrystalBatch) -> TrainingReference:
     """The reference that training crystals make, not yet calibrated.
 
     Args:
@@ -127,7 +127,7 @@ def reference_of(descriptors: Floats, crystals: CrystalBatch) -> NoveltyReferenc
     scale = np.maximum(descriptors.std(axis=0), 1e-6)
     pairs = np.unique(crystals.crystal_of_atom * (MAX_ATOMIC_NUMBER + 1) + crystals.numbers)
     counts = np.bincount(pairs % (MAX_ATOMIC_NUMBER + 1), minlength=MAX_ATOMIC_NUMBER + 1).astype(np.float64)
-    return NoveltyReference(center, scale, _placed(descriptors, center, scale), counts, np.zeros(0))
+    return TrainingReference(center, scale, _placed(descriptors, center, scale), counts, np.zeros(0))
 
 
 def as_points(descriptors: Floats) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ _WIDTH_ANGSTROM = 2.0
 _DECIMALS = 7  # far above rounding errors, far below the tolerances of symmetry searches
 
 
-def canonical_listing(batch: CrystalBatch) -> CrystalBatch:
+def canonical_order(batch: CrystalBatch) -> CrystalBatch:
     """The same crystals in the same cells, atoms in canonical order, the first atom at the origin.
 
     Args:

@@ -69,7 +69,7 @@ class CrystalGraph:
     center: Ints
     neighbor: Ints
     vector: Floats
-    closeness: Floats
+    scaled_distance: Floats
 
     def select(self, crystals: Ints) -> "CrystalGraph":
         """The graph of the crystals of the given indices, in that order."""
@@ -84,7 +84,7 @@ class CrystalGraph:
             atom_of_edge,
             new_index[self.neighbor[edges]],
             self.vector[edges],
-            self.closeness[edges],
+            self.scaled_distance[edges],
         )
 
 
@@ -100,8 +100,8 @@ def build_graph(batch: CrystalBatch, spec: GraphSpec) -> CrystalGraph:
     found, r_k = _all_within_reach(batch, spec)
     if spec.rule is NeighborRule.PUBLISHED:
         edges = published_edges(batch, found, spec.n_neighbors)
-        closeness = edges.distance / r_k[edges.center]
-        return CrystalGraph(batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], closeness)
+        scaled_distance = edges.distance / r_k[edges.center]
+        return CrystalGraph(batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], scaled_distance)
     reach = spec.reach * r_k
     limit = np.maximum(reach[found.center], reach[found.neighbor]) if spec.undirected else reach[found.center]
     keep = found.distance < limit

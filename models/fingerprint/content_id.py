@@ -17,7 +17,7 @@ import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats
 from models.fingerprint.environments import Environments, find_environments
-from models.fingerprint.prefilter import WIDTH, Sketches, sketch
+from models.fingerprint.prefilter import WIDTH, Prefilter, sketch
 
 STEP_ANGSTROM = 1e-4
 """Step of the averages that are hashed; far above rounding errors, far below what distinguishes two crystals."""
@@ -46,7 +46,7 @@ class Identities:
     ids: list[str]
     twins: list[str | None]
     families: list[tuple[str, ...]]
-    sketches: Sketches
+    sketches: Prefilter
 
     @staticmethod
     def join(parts: Sequence["Identities"]) -> "Identities":

@@ -124,11 +124,13 @@ def _of_chunk(batch: CrystalBatch, sight: Sight) -> Environments:
     all_pairs = find_neighbors(batch.lattice, batch.frac_coords, batch.crystal_of_atom, FAR.reach * size)
     seen = all_pairs.distance / size_there[all_pairs.center]
     pairs = all_pairs.take(seen < NEAR.reach)
-    weight = code[pairs.neighbor] * _fade(seen[seen < NEAR.reach] / NEAR.reach)
+    weight = code[pairs.neighbor] * _cutoff_envelope(seen[seen < NEAR.reach] / NEAR.reach)
     shell = _Shell(pairs, weight, pairs.vector / pairs.distance[:, None], len(code))
     rows = _sorted_distances(pairs, element, NEAR.reach * size_there, n_elements, NEAR.nearest)
     near, middle = _summaries(rows, n_elements[batch.crystal_of_atom])
-    distant = np.bincount(all_pairs.center, code[all_pairs.neighbor] * _fade(seen / FAR.reach), len(code)) / 10
+    distant = (
+        np.bincount(all_pairs.center, code[all_pairs.neighbor] * _cutoff_envelope(seen / FAR.reach), len(code)) / 10
+    )
     averages = [near + middle]
     for _ in range(N_AVERAGES):
         averages.append(_GAIN * shell.mean(averages[-1][pairs.neighbor]))
@@ -144,7 +146,7 @@ def _of_chunk(batch: CrystalBatch, sight: Sight) -> Environments:
     )
 
 
-def _fade(distance: Floats) -> Floats:
+def _cutoff_envelope(distance: Floats) -> Floats:
     """1 at an atom, smoothly 0 at the distance 1."""
     return (1.0 - distance**2) ** 3
 

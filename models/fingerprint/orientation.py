@@ -22,7 +22,7 @@ _PROBES = np.random.default_rng(5).normal(size=(20, 3))
 _PROBES /= np.linalg.norm(_PROBES, axis=1, keepdims=True)
 
 
-def find_turn(first: CrystalBatch, second: CrystalBatch) -> Floats | None:
+def find_rotation(first: CrystalBatch, second: CrystalBatch) -> Floats | None:
     """The orthogonal matrix R that turns vectors of the first listing into those of the second: v -> R v.
 
     Tensors of the first listing become those of the second by `models.tensors.rotate.rotate(quantity, T, R)`. The
@@ -54,10 +54,10 @@ def _surroundings(crystal: CrystalBatch) -> tuple[Neighbors, Floats]:
     reach = _REACH * np.cbrt(np.abs(np.linalg.det(crystal.lattice)) / crystal.atoms_per_crystal)
     pairs = find_neighbors(crystal.lattice, crystal.frac_coords, crystal.crystal_of_atom, reach)
     code = 1.0 + 0.6180339887498949 * element_ranks(crystal)[0]
-    fade = (1.0 - (pairs.distance / reach[0]) ** 2) ** 3
-    seen = np.bincount(pairs.center, fade * code[pairs.neighbor], len(code))
+    cutoff_envelope = (1.0 - (pairs.distance / reach[0]) ** 2) ** 3
+    seen = np.bincount(pairs.center, cutoff_envelope * code[pairs.neighbor], len(code))
     # centers count by what they see: else odd sums, in which each pair stands twice, would vanish
-    weight = fade * code[pairs.neighbor] * (code * seen)[pairs.center] / (code * seen).sum()
+    weight = cutoff_envelope * code[pairs.neighbor] * (code * seen)[pairs.center] / (code * seen).sum()
     return pairs, weight
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.crystals.crystal import CrystalBatch, Ints
 from models.fingerprint.environments import NEAR, Environments, element_ranks, find_environments
 
-Sketches = NDArray[np.float32]
+Prefilter = NDArray[np.float32]
 
 WIDTH = 4 * NEAR.nearest
 """Numbers of a sketch."""
@@ -24,7 +24,7 @@ _FIRST_LOOK = 12  # columns that rule out nearly everything
 _COLUMNS = np.arange(WIDTH).reshape(4, -1).T.ravel()  # all four kinds of extremes early, near neighbours first
 
 
-def sketch(batch: CrystalBatch, environments: Environments) -> Sketches:
+def sketch(batch: CrystalBatch, environments: Environments) -> Prefilter:
     """Sketches of the crystals whose environments, seen by `NEAR`, are given; in angstrom, shape [n_crystals, WIDTH].
 
     Args:
@@ -41,14 +41,14 @@ def sketch(batch: CrystalBatch, environments: Environments) -> Sketches:
     return np.concatenate(extremes, axis=1)[:, _COLUMNS].astype(np.float32)
 
 
-def sketches(batch: CrystalBatch) -> Sketches:
+def sketches(batch: CrystalBatch) -> Prefilter:
     """Sketches of all crystals of a batch in angstrom, shape [n_crystals, WIDTH]."""
     if not batch.n_crystals:
         return np.zeros((0, WIDTH), np.float32)
     return sketch(batch, find_environments(batch, NEAR))
 
 
-def alike(one: Sketches, others: Sketches) -> Ints:
+def alike(one: Prefilter, others: Prefilter) -> Ints:
     """Which crystals the given one may be: ascending rows of `others`.
 
     Args:

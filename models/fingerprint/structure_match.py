@@ -13,15 +13,15 @@ TOLERANCE_ANGSTROM = 0.01
 """Largest difference between two distances that are taken for the same."""
 
 
-class Kin(StrEnum):
+class StructureMatch(StrEnum):
     """What one crystal is to another."""
 
     SAME = "same"
-    TWIN = "twin"
+    ENANTIOMORPH = "twin"
     OTHER = "other"
 
 
-class Portrait(NamedTuple):
+class EnvironmentFingerprint(NamedTuple):
     """What is compared of one crystal.
 
     Attributes:
@@ -36,7 +36,7 @@ class Portrait(NamedTuple):
     handedness: Floats
 
 
-def portraits(batch: CrystalBatch) -> list[Portrait]:
+def environment_fingerprints(batch: CrystalBatch) -> list[EnvironmentFingerprint]:
     """The portraits of all crystals of a batch.
 
     Args:
@@ -50,11 +50,11 @@ def portraits(batch: CrystalBatch) -> list[Portrait]:
         present = (int(element.max()) + 1) * FAR.nearest
         rows = environments.rows[atoms]
         rows = np.concatenate([rows[:, :present], rows[:, -N_AVERAGES:]], axis=1)
-        found.append(Portrait(rows, element, environments.handedness[crystal]))
+        found.append(EnvironmentFingerprint(rows, element, environments.handedness[crystal]))
     return found
 
 
-def kin(first: Portrait, second: Portrait) -> Kin:
+def match_structures(first: EnvironmentFingerprint, second: EnvironmentFingerprint) -> StructureMatch:
     """What two crystals of the same reduced formula are to each other.
 
     They are the same or mirror images when every atom of either has a counterpart of its element in the other that sees
@@ -66,16 +66,16 @@ def kin(first: Portrait, second: Portrait) -> Kin:
         second: portrait of the other.
     """
     if first.rows.shape[1] != second.rows.shape[1] or not _covers(first, second) or not _covers(second, first):
-        return Kin.OTHER
+        return StructureMatch.OTHER
     if not _equally_frequent(first, second):
-        return Kin.OTHER
+        return StructureMatch.OTHER
     same = np.linalg.norm(first.handedness - second.handedness)
     opposite = np.linalg.norm(first.handedness + second.handedness)
     chiral = any(hands(np.stack([first.handedness, second.handedness])))
-    return Kin.TWIN if chiral and opposite < same else Kin.SAME
+    return StructureMatch.ENANTIOMORPH if chiral and opposite < same else StructureMatch.SAME
 
 
-def _covers(first: Portrait, second: Portrait) -> bool:
+def _covers(first: EnvironmentFingerprint, second: EnvironmentFingerprint) -> bool:
     """Whether every atom of the first crystal has a counterpart in the second."""
     for row, element in zip(first.rows, first.element, strict=True):
         like = second.rows[second.element == element]
@@ -84,10 +84,13 @@ def _covers(first: Portrait, second: Portrait) -> bool:
     return True
 
 
-def _equally_frequent(first: Portrait, second: Portrait) -> bool:
+def _equally_frequent(first: EnvironmentFingerprint, second: EnvironmentFingerprint) -> bool:
     """Whether each group of like atoms is the same share of both crystals; stackings differ in nothing else."""
     for element in range(int(first.element.max()) + 1):
-        rows = [portrait.rows[portrait.element == element] for portrait in (first, second)]
+        rows = [
+            environment_fingerprint.rows[environment_fingerprint.element == element]
+            for environment_fingerprint in (first, second)
+        ]
         group = _groups(np.concatenate(rows))
         counts = [np.bincount(part, minlength=group.max() + 1) for part in np.split(group, [len(rows[0])])]
         if (counts[0] * len(rows[1]) != counts[1] * len(rows[0])).any():

@@ -9,19 +9,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from models.applicability.descriptor import feature_names
-from models.applicability.distance import NoveltyReference
+from models.applicability.distance import TrainingReference
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 
 _ARRAYS = ("center", "scale", "element_counts", "quantiles", "tail", "points")
 
 
-def novelty_path(card_path: Path) -> Path:
+def training_reference_path(card_path: Path) -> Path:
     """Where the reference of a model lies: NAME.novelty.safetensors beside NAME.json."""
     return card_path.with_suffix(".novelty.safetensors")
 
 
-def save_novelty(reference: NoveltyReference, card_path: Path, card: ModelCard) -> ModelCard:
+def save_training_reference(reference: TrainingReference, card_path: Path, card: ModelCard) -> ModelCard:
     """Writes a reference beside a card's weights.
 
     Args:
@@ -32,14 +32,14 @@ def save_novelty(reference: NoveltyReference, card_path: Path, card: ModelCard) 
     Returns:
         The card with the sha256 of the file; write it with `write_card`.
     """
-    path = novelty_path(card_path)
+    path = training_reference_path(card_path)
     arrays = {name: np.asarray(getattr(reference, name), dtype=np.float64).reshape(-1) for name in _ARRAYS[:-1]}
     save_file(arrays | {"points": np.ascontiguousarray(reference.points, dtype=np.float16)}, path)
     path.chmod(0o644)  # safetensors writes for the owner only
     return replace(card, novelty_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def load_novelty(card_path: Path, card: ModelCard) -> NoveltyReference | None:
+def load_training_reference(card_path: Path, card: ModelCard) -> TrainingReference | None:
     """The reference of a model, None for a model that came without one.
 
     Raises:
@@ -47,7 +47,7 @@ def load_novelty(card_path: Path, card: ModelCard) -> NoveltyReference | None:
     """
     if not card.novelty_sha256:
         return None
-    path = novelty_path(card_path)
+    path = training_reference_path(card_path)
     if not path.exists():
         raise ModelError(f"{path.name} is missing beside {card_path}. Restore it; its sha256 is {card.novelty_sha256}.")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -59,7 +59,7 @@ def load_novelty(card_path: Path, card: ModelCard) -> NoveltyReference | None:
     try:
         arrays = load_file(path)
         tail, points = float(arrays["tail"][0]), arrays["points"].astype(np.float32)
-        reference = NoveltyReference(
+        reference = TrainingReference(
             arrays["center"], arrays["scale"], points, arrays["element_counts"], arrays["quantiles"], tail
         )
     except (KeyError, SafetensorError) as error:

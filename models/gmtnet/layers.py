@@ -55,9 +55,9 @@ class RadialFeatures(nn.Module):
         return torch.nn.functional.softplus(self.linear(gaussians))
 
 
-def fade(closeness: TorchTensor) -> TorchTensor:
+def cutoff_envelope(scaled_distance: TorchTensor) -> TorchTensor:
     """Edge weight: 1 up to 0.6 of the reach, then smoothly (C2) to 0 at the reach; [n_edges] -> [n_edges]."""
-    t = ((closeness - 0.6) / 0.4).clamp(0.0, 1.0)
+    t = ((scaled_distance - 0.6) / 0.4).clamp(0.0, 1.0)
     return 1.0 - t**3 * (10.0 - 15.0 * t + 6.0 * t**2)
 
 

@@ -13,7 +13,7 @@ from torch_geometric.utils import scatter
 from models.gmtnet.config import GMTNetConfig, ProductKind
 from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table, read_irreps
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead
-from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, fade
+from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, cutoff_envelope
 from models.gmtnet.published.layers import PublishedConvolutions
 from models.gmtnet.torch_graph import Features, TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
@@ -50,7 +50,9 @@ class GMTNet(nn.Module):
     def describe(self, graph: TorchGraph) -> tuple[Features, TorchTensor]:
         """Mean features of each crystal: tensors [2l + 1, n_crystals, channels], invariants [n_crystals, channels]."""
         edges = self.radial(torch.linalg.vector_norm(graph.vector, dim=1))
-        weight = fade(graph.closeness) if self.config.envelope else torch.ones_like(graph.closeness)
+        weight = (
+            cutoff_envelope(graph.scaled_distance) if self.config.envelope else torch.ones_like(graph.scaled_distance)
+        )
         nodes = self.embedding(graph.numbers)
         for layer in self.comformer:
             nodes = layer(nodes, edges, weight, graph.ends)

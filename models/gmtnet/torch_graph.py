@@ -51,7 +51,7 @@ class TorchGraph:
     share_of_atom: TorchTensor
     ends: TorchTensor
     vector: TorchTensor
-    closeness: TorchTensor
+    scaled_distance: TorchTensor
     orbits: Orbits | None = None
 
     @staticmethod
@@ -71,9 +71,9 @@ class TorchGraph:
             counts = torch.bincount(crystal_of_atom, minlength=graph.n_crystals)
             share = (1.0 / counts.to(dtype))[crystal_of_atom]
         ends = torch.stack([center, neighbor])
-        vector, closeness = move(graph.vector, dtype), move(graph.closeness, dtype)
+        vector, scaled_distance = move(graph.vector, dtype), move(graph.scaled_distance, dtype)
         return TorchGraph(
-            graph.n_crystals, move(graph.numbers), crystal_of_atom, share, ends, vector, closeness, orbits
+            graph.n_crystals, move(graph.numbers), crystal_of_atom, share, ends, vector, scaled_distance, orbits
         )
 
     def at_neighbors(self, kind: str, values: TorchTensor) -> TorchTensor:

@@ -51,7 +51,7 @@ class OrbitGraph:
     center: Ints
     neighbor: Ints
     vector: Floats
-    closeness: Floats
+    scaled_distance: Floats
 
     def select(self, crystals: Ints) -> "OrbitGraph":
         """The graph of the crystals of the given indices, in that order; a crystal may be taken more than once."""
@@ -72,7 +72,7 @@ class OrbitGraph:
             center,
             self.neighbor[edges] + atom_shift[crystal_of_orbit[center]],
             self.vector[edges],
-            self.closeness[edges],
+            self.scaled_distance[edges],
         )
 
 
@@ -110,7 +110,7 @@ def reduce_to_orbits(
         orbit[graph.center[keep]],
         graph.neighbor[keep],
         graph.vector[keep],
-        graph.closeness[keep],
+        graph.scaled_distance[keep],
     )
 
 
@@ -129,7 +129,7 @@ def without_orbits(batch: CrystalBatch, graph: CrystalGraph) -> OrbitGraph:
         graph.center,
         graph.neighbor,
         graph.vector,
-        graph.closeness,
+        graph.scaled_distance,
     )
 
 

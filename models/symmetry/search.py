@@ -17,7 +17,7 @@ import numpy as np
 import spglib
 from numpy.typing import NDArray
 
-from models.crystals.canonical_order import canonical_listing
+from models.crystals.canonical_order import canonical_order
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.errors import GmtError
 from models.quantities import Tensor
@@ -154,7 +154,7 @@ def find_symmetry(batch: CrystalBatch, symprec: float = 1e-2) -> SymmetryBatch:
 def find_symmetries(batch: CrystalBatch, symprecs: Sequence[float]) -> list[SymmetryBatch]:
     """The same at several tolerances in angstrom."""
     # at the edge of the tolerance both libraries' answers depend on the order of the atoms and on the origin
-    listed = canonical_listing(batch)
+    listed = canonical_order(batch)
     return [_symmetry_of_listed(listed, symprec) for symprec in symprecs]
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from db.records import Judgement, ModelOrigin, ModelVersion
+from db.records import Judgement, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from models.errors import StoreError
 
@@ -75,8 +75,8 @@ def test_an_empty_registry_has_no_current_model(store: ResultStore) -> None:
     assert store.list_models() == []
 
 
-def origin(folder: str = "models/toy/2", content: str = "2" * 64) -> ModelOrigin:
-    return ModelOrigin(folder, {"toy.json": "c" * 64, "toy.safetensors": content}, "5eed" * 3, "0.1.0")
+def origin(folder: str = "models/toy/2", content: str = "2" * 64) -> ModelProvenance:
+    return ModelProvenance(folder, {"toy.json": "c" * 64, "toy.safetensors": content}, "5eed" * 3, "0.1.0")
 
 
 def test_a_version_that_comes_with_files_waits_for_its_promotion(store: ResultStore) -> None:

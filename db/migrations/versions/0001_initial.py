@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from db.base import KIND_TYPES
-from models.quantities import DERIVED, TRUST, UNCERTAINTY_COLUMNS
+from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS
 
 revision = "0001"
 down_revision = None
@@ -144,7 +144,7 @@ def create_results() -> None:
         *(sa.Column(f"symprec_spread_{name}", sa.Double()) for name in TENSORS),
         *(sa.Column(name, KIND_TYPES[quantity.kind]) for name, quantity in DERIVED.items()),
         *(sa.Column(name, sa.Double()) for name in UNCERTAINTY_COLUMNS),
-        *(sa.Column(name, KIND_TYPES[quantity.kind]) for name, quantity in TRUST.items()),
+        *(sa.Column(name, KIND_TYPES[quantity.kind]) for name, quantity in RELIABILITY.items()),
         *(sa.Column(name, sa.LargeBinary()) for name in TENSORS),
         *(sa.Column(f"removed_fraction_{name}", sa.Double()) for name in TENSORS),
         needed("warnings", sa.Text()),

@@ -15,7 +15,7 @@ import numpy as np
 from db.labels.rows import LabelRecord
 from db.records import IngestedBlock
 from db.tables import LabelState
-from gmt_tasks.ingest.deduplicate import Recall, Recogniser
+from gmt_tasks.ingest.deduplicate import Deduplicator, Lookup
 from gmt_tasks.ingest.validate import MAX_DETAIL_CHARS, MAX_ID_CHARS, ingest_block, storable
 from gmt_tasks.labels.checks.physics import Fault, physical_fault, sizes
 from gmt_tasks.labels.checks.symmetry import MAX_RESIDUAL, diagnose, evidence, principal_residuals
@@ -93,7 +93,7 @@ def check_labels(
     source: str,
     items: Sequence[LabelRow | RefusedLabel],
     positions: Sequence[int],
-    recall: Recall,
+    lookup: Lookup,
     seen: Listings | None = None,
 ) -> CheckedBlock:
     """Looks at each of a block of labels by itself.
@@ -102,7 +102,7 @@ def check_labels(
         source: name of the source that they were read from.
         items: labels, readable or not.
         positions: of each within its instalment.
-        recall: known crystals by family, `ResultStore.relatives`.
+        lookup: known crystals by family, `ResultStore.relatives`.
         seen: listings of earlier blocks that were stored; new ones are added.
 
     Returns:
@@ -115,7 +115,7 @@ def check_labels(
             looks[row] = _Look(_readable(item))
         except RefusedRowError as refused:
             faults[row] = (refused.reason, refused.detail)
-    crystals = _name_crystals(list(looks.values()), source, recall, {} if seen is None else seen)
+    crystals = _name_crystals(list(looks.values()), source, lookup, {} if seen is None else seen)
     for look in looks.values():
         look.fault = look.fault or physical_fault(look.label)
     _check_symmetry([look for look in looks.values() if look.crystal_id is not None])
@@ -138,7 +138,7 @@ def _batch(labels: Sequence[ReadLabel]) -> CrystalBatch:
     )
 
 
-def _name_crystals(looks: Sequence[_Look], source: str, recall: Recall, seen: Listings) -> IngestedBlock:
+def _name_crystals(looks: Sequence[_Look], source: str, lookup: Lookup, seen: Listings) -> IngestedBlock:
     """Gives each readable label the id of its crystal; returns the crystals of listings that were not met before."""
     listings = [_digest(look.label) for look in looks]
     first: dict[bytes, ReadLabel] = {}
@@ -147,7 +147,7 @@ def _name_crystals(looks: Sequence[_Look], source: str, recall: Recall, seen: Li
             first.setdefault(key, look.label)
     n = len(first)
     block = SourceBlock(0, n, np.arange(n), [str(k) for k in range(n)], _batch(list(first.values())), [None] * n)
-    found = Recogniser(recall).recognised(ingest_block(source, block))
+    found = Deduplicator(lookup).deduplicated(ingest_block(source, block))
     keys = list(first)
     for item in found.rejected:
         seen[keys[item.position]] = Named(None, None, (LabelReason.STRUCTURE, f"{item.reason.value}: {item.detail}"))

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.evaluation.equivariance import check_exactness
+from gmt_tasks.evaluation.equivariance import check_equivariance
 from gmt_tasks.evaluation.literature import LiteratureComparison, compare_literature
 from gmt_tasks.labels.files import MAX_DIELECTRIC, MAX_PIEZO_C_PER_M2, MAX_STIFFNESS_GPA, LabelledCrystals
 from gmt_tasks.retraining.gate.report import Check, Finding
@@ -158,7 +158,9 @@ def _exact(candidate: Screener) -> Iterator[Finding]:
     """Retold crystals of all classes get the same tensors, which obey their point groups; forbidden ones are 0."""
     classes, books = crystals_of_all_classes(SEED), textbook_crystals()
     crystals = CrystalBatch.join([classes.crystals, books.crystals])
-    found = check_exactness(candidate, crystals, (*classes.names, *books.names), seed=SEED, max_atoms=LARGEST_SUPERCELL)
+    found = check_equivariance(
+        candidate, crystals, (*classes.names, *books.names), seed=SEED, max_atoms=LARGEST_SUPERCELL
+    )
     worst = max((row.worst for row in found.invariances), default=0.0)
     n_off = sum(row.n_exceptions for row in found.invariances)
     lost = sum(not each.quantity for each in found.deviations)
@@ -206,7 +208,7 @@ def literature_ratios(compared: list[LiteratureComparison]) -> dict[Tensor, Floa
 def _metals(canary: CanarySet, answer: TensorPrediction, before: TensorPrediction) -> Finding:
     """The band gaps still tell metals from insulators as before: their heads learn from other data than tensors."""
     shared, first, second = np.intersect1d(answer.rows, before.rows, return_indices=True)
-    now, then = answer.trust["metal"][first], before.trust["metal"][second]
+    now, then = answer.reliability["metal"][first], before.reliability["metal"][second]
     now, then = (np.asarray(each, dtype=np.float64) for each in (now, then))
     changed = np.flatnonzero(np.isfinite(then) & (now != then))
     names = ", ".join(canary.names[shared[k]] for k in changed[:3])
@@ -222,9 +224,9 @@ def check_distance(candidate: Screener, test: TensorPrediction) -> Finding:
         test: its answers for the labelled test crystals.
     """
     subject = "the distance score tells random crystals from test crystals"
-    if candidate.novelty is None:
+    if candidate.applicability is None:
         return Finding(Check.CANARY, subject, holds=False, detail="the model has no distance score")
-    random = candidate.predict(crystals_of_all_classes(SEED).crystals).trust["ood"]
-    shares = [float(np.nanmean(np.asarray(each, dtype=np.float64))) for each in (random, test.trust["ood"])]
+    random = candidate.predict(crystals_of_all_classes(SEED).crystals).reliability["ood"]
+    shares = [float(np.nanmean(np.asarray(each, dtype=np.float64))) for each in (random, test.reliability["ood"])]
     detail = f"flagged: {100 * shares[0]:.0f} % of random crystals, {100 * shares[1]:.0f} % of test crystals"
     return Finding(Check.CANARY, subject, shares[0] - shares[1] >= LEAST_SEPARATION, detail)

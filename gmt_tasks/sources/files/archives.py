@@ -73,7 +73,7 @@ def answer(content: list[str]) -> Message:
     )
 
 
-def heard_members(content: Any, folder: Path) -> list[Member]:
+def decode_members(content: Any, folder: Path) -> list[Member]:
     """What a child says to have unpacked into a folder, checked: it leads to plain files in this folder only.
 
     Raises:

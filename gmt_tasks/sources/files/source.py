@@ -14,11 +14,11 @@ import numpy as np
 
 from db.records import RejectedInput
 from gmt_tasks.sandbox.children import Ending, SandboxPool
-from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, Member, UnpackJob, heard_members
+from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, Member, UnpackJob, decode_members
 from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
 from gmt_tasks.sources.files.formats import FileFormat, file_format
 from gmt_tasks.sources.files.inputs import FileInput, Interpret, finished, inputs_of
-from gmt_tasks.sources.files.tables import READER, Table, heard_table
+from gmt_tasks.sources.files.tables import READER, Table, decode_table
 from gmt_tasks.sources.files.text_jobs import Refusal, TextJob, heard
 from gmt_tasks.sources.metadata import metadata_json
 from gmt_tasks.sources.parsed import ParsedCrystal, as_batch
@@ -53,7 +53,7 @@ class _Children:
             PARSER, decode=heard, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=options.max_workers
         )
         tables = SandboxPool(
-            READER, decode=heard_table, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=1
+            READER, decode=decode_table, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=1
         )
         folder = stack.enter_context(TemporaryDirectory(prefix="gmtscreen-"))
         archives = SandboxPool(
@@ -171,7 +171,7 @@ def _unpacked(file: NamedFile, folder: Path, pool: SandboxPool) -> list[Member]:
     if outcome.ending is not Ending.VALUE:
         return [Member("", Refusal(Reason.ARCHIVE, f"unpacking was ended: {outcome.detail}"))]
     try:
-        return heard_members(outcome.value, folder)
+        return decode_members(outcome.value, folder)
     except (ValueError, TypeError) as error:
         return [Member("", Refusal(Reason.ARCHIVE, f"unpacking ended in nonsense: {error}"))]
 

@@ -8,7 +8,7 @@ from gmt_tasks.sandbox.messages import Message
 from gmt_tasks.sources.files.ase_database import AseDatabase
 from gmt_tasks.sources.files.formats import FileFormat
 from gmt_tasks.sources.files.parquet import TableFile
-from gmt_tasks.sources.files.tables import TableJob, told_block
+from gmt_tasks.sources.files.tables import TableJob, encode_block
 from gmt_tasks.sources.source import SourceBlock
 from models.errors import SourceError
 
@@ -41,7 +41,7 @@ def answer(content: dict[str, Any]) -> Message:
     except SourceError as error:
         return Message(str(error))
     _Open.row = block.stop - job.first_position
-    return told_block(block)
+    return encode_block(block)
 
 
 def _open(job: TableJob) -> _Readable:

@@ -18,7 +18,7 @@ from db.records import RejectedInput
 from gmt_tasks.sandbox.children import Ending, Outcome, SandboxPool
 from gmt_tasks.sandbox.messages import Message
 from gmt_tasks.sources.files.formats import FileFormat
-from gmt_tasks.sources.files.text_jobs import batch_arrays, heard_batch, text_of
+from gmt_tasks.sources.files.text_jobs import batch_arrays, decode_batch, text_of
 from gmt_tasks.sources.metadata import MAX_METADATA_BYTES, metadata_of
 from gmt_tasks.sources.source import SourceBlock, rejected_rows
 from models.errors import Reason, SourceError
@@ -47,14 +47,14 @@ class TableJob:
         return cls(**{**content, "path": Path(content["path"]), "format": FileFormat(content["format"])})
 
 
-def told_block(block: SourceBlock) -> Message:
+def encode_block(block: SourceBlock) -> Message:
     """A block as a message."""
     rejected = [[item.position, item.source_id, item.reason, item.detail] for item in block.rejected]
     content = [block.start, block.stop, block.source_ids, block.metadata, block.places, rejected]
     return Message(content, (block.positions, *batch_arrays(block.crystals)))
 
 
-def heard_table(message: Message) -> list[int] | SourceBlock | str:
+def decode_table(message: Message) -> list[int] | SourceBlock | str:
     """What a child says about a table, checked: ends of row groups, a block whose parts fit together, or an error.
 
     Raises:
@@ -74,7 +74,7 @@ def heard_table(message: Message) -> list[int] | SourceBlock | str:
         stop=_whole(stop),
         positions=np.asarray(positions, dtype=np.int64),
         source_ids=[text_of(text) for text in ids],
-        crystals=heard_batch(arrays),
+        crystals=decode_batch(arrays),
         metadata=[None if text is None else _metadata(text) for text in metadata],
         rejected=[RejectedInput(_whole(n), text_of(i), Reason(why), text_of(how)) for n, i, why, how in rejected],
         places=[text_of(text) for text in places],

@@ -93,7 +93,7 @@ def heard(message: Message) -> Reading | list[Reading]:
         ValueError, TypeError, KeyError: the message is none that `told` makes.
     """
     several, parts = message.content
-    batch = heard_batch(message.arrays)
+    batch = decode_batch(message.arrays)
     if sum(len(part) == 2 for part in parts) != batch.n_crystals:
         raise ValueError(f"{batch.n_crystals} crystals, and another number of names")
     readings: list[Reading] = []
@@ -125,7 +125,7 @@ def batch_arrays(batch: CrystalBatch) -> tuple[Array, ...]:
     return batch.lattice, batch.frac_coords, batch.numbers, batch.atoms_per_crystal
 
 
-def heard_batch(arrays: Sequence[Array]) -> CrystalBatch:
+def decode_batch(arrays: Sequence[Array]) -> CrystalBatch:
     """The batch that four arrays of a message tell, not validated.
 
     Raises:

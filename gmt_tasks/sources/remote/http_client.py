@@ -51,7 +51,7 @@ class UnreachableError(SourceError):
 
 
 @dataclass(frozen=True)
-class Politeness:
+class RateLimits:
     """How often and how patiently a host is asked.
 
     Attributes:
@@ -67,7 +67,7 @@ class Politeness:
     contact: str | None = None
 
     @classmethod
-    def of(cls, settings: RemoteSettings) -> "Politeness":
+    def of(cls, settings: RemoteSettings) -> "RateLimits":
         """As the user set it."""
         return cls(settings.requests_per_s, settings.retry_wait_s, contact=settings.contact)
 
@@ -98,7 +98,7 @@ def _own_version() -> str:
         return "0"
 
 
-class PoliteAdapter(HTTPAdapter):
+class RateLimitedAdapter(HTTPAdapter):
     """The transport: one for all requests that concern one server.
 
     Args:
@@ -107,10 +107,10 @@ class PoliteAdapter(HTTPAdapter):
         leaves_home: whether answers may lead to another host (public, over https); never with a secret in the headers.
     """
 
-    def __init__(self, home: str, politeness: Politeness, *, leaves_home: bool) -> None:
-        super().__init__(max_retries=politeness.retries())
+    def __init__(self, home: str, rate_limits: RateLimits, *, leaves_home: bool) -> None:
+        super().__init__(max_retries=rate_limits.retries())
         self._home = _origin(urlsplit(home))
-        self._politeness = politeness
+        self._rate_limits = rate_limits
         self._leaves_home = leaves_home
         self._turns: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -125,7 +125,7 @@ class PoliteAdapter(HTTPAdapter):
         url = request.url or ""
         self._check_address(url)
         options["timeout"] = options.get("timeout") or (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-        retries = self._politeness.retries()
+        retries = self._rate_limits.retries()
         while True:
             self._wait_turn(url)
             try:
@@ -157,7 +157,7 @@ class PoliteAdapter(HTTPAdapter):
         host = urlsplit(url).netloc
         with self._lock:
             turn = max(time.monotonic(), self._turns.get(host, 0.0))
-            self._turns[host] = turn + 1 / self._politeness.requests_per_s
+            self._turns[host] = turn + 1 / self._rate_limits.requests_per_s
         time.sleep(max(0.0, turn - time.monotonic()))
 
 
@@ -202,7 +202,7 @@ def _whole(response: requests.Response) -> requests.Response:
     return response
 
 
-class PoliteClient:
+class HttpClient:
     """Asks one server.
 
     Args:
@@ -211,14 +211,14 @@ class PoliteClient:
         leaves_home: whether links and redirects may lead to other public hosts.
     """
 
-    def __init__(self, home: str, politeness: Politeness, *, leaves_home: bool = True) -> None:
-        self.politeness = politeness
+    def __init__(self, home: str, rate_limits: RateLimits, *, leaves_home: bool = True) -> None:
+        self.rate_limits = rate_limits
         self.session = requests.Session()
         self.session.max_redirects = 5
         self.session.headers.update(
-            {"User-Agent": politeness.user_agent(), "Accept": "application/json, application/vnd.api+json, */*;q=0.1"}
+            {"User-Agent": rate_limits.user_agent(), "Accept": "application/json, application/vnd.api+json, */*;q=0.1"}
         )
-        adapter = PoliteAdapter(home, politeness, leaves_home=leaves_home)
+        adapter = RateLimitedAdapter(home, rate_limits, leaves_home=leaves_home)
         for scheme in ("http://", "https://", ""):  # "" is any other, which the adapter then refuses
             self.session.mount(scheme, adapter)
 

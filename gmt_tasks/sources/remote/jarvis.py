@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from gmt_tasks.settings import RemoteSettings, load_remote_settings
-from gmt_tasks.sources.remote.http_client import PoliteClient, Politeness
+from gmt_tasks.sources.remote.http_client import HttpClient, RateLimits
 from gmt_tasks.sources.remote.jarvis_tensor_source import TensorFileSource
 from gmt_tasks.sources.remote.jarvis_tensors import SUFFIXES
 from gmt_tasks.sources.remote.mirror import Mirror, MirrorRecord
@@ -93,7 +93,7 @@ class PublishedList:
         fetched = mirror.mark(_FETCHED)
         if not (path.exists() and fetched and fetched["url"] == url):  # else an earlier call was stopped while reading
             known = mirror.mark(_ETAG) if mirror.mark(COMPLETE) and fetched and fetched["url"] == url else None
-            etag = download(PoliteClient(url, Politeness.of(self.settings)), url, path, known or None)
+            etag = download(HttpClient(url, RateLimits.of(self.settings)), url, path, known or None)
             if etag is None:
                 event("jarvis.unchanged", source=self.name, file=member)
                 return

@@ -22,7 +22,7 @@ import numpy as np
 
 from gmt_tasks.sources.json_records import load_json, parse_record
 from gmt_tasks.sources.parsed import Floats, ParsedCrystal, RefusedInputError
-from gmt_tasks.sources.remote.safe_unpickler import Inert, read_inert_pickle
+from gmt_tasks.sources.remote.safe_unpickler import Inert, read_pickle_safely
 from models.crystals.crystal import CrystalBatch
 from models.errors import Reason, SourceError
 from models.quantities import Tensor
@@ -121,7 +121,7 @@ def _read_file(path: Path, keys: dict[Tensor, str]) -> dict[Tensor, JarvisTensor
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
     if path.suffix == ".pkl":
-        content = read_inert_pickle(path)
+        content = read_pickle_safely(path)
     else:
         try:
             content = load_json(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())

@@ -18,7 +18,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from gmt_tasks.settings import RemoteSettings, load_remote_settings
-from gmt_tasks.sources.remote.http_client import PoliteClient, Politeness, check_status, json_of, unreachable
+from gmt_tasks.sources.remote.http_client import HttpClient, RateLimits, check_status, json_of, unreachable
 from gmt_tasks.sources.remote.materials_project_query import MaterialsQuery, Route
 from gmt_tasks.sources.remote.mirror import Mirror, MirrorRecord
 from gmt_tasks.sources.remote.mirrored_source import COMPLETE, MirroredSource, refuse_changed_schema
@@ -183,7 +183,7 @@ class Api:
         """mp-api's client. Its own first requests (heartbeat) know neither timeout nor retries, so ours goes first."""
         key, endpoint = self._key, self._settings.mp_endpoint
         # The key is in the headers of every request: no redirect may take it elsewhere.
-        client = PoliteClient(endpoint, Politeness.of(self._settings), leaves_home=False)
+        client = HttpClient(endpoint, RateLimits.of(self._settings), leaves_home=False)
         client.get_json(f"{endpoint.rstrip('/')}/heartbeat")
         client.session.hooks["response"].append(self._look_at)
         from mp_api.client import MPRester

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from gmt_tasks.settings import load_remote_settings
-from gmt_tasks.sources.remote.http_client import PoliteClient, Politeness, UnreachableError
+from gmt_tasks.sources.remote.http_client import HttpClient, RateLimits, UnreachableError
 from gmt_tasks.sources.remote.mirror import Mirror, MirrorRecord
 from gmt_tasks.sources.remote.mirrored_source import COMPLETE, MirroredSource, refuse_changed_schema
 from gmt_tasks.telemetry import event
@@ -51,7 +51,7 @@ def open_optimade(text: str) -> MirroredSource:
     """
     settings = load_remote_settings()
     listing = _Listing.from_text(text)
-    client = PoliteClient(listing.endpoint, Politeness.of(settings))
+    client = HttpClient(listing.endpoint, RateLimits.of(settings))
     mirror = Mirror.of(settings.cache_folder, _NAME, listing.question())
     return MirroredSource(text, mirror, lambda found: listing.refresh(found, client), settings)
 
@@ -96,7 +96,7 @@ class _Listing:
         """What decides which records come, for the name of the mirror."""
         return {"endpoint": self.endpoint, "filter": self._filter, "fields": list(self._fields)}
 
-    def refresh(self, mirror: Mirror, client: PoliteClient) -> None:
+    def refresh(self, mirror: Mirror, client: HttpClient) -> None:
         """Goes on with an unfinished listing, or begins one: of what changed where that can be asked, else of all."""
         url = mirror.mark(_NEXT) or self._begin(mirror)
         try:
@@ -113,7 +113,7 @@ class _Listing:
         self._follow(mirror, client, {url}, following)
         self._end(mirror)
 
-    def _follow(self, mirror: Mirror, client: PoliteClient, seen: set[str], url: str | None) -> None:
+    def _follow(self, mirror: Mirror, client: HttpClient, seen: set[str], url: str | None) -> None:
         """Takes the pages from an address on, to the last."""
         while url is not None:
             if url in seen:
@@ -143,7 +143,7 @@ class _Listing:
         }
         return f"{self.endpoint}?{urlencode({k: v for k, v in query.items() if v}, quote_via=quote)}"
 
-    def _take_page(self, mirror: Mirror, client: PoliteClient, url: str) -> str | None:
+    def _take_page(self, mirror: Mirror, client: HttpClient, url: str) -> str | None:
         """Writes one page into the mirror together with the address of the next; returns that, None at the end."""
         answer = client.get_json(url)
         bodies = _data(self.name, answer)

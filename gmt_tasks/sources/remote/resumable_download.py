@@ -5,7 +5,7 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
-from gmt_tasks.sources.remote.http_client import PoliteClient, check_status, unreachable
+from gmt_tasks.sources.remote.http_client import HttpClient, check_status, unreachable
 
 CHUNK = 1 << 16
 """What arrived of a piece of this size when the transfer breaks off is lost."""
@@ -13,7 +13,7 @@ CHUNK = 1 << 16
 _PARTIAL, _NOT_MODIFIED, _RANGE_BEYOND_END = 206, 304, 416
 
 
-def download(client: PoliteClient, url: str, path: Path, known_etag: str | None = None) -> str | None:
+def download(client: HttpClient, url: str, path: Path, known_etag: str | None = None) -> str | None:
     """Fetches a file.
 
     Args:
@@ -31,7 +31,7 @@ def download(client: PoliteClient, url: str, path: Path, known_etag: str | None 
     """
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    retries = client.politeness.retries()
+    retries = client.rate_limits.retries()
     while True:
         try:
             return _transfer(client, url, path, part, known_etag)
@@ -44,7 +44,7 @@ def download(client: PoliteClient, url: str, path: Path, known_etag: str | None 
             retries.sleep()
 
 
-def _transfer(client: PoliteClient, url: str, path: Path, part: Path, known_etag: str | None) -> str | None:
+def _transfer(client: HttpClient, url: str, path: Path, part: Path, known_etag: str | None) -> str | None:
     """One attempt: what is missing of the file is added to the part; whole, it gets its name."""
     tag = part.with_name(part.name + ".etag")
     # Without the server's name of the content nothing says that two halves are of one file: then from the beginning.

@@ -184,7 +184,7 @@ class _Reader(pickle.Unpickler):
         raise _RefusedPickleError(f"it asks for the outside object {pid!r:.40}")
 
 
-def load_inert_pickle(data: bytes, name: str) -> Any:
+def load_pickle_safely(data: bytes, name: str) -> Any:
     """The content of a pickle: containers, texts, numbers, numpy arrays of numbers and `Inert` records.
 
     Args:
@@ -195,7 +195,7 @@ def load_inert_pickle(data: bytes, name: str) -> Any:
         SourceError: the file asks for anything else, or is no whole pickle; nothing of it was executed.
     """
     try:
-        return _thawed(_Reader(io.BytesIO(data)).load(), {})
+        return _decoded(_Reader(io.BytesIO(data)).load(), {})
     except _RefusedPickleError as error:
         raise SourceError(
             f"{name} was refused: {error}. Nothing in it was executed. Pickles are read as numbers, texts, lists and "
@@ -208,12 +208,12 @@ def load_inert_pickle(data: bytes, name: str) -> Any:
         ) from error
 
 
-def read_inert_pickle(path: Path) -> Any:
+def read_pickle_safely(path: Path) -> Any:
     """`load_inert_pickle` of a file."""
-    return load_inert_pickle(path.read_bytes(), path.name)
+    return load_pickle_safely(path.read_bytes(), path.name)
 
 
-def _thawed(value: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
+def _decoded(value: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
     """The value with arrays in place of their stand-ins; each container is visited once, however often it occurs.
 
     Args:
@@ -229,16 +229,16 @@ def _thawed(value: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
     if id(value) in seen:
         return seen[id(value)][1]
     if isinstance(value, tuple):
-        thawed = tuple(_thawed(part, seen) for part in value)
-        seen[id(value)] = value, thawed
-        return thawed
+        decoded = tuple(_decoded(part, seen) for part in value)
+        seen[id(value)] = value, decoded
+        return decoded
     seen[id(value)] = value, value
     if isinstance(value, list):
-        value[:] = [_thawed(part, seen) for part in value]
+        value[:] = [_decoded(part, seen) for part in value]
         return value
     if isinstance(value, Inert):
-        value.arguments = _thawed(value.arguments, seen)
+        value.arguments = _decoded(value.arguments, seen)
     content = value.state if isinstance(value, Inert) else value
     for key in content:
-        content[key] = _thawed(content[key], seen)
+        content[key] = _decoded(content[key], seen)
     return value

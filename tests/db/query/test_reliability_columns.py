@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from db.store import ResultStore
-from models.quantities import TRUST, ColumnKind
+from models.quantities import RELIABILITY, ColumnKind
 from tests.db import blocks
 
 SEEDS = list(range(6))
@@ -23,9 +23,9 @@ def filled(store: ResultStore) -> ResultStore:
     place = {blocks.crystal_id(seed): seed for seed in SEEDS}
     score = SCORES[[place[each] for each in lease.crystal_ids]]
     flag = np.where(np.isnan(score), np.nan, score > 0.95)
-    trust = {name: flag if quantity.kind is ColumnKind.FLAG else score for name, quantity in TRUST.items()}
+    reliability = {name: flag if quantity.kind is ColumnKind.FLAG else score for name, quantity in RELIABILITY.items()}
     given = blocks.results(lease)
-    assert store.commit_shard(lease, dataclasses.replace(given, columns=given.columns | trust))
+    assert store.commit_shard(lease, dataclasses.replace(given, columns=given.columns | reliability))
     return store
 
 
@@ -40,7 +40,7 @@ def test_not_ood_finds_what_is_known_to_be_near(filled: ResultStore) -> None:
     assert seeds(filled, "ood IS UNKNOWN") == [5]
 
 
-@pytest.mark.parametrize("name", [name for name, quantity in TRUST.items() if quantity.kind is ColumnKind.FLAG])
+@pytest.mark.parametrize("name", [name for name, quantity in RELIABILITY.items() if quantity.kind is ColumnKind.FLAG])
 def test_every_flag_can_be_filtered(filled: ResultStore, name: str) -> None:
     assert seeds(filled, f"NOT {name} AND k_vrh_gpa > -1") == [0, 1, 2]
 
@@ -55,4 +55,4 @@ def test_show_gives_the_columns_of_trust_and_nothing_for_the_unknown(filled: Res
     near, unknown = (filled.show(blocks.crystal_id(seed))["results"][0]["trust"] for seed in (1, 5))
     assert near["ood_score"] == 0.5
     assert near["ood"] is False
-    assert unknown == dict.fromkeys(TRUST)
+    assert unknown == dict.fromkeys(RELIABILITY)

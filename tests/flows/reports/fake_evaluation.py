@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from gmt_tasks.evaluation.applicability import ErrorByNovelty, FamilyDetection
+from gmt_tasks.evaluation.applicability import ErrorByDistance, FamilyDetection
 from gmt_tasks.evaluation.calibration import Coverage, ReliabilityCurve, SelectiveCurve
 from gmt_tasks.evaluation.consistency import SystemConsistency
 from gmt_tasks.evaluation.evaluation import Evaluation, Provenance
@@ -44,7 +44,7 @@ def fake_evaluation() -> Evaluation:
         properties,
         [SystemConsistency(tensor.value, system, 9, 100.0, 3e-16) for tensor in Tensor for system in ("cubic", "all")],
         _coverage(),
-        [ErrorByNovelty("elastic_voigt", "test", 40, 0.4, 0.1, 0.2, 0.3, math.nan, 0)],
+        [ErrorByDistance("elastic_voigt", "test", 40, 0.4, 0.1, 0.2, 0.3, math.nan, 0)],
         [FamilyDetection("oxides", 90, 60, 0.93, 0.71, 0.05, 0.6)],
         _curves(),
         [ReliabilityCurve("k_vrh_gpa", 40, [50.0, 90.0], [52.0, 80.0])],

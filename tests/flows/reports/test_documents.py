@@ -82,7 +82,7 @@ def test_the_same_figures_give_the_same_files(folder: Path, tmp_path: Path) -> N
 
 
 def test_a_model_without_intervals_and_distance_score_says_so(tmp_path: Path) -> None:
-    bare = replace(fake_evaluation(), coverage=[], curves=[], reliability=[], families=[], novelty=[])
+    bare = replace(fake_evaluation(), coverage=[], curves=[], reliability=[], families=[], applicability=[])
     write_documents(bare, tmp_path)
     text = (tmp_path / "uncertainty.md").read_text(encoding="utf-8")
     assert "not calibrated" in text and "no distance score" in text

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from flows.reports.crystal_view import trust_lines
-from flows.reports.plot_applicability import plot_novelty
-from gmt_tasks.evaluation.applicability import ErrorByNovelty, FamilyDetection
-from models.quantities import TRUST
+from flows.reports.crystal_view import reliability_lines
+from flows.reports.plot_applicability import plot_applicability
+from gmt_tasks.evaluation.applicability import ErrorByDistance, FamilyDetection
+from models.quantities import RELIABILITY
 
 KNOWN = {
     "ood_score": 0.973,
@@ -21,22 +21,27 @@ KNOWN = {
 
 def test_families_and_errors_become_a_png(tmp_path: Path) -> None:
     families = [FamilyDetection("halides", 600, 990, 0.99, 0.96, 0.05, 1.0)]
-    errors = [ErrorByNovelty("elastic_voigt", "val", 450, 0.45, 0.1, 0.14, 0.24, 0.36, 7)]
+    errors = [ErrorByDistance("elastic_voigt", "val", 450, 0.45, 0.1, 0.14, 0.24, 0.36, 7)]
     path = tmp_path / "novelty.png"
-    plot_novelty(families, errors, path)
+    plot_applicability(families, errors, path)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert path.stat().st_size > 5000
 
 
 def test_show_says_what_speaks_against_a_slab_of_metal() -> None:
-    assert list(KNOWN) == list(TRUST)
-    lines = list(trust_lines(KNOWN))
+    assert list(KNOWN) == list(RELIABILITY)
+    lines = list(reliability_lines(KNOWN))
     assert lines[0] == "training data: OUT OF DISTRIBUTION; 97.3 % of held-out crystals are nearer to it"
     assert lines[1] == "bonds form layers, in 11.5 angstrom of vacuum"
     assert lines[2] == "predicted band gap 0.02 eV; probably a METAL"
 
 
 def test_show_is_silent_about_what_is_not_known() -> None:
-    assert list(trust_lines(dict.fromkeys(TRUST))) == []
-    crystal = {**dict.fromkeys(TRUST), "bond_dimensionality": 3.0, "vacuum_angstrom": 0.0, "low_dimensional": False}
-    assert list(trust_lines(crystal)) == ["bonds form a framework"]
+    assert list(reliability_lines(dict.fromkeys(RELIABILITY))) == []
+    crystal = {
+        **dict.fromkeys(RELIABILITY),
+        "bond_dimensionality": 3.0,
+        "vacuum_angstrom": 0.0,
+        "low_dimensional": False,
+    }
+    assert list(reliability_lines(crystal)) == ["bonds form a framework"]

@@ -16,7 +16,7 @@ from db.labels.rows import LabelRecord
 from db.store import ResultStore
 from db.tables import LabelState
 from gmt_tasks.active_learning.job_folder import ids_in, poscar, write_jobs
-from gmt_tasks.active_learning.request import Goal, OutOfDistribution, Wish
+from gmt_tasks.active_learning.request import Goal, OutOfDistribution, SuggestionRequest
 from gmt_tasks.active_learning.suggest import TOLD_BY, suggest
 from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import CrystalBatch
@@ -54,41 +54,41 @@ def seed_of(crystal: str) -> int:
 
 
 def test_the_most_promising_crystals_are_suggested(store: ResultStore) -> None:
-    found = suggest(store, Wish("k_vrh_gpa", n=5))
+    found = suggest(store, SuggestionRequest("k_vrh_gpa", n=5))
     ids = [each.id for each in found.suggestions]
     assert set(ids) <= set(best_ids(store)[:15]) and len(set(ids)) == 5
     assert found.n_results == N and not found.has_intervals
-    lowest = suggest(store, Wish("k_vrh_gpa", n=5, goal=Goal.MIN))
+    lowest = suggest(store, SuggestionRequest("k_vrh_gpa", n=5, goal=Goal.MIN))
     assert {each.id for each in lowest.suggestions} <= set(best_ids(store)[-15:])
 
 
 def test_the_same_question_has_the_same_answer(store: ResultStore) -> None:
     # As text: NaN is not equal to itself.
-    first, second = (repr(suggest(store, Wish("k_vrh_gpa", n=7)).suggestions) for _ in range(2))
+    first, second = (repr(suggest(store, SuggestionRequest("k_vrh_gpa", n=7)).suggestions) for _ in range(2))
     assert first == second
 
 
 @pytest.mark.parametrize("by_source", [False, True])
 def test_a_labelled_crystal_is_not_suggested_again(store: ResultStore, by_source: bool) -> None:
-    first = suggest(store, Wish("k_vrh_gpa", n=3)).suggestions[0].id
+    first = suggest(store, SuggestionRequest("k_vrh_gpa", n=3)).suggestions[0].id
     label(store, seed_of(first), "elastic_stiffness", by_source=by_source)
-    again = suggest(store, Wish("k_vrh_gpa", n=3))
+    again = suggest(store, SuggestionRequest("k_vrh_gpa", n=3))
     assert first not in {each.id for each in again.suggestions} and again.n_labelled == 1
 
 
 def test_a_refused_label_and_one_of_another_tensor_leave_the_question_open(store: ResultStore) -> None:
-    first = suggest(store, Wish("k_vrh_gpa", n=3)).suggestions[0].id
+    first = suggest(store, SuggestionRequest("k_vrh_gpa", n=3)).suggestions[0].id
     label(store, seed_of(first), "elastic_stiffness", refused=True)
     label(store, seed_of(first), "dielectric_total")
-    assert suggest(store, Wish("k_vrh_gpa", n=3)).suggestions[0].id == first
+    assert suggest(store, SuggestionRequest("k_vrh_gpa", n=3)).suggestions[0].id == first
 
 
 def test_a_number_of_two_tensors_needs_labels_of_both(store: ResultStore) -> None:
-    first = suggest(store, Wish("d_max_pc_per_n", n=3)).suggestions[0].id
+    first = suggest(store, SuggestionRequest("d_max_pc_per_n", n=3)).suggestions[0].id
     label(store, seed_of(first), "elastic_stiffness")
-    assert suggest(store, Wish("d_max_pc_per_n", n=3)).suggestions[0].id == first
+    assert suggest(store, SuggestionRequest("d_max_pc_per_n", n=3)).suggestions[0].id == first
     label(store, seed_of(first), "piezo_e_total")
-    assert suggest(store, Wish("d_max_pc_per_n", n=3)).suggestions[0].id != first
+    assert suggest(store, SuggestionRequest("d_max_pc_per_n", n=3)).suggestions[0].id != first
 
 
 def test_every_kind_of_label_tells_of_a_tensor() -> None:
@@ -98,9 +98,9 @@ def test_every_kind_of_label_tells_of_a_tensor() -> None:
 
 
 def test_what_is_being_calculated_is_left_out(store: ResultStore, tmp_path: Path) -> None:
-    first = suggest(store, Wish("k_vrh_gpa", n=5))
+    first = suggest(store, SuggestionRequest("k_vrh_gpa", n=5))
     write_jobs(first, tmp_path / "jobs")
-    second = suggest(store, Wish("k_vrh_gpa", n=5, leave_out=frozenset(ids_in(tmp_path / "jobs"))))
+    second = suggest(store, SuggestionRequest("k_vrh_gpa", n=5, leave_out=frozenset(ids_in(tmp_path / "jobs"))))
     assert not {each.id for each in first.suggestions} & {each.id for each in second.suggestions}
     assert second.n_left_out == 5
     (tmp_path / "ids.txt").write_text("# mine\nabc\n\n", encoding="utf-8")
@@ -110,20 +110,20 @@ def test_what_is_being_calculated_is_left_out(store: ResultStore, tmp_path: Path
 
 
 def test_a_filter_narrows_the_choice_and_bad_wishes_are_refused(store: ResultStore) -> None:
-    found = suggest(store, Wish("k_vrh_gpa", n=5, filter="k_vrh_gpa < 30"))
+    found = suggest(store, SuggestionRequest("k_vrh_gpa", n=5, filter="k_vrh_gpa < 30"))
     assert found.suggestions and all(each.value < 30 for each in found.suggestions)
     with pytest.raises(FilterError):
-        suggest(store, Wish("k_vrh_gpa", filter="k_vrh_gpa <"))
+        suggest(store, SuggestionRequest("k_vrh_gpa", filter="k_vrh_gpa <"))
     with pytest.raises(GmtError, match="is no number"):
-        suggest(store, Wish("optical_class"))
+        suggest(store, SuggestionRequest("optical_class"))
     with pytest.raises(GmtError, match="Nothing to suggest.*Screen more"):
-        suggest(store, Wish("k_vrh_gpa", filter="k_vrh_gpa > 1000"))
+        suggest(store, SuggestionRequest("k_vrh_gpa", filter="k_vrh_gpa > 1000"))
     with pytest.raises(GmtError, match="Nothing to suggest"):
-        suggest(store, Wish("k_vrh_gpa", ood=OutOfDistribution.ONLY))
+        suggest(store, SuggestionRequest("k_vrh_gpa", ood=OutOfDistribution.ONLY))
 
 
 def test_a_folder_holds_the_stored_cells_and_why(store: ResultStore, tmp_path: Path) -> None:
-    found = suggest(store, Wish("d_max_pc_per_n", n=4))
+    found = suggest(store, SuggestionRequest("d_max_pc_per_n", n=4))
     places = write_jobs(found, tmp_path / "jobs", atomate2=False)
     document = json.loads((tmp_path / "jobs" / "suggestions.json").read_text(encoding="utf-8"))
     with (tmp_path / "jobs" / "suggestions.csv").open(encoding="utf-8") as stream:
@@ -166,7 +166,7 @@ def test_a_poscar_is_right_handed_in_the_same_frame(hand: int) -> None:
 @pytest.fixture
 def script(store: ResultStore, tmp_path: Path) -> ModuleType:
     """The atomate2 script of a folder, imported."""
-    write_jobs(suggest(store, Wish("d_max_pc_per_n", n=2)), tmp_path / "jobs", atomate2=True)
+    write_jobs(suggest(store, SuggestionRequest("d_max_pc_per_n", n=2)), tmp_path / "jobs", atomate2=True)
     spec = importlib.util.spec_from_file_location("atomate2_jobs", tmp_path / "jobs" / "atomate2_jobs.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from gmt_tasks.evaluation.equivalent_representations import Retelling, retellings
+from gmt_tasks.evaluation.equivalent_representations import Representation, equivalent_representations
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.neighbors import find_neighbors
 from models.testing.contract import textbook_crystals
@@ -13,8 +13,8 @@ TEXTBOOK = textbook_crystals().crystals
 
 
 @cache
-def told() -> dict[str, Retelling]:
-    return {each.name: each for each in retellings(TEXTBOOK, seed=3, max_atoms=40)}
+def told() -> dict[str, Representation]:
+    return {each.name: each for each in equivalent_representations(TEXTBOOK, seed=3, max_atoms=40)}
 
 
 def volume_per_atom(crystals: CrystalBatch) -> Floats:
@@ -79,12 +79,12 @@ def test_the_description_does_change() -> None:
 
 
 def test_the_same_seed_tells_the_same_and_another_seed_does_not() -> None:
-    again = {each.name: each for each in retellings(TEXTBOOK, seed=3, max_atoms=40)}
-    other = {each.name: each for each in retellings(TEXTBOOK, seed=4, max_atoms=40)}
+    again = {each.name: each for each in equivalent_representations(TEXTBOOK, seed=3, max_atoms=40)}
+    other = {each.name: each for each in equivalent_representations(TEXTBOOK, seed=4, max_atoms=40)}
     assert np.array_equal(again["rotation"].turn, told()["rotation"].turn)
     assert not np.allclose(other["rotation"].turn, told()["rotation"].turn)
 
 
 def test_no_crystals_are_told_without_complaint() -> None:
     empty = CrystalBatch.from_arrays([], [], [])
-    assert all(each.crystals.n_crystals == 0 for each in retellings(empty))
+    assert all(each.crystals.n_crystals == 0 for each in equivalent_representations(empty))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from db.records import ModelVersion
-from gmt_tasks.evaluation.equivariance import NETWORK_DIFFERS, Exactness, check_exactness, shuffle_neighbors
+from gmt_tasks.evaluation.equivariance import NETWORK_DIFFERS, Equivariance, check_equivariance, shuffle_neighbors
 from gmt_tasks.screening.screener import Screener
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import GraphSpec, build_graph
@@ -33,29 +33,29 @@ def mixed() -> tuple[CrystalBatch, list[str]]:
     return CrystalBatch.join([TEXTBOOK.crystals, classes.crystals.select(small)]), names
 
 
-def check(model: TensorModel, tolerance: float = 1e-9, max_atoms: int = 40) -> Exactness:
+def check(model: TensorModel, tolerance: float = 1e-9, max_atoms: int = 40) -> Equivariance:
     screener = Screener(model, VERSION)
-    return check_exactness(screener, TEXTBOOK.crystals, TEXTBOOK.names, tolerance=tolerance, max_atoms=max_atoms)
+    return check_equivariance(screener, TEXTBOOK.crystals, TEXTBOOK.names, tolerance=tolerance, max_atoms=max_atoms)
 
 
-def caught(found: Exactness) -> set[str]:
+def caught(found: Equivariance) -> set[str]:
     """Retellings under which some tensor has deviations."""
-    return {row.retelling for row in found.invariances if row.n_exceptions}
+    return {row.representation for row in found.invariances if row.n_exceptions}
 
 
 def test_an_exact_model_passes_to_rounding() -> None:
     crystals, names = mixed()
-    found = check_exactness(Screener(ToyTensorModel(), VERSION), crystals, names, tolerance=1e-10, max_atoms=60)
+    found = check_equivariance(Screener(ToyTensorModel(), VERSION), crystals, names, tolerance=1e-10, max_atoms=60)
     assert found.deviations == []
     assert found.holds
     assert found.n_crystals == crystals.n_crystals
     assert len(found.invariances) == 15 * len(Tensor)
-    assert max(row.worst for row in found.invariances if row.retelling != "lengths x (1 + 1e-9)") < 1e-10
+    assert max(row.worst for row in found.invariances if row.representation != "lengths x (1 + 1e-9)") < 1e-10
 
 
 def test_the_network_passes_in_float32() -> None:
     crystals, names = mixed()
-    found = check_exactness(Screener(untrained(GMTNET), VERSION), crystals, names, max_atoms=40)
+    found = check_equivariance(Screener(untrained(GMTNET), VERSION), crystals, names, max_atoms=40)
     assert found.holds, found.deviations
     assert max(row.worst for row in found.invariances) > 1e-12  # float32 was used: the numbers are not copies
 
@@ -154,7 +154,7 @@ def test_shuffled_neighbours_are_the_same_edges() -> None:
     assert not np.array_equal(shuffled.vector, graph.vector)
 
     def edges(which: object) -> Floats:
-        rows = np.column_stack([which.center, which.neighbor, which.vector, which.closeness])  # type: ignore[attr-defined]
+        rows = np.column_stack([which.center, which.neighbor, which.vector, which.scaled_distance])  # type: ignore[attr-defined]
         return rows[np.lexsort(rows.T)]
 
     assert np.array_equal(edges(shuffled), edges(graph))
@@ -169,14 +169,14 @@ def test_a_crystal_that_is_refused_in_one_telling_only_breaks_the_promise() -> N
 
     found = check(Timid())
     lost = [each for each in found.deviations if not each.quantity]
-    assert {each.retelling for each in lost} >= {"2x1x1 supercell", "2x2x2 supercell"}
+    assert {each.representation for each in lost} >= {"2x1x1 supercell", "2x2x2 supercell"}
     assert "model_failed" in lost[0].explanation
     assert not found.holds
 
 
 def test_deviations_name_crystals_and_the_worst_come_first() -> None:
     found = check(Spoiled(number_of_atoms))
-    rows = [each for each in found.deviations if each.retelling == "2x1x1 supercell"]
+    rows = [each for each in found.deviations if each.representation == "2x1x1 supercell"]
     rows = [each for each in rows if each.quantity == Tensor.DIELECTRIC_TOTAL.value]
     assert [each.deviation for each in rows] == sorted((each.deviation for each in rows), reverse=True)
     assert rows[0].crystal == "quartz"  # nine atoms, the most
@@ -203,7 +203,7 @@ def test_a_symmetry_that_is_found_in_one_telling_only_is_named(monkeypatch: pyte
     monkeypatch.setattr(searched, "_hall_and_cell", forgetful)
     found = check(Rough())
     magnesia = [each for each in found.deviations if each.crystal == "rocksalt MgO"]
-    texts = {each.explanation for each in magnesia if each.retelling == "2x2x2 supercell"}
+    texts = {each.explanation for each in magnesia if each.representation == "2x2x2 supercell"}
     assert texts == {"space group found differs: 225 -> 1 at symprec 0.01"}
 
 
@@ -224,8 +224,8 @@ def test_the_shipped_weights_pass_on_prototypes_and_all_classes() -> None:
         pytest.skip(f"no shipped weights: {error}")
     batch = CrystalBatch.join([prototypes, *(each.crystals for each in classes)])
     called = [*names, *(name for each in classes for name in each.names)]
-    found = check_exactness(screener, batch, called)
+    found = check_equivariance(screener, batch, called)
     assert found.holds, found.deviations
     double = replace(screener, model=GMTNetPredictor.load_double(find_checkpoint("gmtnet")))
-    found = check_exactness(double, classes[0].crystals, classes[0].names, tolerance=1e-10, max_atoms=60)
+    found = check_equivariance(double, classes[0].crystals, classes[0].names, tolerance=1e-10, max_atoms=60)
     assert found.holds, found.deviations

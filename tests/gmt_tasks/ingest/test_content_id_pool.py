@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmt_tasks.ingest.content_id_pool import PART, IdentityPool
+from gmt_tasks.ingest.content_id_pool import PART, ContentIdPool
 from gmt_tasks.telemetry import LOGGER
 from models.crystals.crystal import CrystalBatch
 from models.fingerprint.content_id import identify
@@ -41,12 +41,12 @@ def runs(process: int) -> bool:
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> IdentityPool:
+def pool(monkeypatch: pytest.MonkeyPatch) -> ContentIdPool:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    return IdentityPool(2, patience=100)
+    return ContentIdPool(2, patience=100)
 
 
-def test_names_come_in_order_and_are_those_computed_here(pool: IdentityPool) -> None:
+def test_names_come_in_order_and_are_those_computed_here(pool: ContentIdPool) -> None:
     with pool:
         few = pool.identify(MANY.select(range(50)))
         assert pool._executor is None  # too few to be worth the start of processes
@@ -59,7 +59,7 @@ def test_names_come_in_order_and_are_those_computed_here(pool: IdentityPool) -> 
     assert nothing.ids == [] and nothing.sketches.shape == (0, NAMED.sketches.shape[1])
 
 
-def test_a_killed_process_costs_time_but_no_name(pool: IdentityPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_costs_time_but_no_name(pool: ContentIdPool, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     monkeypatch.setattr(LOGGER, "warning", warnings.append)
     with pool:
@@ -90,6 +90,6 @@ def test_the_processes_end_with_a_killed_owner(tmp_path: Path) -> None:
 
 
 def test_one_process_computes_here() -> None:
-    with IdentityPool(1, patience=0) as alone:
+    with ContentIdPool(1, patience=0) as alone:
         assert alone.identify(textbook_crystals().crystals).ids == identify(textbook_crystals().crystals).ids
         assert alone._executor is None

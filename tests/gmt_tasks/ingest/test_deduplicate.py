@@ -10,13 +10,18 @@ from db.records import IngestedBlock
 from db.store import ResultStore
 from flows.reports.crystal_view import identity_lines
 from gmt_tasks.ingest.blocks import IngestPlan
-from gmt_tasks.ingest.deduplicate import Recogniser, adopt, content_ids, nothing_known
+from gmt_tasks.ingest.deduplicate import Deduplicator, backfill, content_ids, nothing_known
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.runs.lifecycle import dry_balance, ingest_source, run_spec
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import CrystalBatch
 from models.fingerprint.prefilter import MARGIN_ANGSTROM, alike, sketches
-from models.fingerprint.structure_match import TOLERANCE_ANGSTROM, Kin, kin, portraits
+from models.fingerprint.structure_match import (
+    TOLERANCE_ANGSTROM,
+    StructureMatch,
+    environment_fingerprints,
+    match_structures,
+)
 from models.reference.crystals import (
     crystals_of_all_classes,
     in_cell,
@@ -151,11 +156,11 @@ def test_what_differs_by_more_than_the_tolerance_is_not_recognised(store: Result
 def test_a_block_without_families_is_left_as_it_is() -> None:
     source = Told({"quartz": QUARTZ})
     block = ingest_block("told", next(source.blocks()))
-    assert Recogniser(nothing_known).recognised(block).crystal_ids == content_ids(QUARTZ)
+    assert Deduplicator(nothing_known).deduplicated(block).crystal_ids == content_ids(QUARTZ)
     assert block.families[0][0].startswith("O2Si:")
 
 
-def told_block(batch: CrystalBatch) -> IngestedBlock:
+def encode_block(batch: CrystalBatch) -> IngestedBlock:
     """The crystals as a block of a source."""
     names = {f"crystal {k}": batch.select([k]) for k in range(batch.n_crystals)}
     return ingest_block("told", next(Told(names, size=10_000).blocks()))
@@ -163,13 +168,17 @@ def told_block(batch: CrystalBatch) -> IngestedBlock:
 
 def compared_with_everything(block: IngestedBlock) -> list[str]:
     """What `Recogniser` must find, by comparing each crystal with all earlier ones of other ids, atom by atom."""
-    ids, twins, first = list(block.crystal_ids), list(block.twin_ids), {}
-    seen = portraits(block.crystals)
+    ids, twins, first = list(block.crystal_ids), list(block.enantiomorph_ids), {}
+    seen = environment_fingerprints(block.crystals)
     for row in range(len(ids)):
         if ids[row] not in first:
-            relations = [(ids[k], twins[k], kin(seen[k], seen[row])) for k in first.values()]
-            same = [each for each in relations if each[2] is Kin.SAME or (each[2] is Kin.TWIN and each[1] is None)]
-            mirrored = [each for each in relations if each[2] is Kin.TWIN]
+            relations = [(ids[k], twins[k], match_structures(seen[k], seen[row])) for k in first.values()]
+            same = [
+                each
+                for each in relations
+                if each[2] is StructureMatch.SAME or (each[2] is StructureMatch.ENANTIOMORPH and each[1] is None)
+            ]
+            mirrored = [each for each in relations if each[2] is StructureMatch.ENANTIOMORPH]
             if same:
                 ids[row], twins[row] = same[0][:2]
             elif mirrored:
@@ -184,9 +193,9 @@ def test_a_large_family_is_sorted_as_if_each_crystal_were_compared_with_every_ot
     again = [transformed(trials.noisy(each, 1e-3, seed), TURN) for seed, each in enumerate(rattled)]
     mirrored = [transformed(trials.noisy(each, 5e-4, seed), MIRROR) for seed, each in enumerate(rattled[:10])]
     close = [trials.noisy(QUARTZ, 0.004, seed) for seed in range(30)]
-    block = told_block(CrystalBatch.join([*rattled, *again, *mirrored, *close]))
+    block = encode_block(CrystalBatch.join([*rattled, *again, *mirrored, *close]))
     assert len({families[0] for families in block.families}) <= 4
-    found = Recogniser(nothing_known).recognised(block).crystal_ids
+    found = Deduplicator(nothing_known).deduplicated(block).crystal_ids
     assert found == compared_with_everything(block)
     assert found[:20] == found[20:40] == block.crystal_ids[:20]
     assert len(set(found[:20])) == 20
@@ -198,7 +207,10 @@ def test_a_sketch_never_rules_out_a_relative_and_nearly_every_other_crystal() ->
     told = sketches(batch)
     for sigma in (1e-4, 2e-3):
         again = trials.noisy(batch, sigma, seed=1)
-        related = [kin(*pair) is not Kin.OTHER for pair in zip(portraits(batch), portraits(again), strict=True)]
+        related = [
+            match_structures(*pair) is not StructureMatch.OTHER
+            for pair in zip(environment_fingerprints(batch), environment_fingerprints(again), strict=True)
+        ]
         assert sum(related) > 10
         gaps = np.abs(sketches(again) - told).max(axis=1)
         assert (gaps[related] <= MARGIN_ANGSTROM).all()
@@ -238,15 +250,15 @@ def test_crystals_of_an_older_database_are_recognised_and_keep_their_ids(store: 
     assert store.show("turned")["source_ids"] == ["nitride", "turned"]
     assert ids[2] == content_ids(mirrored)[0] == store.show("quartz")["twin_id"]
     assert store.show("mirrored")["twin_id"] == old[0]
-    assert adopt(store) == 0
+    assert backfill(store) == 0
 
 
 def test_an_interrupted_adoption_goes_on(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
     listing_ids(store, {str(k): trials.strained(QUARTZ, 0.02 * k * np.eye(3)) for k in range(7)})
-    monkeypatch.setattr("gmt_tasks.ingest.deduplicate._ADOPTED_AT_A_TIME", 2)
+    monkeypatch.setattr("gmt_tasks.ingest.deduplicate._BACKFILLED_AT_A_TIME", 2)
     first = store.crystals_without_family(3)
-    families = [key[0] for key in told_block(first.crystals).families]
+    families = [key[0] for key in encode_block(first.crystals).families]
     store.set_families(first.ids, families, [None] * 3)
     assert len(store.crystals_without_family(100).ids) == 4
-    assert adopt(store) == 4
+    assert backfill(store) == 4
     assert sorted(store.relatives(families).ids)[:3] == first.ids

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db.records import Judgement, ModelOrigin, ModelVersion
+from db.records import Judgement, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from gmt_tasks.registry.current_model import chosen_model, current_checkpoint, who_decides
 from gmt_tasks.registry.model_files import (
@@ -69,7 +69,7 @@ def test_a_version_that_is_no_folder_name_is_refused(version: str, settings: Set
 
 def test_missing_and_changed_files_are_named_and_moved_ones_are_found(settings: Settings, tmp_path: Path) -> None:
     folder, files = install(settings, tmp_path)
-    origin = ModelOrigin(str(folder), files)
+    origin = ModelProvenance(str(folder), files)
     assert intact_card("toy@2", origin) == folder / "toy.json"
     assert file_faults(folder, files) == []
     moved = tmp_path / "elsewhere"
@@ -92,7 +92,7 @@ def test_a_name_means_what_the_database_promoted(settings: Settings, tmp_path: P
         assert chosen_model(settings).model == "toy"  # comes with the program
         for version in ("2", "3"):
             folder, files = install(settings, tmp_path, version)
-            store.register_model(ModelVersion("toy", version, version * 64), {}, ModelOrigin(str(folder), files))
+            store.register_model(ModelVersion("toy", version, version * 64), {}, ModelProvenance(str(folder), files))
         assert chosen_model(settings).model == "toy"  # candidates are not current
         store.promote_model("toy", "3", WHY)
         root = models_folder(settings) / "toy"

@@ -16,7 +16,7 @@ from gmt_tasks.retraining.gate import gate
 from gmt_tasks.retraining.gate import reference_set as canary
 from gmt_tasks.retraining.plan import RetrainOptions, Start
 from gmt_tasks.settings import Settings, load_settings
-from models.applicability.distance import NoveltyReference
+from models.applicability.distance import TrainingReference
 from models.crystals.crystal import Floats
 from models.gmtnet.config import CONFIGS, GMTNET
 from models.reference.crystals import textbook_crystals
@@ -37,12 +37,12 @@ TINY = replace(
 def tiny_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Toy labels are no material's, and a network of milliseconds has no speed to measure on a busy machine."""
     monkeypatch.setitem(CONFIGS, "gmtnet", TINY)
-    calibrated = NoveltyReference.calibrated
+    calibrated = TrainingReference.calibrated
 
-    def of_few(self: NoveltyReference, held_out: Floats) -> NoveltyReference:
+    def of_few(self: TrainingReference, held_out: Floats) -> TrainingReference:
         return calibrated(self, np.resize(held_out, max(len(held_out), 60)))
 
-    monkeypatch.setattr(NoveltyReference, "calibrated", of_few)
+    monkeypatch.setattr(TrainingReference, "calibrated", of_few)
     books = textbook_crystals()
     few = canary.CanarySet(books.names[:4], books.crystals.select(np.arange(4)))
     monkeypatch.setattr(canary, "canary_crystals", lambda: few)

@@ -11,16 +11,21 @@ from gmt_tasks.evaluation.applicability import (
     FAMILIES,
     auroc,
     element_families,
-    errors_by_novelty,
+    errors_by_distance,
     spearman,
     structure_families,
 )
 from gmt_tasks.labels.files import LabelledCrystals, Split
-from gmt_tasks.training.applicability import descriptors_of, fit_novelty, rows_with_tensors, write_novelty
-from models.applicability.distance import NoveltyReference, reference_of
+from gmt_tasks.training.applicability import (
+    descriptors_of,
+    fit_training_reference,
+    rows_with_tensors,
+    write_training_reference,
+)
+from models.applicability.distance import TrainingReference, reference_of
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import GmtError
-from models.gmtnet.applicability_file import load_novelty, novelty_path
+from models.gmtnet.applicability_file import load_training_reference, training_reference_path
 from models.gmtnet.card import ModelCard, read_card, write_card
 from models.gmtnet.config import GMTNET
 from models.quantities import TENSORS, Tensor
@@ -66,8 +71,10 @@ def predicted(labels: LabelledCrystals, rows: Any, error: Any, score: Any) -> An
     truth = labels.components[Tensor.DIELECTRIC_ELECTRONIC][rows]
     tensors = {q: np.zeros((len(rows), *facts.shape)) for q, facts in TENSORS.items()}
     tensors[Tensor.DIELECTRIC_ELECTRONIC] = from_components(Tensor.DIELECTRIC_ELECTRONIC, truth * (1 + error[:, None]))
-    trust = {"ood_score": score, "ood": (score > 0.95).astype(float)}
-    return SimpleNamespace(derived=SimpleNamespace(prediction=SimpleNamespace(tensors=tensors)), trust=trust)
+    reliability = {"ood_score": score, "ood": (score > 0.95).astype(float)}
+    return SimpleNamespace(
+        derived=SimpleNamespace(prediction=SimpleNamespace(tensors=tensors)), reliability=reliability
+    )
 
 
 def test_an_auroc_counts_pairs() -> None:
@@ -91,31 +98,31 @@ def test_errors_that_follow_the_score_are_seen_and_others_are_not() -> None:
     labels = made_up()
     rows = labels.rows(Split.VAL)
     score = np.linspace(0.0, 1.0, len(rows))
-    (found,) = errors_by_novelty(labels, rows, predicted(labels, rows, 0.1 + 0.2 * score, score), Split.VAL)
+    (found,) = errors_by_distance(labels, rows, predicted(labels, rows, 0.1 + 0.2 * score, score), Split.VAL)
     assert (found.quantity, found.n, found.spearman) == ("dielectric_electronic", 64, pytest.approx(1.0))
     assert found.median_low == pytest.approx(0.1 + 0.2 * np.median(score[:22]))
     assert found.median_low < found.median_middle < found.median_high < found.median_flagged
     mixed = np.random.default_rng(3).permutation(0.1 + 0.2 * score)
-    (found,) = errors_by_novelty(labels, rows, predicted(labels, rows, mixed, score), Split.VAL)
+    (found,) = errors_by_distance(labels, rows, predicted(labels, rows, mixed, score), Split.VAL)
     assert abs(found.spearman) < 0.4
 
 
 def test_the_score_is_made_of_train_and_val_and_never_of_test() -> None:
     labels = made_up()
-    reference = fit_novelty(labels)
+    reference = fit_training_reference(labels)
     assert len(reference.points) == len(labels.rows(Split.TRAIN)) == 160
     spoilt = labels.split.copy()
     without_test = labels.crystals.select(np.flatnonzero(spoilt != Split.TEST.value))
     moved = CrystalBatch.join([without_test, crystals_of_all_classes(seed=77).crystals])
-    again = fit_novelty(made_up().__class__(**{**labels.__dict__, "crystals": moved}))
+    again = fit_training_reference(made_up().__class__(**{**labels.__dict__, "crystals": moved}))
     assert np.array_equal(again.points, reference.points)
     assert np.array_equal(again.quantiles, reference.quantiles)
 
 
 def test_the_score_is_stored_beside_the_weights(tmp_path: Path) -> None:
     path = write_card(ModelCard("small", "1", "ab" * 32, GMTNET, (8, 14)), tmp_path)
-    reference = write_novelty(made_up(), path)
-    again = load_novelty(path, read_card(path))
+    reference = write_training_reference(made_up(), path)
+    again = load_training_reference(path, read_card(path))
     assert again is not None
     assert np.array_equal(again.quantiles, reference.quantiles)
 
@@ -147,7 +154,7 @@ def separation(labels: LabelledCrystals, real: tuple[Any, Any, CrystalBatch], me
     train = labels.split[rows] == Split.TRAIN.value
     inside, outside = np.flatnonzero(~train & ~member), np.flatnonzero(~train & member)
 
-    def distances(reference: NoveltyReference) -> float:
+    def distances(reference: TrainingReference) -> float:
         parts = [reference.distance(descriptors[part], crystals.select(part)) for part in (inside, outside)]
         return auroc(parts[0], parts[1])
 
@@ -179,9 +186,9 @@ def test_structures_that_were_left_out_stand_out(
 @needs_data
 def test_the_stored_score_is_small_and_its_half_of_val_is_half(labels: LabelledCrystals, tmp_path: Path) -> None:
     path = write_card(ModelCard("small", "1", "ab" * 32, GMTNET, (8, 14)), tmp_path)
-    write_novelty(labels, path)
-    assert novelty_path(path).stat().st_size < LARGEST_FILE_BYTES
-    reference = load_novelty(path, read_card(path))
+    write_training_reference(labels, path)
+    assert training_reference_path(path).stat().st_size < LARGEST_FILE_BYTES
+    reference = load_training_reference(path, read_card(path))
     assert reference is not None
     val = labels.crystals.select(rows_with_tensors(labels, Split.VAL))
     scores = reference.score(reference.distance(descriptors_of(val), val))

@@ -5,7 +5,7 @@ import pytest
 
 from models.applicability import distance as distance_module
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
-from models.applicability.distance import OOD_SCORE, RARITY_WEIGHT, NoveltyReference, reference_of
+from models.applicability.distance import OOD_SCORE, RARITY_WEIGHT, TrainingReference, reference_of
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import build_graph
 from models.errors import ModelError
@@ -21,12 +21,12 @@ def described(crystals: CrystalBatch) -> Floats:
 
 
 @pytest.fixture(scope="module")
-def reference() -> NoveltyReference:
+def reference() -> TrainingReference:
     raw = reference_of(described(TRAIN), TRAIN)
     return raw.calibrated(raw.distance(described(HELD_OUT), HELD_OUT))
 
 
-def test_distance_agrees_with_a_loop_over_all_pairs(reference: NoveltyReference) -> None:
+def test_distance_agrees_with_a_loop_over_all_pairs(reference: TrainingReference) -> None:
     few = HELD_OUT.select(range(5))
     found = reference.distance(described(few), few)
     for k, row in enumerate((described(few) - reference.center) / reference.scale):
@@ -36,12 +36,12 @@ def test_distance_agrees_with_a_loop_over_all_pairs(reference: NoveltyReference)
         assert found[k] == pytest.approx(nearest.mean() + RARITY_WEIGHT / (1 + held / 5), abs=1e-4)
 
 
-def test_a_training_crystal_is_nearer_than_a_held_out_one(reference: NoveltyReference) -> None:
+def test_a_training_crystal_is_nearer_than_a_held_out_one(reference: TrainingReference) -> None:
     at_home = reference.distance(described(TRAIN), TRAIN)
     assert np.median(at_home) < np.median(reference.distance(described(HELD_OUT), HELD_OUT))
 
 
-def test_scores_of_held_out_crystals_are_shares(reference: NoveltyReference) -> None:
+def test_scores_of_held_out_crystals_are_shares(reference: TrainingReference) -> None:
     """Of n held-out crystals calibrated on themselves a share s scores below s; new ones do within binomial limits."""
     own = reference.score(reference.distance(described(HELD_OUT), HELD_OUT))
     for share in (0.1, 0.5, 0.9):
@@ -52,12 +52,12 @@ def test_scores_of_held_out_crystals_are_shares(reference: NoveltyReference) -> 
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
-def test_slabs_and_molecules_are_farther_than_random_crystals(reference: NoveltyReference) -> None:
+def test_slabs_and_molecules_are_farther_than_random_crystals(reference: TrainingReference) -> None:
     odd = CrystalBatch.join(known.crystal for known in known_networks() if known.in_vacuum)
     assert (reference.score(reference.distance(described(odd), odd)) > OOD_SCORE).all()
 
 
-def test_an_unseen_element_raises_the_distance_and_a_frequent_one_does_not(reference: NoveltyReference) -> None:
+def test_an_unseen_element_raises_the_distance_and_a_frequent_one_does_not(reference: TrainingReference) -> None:
     numbers = HELD_OUT.numbers
     seen, unseen = (
         reference._rarity(HELD_OUT),
@@ -69,7 +69,7 @@ def test_an_unseen_element_raises_the_distance_and_a_frequent_one_does_not(refer
     assert seen.max() < 0.5
 
 
-def test_the_score_grows_with_distance_beyond_all_that_was_held_out(reference: NoveltyReference) -> None:
+def test_the_score_grows_with_distance_beyond_all_that_was_held_out(reference: TrainingReference) -> None:
     distances = np.linspace(0.0, 5 * reference.quantiles[-1], 200)
     scores = reference.score(distances)
     assert (np.diff(scores) >= 0).all()
@@ -79,7 +79,7 @@ def test_the_score_grows_with_distance_beyond_all_that_was_held_out(reference: N
     assert scores[-1] < 1.0 + 1e-12
 
 
-def test_a_reference_without_calibration_or_crystals_is_refused(reference: NoveltyReference) -> None:
+def test_a_reference_without_calibration_or_crystals_is_refused(reference: TrainingReference) -> None:
     raw = reference_of(described(TRAIN), TRAIN)
     with pytest.raises(ModelError, match="no calibration"):
         raw.score(np.ones(3))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.crystals.canonical_order import canonical_listing
+from models.crystals.canonical_order import canonical_order
 from models.crystals.crystal import CrystalBatch, Floats
 from models.reference.crystals import CRYSTAL_CLASSES, random_crystal, transformed
 from models.symmetry.search import find_symmetry
@@ -33,8 +33,8 @@ def distances(first: CrystalBatch, second: CrystalBatch) -> Floats:
 
 def test_crystals_without_symmetry_have_one_listing() -> None:
     batch = triclinic(3)
-    expected, again = canonical_listing(batch), told_again(batch, 1)
-    found = canonical_listing(again)
+    expected, again = canonical_order(batch), told_again(batch, 1)
+    found = canonical_order(again)
     assert np.array_equal(found.numbers, expected.numbers)
     assert distances(found, expected).max() < 1e-9
     assert distances(again, batch).max() > 0.1  # negative control: it was told in another way
@@ -42,27 +42,27 @@ def test_crystals_without_symmetry_have_one_listing() -> None:
 
 def test_the_listing_turns_with_the_crystal_and_its_mirror_image() -> None:
     batch = triclinic(4)
-    expected = canonical_listing(batch)
+    expected = canonical_order(batch)
     for turn in (-np.eye(3), np.diag([1.0, -1.0, 1.0])):
-        found = canonical_listing(transformed(batch, turn))
+        found = canonical_order(transformed(batch, turn))
         assert np.array_equal(found.numbers, expected.numbers)
         assert distances(found, expected).max() < 1e-9
 
 
 def test_equivalent_atoms_are_neighbours_in_the_listing_and_the_first_is_the_origin() -> None:
-    listed = canonical_listing(CLASSIFIED)
+    listed = canonical_order(CLASSIFIED)
     assert np.array_equal(listed.crystal_of_atom, CLASSIFIED.crystal_of_atom)
     assert np.array_equal(listed.frac_coords[listed.first_atom[:-1]], np.zeros((len(CRYSTAL_CLASSES), 3)))
     for k in range(listed.n_crystals):
         numbers = listed.numbers[listed.first_atom[k] : listed.first_atom[k + 1]]
         assert (np.diff(numbers) >= 0).all()
-    again = canonical_listing(told_again(CLASSIFIED, 2))
+    again = canonical_order(told_again(CLASSIFIED, 2))
     assert np.array_equal(again.numbers, listed.numbers)
 
 
 def test_it_is_the_same_crystal_with_the_same_symmetry() -> None:
     batch = textbook_crystals().crystals
-    listed = canonical_listing(batch)
+    listed = canonical_order(batch)
     assert np.array_equal(listed.lattice, batch.lattice)
     assert listed.formulas() == batch.formulas()
     assert np.array_equal(find_symmetry(listed).number, find_symmetry(batch).number)
@@ -71,7 +71,7 @@ def test_it_is_the_same_crystal_with_the_same_symmetry() -> None:
 def test_coordinates_at_the_edge_of_the_cell_do_not_jump() -> None:
     batch = textbook_crystals().crystals
     noise = np.random.default_rng(0).normal(size=batch.frac_coords.shape) * 1e-13
-    listed = canonical_listing(
+    listed = canonical_order(
         CrystalBatch(batch.lattice, batch.frac_coords + noise, batch.numbers, batch.crystal_of_atom)
     )
     assert listed.frac_coords.min() > -1e-8
@@ -79,4 +79,4 @@ def test_coordinates_at_the_edge_of_the_cell_do_not_jump() -> None:
 
 
 def test_no_crystals_have_an_empty_listing() -> None:
-    assert canonical_listing(CrystalBatch.from_arrays([], [], [])).n_crystals == 0
+    assert canonical_order(CrystalBatch.from_arrays([], [], [])).n_crystals == 0

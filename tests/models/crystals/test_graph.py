@@ -57,7 +57,7 @@ def surroundings(graph: CrystalGraph, decimals: int = 6) -> list[tuple[int, tupl
     seen: list[list[tuple[int, float, float]]] = [[] for _ in graph.numbers]
     distance = np.linalg.norm(graph.vector, axis=1)
     for k, center in enumerate(graph.center):
-        rounded = round(float(distance[k]), decimals), round(float(graph.closeness[k]), decimals)
+        rounded = round(float(distance[k]), decimals), round(float(graph.scaled_distance[k]), decimals)
         seen[center].append((int(graph.numbers[graph.neighbor[k]]), *rounded))
     return sorted((int(z), tuple(sorted(rows))) for z, rows in zip(graph.numbers, seen, strict=True))
 
@@ -151,13 +151,13 @@ def test_edges_stay_inside_their_crystal_and_are_sorted(spec: GraphSpec) -> None
 def test_closeness_is_the_share_of_the_reach() -> None:
     """Of a directed graph: above 0, at most 1, and 1 / reach at the k-th neighbour."""
     graph = build_graph(crystals_of_all_classes(seed=3).crystals, DEFAULT)
-    assert graph.closeness.min() > 0
-    assert graph.closeness.max() <= 1
+    assert graph.scaled_distance.min() > 0
+    assert graph.scaled_distance.max() <= 1
     distance = np.linalg.norm(graph.vector, axis=1)
     for atom in range(0, len(graph.numbers), 17):
         mine = graph.center == atom
         r_k = np.sort(distance[mine])[DEFAULT.n_neighbors - 1]
-        assert np.allclose(graph.closeness[mine], distance[mine] / (DEFAULT.reach * r_k))
+        assert np.allclose(graph.scaled_distance[mine], distance[mine] / (DEFAULT.reach * r_k))
 
 
 def test_an_undirected_graph_holds_every_edge_in_both_directions() -> None:
@@ -175,7 +175,7 @@ def both_ways(graph: CrystalGraph) -> bool:
 def faded_sum(batch: CrystalBatch, spec: GraphSpec) -> Floats:
     """Sum of a fading weight per crystal: jumps where the graph jumps, unless the weight is zero there."""
     graph = build_graph(batch, spec)
-    weight = np.clip(1.0 - graph.closeness, 0.0, None) ** 2
+    weight = np.clip(1.0 - graph.scaled_distance, 0.0, None) ** 2
     return np.bincount(graph.crystal_of_atom[graph.center], weights=weight, minlength=graph.n_crystals).astype(
         np.float64
     )

@@ -11,7 +11,7 @@ from gmt_tasks.sources.generated.reference_crystals import ReferenceSource
 from models.crystals.crystal import Crystal, CrystalBatch, find_invalid
 from models.crystals.primitive import MAX_LISTED_ATOMS, TOLERANCE_ANGSTROM, with_primitive_cells
 from models.fingerprint.content_id import identify
-from models.fingerprint.orientation import find_turn
+from models.fingerprint.orientation import find_rotation
 from models.symmetry.search import find_symmetry
 
 Floats = np.ndarray
@@ -91,7 +91,7 @@ def test_cells_of_any_shape_are_folded_in_the_frame_they_came_in(shape: str) -> 
         multiples = cell[0] @ np.linalg.inv(small.lattice[0])
         assert np.allclose(multiples, np.rint(multiples), atol=1e-6)
         assert np.sign(np.linalg.det(small.lattice[0])) == np.sign(np.linalg.det(cell[0]))
-        turn = find_turn(CRYSTALS.select([row]), small)
+        turn = find_rotation(CRYSTALS.select([row]), small)
         # Any rotation between the listings is one of the crystal itself.
         own = find_symmetry(CRYSTALS.select([row])).rotations
         assert turn is not None and np.abs(own - turn).max(axis=(1, 2)).min() < 1e-3, NAMES[row]

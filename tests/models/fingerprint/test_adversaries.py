@@ -8,7 +8,12 @@ import pytest
 from models.crystals.crystal import CrystalBatch
 from models.fingerprint.content_id import identify
 from models.fingerprint.environments import FAR
-from models.fingerprint.structure_match import TOLERANCE_ANGSTROM, Kin, kin, portraits
+from models.fingerprint.structure_match import (
+    TOLERANCE_ANGSTROM,
+    StructureMatch,
+    environment_fingerprints,
+    match_structures,
+)
 from models.reference.crystals import crystals_of_all_classes, in_cell, textbook_crystals, transformed
 from tests.models.fingerprint import trials
 from tests.models.fingerprint.stackings import stackings
@@ -56,14 +61,14 @@ def textbook(name: str) -> CrystalBatch:
     return TEXTBOOK.crystals.select([TEXTBOOK.names.index(name)])
 
 
-def relation(first: CrystalBatch, second: CrystalBatch) -> Kin:
-    one, other = portraits(CrystalBatch.join([first, second]))
-    assert kin(one, other) is kin(other, one)
-    return kin(one, other)
+def relation(first: CrystalBatch, second: CrystalBatch) -> StructureMatch:
+    one, other = environment_fingerprints(CrystalBatch.join([first, second]))
+    assert match_structures(one, other) is match_structures(other, one)
+    return match_structures(one, other)
 
 
 def are_different(first: CrystalBatch, second: CrystalBatch) -> bool:
-    return identify(first).ids != identify(second).ids and relation(first, second) is Kin.OTHER
+    return identify(first).ids != identify(second).ids and relation(first, second) is StructureMatch.OTHER
 
 
 def scaled(batch: CrystalBatch, factor: float) -> CrystalBatch:
@@ -99,20 +104,25 @@ def test_all_stackings_of_short_period_are_different_crystals(
     assert len(layers) == n_stackings
     crystals = CrystalBatch.join([make(each) for each in layers])
     assert len(set(identify(crystals).ids)) == len(layers)
-    seen = portraits(crystals)
-    assert not [(k, j) for k in range(len(seen)) for j in range(k) if kin(seen[k], seen[j]) is not Kin.OTHER]
+    seen = environment_fingerprints(crystals)
+    assert not [
+        (k, j)
+        for k in range(len(seen))
+        for j in range(k)
+        if match_structures(seen[k], seen[j]) is not StructureMatch.OTHER
+    ]
 
 
 @pytest.mark.parametrize(("one", "other"), [("AB", "ABC"), ("AB", "ABCB"), ("ABC", "ABCACB"), ("ABC", "ABAC")])
 def test_kagome_layers_in_other_orders_are_other_crystals(one: str, other: str) -> None:
     assert are_different(stackings.kagome(one), stackings.kagome(other))
-    assert relation(stackings.kagome(one), stackings.kagome(one + one)) is Kin.SAME
+    assert relation(stackings.kagome(one), stackings.kagome(one + one)) is StructureMatch.SAME
 
 
 def test_species_on_exchanged_sites_make_another_crystal_where_the_sites_differ() -> None:
     halves = [stackings.heusler(z) for z in ([22, 50, 28, 0], [22, 28, 50, 0], [28, 50, 22, 0])]
     assert len({identify(each).ids[0] for each in halves}) == 3
-    assert relation(halves[0], halves[1]) is relation(halves[1], halves[2]) is Kin.OTHER
+    assert relation(halves[0], halves[1]) is relation(halves[1], halves[2]) is StructureMatch.OTHER
     full, inverse = stackings.heusler([25, 13, 29, 29]), stackings.heusler([25, 29, 29, 13])
     assert are_different(full, inverse)
     assert are_different(stackings.heusler([11, 81, 81, 11]), stackings.heusler([11, 11, 81, 81]))  # B32 and B2
@@ -132,7 +142,7 @@ def test_the_mirror_image_in_the_other_group_of_a_pair_is_the_twin(number: int) 
     mirrored = transformed(one, MIRROR)
     assert (stackings.space_group(one), stackings.space_group(mirrored)) == (number, ENANTIOMORPHIC[number])
     assert identify(mirrored).ids == identify(one).twins != [None]
-    assert relation(one, mirrored) is Kin.TWIN
+    assert relation(one, mirrored) is StructureMatch.ENANTIOMORPH
 
 
 def test_crystals_are_chiral_in_every_sohncke_group_and_in_no_other() -> None:
@@ -156,9 +166,15 @@ def test_merohedral_twin_domains_are_one_crystal_unless_the_twin_law_is_improper
 
 
 @pytest.mark.parametrize(
-    ("moved", "expected"), [(0.004, Kin.SAME), (0.009, Kin.SAME), (0.02, Kin.OTHER), (0.1, Kin.OTHER)]
+    ("moved", "expected"),
+    [
+        (0.004, StructureMatch.SAME),
+        (0.009, StructureMatch.SAME),
+        (0.02, StructureMatch.OTHER),
+        (0.1, StructureMatch.OTHER),
+    ],
 )
-def test_an_atom_moved_by_less_or_more_than_the_tolerance(moved: float, expected: Kin) -> None:
+def test_an_atom_moved_by_less_or_more_than_the_tolerance(moved: float, expected: StructureMatch) -> None:
     changed = trials.first_atom_moved(SEVERAL, moved, seed=2)
     if moved < TOLERANCE_ANGSTROM / 2:  # two neighbours may move apart by twice as much as each moves
         assert {relation(SEVERAL.select([k]), changed.select([k])) for k in range(6)} == {expected}
@@ -172,9 +188,9 @@ def test_an_atom_moved_by_less_or_more_than_the_tolerance(moved: float, expected
 def test_a_scaled_crystal_is_the_same_as_long_as_no_distance_changes_by_more_than_the_tolerance(name: str) -> None:
     one = textbook(name)
     reach = FAR.reach * np.cbrt(abs(np.linalg.det(one.lattice[0])) / len(one.numbers))
-    assert relation(one, scaled(one, 1 + 0.9 * TOLERANCE_ANGSTROM / reach)) is not Kin.OTHER
-    assert relation(one, scaled(one, 1 + 1.4 * TOLERANCE_ANGSTROM / reach)) is Kin.OTHER
-    assert relation(one, scaled(one, 1.0001)) is not Kin.OTHER
+    assert relation(one, scaled(one, 1 + 0.9 * TOLERANCE_ANGSTROM / reach)) is not StructureMatch.OTHER
+    assert relation(one, scaled(one, 1 + 1.4 * TOLERANCE_ANGSTROM / reach)) is StructureMatch.OTHER
+    assert relation(one, scaled(one, 1.0001)) is not StructureMatch.OTHER
     assert are_different(one, scaled(one, 1.01))
 
 
@@ -184,7 +200,7 @@ def test_a_supercell_with_one_displaced_atom_is_neither_the_crystal_nor_its_supe
         large = in_cell(one, DOUBLED)
         defect = trials.first_atom_moved(large, 0.05, seed=1)
         assert identify(large).ids == identify(one).ids
-        assert relation(large, one) is Kin.SAME
+        assert relation(large, one) is StructureMatch.SAME
         assert are_different(defect, one) and are_different(defect, large)
         vacancy = large.select([0])
         kept = np.arange(1, len(vacancy.numbers))

@@ -5,21 +5,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmt_tasks.evaluation.equivalent_representations import retellings
+from gmt_tasks.evaluation.equivalent_representations import equivalent_representations
 from models.crystals.crystal import CrystalBatch
 from models.fingerprint.content_id import identify
-from models.fingerprint.structure_match import Kin, kin, portraits
+from models.fingerprint.structure_match import StructureMatch, environment_fingerprints, match_structures
 from models.reference.crystals import CRYSTAL_CLASSES, crystals_of_all_classes, in_cell, textbook_crystals, transformed
 from tests.models.fingerprint import trials
 
 CLASSIFIED = crystals_of_all_classes(seed=11).crystals
 CHIRAL = {"1", "2", "222", "4", "422", "3", "32", "6", "622", "23", "432"}
 MIRROR = np.diag([1.0, 1.0, -1.0])
-RETOLD = {retelling.name: retelling for retelling in retellings(CLASSIFIED, seed=3, max_atoms=100)}
+RETOLD = {
+    representation.name: representation
+    for representation in equivalent_representations(CLASSIFIED, seed=3, max_atoms=100)
+}
 
 
-def relation(first: CrystalBatch, second: CrystalBatch) -> Kin:
-    return kin(portraits(first)[0], portraits(second)[0])
+def relation(first: CrystalBatch, second: CrystalBatch) -> StructureMatch:
+    return match_structures(environment_fingerprints(first)[0], environment_fingerprints(second)[0])
 
 
 @pytest.mark.parametrize("name", RETOLD)
@@ -75,8 +78,8 @@ def test_noise_below_the_tolerance_leaves_crystals_the_same_and_in_their_familie
     told, again = CLASSIFIED, trials.noisy(CLASSIFIED, sigma, seed=1)
     families = zip(identify(told).families, identify(again).families, strict=True)
     assert all(own[0] in other and other[0] in own for own, other in families)
-    pairs = zip(portraits(told), portraits(again), strict=True)
-    assert {kin(first, second) for first, second in pairs} == {Kin.SAME}
+    pairs = zip(environment_fingerprints(told), environment_fingerprints(again), strict=True)
+    assert {match_structures(first, second) for first, second in pairs} == {StructureMatch.SAME}
 
 
 @pytest.mark.parametrize("change", ["atom moved", "isotropic strain", "uniaxial strain", "shear", "noise"])
@@ -90,8 +93,8 @@ def test_what_differs_by_more_than_the_tolerance_is_another_crystal(change: str)
         "noise": trials.noisy(several, 0.03, seed=4),
     }[change]
     assert not set(identify(several).ids) & set(identify(changed).ids)
-    pairs = zip(portraits(several), portraits(changed), strict=True)
-    assert {kin(first, second) for first, second in pairs} == {Kin.OTHER}
+    pairs = zip(environment_fingerprints(several), environment_fingerprints(changed), strict=True)
+    assert {match_structures(first, second) for first, second in pairs} == {StructureMatch.OTHER}
 
 
 def test_exchanged_species_make_another_crystal() -> None:
@@ -102,16 +105,16 @@ def test_exchanged_species_make_another_crystal() -> None:
         exchanged[[0, -1]] = exchanged[[-1, 0]]
         other = CrystalBatch(one.lattice, one.frac_coords, exchanged, one.crystal_of_atom)
         assert identify(other).ids != identify(one).ids
-        assert relation(one, other) is Kin.OTHER
+        assert relation(one, other) is StructureMatch.OTHER
 
 
 def test_polytypes_of_silicon_carbide_are_different_crystals() -> None:
     stackings = ["AB", "ABC", "ABCB", "ABCACB", "ABCACBCABACABCB", "ABABABCB", "ABCABACB"]
     crystals = [trials.silicon_carbide(stacking) for stacking in stackings]
     assert len({identify(crystal).ids[0] for crystal in crystals}) == len(stackings)
-    seen = portraits(CrystalBatch.join(crystals))
+    seen = environment_fingerprints(CrystalBatch.join(crystals))
     for k, first in enumerate(seen):
-        assert all(kin(first, second) is Kin.OTHER for second in seen[:k])
+        assert all(match_structures(first, second) is StructureMatch.OTHER for second in seen[:k])
 
 
 def test_a_stacking_read_from_another_layer_or_from_the_other_end_is_the_same_crystal() -> None:
@@ -125,9 +128,9 @@ def test_known_enantiomorphs_are_two_crystals_linked_to_each_other(crystal: Crys
     left, right = identify(crystal), identify(transformed(crystal, MIRROR))
     assert left.ids != right.ids
     assert (left.twins, right.twins) == (right.ids, left.ids)
-    assert relation(crystal, transformed(crystal, MIRROR)) is Kin.TWIN
+    assert relation(crystal, transformed(crystal, MIRROR)) is StructureMatch.ENANTIOMORPH
     noisy_mirror = trials.noisy(transformed(crystal, MIRROR), 1e-3, seed=7)
-    assert relation(crystal, noisy_mirror) is Kin.TWIN
+    assert relation(crystal, noisy_mirror) is StructureMatch.ENANTIOMORPH
 
 
 def test_quartz_has_a_twin_and_inverted_aluminium_nitride_is_aluminium_nitride() -> None:
@@ -142,12 +145,12 @@ def test_the_two_cristobalites_are_different_and_the_idealised_one_is_achiral() 
     alpha, beta = identify(trials.cristobalite("alpha")), identify(trials.cristobalite("beta"))
     assert alpha.ids != beta.ids
     assert beta.twins == [None]
-    assert relation(trials.cristobalite("alpha"), trials.cristobalite("beta")) is Kin.OTHER
+    assert relation(trials.cristobalite("alpha"), trials.cristobalite("beta")) is StructureMatch.OTHER
 
 
 def test_delafossites_that_differ_in_distant_layers_only_are_different_crystals() -> None:
     """In 2H and 3R every atom has the same neighbours up to 4.5 angstrom: only what lies behind them differs."""
     two, three = trials.delafossite("2H"), trials.delafossite("3R")
     assert identify(two).ids != identify(three).ids
-    assert relation(two, three) is Kin.OTHER
-    assert relation(three, in_cell(three, np.diag([2, 1, 1]))) is Kin.SAME
+    assert relation(two, three) is StructureMatch.OTHER
+    assert relation(three, in_cell(three, np.diag([2, 1, 1]))) is StructureMatch.SAME

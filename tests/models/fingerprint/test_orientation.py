@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.fingerprint.orientation import find_turn
+from models.fingerprint.orientation import find_rotation
 from models.quantities import Tensor
 from models.reference.crystals import crystals_of_all_classes, in_cell, random_orthogonal, transformed
 from models.symmetry.search import find_symmetry
@@ -17,7 +17,7 @@ def test_tensors_of_a_turned_listing_are_those_of_the_stored_one_turned_by_the_m
     skewed = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1]])
     for k in range(1, CLASSIFIED.n_crystals, 2):
         stored, turn = CLASSIFIED.select([k]), random_orthogonal(rng)
-        found = find_turn(stored, in_cell(transformed(stored, turn), skewed))
+        found = find_rotation(stored, in_cell(transformed(stored, turn), skewed))
         assert found is not None
         assert np.allclose(found @ found.T, np.eye(3))
         symmetry = find_symmetry(stored)
@@ -31,9 +31,9 @@ def test_tensors_of_a_turned_listing_are_those_of_the_stored_one_turned_by_the_m
 def test_the_same_frame_in_another_cell_gives_the_identity_exactly() -> None:
     for k in range(0, CLASSIFIED.n_crystals, 5):
         stored = CLASSIFIED.select([k])
-        found = find_turn(stored, in_cell(stored, np.array([[2, 1, 0], [0, 1, 0], [0, 0, 1]])))
+        found = find_rotation(stored, in_cell(stored, np.array([[2, 1, 0], [0, 1, 0], [0, 0, 1]])))
         assert found is not None and np.array_equal(found, np.eye(3))
 
 
 def test_another_crystal_cannot_be_turned_into_this_one() -> None:
-    assert find_turn(CLASSIFIED.select([3]), CLASSIFIED.select([7])) is None
+    assert find_rotation(CLASSIFIED.select([3]), CLASSIFIED.select([7])) is None

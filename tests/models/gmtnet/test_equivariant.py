@@ -139,7 +139,13 @@ def graph_of(sign: int | None) -> tuple[CrystalGraph, TorchGraph]:
     graph = build_graph(TEXTBOOK, GMTNET.graph)
     vector = graph.vector if sign is None else graph.vector @ a_turn(sign).T
     moved = CrystalGraph(
-        graph.n_crystals, graph.numbers, graph.crystal_of_atom, graph.center, graph.neighbor, vector, graph.closeness
+        graph.n_crystals,
+        graph.numbers,
+        graph.crystal_of_atom,
+        graph.center,
+        graph.neighbor,
+        vector,
+        graph.scaled_distance,
     )
     return graph, TorchGraph.from_graph(moved, "cpu", torch.float64)
 

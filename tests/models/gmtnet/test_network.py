@@ -13,7 +13,7 @@ from models.crystals.crystal import Floats
 from models.crystals.graph import build_graph
 from models.gmtnet.config import GMTNET, GMTNET_PAPER, GMTNetConfig, ProductKind, RadialKind
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead
-from models.gmtnet.layers import RadialFeatures, fade
+from models.gmtnet.layers import RadialFeatures, cutoff_envelope
 from models.gmtnet.network import build_network
 from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import TENSORS, Tensor
@@ -195,22 +195,22 @@ def test_an_atom_that_fades_out_of_reach_takes_no_jump_along() -> None:
     """Continuity at the reach: the last neighbours are moved across it by a hair."""
     network = build_network(SMALL, torch.float64).eval()
     graph = build_graph(TEXTBOOK.select([0]), SMALL.graph)
-    faint = graph.closeness > 0.999
-    moved = replace(graph, closeness=np.where(faint, 1.0, graph.closeness))
+    faint = graph.scaled_distance > 0.999
+    moved = replace(graph, scaled_distance=np.where(faint, 1.0, graph.scaled_distance))
     for quantity, components in run(network, graph).items():
         assert np.allclose(run(network, moved)[quantity], components, atol=1e-5 * np.abs(components).max())
 
 
 def test_edges_fade_smoothly_from_one_to_zero() -> None:
-    closeness = torch.linspace(0, 1.2, 2401, dtype=torch.float64)
-    weight = fade(closeness)
-    step = float(closeness[1] - closeness[0])
-    assert (weight[closeness <= 0.6] == 1.0).all()
-    assert weight[closeness >= 1.0].abs().max() < 1e-12
+    scaled_distance = torch.linspace(0, 1.2, 2401, dtype=torch.float64)
+    weight = cutoff_envelope(scaled_distance)
+    step = float(scaled_distance[1] - scaled_distance[0])
+    assert (weight[scaled_distance <= 0.6] == 1.0).all()
+    assert weight[scaled_distance >= 1.0].abs().max() < 1e-12
     assert (torch.diff(weight) <= 1e-12).all()
     slope = torch.diff(weight) / step
     assert torch.diff(slope).abs().max() / step < 80.0  # a bounded second derivative: no kink
-    linear = (1 - (closeness - 0.6).clamp(0, 0.4) / 0.4).diff().diff().abs().max() / step**2
+    linear = (1 - (scaled_distance - 0.6).clamp(0, 0.4) / 0.4).diff().diff().abs().max() / step**2
     assert linear > 500.0  # negative control: a linear ramp has kinks
 
 

@@ -23,7 +23,7 @@ from gmt_tasks.retraining.gate.paired_comparison import Verdict
 from gmt_tasks.retraining.gate.reference_set import CanarySet
 from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
 from gmt_tasks.screening.screener import Screener
-from gmt_tasks.training.applicability import fit_novelty
+from gmt_tasks.training.applicability import fit_training_reference
 from models.crystals.crystal import CrystalBatch, Floats
 from models.quantities import TENSORS, Tensor
 from models.reference.crystals import textbook_crystals
@@ -101,7 +101,7 @@ def toy_limits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
 
 def screener(model: Toy, labels: LabelledCrystals, version: str = "2") -> Screener:
     """A calibrated model with a distance score."""
-    made = Screener(model, ModelVersion("toy", version, version * 64), novelty=fit_novelty(labels))
+    made = Screener(model, ModelVersion("toy", version, version * 64), applicability=fit_training_reference(labels))
     made.calibration = calibrate(made, labels)
     return made
 
@@ -284,7 +284,7 @@ def test_a_slow_model_is_refused_and_the_same_one_is_not(labels: LabelledCrystal
 def test_a_model_without_a_distance_score_is_refused(labels: LabelledCrystals, current: Screener) -> None:
     prediction = current.predict(toy_crystals(20).select(np.arange(20)))
     assert canary.check_distance(current, prediction).holds
-    assert not canary.check_distance(replace(current, novelty=None), prediction).holds
+    assert not canary.check_distance(replace(current, applicability=None), prediction).holds
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 
 from db.records import RejectedInput
 from gmt_tasks.sandbox.messages import Message, decoded, encoded
-from gmt_tasks.sources.files.archives import heard_members
+from gmt_tasks.sources.files.archives import decode_members
 from gmt_tasks.sources.files.formats import FileFormat
 from gmt_tasks.sources.files.table_child import answer
-from gmt_tasks.sources.files.tables import TableJob, heard_table, told_block
+from gmt_tasks.sources.files.tables import TableJob, decode_table, encode_block
 from gmt_tasks.sources.files.text_jobs import Reading, Refusal, TextFormat, TextJob, heard, told
 from gmt_tasks.sources.metadata import metadata_json
 from gmt_tasks.sources.parsed import ParsedCrystal
@@ -107,7 +107,7 @@ def block() -> SourceBlock:
 
 
 def test_a_block_arrives_as_it_was_told() -> None:
-    back = heard_table(over_the_wire(told_block(block())))
+    back = decode_table(over_the_wire(encode_block(block())))
     assert isinstance(back, SourceBlock)
     assert (back.start, back.stop, back.source_ids, back.metadata) == (10, 13, ["t#0", "t#2"], ['{"gap": 1}', None])
     assert back.rejected == block().rejected and back.places == block().places
@@ -124,31 +124,31 @@ def test_a_block_arrives_as_it_was_told() -> None:
     ],
 )  # fmt: skip
 def test_a_tampered_block_is_refused(part: int, value: Any) -> None:
-    message = told_block(block())
+    message = encode_block(block())
     content = json.loads(json.dumps(message.content))
-    heard_table(Message(content, message.arrays))  # negative control: untampered it is heard
+    decode_table(Message(content, message.arrays))  # negative control: untampered it is heard
     content[part] = value
     with pytest.raises(MALFORMED):
-        heard_table(over_the_wire(Message(content, message.arrays)))
+        decode_table(over_the_wire(Message(content, message.arrays)))
 
 
 @pytest.mark.parametrize("ends", [[5, 3], [-1], [1.5], [True], ["3"], 7, None])
 def test_row_groups_that_do_not_follow_each_other_are_refused(ends: Any) -> None:
-    assert heard_table(Message([3, 3, 10])) == [3, 3, 10]
+    assert decode_table(Message([3, 3, 10])) == [3, 3, 10]
     with pytest.raises(MALFORMED):
-        heard_table(Message(ends))
+        decode_table(Message(ends))
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../0", "sub/0", "x", "", "0.cif", "0\n", ".", 5, None, "link"])
 def test_a_member_leads_to_a_file_in_its_folder_only(tmp_path: Path, name: Any) -> None:
     (tmp_path / "0").write_text("x")
     (tmp_path / "1").symlink_to("/etc/passwd")
-    assert heard_members([["a.cif", "0"]], tmp_path)[0].content == tmp_path / "0"
+    assert decode_members([["a.cif", "0"]], tmp_path)[0].content == tmp_path / "0"
     with pytest.raises(MALFORMED):
-        heard_members([["a.cif", "1" if name == "link" else name]], tmp_path)
+        decode_members([["a.cif", "1" if name == "link" else name]], tmp_path)
 
 
 def test_a_table_that_cannot_be_opened_is_told_as_text(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("no table")
     job = TableJob(tmp_path / "t.parquet", "t", FileFormat.PARQUET, 0, None)
-    assert "not a readable Parquet" in str(heard_table(over_the_wire(answer(job.content()))))
+    assert "not a readable Parquet" in str(decode_table(over_the_wire(answer(job.content()))))

@@ -8,12 +8,12 @@ import pytest
 
 from gmt_tasks.settings import RemoteSettings
 from gmt_tasks.sources.remote import http_client as polite_http
-from gmt_tasks.sources.remote.http_client import PoliteClient, Politeness, UnreachableError
+from gmt_tasks.sources.remote.http_client import HttpClient, RateLimits, UnreachableError
 from gmt_tasks.sources.remote.resumable_download import CHUNK, download
 from models.errors import SourceError
 from tests.gmt_tasks.sources.remote.local_server import BAD_GATEWAY, BUSY, Answer, LocalServer, Request, serving
 
-FAST = Politeness(requests_per_s=1000, retry_wait_s=0, attempts=3)
+FAST = RateLimits(requests_per_s=1000, retry_wait_s=0, attempts=3)
 CONTENT = bytes(range(256)) * 4000
 KEPT = 300_000 // CHUNK * CHUNK
 
@@ -22,8 +22,8 @@ def ok(_: Request) -> Answer:
     return Answer.json({"data": [1, 2, 3]})
 
 
-def client(server: LocalServer, politeness: Politeness = FAST) -> PoliteClient:
-    return PoliteClient(server.url, politeness)
+def client(server: LocalServer, rate_limits: RateLimits = FAST) -> HttpClient:
+    return HttpClient(server.url, rate_limits)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_server_that_is_away_is_unreachable() -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(UnreachableError, match="no whole answer"):
-            PoliteClient(url, FAST).get_json(url)
+            HttpClient(url, FAST).get_json(url)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_retry_after_is_waited_for_and_bounded(naps: list[float]) -> None:
 
 
 def test_waits_double_with_jitter_and_are_bounded() -> None:
-    rules = Politeness(retry_wait_s=1.0, attempts=50).retries()
+    rules = RateLimits(retry_wait_s=1.0, attempts=50).retries()
     waits = []
     for _ in range(12):
         rules = rules.increment("GET", "/", error=polite_http.ProtocolError("x"))
@@ -88,15 +88,15 @@ def test_waits_double_with_jitter_and_are_bounded() -> None:
 def test_a_host_is_asked_no_more_often_than_agreed(naps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     with serving(ok) as server:
-        polite = client(server, Politeness(requests_per_s=20, retry_wait_s=0))
+        errors_as_one_line = client(server, RateLimits(requests_per_s=20, retry_wait_s=0))
         for _ in range(4):
-            polite.session.get(server.url)
+            errors_as_one_line.session.get(server.url)
     assert [round(nap, 6) for nap in naps if nap] == [0.05, 0.1, 0.15]
 
 
 def test_the_client_names_itself_and_whoever_runs_it() -> None:
     with serving(ok) as server:
-        client(server, Politeness.of(RemoteSettings(contact="me@example.org"))).get_json(server.url)
+        client(server, RateLimits.of(RemoteSettings(contact="me@example.org"))).get_json(server.url)
         assert server.requests[0].headers["user-agent"].startswith("gmtscreen/")
         assert "(me@example.org)" in server.requests[0].headers["user-agent"]
 
@@ -135,7 +135,7 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polite_http, "READ_TIMEOUT_S", 0.1)
     with serving(lambda _: Answer.json({}, delay_s=0.4)) as server, pytest.raises(UnreachableError):
-        client(server, Politeness(1000, 0, attempts=1)).get_json(server.url)
+        client(server, RateLimits(1000, 0, attempts=1)).get_json(server.url)
 
 
 @pytest.mark.parametrize("target", ["http://169.254.169.254/secret", "https://127.0.0.1:1/x", "https://localhost/x"])
@@ -158,7 +158,7 @@ def test_a_client_with_a_secret_never_leaves_its_server(monkeypatch: pytest.Monk
     monkeypatch.setattr(polite_http, "_is_public", lambda host: True)
     redirect = Answer(b"", 302, headers={"Location": "https://elsewhere.example/x"})
     with serving(lambda _: redirect) as server:
-        stays = PoliteClient(server.url, FAST, leaves_home=False)
+        stays = HttpClient(server.url, FAST, leaves_home=False)
         with pytest.raises(SourceError, match="only the same server is"):
             stays.get_json(server.url)
 
@@ -192,7 +192,7 @@ def test_a_download_that_breaks_off_goes_on_at_the_byte_where_it_stopped(tmp_pat
 def test_a_download_that_was_given_up_goes_on_in_the_next_call(tmp_path: Path) -> None:
     cut = Answer(CONTENT, 200, "application/zip", {"ETag": '"v1"'}, cut_at=300_000)
     with serving(lambda _: cut) as server, pytest.raises(UnreachableError, match=f"{KEPT:,} bytes are kept"):
-        download(client(server, Politeness(1000, 0, attempts=0)), f"{server.url}/f", tmp_path / "f")
+        download(client(server, RateLimits(1000, 0, attempts=0)), f"{server.url}/f", tmp_path / "f")
     assert not (tmp_path / "f").exists()
     with serving(file_server) as server:
         download(client(server), f"{server.url}/f", tmp_path / "f")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from gmt_tasks.sources.remote.safe_unpickler import Inert, load_inert_pickle, read_inert_pickle
+from gmt_tasks.sources.remote.safe_unpickler import Inert, load_pickle_safely, read_pickle_safely
 from models.errors import SourceError
 
 PROTOCOLS = pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -33,7 +33,7 @@ class Calls:
 @PROTOCOLS
 def test_containers_texts_and_numbers_come_out_as_they_went_in(protocol: int) -> None:
     value = [{"a": [1, -2.5, True, None], "b": ("x", b"raw", 2**70)}, OrderedDict(c=1), [[]], ()]
-    assert load_inert_pickle(pickle.dumps(value, protocol), "x") == value
+    assert load_pickle_safely(pickle.dumps(value, protocol), "x") == value
 
 
 @PROTOCOLS
@@ -50,14 +50,14 @@ def test_containers_texts_and_numbers_come_out_as_they_went_in(protocol: int) ->
     ids=["C order", "Fortran order", "big endian", "flags", "empty", "strided"],
 )
 def test_arrays_of_numbers_come_out_as_they_went_in(array: np.ndarray, protocol: int) -> None:
-    found = load_inert_pickle(pickle.dumps({"x": (array,)}, protocol), "x")["x"][0]
+    found = load_pickle_safely(pickle.dumps({"x": (array,)}, protocol), "x")["x"][0]
     assert isinstance(found, np.ndarray)
     np.testing.assert_array_equal(found, array)
 
 
 @PROTOCOLS
 def test_numpy_scalars_become_plain_numbers(protocol: int) -> None:
-    found = load_inert_pickle(pickle.dumps([np.float64(0.1), np.int32(-7), np.bool_(True)], protocol), "x")
+    found = load_pickle_safely(pickle.dumps([np.float64(0.1), np.int32(-7), np.bool_(True)], protocol), "x")
     assert found == [0.1, -7, True]
     assert not any(isinstance(each, np.generic) for each in found)
 
@@ -65,7 +65,7 @@ def test_numpy_scalars_become_plain_numbers(protocol: int) -> None:
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_a_structure_becomes_an_inert_record(protocol: int) -> None:
     structure = Structure(Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-    found = load_inert_pickle(pickle.dumps(structure, protocol), "x")
+    found = load_pickle_safely(pickle.dumps(structure, protocol), "x")
     assert isinstance(found, Inert)
     assert found.kind == "pymatgen.core.structure.Structure"
     assert not isinstance(found, Structure) and not hasattr(found, "get_space_group_info")
@@ -76,7 +76,7 @@ def test_shared_and_circular_containers_stay_what_they_are() -> None:
     shared = [np.arange(3.0)]
     circle: list[Any] = [shared, shared]
     circle.append(circle)
-    found = load_inert_pickle(pickle.dumps(circle), "x")
+    found = load_pickle_safely(pickle.dumps(circle), "x")
     assert found[0] is found[1] and found[2] is found
     np.testing.assert_array_equal(found[0][0], [0.0, 1.0, 2.0])
 
@@ -100,7 +100,7 @@ def test_a_hostile_pickle_is_refused_by_name_and_nothing_in_it_runs(
     marker, path = tmp_path / "executed", tmp_path / "jarvis_elastic.pkl"
     path.write_bytes(pickle.dumps([{"atoms": Calls(function, argument.format(marker=marker))}], protocol))
     with pytest.raises(SourceError, match=rf"jarvis_elastic.pkl was refused: it asks for \w+\.{function.__name__}, "):
-        read_inert_pickle(path)
+        read_pickle_safely(path)
     assert not marker.exists()
 
 
@@ -109,7 +109,7 @@ def test_the_usual_reader_would_run_it(tmp_path: Path) -> None:
     marker = tmp_path / "executed"
     data = pickle.dumps(Calls(os.system, f"echo executed > '{marker}'"))
     with pytest.raises(SourceError):
-        load_inert_pickle(data, "x")
+        load_pickle_safely(data, "x")
     assert not marker.exists()
     pickle.loads(data)  # noqa: S301 -- the point of this test
     assert marker.exists()
@@ -141,19 +141,19 @@ def opcodes(*lines: bytes) -> bytes:
 def test_forged_pickles_are_refused_with_a_reason(data: bytes, why: str) -> None:
     pickletools.genops(io.BytesIO(data))
     with pytest.raises(SourceError, match=why):
-        load_inert_pickle(data, "forged.pkl")
+        load_pickle_safely(data, "forged.pkl")
 
 
 def test_an_array_that_claims_more_than_its_bytes_is_refused() -> None:
     honest = pickle.dumps(np.arange(3.0), protocol=2)
     assert honest.count(b"K\x03\x85") == 1
     with pytest.raises(SourceError, match=r"shape \[9\] and type f8 comes with 24 bytes"):
-        load_inert_pickle(honest.replace(b"K\x03\x85", b"K\x09\x85"), "forged.pkl")
+        load_pickle_safely(honest.replace(b"K\x03\x85", b"K\x09\x85"), "forged.pkl")
     with pytest.raises(SourceError, match="only numbers"):
-        load_inert_pickle(pickle.dumps(np.array([Fraction(1, 2)], dtype=object)), "objects.pkl")
+        load_pickle_safely(pickle.dumps(np.array([Fraction(1, 2)], dtype=object)), "objects.pkl")
 
 
 @pytest.mark.parametrize("data", [b"", b"not a pickle", pickle.dumps([1, 2, 3])[:-2], b"\x80\x04(((((" + b"." * 3])
 def test_what_is_no_whole_pickle_is_refused(data: bytes) -> None:
     with pytest.raises(SourceError, match=r"x\.pkl is no readable pickle"):
-        load_inert_pickle(data, "x.pkl")
+        load_pickle_safely(data, "x.pkl")
