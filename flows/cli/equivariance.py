@@ -64,7 +64,6 @@ def equivariance(
 def _screener(model: str, device: str, symprec: float, *, double: bool) -> "Screener":
     from dataclasses import replace
 
-    from gmt_tasks.evaluation.equivariance import Equivariance
     from gmt_tasks.screening.screener import Screener
 
     screener = Screener.load(model, device=device, symprec=symprec)
@@ -93,7 +92,7 @@ def print_equivariance(found: "Equivariance") -> None:
     console().print(table)
     for each in found.deviations:
         symbol = TENSORS[Tensor(each.quantity)].symbol if each.quantity else "no result"
-        say(f"{each.crystal}, {each.retelling}: {symbol} off by {each.deviation:.1e}; {each.explanation}")
+        say(f"{each.crystal}, {each.representation}: {symbol} off by {each.deviation:.1e}; {each.explanation}")
     console().print(_consistency_table(found))
 
 

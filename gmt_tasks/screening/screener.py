@@ -35,7 +35,8 @@ class TensorPrediction:
         refused: the others: index -> reason and detail.
         intervals: how far these may be off: ends of the 90 % intervals and error radii of the tensors, by the names of
             `models.quantities.UNCERTAINTY_COLUMNS`, each [n_results]; NaN where nothing is known.
-        trust: what speaks for or against trusting these, by the names of `models.quantities.RELIABILITY`, each [n_results].
+        reliability: what speaks for or against trusting these, by the names of `models.quantities.RELIABILITY`, each
+            [n_results].
     """
 
     rows: NDArray[np.int64]

@@ -15,8 +15,7 @@ from models.fingerprint.structure_match import (
     match_structures,
 )
 from models.reference.crystals import crystals_of_all_classes, in_cell, textbook_crystals, transformed
-from tests.models.fingerprint import trials
-from tests.models.fingerprint.stackings import stackings
+from tests.models.fingerprint import stackings, trials
 
 MIRROR = np.diag([1.0, 1.0, -1.0])
 DOUBLED = np.diag([2, 2, 2])
