@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
 
 from db.bulk import upsert
 from db.codec import clean_detail, read_crystals, result_rows
-from db.runs.ledger import run_row
 from db.records import ResultBlock, ShardLease, Stage
+from db.runs.ledger import run_row
 from db.tables import Outcome, ShardState, crystals, inputs, results, shards
 from db.transactions import database_time
 from models.crystals.crystal import CrystalBatch

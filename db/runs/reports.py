@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
-from db.codec import clean_text, read_crystals, read_tensor, read_rotation
-from db.runs.ledger import lock_run, run_row
+from db.codec import clean_text, read_crystals, read_rotation, read_tensor
 from db.records import Balance, RunState, uncertainty_of
+from db.runs.ledger import lock_run, run_row
 from db.tables import (
     BLOCK_COLUMNS,
     SYMMETRY_COLUMNS,

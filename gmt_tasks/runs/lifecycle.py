@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from db.records import Balance, IngestedBlock, ModelVersion, RunSpec
 from db.store import ResultStore
-from gmt_tasks.ingest.deduplicate import Deduplicator, backfill
 from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
+from gmt_tasks.ingest.deduplicate import Deduplicator, backfill
 from gmt_tasks.sources.source import Source
 from gmt_tasks.telemetry import event
 from models.errors import GmtError

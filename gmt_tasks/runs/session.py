@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from db.records import Balance, ModelVersion, Run, RunState
 from db.store import ResultStore
-from gmt_tasks.registry.current_model import chosen_model
-from gmt_tasks.workers.packed_model import PackedModel, load_packed_worker
-from gmt_tasks.process import StopRequest, new_holder
-from gmt_tasks.settings import Settings
-from gmt_tasks.runs.drive import ShardDriver
-from gmt_tasks.sources.source import MissingSymmetry, ReadOptions, Source
-from gmt_tasks.sources.open import open_source
-from gmt_tasks.runs.lifecycle import close_run, ingest_source, run_spec
 from gmt_tasks.ingest.blocks import IngestPlan
+from gmt_tasks.process import StopRequest, new_holder
+from gmt_tasks.registry.current_model import chosen_model
+from gmt_tasks.runs.drive import ShardDriver
+from gmt_tasks.runs.lifecycle import close_run, ingest_source, run_spec
+from gmt_tasks.settings import Settings
+from gmt_tasks.sources.open import open_source
+from gmt_tasks.sources.source import MissingSymmetry, ReadOptions, Source
 from gmt_tasks.telemetry import Progress, event
+from gmt_tasks.workers.packed_model import PackedModel, load_packed_worker
 from gmt_tasks.workers.worker import Worker, load_worker
 
 if TYPE_CHECKING:

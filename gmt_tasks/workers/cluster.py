@@ -26,7 +26,7 @@ START_TRIES = 3
 CALL_RETRIES = 5
 WAIT_S = 5.0
 NAMESPACE = "gmtscreen"
-NOT_SHIPPED = [".git", ".venv", "build", "dist", "docs", "tests", "runs", "*.db*", ".*cache*", ".hypothesis"]
+NOT_SHIPPED = [".git", ".venv", "build", "dist", "docs", "tests", "/runs", "*.db*", ".*cache*", ".hypothesis"]
 """What no worker needs of the repository."""
 
 _ADDRESS_ADVICE = "Check that `ray status` answers there, or leave --ray-address out to use this machine."

@@ -21,12 +21,12 @@ from typing import Any
 from sqlalchemy.engine.default import DefaultDialect
 
 from db.store import ResultStore
+from gmt_tasks.ingest.blocks import IngestPlan
 from gmt_tasks.process import new_holder
 from gmt_tasks.runs.drive import ShardDriver
 from gmt_tasks.runs.lifecycle import close_run, ingest_source, run_spec
-from gmt_tasks.ingest.blocks import IngestPlan
-from tests.gmt_tasks.workers.fake_screener import RAISE, VERSION
 from tests.gmt_tasks.runs.test_drive import DirectPool, ListSource
+from tests.gmt_tasks.workers.fake_screener import RAISE, VERSION
 
 ELEMENTS = [6, 7, 8, 9, RAISE, 14, 15, 16, 17, 13, 12, 11, RAISE, 3, 4, 5, 19, 20, 21, 22, 23, 24]
 PLAN = IngestPlan(max_atoms=100, shard_atoms=3)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from db.records import ModelVersion
 from db.store import ResultStore
-from gmt_tasks.sources.open import open_source
-from gmt_tasks.runs.lifecycle import dry_balance, ingest_source, run_spec
 from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
+from gmt_tasks.runs.lifecycle import dry_balance, ingest_source, run_spec
+from gmt_tasks.sources.open import open_source
 from models.errors import Reason
 
 MODEL = ModelVersion("toy", "1", "0" * 64)

@@ -13,11 +13,11 @@ import pytest
 
 from db.records import ResultBlock, RunState, ShardLease
 from db.store import ResultStore
+from gmt_tasks.ingest.blocks import IngestPlan
 from gmt_tasks.process import StoppedError, StopRequest, new_holder
 from gmt_tasks.runs.drive import ShardDriver
-from gmt_tasks.sources.source import Source, SourceBlock
 from gmt_tasks.runs.lifecycle import OpenBalanceError, close_run, ingest_source, run_spec
-from gmt_tasks.ingest.blocks import IngestPlan
+from gmt_tasks.sources.source import Source, SourceBlock
 from models.errors import Reason, StoreError
 from tests.gmt_tasks.workers.fake_screener import RAISE, VERSION, FakeScreener, cubic_crystals
 

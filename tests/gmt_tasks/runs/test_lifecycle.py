@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from db.store import ResultStore
+from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
 from gmt_tasks.process import StoppedError
 from gmt_tasks.runs.lifecycle import dry_balance, ingest_source, run_spec, shard_atoms_for
-from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
-from tests.gmt_tasks.workers.fake_screener import VERSION
 from tests.gmt_tasks.runs.test_drive import ListSource
+from tests.gmt_tasks.workers.fake_screener import VERSION
 
 
 @pytest.mark.parametrize("limit", [1, 4, 5, 6, 15, 16, 99])

@@ -1,0 +1,1 @@
+"""Runs in the database: ledger, leases of shards, reports, look-ups for deduplication."""
