@@ -56,8 +56,9 @@ types: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
+# Several processes, whole files each: what a file's tests share is started once.
 tests: $(STAMP)
-	$(PYTEST) -m "not slow and not chaos"
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadfile -q -m "not slow and not chaos and not postgres"
 
 test-slow: $(STAMP) ## the long tests
 	$(PYTEST) -m slow

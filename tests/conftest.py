@@ -1,15 +1,68 @@
-"""Settings that every test shares."""
+"""Settings that every test shares, and the closing lines that say what was not run and how to run it."""
 
 import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Kernels are tiny and results must not depend on the number of cores; read before numpy and torch are imported.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-# Repeatable by default: the same examples on every machine, and no verdict from the clock. To look for new examples:
+# Repeatable by default: the same examples on every machine, and none fails by the clock. To look for new examples:
 # pytest --hypothesis-profile=search
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+TARGETS = {"slow": "make test-slow", "chaos": "make test-chaos", "postgres": "make test-postgres"}
+"""What runs the tests of each marker."""
+
+DESELECTED = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begins to count."""
+    config.stash[DESELECTED] = Counter()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Counts what a marker leaves out, by the marker that has a target of its own."""
+    for item in items:
+        marker = next((name for name in TARGETS if item.get_closest_marker(name)), None)
+        if marker is not None:
+            item.config.stash[DESELECTED][marker] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of several hands its count to the one that prints; all of them leave out the same tests."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["deselected"] = dict(session.config.stash[DESELECTED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes the count of a process that is done."""
+    node.config.stash[DESELECTED].update(
+        {name: n - node.config.stash[DESELECTED][name] for name, n in node.workeroutput["deselected"].items()}
+        if hasattr(node, "workeroutput")
+        else {}
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says in the last lines what was left out or skipped, why, and what runs it."""
+    lines = [f"{n} marked {name}: {TARGETS[name]}" for name, n in sorted(config.stash[DESELECTED].items())]
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
+    lines += [f"{n} skipped: {reason}" for reason, n in reasons.most_common()]
+    if lines:
+        terminalreporter.section("not run")
+        for line in lines:
+            terminalreporter.line(line)

@@ -4,8 +4,8 @@ A farm: one process with one thread forks a child per kill, which takes a tenth 
 interpreter. A commit point is the moment before or after any transaction of a run is committed, from the creation of
 the schema to the closing of the balance; they are counted in the dialect, so that no product code knows of them.
 
-Run as `python -m tests.gmt_tasks.runs.killed_runs FOLDER [EVERY] [RANDOM]`: kills at each EVERY-th commit point, at RANDOM
-random moments, and prints one line of JSON.
+Run as `python -m tests.gmt_tasks.runs.killed_runs FOLDER [EVERY] [RANDOM]`: kills at each EVERY-th commit point, at
+RANDOM random moments, and prints one line of JSON.
 """
 
 import json
