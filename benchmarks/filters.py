@@ -10,8 +10,8 @@ import random
 import time
 from collections.abc import Iterator
 
+from db.query.filter_bounds import MAX_BYTES, MAX_DEPTH, MAX_TERMS
 from db.query.filter_language import parse_filter
-from db.query.lexer import MAX_BYTES, MAX_DEPTH, MAX_TERMS
 from models.errors import FilterError
 
 N_RANDOM = 300

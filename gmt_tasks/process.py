@@ -108,13 +108,13 @@ def is_dead(holder: str) -> bool:
     return False
 
 
-def tcp_answers(address: str, timeout_s: float = 5.0) -> bool:
+def tcp_answers(address: str) -> bool:
     """True when something accepts connections at `host:port`; True also for addresses that are no `host:port`."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdigit():
         return True
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5.0):
             return True
     except OSError:
         return False

@@ -278,12 +278,6 @@ def _stage(settlement: Settlement) -> LabelStage | None:
     return LabelStage.INSTALMENT if settlement.state is LabelState.REFUSED else None
 
 
-def list_ingests(connection: Connection) -> list[dict[str, Any]]:
-    """All instalments, newest first: id, source, fingerprint, verdict, report (JSON text), created."""
-    rows = connection.execute(select(label_ingests).order_by(label_ingests.c.id.desc())).mappings()
-    return [dict(row) for row in rows]
-
-
 def teaching(connection: Connection) -> Iterator[AcceptedLabel]:
     """Every label that teaches, sorted by hash."""
     joined = labels.join(formula_splits, formula_splits.c.formula == labels.c.formula)

@@ -73,10 +73,6 @@ class LabelStore:
         """Ends an instalment: states, splits of new formulas, verdict and report, all or nothing."""
         write(self._engine, labels.settle, ingest_id, list(settlements), splits, verdict, report)
 
-    def ingests(self) -> list[dict[str, Any]]:
-        """All instalments, newest first."""
-        return read(self._engine, labels.list_ingests)
-
     def counts(self) -> list[dict[str, Any]]:
         """Number of labels by source, kind, state and reason."""
         return read(self._engine, labels.count_states)

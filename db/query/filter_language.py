@@ -13,10 +13,11 @@ filter is refused, not suffered. Source: OPTIMADE specification 1.2, section "Th
 import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from db.query.filter_bounds import check_bounds
 from db.query.filter_tree import (
     And,
     Comparison,
@@ -32,59 +33,70 @@ from db.query.filter_tree import (
     Quantifier,
     TextMatch,
 )
-from db.query.lexer import DECLARED, Word, read_words
 from db.query.properties import PROPERTIES, Kind, resolve_property
 from models.crystals.crystal import SYMBOLS
 from models.errors import FilterError
 
 if TYPE_CHECKING:
-    from lark import Lark, Tree
+    from lark import Lark, Token
 
+# The quantifiers in the patterns are possessive: no terminal looks at a character twice. Values are spelt out where a
+# filter may have hundreds: a rule of their own costs a reduction for each.
 _GRAMMAR = r"""
-start: either
-?either: both (_OR both)*
-?both: single (_AND single)*
-?single: _NOT single_term -> negation
-       | single_term
-?single_term: comparison
-            | _OPEN either _CLOSE
-?comparison: PROPERTY OPERATOR value -> compare
-           | value OPERATOR PROPERTY -> compare_mirrored
+?start: either
+?either: both ("OR" both)*
+?both: single ("AND" single)*
+?single: comparison
+       | "(" either ")"
+       | "NOT" comparison -> negation
+       | "NOT" "(" either ")" -> negation
+?comparison: PROPERTY OPERATOR (STRING | NUMBER | TRUE | FALSE) -> compare
+           | (STRING | NUMBER | TRUE | FALSE) OPERATOR PROPERTY -> compare_mirrored
            | PROPERTY OPERATOR PROPERTY -> compare_properties
-           | PROPERTY (CONTAINS | STARTS _WITH? | ENDS _WITH?) STRING -> matches
-           | PROPERTY _HAS value -> has_one
-           | PROPERTY _HAS (ALL | ANY | ONLY) value (_COMMA value)* -> has_many
-           | PROPERTY _LENGTH OPERATOR? NUMBER -> length
-           | PROPERTY _IS (KNOWN | UNKNOWN) -> presence
+           | PROPERTY (CONTAINS | STARTS "WITH"? | ENDS "WITH"?) STRING -> matches
+           | PROPERTY "HAS" (STRING | NUMBER | TRUE | FALSE) -> has_one
+           | PROPERTY "HAS" (ALL | ANY | ONLY) value ("," value)* -> has_many
+           | PROPERTY "LENGTH" OPERATOR? NUMBER -> length
+           | PROPERTY "IS" (KNOWN | UNKNOWN) -> presence
            | PROPERTY -> flag
 ?value: STRING | NUMBER | TRUE | FALSE
+
+CONTAINS: "CONTAINS"
+STARTS: "STARTS"
+ENDS: "ENDS"
+ALL: "ALL"
+ANY: "ANY"
+ONLY: "ONLY"
+KNOWN: "KNOWN"
+UNKNOWN: "UNKNOWN"
+TRUE: "TRUE"
+FALSE: "FALSE"
+PROPERTY: /[a-z_][a-z0-9_]*+/
+OPERATOR: /[<>!]=|[<>=]/
+NUMBER: /[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+/
+STRING: /"[^"\\]*+(?:\\["\\][^"\\]*+)*+"/
+%ignore /[ \t\r\n]++/
 """
 
+_ELEMENTS = frozenset(SYMBOLS[1:])
+_ESCAPED = re.compile(r"\\(.)")
 _ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT}
 _EXAMPLE = 'For example: k_vrh_gpa > 150 AND elements HAS ALL "Al","N".'
 
 
 @cache
 def _parser() -> "Lark":
-    """The automaton; its words are read already (db/query/lexer.py), three times as fast as lark reads them."""
     from lark import Lark
-    from lark.lexer import Lexer
 
-    class Read(Lexer):
-        def __init__(self, conf: object) -> None:
-            """Lark gives every lexer its terminals."""
-
-        def lex(self, words: Sequence[Word]) -> Iterator[Word]:  # type: ignore[override]  # lark asks for attributes only
-            return iter(words)
-
-    return Lark(f"{_GRAMMAR}%declare {' '.join(DECLARED)}", parser="lalr", lexer=Read)
+    # Builds the filter while it parses: no tree of lark's in between, and what is meant wrongly ends the parsing.
+    return Lark(_GRAMMAR, parser="lalr", lexer="contextual", transformer=_Builder())
 
 
 def parse_filter(text: str) -> Filter:
     """Reads a filter text.
 
     Args:
-        text: within the bounds of `db.query.lexer.read_words`.
+        text: within the bounds of `db.query.filter_bounds.check_bounds`.
 
     Returns:
         The tree, with every property known and every value of its property's kind.
@@ -93,15 +105,16 @@ def parse_filter(text: str) -> Filter:
         FilterError: the text is too long or deep, is not in the language, names an unknown property, or compares what
             cannot be compared; `position` says where.
     """
-    from lark.exceptions import UnexpectedToken
+    from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-    words = read_words(text)
+    check_bounds(text)
     try:
-        tree = _parser().parse(words)
+        return _parser().parse(text)  # type: ignore[return-value]  # lark does not know what our builder returns
+    except UnexpectedCharacters as error:
+        raise _syntax_error(text, error.pos_in_stream) from None  # type: ignore[arg-type]  # lark declares it None
     except UnexpectedToken as error:
         at_end = error.token.type == "$END"
         raise _syntax_error(text, len(text) if at_end else error.token.start_pos) from None
-    return _Builder().build(tree.children[0])  # type: ignore[arg-type]  # lark's types know its own tokens only
 
 
 def _syntax_error(text: str, at: int) -> FilterError:
@@ -136,105 +149,104 @@ def _syntax_error(text: str, at: int) -> FilterError:
 
 
 class _Builder:
-    """Turns lark's tree into a `Filter`, checking names and kinds on the way."""
+    """Turns what matches a rule of the grammar into a `Filter`, checking names and kinds; a method per rule."""
 
-    def build(self, node: "Tree[Word] | Word") -> Filter:
-        """The filter that one node means; recursion is bounded by the depth that `read_words` admits."""
-        rule, children = str(node.data), node.children  # type: ignore[union-attr]
-        if rule in ("both", "either"):
-            terms = tuple(self.build(child) for child in children)
-            return And(terms) if rule == "both" else Or(terms)
-        if rule == "negation":
-            return Not(self.build(children[0]))
-        return self._leaf(rule, children)  # type: ignore[arg-type]  # the other rules have words only
+    def either(self, terms: list[Filter]) -> Or:
+        return Or(tuple(terms))
 
-    def _leaf(self, rule: str, tokens: list[Word]) -> Filter:
-        match rule:
-            case "compare":
-                return self._compare(tokens[0], Operator(tokens[1].text), tokens[2])
-            case "compare_mirrored":
-                return self._compare(tokens[2], Operator(tokens[1].text).mirrored, tokens[0])
-            case "matches":
-                return self._matches(tokens)
-            case "has_one":
-                return self._has(tokens[0], Quantifier.ONE, tokens[1:])
-            case "has_many":
-                return self._has(tokens[0], Quantifier(f"HAS {tokens[1]}"), tokens[2:])
-            case "length":
-                return self._length(tokens)
-            case "presence":
-                return Is(_property(tokens[0]), Knowledge(f"IS {tokens[1]}"))
-            case "flag":
-                return _flag(tokens[0])
-            case _:
-                raise _misfit(tokens[2], f"{tokens[2]} stands where a value must be; two properties cannot be compared")
+    def both(self, terms: list[Filter]) -> And:
+        return And(tuple(terms))
 
-    def _compare(self, name: Word, operator: Operator, token: Word) -> Comparison:
-        known = _property(name)
-        kind = PROPERTIES[known]
-        value = _value(token)
-        allowed: type = {Kind.NUMBER: float, Kind.INTEGER: float, Kind.FLAG: bool}.get(kind, str)
-        if kind is Kind.ELEMENTS:
-            raise _misfit(name, f'{name} is a {kind}; write {name} HAS "Al"')
-        if type(value) is not allowed:
-            wanted = {float: "a number", bool: "TRUE or FALSE", str: "a text in double quotes"}[allowed]
-            raise _misfit(token, f"{known} is a {kind} and is compared with {wanted}, not with {token.text[:40]}")
-        if kind not in _ORDERED and operator not in (Operator.EQUAL, Operator.UNEQUAL):
-            raise _misfit(name, f"{known} is a {kind} and has no order; use = or !=")
-        return Comparison(known, operator, value)
+    def negation(self, terms: list[Filter]) -> Not:
+        return Not(terms[0])
 
-    def _matches(self, tokens: list[Word]) -> Matches:
+    def compare(self, tokens: "list[Token]") -> Comparison:
+        return _compare(tokens[0], Operator(tokens[1]), tokens[2])
+
+    def compare_mirrored(self, tokens: "list[Token]") -> Comparison:
+        return _compare(tokens[2], Operator(tokens[1]).mirrored, tokens[0])
+
+    def compare_properties(self, tokens: "list[Token]") -> Filter:
+        raise _misfit(tokens[2], f"{tokens[2]} stands where a value must be; two properties cannot be compared")
+
+    def has_one(self, tokens: "list[Token]") -> Has:
+        return _has(tokens[0], Quantifier.ONE, tokens[1:])
+
+    def has_many(self, tokens: "list[Token]") -> Has:
+        return _has(tokens[0], Quantifier(f"HAS {tokens[1]}"), tokens[2:])
+
+    def presence(self, tokens: "list[Token]") -> Is:
+        return Is(_property(tokens[0]), Knowledge(f"IS {tokens[1]}"))
+
+    def matches(self, tokens: "list[Token]") -> Matches:
         known = _property(tokens[0])
         if PROPERTIES[known] not in (Kind.TEXT, Kind.SOURCE_IDS):
             raise _misfit(tokens[0], f"{known} is a {PROPERTIES[known]}; {tokens[1]} needs a text")
-        match = {"CONTAINS": TextMatch.CONTAINS, "STARTS": TextMatch.STARTS, "ENDS": TextMatch.ENDS}[tokens[1].text]
+        match = {"CONTAINS": TextMatch.CONTAINS, "STARTS": TextMatch.STARTS, "ENDS": TextMatch.ENDS}[tokens[1]]
         return Matches(known, match, str(_value(tokens[2])))
 
-    def _has(self, name: Word, quantifier: Quantifier, tokens: Sequence[Word]) -> Has:
-        known = _property(name)
-        kind = PROPERTIES[known]
-        if kind not in (Kind.ELEMENTS, Kind.SOURCE_IDS):
-            raise _misfit(name, f"{known} is a {kind}; HAS needs a list, elements or source_ids")
-        return Has(known, quantifier, tuple(_member(kind, token) for token in tokens))
-
-    def _length(self, tokens: list[Word]) -> Comparison:
+    def length(self, tokens: "list[Token]") -> Comparison:
         if PROPERTIES[_property(tokens[0])] is not Kind.ELEMENTS:
             raise _misfit(tokens[0], f"LENGTH is known of elements only, not of {tokens[0]}")
-        operator = Operator(tokens[1].text) if len(tokens) == 3 else Operator.EQUAL
+        operator = Operator(tokens[1]) if len(tokens) == 3 else Operator.EQUAL
         return Comparison("nelements", operator, _value(tokens[-1]))
 
+    def flag(self, tokens: "list[Token]") -> Flag:
+        known = _property(tokens[0])
+        if PROPERTIES[known] is not Kind.FLAG:
+            raise _misfit(
+                tokens[0], f"{known} is a {PROPERTIES[known]} and cannot stand alone; compare it with a value"
+            )
+        return Flag(known)
 
-def _misfit(token: Word, sentence: str) -> FilterError:
+
+def _compare(name: "Token", operator: Operator, token: "Token") -> Comparison:
+    known = _property(name)
+    kind = PROPERTIES[known]
+    value = _value(token)
+    allowed: type = {Kind.NUMBER: float, Kind.INTEGER: float, Kind.FLAG: bool}.get(kind, str)
+    if kind is Kind.ELEMENTS:
+        raise _misfit(name, f'{name} is a {kind}; write {name} HAS "Al"')
+    if type(value) is not allowed:
+        wanted = {float: "a number", bool: "TRUE or FALSE", str: "a text in double quotes"}[allowed]
+        raise _misfit(token, f"{known} is a {kind} and is compared with {wanted}, not with {token[:40]}")
+    if kind not in _ORDERED and operator not in (Operator.EQUAL, Operator.UNEQUAL):
+        raise _misfit(name, f"{known} is a {kind} and has no order; use = or !=")
+    return Comparison(known, operator, value)
+
+
+def _has(name: "Token", quantifier: Quantifier, tokens: "Sequence[Token]") -> Has:
+    known = _property(name)
+    kind = PROPERTIES[known]
+    if kind not in (Kind.ELEMENTS, Kind.SOURCE_IDS):
+        raise _misfit(name, f"{known} is a {kind}; HAS needs a list, elements or source_ids")
+    return Has(known, quantifier, tuple(_member(kind, token) for token in tokens))
+
+
+def _misfit(token: "Token", sentence: str) -> FilterError:
     return FilterError(f"At position {token.start_pos}: {sentence}.", token.start_pos)
 
 
-def _property(token: Word) -> str:
-    return resolve_property(token.text, token.start_pos)
+def _property(token: "Token") -> str:
+    return resolve_property(str(token), token.start_pos)
 
 
-def _flag(token: Word) -> Flag:
-    known = _property(token)
-    if PROPERTIES[known] is not Kind.FLAG:
-        raise _misfit(token, f"{known} is a {PROPERTIES[known]} and cannot stand alone; compare it with a value")
-    return Flag(known)
-
-
-def _value(token: Word) -> float | str | bool:
+def _value(token: "Token") -> float | str | bool:
     if token.type == "STRING":
-        return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+        return _ESCAPED.sub(r"\1", token[1:-1])
     if token.type in ("TRUE", "FALSE"):
         return token.type == "TRUE"
-    number = float(token.text)
+    number = float(token)
     if not math.isfinite(number):
-        raise _misfit(token, f"{token.text[:40]} is too large a number")
+        raise _misfit(token, f"{token[:40]} is too large a number")
     return number
 
 
-def _member(kind: Kind, token: Word) -> str:
+def _member(kind: Kind, token: "Token") -> str:
     value = _value(token)
     if not isinstance(value, str):
-        raise _misfit(token, f"a {kind} holds texts; write {token.text[:40]} in double quotes")
-    if kind is Kind.ELEMENTS and value not in SYMBOLS[1:]:
+        raise _misfit(token, f"a {kind} holds texts; write {token[:40]} in double quotes")
+    if kind is Kind.ELEMENTS and value not in _ELEMENTS:
         close = difflib.get_close_matches(value[:8].capitalize(), SYMBOLS[1:], n=3, cutoff=0.5)
         raise _misfit(
             token, f"there is no element {value[:40]!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")

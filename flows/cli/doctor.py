@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from flows.cli.console import Exit, print_json
 from flows.cli.open_ports import TABLES, listeners_of, process_tree, read_listeners
 from flows.cli.options import AsJson, Db, Model
 from gmt_tasks.import_guard import REPOSITORY_ROOT, find_foreign_packages
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 class Health(StrEnum):
@@ -35,16 +38,6 @@ class Check:
     found: str
     advice: str = ""
 
-
-BOUNDS: dict[str, tuple[str, str]] = {
-    "torch": ("2.6", "2.14"),
-    "e3nn": ("0.6", "0.7"),
-    "ray": ("2.54", "2.61"),
-    "prefect": ("3.8", "3.9"),
-    "fastapi": ("0.139", "0.151"),
-    "sqlalchemy": ("2.0.40", "2.2"),
-}
-"""Half-open version ranges that gmtscreen was run with. A newer fastapi breaks every Prefect flow without a word."""
 
 KNOWN_PORTS = {4200: "Prefect", 5432: "PostgreSQL", 6379: "Ray", 8265: "Ray dashboard", 10001: "Ray client"}
 
@@ -75,8 +68,7 @@ def run_checks(db: str | None, model: str | None, *, quick: bool) -> Iterator[Ch
     """Every check in turn; none can stop the others."""
     yield check_python()
     yield check_origin()
-    for package, (low, below) in BOUNDS.items():
-        yield check_package(package, low, below)
+    yield from check_packages()
     yield _guarded("database", lambda: check_database(db))
     yield _guarded("model", lambda: check_model(model))
     if not quick:
@@ -108,27 +100,38 @@ def check_origin() -> Check:
     return Check("packages", Health.GOOD, f"models, db, gmt_tasks and flows come from {REPOSITORY_ROOT}")
 
 
-def check_package(package: str, low: str, below: str) -> Check:
-    """Whether a package is installed in the range that gmtscreen was run with."""
+def check_packages() -> Iterator[Check]:
+    """Whether what gmtscreen requires is installed in the versions that its metadata names.
+
+    Packages with an upper bound have a line each, as a later version breaks something there; of the others, and there
+    are many, those that are missing or too old.
+    """
+    from packaging.requirements import Requirement
+
     try:
-        found = version(package)
+        requirements = [Requirement(text) for text in requires("gmtscreen") or ()]
     except PackageNotFoundError:
-        return Check(package, Health.BAD, "not installed", f"pip install '{package}>={low},<{below}'")
-    if not numbers(low) <= numbers(found) < numbers(below):
-        wanted = f"pip install '{package}>={low},<{below}'"
-        return Check(package, Health.BAD, f"{found}, tested from {low} to below {below}", wanted)
-    return Check(package, Health.GOOD, found)
+        found = "gmtscreen is not installed as a package, so the versions that it needs are not known"
+        yield Check("versions", Health.NOTE, found, "Run `pip install -e .` in the folder of pyproject.toml.")
+        return
+    for requirement in requirements:
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            check = check_package(requirement)
+            bounded = any(each.operator.startswith("<") for each in requirement.specifier)
+            if bounded or check.health is not Health.GOOD:
+                yield check
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version, e.g. (2, 13, 0) of "2.13.0+cpu"; 2.6 and 2.6.0 differ only in length."""
-    parts: list[int] = []
-    for part in text.partition("+")[0].split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        parts.append(int(digits))
-    return tuple(parts)
+def check_package(requirement: "Requirement") -> Check:
+    """Whether a package is installed in a version that gmtscreen works with."""
+    advice = f"pip install '{requirement}'"
+    try:
+        found = version(requirement.name)
+    except PackageNotFoundError:
+        return Check(requirement.name, Health.BAD, "not installed", advice)
+    if not requirement.specifier.contains(found, prereleases=True):
+        return Check(requirement.name, Health.BAD, f"{found}, gmtscreen needs {requirement.specifier}", advice)
+    return Check(requirement.name, Health.GOOD, found)
 
 
 def check_database(db: str | None) -> Check:

@@ -72,10 +72,10 @@ def process_tree(root: int) -> set[int]:
     return found
 
 
-def listeners_of(pids: set[int], tables: tuple[Path, ...] = TABLES) -> list[Listener]:
+def listeners_of(pids: set[int]) -> list[Listener]:
     """The sockets that these processes listen on, ordered by port."""
     held = {inode for pid in pids for inode in _sockets(pid)}
-    listening = {each for table in tables for each in read_listeners(table) if each.inode in held}
+    listening = {each for table in TABLES for each in read_listeners(table) if each.inode in held}
     return sorted(listening, key=lambda each: (each.port, str(each.address)))
 
 

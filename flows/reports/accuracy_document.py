@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from flows.reports.markdown import figures, markdown_table, percent, with_spread
+from flows.reports.markdown import figures, markdown_table, percent, render, with_spread
 from models.quantities import DERIVED, TENSORS, Tensor
 
 if TYPE_CHECKING:
@@ -23,23 +23,6 @@ _TENSOR_HEAD = (
 _PROPERTY_HEAD = ("property", "unit", "predictor", "n", "MAE", "median rel. error", "Spearman", "top 5 % found, %")
 
 
-def provenance_lines(evaluation: "Evaluation") -> list[str]:
-    """What was measured on what, and how to measure it again; stands under the title of every document."""
-    made = evaluation.provenance
-    seeds = ", ".join(map(str, made.seeds)) or "not known"
-    counts = ", ".join(f"{name} {n:,}" for name, n in made.crystals.items())
-    kind = f"ensemble of {made.members} networks" if made.members > 1 else "one network"
-    return [
-        f"- **Model:** {evaluation.model}, {kind}, training seed{'s' if len(made.seeds) > 1 else ''} {seeds}; "
-        f"sha256 of the weights `{evaluation.sha256[:12]}`.",
-        f"- **Data:** {', '.join(f'`{name}`' for name in made.files)}.",
-        f"- **Split:** by reduced formula as the files say, the same in every file; labelled crystals: {counts}. "
-        "Trained on train, intervals and choices from val, reported on test.",
-        "- **Again:** `gmtscreen evaluate MODEL --data FOLDER --write docs` makes this file and its figures; "
-        "do not edit it by hand.",
-    ]
-
-
 def accuracy_document(evaluation: "Evaluation", parity: str) -> str:
     """The whole document as Markdown.
 
@@ -47,39 +30,22 @@ def accuracy_document(evaluation: "Evaluation", parity: str) -> str:
         evaluation: figures of a model.
         parity: path of the parity plot, relative to the document.
     """
-    lines = ["# Accuracy", "", *provenance_lines(evaluation), "", *_LEGEND, ""]
-    for split in ("test", "val"):
-        lines += [f"## {split.capitalize()}: tensors", "", *tensor_table(evaluation, split), ""]
-        lines += [*_against(evaluation), ""] if split == "test" else []
-        lines += [f"## {split.capitalize()}: properties people sort by", "", *property_table(evaluation, split), ""]
-        if split == "test":
-            lines += [*_parity_lines(evaluation, parity), ""]
-    lines += ["## Success rate by crystal system, test", "", *_SUCCESS, "", *consistency_table(evaluation), ""]
-    return "\n".join(lines)
+    return render(
+        "accuracy.md",
+        evaluation=evaluation,
+        elsewhere=ELSEWHERE,
+        test_tensors=tensor_table(evaluation, "test"),
+        test_properties=property_table(evaluation, "test"),
+        val_tensors=tensor_table(evaluation, "val"),
+        val_properties=property_table(evaluation, "val"),
+        against=_against(evaluation),
+        parity=parity,
+        with_bars=any(math.isfinite(end) for points in evaluation.parity for end in points.upper),
+        consistency=consistency_table(evaluation),
+    )
 
 
-_LEGEND = [
-    "Fnorm: mean Frobenius norm of the error, in the tensor's unit, over 3×3, 3×6 Voigt and 6×6 Voigt entries without "
-    'weights. "Best 90 %" leaves out the worst tenth. EwT x: share of crystals with a relative error below x. Success: '
-    'share whose zeros and equal entries obey the point group. Labels: "primary" are the files of full DFT tensors '
-    'alone, "all" adds recovered and optical tensors; for e, "proven frame, non-zero" leaves out labels whose axes are '
-    "not proven or that are zero. Either sign of e counts where the label's sign is not proven.",
-    "",
-    '"Train mean" predicts the isotropic part of the mean training label (for e: zero). "One member" is the mean of '
-    "the scores of single networks of the ensemble, ± the standard deviation over their seeds.",
-    "",
-    f"{ELSEWHERE} **Measured elsewhere, not by this repository**, on the primary files of the same test split. "
-    '"Reference network": the published code of GMTNet with its own recipe on one file. "Composition": ExtraTrees on '
-    "element statistics, density and space group, isotropic part only. Rows with a *true* isotropic part were told "
-    "that part of the label: they show what anisotropy is worth and are no competitors.",
-]
-_SUCCESS = [
-    "Share of predicted tensors, in percent, that every operation of the crystal's point group leaves unchanged "
-    "(relative residual below 1e-6) and that are exactly 0 where the group forbids them; crystals in brackets."
-]
-
-
-def tensor_table(evaluation: "Evaluation", split: str) -> list[str]:
+def tensor_table(evaluation: "Evaluation", split: str) -> str:
     """Tensors by set of labels and predictor; figures of others beside them on test."""
     from gmt_tasks.evaluation.published_figures import published_for
 
@@ -165,7 +131,7 @@ def _against(evaluation: "Evaluation") -> list[str]:
     """One line per tensor: the model against the best that was measured elsewhere."""
     from gmt_tasks.evaluation.published_figures import best_published, published_for
 
-    lines = [f"Against the best competitor measured elsewhere {ELSEWHERE}, by Fnorm of the best 90 %:", ""]
+    lines = []
     for quantity in Tensor:
         chosen = [m for m in evaluation.tensors if m.split == "test" and m.quantity == quantity.value]
         sets = tuple(dict.fromkeys(m.labels for m in chosen))
@@ -174,7 +140,7 @@ def _against(evaluation: "Evaluation") -> list[str]:
             if best is not None:
                 change = 100 * (m.fnorm_trimmed / best.fnorm_trimmed - 1)
                 text = f"{figures(m.fnorm_trimmed)} against {quoted(best.fnorm_trimmed)} of {best.predictor}"
-                lines.append(f"- {tensor_name(quantity)} ({m.labels}): {text}, {signed_percent(change)}.")
+                lines.append(f"{tensor_name(quantity)} ({m.labels}): {text}, {signed_percent(change)}.")
     return lines
 
 
@@ -183,7 +149,7 @@ def signed_percent(value: float) -> str:
     return f"{value:+.0f} %".replace("-", "−")
 
 
-def property_table(evaluation: "Evaluation", split: str) -> list[str]:
+def property_table(evaluation: "Evaluation", split: str) -> str:
     """Properties by predictor; figures of others beside them on test."""
     from gmt_tasks.evaluation.published_figures import PUBLISHED_PROPERTIES
 
@@ -219,18 +185,7 @@ def unit_of(name: str) -> str:
     return UNITS.get(unit, unit)
 
 
-def _parity_lines(evaluation: "Evaluation", parity: str) -> list[str]:
-    with_bars = any(math.isfinite(end) for points in evaluation.parity for end in points.upper)
-    bars = "; bars are 90 % intervals, orange where the label is outside" if with_bars else ""
-    return [
-        f"![Predicted against label, test split]({parity})",
-        "",
-        f"Predicted against label, test split, logarithmic axes{bars}. Grey: within 25 % of the label. "
-        "Values of |e| below 0.01 C/m² are drawn at the edge.",
-    ]
-
-
-def consistency_table(evaluation: "Evaluation") -> list[str]:
+def consistency_table(evaluation: "Evaluation") -> str:
     """Success rates, a row per crystal system and a column per tensor."""
     found = {(row.system, row.quantity): row for row in evaluation.consistency}
     systems = dict.fromkeys(row.system for row in evaluation.consistency)

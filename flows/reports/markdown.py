@@ -1,9 +1,17 @@
-"""Markdown: tables and numbers of documents, and a run's balance for Prefect's artifacts."""
+"""Markdown: documents from templates, their tables and numbers, and a run's balance for Prefect's artifacts."""
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from db.records import Balance
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).with_name("templates")
 
 MEANINGS: dict[str, str] = {
     "done": "have results",
@@ -13,6 +21,30 @@ MEANINGS: dict[str, str] = {
     "pending": "still to compute",
 }
 """Where an input can end, in the order in which it is shown."""
+
+
+def render(name: str, *, folder: Path = TEMPLATES, **values: object) -> str:
+    """A document from a template, with one line break at its end.
+
+    Args:
+        name: of the document, e.g. "accuracy.md"; the template adds ".j2".
+        folder: that holds the template.
+        values: all that the template asks for; a missing one is an error of jinja2.
+    """
+    return _templates(folder).get_template(f"{name}.j2").render(values).rstrip("\n") + "\n"
+
+
+@cache
+def _templates(folder: Path) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(  # noqa: S701  Markdown, not HTML: "<" and "&" stay as they are
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def balance_as_markdown(run: int, balance: Balance) -> str:
@@ -25,14 +57,11 @@ def balance_as_markdown(run: int, balance: Balance) -> str:
     Returns:
         Markdown text; says in words whether the balance closes.
     """
-    rows = [f"| {name} | {getattr(balance, name):,} | {meaning} |" for name, meaning in MEANINGS.items()]
-    verdict = "Every input is accounted for." if balance.closed else "**Inputs are missing: the run is not finished.**"
-    head = [f"### Run {run}", "", "| | crystals | |", "|---|---:|---|", f"| **in** | **{balance.n_in:,}** | |"]
-    return "\n".join([*head, *rows, "", verdict])
+    return render("balance.md", run=run, balance=balance, meanings=MEANINGS)
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> list[str]:
-    """Lines of a table.
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """A table, without a line break at its end.
 
     Args:
         head: names of the columns.
@@ -47,7 +76,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts:
         if len(row) != len(head):
             raise ValueError(f"A row has {len(row)} cells, the head {len(head)}: {row}. Fill or drop cells.")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
-    return lines
+    return "\n".join(lines)
 
 
 def figures(value: float, digits: int = 3) -> str:
@@ -72,9 +101,9 @@ def percent(value: float, decimals: int = 1) -> str:
     return "-" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
-def with_spread(value: float, spread: float | None, digits: int = 3) -> str:
+def with_spread(value: float, spread: float | None) -> str:
     """A number ± its spread, both with the decimals of the number."""
-    text = figures(value, digits)
+    text = figures(value)
     if spread is None or math.isnan(spread) or text == "-":
         return text
     decimals = len(text.partition(".")[2])

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flows.reports.accuracy_document import provenance_lines, tensor_name, unit_of
-from flows.reports.markdown import figures, markdown_table, percent
+from flows.reports.accuracy_document import tensor_name, unit_of
+from flows.reports.markdown import figures, markdown_table, percent, render
 from models.quantities import TENSORS, Tensor
 from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS
 
@@ -28,40 +28,26 @@ def uncertainty_document(evaluation: "Evaluation", pictures: dict[str, str]) -> 
         pictures: paths relative to the document by name: "reliability", "selective", "novelty"; those not drawn are
             left out.
     """
-    lines = ["# Uncertainty", "", *provenance_lines(evaluation), ""]
-    lines += ["## Coverage of the 90 % intervals on test", "", *_coverage_part(evaluation), ""]
-    lines += _picture(pictures, "reliability", "Found against promised coverage at all levels, widths from val, test.")
-    lines += ["## Selective prediction", "", *_selective_part(evaluation), ""]
-    lines += _picture(pictures, "selective", "Mean error of the most certain crystals against the share kept, test.")
-    lines += ["## Distance to the training data", "", *_applicability_part(evaluation), ""]
-    lines += _picture(pictures, "novelty", "Left: families left out. Right: error by thirds of the distance score.")
-    return "\n".join(lines)
-
-
-def _picture(pictures: dict[str, str], name: str, text: str) -> list[str]:
-    return [f"![{text}]({pictures[name]})", "", text, ""] if name in pictures else []
-
-
-def _coverage_part(evaluation: "Evaluation") -> list[str]:
     rows = [row for row in evaluation.coverage if row.split == "test"]
     bounded = [row for row in rows if row.coverage == row.coverage]
-    if not bounded:
-        return ["This model was not calibrated: it gives no intervals (`gmtscreen calibrate MODEL --data FOLDER`)."]
-    whole = [row for row in bounded if row.system == EVERY_SYSTEM]
-    parts = [row for row in bounded if row.system != EVERY_SYSTEM]
-    return [
-        f"Widths come from the val part by conformal prediction. The promise is {PROMISED:.0f} %; {_kept(whole)} "
-        f"quantities and {_kept(parts)} pairs of quantity and crystal system lie within {BAND[0]:.0f} to "
-        f"{BAND[1]:.0f} %. **Bold**: outside that band. \\*: so far from the promise that chance alone would give it "
-        "in less than 1 of 20 samples of this size. Tensors: the label within the error radius. Crystals whose number "
-        "symmetry fixes are exact and not counted.",
-        "",
-        *coverage_table(rows),
-        "",
-        "By crystal system, in percent, labelled crystals in brackets; systems with fewer than 10 are left out:",
-        "",
-        *system_table(rows),
-    ]
+    return render(
+        "uncertainty.md",
+        evaluation=evaluation,
+        pictures=pictures,
+        calibrated=bool(bounded),
+        promised=f"{PROMISED:.0f}",
+        band=[f"{end:.0f}" for end in BAND],
+        quantities_kept=_kept([row for row in bounded if row.system == EVERY_SYSTEM]),
+        systems_kept=_kept([row for row in bounded if row.system != EVERY_SYSTEM]),
+        coverage=coverage_table(rows),
+        coverage_by_system=system_table(rows),
+        selective=selective_table(evaluation),
+        auroc_target=AUROC_TARGET,
+        found=sum(each.auroc >= AUROC_TARGET for each in evaluation.families),
+        found_uncounted=sum(each.auroc_uncounted >= AUROC_TARGET for each in evaluation.families),
+        families=family_table(evaluation),
+        errors=error_table(evaluation),
+    )
 
 
 def _kept(rows: Sequence["Coverage"]) -> str:
@@ -85,7 +71,7 @@ def coverage_cell(row: "Coverage") -> str:
     return text + ("\\*" if chance_of_coverage(row.coverage, bounded, PROMISED) < 0.05 else "")
 
 
-def coverage_table(rows: Sequence["Coverage"]) -> list[str]:
+def coverage_table(rows: Sequence["Coverage"]) -> str:
     """Coverage over all crystals, one line per quantity."""
     head = ("quantity", "unit", "n", "coverage, %", "mean width", "without interval, %")
     body = [
@@ -103,7 +89,7 @@ def coverage_table(rows: Sequence["Coverage"]) -> list[str]:
     return markdown_table(head, body, texts=2)
 
 
-def system_table(rows: Sequence["Coverage"]) -> list[str]:
+def system_table(rows: Sequence["Coverage"]) -> str:
     """Coverage per crystal system, one line per quantity."""
     systems = [name for name in CRYSTAL_SYSTEMS if any(row.system == name for row in rows)]
     found = {(row.quantity, row.system): row for row in rows}
@@ -114,45 +100,18 @@ def system_table(rows: Sequence["Coverage"]) -> list[str]:
     return markdown_table(("quantity", *systems), body)
 
 
-def _selective_part(evaluation: "Evaluation") -> list[str]:
+def selective_table(evaluation: "Evaluation") -> str:
+    """What keeping the most certain crystals gains, one line per quantity."""
     rows = []
     for curve in (each for each in evaluation.curves if each.split == "test"):
         room = curve.aurc_random - curve.aurc_oracle
         gained = f"{100 * (curve.aurc_random - curve.aurc) / room:.0f}".replace("-", "−") if room > 0 else "-"
         areas = [figures(area) for area in (curve.aurc, curve.aurc_random, curve.aurc_oracle)]
         rows.append([quantity_name(curve.quantity), str(curve.n), *areas, gained])
-    return [
-        "Keep the crystals with the narrowest intervals: does the error fall? AURC is the mean error over all shares "
-        "kept, on the scale that the intervals are made on (logarithmic for ratios and ε, relative for a tensor). "
-        '"Of the way" is 0 % for a random order and 100 % for the order of the true errors; negative means that the '
-        "narrow intervals are the worse ones.",
-        "",
-        *markdown_table(("quantity", "n", "AURC", "random order", "perfect order", "of the way, %"), rows),
-    ]
+    return markdown_table(("quantity", "n", "AURC", "random order", "perfect order", "of the way, %"), rows)
 
 
-def _applicability_part(evaluation: "Evaluation") -> list[str]:
-    if not evaluation.families:
-        return ["This model has no distance score (`gmtscreen calibrate MODEL --data FOLDER` makes one)."]
-    found = sum(each.auroc >= AUROC_TARGET for each in evaluation.families)
-    uncounted = sum(each.auroc_uncounted >= AUROC_TARGET for each in evaluation.families)
-    of = len(evaluation.families)
-    return [
-        "Each family is left out of the reference in turn; the score should put its crystals above val crystals "
-        f"without it. AUROC is at least {AUROC_TARGET} for {found} of {of} families, and for {uncounted} of {of} "
-        "without the count of elements, which sees a missing element too easily; **bold**: below. The reference "
-        "consists of training crystals with a full tensor.",
-        "",
-        *family_table(evaluation),
-        "",
-        "Median relative error of the tensors (Frobenius) by thirds of the distance score, and of crystals that are "
-        "flagged as unlike the training data:",
-        "",
-        *error_table(evaluation),
-    ]
-
-
-def family_table(evaluation: "Evaluation") -> list[str]:
+def family_table(evaluation: "Evaluation") -> str:
     """How well each family that was left out is found."""
     head = (
         "family left out", "crystals", "AUROC", "AUROC without element count", "flagged of the family, %",
@@ -171,7 +130,7 @@ def family_table(evaluation: "Evaluation") -> list[str]:
     return markdown_table(head, rows)
 
 
-def error_table(evaluation: "Evaluation") -> list[str]:
+def error_table(evaluation: "Evaluation") -> str:
     """Errors of near and far crystals, both splits."""
     head = ("tensor", "split", "n", "nearest third", "middle", "farthest third", "Spearman", "flagged (n)")
     rows = [

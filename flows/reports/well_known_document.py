@@ -6,8 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from flows.reports.accuracy_document import provenance_lines
-from flows.reports.markdown import figures, markdown_table
+from flows.reports.markdown import figures, markdown_table, render
 from flows.reports.plot_parity import OUTLIER, POLAR, WURTZITES, short_property
 from models.quantities import DERIVED, TENSORS, Tensor
 
@@ -34,29 +33,23 @@ def well_known_document(evaluation: "Evaluation", picture: str) -> str:
         picture: path of the parity plot, relative to the document.
     """
     rows = evaluation.literature
-    lines = ["# Well-known crystals", "", *provenance_lines(evaluation), "", *_INTRODUCTION, ""]
-    lines += ["## In short", "", *summary_table(rows), "", *_parts_lines(rows), ""]
-    caption = "Predicted against literature: sizes of all values, and the polar components of wurtzites with sign."
-    lines += [f"![{caption}]({picture})", "", caption + " Open symbols: the sign is wrong.", ""]
-    lines += ["## Wurtzites: sign and size of the polar components", "", *wurtzite_table(rows), ""]
-    lines += [MISSES.read_text(encoding="utf-8").rstrip(), ""]
-    lines += ["## All values", "", *_ALL, "", *comparison_table(rows), "", *_source_lines(rows), ""]
-    return "\n".join(lines)
+    polar = [row for row in rows if row.crystal in WURTZITES and row.name in POLAR]
+    return render(
+        "well-known-crystals.md",
+        evaluation=evaluation,
+        summary=summary_table(rows),
+        parts=_parts(rows),
+        picture=picture,
+        wurtzites=wurtzite_table(polar),
+        n_right=sum(row.ratio > 0 for row in polar),
+        n_signs=len(polar),
+        misses=MISSES.read_text(encoding="utf-8").rstrip(),
+        comparisons=comparison_table(rows),
+        sources=_sources(rows),
+    )
 
 
-_INTRODUCTION = [
-    "Literature values are mostly experimental, near room temperature. The model imitates semilocal DFT (mostly PBE) "
-    "at 0 K, so 5 to 10 % are expected of C, more of ε and e, even from a perfect model. The part says where labels of "
-    "the formula belong, of any polymorph: for formulas in train a good row is a fit, no forecast."
-]
-_ALL = [
-    "Interval of a component: of all tensors within the 90 % error radius of the predicted one that obey the point "
-    "group, how far the component reaches. It holds for all components at once, so single ones are inside more often. "
-    "Bold: the literature value is outside. Axes as in the source: z along the polar or unique axis."
-]
-
-
-def summary_table(rows: Sequence["LiteratureComparison"]) -> list[str]:
+def summary_table(rows: Sequence["LiteratureComparison"]) -> str:
     """How close predictions are, by tensor and by whether labels of the formula were trained on."""
     body = []
     for tensor in Tensor:
@@ -83,35 +76,24 @@ def _summary(rows: Sequence["LiteratureComparison"]) -> list[str]:
     ]
 
 
-def _parts_lines(rows: Sequence["LiteratureComparison"]) -> list[str]:
-    """Which formulas are in which part of the data."""
-    lines = []
-    for part, meaning in PARTS.items():
-        titles = list(dict.fromkeys(row.title for row in rows if row.part == part))
-        if titles:
-            lines.append(f"- **Formula {meaning}** ({len(titles)} crystals): {', '.join(titles)}.")
-    return lines
+def _parts(rows: Sequence["LiteratureComparison"]) -> list[tuple[str, list[str]]]:
+    """What each part of the data means, and the crystals whose formula is in it; parts without any are left out."""
+    titles = {part: list(dict.fromkeys(row.title for row in rows if row.part == part)) for part in PARTS}
+    return [(meaning, titles[part]) for part, meaning in PARTS.items() if titles[part]]
 
 
-def wurtzite_table(rows: Sequence["LiteratureComparison"]) -> list[str]:
-    """Signs of e33 and e31 where the literature knows them."""
-    polar = [row for row in rows if row.crystal in WURTZITES and row.name in POLAR]
+def wurtzite_table(polar: Sequence["LiteratureComparison"]) -> str:
+    """Signs of e33 and e31 of wurtzites where the literature knows them."""
     body = []
     for row in polar:
         sign = "right" if row.ratio > 0 else "**wrong**"
         values = [figures(row.literature), figures(row.predicted), interval_text(row), ratio_text(row)]
         body.append([row.title, row.part, short_property(row.name), *values, sign])
-    right = sum(row.ratio > 0 for row in polar)
     head = ("crystal", "part", "component", "literature, C/m²", "predicted, C/m²", "90 %", "ratio", "sign")
-    return [
-        "+z points along the bond from cation to anion (metal face), so that e33 > 0. "
-        f"Signs are right for {right} of {len(polar)} values.",
-        "",
-        *markdown_table(head, body, texts=3),
-    ]
+    return markdown_table(head, body, texts=3)
 
 
-def comparison_table(rows: Sequence["LiteratureComparison"]) -> list[str]:
+def comparison_table(rows: Sequence["LiteratureComparison"]) -> str:
     """Every comparison; a crystal's name, part and flags stand in its first row."""
     sources = _sources(rows)
     head = ("crystal", "part", "property", "literature", "predicted", "90 %", "ratio", "inside", "source")
@@ -145,7 +127,3 @@ def with_unit(row: "LiteratureComparison") -> str:
 
 def _sources(rows: Sequence["LiteratureComparison"]) -> list[str]:
     return list(dict.fromkeys(row.source for row in rows))
-
-
-def _source_lines(rows: Sequence["LiteratureComparison"]) -> list[str]:
-    return [f"{number}. {source}" for number, source in enumerate(_sources(rows), 1)]

@@ -12,11 +12,12 @@ The score of a crystal is the product of two numbers and is lowered near crystal
 `benchmarks/active_learning.py` measures the rule against each of its parts and against random choice.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
+from scipy.stats import rankdata
 
 from gmt_tasks.active_learning.request import Goal
 from models.errors import GmtError
@@ -95,12 +96,7 @@ def promise(seen: Outlook, n_best: int) -> Floats:
     if not len(known):
         return np.full(len(seen.expected), np.nan)
     threshold = known[-min(n_best, len(known))]
-    return normal_cdf((seen.expected - threshold) / seen.sigma)
-
-
-def normal_cdf(deviations: Floats) -> Floats:
-    """Probability of a normal variable below each number of standard deviations, same shape."""
-    return np.asarray(0.5 * (1.0 + np.vectorize(math.erf, otypes=[float])(deviations / math.sqrt(2.0))))
+    return np.asarray(ndtr((seen.expected - threshold) / seen.sigma))
 
 
 def uncertainty(seen: Outlook, ood_score: Floats | None = None) -> Floats:
@@ -119,9 +115,7 @@ def uncertainty(seen: Outlook, ood_score: Floats | None = None) -> Floats:
 
 def _places(values: Floats) -> Floats:
     """Share of the other values that are smaller, equal ones counting half, [n]."""
-    order = np.sort(values)
-    below = np.searchsorted(order, values, side="left") + np.searchsorted(order, values, side="right") - 1
-    return np.asarray(below / max(2 * (len(values) - 1), 1), dtype=np.float64)
+    return np.asarray((rankdata(values) - 1) / max(len(values) - 1, 1))
 
 
 def worth(promise_of: Floats, uncertainty_of: Floats) -> Floats:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu, spearmanr
 
-from gmt_tasks.evaluation.scores import spearman
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.screening.screener import TensorPrediction
 from gmt_tasks.training.applicability import CRYSTALS_PER_BATCH, descriptors_of, rows_with_tensors
@@ -197,7 +197,7 @@ def errors_by_distance(
                     quantity.value,
                     split.value,
                     len(errors),
-                    spearman(score, errors),
+                    float(spearmanr(score, errors).statistic),
                     float(np.median(near)),
                     float(np.median(middle)),
                     float(np.median(far)),
@@ -238,6 +238,5 @@ def auroc(inside: Floats, outside: Floats) -> float:
     """
     if not len(inside) or not len(outside):
         raise GmtError(f"An AUROC needs numbers of both kinds; got {len(inside)} inside and {len(outside)} outside.")
-    order = np.sort(inside)
-    below = np.searchsorted(order, outside, side="left") + np.searchsorted(order, outside, side="right")
-    return float(below.mean() / (2 * len(inside)))
+    pairs = mannwhitneyu(outside, inside, method="asymptotic").statistic
+    return float(pairs / (len(inside) * len(outside)))

@@ -5,12 +5,12 @@ The val crystals take the whole path of a screening. Of each derived number the 
 widths of them. Crystals whose number symmetry fixes (a forbidden piezoelectric tensor) take no part: they are exact.
 """
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
@@ -104,20 +104,19 @@ class UncertaintyMetrics:
     curves: list[SelectiveCurve]
 
 
-def calibrate(screener: Screener, labels: LabelledCrystals, *, alpha: float = ALPHA) -> Calibration:
+def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     """Widths of all intervals of a model from the val part.
 
     Args:
         screener: the model, with the tolerance that it will be used with.
         labels: labelled crystals; only the val part is looked at.
-        alpha: share of misses.
     """
     rows = labels.rows(Split.VAL)
     prediction = screener.predict(labels.crystals.select(rows))
     errors = held_out_errors(labels, rows[prediction.rows], prediction)
-    widths = {name: calibrate_width(e.error, e.spread, e.system, alpha=alpha) for name, e in errors.items()}
+    widths = {name: calibrate_width(e.error, e.spread, e.system) for name, e in errors.items()}
     members = len(next(iter(prediction.derived.prediction.members.values())))
-    return Calibration(alpha, members, widths)
+    return Calibration(ALPHA, members, widths)
 
 
 def calibrate_into_card(model: str, *, data: Path, device: str = "auto") -> Calibration:
@@ -301,10 +300,4 @@ def chance_of_coverage(coverage: float, n: int, promised: float) -> float:
     Returns:
         Two-sided exact binomial probability, 0 to 1.
     """
-    p = promised / 100
-    logs = [
-        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log(1 - p)
-        for k in range(n + 1)
-    ]
-    limit = logs[round(n * coverage / 100)] + 1e-9
-    return min(1.0, math.fsum(math.exp(each) for each in logs if each <= limit))
+    return float(binomtest(round(n * coverage / 100), n, promised / 100).pvalue)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
-from models.reference.crystals import in_cell, random_orthogonal
+from models.reference.crystals import in_cell, random_orthogonal, transformed
 
 CRYSTALS_PER_CALL = 256
 """Crystals that are predicted together where a retelling does not say otherwise."""
@@ -93,9 +93,7 @@ def _same(
 
 
 def _turned(name: str, crystals: CrystalBatch, turn: Floats) -> Representation:
-    lattice = crystals.lattice @ np.swapaxes(turn, 1, 2)
-    moved = CrystalBatch(lattice, crystals.frac_coords, crystals.numbers, crystals.crystal_of_atom)
-    return Representation(name, np.arange(crystals.n_crystals), moved, turn)
+    return Representation(name, np.arange(crystals.n_crystals), transformed(crystals, turn), turn)
 
 
 def _shifted(crystals: CrystalBatch, rng: np.random.Generator) -> CrystalBatch:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata, spearmanr
 
-from gmt_tasks.evaluation.scores import spearman
 from models.errors import ModelError
 
 Floats = NDArray[np.float64]
@@ -131,10 +131,7 @@ def compare_rankings(old: RankedNumbers, new: RankedNumbers, *, top: int, descen
 
 def _ranks(values: Floats, *, descending: bool) -> NDArray[np.int64]:
     """Places from 1, the best first; equal values in the order in which they stand, [n]."""
-    order = np.argsort(-values if descending else values, kind="stable")
-    ranks = np.empty(len(values), dtype=np.int64)
-    ranks[order] = np.arange(1, len(values) + 1)
-    return ranks
+    return np.asarray(rankdata(-values if descending else values, method="ordinal"), dtype=np.int64)
 
 
 def _moves(
@@ -152,4 +149,4 @@ def _moves(
 
 def _correlation(before: Floats, after: Floats) -> float:
     varies = len(before) > 1 and np.ptp(before) > 0 and np.ptp(after) > 0
-    return spearman(before, after) if varies else float("nan")
+    return float(spearmanr(before, after).statistic) if varies else float("nan")

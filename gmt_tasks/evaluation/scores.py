@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from gmt_tasks.labels.files import Split
 from models.quantities import Tensor
@@ -115,17 +115,12 @@ def score_errors(where: ScoredSet, error: Floats, size: Floats, success: Bools) 
     )
 
 
-def spearman(first: Floats, second: Floats) -> float:
-    """Rank correlation of two lists of numbers [n]; ties get the mean of their ranks."""
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
-
-
 def score_numbers(name: str, split: Split, predictor: str, predicted: Floats, truth: Floats) -> PropertyMetrics:
     """Metrics of one derived number; a constant prediction ranks nothing: correlation and hits are NaN."""
     n_top = max(1, round(0.05 * len(truth)))
     ranks, hits = np.nan, np.nan
     if np.ptp(predicted) > 0 and np.ptp(truth) > 0:
-        ranks = spearman(predicted, truth)
+        ranks = float(spearmanr(predicted, truth).statistic)
         found = np.intersect1d(np.argsort(-truth)[:n_top], np.argsort(-predicted)[:n_top])
         hits = 100.0 * len(found) / n_top
     error = np.abs(predicted - truth)

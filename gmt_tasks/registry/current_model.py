@@ -58,19 +58,6 @@ def origin_of(row: dict[str, Any]) -> ModelProvenance:
     return ModelProvenance(row["folder"] or "", row["files"], row["snapshot"] or "", row["code_version"] or "")
 
 
-def current_checkpoint(store: ResultStore, name: str, settings: Settings) -> Path:
-    """The card of the model that `name` means in a database now.
-
-    Raises:
-        ModelError: there is no model of that name, or its files are missing or changed.
-    """
-    from models.gmtnet.card import find_checkpoint
-
-    row = registered(store, name)
-    card = None if row is None else card_of(row, settings)
-    return find_checkpoint(name) if card is None else card
-
-
 def who_decides(settings: Settings) -> str:
     """Who a decision is ascribed to: `GMTSCREEN_USER`, else login@machine."""
     if settings.user:

@@ -109,7 +109,6 @@ class ScreenSession:
         sources: list[Source],
         *,
         limit: int | None = None,
-        describe: Callable[[str], tuple[ModelVersion, dict[str, Any]]] | None = None,
     ) -> Self:
         """Opens the database, the model and the run; reads no crystal yet.
 
@@ -117,14 +116,12 @@ class ScreenSession:
             settings: where and how.
             sources: opened sources.
             limit: inputs to take from all sources together.
-            describe: version and metrics of a model; None loads the model.
 
         Raises:
             GmtError: database or model cannot be used.
         """
         settings = chosen_model(settings)
-        # Looked up at the call, so that a replaced `describe_model` is found.
-        version, metrics = (describe or describe_model)(settings.model)
+        version, metrics = describe_model(settings.model)
         plan = IngestPlan(settings.max_atoms, settings.shard_atoms, settings.workers or _cpu_count(), limit)
         store = ResultStore(settings.database)
         store.register_model(version, metrics)

@@ -1,4 +1,4 @@
-"""Crystals for tests of tensor models: ten textbook structures, and random crystals of all 32 crystal classes.
+"""Reference crystals: ten textbook structures, random crystals of all 32 crystal classes, and their transformations.
 
 Nothing here uses a symmetry library: the classes come from their generators, so that these crystals are an independent
 check of whatever finds symmetry.
@@ -273,8 +273,9 @@ def _orbit_quartz(u: float, oxygen: tuple[float, float, float]) -> list[list[flo
 
 
 def transformed(batch: CrystalBatch, rotation: Floats) -> CrystalBatch:
-    """The crystals after a rotation or reflection of space; `rotation` is orthogonal, shape [3, 3]."""
-    return CrystalBatch(batch.lattice @ rotation.T, batch.frac_coords, batch.numbers, batch.crystal_of_atom)
+    """The crystals after a rotation or reflection of space; `rotation` is orthogonal, [3, 3] or [n_crystals, 3, 3]."""
+    lattice = batch.lattice @ np.swapaxes(rotation, -1, -2)
+    return CrystalBatch(lattice, batch.frac_coords, batch.numbers, batch.crystal_of_atom)
 
 
 def in_cell(batch: CrystalBatch, cell: Ints) -> CrystalBatch:

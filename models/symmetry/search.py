@@ -243,11 +243,6 @@ def point_group_symbol(hall_number: int) -> str:
     return _space_group_type(hall_number)[1]
 
 
-def space_group_symbol(hall_number: int) -> str:
-    """Short Hermann-Mauguin symbol of the space group of a Hall number, e.g. "P6_3mc"."""
-    return _space_group_type(hall_number)[2]
-
-
 def _hall_and_cell(batch: CrystalBatch, crystal: int, symprec: float) -> tuple[int, Floats]:
     """Hall number (0 = none) and conventional cell (columns, angstrom, input frame) of one crystal."""
     atoms = slice(batch.first_atom[crystal], batch.first_atom[crystal + 1])
@@ -288,11 +283,11 @@ def _conventional_rotations(hall_number: int) -> Floats:
 
 
 @lru_cache(maxsize=531)
-def _space_group_type(hall_number: int) -> tuple[int, str, str]:
+def _space_group_type(hall_number: int) -> tuple[int, str]:
     kind = spglib.get_spacegroup_type(hall_number)
     if kind is None:
         raise SymmetryError(f"Hall number {hall_number} is not in spglib's tables (1 to 530).", [])
-    return int(kind.number), kind.pointgroup_international.strip(), kind.international_short.strip()
+    return int(kind.number), kind.pointgroup_international.strip()
 
 
 def _orthogonal(operations: Floats, conventional: Floats, owner: Ints) -> Floats:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.polynomial import Legendre, Polynomial
 from numpy.typing import NDArray
 
-from models.quantities import TENSORS, Tensor
+from models.quantities import Tensor
 from models.tensors.voigt import Floats, from_components, stiffness_to_voigt, to_components
 
 _DELTA = np.eye(3)
@@ -140,22 +140,6 @@ def change_of_basis(quantity: Tensor) -> Floats:
     basis = np.concatenate(rows)
     basis.flags.writeable = False
     return basis
-
-
-@cache
-def readout_matrix(quantity: Tensor) -> Floats:
-    """Matrix that turns irreps into the stored tensor: tensor.ravel() = readout @ irreps.
-
-    Args:
-        quantity: which tensor.
-
-    Returns:
-        Shape [prod(TENSORS[quantity].shape), n_components], float64, read-only.
-    """
-    tensors = from_components(quantity, change_of_basis(quantity))
-    readout = np.ascontiguousarray(tensors.reshape(TENSORS[quantity].n_components, -1).T)
-    readout.flags.writeable = False
-    return readout
 
 
 def tensor_to_irreps(quantity: Tensor, tensor: Floats) -> Floats:

@@ -114,9 +114,7 @@ class Calibration:
         return Calibration(float(data.get("alpha", ALPHA)), int(data.get("members", 1)), widths)
 
 
-def calibrate_width(
-    error: Floats, spread: Floats, system: NDArray[np.str_], *, alpha: float = ALPHA, smallest_n: int = SMALLEST_N
-) -> ConformalWidth:
+def calibrate_width(error: Floats, spread: Floats, system: NDArray[np.str_], *, alpha: float = ALPHA) -> ConformalWidth:
     """Floor, factors and quantile from held-out crystals.
 
     Args:
@@ -124,11 +122,10 @@ def calibrate_width(
         spread: of the members on the scale, [n_crystals].
         system: crystal systems, [n_crystals].
         alpha: share of misses.
-        smallest_n: with fewer crystals the quantile is infinite.
     """
     known = np.isfinite(error) & np.isfinite(spread)
     error, spread, system = error[known], spread[known], system[known]
-    if len(error) < smallest_n:
+    if len(error) < SMALLEST_N:
         return ConformalWidth(len(error), 0.0, math.inf, {})
     floor = best_floor(error, spread, alpha)
     scores = error / (spread + floor)

@@ -48,7 +48,7 @@ def test_a_pin_that_is_too_old_is_noticed() -> None:
 
 
 def test_the_bounds_that_the_document_states_are_those_of_the_code() -> None:
-    from db.query.lexer import MAX_BYTES, MAX_DEPTH, MAX_PARENTHESES, MAX_TERMS
+    from db.query.filter_bounds import MAX_BYTES, MAX_DEPTH, MAX_PARENTHESES, MAX_TERMS
 
     stated = f"{MAX_BYTES:,} bytes, {MAX_TERMS} terms, depth {MAX_DEPTH} or {MAX_PARENTHESES} parentheses"
     assert stated in DOCUMENT

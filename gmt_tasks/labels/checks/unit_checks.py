@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import median_abs_deviation, spearmanr
 
 from gmt_tasks.labels.checks.physics import piezo_sizes
 from models.crystals.crystal import SYMBOLS, CrystalBatch
@@ -109,7 +110,7 @@ def scale_shift(ratios: Floats, beside: str, usual: float = 1.0, least: int = MI
     if len(logs) < least:
         return None
     center = float(np.median(logs))
-    spread = 1.4826 * float(np.median(np.abs(logs - center)))
+    spread = float(median_abs_deviation(logs, scale="normal"))
     error = 1.2533 * spread / np.sqrt(len(logs)) * (1 + 4 / len(logs))  # few rows underrate their own spread
     if abs(center) <= max(np.log(MAX_MEDIAN_FACTOR), STANDARD_ERRORS * error):
         return None
@@ -131,10 +132,9 @@ def unrelated(values: Floats, predictions: Floats, size: str) -> str:
     if known.sum() < MIN_RELATED:
         return ""
     least, factor = LEAST_RELATED.get(size, RELATED)
-    ranks = [np.argsort(np.argsort(each[known], kind="stable")) for each in (values, predictions)]
-    correlation = float(np.asarray(np.corrcoef(np.stack(ranks)))[0, 1])
+    correlation = float(spearmanr(values[known], predictions[known]).statistic)
     logs = np.log(values[known] / predictions[known])
-    apart = float(np.exp(np.median(np.abs(logs - np.median(logs)))))
+    apart = float(np.exp(median_abs_deviation(logs)))
     if correlation >= least or apart <= factor:
         return ""
     return (

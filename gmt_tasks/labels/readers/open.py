@@ -11,12 +11,11 @@ from models.errors import SourceError
 _REMOTE = re.compile(r"^(mp|jarvis|optimade):")
 
 
-def open_label_source(text: str, options: ReadOptions | None = None) -> LabelSource:
+def open_label_source(text: str) -> LabelSource:
     """Opens a source of labels by what the user wrote.
 
     Args:
         text: a label file (.jsonl, .jsonl.gz), a folder or glob of these, `mp:...` or `jarvis:...`.
-        options: limits for reading files.
 
     Raises:
         SourceError: no such file or name, or a source that has no labels.
@@ -34,4 +33,4 @@ def open_label_source(text: str, options: ReadOptions | None = None) -> LabelSou
         return jarvis.open_labels(text)
     if name:
         raise SourceError(f"{name}: gives crystals, not labels. Take label files, mp: or jarvis:.")
-    return LabelFiles.from_text(text, options or ReadOptions())
+    return LabelFiles.from_text(text, ReadOptions())

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from gmt_tasks.evaluation.evaluation import RANKED
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
@@ -176,7 +177,7 @@ def lost_ranks(predicted: Floats, truth: Floats) -> Floats:
     lost = np.full(len(truth), np.nan)
     known = np.flatnonzero(np.isfinite(truth) & np.isfinite(predicted))
     if len(known) > 1:
-        first, second = (np.argsort(np.argsort(values[known], kind="stable")) for values in (predicted, truth))
+        first, second = (rankdata(values[known], method="ordinal") for values in (predicted, truth))
         lost[known] = 6.0 * (first - second) ** 2 / (len(known) ** 2 - 1.0)
     return lost
 

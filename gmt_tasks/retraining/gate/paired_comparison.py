@@ -4,7 +4,7 @@ Both models are measured on the same crystals, so each measure is a column of di
 mean difference, less a margin that nobody would notice, lies above what resampling the crystals explains. With many
 measures some would look worse by chance: the largest standardised deviation over all measures in a resample says how
 far chance goes (Romano & Wolf, Econometrica 73, 1237 (2005), single step), so that a model as good as the current one
-is refused with probability `alpha` at most over all measures together. Polymorphs of one formula are drawn together:
+is refused with probability `ALPHA` at most over all measures together. Polymorphs of one formula are drawn together:
 their errors are alike.
 """
 
@@ -83,7 +83,6 @@ def compare(
     measures: Sequence[Measure],
     formulas: Sequence[str],
     *,
-    alpha: float = ALPHA,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> list[Comparison]:
@@ -92,7 +91,6 @@ def compare(
     Args:
         measures: all over the same n_crystals; those with fewer than `SMALLEST_GROUP` values are left out.
         formulas: reduced formula of each crystal, [n_crystals].
-        alpha: chance of a false alarm over all measures together.
         n_resamples: of the crystals.
         seed: of the resampling, so that the same figures give the same verdict.
 
@@ -114,7 +112,7 @@ def compare(
     error = resampled.std(axis=0, ddof=1)
     floor = np.maximum(error, 1e-12)
     chance = np.sort(((resampled - mean) / floor).max(axis=1))
-    limit = float(np.quantile(chance, 1.0 - alpha))
+    limit = float(np.quantile(chance, 1.0 - ALPHA))
     deviation = (mean - margins) / floor
     p = 1.0 - np.searchsorted(chance, deviation, side="left") / len(chance)
     worse, better = deviation > limit, (-mean - margins) / floor > limit

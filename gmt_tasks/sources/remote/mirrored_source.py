@@ -25,7 +25,6 @@ COMPLETE = "complete"
 _log = logging.getLogger(__name__)
 
 Refresh = Callable[[Mirror], None]
-Interpret = Callable[[Any], ParsedCrystal | Refusal]
 
 
 def bring_up_to_date(
@@ -68,22 +67,13 @@ class MirroredSource:
         mirror: where the records lie.
         refresh: fetches what is new or changed.
         settings: how.
-        interpret: makes a crystal of a record.
     """
 
-    def __init__(
-        self,
-        name: str,
-        mirror: Mirror,
-        refresh: Refresh,
-        settings: RemoteSettings,
-        interpret: Interpret = refused_or_parsed,
-    ) -> None:
+    def __init__(self, name: str, mirror: Mirror, refresh: Refresh, settings: RemoteSettings) -> None:
         self.name = name
         self._mirror = mirror
         self._refresh = refresh
         self._settings = settings
-        self._interpret = interpret
         self._fingerprint = ""
 
     def fingerprint(self) -> str:
@@ -109,7 +99,7 @@ class MirroredSource:
             start += len(page)
 
     def _block(self, page: Sequence[tuple[str, Any]], start: int) -> SourceBlock:
-        results = [self._interpret(body) for _, body in page]
+        results = [refused_or_parsed(body) for _, body in page]
         crystals = [(row, result) for row, result in enumerate(results) if isinstance(result, ParsedCrystal)]
         rejected = [
             RejectedInput(start + row, page[row][0], result.reason, result.detail)
@@ -127,18 +117,17 @@ class MirroredSource:
         )
 
 
-def refuse_changed_schema(name: str, bodies: Sequence[Any], interpret: Interpret = refused_or_parsed) -> None:
+def refuse_changed_schema(name: str, bodies: Sequence[Any]) -> None:
     """Stops a download whose records have all become unreadable in the same way: then the schema changed, not the data.
 
     Args:
         name: of the source.
         bodies: the records of one page.
-        interpret: makes a crystal of a record.
 
     Raises:
         SourceError: no record of the page is readable; names the field that is missing or of another kind.
     """
-    results = [interpret(body) for body in bodies]
+    results = [refused_or_parsed(body) for body in bodies]
     unreadable = [result for result in results if isinstance(result, Refusal) and result.reason is Reason.PARSE]
     if bodies and len(unreadable) == len(bodies):
         raise SourceError(

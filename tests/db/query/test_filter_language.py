@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.query import filter_language
+from db.query import filter_bounds, filter_language
+from db.query.filter_bounds import MAX_BYTES, MAX_DEPTH, MAX_TERMS
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import (
     And,
@@ -24,7 +25,6 @@ from db.query.filter_tree import (
     TextMatch,
     to_text,
 )
-from db.query.lexer import DECLARED, MAX_BYTES, MAX_DEPTH, MAX_TERMS, UNREADABLE, read_words
 from db.query.properties import PROPERTIES, Kind
 from models.errors import FilterError
 from models.quantities import DERIVED
@@ -198,9 +198,11 @@ def test_too_much_is_refused_before_the_parser_sees_it(
 @pytest.mark.parametrize("unended", ['"' + "\\" * 4001, '"\\' * 1365, '"' + "(" * 4000, '"\\'])
 def test_a_text_that_does_not_end_is_looked_through_once(unended: str) -> None:
     """Once from each of its quotes would be a square of 4,096: tens of milliseconds for one hostile filter."""
-    assert [(word.type, word.start_pos) for word in read_words(f"ood = {unended}")][2:] == [(UNREADABLE, 6)]
-    with pytest.raises(FilterError):
-        parse_filter(unended)
+    looked_at = [match.span() for match in filter_bounds._COUNTED.finditer(f"ood = {unended}")]
+    assert looked_at == [(6, 6 + len(unended))]
+    with pytest.raises(FilterError) as caught:
+        parse_filter(f"ood = {unended}")
+    assert caught.value.position == 6
 
 
 def test_the_first_mistake_is_the_one_that_is_told() -> None:
@@ -208,16 +210,6 @@ def test_the_first_mistake_is_the_one_that_is_told() -> None:
         with pytest.raises(FilterError) as caught:
             parse_filter(text)
         assert caught.value.position == position
-
-
-@given(filters())
-def test_words_stand_where_they_say_and_nothing_but_blanks_between_them(tree: Filter) -> None:
-    text = to_text(tree)
-    read = read_words(text)
-    assert [text[word.start_pos :].startswith(word.text) for word in read] == [True] * len(read)
-    kept = {i for word in read for i in range(word.start_pos, word.start_pos + len(word.text))}
-    assert not "".join(c for i, c in enumerate(text) if i not in kept).strip(" ")
-    assert {word.type for word in read} <= set(DECLARED)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,18 @@
 
 import io
 import math
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 from rich.console import Console
 
 from db.query.filter_language import parse_filter
 from db.records import Balance
 from flows.cli import doctor
 from flows.cli.console import plain, printable
-from flows.cli.doctor import BOUNDS, Health, check_package, numbers
+from flows.cli.doctor import Check, Health
 from flows.cli.progress import PlainProgress
 from flows.cli.screen import TOP_FIELDS, TOP_FILTER
 from flows.reports.crystal_view import literature_rows, matrix_text
@@ -20,6 +22,7 @@ from flows.reports.tables import cell, duration, folded, frame_table, interval_t
 from gmt_tasks.evaluation.literature_names import predicted_value
 from gmt_tasks.telemetry import Progress
 from models.quantities import INTERVALS, Tensor
+from tests.architecture.source_tree import project
 from tests.db.query.filters import evaluate
 
 
@@ -165,10 +168,47 @@ def test_a_broken_check_is_a_bad_line_and_does_not_stop_the_doctor(monkeypatch: 
     assert not doctor.is_healthy(list(checks.values()))
 
 
-def test_versions_outside_the_range_are_bad() -> None:
-    assert check_package("ray", *BOUNDS["ray"]).health is Health.GOOD
-    too_new = check_package("ray", "1.0", "1.1")
-    assert too_new.health is Health.BAD and "pip install" in too_new.advice
-    assert check_package("no-such-package-at-all", "1", "2").health is Health.BAD
-    assert numbers("2.13.0+cpu") == (2, 13, 0)
-    assert numbers("3.8rc1") == (3, 8)
+def fake_environment(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> dict[str, Check]:
+    """What the doctor says of packages when these are installed and gmtscreen's metadata is made of pyproject.toml."""
+
+    def fake_version(name: str) -> str:
+        if name not in versions:
+            raise PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(doctor, "requires", lambda _: project()["project"]["dependencies"])
+    monkeypatch.setattr(doctor, "version", fake_version)
+    return {check.name: check for check in doctor.check_packages()}
+
+
+def test_the_doctor_knows_each_bound_of_pyproject(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = [Requirement(text) for text in project()["project"]["dependencies"]]
+    lows = {each.name: bound.version for each in declared for bound in each.specifier if bound.operator == ">="}
+    highs = {each.name: bound.version for each in declared for bound in each.specifier if bound.operator == "<"}
+    good = fake_environment(monkeypatch, lows)
+    assert good.keys() == highs.keys() and {check.health for check in good.values()} == {Health.GOOD}
+    for name, high in highs.items():
+        for text in (high, f"{high}.1", "0.0.1"):
+            check = fake_environment(monkeypatch, lows | {name: text})[name]
+            assert check.health is Health.BAD and "pip install" in check.advice, f"{name} {text}"
+    for name in lows:
+        missing = fake_environment(monkeypatch, {other: low for other, low in lows.items() if other != name})[name]
+        assert missing.health is Health.BAD and missing.found == "not installed"
+
+
+def test_the_doctor_refuses_the_sqlalchemy_that_loses_scheduled_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "2.1.0" if name == "sqlalchemy" else real(name))
+    checks = {check.name: check for check in doctor.check_packages()}
+    assert checks["sqlalchemy"].health is Health.BAD
+    assert checks["sqlalchemy"].found == "2.1.0, gmtscreen needs <2.1,>=2.0.40"
+    assert checks["torch"].health is Health.GOOD  # a local version such as 2.13.0+cpu is within its bounds
+
+
+def test_without_metadata_the_doctor_says_that_versions_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", missing)
+    (check,) = doctor.check_packages()
+    assert check.health is Health.NOTE and "not installed as a package" in check.found

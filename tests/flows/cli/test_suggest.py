@@ -1,16 +1,13 @@
-"""`gmtscreen suggest` on the command line, and the document that says what its rule saves."""
+"""`gmtscreen suggest` on the command line."""
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from db.store import ResultStore
 from flows.cli import app
-from flows.reports.active_learning_document import search_table, verdict, write_active_learning
-from gmt_tasks.active_learning.simulation import OURS, PREDICTION, RANDOM, UNCERTAINTY, SearchCurve
 from tests.db import blocks
 
 
@@ -57,27 +54,3 @@ def test_what_cannot_be_done_is_one_line_and_writes_nothing(
     code, _, errors = run(*words, "--db", database, "--out", str(tmp_path / "jobs"))
     assert code == 2 and said.lower() in errors.lower() and "Traceback" not in errors
     assert not (tmp_path / "jobs").exists()
-
-
-def curves(split: str, needed: float) -> list[SearchCurve]:
-    """All rules of one property; ours needs so many labels, chance 100."""
-    found = np.linspace(0, 1, 200).tolist()
-    spent = {OURS: needed, PREDICTION: 20.0, UNCERTAINTY: 90.0, RANDOM: 100.0}
-    return [
-        SearchCurve("k_vrh_gpa", split, rule, 200, 10, found, {0.5: n, 0.8: n}, found, found)
-        for rule, n in spent.items()
-    ]
-
-
-def test_the_document_says_where_the_rule_saves_too_little(tmp_path: Path) -> None:
-    table = "\n".join(search_table(curves("test", 25.0)))
-    assert "| `k_vrh_gpa` | 10 of 200 | 25 / 25 | 20 / 20 | 90 / 90 | 100 / 100 | 4.00 | 4.00 |" in table
-    assert verdict(curves("test", 25.0)) == "At least 3 times fewer labels than by chance everywhere."
-    assert "`k_vrh_gpa` (80 %: 2.00)" in verdict(curves("test", 50.0))
-    document, picture = write_active_learning([*curves("test", 25.0), *curves("val", 50.0)], "toy@1", tmp_path)
-    text = document.read_text(encoding="utf-8")
-    assert text.index("### Test") < text.index("### Val") and "figures/active-learning.png" in text
-    first = picture.read_bytes()
-    assert first.startswith(b"\x89PNG")
-    write_active_learning([*curves("test", 25.0), *curves("val", 50.0)], "toy@1", tmp_path)
-    assert picture.read_bytes() == first and document.read_text(encoding="utf-8") == text

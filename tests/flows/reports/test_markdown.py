@@ -3,8 +3,11 @@
 import math
 
 import pytest
+from jinja2 import UndefinedError
 
-from flows.reports.markdown import figures, markdown_table, percent, with_spread
+from db.records import Balance
+from flows.reports.markdown import MEANINGS, figures, markdown_table, percent, render, with_spread
+from tests.architecture.source_tree import ROOT, project
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,20 @@ def test_percentages_of_nothing_are_a_dash() -> None:
 
 
 def test_tables_align_numbers_right_and_keep_bars_inside_cells() -> None:
-    assert markdown_table(("name", "n"), [["|e14|", "3"]]) == ["| name | n |", "|---|---:|", "| \\|e14\\| | 3 |"]
+    assert markdown_table(("name", "n"), [["|e14|", "3"]]) == "| name | n |\n|---|---:|\n| \\|e14\\| | 3 |"
     with pytest.raises(ValueError, match="A row has 1 cells, the head 2"):
         markdown_table(("name", "n"), [["x"]])
+
+
+def test_a_template_gets_every_value_that_it_asks_for_or_fails() -> None:
+    balance = Balance(5, 2, 1, 1, 1, 0)
+    text = render("balance.md", run=1, balance=balance, meanings=MEANINGS)
+    assert "### Run 1" in text and "| done | 2 | have results |" in text and text.endswith("for.\n")
+    with pytest.raises(UndefinedError, match="meanings"):
+        render("balance.md", run=1, balance=balance)
+
+
+def test_templates_are_part_of_the_installed_package() -> None:
+    patterns = project()["tool"]["setuptools"]["package-data"]["flows"]
+    packaged = {path for pattern in patterns for path in (ROOT / "flows").glob(pattern)}
+    assert set((ROOT / "flows" / "templates").iterdir()) <= packaged

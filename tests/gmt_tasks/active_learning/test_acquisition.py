@@ -9,7 +9,6 @@ from scipy.special import ndtr
 from gmt_tasks.active_learning.acquisition import (
     CROWDING,
     choose_batch,
-    normal_cdf,
     outlook,
     promise,
     uncertainty,
@@ -33,11 +32,6 @@ def test_promise_is_the_probability_to_beat_the_nth_best_prediction() -> None:
     sigma = np.array([1.0, 2.0, 3.0, 4.0]) / 1.6449
     assert found == pytest.approx(ndtr((np.array([10.0, 8.0, 5.0, 1.0]) - 8.0) / sigma))
     assert found[1] == 0.5
-
-
-@given(st.lists(st.floats(-8, 8), min_size=1, max_size=20))
-def test_the_normal_distribution_is_that_of_scipy(deviations: list[float]) -> None:
-    assert normal_cdf(np.array(deviations)) == pytest.approx(ndtr(deviations), abs=1e-12)
 
 
 def test_a_wider_interval_helps_below_the_threshold_and_hurts_above_it() -> None:

@@ -13,6 +13,7 @@ from gmt_tasks.evaluation import calibration as calibration_module
 from gmt_tasks.evaluation.calibration import (
     HeldOutErrors,
     calibrate,
+    chance_of_coverage,
     held_out_errors,
     measure_uncertainty,
     reliability_curve,
@@ -160,3 +161,9 @@ def test_a_reliability_curve_follows_its_promise() -> None:
     assert np.abs(np.array(curve.found) - np.array(curve.promised)).max() < 4.5
     harder = reliability_curve("k_vrh_gpa", made[0], replace(made[1], error=3 * made[1].error))
     assert harder.found[4] < 30.0  # negative control
+
+
+def test_the_chance_of_a_coverage_counts_whatever_is_no_more_probable() -> None:
+    assert chance_of_coverage(20.0, 10, 50.0) == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+    assert chance_of_coverage(90.0, 10, 90.0) == pytest.approx(1.0)
+    assert chance_of_coverage(50.0, 100, 90.0) < 1e-12

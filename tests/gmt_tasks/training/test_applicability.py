@@ -12,7 +12,6 @@ from gmt_tasks.evaluation.applicability import (
     auroc,
     element_families,
     errors_by_distance,
-    spearman,
     structure_families,
 )
 from gmt_tasks.labels.files import LabelledCrystals, Split
@@ -85,13 +84,6 @@ def test_an_auroc_counts_pairs() -> None:
     assert auroc(inside, inside) == pytest.approx(0.5)
     with pytest.raises(GmtError, match="0 outside"):
         auroc(inside, np.zeros(0))
-
-
-def test_a_rank_correlation_sees_order_only() -> None:
-    numbers = np.array([3.0, 1.0, 2.0, 2.0, 9.0])
-    assert spearman(numbers, np.exp(numbers)) == pytest.approx(1.0)
-    assert spearman(numbers, -numbers) == pytest.approx(-1.0)
-    assert spearman(numbers, np.array([1.0, 2.0, 1.5, 1.5, 0.0])) == pytest.approx(-1.0)
 
 
 def test_errors_that_follow_the_score_are_seen_and_others_are_not() -> None:

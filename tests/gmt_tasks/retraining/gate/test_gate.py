@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from db.records import ModelVersion
 from gmt_tasks.evaluation.calibration import calibrate
@@ -19,6 +20,7 @@ from gmt_tasks.retraining.gate import gate
 from gmt_tasks.retraining.gate import reference_set as canary
 from gmt_tasks.retraining.gate.data import Lineage, check_data, check_losses, join_labels, select_labels
 from gmt_tasks.retraining.gate.gate import Evidence, compare_models, held_out_part, judge
+from gmt_tasks.retraining.gate.measures import lost_ranks
 from gmt_tasks.retraining.gate.paired_comparison import Verdict
 from gmt_tasks.retraining.gate.reference_set import CanarySet
 from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
@@ -272,6 +274,12 @@ def test_a_model_that_lost_an_interval_is_refused(labels: LabelledCrystals, curr
     lost = gate._intervals(without, current)
     assert not lost.holds and "lost k_vrh_gpa" in lost.detail
     assert gate._intervals(current, without).holds
+
+
+def test_lost_ranks_are_shares_of_what_spearman_loses() -> None:
+    predicted, truth = np.random.default_rng(0).normal(size=(2, 30))
+    lost = lost_ranks(np.append(predicted, 1.0), np.append(truth, np.nan))
+    assert np.isnan(lost[-1]) and lost[:-1].mean() == pytest.approx(1 - spearmanr(predicted, truth).statistic)
 
 
 def test_a_slow_model_is_refused_and_the_same_one_is_not(labels: LabelledCrystals, current: Screener) -> None:

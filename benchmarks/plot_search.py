@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.search_curves import OURS, PREDICTION, RANDOM, UNCERTAINTY, SearchCurve
 from flows.reports.plots import PALETTE, written
-from gmt_tasks.active_learning.simulation import OURS, PREDICTION, RANDOM, UNCERTAINTY, SearchCurve
 
 COLUMNS = 3
 PANEL_INCHES = (3.6, 3.0)

@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gmt_tasks.active_learning.acquisition import outlook
-from gmt_tasks.active_learning.request import Goal
-from gmt_tasks.active_learning.simulation import (
+from benchmarks.search_curves import (
     OURS,
     PREDICTION,
     RANDOM,
@@ -18,6 +16,8 @@ from gmt_tasks.active_learning.simulation import (
     search_curves,
     suggested_order,
 )
+from gmt_tasks.active_learning.acquisition import outlook
+from gmt_tasks.active_learning.request import Goal
 from models.quantities import Scale, Transform
 
 RNG = np.random.default_rng(3)
