@@ -1,0 +1,1 @@
+"""Runs in the database: the ledger, leases of shards, deduplication, reports."""
