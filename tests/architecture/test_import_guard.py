@@ -48,7 +48,10 @@ def test_nothing_is_refused_when_ours_come_first(foreign: Path) -> None:
 
 
 def test_putting_the_root_first_cures_the_shadow(foreign: Path) -> None:
-    code = f"import_guard.put_root_first(); import_guard.refuse_foreign_packages(); import {foreign.name} as p; print(p.__file__)"
+    code = (
+        "import_guard.put_root_first(); import_guard.refuse_foreign_packages(); "
+        f"import {foreign.name} as p; print(p.__file__)"
+    )
     ran = run(LOAD_GUARD + code, foreign.parent, ROOT)
     assert ran.returncode == 0, ran.stderr
     assert Path(ran.stdout.strip()).is_relative_to(ROOT)
