@@ -50,7 +50,7 @@ class Word:
 
 WORDS = (
     Word(r"retell\w*|retold", "equivalent representation"),
-    Word("exactness", "equivariance", honest='"exactness"'),
+    Word("exactness", "equivariance", honest='["`]exactness["`]'),
     Word("kin|kinship", "structure match"),
     Word("portraits?", "environment fingerprint"),
     Word("sketch(es)?", "prefilter"),
@@ -60,7 +60,7 @@ WORDS = (
     Word(
         "famil(y|ies)",
         "bucket",
-        honest=r"crystal famil\w+|famil\w+ of (elements|planes)|\"family\"|c\.family|row\.family|ix_crystals_family",
+        honest=r"crystal famil\w+|famil\w+ of (elements|planes)|[\"`]family[\"`]|(c|row)\.family|ix_crystals_family",
         where=COMPARED,
     ),
     Word("novelty", "applicability domain", honest=r"\.novelty\.safetensors|novelty_sha256|\"novelty\"|novelty\.png"),
