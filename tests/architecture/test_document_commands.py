@@ -1,4 +1,4 @@
-"""The commands that documents show are commands: each one parses, and what can run in a moment is run.
+"""The commands and the Python that documents show: each command parses, and what can run in a moment is run.
 
 Each document has a folder of its own in which its commands run one after the other, as a reader types them: two
 databases with a finished run, results of two model versions, a source, labels, and a checkpoint. Crystals and results
@@ -22,7 +22,9 @@ from db.store import ResultStore
 from flows.cli import ingest as cli_ingest
 from flows.cli.app import app
 from gmt_tasks.screening import records as prediction_records
+from gmt_tasks.screening.screener import Screener
 from models.errors import Reason
+from models.testing.model import ToyTensorModel
 from tests.architecture.source_tree import ROOT
 from tests.db import blocks
 from tests.flows.conftest import write_crystals
@@ -71,10 +73,14 @@ NOT_RUN = (
 )
 
 
+def blocks_of(text: str, language: str) -> list[str]:
+    """The code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def commands_of(text: str) -> list[list[str]]:
     """The lines of code blocks that begin with `gmtscreen`, as words without it."""
-    fenced = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    lines = [line for block in fenced for line in block.splitlines() if line.startswith("gmtscreen ")]
+    lines = [line for block in blocks_of(text, r"\w*") for line in block.splitlines() if line.startswith("gmtscreen ")]
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
@@ -125,6 +131,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_crystals(folder / "structures.jsonl", ["Al", "flat", "N"])
     (folder / "labels").mkdir()
     write_rows(folder / "labels" / "mine.jsonl", good_rows(12))
+    (folder / "POSCAR").write_text("AlN\n3.1\n1 0 0\n0 1 0\n0 0 1\nAl N\n1 1\nDirect\n0 0 0\n0.4 0.5 0.5\n")
     checkpoint = folder / "runs" / "gmtnet"
     checkpoint.mkdir(parents=True)
     for name in ("gmtnet.safetensors", "gmtnet.novelty.safetensors"):
@@ -162,6 +169,23 @@ def test_most_commands_are_run_and_every_exemption_is_needed() -> None:
     }
     used = {exempt.command for words in lines if (exempt := exemption(words))}
     assert {exempt.command for exempt in NOT_RUN} == used
+
+
+def test_the_python_of_the_documents_runs(reader: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Screener, "load", lambda *_, **__: Screener(ToyTensorModel(), OLD))
+    shown = [block for name in DOCUMENTS for block in blocks_of((ROOT / name).read_text(encoding="utf-8"), "python")]
+    assert shown
+    for block in shown:
+        exec(compile(block, "a document", "exec"), {})  # noqa: S102  our own documents
+
+
+def test_the_targets_of_make_that_documents_name_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, flags=re.MULTILINE))
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in (*DOCUMENTS, "CONTRIBUTING.md")]
+    named = {target for text in texts for target in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, flags=re.MULTILINE)}
+    assert named >= {"screen", "test", "setup", "audit"}
+    assert named - targets == set()
 
 
 @pytest.mark.parametrize(
