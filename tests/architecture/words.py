@@ -150,7 +150,7 @@ def repository_files() -> list[Path]:
 
 
 def _is_ignored(path: Path) -> bool:
-    return any(part in IGNORED or part.endswith(("cache", "cache__")) for part in path.parts)
+    return path.parts[0] in IGNORED or any(part.endswith(("cache", "cache__")) for part in path.parts)
 
 
 def words_by_file() -> dict[str, list[Found]]:
