@@ -13,9 +13,9 @@ PACKAGES = ("models", "db", "gmt_tasks", "flows")
 
 
 @cache
-def product_files() -> tuple[Path, ...]:
+def product_files(root: Path = ROOT) -> tuple[Path, ...]:
     """Every Python file of the four packages."""
-    return tuple(sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")))
+    return tuple(sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")))
 
 
 @cache
@@ -30,9 +30,9 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def module_name(path: Path) -> str:
+def module_name(path: Path, root: Path = ROOT) -> str:
     """The dotted name under which a file is imported."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -43,6 +43,12 @@ class Import:
     importer: str
     imported: str
     line: int
+    names: tuple[str, ...] = ()
+    """What `from ... import` takes of it: modules or names inside of one."""
+
+    def targets(self) -> list[str]:
+        """Every dotted name that the import may load, as long as it is written."""
+        return [f"{self.imported}.{name}" for name in self.names] or [self.imported]
 
     def __str__(self) -> str:
         return f"{self.importer}:{self.line} imports {self.imported}"
@@ -56,7 +62,8 @@ def imports_of(name: str, tree: ast.AST) -> Iterator[Import]:
     if isinstance(tree, ast.Import):
         yield from (Import(name, alias.name, tree.lineno) for alias in tree.names)
     elif isinstance(tree, ast.ImportFrom):
-        yield Import(name, "." * tree.level + (tree.module or ""), tree.lineno)
+        taken = tuple(alias.name for alias in tree.names)
+        yield Import(name, "." * tree.level + (tree.module or ""), tree.lineno, taken)
     elif isinstance(tree, ast.Call) and (called := _named_at_run_time(tree)):
         yield Import(name, called, tree.lineno)
     for_types_only = isinstance(tree, ast.If) and ast.unparse(tree.test).endswith("TYPE_CHECKING")
@@ -74,6 +81,10 @@ def _named_at_run_time(call: ast.Call) -> str | None:
 
 
 @cache
-def product_imports() -> tuple[Import, ...]:
+def product_imports(root: Path = ROOT) -> tuple[Import, ...]:
     """Every import of the product."""
-    return tuple(each for path in product_files() for each in imports_of(module_name(path), syntax_tree(path)))
+    return tuple(
+        statement
+        for path in product_files(root)
+        for statement in imports_of(module_name(path, root), syntax_tree(path))
+    )

@@ -1,39 +1,33 @@
-"""What the documents say can be done: the commands exist, the filters parse, the files are there."""
+"""What the documents say is there: the files they name, the pages they link to, the commands, the doors."""
 
 import re
-import shlex
 
 import pytest
-from typer.core import TyperGroup
-from typer.main import get_command
 
-from db.query.filter_language import parse_filter
-from db.query.pages import field_names
 from flows.cli.app import COMMANDS, app
 from tests.architecture.source_tree import ROOT, project
 
 MEASURED = ("docs/accuracy.md", "docs/uncertainty.md", "docs/well-known-crystals.md", "docs/active-learning.md")
 """Written by `gmtscreen evaluate MODEL --data FOLDER --write docs`, the last by benchmarks/active_learning.py."""
 
-WRITTEN = (
-    "docs/deploy.md",
-    "docs/identity.md",
-    "docs/labels.md",
-    "docs/retraining.md",
-    "docs/security.md",
-    "docs/sources.md",
+DOCUMENTS = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "models/weights/MODEL_CARD.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
 )
-"""Written by hand."""
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", *MEASURED, *WRITTEN)
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAX_WORDS = {"README.md": 900, "ARCHITECTURE.md": 900}
+"""What is read first is read whole; the rest has a page of its own."""
+
+RENAMED = {"exactness": "equivariance"}
+"""Commands that are called by their new name in the documents; empty once both have it."""
 
 
-def shell_lines(text: str) -> list[list[str]]:
-    """The `gmtscreen` commands in blocks of shell code, as words."""
-    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("gmtscreen ")]
-    return [shlex.split(line, comments=True)[1:] for line in lines]
+def text_of(document: str) -> str:
+    """The content of a document."""
+    return (ROOT / document).read_text(encoding="utf-8")
 
 
 def paths_in(text: str) -> set[str]:
@@ -42,59 +36,82 @@ def paths_in(text: str) -> set[str]:
     return set(re.findall(rf"(?<![\w/.])(?:{tops})/[\w./-]*\w", text))
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_in_the_table_of_commands() -> None:
     names = [name if parent is app else f"{parent.info.name} {name}" for parent, name, _, _ in COMMANDS]
-    assert [name for name in names if f"`{name}`" not in README and f"gmtscreen {name}" not in README] == []
+    table = text_of("docs/commands.md")
+    shown = [RENAMED.get(name, name) for name in names]
+    assert [name for name in shown if f"`{name}`" not in table and f"gmtscreen {name}" not in table] == []
     assert "models list" in names
 
 
-def test_every_example_of_the_readme_is_a_command_with_options_that_exist() -> None:
-    group = get_command(app)
-    assert isinstance(group, TyperGroup)
-    examples = shell_lines(README)
-    assert len(examples) > 5
-    for name, *words in examples:
-        options = {option for parameter in group.commands[name].params for option in parameter.opts}
-        used = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert used <= options, f"gmtscreen {name} has no {used - options}"
-
-
-def test_every_filter_and_field_of_the_readme_is_understood() -> None:
-    queries = [words for words in shell_lines(README) if words[0] == "query"]
-    assert queries
-    for words in queries:
-        parse_filter(words[1])
-        if "--fields" in words:
-            field_names(words[words.index("--fields") + 1].split(","))
+@pytest.mark.parametrize(("document", "n_words"), MAX_WORDS.items())
+def test_what_is_read_first_is_short(document: str, n_words: int) -> None:
+    assert len(text_of(document).split()) <= n_words
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_file_that_a_document_names_exists(document: str) -> None:
-    named = paths_in((ROOT / document).read_text(encoding="utf-8"))
+    named = paths_in(text_of(document))
     assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
-def pictures_in(text: str) -> set[str]:
-    """Files that a document shows or links to beside itself; addresses with a scheme are left out."""
+def links_in(text: str) -> set[str]:
+    """Files that a document shows or links to, as it writes them; addresses with a scheme are left out."""
     return {link for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if "://" not in link}
+
+
+def reachable_from(start: str) -> set[str]:
+    """Documents and pictures to which the links of a document lead, and the links of these, and so on."""
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and (ROOT / name).is_file():
+            reached.add(name)
+            links = links_in(text_of(name)) if name.endswith(".md") else set()
+            waiting += [str(((ROOT / name).parent / link).resolve().relative_to(ROOT)) for link in links]
+    return reached
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_of_a_document_leads_to_a_file(document: str) -> None:
-    path = ROOT / document
-    linked = pictures_in(path.read_text(encoding="utf-8"))
-    assert {link for link in linked if not (path.parent / link).exists()} == set()
+    folder = (ROOT / document).parent
+    assert {link for link in links_in(text_of(document)) if not (folder / link).exists()} == set()
 
 
-def test_only_known_documents_and_their_pictures_stand_in_docs() -> None:
-    found = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*") if path.is_file()}
-    shown = {f"docs/{link}" for name in MEASURED for link in pictures_in((ROOT / name).read_text(encoding="utf-8"))}
-    assert found == {*MEASURED, *WRITTEN, *shown}
-    assert {name for name in shown if (ROOT / name).stat().st_size > 600_000} == set()
+def headings_of(document: str) -> set[str]:
+    """Anchors of a document's headings, as code hosts make them."""
+    heads = re.findall(r"^#+ (.+)$", text_of(document), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_to_a_heading_leads_to_one(document: str) -> None:
+    folder = (ROOT / document).parent
+    anchored = re.findall(r"\]\(([^)#:]+\.md)#([^)]+)\)", text_of(document))
+    missing = [
+        (page, anchor)
+        for page, anchor in anchored
+        if anchor not in headings_of(str((folder / page).resolve().relative_to(ROOT)))
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("start", ["README.md", "docs/README.md"])
+def test_every_page_and_picture_of_docs_is_reachable(start: str) -> None:
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*") if path.is_file()}
+    assert pages - reachable_from(start) == set()
+
+
+def test_pictures_stand_in_measured_documents_and_are_small() -> None:
+    pictures = [path for path in (ROOT / "docs").rglob("*") if path.is_file() and path.suffix != ".md"]
+    shown = {(ROOT / "docs" / link).resolve() for name in MEASURED for link in links_in(text_of(name))}
+    assert set(pictures) <= shown
+    assert [path.name for path in pictures if path.stat().st_size > 600_000] == []
 
 
 def test_links_are_found_and_addresses_are_not() -> None:
-    assert pictures_in("![a](figures/a.png) [b](c.md#d) [e](https" + "://x.org/f)") == {"figures/a.png", "c.md"}
+    assert links_in("![a](figures/a.png) [b](c.md#d) [e](https" + "://x.org/f)") == {"figures/a.png", "c.md"}
 
 
 def test_a_file_that_does_not_exist_would_be_noticed() -> None:
@@ -105,7 +122,8 @@ def test_a_file_that_does_not_exist_would_be_noticed() -> None:
 
 
 def test_every_library_with_a_door_stands_in_the_architecture_document() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").replace("-", "_")
+    text = text_of("ARCHITECTURE.md").replace("-", "_")
     contracts = project()["tool"]["importlinter"]["contracts"]
-    libraries = {library for each in contracts if each["type"] == "protected" for library in each["protected_modules"]}
+    protected = [contract["protected_modules"] for contract in contracts if contract["type"] == "protected"]
+    libraries = {library for modules in protected for library in modules}
     assert {library for library in libraries if library not in text} == set()

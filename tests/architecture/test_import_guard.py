@@ -11,8 +11,8 @@ from tests.architecture.source_tree import PACKAGES, ROOT
 
 LOAD_GUARD = (
     "import importlib.util, sys; "
-    f"spec = importlib.util.spec_from_file_location('origin', r'{ROOT / 'gmt_tasks' / 'origin.py'}'); "
-    "origin = importlib.util.module_from_spec(spec); spec.loader.exec_module(origin); "
+    f"spec = importlib.util.spec_from_file_location('import_guard', r'{ROOT / 'gmt_tasks' / 'import_guard.py'}'); "
+    "import_guard = importlib.util.module_from_spec(spec); spec.loader.exec_module(import_guard); "
 )
 
 
@@ -34,7 +34,7 @@ def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_a_foreign_package_that_shadows_ours_is_refused_with_its_place_and_the_cure(foreign: Path) -> None:
-    ran = run(LOAD_GUARD + "origin.refuse_foreign_packages()", foreign.parent, ROOT)
+    ran = run(LOAD_GUARD + "import_guard.refuse_foreign_packages()", foreign.parent, ROOT)
     assert ran.returncode != 0
     last_line = ran.stderr.strip().splitlines()[-1]
     assert "ForeignPackageError" in last_line
@@ -43,12 +43,15 @@ def test_a_foreign_package_that_shadows_ours_is_refused_with_its_place_and_the_c
 
 
 def test_nothing_is_refused_when_ours_come_first(foreign: Path) -> None:
-    ran = run(LOAD_GUARD + "origin.refuse_foreign_packages()", ROOT, foreign.parent)
+    ran = run(LOAD_GUARD + "import_guard.refuse_foreign_packages()", ROOT, foreign.parent)
     assert ran.returncode == 0, ran.stderr
 
 
 def test_putting_the_root_first_cures_the_shadow(foreign: Path) -> None:
-    code = f"origin.put_root_first(); origin.refuse_foreign_packages(); import {foreign.name} as p; print(p.__file__)"
+    code = (
+        "import_guard.put_root_first(); import_guard.refuse_foreign_packages(); "
+        f"import {foreign.name} as p; print(p.__file__)"
+    )
     ran = run(LOAD_GUARD + code, foreign.parent, ROOT)
     assert ran.returncode == 0, ran.stderr
     assert Path(ran.stdout.strip()).is_relative_to(ROOT)

@@ -1,15 +1,14 @@
-"""What must not stand in any file of the repository: paths of somebody's machine, addresses of package registries.
+"""What must not stand in any file: paths of somebody's machine, addresses of package registries, private words.
 
 The patterns are put together from pieces, so that this file does not contain what it forbids.
 """
 
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.architecture.source_tree import ROOT
+from tests.architecture.words import WORDS, private_words, remaining, repository_files, words_by_file
 
 FOLDERS = ("work", "root", "tmp", "home", "Users")
 MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:" + "|".join(FOLDERS) + r")/\w")
@@ -21,24 +20,6 @@ REGISTRIES = (
     ("npmjs", "org"),
 )
 REGISTRY = re.compile("|".join(re.escape(".".join(parts)) for parts in REGISTRIES), re.IGNORECASE)
-
-NOT_TEXT = {".safetensors", ".parquet", ".png", ".gz", ".zip", ".npz", ".ico", ".woff2"}
-LEFT_OUT = {".git", ".venv", "build", "dist", "runs"}
-
-
-def repository_files() -> list[Path]:
-    """Files that are tracked or would be; without git, every file outside hidden and build folders."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    try:
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
-        files = [ROOT / name for name in listed if name]
-    except (OSError, subprocess.CalledProcessError):
-        files = [path for path in ROOT.rglob("*") if not _is_left_out(path.relative_to(ROOT))]
-    return [path for path in files if path.is_file() and path.suffix not in NOT_TEXT]
-
-
-def _is_left_out(path: Path) -> bool:
-    return any(part in LEFT_OUT or part.endswith(("cache", "cache__")) for part in path.parts)
 
 
 def offences(text: str) -> list[str]:
@@ -80,3 +61,49 @@ def test_the_address_of_a_registry_is_found(parts: tuple[str, str]) -> None:
 )
 def test_ordinary_words_and_relative_paths_are_no_offence(text: str) -> None:
     assert offences(text) == []
+
+
+def test_no_file_has_more_private_words_than_remain() -> None:
+    allowed = remaining()
+    more = {path: words for path, words in words_by_file().items() if len(words) > allowed.get(path, 0)}
+    assert {path: list(map(str, words)) for path, words in more.items()} == {}, "use the field's terms"
+
+
+def test_only_files_that_exist_may_have_remaining_words() -> None:
+    assert [path for path in remaining() if not (ROOT / path).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "term"),
+    [
+        ("gmt_tasks/x.py", "def told_block():", "given; encode and decode"),
+        ("docs/x.md", "The crystal's Twin is stored.", "enantiomorph"),
+        ("models/fingerprint/x.py", "families = find()", "bucket"),
+        ("models/x.py", "class RetellingReport:", "equivalent representation"),
+        ("flows/x.py", "TRUST_COLUMNS = ()", "reliability"),
+        ("gmt_tasks/x.py", "read_turn = 1", "rotation"),
+        ("docs/x.md", "see gmt_tasks/learning/labels.py", "the file's present name"),
+    ],
+)
+def test_a_private_word_is_found_in_names_and_in_sentences(path: str, text: str, term: str) -> None:
+    assert [found.term for found in private_words(path, text)] == [term]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("db/tables.py", 'Column("twin_id", KEY), Column("family", KEY), Index("ix_crystals_twin_id")'),
+        ("models/gmtnet/card.py", "NAME.novelty.safetensors, novelty_sha256"),
+        ("models/tensors/frames.py", "the crystal family of the class, in turn; the periodic table; return the origin"),
+        ("gmt_tasks/sources/files/archives.py", "for member in archive:"),
+        ("docs/security.md", "## Trust boundaries: whom to trust"),
+        ("tests/flows/cli/test_cli.py", "runner = CliRunner()"),
+        ("models/x.py", "intrusted kinetic inertia sketchy"),
+    ],
+)
+def test_promised_names_and_plain_english_are_no_private_words(path: str, text: str) -> None:
+    assert private_words(path, text) == []
+
+
+def test_every_private_word_has_a_term_that_is_not_private_itself() -> None:
+    assert [word.term for word in WORDS if private_words("README.md", word.term)] == []
