@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor as TorchTensor
 
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.tensors.irreps import change_of_basis
 from models.tensors.voigt import from_components, stiffness_voigt_to_mandel, symmetric_to_mandel
 
@@ -36,7 +36,7 @@ def mandel_rows(quantity: Tensor) -> Floats:
     The Mandel matrix of a stiffness turns with orthogonal matrices, so its exponential and its inverse turn with it.
     """
     matrices = from_components(quantity, np.eye(TENSORS[quantity].n_components))
-    if quantity is Tensor.ELASTIC:
+    if TENSORS[quantity].index_symmetry is IndexSymmetry.STIFFNESS:
         matrices = stiffness_voigt_to_mandel(matrices)
     rows: Floats = matrices.reshape(len(matrices), -1)
     return rows

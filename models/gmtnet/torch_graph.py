@@ -41,7 +41,7 @@ class TorchGraph:
         share_of_atom: weights of the atoms in the mean of their crystal, [n_atoms].
         ends: center (ascending) and neighbour of each edge, [2, n_edges].
         vector: from center to neighbour in angstrom, [n_edges, 3].
-        closeness: see CrystalGraph, [n_edges].
+        scaled_distance: see CrystalGraph, [n_edges].
         orbits: None for a graph of all atoms.
     """
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.polynomial import Legendre, Polynomial
 from numpy.typing import NDArray
 
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.tensors.voigt import Floats, from_components, stiffness_to_voigt, to_components
 
 _DELTA = np.eye(3)
@@ -37,17 +37,13 @@ _SQUARE = _DELTA.astype(np.complex128)  # r^2
 Complex = NDArray[np.complex128]
 
 
-def _symmetrized(tensor: Complex) -> Complex:
-    """Mean over all orders of the indices: the tensor of a homogeneous polynomial."""
-    orders = list(permutations(range(tensor.ndim)))
-    return np.asarray(sum(np.transpose(tensor, order) for order in orders) / len(orders), dtype=np.complex128)
-
-
 def _monomial(n_azimuth: int, n_polar: int, n_square: int) -> Complex:
-    """Symmetric tensor of (z + ix)^n_azimuth y^n_polar r^(2 n_square)."""
+    """Symmetric tensor of the polynomial (z + ix)^n_azimuth y^n_polar r^(2 n_square)."""
     factors = [_AZIMUTH] * n_azimuth + [_POLAR] * n_polar + [_SQUARE] * n_square
-    outer = reduce(np.multiply.outer, factors, np.ones((), dtype=np.complex128))
-    return _symmetrized(np.asarray(outer, dtype=np.complex128))
+    product: Complex = reduce(np.multiply.outer, factors, np.ones((), dtype=np.complex128))
+    # a polynomial does not know the order of its factors: the mean over all orders of the indices
+    orders = list(permutations(range(product.ndim)))
+    return np.asarray(sum(np.transpose(product, order) for order in orders) / len(orders), dtype=np.complex128)
 
 
 def _solid_harmonic(degree: int, order: int) -> Complex:
@@ -77,37 +73,23 @@ def harmonic_tensors(degree: int) -> Floats:
     return tensors
 
 
-def _dielectric_copies() -> list[list[Floats]]:
-    return [[_DELTA[None]], [harmonic_tensors(2)]]
-
-
-def _piezoelectric_copies() -> list[list[Floats]]:
+def _copies(symmetry: IndexSymmetry) -> list[list[Floats]]:
+    """For each kind of irrep its copies, each a basis of Cartesian tensors: [2l + 1, 3, ..., 3]."""
     vector, matrix = harmonic_tensors(1), harmonic_tensors(2)
-    hydrostatic = np.einsum("mi,jk->mijk", vector, _DELTA)
-    shear = np.einsum("mj,ik->mijk", vector, _DELTA) + np.einsum("mk,ij->mijk", vector, _DELTA)
-    # The antisymmetric symbol is invariant only up to det R: that sign makes the second-degree part odd (2o).
-    twist = np.einsum("ija,mak->mijk", _LEVI_CIVITA, matrix) + np.einsum("ika,maj->mijk", _LEVI_CIVITA, matrix)
-    return [[hydrostatic, shear], [twist], [harmonic_tensors(3)]]
-
-
-def _elastic_copies() -> list[list[Floats]]:
-    matrix = harmonic_tensors(2)
+    if symmetry is IndexSymmetry.SYMMETRIC:
+        return [[_DELTA[None]], [matrix]]
+    if symmetry is IndexSymmetry.PIEZOELECTRIC:
+        hydrostatic = np.einsum("mi,jk->mijk", vector, _DELTA)
+        shear = np.einsum("mj,ik->mijk", vector, _DELTA) + np.einsum("mk,ij->mijk", vector, _DELTA)
+        # The antisymmetric symbol is invariant only up to det R: that sign makes the second-degree part odd (2o).
+        twist = np.einsum("ija,mak->mijk", _LEVI_CIVITA, matrix) + np.einsum("ika,maj->mijk", _LEVI_CIVITA, matrix)
+        return [[hydrostatic, shear], [twist], [harmonic_tensors(3)]]
     volume = np.einsum("ij,kl->ijkl", _DELTA, _DELTA)
     identity = np.einsum("ik,jl->ijkl", _DELTA, _DELTA) + np.einsum("il,jk->ijkl", _DELTA, _DELTA)
     coupling = np.einsum("ij,mkl->mijkl", _DELTA, matrix) + np.einsum("mij,kl->mijkl", matrix, _DELTA)
-    deviatoric = sum(
-        np.einsum(f"{pair},m{rest}->mijkl", _DELTA, matrix)
-        for pair, rest in (("ik", "jl"), ("il", "jk"), ("jk", "il"), ("jl", "ik"))
-    )
-    copies = [[volume[None], identity[None]], [coupling, np.asarray(deviatoric)], [harmonic_tensors(4)]]
-    return [[stiffness_to_voigt(copy) for copy in same] for same in copies]
-
-
-def _copies(quantity: Tensor) -> list[list[Floats]]:
-    """For each kind of irrep its copies, each a basis in the stored shape: [2l + 1, *shape]."""
-    if quantity is Tensor.PIEZOELECTRIC:
-        return _piezoelectric_copies()
-    return _elastic_copies() if quantity is Tensor.ELASTIC else _dielectric_copies()
+    pairs = (("ik", "jl"), ("il", "jk"), ("jk", "il"), ("jl", "ik"))
+    deviatoric = np.asarray(sum(np.einsum(f"{pair},m{rest}->mijkl", _DELTA, matrix) for pair, rest in pairs))
+    return [[volume[None], identity[None]], [coupling, deviatoric], [harmonic_tensors(4)]]
 
 
 def _orthonormal_rows(quantity: Tensor, copies: list[Floats]) -> list[Floats]:
@@ -118,7 +100,9 @@ def _orthonormal_rows(quantity: Tensor, copies: list[Floats]) -> list[Floats]:
     """
     rows: list[Floats] = []
     for copy in copies:
-        row = to_components(quantity, copy)
+        # a stiffness is stored as C_IJ
+        stiffness = TENSORS[quantity].index_symmetry is IndexSymmetry.STIFFNESS
+        row = to_components(quantity, stiffness_to_voigt(copy) if stiffness else copy)
         for earlier in rows:
             row = row - np.vdot(earlier, row) / len(row) * earlier
         rows.append(row * np.sqrt(len(row)) / np.linalg.norm(row))
@@ -136,8 +120,8 @@ def change_of_basis(quantity: Tensor) -> Floats:
         Q, shape [n_components, n_components], rows in the order of `TENSORS[quantity].irreps`, columns in the order
         of `to_components`; float64, dimensionless, read-only. The inverse is its transpose.
     """
-    rows = [row for same in _copies(quantity) for row in _orthonormal_rows(quantity, same)]
-    basis = np.concatenate(rows)
+    copies = _copies(TENSORS[quantity].index_symmetry)
+    basis = np.concatenate([row for same in copies for row in _orthonormal_rows(quantity, same)])
     basis.flags.writeable = False
     return basis
 

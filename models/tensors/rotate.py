@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.errors import GmtError
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.tensors.voigt import (
     VOIGT_PAIRS,
     Floats,
@@ -58,9 +58,10 @@ def rotate(quantity: Tensor, tensor: ArrayLike, rotation: ArrayLike) -> Floats:
         The rotated tensor in its stored shape and unit.
     """
     r = np.asarray(rotation, dtype=np.float64)
-    if quantity is Tensor.PIEZOELECTRIC:
+    symmetry = TENSORS[quantity].index_symmetry
+    if symmetry is IndexSymmetry.PIEZOELECTRIC:
         return mandel_to_piezo(r @ piezo_to_mandel(tensor) @ np.swapaxes(mandel_rotation(r), -1, -2))
-    if quantity is Tensor.ELASTIC:
+    if symmetry is IndexSymmetry.STIFFNESS:
         m = mandel_rotation(r)
         return mandel_to_stiffness_voigt(m @ stiffness_voigt_to_mandel(tensor) @ np.swapaxes(m, -1, -2))
     rotated: Floats = r @ np.asarray(tensor, dtype=np.float64) @ np.swapaxes(r, -1, -2)

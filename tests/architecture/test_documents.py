@@ -17,6 +17,7 @@ MEASURED = ("docs/accuracy.md", "docs/uncertainty.md", "docs/well-known-crystals
 
 WRITTEN = (
     "docs/deploy.md",
+    "docs/extending.md",
     "docs/identity.md",
     "docs/labels.md",
     "docs/retraining.md",

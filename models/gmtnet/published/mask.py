@@ -20,17 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.symmetry.search import ListedOperations, listed_operations
 from models.tensors.irreps import change_of_basis, irreps_to_tensor
 from models.tensors.rotate import component_rotation, rotate
-from models.tensors.voigt import (
-    from_components,
-    piezo_to_voigt,
-    reorder_vasp_voigt,
-    to_components,
-    voigt_to_piezo,
-)
+from models.tensors.voigt import from_components, reorder_vasp_voigt, to_components, to_printed, voigt_to_piezo
 
 Bools = NDArray[np.bool_]
 
@@ -39,11 +33,10 @@ PUBLISHED_SYMPREC = 1e-5
 
 _KEPT = 1e-5  # entries of an averaged rotation up to this are dropped, negative ones with them
 _ALMOST_EQUAL = 1e-4  # relative difference of test entries that count as equal
-_TEST_IRREPS: dict[Tensor, tuple[range, ...]] = {
-    Tensor.DIELECTRIC_ELECTRONIC: (range(10, 11), range(1800, 2300, 100)),
-    Tensor.DIELECTRIC_TOTAL: (range(10, 11), range(1800, 2300, 100)),
-    Tensor.PIEZOELECTRIC: (range(20, 26), range(3600, 4100, 100), range(6000, 6700, 100)),
-    Tensor.ELASTIC: (range(10, 12), range(2600, 3600, 100), range(7400, 8300, 100)),
+_TEST_IRREPS: dict[IndexSymmetry, tuple[range, ...]] = {
+    IndexSymmetry.SYMMETRIC: (range(10, 11), range(1800, 2300, 100)),
+    IndexSymmetry.PIEZOELECTRIC: (range(20, 26), range(3600, 4100, 100), range(6000, 6700, 100)),
+    IndexSymmetry.STIFFNESS: (range(10, 12), range(2600, 3600, 100), range(7400, 8300, 100)),
 }
 """The published test tensors: their irreps are these numbers, so that only symmetry can make entries equal or zero."""
 _TEST_AXIAL = np.array([12.0, 13.0, 14.0])  # antisymmetric part of the dielectric test tensor: it hides some zeros
@@ -108,7 +101,8 @@ def ideal_entries(quantity: Tensor, listed: ListedOperations) -> Floats:
     Returns:
         Shape [n_crystals, 9, 18 or 36], in the order of `published_entries`.
     """
-    values = np.concatenate([np.array(part, dtype=np.float64) for part in _TEST_IRREPS[quantity]])
+    parts = _TEST_IRREPS[TENSORS[quantity].index_symmetry]
+    values = np.concatenate([np.array(part, dtype=np.float64) for part in parts])
     test = irreps_to_tensor(quantity, values)
     if TENSORS[quantity].rank == 2:
         test = test + np.einsum("i,ijk->jk", _TEST_AXIAL, _LEVI_CIVITA) / np.sqrt(2.0)
@@ -126,18 +120,19 @@ def published_entries(quantity: Tensor, tensors: Floats) -> Floats:
     Returns:
         Shape [n_crystals, 9, 18 or 36].
     """
-    if quantity is Tensor.PIEZOELECTRIC:
-        tensors = piezo_to_voigt(tensors)[..., _TO_VASP]
-    elif quantity is Tensor.ELASTIC:
-        tensors = tensors[..., _TO_VASP, :][..., _TO_VASP]
-    return tensors.reshape(len(tensors), int(np.prod(tensors.shape[1:])))
+    matrices = to_printed(quantity, tensors)
+    if TENSORS[quantity].rank > 2:
+        matrices = matrices[..., _TO_VASP]
+    if TENSORS[quantity].rank == 4:
+        matrices = matrices[..., _TO_VASP, :]
+    return matrices.reshape(len(matrices), int(np.prod(matrices.shape[1:])))
 
 
 def _from_entries(quantity: Tensor, entries: Floats) -> Floats:
     """Inverse of `published_entries`; what the adjustment made asymmetric is averaged, as the published test does."""
-    if quantity is Tensor.PIEZOELECTRIC:
+    if TENSORS[quantity].rank == 3:
         return voigt_to_piezo(reorder_vasp_voigt(entries.reshape(-1, 3, 6)))
-    if quantity is Tensor.ELASTIC:
+    if TENSORS[quantity].rank == 4:
         matrix = reorder_vasp_voigt(entries.reshape(-1, 6, 6), n_voigt_axes=2)
     else:
         matrix = entries.reshape(-1, 3, 3)
