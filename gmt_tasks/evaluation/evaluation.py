@@ -150,7 +150,7 @@ def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenanc
     seeds = card.training.get("seed", [])
     names = sorted(path.name for path in data.glob("*.jsonl*"))
     crystals = {split.value: len(labels.rows(split)) for split in Split}
-    return Provenance(card.members, tuple(seeds) if isinstance(seeds, list) else (seeds,), tuple(names), crystals)
+    return Provenance(card.n_networks, tuple(seeds) if isinstance(seeds, list) else (seeds,), tuple(names), crystals)
 
 
 def train_mean(labels: LabelledCrystals, quantity: Tensor) -> Floats:

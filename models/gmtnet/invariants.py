@@ -1,4 +1,4 @@
-"""Invariants of predicted tensors, differentiable: what weak labels know of a crystal whose tensor nobody computed.
+"""Invariants of predicted tensors, differentiable: what partial labels say of a crystal whose tensor nobody computed.
 
 All take independent orthonormal components (models/tensors/voigt.py): their Euclidean norm is the Frobenius norm.
 """
@@ -33,7 +33,7 @@ def symmetric_matrix(components: TorchTensor) -> TorchTensor:
 def mandel_rows(quantity: Tensor) -> Floats:
     """Orthonormal rows that turn components into a flat symmetric matrix: 3x3, or 6x6 in Mandel form for a stiffness.
 
-    The Mandel matrix of a stiffness turns with orthogonal matrices, so its exponential and its inverse turn with it.
+    The Mandel matrix of a stiffness rotates with orthogonal matrices, and so do its exponential and its inverse.
     """
     matrices = from_components(quantity, np.eye(TENSORS[quantity].n_components))
     if TENSORS[quantity].index_symmetry is IndexSymmetry.STIFFNESS:
@@ -50,6 +50,7 @@ def elastic_invariants(components: TorchTensor) -> TorchTensor:
     """
     rows, moduli, along, across = (torch.as_tensor(x).to(components) for x in _elastic_constants())
     stiffness = (components @ rows).view(-1, 6, 6)
+    # soft and indefinite predictions keep a constant compliance: its gradient would lead the loss
     stiff = torch.linalg.eigvalsh(stiffness.detach())[:, 0] > _SOFTEST_GPA
     identity = torch.eye(6).to(components).expand_as(stiffness)
     compliance = torch.linalg.inv(torch.where(stiff[:, None, None], stiffness, identity))
@@ -89,6 +90,7 @@ def _elastic_constants() -> tuple[Floats, Floats, Floats, Floats]:
     along = symmetric_to_mandel(np.einsum("di,dj->dij", directions, directions))
     pairs = []
     for axis in _directions(60):
+        # any vector normal to the axis; the least aligned cell axis gives one of good length
         first = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
         first /= np.linalg.norm(first)
         for angle in np.arange(8) * np.pi / 8:

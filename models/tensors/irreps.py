@@ -1,12 +1,12 @@
 """The constant change of basis between independent tensor components and irreps of O(3).
 
-The network speaks irreps, the database tensors; one orthogonal matrix per quantity translates. It is built once from
-harmonic polynomials, exactly, where others solve for it at every forward pass.
+Networks give irreps, the database holds tensors; one orthogonal matrix per quantity turns one into the other. It is
+built once from harmonic polynomials, exactly.
 
 Order, sign and polar axis are e3nn's: l = 1 is (x, y, z), the polar axis is y, m runs from -l to l with
 Im (z + ix)^|m| for m < 0 and Re (z + ix)^m for m > 0, no Condon-Shortley phase.
 
-Copies of the same irrep are told apart by what they mean:
+Copies of the same irrep differ by what they mean:
 
 * piezoelectric, 1o: the first is the hydrostatic response e_ijj / sqrt(3), the second is orthogonal to it;
 * elastic, 0e: the first is 3 K_Voigt, the second 2 sqrt(5) G_Voigt, both in GPa;
@@ -37,22 +37,18 @@ _SQUARE = _DELTA.astype(np.complex128)  # r^2
 Complex = NDArray[np.complex128]
 
 
-def _monomial(n_azimuth: int, n_polar: int, n_square: int) -> Complex:
-    """Symmetric tensor of the polynomial (z + ix)^n_azimuth y^n_polar r^(2 n_square)."""
-    factors = [_AZIMUTH] * n_azimuth + [_POLAR] * n_polar + [_SQUARE] * n_square
-    product: Complex = reduce(np.multiply.outer, factors, np.ones((), dtype=np.complex128))
-    # a polynomial does not know the order of its factors: the mean over all orders of the indices
-    orders = list(permutations(range(product.ndim)))
-    return np.asarray(sum(np.transpose(product, order) for order in orders) / len(orders), dtype=np.complex128)
-
-
 def _solid_harmonic(degree: int, order: int) -> Complex:
     """Symmetric traceless tensor of (z + ix)^m r^(l - m) P_l^(m)(y / r); P_l^(m) is the m-th derivative, m >= 0."""
     legendre = Legendre.basis(degree).convert(kind=Polynomial).deriv(order)
+    # a polynomial does not know the order of its factors: its tensor is the mean over all orders of the indices
+    orders = list(permutations(range(degree)))
     total = np.zeros((3,) * degree, dtype=np.complex128)
     for power, coefficient in enumerate(legendre.coef):
         if coefficient != 0.0:
-            total = total + coefficient * _monomial(order, power, (degree - order - power) // 2)
+            factors = [_AZIMUTH] * order + [_POLAR] * power + [_SQUARE] * ((degree - order - power) // 2)
+            product: Complex = reduce(np.multiply.outer, factors, np.ones((), dtype=np.complex128))
+            mean = np.asarray(sum(np.transpose(product, axes) for axes in orders) / len(orders), dtype=np.complex128)
+            total = total + coefficient * mean
     return total
 
 
@@ -153,20 +149,20 @@ def irreps_to_tensor(quantity: Tensor, irreps: Floats) -> Floats:
 
 
 def wigner_matrices(degree: int, rotation: Floats) -> Floats:
-    """Matrices that turn the components of an irrep of natural parity (1o, 2e, 3o, 4e) as a rotation turns space.
+    """Matrices that rotate the components of an irrep of natural parity (1o, 2e, 3o, 4e) under a rotation of space.
 
     Args:
         degree: l.
         rotation: orthogonal, proper or improper, shape [n, 3, 3].
 
     Returns:
-        D with Y(R x) = D Y(x) for e3nn's harmonics, shape [n, 2l + 1, 2l + 1]. An irrep of the other parity turns with
+        D with Y(R x) = D Y(x) for e3nn's harmonics, shape [n, 2l + 1, 2l + 1]. For an irrep of the other parity it is
         det(R) D.
     """
     harmonics = harmonic_tensors(degree)
-    turned = np.broadcast_to(harmonics, (len(rotation), *harmonics.shape)).reshape(len(rotation), len(harmonics), -1)
-    for _ in range(degree):  # turn the last index, then make it the first one
-        parts = turned.reshape(len(rotation), len(harmonics), -1, 3) @ np.swapaxes(rotation, -1, -2)[:, None]
-        turned = np.moveaxis(parts, -1, 2).reshape(len(rotation), len(harmonics), -1)
-    matrices: Floats = np.einsum("ma,nka->nmk", harmonics.reshape(len(harmonics), -1), turned)
+    rotated = np.broadcast_to(harmonics, (len(rotation), *harmonics.shape)).reshape(len(rotation), len(harmonics), -1)
+    for _ in range(degree):  # rotate the last index, then make it the first one
+        parts = rotated.reshape(len(rotation), len(harmonics), -1, 3) @ np.swapaxes(rotation, -1, -2)[:, None]
+        rotated = np.moveaxis(parts, -1, 2).reshape(len(rotation), len(harmonics), -1)
+    matrices: Floats = np.einsum("ma,nka->nmk", harmonics.reshape(len(harmonics), -1), rotated)
     return matrices

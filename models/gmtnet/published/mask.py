@@ -56,8 +56,7 @@ def published_masks(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> d
     Returns:
         Per quantity M with masked = M @ components, shape [n_crystals, n_components, n_components].
     """
-    parts = [_masks(crystals.select(rows), quantities) for rows in _chunks(crystals.n_crystals)]
-    return {q: np.concatenate([part[q] for part in parts]) for q in quantities}
+    return _in_parts(_masks, crystals, quantities, 256)
 
 
 def published_corrections(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> dict[Tensor, Floats]:
@@ -68,15 +67,29 @@ def published_corrections(crystals: CrystalBatch, quantities: tuple[Tensor, ...]
     Returns:
         Per quantity A with corrected = A @ components, shape [n_crystals, n_components, n_components].
     """
-    parts = [_corrections(crystals.select(rows), quantities) for rows in _chunks(crystals.n_crystals, 32)]
-    return {q: np.concatenate([part[q] for part in parts]) for q in quantities}
+    return _in_parts(_corrections, crystals, quantities, 32)
+
+
+def _in_parts(
+    matrices_of: Callable[[CrystalBatch, tuple[Tensor, ...]], dict[Tensor, Floats]],
+    crystals: CrystalBatch,
+    quantities: tuple[Tensor, ...],
+    size: int,
+) -> dict[Tensor, Floats]:
+    """Matrices of all crystals, of parts of at most `size` whose rotations fit into memory together."""
+    rows = np.array_split(np.arange(crystals.n_crystals), max(1, -(-crystals.n_crystals // size)))
+    parts = [matrices_of(crystals.select(some), quantities) for some in rows]
+    joined = {}
+    for quantity in quantities:
+        joined[quantity] = np.concatenate([part[quantity] for part in parts])
+    return joined
 
 
 def mask_as_published(tensors: dict[Tensor, Floats], crystals: CrystalBatch) -> dict[Tensor, Floats]:
     """Raw tensors of networks after the published correction: mask and equality adjustment.
 
     Args:
-        tensors: in their stored shape, input frame, [n_members, n_crystals, ...].
+        tensors: in their stored shape, input frame, [n_networks, n_crystals, ...].
         crystals: they belong to.
 
     Returns:
@@ -88,8 +101,8 @@ def mask_as_published(tensors: dict[Tensor, Floats], crystals: CrystalBatch) -> 
     for quantity, raw in tensors.items():
         ideal = ideal_entries(quantity, listed)
         masked = np.einsum("nij,mnj->mni", masks[quantity], to_components(quantity, raw))
-        members = [_adjusted(quantity, member, ideal) for member in from_components(quantity, masked)]
-        corrected[quantity] = np.stack(members)
+        networks = [_adjusted(quantity, tensors, ideal) for tensors in from_components(quantity, masked)]
+        corrected[quantity] = np.stack(networks)
     return corrected
 
 
@@ -106,8 +119,8 @@ def ideal_entries(quantity: Tensor, listed: ListedOperations) -> Floats:
     test = irreps_to_tensor(quantity, values)
     if TENSORS[quantity].rank == 2:
         test = test + np.einsum("i,ijk->jk", _TEST_AXIAL, _LEVI_CIVITA) / np.sqrt(2.0)
-    turned = rotate(quantity, test, listed.rotations)
-    return _sum_by_owner(published_entries(quantity, turned), listed.crystal_of_op, len(listed.number))
+    rotated = rotate(quantity, test, listed.rotations)
+    return _sum_by_owner(published_entries(quantity, rotated), listed.crystal_of_op, len(listed.number))
 
 
 def published_entries(quantity: Tensor, tensors: Floats) -> Floats:
@@ -149,6 +162,7 @@ def _masks(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> dict[Tenso
         matrices = _sum_by_owner(
             component_rotation(quantity, listed.rotations), listed.crystal_of_op, crystals.n_crystals
         )
+        # the published code averages irreps and takes what is small or negative for rounding
         irreps = basis @ (matrices / counts[:, None, None]) @ basis.T
         masks[quantity] = basis.T @ np.where(irreps > _KEPT, irreps, 0.0) @ basis
     return masks
@@ -162,26 +176,16 @@ def _corrections(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> dict
         n_components = masks.shape[1]
         columns = from_components(quantity, np.swapaxes(masks, 1, 2).reshape(-1, n_components))
         ideal = np.repeat(ideal_entries(quantity, listed), n_components, axis=0)
-        adjusted = to_components(quantity, _adjusted(quantity, columns, ideal, opposites=_opposites_linear))
+        adjusted = to_components(quantity, _adjusted(quantity, columns, ideal, linear=True))
         corrections[quantity] = np.swapaxes(adjusted.reshape(masks.shape), 1, 2)
     return corrections
 
 
-def _as_signed(first: Floats, second: Floats) -> Floats:
-    """The published size and sign of the first of two opposite entries."""
-    half = np.abs(first - second) / 2
-    return np.where(first < 0, -half, half)
+def _adjusted(quantity: Tensor, tensors: Floats, ideal: Floats, *, linear: bool = False) -> Floats:
+    """The published equality adjustment of every crystal at once, in the published order of the entries.
 
-
-def _opposites_linear(first: Floats, second: Floats) -> Floats:
-    """The same where the two have opposite signs, and linear everywhere."""
-    return (first - second) / 2
-
-
-def _adjusted(
-    quantity: Tensor, tensors: Floats, ideal: Floats, opposites: Callable[[Floats, Floats], Floats] = _as_signed
-) -> Floats:
-    """The published equality adjustment of every crystal at once, in the published order of the entries."""
+    With `linear`, its one step that is not linear is continued linearly.
+    """
     entries = published_entries(quantity, tensors)
     difference = np.abs(ideal[:, :, None] - ideal[:, None, :])
     total = np.abs(ideal[:, :, None] + ideal[:, None, :])
@@ -189,7 +193,7 @@ def _adjusted(
     if TENSORS[quantity].rank == 2:
         return _from_entries(quantity, _pairs_averaged(entries, equal))
     opposite = total < _ALMOST_EQUAL * difference / 2
-    return _from_entries(quantity, _opposites_averaged(_groups_averaged(entries, equal), opposite, opposites))
+    return _from_entries(quantity, _opposites_averaged(_groups_averaged(entries, equal), opposite, linear=linear))
 
 
 def _pairs_averaged(entries: Floats, equal: Bools) -> Floats:
@@ -212,12 +216,14 @@ def _groups_averaged(entries: Floats, equal: Bools) -> Floats:
     return values
 
 
-def _opposites_averaged(entries: Floats, opposite: Bools, rule: Callable[[Floats, Floats], Floats]) -> Floats:
+def _opposites_averaged(entries: Floats, opposite: Bools, *, linear: bool) -> Floats:
     """Each pair of opposite entries in turn gets a common size."""
     values = entries.copy()
     for first, second in zip(*np.triu_indices(values.shape[1], k=1), strict=True):
         hit = opposite[:, first, second]
-        signed = rule(values[:, first], values[:, second])
+        signed = (values[:, first] - values[:, second]) / 2
+        if not linear:  # as published: the size of half the difference with the sign of the first entry
+            signed = np.where(values[:, first] < 0, -np.abs(signed), np.abs(signed))
         values[:, first] = np.where(hit, signed, values[:, first])
         values[:, second] = np.where(hit, -signed, values[:, second])
     return values
@@ -230,8 +236,3 @@ def _sum_by_owner(rows: Floats, owner: Ints, n_owners: int) -> Floats:
     first = np.searchsorted(owner, np.arange(n_owners))
     sums: Floats = np.add.reduceat(rows, first, axis=0)
     return sums
-
-
-def _chunks(n_crystals: int, size: int = 256) -> list[Ints]:
-    """Runs of crystals whose rotation matrices fit into memory together."""
-    return np.array_split(np.arange(n_crystals), max(1, -(-n_crystals // size)))

@@ -222,7 +222,7 @@ def singles(tmp_path: Path) -> list[Path]:
 
 def test_an_ensemble_predicts_what_each_of_its_members_predicts(singles: list[Path], tmp_path: Path) -> None:
     card = join_checkpoints(singles, tmp_path / "all", "many", "2.0.0")
-    assert (card.members, card.name, card.version, card.metrics) == (3, "many", "2.0.0", {})
+    assert (card.n_networks, card.name, card.version, card.metrics) == (3, "many", "2.0.0", {})
     assert card.training == {"seed": [0, 1, 2], "data": "labels"}
     ensemble, found = GMTNetPredictor.load(tmp_path / "all" / "many.json")
     assert found == card
@@ -237,7 +237,7 @@ def test_an_ensemble_predicts_what_each_of_its_members_predicts(singles: list[Pa
 def test_an_ensemble_may_join_another_one(singles: list[Path], tmp_path: Path) -> None:
     join_checkpoints(singles[:2], tmp_path / "two", "two", "1")
     card = join_checkpoints([tmp_path / "two" / "two.json", singles[2]], tmp_path / "three", "three", "1")
-    assert card.members == 3
+    assert card.n_networks == 3
     assert card.sha256 == join_checkpoints(singles, tmp_path / "all", "three", "1").sha256
 
 
