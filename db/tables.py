@@ -60,7 +60,7 @@ class LabelStage(StrEnum):
     """In which check a label was refused: what a row shows by itself stays, a decision about a batch may change."""
 
     ROW = "row"
-    INSTALMENT = "instalment"
+    BATCH = "instalment"  # the word of stored databases
 
 
 def removed_fraction_column(tensor: Tensor) -> str:
@@ -287,7 +287,7 @@ SYMMETRY_COLUMNS: tuple[str, ...] = (
     "spacegroup_1e1",
     *(symprec_spread_column(tensor) for tensor in Tensor),
 )
-"""Columns of a result that say which symmetry was found and how firmly."""
+"""Columns of a result about the symmetry of its crystal, and how it depends on the tolerance."""
 
 BLOCK_COLUMNS: tuple[str, ...] = (*SYMMETRY_COLUMNS, *DERIVED, *UNCERTAINTY_COLUMNS, *RELIABILITY)
 """What `ResultBlock.columns` may hold."""

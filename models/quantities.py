@@ -20,7 +20,7 @@ class Tensor(StrEnum):
 
 
 class Scalar(StrEnum):
-    """Scalars the network learns beside the tensors: known of many more crystals, and of use to the reader."""
+    """Scalars the network learns beside the tensors: labels of many more crystals have them."""
 
     BAND_GAP = "band_gap_ev"
     METAL = "metal"  # logit
@@ -62,7 +62,7 @@ class TensorQuantity:
         error_column: name of the number that bounds its error: with 90 % the true tensor is within this Frobenius
             distance (all Cartesian entries, in the tensor's unit) of the predicted one.
         floor: the tensor minus this is positive definite in a stable crystal: a multiple of the identity or another
-            tensor; None where nothing is known.
+            tensor, one that stands before it in `TENSORS`; None where nothing is known.
         absolute_below: Frobenius norm below which held-out errors are about the same; above it they grow with the
             tensor.
         negligible_norm: Frobenius norm below which a tensor is what is left of large terms that cancel: deviations are
@@ -212,7 +212,7 @@ TENSORS: dict[Tensor, TensorQuantity] = {
 
 
 def symprec_spread_column(tensor: Tensor) -> str:
-    """Name of the number that says how much a tensor depends on the tolerance of the symmetry search."""
+    """Column of how much a tensor depends on the tolerance of the symmetry search."""
     return f"symprec_spread_{tensor.value}"
 
 
@@ -361,7 +361,7 @@ UNCERTAINTY_COLUMNS: tuple[str, ...] = (
     *(column for ends in INTERVALS.values() for column in ends),
     *(quantity.error_column for quantity in TENSORS.values()),
 )
-"""Columns that say how far the others may be off: ends of intervals, and error radii of the tensors."""
+"""Columns of uncertainty: ends of intervals, and error radii of the tensors."""
 
 RELIABILITY: dict[str, DerivedQuantity] = {
     "ood_score": DerivedQuantity("1", "share of held-out crystals nearer to the training data", ()),

@@ -31,7 +31,7 @@ class TensorModel(Protocol):
 
 @runtime_checkable
 class ScalarModel(Protocol):
-    """A tensor model that also knows scalars of a crystal, say its band gap."""
+    """A tensor model that also predicts scalars of a crystal, for instance its band gap."""
 
     def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
         """Tensors as `TensorModel.predict` gives them, and scalars in their units, [n_networks, n_crystals] each."""

@@ -1,7 +1,7 @@
 """Piezoelectric strain tensors and rotation-invariant piezoelectric figures, a whole batch at a time.
 
-The stress tensor e (C/m^2) is what is predicted; the strain tensor d (pC/N) is what a device sees, d = e C^-1. With C
-in GPa, C^-1 is in 1/TPa after a factor 1000, and C/m^2 times 1/TPa is pC/N.
+The stress tensor e (C/m^2) is what is predicted; the strain tensor d (pC/N) is the response of a device, d = e C^-1.
+With C in GPa, C^-1 is in 1/TPa after a factor 1000, and C/m^2 times 1/TPa is pC/N.
 
 Source: IEEE Std 176-1987, section 2; J. F. Nye, Physical Properties of Crystals (1985), ch. VII.
 """
@@ -31,7 +31,7 @@ def _strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
 
 
 def _same_length(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> tuple[Floats, Floats]:
-    """Both tensors as float64, once they are known to belong to the same number of crystals."""
+    """Both tensors as float64, once they are found to belong to the same number of crystals."""
     e, c = np.asarray(piezo, dtype=np.float64), np.asarray(stiffness_voigt, dtype=np.float64)
     if e.ndim != 4 or e.shape[1:] != (3, 3, 3) or c.shape != (len(e), 6, 6):
         raise ShapeError(

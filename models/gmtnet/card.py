@@ -24,13 +24,13 @@ WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a checkpoint says of itself.
+    """Identity, configuration, metrics and calibration of a checkpoint.
 
     Attributes:
         name, version: together the model's identity, `name@version`.
         sha256: of the weights file.
         config: of the network.
-        elements: atomic numbers seen in training; others are refused.
+        elements: atomic numbers of the training crystals; others are refused.
         metrics: by split and quantity, as `gmtscreen evaluate` prints them.
         training: data, split, seed, epochs, date: how to make it again.
         n_networks: how many networks of this configuration the weights hold (an ensemble).

@@ -105,7 +105,7 @@ class PositiveHead(TensorHead):
 
     def forward(self, features: Features, invariant: TorchTensor, floor: TorchTensor | None) -> TorchTensor:
         """Components [n_crystals, n_components] above those of `floor`."""
-        # the logarithm of the isotropic part (moduli, mean constants) is what invariants tell most about
+        # the logarithm of the isotropic part (moduli, mean constants) depends most on the invariants
         read = self.read(features)
         extra = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1))
         read["0e"] = (read["0e"] + extra[None]).clamp(_LOWEST, _HIGHEST)

@@ -1,4 +1,4 @@
-"""Invariants of predicted tensors, differentiable: what partial labels say of a crystal whose tensor nobody computed.
+"""Invariants of predicted tensors, differentiable: the labels of crystals without a computed tensor.
 
 All take independent orthonormal components (models/tensors/voigt.py): their Euclidean norm is the Frobenius norm.
 """
@@ -46,7 +46,7 @@ def elastic_invariants(components: TorchTensor) -> TorchTensor:
     """Rotation invariants of stiffnesses in the order of ELASTIC_INVARIANTS, [n, 12] from [n, 21] in GPa.
 
     Extremes are taken over fixed directions a few degrees apart, which is closer than DFT is to the truth. Stiffnesses
-    with an eigenvalue below 0.5 GPa give constants: their compliances say nothing.
+    with an eigenvalue below 0.5 GPa give constants: their compliances mean nothing.
     """
     rows, moduli, along, across = (torch.as_tensor(x).to(components) for x in _elastic_constants())
     stiffness = (components @ rows).view(-1, 6, 6)

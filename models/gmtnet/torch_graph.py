@@ -15,7 +15,7 @@ Features = dict[str, TorchTensor]
 
 @dataclass(frozen=True)
 class Orbits:
-    """What a graph of one atom per orbit knows of the other atoms; matrices act on components of irreps.
+    """The other atoms of a graph of one atom per orbit; matrices act on components of irreps.
 
     Attributes:
         neighbor: neighbour atom of each edge, [n_edges].

@@ -122,22 +122,6 @@ def change_of_basis(quantity: Tensor) -> Floats:
     return basis
 
 
-@cache
-def readout_matrix(quantity: Tensor) -> Floats:
-    """Matrix that turns irreps into the stored tensor: tensor.ravel() = readout @ irreps.
-
-    Args:
-        quantity: which tensor.
-
-    Returns:
-        Shape [prod(TENSORS[quantity].shape), n_components], float64, read-only.
-    """
-    tensors = from_components(quantity, change_of_basis(quantity))
-    readout = np.ascontiguousarray(tensors.reshape(TENSORS[quantity].n_components, -1).T)
-    readout.flags.writeable = False
-    return readout
-
-
 def tensor_to_irreps(quantity: Tensor, tensor: Floats) -> Floats:
     """Tensor in its stored shape, [..., *shape], as irreps, shape [..., n_components], same unit and norm."""
     return to_components(quantity, tensor) @ change_of_basis(quantity).T

@@ -50,7 +50,7 @@ def published_masks(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> d
     """The linear part of the published correction, as matrices on orthonormal components.
 
     Args:
-        crystals: validated; their cells as listed are looked at.
+        crystals: validated; the rotations of their cells as given are used.
         quantities: which tensors.
 
     Returns:
@@ -60,7 +60,7 @@ def published_masks(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> d
 
 
 def published_corrections(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> dict[Tensor, Floats]:
-    """Mask and equality adjustment together as matrices on components, for training: a network sees what is scored.
+    """Mask and equality adjustment together as matrices on components, for training on what is scored.
 
     The one step that is not linear (opposite entries of equal sign) is replaced by its linear continuation.
 

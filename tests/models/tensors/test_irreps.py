@@ -11,7 +11,6 @@ from models.tensors.irreps import (
     change_of_basis,
     harmonic_tensors,
     irreps_to_tensor,
-    readout_matrix,
     tensor_to_irreps,
     wigner_matrices,
 )
@@ -139,13 +138,6 @@ def test_tensor_to_irreps_and_back_keeps_tensor_and_norm(quantity: Tensor, rng: 
     np.testing.assert_allclose(irreps_to_tensor(quantity, irreps), tensor, atol=1e-13)
     norms = np.linalg.norm(to_components(quantity, tensor), axis=1)
     np.testing.assert_allclose(np.linalg.norm(irreps, axis=1), norms, rtol=1e-13)
-
-
-@pytest.mark.parametrize("quantity", list(Tensor))
-def test_the_readout_matrix_gives_the_stored_tensor(quantity: Tensor, rng: np.random.Generator) -> None:
-    tensor = _random_tensors(quantity, rng, 5)
-    flat = tensor_to_irreps(quantity, tensor) @ readout_matrix(quantity).T
-    np.testing.assert_allclose(flat.reshape(tensor.shape), tensor, atol=1e-13)
 
 
 @pytest.mark.parametrize("degree", range(1, 5))
