@@ -129,6 +129,7 @@ def greet() -> None:
 ''',
     },
     "A backbone": {
+        "models/constant/__init__.py": '"""A made-up backbone."""\n',
         "models/constant/model.py": '''"""A tensor model that has read nothing."""
 
 import numpy as np
