@@ -18,7 +18,7 @@ _FLOAT = np.dtype("<f8")
 _NUMBER = np.dtype("<i2")
 _NUMPY_KIND = {float: "f", int: "i", bool: "b"}
 MAX_DETAIL = 2000
-"""Characters kept of a reject's detail; a parser may quote a whole file."""
+"""Characters kept of the detail of a rejected input; a parser may quote a whole file."""
 
 
 def clean_text(text: str) -> str:
@@ -27,7 +27,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_detail(text: str) -> str:
-    """A reject's detail, storable and of bounded length."""
+    """The detail of a rejected input, storable and of bounded length."""
     return clean_text(text)[:MAX_DETAIL]
 
 
@@ -35,7 +35,7 @@ def to_json(value: Any) -> str:
     """Canonical JSON: the same value always gives the same text.
 
     Raises:
-        StoreError: the value holds something that JSON has no word for.
+        StoreError: the value holds something that JSON cannot express.
     """
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -55,6 +55,7 @@ def crystal_rows(block: IngestedBlock, chosen: Sequence[int]) -> list[dict[str, 
     rows = []
     for crystal, formula in zip(chosen, formulas, strict=True):
         first, last = bounds[crystal], bounds[crystal + 1]
+        # the commas at both ends make one substring test one HAS
         symbols = sorted(SYMBOLS[z] for z in set(crystals.numbers[first:last].tolist()))
         rows.append(
             {
@@ -93,7 +94,7 @@ def read_tensor(tensor: Tensor, blob: bytes | None) -> Floats | None:
 
 
 def read_rotation(blob: bytes | None) -> Floats | None:
-    """The matrix from the stored frame into that of a listing, shape [3, 3]; None where they are the same."""
+    """The matrix from the stored frame into that of an input, shape [3, 3]; None where they are the same."""
     return None if blob is None else np.frombuffer(blob, dtype=_FLOAT).reshape(3, 3).astype(np.float64)
 
 
@@ -112,44 +113,41 @@ def result_rows(block: ResultBlock, common: dict[str, Any]) -> list[dict[str, An
     for name in BLOCK_COLUMNS:
         columns[name] = _plain(name, block.columns[name]) if name in block.columns else [None] * len(block.crystal_ids)
     for tensor in Tensor:
-        columns[tensor.value] = _blobs(block.tensors.get(tensor), len(block.crystal_ids))
-        name = removed_fraction_column(tensor)
-        removed = block.removed_fraction.get(tensor)
-        columns[name] = [None] * len(block.crystal_ids) if removed is None else _plain(name, removed)
+        name, unknown = removed_fraction_column(tensor), [None] * len(block.crystal_ids)
+        # a model need not have every tensor
+        columns |= {tensor.value: unknown, name: unknown}
+        if tensor in block.tensors:
+            columns[tensor.value] = [one.tobytes() for one in np.ascontiguousarray(block.tensors[tensor], dtype=_FLOAT)]
+        if tensor in block.removed_fraction:
+            columns[name] = _plain(name, block.removed_fraction[tensor])
     columns["warnings"] = list(block.warnings)
     names = list(columns)
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(names, row, strict=True)) | common for row in rows]
 
 
-def _blobs(tensors: Floats | None, n_crystals: int) -> list[bytes | None]:
-    if tensors is None:
-        return [None] * n_crystals
-    return [tensor.tobytes() for tensor in np.ascontiguousarray(tensors, dtype=_FLOAT)]
-
-
 def _plain(name: str, values: NDArray[Any]) -> list[Any]:
     """Python values of the column's own type; unknown numbers and empty texts become None."""
-    wanted: type = results.c[name].type.python_type
+    kind: type = results.c[name].type.python_type
     array = np.asarray(values)
     # Arrays of the right kind, the usual case, need no look at each value.
-    if array.dtype.kind == _NUMPY_KIND.get(wanted) and (wanted is not float or np.isfinite(array).all()):
+    if array.dtype.kind == _NUMPY_KIND.get(kind) and (kind is not float or np.isfinite(array).all()):
         return list(array.tolist())
-    return [_as_type(wanted, value) for value in array.tolist()]
-
-
-def _as_type(wanted: type, value: Any) -> Any:
-    if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return clean_text(value) if isinstance(value, str) else wanted(value)
+    plain: list[Any] = []
+    for value in array.tolist():
+        if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+            plain.append(None)
+        else:
+            plain.append(clean_text(value) if isinstance(value, str) else kind(value))
+    return plain
 
 
 def _check_block(block: ResultBlock) -> None:
     n_crystals = len(block.crystal_ids)
     unknown = sorted(set(block.columns) - set(BLOCK_COLUMNS))
     if unknown:
-        known = "models.quantities.DERIVED, models.quantities.RELIABILITY or db.tables.SYMMETRY_COLUMNS"
-        raise StoreError(f"{len(unknown)} result columns are unknown: {', '.join(unknown)}. Declare them in {known}.")
+        places = "models.quantities.DERIVED, models.quantities.RELIABILITY or db.tables.SYMMETRY_COLUMNS"
+        raise StoreError(f"{len(unknown)} result columns are unknown: {', '.join(unknown)}. Declare them in {places}.")
     lengths = {name: len(values) for name, values in block.columns.items()} | {"warnings": len(block.warnings)}
     lengths |= {removed_fraction_column(tensor): len(values) for tensor, values in block.removed_fraction.items()}
     wrong = {name: length for name, length in lengths.items() if length != n_crystals}

@@ -22,7 +22,7 @@ class ModelState(StrEnum):
 
 
 class Decision(StrEnum):
-    """What became of a model version that was to become the current one."""
+    """Decision about a model version that was to become the current one."""
 
     PROMOTED = "promoted"
     REFUSED = "refused"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
 
 
 class ShardState(StrEnum):
-    """Where a shard stands."""
+    """State of a shard."""
 
     PENDING = "pending"
     LEASED = "leased"
@@ -47,20 +47,20 @@ class ShardState(StrEnum):
 
 
 class LabelState(StrEnum):
-    """Where a label stands."""
+    """State of a label."""
 
-    PENDING = "pending"  # looked at by itself; its instalment is not judged yet
-    ACCEPTED = "accepted"  # teaches
-    DUPLICATE = "duplicate"  # kept with its provenance; an accepted one says the same
-    OVERRULED = "overruled"  # kept; an accepted one says something else about the same crystal
+    PENDING = "pending"  # checked by itself; its batch is not decided yet
+    ACCEPTED = "accepted"  # trained on
+    DUPLICATE = "duplicate"  # kept with its provenance; an accepted label has the same value
+    OVERRULED = "overruled"  # kept; an accepted label of the same crystal has another value
     REFUSED = "refused"
 
 
 class LabelStage(StrEnum):
-    """At which look a label was refused: what a row shows by itself stays, a judgement of many rows may change."""
+    """In which check a label was refused: what a row shows by itself stays, a decision about a batch may change."""
 
     ROW = "row"
-    INSTALMENT = "instalment"
+    BATCH = "instalment"  # the word of stored databases
 
 
 def removed_fraction_column(tensor: Tensor) -> str:
@@ -183,13 +183,13 @@ inputs = Table(
     # Only accepted inputs whose crystal had no result yet have a place in a shard.
     Column("shard_id", INTEGER),
     Column("slot", INTEGER),
-    # Orthogonal matrix from the stored crystal's frame into that of this listing; NULL where they are the same.
+    # Orthogonal matrix from the stored crystal's frame into that of this input; NULL where they are the same.
     Column("turn", ARRAY),
     ForeignKeyConstraint(["run_id", "source_index"], ["cursors.run_id", "cursors.source_index"]),
     Index(None, "crystal_id", "run_id"),
     Index(None, "source_id"),
     Index(None, "run_id", "shard_id", "slot"),
-    # Holds all that the balance asks, in the order of the results' key: it is counted without touching a table.
+    # Covers the balance, in the order of the results' key: it is counted without touching a table.
     Index(None, "run_id", "outcome", "crystal_id"),
 )
 
@@ -228,7 +228,7 @@ label_ingests = Table(
     Column("id", INTEGER, primary_key=True),
     Column("source", KEY, nullable=False),
     Column("fingerprint", KEY, nullable=False),
-    # NULL until the instalment is judged.
+    # NULL until the batch is decided.
     Column("verdict", KEY),
     Column("report", JSON_TEXT),
     Column("created", UNIX_TIME, nullable=False),
@@ -238,7 +238,7 @@ label_ingests = Table(
 labels = Table(
     "labels",
     metadata,
-    # Of the row's content without its split: the same label is one row however often it is brought.
+    # Of the row's content without its split: the same label is one row however often it comes.
     Column("hash", KEY, primary_key=True),
     Column("ingest_id", INTEGER, ForeignKey("label_ingests.id"), nullable=False),
     Column("position", COUNT, nullable=False),
@@ -287,7 +287,7 @@ SYMMETRY_COLUMNS: tuple[str, ...] = (
     "spacegroup_1e1",
     *(symprec_spread_column(tensor) for tensor in Tensor),
 )
-"""Columns of a result that say which symmetry was found and how firmly."""
+"""Columns of a result about the symmetry of its crystal, and how it depends on the tolerance."""
 
 BLOCK_COLUMNS: tuple[str, ...] = (*SYMMETRY_COLUMNS, *DERIVED, *UNCERTAINTY_COLUMNS, *RELIABILITY)
 """What `ResultBlock.columns` may hold."""

@@ -1,13 +1,14 @@
 """Errors of gmtscreen, and the closed list of reasons why an input gives no result."""
 
 from enum import StrEnum
+from typing import Self
 
 
 class GmtError(Exception):
     """Base of every error that gmtscreen raises on purpose; its text says what, how many, which, what to do.
 
     Attributes:
-        may_pass: True where the same call may succeed later without anybody having done anything.
+        may_pass: True where the same call may succeed later without any change.
     """
 
     may_pass: bool = False
@@ -42,82 +43,79 @@ class FilterError(GmtError):
 
 
 class Reason(StrEnum):
-    """Why an input gave no result. The value goes to the database; `sentence` and `advice` are for people."""
+    """Why an input gave no result.
 
-    PARSE = "parse"
-    NONFINITE = "nonfinite"
-    EMPTY = "empty"
-    DEGENERATE_CELL = "degenerate_cell"
-    OVERLAP = "overlap"
-    TOO_DENSE = "too_dense"
-    TOO_LARGE = "too_large"
-    DISORDERED = "disordered"
-    OCCUPANCY = "occupancy"
-    UNKNOWN_SPECIES = "unknown_species"
-    UNSUPPORTED_ELEMENT = "unsupported_element"
-    SYMMETRY_UNRESOLVED = "symmetry_unresolved"
-    SYMMETRY_FAILED = "symmetry_failed"
-    ARCHIVE = "archive"
-    DEADLINE = "deadline"
-    WORKER_DIED = "worker_died"
-    OUT_OF_MEMORY = "out_of_memory"
-    MODEL_FAILED = "model_failed"
+    Attributes:
+        sentence: what is wrong, as one sentence.
+        advice: what a person can do about it, as one sentence.
+    """
 
-    @property
-    def sentence(self) -> str:
-        """What is wrong, as one sentence."""
-        return _TEXTS[self][0]
+    sentence: str
+    advice: str
 
-    @property
-    def advice(self) -> str:
-        """What a person can do about it, as one sentence."""
-        return _TEXTS[self][1]
+    def __new__(cls, value: str, sentence: str = "", advice: str = "") -> Self:
+        """A reason by its value, which goes to the database; the texts are for people."""
+        reason = str.__new__(cls, value)
+        reason._value_ = value
+        # texts may be reworded: only the value is compared and stored
+        reason.sentence, reason.advice = sentence, advice
+        return reason
 
-
-_TEXTS: dict[Reason, tuple[str, str]] = {
-    Reason.PARSE: ("The text is not a readable crystal.", "Open it at the line named in the detail and correct it."),
-    Reason.NONFINITE: (
+    PARSE = ("parse", "The text is not a readable crystal.", "Open it at the line named in the detail and correct it.")
+    NONFINITE = (
+        "nonfinite",
         "A lattice or position entry is not a usable number.",
         "Re-export the structure; NaN, infinity or a number far beyond any crystal was written.",
-    ),
-    Reason.EMPTY: ("The crystal has no atoms.", "Check the export; an atom list is missing."),
-    Reason.DEGENERATE_CELL: ("The cell has no usable volume.", "Check lengths, angles and the unit (angstrom)."),
-    Reason.OVERLAP: ("Two atoms lie closer than 0.5 angstrom.", "Remove the doubled site named in the detail."),
-    Reason.TOO_DENSE: ("The cell is denser than any crystal.", "Check that lengths are in angstrom."),
-    Reason.TOO_LARGE: (
+    )
+    EMPTY = ("empty", "The crystal has no atoms.", "Check the export; an atom list is missing.")
+    DEGENERATE_CELL = (
+        "degenerate_cell",
+        "The cell has no usable volume.",
+        "Check lengths, angles and the unit (angstrom).",
+    )
+    OVERLAP = ("overlap", "Two atoms lie closer than 0.5 angstrom.", "Remove the doubled site named in the detail.")
+    TOO_DENSE = ("too_dense", "The cell is denser than any crystal.", "Check that lengths are in angstrom.")
+    TOO_LARGE = (
+        "too_large",
         "The cell and its primitive cell hold more atoms than the limit.",
         "Raise GMTSCREEN_MAX_ATOMS where memory allows, or give a smaller cell (a defect in a supercell has none).",
-    ),
-    Reason.DISORDERED: (
+    )
+    DISORDERED = (
+        "disordered",
         "Some sites are partly occupied.",
         "Order the structure (for instance with a special quasirandom structure).",
-    ),
-    Reason.OCCUPANCY: ("Occupancies of a site sum to more than one.", "Correct the occupancies."),
-    Reason.UNKNOWN_SPECIES: ("A label is no chemical element.", "Replace dummy labels by elements."),
-    Reason.UNSUPPORTED_ELEMENT: (
-        "The model never saw this element.",
-        "Use a model trained on it, or retrain with labels for it.",
-    ),
-    Reason.SYMMETRY_UNRESOLVED: (
+    )
+    OCCUPANCY = ("occupancy", "Occupancies of a site sum to more than one.", "Correct the occupancies.")
+    UNKNOWN_SPECIES = ("unknown_species", "A label is no chemical element.", "Replace dummy labels by elements.")
+    UNSUPPORTED_ELEMENT = (
+        "unsupported_element",
+        "The model was not trained on this element.",
+        "Use a model that was, or retrain with labels for it.",
+    )
+    SYMMETRY_UNRESOLVED = (
+        "symmetry_unresolved",
         "The file names a space group but no operations that can be resolved.",
         "Add the symmetry operations or pass --assume-p1.",
-    ),
-    Reason.SYMMETRY_FAILED: (
+    )
+    SYMMETRY_FAILED = (
+        "symmetry_failed",
         "No space group could be determined.",
         "Try another --symprec; look for atoms that nearly coincide.",
-    ),
-    Reason.ARCHIVE: ("The archive breaks a bound (size, depth or path).", "Unpack it yourself and pass the files."),
-    Reason.DEADLINE: ("Reading took longer than the deadline.", "Simplify the file or raise the deadline."),
-    Reason.WORKER_DIED: (
+    )
+    ARCHIVE = ("archive", "The archive breaks a bound (size, depth or path).", "Unpack it yourself and pass the files.")
+    DEADLINE = ("deadline", "Reading took longer than the deadline.", "Simplify the file or raise the deadline.")
+    WORKER_DIED = (
+        "worker_died",
         "The worker process died on this crystal.",
         "Report it with the structure; it is kept apart so that the rest goes on.",
-    ),
-    Reason.OUT_OF_MEMORY: (
+    )
+    OUT_OF_MEMORY = (
+        "out_of_memory",
         "This crystal alone does not fit into the memory that a worker has.",
         "Give the primitive cell, take fewer --workers, or compute it with more memory (GMTSCREEN_DEVICE=cpu).",
-    ),
-    Reason.MODEL_FAILED: (
+    )
+    MODEL_FAILED = (
+        "model_failed",
         "The model raised or gave non-finite numbers for this crystal.",
         "Report it with the structure; check that it resembles the training data.",
-    ),
-}
+    )

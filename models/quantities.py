@@ -1,7 +1,7 @@
 """What gmtscreen predicts and derives, declared once: name, symmetry, unit, label.
 
 This registry drives the network's output irreps, the database columns, the filter language, the tables and the
-documentation. A new tensor is a row in `TENSORS` and a label file; a new derived number is a row in `DERIVED`.
+documentation. What a new tensor or a new derived number needs besides its row here is in docs/extending.md.
 Source of the conventions: IEEE Std 176-1987; Nye, Physical Properties of Crystals (1985).
 """
 
@@ -20,104 +20,199 @@ class Tensor(StrEnum):
 
 
 class Scalar(StrEnum):
-    """Scalars the network learns beside the tensors: known of many more crystals, and of use to the reader."""
+    """Scalars the network learns beside the tensors: labels of many more crystals have them."""
 
     BAND_GAP = "band_gap_ev"
     METAL = "metal"  # logit
     FORMATION_ENERGY = "formation_energy_ev_per_atom"
 
 
-@dataclass(frozen=True)
+class IndexSymmetry(StrEnum):
+    """Which index permutations leave a tensor unchanged, as an e3nn formula."""
+
+    SYMMETRIC = "ij=ji"
+    PIEZOELECTRIC = "ijk=ikj"
+    STIFFNESS = "ijkl=jikl=ijlk=klij"
+
+
+_IRREPS: dict[IndexSymmetry, tuple[str, int, tuple[int, ...]]] = {
+    IndexSymmetry.SYMMETRIC: ("1x0e+1x2e", 6, (3, 3)),
+    IndexSymmetry.PIEZOELECTRIC: ("2x1o+1x2o+1x3o", 18, (3, 3, 3)),
+    IndexSymmetry.STIFFNESS: ("2x0e+2x2e+1x4e", 21, (6, 6)),
+}
+"""What follows from an index symmetry: irreps of O(3), number of independent components, stored shape."""
+
+
+class Calculation(StrEnum):
+    """The first-principles calculation that gives a tensor."""
+
+    STRAINED_CELLS = "elastic"
+    PERTURBATION = "response"  # density-functional perturbation theory
+
+
+@dataclass(frozen=True, kw_only=True)
 class TensorQuantity:
-    """One predicted tensor.
+    """One predicted tensor: everything in gmtscreen that differs per tensor.
 
     Attributes:
         symbol: what the field writes.
         label: a name for tables and plots.
-        rank: number of Cartesian indices.
-        index_symmetry: which index permutations leave it unchanged (e3nn formula).
-        irreps: its minimal content of O(3) irreps (e3nn text).
-        n_components: number of independent components before crystal symmetry; equals the dimension of `irreps`.
-        unit: "1" for a relative quantity.
-        shape: of one tensor as it is stored and printed.
+        index_symmetry: which index permutations leave it unchanged.
+        unit: "1" for a relative quantity; all sizes below are in it.
         error_column: name of the number that bounds its error: with 90 % the true tensor is within this Frobenius
             distance (all Cartesian entries, in the tensor's unit) of the predicted one.
-        absolute_below: Frobenius norm, in its unit, below which held-out errors are about the same; above it they grow
-            with the tensor.
         floor: the tensor minus this is positive definite in a stable crystal: a multiple of the identity or another
-            tensor; None where nothing is known.
+            tensor, one that stands before it in `TENSORS`; None where nothing is known.
+        absolute_below: Frobenius norm below which held-out errors are about the same; above it they grow with the
+            tensor.
+        negligible_norm: Frobenius norm below which a tensor is what is left of large terms that cancel: deviations are
+            measured against this number there, because they are rounding errors of the terms.
+        label_rounding: Frobenius norm of what the rounding of a published tensor can leave outside of the symmetry.
+        max_label_entry: largest entry that a crystal may have; a label beyond it is refused.
+        max_training_entry: largest entry of a label that is trained on.
+        max_predicted_entry: largest component that a material can have; a model that predicts more is not promoted.
+        loss_weight: of the tensor's error in training; the rarer the labels, the larger.
+        few_labels: crystals with such a label are shown more often in training.
+        label_kind: kind of the label rows that hold the full tensor.
+        calculation: what a label of it is calculated with.
+        group: panel of a plot that it shares with related tensors.
+        marker, color: of its points in plots (matplotlib).
     """
 
     symbol: str
     label: str
-    rank: int
-    index_symmetry: str
-    irreps: str
-    n_components: int
+    index_symmetry: IndexSymmetry
     unit: str
-    shape: tuple[int, ...]
     error_column: str
-    absolute_below: float
     floor: "float | Tensor | None" = None
+    absolute_below: float
+    negligible_norm: float
+    label_rounding: float
+    max_label_entry: float
+    max_training_entry: float
+    max_predicted_entry: float
+    loss_weight: float
+    few_labels: bool = False
+    label_kind: str
+    calculation: Calculation
+    group: str
+    marker: str
+    color: str
+
+    @property
+    def rank(self) -> int:
+        """Number of Cartesian indices."""
+        return len(self.index_symmetry.partition("=")[0])
+
+    @property
+    def irreps(self) -> str:
+        """Its minimal content of O(3) irreps (e3nn text); scalars come first."""
+        return _IRREPS[self.index_symmetry][0]
+
+    @property
+    def n_components(self) -> int:
+        """Number of independent components before crystal symmetry; equals the dimension of `irreps`."""
+        return _IRREPS[self.index_symmetry][1]
+
+    @property
+    def n_scalars(self) -> int:
+        """How many of its irreps are scalars: they hold its isotropic part."""
+        count, _, kind = self.irreps.partition("+")[0].partition("x")
+        return int(count) if kind == "0e" else 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one tensor as it is stored and printed."""
+        return _IRREPS[self.index_symmetry][2]
 
 
 TENSORS: dict[Tensor, TensorQuantity] = {
     Tensor.DIELECTRIC_ELECTRONIC: TensorQuantity(
-        "ε∞",
-        "electronic dielectric tensor",
-        2,
-        "ij=ji",
-        "1x0e+1x2e",
-        6,
-        "1",
-        (3, 3),
-        "dielectric_electronic_error",
-        0.1,
-        1.0,
+        symbol="ε∞",
+        label="electronic dielectric tensor",
+        index_symmetry=IndexSymmetry.SYMMETRIC,
+        unit="1",
+        error_column="dielectric_electronic_error",
+        floor=1.0,  # the vacuum
+        absolute_below=0.1,
+        negligible_norm=0.1,
+        label_rounding=0.02,
+        max_label_entry=1e4,
+        max_training_entry=100.0,
+        max_predicted_entry=200.0,
+        loss_weight=4.0,
+        label_kind="dielectric_total",
+        calculation=Calculation.PERTURBATION,
+        group="dielectric",
+        marker="s",
+        color="#009E73",
     ),
     Tensor.DIELECTRIC_TOTAL: TensorQuantity(
-        "ε0",
-        "total dielectric tensor",
-        2,
-        "ij=ji",
-        "1x0e+1x2e",
-        6,
-        "1",
-        (3, 3),
-        "dielectric_total_error",
-        0.1,
-        Tensor.DIELECTRIC_ELECTRONIC,
+        symbol="ε0",
+        label="total dielectric tensor",
+        index_symmetry=IndexSymmetry.SYMMETRIC,
+        unit="1",
+        error_column="dielectric_total_error",
+        floor=Tensor.DIELECTRIC_ELECTRONIC,  # ions add to the response of the electrons
+        absolute_below=0.1,
+        negligible_norm=0.1,
+        label_rounding=0.02,
+        max_label_entry=1e4,
+        max_training_entry=100.0,
+        max_predicted_entry=1000.0,
+        loss_weight=6.0,
+        few_labels=True,
+        label_kind="dielectric_total",
+        calculation=Calculation.PERTURBATION,
+        group="dielectric",
+        marker="D",
+        color="#CC79A7",
     ),
     Tensor.PIEZOELECTRIC: TensorQuantity(
-        "e",
-        "piezoelectric stress tensor",
-        3,
-        "ijk=ikj",
-        "2x1o+1x2o+1x3o",
-        18,
-        "C/m^2",
-        (3, 3, 3),
-        "piezoelectric_error_c_per_m2",
-        1.0,
+        symbol="e",
+        label="piezoelectric stress tensor",
+        index_symmetry=IndexSymmetry.PIEZOELECTRIC,
+        unit="C/m^2",
+        error_column="piezoelectric_error_c_per_m2",
+        absolute_below=1.0,
+        negligible_norm=1e-2,
+        label_rounding=0.02,
+        max_label_entry=1e3,
+        max_training_entry=100.0,
+        max_predicted_entry=100.0,
+        loss_weight=12.0,
+        few_labels=True,
+        label_kind="piezo_e_total",
+        calculation=Calculation.PERTURBATION,
+        group="piezoelectric",
+        marker="^",
+        color="#D55E00",
     ),
     Tensor.ELASTIC: TensorQuantity(
-        "C",
-        "stiffness",
-        4,
-        "ijkl=jikl=ijlk=klij",
-        "2x0e+2x2e+1x4e",
-        21,
-        "GPa",
-        (6, 6),
-        "elastic_error_gpa",
-        100.0,
-        0.0,
+        symbol="C",
+        label="stiffness",
+        index_symmetry=IndexSymmetry.STIFFNESS,
+        unit="GPa",
+        error_column="elastic_error_gpa",
+        floor=0.0,  # elastic stability
+        absolute_below=100.0,
+        negligible_norm=1.0,
+        label_rounding=3.0,
+        max_label_entry=3e3,  # diamond reaches 1,100 GPa
+        max_training_entry=1500.0,
+        max_predicted_entry=3000.0,
+        loss_weight=4.0,
+        label_kind="elastic_stiffness",
+        calculation=Calculation.STRAINED_CELLS,
+        group="elastic",
+        marker="o",
+        color="#0072B2",
     ),
 }
 
 
 def symprec_spread_column(tensor: Tensor) -> str:
-    """Name of the number that says how much a tensor depends on the tolerance of the symmetry search."""
+    """Column of how much a tensor depends on the tolerance of the symmetry search."""
     return f"symprec_spread_{tensor.value}"
 
 
@@ -138,7 +233,7 @@ class ColumnKind(StrEnum):
 
 
 class Transform(StrEnum):
-    """How a number is stretched before its error is measured; all are monotone."""
+    """How a number is transformed before its error is measured; all are monotone."""
 
     LOG = "log"
     ASINH = "asinh"
@@ -152,7 +247,7 @@ class Scale:
     Attributes:
         transform: LOG for what is above its origin, ASINH for what spans decades but may vanish or change its sign.
         unit: for ASINH, the size below which the scale is linear, in the number's unit.
-        origin: for LOG, the value that the logarithm's argument is counted from, in the number's unit.
+        origin: for LOG, the value that is subtracted before the logarithm, in the number's unit.
         lower, upper: certain bounds in the number's unit.
     """
 
@@ -266,7 +361,7 @@ UNCERTAINTY_COLUMNS: tuple[str, ...] = (
     *(column for ends in INTERVALS.values() for column in ends),
     *(quantity.error_column for quantity in TENSORS.values()),
 )
-"""Columns that say how far the others may be off: ends of intervals, and error radii of the tensors."""
+"""Columns of uncertainty: ends of intervals, and error radii of the tensors."""
 
 RELIABILITY: dict[str, DerivedQuantity] = {
     "ood_score": DerivedQuantity("1", "share of held-out crystals nearer to the training data", ()),
@@ -278,4 +373,4 @@ RELIABILITY: dict[str, DerivedQuantity] = {
     "band_gap_ev": DerivedQuantity("eV", "predicted band gap", ()),
     "metal": DerivedQuantity("", "the predicted band gap is that of a metal", (), ColumnKind.FLAG),
 }
-"""What speaks for or against trusting a result; from the crystal and the training data, not from the tensors."""
+"""How reliable a result is, judged from the crystal and the training data, not from the tensors."""

@@ -1,4 +1,4 @@
-"""What a tensor model is to everything above it. A new backbone is one class that passes models/testing/contract.py."""
+"""The interface of a tensor model. A new backbone is one class that passes models/testing/contract.py."""
 
 from typing import Protocol, runtime_checkable
 
@@ -22,8 +22,8 @@ class TensorModel(Protocol):
         """Every tensor in its unit and stored shape, input frame, float64, not yet symmetrized.
 
         Returns:
-            [n_members, n_crystals, ...] each: the members of an ensemble one by one, in a fixed order, 1 for a single
-            network. How far they disagree tells how far they can be trusted.
+            [n_networks, n_crystals, ...] each: the networks of an ensemble one by one, in a fixed order, 1 for a single
+            network. Their disagreement is a measure of their error.
 
         The result of a crystal must not depend on the other crystals of the batch beyond rounding.
         """
@@ -31,7 +31,7 @@ class TensorModel(Protocol):
 
 @runtime_checkable
 class ScalarModel(Protocol):
-    """A tensor model that also knows scalars of a crystal, say its band gap."""
+    """A tensor model that also predicts scalars of a crystal, for instance its band gap."""
 
     def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
-        """Tensors as `TensorModel.predict` gives them, and scalars in their units, [n_members, n_crystals] each."""
+        """Tensors as `TensorModel.predict` gives them, and scalars in their units, [n_networks, n_crystals] each."""

@@ -151,9 +151,9 @@ def unsettled(connection: Connection, ingest_id: int, hashes: Sequence[str]) -> 
         By hash of the known ones: True for one that this instalment judges.
     """
     overruled = labels.c.state == LabelState.OVERRULED
-    again = or_(labels.c.state == LabelState.PENDING, labels.c.stage == LabelStage.INSTALMENT, overruled)
+    again = or_(labels.c.state == LabelState.PENDING, labels.c.stage == LabelStage.BATCH, overruled)
     # A pending row has a reason only if it was overruled before, also when this call was killed and comes again.
-    kept = case((labels.c.stage == LabelStage.INSTALMENT, None), else_=labels.c.reason)
+    kept = case((labels.c.stage == LabelStage.BATCH, None), else_=labels.c.reason)
     found: dict[str, bool] = {}
     for chunk in _chunks(hashes):
         mine = labels.c.hash.in_(chunk)
@@ -275,7 +275,7 @@ def settle(
 
 
 def _stage(settlement: Settlement) -> LabelStage | None:
-    return LabelStage.INSTALMENT if settlement.state is LabelState.REFUSED else None
+    return LabelStage.BATCH if settlement.state is LabelState.REFUSED else None
 
 
 def teaching(connection: Connection) -> Iterator[AcceptedLabel]:

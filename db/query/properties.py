@@ -1,6 +1,6 @@
 """The closed list of what can be filtered, sorted and printed, and the names it goes by.
 
-Derived columns come from the registry of quantities; the rest is what a crystal and its result say of themselves.
+Derived columns come from the registry of quantities; the rest are columns of crystals and results.
 """
 
 import difflib
@@ -64,6 +64,7 @@ def resolve_property(name: str, position: int | None = None) -> str:
     bare = ALIASES.get(bare, bare)
     if bare in PROPERTIES:
         return bare
+    # names come from anybody: only the start is compared, since the cost grows with the length
     close = difflib.get_close_matches(bare[:64], [*PROPERTIES, *ALIASES], n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"There are {len(PROPERTIES)}, for example k_vrh_gpa."
     where = "" if position is None else f" at position {position}"

@@ -26,7 +26,7 @@ def join(
 
     card = join_checkpoints([find_checkpoint(member) for member in members], out, name, version)
     path = out / f"{card.name}.json"
-    say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) of {card.members} members written to {out}")
+    say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) of {card.n_networks} networks written to {out}")
     say(f"it has no intervals yet: gmtscreen calibrate {path} --data FOLDER")
 
 

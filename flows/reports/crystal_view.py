@@ -10,7 +10,7 @@ from rich.table import Table
 from db.records import Floats
 from flows.reports.tables import cell, interval_text, new_table
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor, symprec_spread_column
-from models.tensors.voigt import piezo_to_voigt
+from models.tensors.voigt import to_printed
 
 SHOWN_FRACTION = 1e-5
 """Less than this is rounding of the network's arithmetic, not a broken symmetry."""
@@ -101,13 +101,13 @@ def _print_tensor(out: Console, tensor: Tensor, result: dict[str, Any]) -> None:
     radius = result.get("error_radius", {}).get(tensor.value)
     unit = "relative" if quantity.unit == "1" else quantity.unit
     share += f", 90 %: within {radius:.3g} of the true tensor (Frobenius)" if radius else ""
-    order = f", {VOIGT}" if tensor in (Tensor.PIEZOELECTRIC, Tensor.ELASTIC) else ""
+    order = f", {VOIGT}" if quantity.rank > 2 else ""
     out.print(f"{quantity.label} {quantity.symbol} ({unit}{order}{share})", soft_wrap=True)
     matrix = np.asarray(result["tensors"][tensor.value])
     if not matrix.any():
         out.print("    zero: forbidden by the point group")
         return
-    out.print(matrix_text(piezo_to_voigt(matrix) if tensor is Tensor.PIEZOELECTRIC else matrix, "    "))
+    out.print(matrix_text(to_printed(tensor, matrix), "    "))
 
 
 def matrix_text(matrix: Floats, indent: str = "") -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.reports.plots import written
-from models.quantities import DERIVED, TENSORS, Tensor
+from models.quantities import DERIVED, TENSORS
 
 if TYPE_CHECKING:
     from gmt_tasks.evaluation.literature import LiteratureComparison
@@ -24,12 +24,6 @@ OUTLIER = 2.0
 SMALLEST = {"e_norm_c_per_m2": 0.01}
 """Where the logarithmic axes begin; smaller values are drawn there."""
 
-MARKERS = {
-    Tensor.ELASTIC: ("o", "#0072B2"),
-    Tensor.DIELECTRIC_ELECTRONIC: ("s", "#009E73"),
-    Tensor.DIELECTRIC_TOTAL: ("D", "#CC79A7"),
-    Tensor.PIEZOELECTRIC: ("^", "#D55E00"),
-}
 POLAR = ("e33_c_per_m2", "e31_c_per_m2")
 """Components of wurtzites that are drawn with their sign."""
 
@@ -132,15 +126,15 @@ def _literature_panel(panel: Any, rows: Sequence["LiteratureComparison"]) -> Non
     ends = (0.7 * min(sizes), 1.5 * max(sizes))
     panel.fill_between(ends, [x / WITHIN for x in ends], [x * WITHIN for x in ends], color="0.9", linewidth=0)
     panel.plot(ends, ends, color="0.4", linewidth=0.8)
-    for tensor, (marker, color) in MARKERS.items():
+    for tensor, quantity in TENSORS.items():
         for same_sign in (True, False):
             part = [row for row in shown if row.tensor is tensor and (row.ratio > 0) is same_sign]
             if part:
-                unit = "" if TENSORS[tensor].unit == "1" else f", {TENSORS[tensor].unit.replace('^2', '²')}"
-                label = f"{TENSORS[tensor].symbol}{unit}" if same_sign else f"{TENSORS[tensor].symbol}, wrong sign"
+                unit = "" if quantity.unit == "1" else f", {quantity.unit.replace('^2', '²')}"
+                label = f"{quantity.symbol}{unit}" if same_sign else f"{quantity.symbol}, wrong sign"
                 x, y = [abs(row.literature) for row in part], [abs(row.predicted) for row in part]
-                face = color if same_sign else "none"
-                panel.scatter(x, y, s=22, marker=marker, facecolor=face, edgecolor=color, label=label, zorder=3)
+                style = {"marker": quantity.marker, "edgecolor": quantity.color, "label": label}
+                panel.scatter(x, y, s=22, facecolor=quantity.color if same_sign else "none", zorder=3, **style)
     panel.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
     panel.set(xlabel="literature, absolute value", ylabel="predicted, absolute value")
     panel.set_title(

@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.quantities import DERIVED, TENSORS, Tensor
+from models.quantities import DERIVED, TENSORS
 
 if TYPE_CHECKING:
     from gmt_tasks.evaluation.calibration import ReliabilityCurve, SelectiveCurve
 
-GROUPS = {
-    Tensor.DIELECTRIC_ELECTRONIC: "dielectric",
-    Tensor.DIELECTRIC_TOTAL: "dielectric",
-    Tensor.PIEZOELECTRIC: "piezoelectric",
-    Tensor.ELASTIC: "elastic",
-}
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours: apart for colour-blind readers too."""
 
@@ -38,8 +32,10 @@ def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
     """
     from matplotlib.figure import Figure
 
-    parts = {name: [c for c in curves if _group(c.quantity) == name] for name in dict.fromkeys(GROUPS.values())}
-    parts = {name: part for name, part in parts.items() if part}
+    order = [row.group for row in TENSORS.values()]
+    parts: dict[str, list[ReliabilityCurve]] = {}
+    for curve in sorted(curves, key=lambda curve: order.index(_group(curve.quantity))):
+        parts.setdefault(_group(curve.quantity), []).append(curve)
     figure = Figure(figsize=(3.9 * len(parts), 6.0), layout="constrained")
     panels = figure.subplots(1, len(parts), squeeze=False).ravel()
     for panel, (name, part) in zip(panels, parts.items(), strict=True):
@@ -50,7 +46,7 @@ def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
 def _group(quantity: str) -> str:
     """Which panel a quantity belongs to."""
     tensor = next((t for t, row in TENSORS.items() if row.error_column == quantity), None)
-    return GROUPS[tensor or DERIVED[quantity].from_tensors[0]]
+    return TENSORS[tensor or DERIVED[quantity].from_tensors[0]].group
 
 
 def _reliability_panel(panel: Any, name: str, curves: Sequence["ReliabilityCurve"]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.active_learning.suggest import Batch, Suggestion
+from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import GmtError
 from models.quantities import DERIVED, TENSORS, Tensor
@@ -27,27 +28,6 @@ Floats = NDArray[np.float64]
 SUGGESTIONS = "suggestions.json"
 ATOMATE2 = "atomate2_jobs.py"
 _TEMPLATE = Path(__file__).with_name("atomate2_jobs.template")
-
-CALCULATION = {
-    Tensor.ELASTIC: "elastic",
-    Tensor.DIELECTRIC_ELECTRONIC: "response",
-    Tensor.DIELECTRIC_TOTAL: "response",
-    Tensor.PIEZOELECTRIC: "response",
-}
-"""Which calculation gives a tensor: strained cells the stiffness, density-functional perturbation theory the others."""
-
-LABEL_OF = {
-    Tensor.ELASTIC: {"kind": "elastic_stiffness", "unit": "GPa", "tensor_voigt": None},
-    Tensor.PIEZOELECTRIC: {"kind": "piezo_e_total", "unit": "C/m^2", "tensor": None},
-    Tensor.DIELECTRIC_TOTAL: {
-        "kind": "dielectric_total",
-        "unit": "relative",
-        "tensor": None,
-        "tensor_electronic": None,
-    },
-    Tensor.DIELECTRIC_ELECTRONIC: {"kind": "dielectric_total", "unit": "relative", "tensor_electronic": None},
-}
-"""What a label row of a tensor holds besides the crystal; null stands for what is to be calculated."""
 
 
 def has_atomate2() -> bool:
@@ -128,7 +108,7 @@ def row_of(batch: Batch, rank: int) -> dict[str, Any]:
         **_plain(numbers),
         "property": batch.request.property,
         "unit": DERIVED[batch.request.property].unit,
-        "calculations": list(dict.fromkeys(CALCULATION[tensor] for tensor in tensors)),
+        "calculations": list(dict.fromkeys(TENSORS[tensor].calculation.value for tensor in tensors)),
         "settles": settles(batch.request.property, each),
     }
 
@@ -190,8 +170,18 @@ def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list
         "frame": "cartesian",
         "method": None,
     }
-    kinds = {LABEL_OF[tensor]["kind"]: LABEL_OF[tensor] for tensor in DERIVED[name].from_tensors}
-    return [common | kind for kind in kinds.values()]
+    tensors = DERIVED[name].from_tensors
+    rows = {TENSORS[tensor].label_kind: _label_of(tensor) for tensor in tensors}
+    return [common | row for row in rows.values()]
+
+
+def _label_of(tensor: Tensor) -> dict[str, Any]:
+    """What a label row of a tensor holds besides the crystal; null stands for what is to be calculated."""
+    name, kind = TENSORS[tensor].label_kind, KINDS[TENSORS[tensor].label_kind]
+    # a tensor that exceeds another one is calculated together with it
+    wanted = (tensor, TENSORS[tensor].floor)
+    keys = [key for key, each in kind.tensors.items() if each in wanted]
+    return {"kind": name, "unit": kind.units[0], **dict.fromkeys(keys)}
 
 
 def _readme(batch: Batch, folder: Path) -> str:

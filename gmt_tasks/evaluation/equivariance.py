@@ -19,19 +19,14 @@ from gmt_tasks.screening.screener import Screener
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import CrystalGraph, GraphSpec, build_graph
 from models.errors import Reason
-from models.quantities import Tensor
+from models.quantities import TENSORS, Tensor
 from models.symmetry.search import find_symmetry
 from models.tensors.rotate import rotate
 
 TOLERANCE = 1e-4
 """Largest deviation of a float32 network that is none."""
 
-FLOOR = {
-    Tensor.DIELECTRIC_ELECTRONIC: 0.1,
-    Tensor.DIELECTRIC_TOTAL: 0.1,
-    Tensor.PIEZOELECTRIC: 1e-2,
-    Tensor.ELASTIC: 1.0,
-}
+FLOOR = {quantity: row.negligible_norm for quantity, row in TENSORS.items()}
 """Frobenius norm, in the tensor's unit, below which deviations are measured against this number: tensors that small
 are sums of large terms that cancel, and have the rounding errors of the terms."""
 

@@ -41,7 +41,7 @@ from gmt_tasks.screening.derive import derived_columns
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint, read_card, write_card
-from models.quantities import Tensor
+from models.quantities import TENSORS, Tensor
 from models.tensors.irreps import change_of_basis
 from models.tensors.voigt import from_components
 
@@ -50,8 +50,6 @@ Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 NONZERO_PIEZO_C_PER_M2 = 1e-3
-N_SCALARS = {Tensor.DIELECTRIC_ELECTRONIC: 1, Tensor.DIELECTRIC_TOTAL: 1, Tensor.PIEZOELECTRIC: 0, Tensor.ELASTIC: 2}
-"""How many of a tensor's irreps are scalars; they come first. The isotropic part is what they hold."""
 
 RANKED = (
     "eps_electronic_mean", "eps_total_mean", "birefringence", "k_vrh_gpa", "g_vrh_gpa", "elastic_min_eigenvalue_gpa",
@@ -152,14 +150,14 @@ def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenanc
     seeds = card.training.get("seed", [])
     names = sorted(path.name for path in data.glob("*.jsonl*"))
     crystals = {split.value: len(labels.rows(split)) for split in Split}
-    return Provenance(card.members, tuple(seeds) if isinstance(seeds, list) else (seeds,), tuple(names), crystals)
+    return Provenance(card.n_networks, tuple(seeds) if isinstance(seeds, list) else (seeds,), tuple(names), crystals)
 
 
 def train_mean(labels: LabelledCrystals, quantity: Tensor) -> Floats:
     """Isotropic part of the mean training label, orthonormal components [n_components]; 0 for piezoelectricity."""
     values = labels.components[quantity][labels.rows(Split.TRAIN)]
     irreps = change_of_basis(quantity) @ np.nanmean(values, axis=0)
-    irreps[N_SCALARS[quantity] :] = 0.0
+    irreps[TENSORS[quantity].n_scalars :] = 0.0
     return np.asarray(change_of_basis(quantity).T @ irreps)
 
 

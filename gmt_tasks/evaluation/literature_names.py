@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.quantities import Tensor
-from models.tensors.voigt import piezo_to_voigt
+from models.tensors.voigt import to_printed
 
 _COMPONENT = re.compile(
     r"^(?P<kind>c|e|eps_electronic_|eps_total_)(?P<row>[1-6])(?P<column>[1-6])(?P<sign>_abs)?(?:_gpa|_c_per_m2)?$"
@@ -54,7 +54,7 @@ def predicted_value(name: str, result: Mapping[str, Any]) -> float | None:
     if stored is None:
         return None
     matrix = np.asarray(stored)
-    matrix = piezo_to_voigt(matrix) if component.tensor is Tensor.PIEZOELECTRIC else matrix
+    matrix = to_printed(component.tensor, matrix)
     if component.row >= matrix.shape[0] or component.column >= matrix.shape[1]:
         return None
     value = float(matrix[component.row, component.column])

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from gmt_tasks.labels.files import Split
 from models.quantities import Tensor
-from models.tensors.voigt import piezo_to_voigt
+from models.tensors.voigt import to_printed
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -83,7 +83,7 @@ class ScoredSet(NamedTuple):
 
 def printed_norm(tensors: Floats, quantity: Tensor) -> Floats:
     """Frobenius norm of the entries people print: 3x3, 3x6 Voigt, 6x6 Voigt; [n_crystals]."""
-    entries = piezo_to_voigt(tensors) if quantity is Tensor.PIEZOELECTRIC else tensors
+    entries = to_printed(quantity, tensors)
     return np.asarray(np.sqrt((entries**2).sum(axis=(1, 2))))
 
 

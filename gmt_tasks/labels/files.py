@@ -24,9 +24,9 @@ from models.tensors.frames import FrameError, ieee_rotation, oriented_point_grou
 from models.tensors.rotate import rotate
 from models.tensors.voigt import from_components, to_components, voigt_to_piezo
 
-MAX_DIELECTRIC = 100.0
-MAX_PIEZO_C_PER_M2 = 100.0
-MAX_STIFFNESS_GPA = 1500.0
+MAX_DIELECTRIC = TENSORS[Tensor.DIELECTRIC_TOTAL].max_training_entry
+MAX_PIEZO_C_PER_M2 = TENSORS[Tensor.PIEZOELECTRIC].max_training_entry
+MAX_STIFFNESS_GPA = TENSORS[Tensor.ELASTIC].max_training_entry
 MAX_MEAN_DIELECTRIC = 200.0
 MAX_LABEL_RESIDUAL = 0.2
 

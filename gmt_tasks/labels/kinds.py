@@ -19,13 +19,8 @@ from models.quantities import TENSORS, Tensor
 
 Floats = NDArray[np.float64]
 
-MAX_ENTRY: dict[Tensor, float] = {
-    Tensor.DIELECTRIC_ELECTRONIC: 1e4,
-    Tensor.DIELECTRIC_TOTAL: 1e4,
-    Tensor.PIEZOELECTRIC: 1e3,
-    Tensor.ELASTIC: 3e3,
-}
-"""Largest entry that a crystal may have, in the tensor's unit; diamond's stiffness is 1,100 GPa."""
+MAX_ENTRY = {quantity: row.max_label_entry for quantity, row in TENSORS.items()}
+"""Largest entry that a crystal may have, in the tensor's unit."""
 
 MAX_INDEX_ASYMMETRY = 0.05
 """Largest difference of entries that must be equal, relative to the largest entry; calculations reach 0.02."""

@@ -132,7 +132,7 @@ def make_plan(
     """
     config = TrainingConfig.read(options.config)
     fine = options.start is Start.CURRENT and current is not None
-    n_networks = read_card(current_card).members if current_card is not None else 0
+    n_networks = read_card(current_card).n_networks if current_card is not None else 0
     n_members = options.members or n_networks or FROM_SCRATCH_MEMBERS
     if fine and n_members > n_networks:
         raise ModelError(

@@ -132,7 +132,7 @@ def calibrate(plan: RetrainPlan, options: RetrainOptions, members: list[Path]) -
 
         join_checkpoints(members, path.parent, plan.name, plan.version)
     card = read_card(path)
-    if not (card.calibration and card.novelty_sha256):
+    if not (card.calibration and card.training_reference_sha256):
         calibrate_into_card(str(path), data=plan.data, device=options.device)
     return path
 

@@ -134,8 +134,8 @@ def _maps_to_ieee_voigt(rotations: Floats) -> Floats:
 
 def _scarce(data: LabelledCrystals) -> NDArray[np.bool_]:
     """Crystals whose labels are the fewest."""
-    known = [~np.isnan(data.components[q][:, 0]) for q in (Tensor.PIEZOELECTRIC, Tensor.DIELECTRIC_TOTAL)]
-    return np.logical_or(*known) | ~np.isnan(data.piezo_singular)
+    known = [~np.isnan(data.components[q][:, 0]) for q, row in TENSORS.items() if row.few_labels]
+    return np.asarray(np.any(known, axis=0)) | ~np.isnan(data.piezo_singular)
 
 
 def _graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:

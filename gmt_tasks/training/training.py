@@ -38,10 +38,7 @@ from models.tensors.voigt import to_components
 Report = Callable[[str], None]
 
 LOSS_WEIGHTS: dict[str, float] = {
-    Tensor.DIELECTRIC_ELECTRONIC: 4.0,
-    Tensor.DIELECTRIC_TOTAL: 6.0,
-    Tensor.PIEZOELECTRIC: 12.0,
-    Tensor.ELASTIC: 4.0,
+    **{quantity: row.loss_weight for quantity, row in TENSORS.items()},
     "dielectric_electronic_mean": 1.2,
     "dielectric_total_mean": 2.0,
     "eps_principal": 2.0,

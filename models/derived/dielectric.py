@@ -43,6 +43,7 @@ def principal_values(dielectric: ArrayLike) -> Floats:
     values = np.asarray(dielectric, dtype=np.float64)
     if values.ndim != 3 or values.shape[1:] != (3, 3):
         raise ShapeError(f"a dielectric tensor must have shape [n_crystals, 3, 3], got {list(values.shape)}.")
+    # LAPACK refuses a whole batch for one entry that is not finite: such rows are replaced
     finite: NDArray[np.bool_] = np.all(np.isfinite(values), axis=(1, 2), keepdims=True)
     symmetric = np.where(finite, (values + np.swapaxes(values, 1, 2)) / 2, np.eye(3))
     return np.where(finite[:, 0], np.linalg.eigvalsh(symmetric), np.nan)
@@ -74,6 +75,7 @@ def optical_class(eps_electronic: ArrayLike) -> NDArray[np.str_]:
     """
     values = principal_values(eps_electronic)
     limit = CLASS_TOLERANCE * np.abs(values).max(axis=1, initial=0.0)
+    # values are ascending, so that equal ones are neighbours
     pair = np.diff(values, axis=1).min(axis=1, initial=np.inf) <= limit
     all_three = values[:, 2] - values[:, 0] <= limit
     conditions = [np.isnan(limit), all_three, pair]
@@ -111,5 +113,5 @@ def derive_dielectric(eps_electronic: ArrayLike, eps_total: ArrayLike) -> Column
             f"{prefix}_min": values[:, 0],
             f"{prefix}_max": values[:, 2],
         }
-    wanted = {Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL}
-    return {name: columns[name] for name, row in DERIVED.items() if wanted.issuperset(row.from_tensors)}
+    dielectric = {Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL}
+    return {name: columns[name] for name, row in DERIVED.items() if dielectric.issuperset(row.from_tensors)}

@@ -24,8 +24,8 @@ N_GRID = 800
 """Directions of the starting grid on the half sphere; neighbours are about 5 degrees apart."""
 
 _N_STEPS = 8
-_MAX_STEP = 0.2  # radians: a Newton step far from a stationary point is not to be trusted
-_N_STARTS = 4  # best grid points that are polished: two valleys of nearly equal depth may change places
+_MAX_STEP = 0.2  # radians: a Newton step far from a stationary point may lead anywhere
+_N_STARTS = 4  # best grid points that are polished: two minima of nearly equal depth may change places
 
 
 def half_sphere(n_directions: int) -> Floats:
@@ -66,7 +66,7 @@ def young_modulus_along(stiffness_voigt: ArrayLike, directions: ArrayLike) -> Fl
     if not ((lengths > 0) & np.isfinite(lengths)).all():
         raise ShapeError("Some directions are zero or not finite; a direction needs a length.")
     compliance = compliance_voigt_to_mandel(compliance_voigt(stiffness_voigt))
-    return GPA_INVERSE_IN_PER_TPA / _stretch(compliance, (vectors / lengths)[None])
+    return GPA_INVERSE_IN_PER_TPA / _inverse_young_modulus(compliance, (vectors / lengths)[None])
 
 
 def _dyads(directions: Floats) -> Floats:
@@ -74,19 +74,11 @@ def _dyads(directions: Floats) -> Floats:
     return symmetric_to_mandel(directions[..., :, None] * directions[..., None, :])
 
 
-def _stretch(compliance: Floats, directions: Floats) -> Floats:
+def _inverse_young_modulus(compliance: Floats, directions: Floats) -> Floats:
     """1 / E in 1/TPa for Mandel compliances [n_crystals, 6, 6] and unit vectors [1 or n_crystals, m, 3]."""
     dyads = _dyads(directions)
-    stretch: Floats = ((dyads @ compliance) * dyads).sum(axis=-1)
-    return stretch
-
-
-def _tangents(directions: Floats) -> Floats:
-    """Two orthonormal vectors normal to each unit vector, as rows, [..., 3] -> [..., 2, 3]."""
-    smallest = np.eye(3)[np.abs(directions).argmin(axis=-1)]
-    first = np.cross(directions, smallest)
-    first /= np.linalg.norm(first, axis=-1, keepdims=True)
-    return np.stack([first, np.cross(directions, first)], axis=-2)
+    inverse: Floats = ((dyads @ compliance) * dyads).sum(axis=-1)
+    return inverse
 
 
 def _newton_step(compliance: Floats, directions: Floats) -> Floats:
@@ -96,12 +88,16 @@ def _newton_step(compliance: Floats, directions: Floats) -> Floats:
     4 f delta_ab, the part that keeps n on the sphere.
     """
     strain = mandel_to_symmetric(_dyads(directions) @ compliance)
-    tangents = _tangents(directions)
+    # two orthonormal vectors normal to n; the cell axis that n is least along gives the first without cancellation
+    axis = np.eye(3)[np.abs(directions).argmin(axis=-1)]
+    first = np.cross(directions, axis)
+    first /= np.linalg.norm(first, axis=-1, keepdims=True)
+    tangents = np.stack([first, np.cross(directions, first)], axis=-2)
     slope = 4 * (tangents @ strain @ directions[..., None])[..., 0]
     mixed = symmetric_to_mandel(tangents[..., :, None] * directions[..., None, None, :])
     curvature = 4 * tangents @ strain @ np.swapaxes(tangents, -1, -2)
     curvature += 8 * mixed @ compliance[:, None] @ np.swapaxes(mixed, -1, -2)
-    curvature -= 4 * _stretch(compliance, directions)[..., None, None] * np.eye(2)
+    curvature -= 4 * _inverse_young_modulus(compliance, directions)[..., None, None] * np.eye(2)
     # a flat direction (isotropic plane) has no curvature: the pseudo-inverse stays put there instead of dividing by 0
     step = -(np.linalg.pinv(curvature, rcond=1e-9, hermitian=True) @ slope[..., None])[..., 0]
     length = np.linalg.norm(step, axis=-1, keepdims=True)
@@ -110,15 +106,15 @@ def _newton_step(compliance: Floats, directions: Floats) -> Floats:
     return np.asarray(moved / np.linalg.norm(moved, axis=-1, keepdims=True), dtype=np.float64)
 
 
-def _extreme_stretch(compliance: Floats, sign: float) -> Floats:
+def _extreme(compliance: Floats, sign: float) -> Floats:
     """Largest value of sign * (1 / E) over all directions, [n_crystals]; never below the best grid point."""
     grid = half_sphere(N_GRID)
-    values = sign * _stretch(compliance, grid[None])
+    values = sign * _inverse_young_modulus(compliance, grid[None])
     starts = np.argpartition(values, -_N_STARTS, axis=1)[:, -_N_STARTS:]
     best, directions = values.max(axis=1), grid[starts]
     for _ in range(_N_STEPS):
         directions = _newton_step(compliance, directions)
-        best = np.maximum(best, (sign * _stretch(compliance, directions)).max(axis=1))
+        best = np.maximum(best, (sign * _inverse_young_modulus(compliance, directions)).max(axis=1))
     return np.asarray(best, dtype=np.float64)
 
 
@@ -143,8 +139,8 @@ def derive_directional(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable
     compliance = compliance_voigt_to_mandel(compliance_voigt(stiffness))
     shrinkage = np.linalg.eigvalsh(mandel_to_symmetric(compliance[:, :, :3].sum(axis=2)))  # S_ijkk
     columns: Columns = {
-        "young_min_gpa": GPA_INVERSE_IN_PER_TPA / _extreme_stretch(compliance, 1.0),
-        "young_max_gpa": -GPA_INVERSE_IN_PER_TPA / _extreme_stretch(compliance, -1.0),
+        "young_min_gpa": GPA_INVERSE_IN_PER_TPA / _extreme(compliance, 1.0),
+        "young_max_gpa": -GPA_INVERSE_IN_PER_TPA / _extreme(compliance, -1.0),
         "linear_compressibility_min_per_tpa": shrinkage[:, 0],
         "linear_compressibility_max_per_tpa": shrinkage[:, 2],
     }

@@ -49,6 +49,7 @@ def _symmetric(stiffness_voigt: ArrayLike) -> Floats:
 def _eigenvalues(stiffness_voigt: ArrayLike) -> Floats:
     """Kelvin moduli in ascending order in GPa, shape [n_crystals, 6]; NaN for a row that is not finite."""
     mandel = stiffness_voigt_to_mandel(_symmetric(stiffness_voigt))
+    # LAPACK refuses a whole batch for one entry that is not finite: such rows are replaced
     finite: Flags = np.all(np.isfinite(mandel), axis=(1, 2), keepdims=True)
     values = np.linalg.eigvalsh(np.where(finite, mandel, np.eye(6)))
     return np.where(finite[:, 0], values, np.nan)
@@ -84,16 +85,17 @@ def _refuse_unstable(stiffness_voigt: ArrayLike) -> Floats:
     """The symmetric part of C_IJ, once every row is known to be positive definite."""
     stiffness = _symmetric(stiffness_voigt)
     rows = np.flatnonzero(~mechanically_stable(stiffness))
-    if not len(rows):
-        return stiffness
-    lowest = min_eigenvalue(stiffness)[rows]
-    worst = int(np.argmin(np.where(np.isnan(lowest), -np.inf, lowest)))
-    raise UnphysicalTensorError(
-        f"{len(rows)} of {len(stiffness)} stiffness tensors are not positive definite; worst is row {rows[worst]} with "
-        f"lowest eigenvalue {lowest[worst]:.4g} GPa. Such crystals are mechanically unstable: drop the rows in .rows, "
-        'or derive_elastic(..., unstable="flag").',
-        rows.tolist(),
-    )
+    if len(rows):
+        # a tensor that is not finite is worse than any indefinite one
+        lowest = min_eigenvalue(stiffness)[rows]
+        worst = int(np.argmin(np.where(np.isnan(lowest), -np.inf, lowest)))
+        raise UnphysicalTensorError(
+            f"{len(rows)} of {len(stiffness)} stiffness tensors are not positive definite; worst is row {rows[worst]} "
+            f"with lowest eigenvalue {lowest[worst]:.4g} GPa. Such crystals are mechanically unstable: drop the rows "
+            'in .rows, or derive_elastic(..., unstable="flag").',
+            rows.tolist(),
+        )
+    return stiffness
 
 
 def compliance_voigt(stiffness_voigt: ArrayLike) -> Floats:
@@ -238,6 +240,7 @@ def derive_elastic(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAI
     stable = mechanically_stable(stiffness)
     if Unstable(unstable) is Unstable.RAISE:
         _refuse_unstable(stiffness)
+    # rows without a compliance get that of a stable stand-in, so that the batch is inverted at once
     columns = _all_columns(stiffness, np.where(stable[:, None, None], stiffness, np.eye(6)))
     for name in _NEED_COMPLIANCE:
         columns[name] = np.where(stable, columns[name], np.nan)
@@ -247,6 +250,7 @@ def derive_elastic(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAI
 
 def _all_columns(stiffness: Floats, stable: Floats) -> Columns:
     """Columns from the tensors as they are and, where a compliance is needed, from their stable stand-ins."""
+    # Reuss: uniform stress, hence sums over the compliance
     compliance = _inverse(stable)
     longitudinal, transverse, shear = _voigt_sums(compliance)
     k_voigt, g_voigt = bulk_modulus_voigt(stiffness), shear_modulus_voigt(stiffness)

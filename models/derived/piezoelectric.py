@@ -1,7 +1,7 @@
 """Piezoelectric strain tensors and rotation-invariant piezoelectric figures, a whole batch at a time.
 
-The stress tensor e (C/m^2) is what is predicted; the strain tensor d (pC/N) is what a device sees, d = e C^-1. With C
-in GPa, C^-1 is in 1/TPa after a factor 1000, and C/m^2 times 1/TPa is pC/N.
+The stress tensor e (C/m^2) is what is predicted; the strain tensor d (pC/N) is the response of a device, d = e C^-1.
+With C in GPa, C^-1 is in 1/TPa after a factor 1000, and C/m^2 times 1/TPa is pC/N.
 
 Source: IEEE Std 176-1987, section 2; J. F. Nye, Physical Properties of Crystals (1985), ch. VII.
 """
@@ -31,7 +31,7 @@ def _strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
 
 
 def _same_length(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> tuple[Floats, Floats]:
-    """Both tensors as float64, once they are known to belong to the same number of crystals."""
+    """Both tensors as float64, once they are found to belong to the same number of crystals."""
     e, c = np.asarray(piezo, dtype=np.float64), np.asarray(stiffness_voigt, dtype=np.float64)
     if e.ndim != 4 or e.shape[1:] != (3, 3, 3) or c.shape != (len(e), 6, 6):
         raise ShapeError(
@@ -67,17 +67,6 @@ def piezoelectric_strain_voigt(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> 
     return mandel_to_piezo_strain_voigt(_strain_mandel(e, c))
 
 
-def _largest_response(mandel: Floats) -> Floats:
-    """Largest singular value of Mandel matrices, [n_crystals, 3, 6] -> [n_crystals]."""
-    return np.asarray(np.linalg.svd(mandel, compute_uv=False)[:, 0], dtype=np.float64)
-
-
-def _norm(mandel: Floats) -> Floats:
-    """Frobenius norm of the Cartesian rank-3 tensors, [n_crystals, 3, 6] -> [n_crystals]."""
-    norm: Floats = np.sqrt((mandel**2).sum(axis=(1, 2)))
-    return norm
-
-
 def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_allowed: NDArray[np.bool_]) -> Columns:
     """All derived columns that need the piezoelectric tensor, alone or with the stiffness.
 
@@ -102,12 +91,14 @@ def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_all
         raise ShapeError(f"piezo_allowed must have shape [{len(e)}], one flag per crystal, got {list(allowed.shape)}.")
     finite = np.isfinite(e).all(axis=(1, 2, 3))
     stress = np.where((allowed & finite)[:, None, None, None], e, 0.0)
+    # an unstable crystal has no compliance: a stand-in keeps the batch solvable
     usable = mechanically_stable(c)
     strain = _strain_mandel(stress, np.where(usable[:, None, None], c, np.eye(6)))
     columns = _invariants(piezo_to_mandel(stress), strain)
     for name, values in columns.items():
-        known = finite & usable if Tensor.ELASTIC in DERIVED[name].from_tensors else finite
-        columns[name] = np.where(known | ~allowed, values, np.nan)
+        computed = finite & usable if Tensor.ELASTIC in DERIVED[name].from_tensors else finite
+        # a response that symmetry forbids is 0 whatever the tensors are worth
+        columns[name] = np.where(computed | ~allowed, values, np.nan)
     columns["piezo_allowed"] = allowed
     return {name: columns[name] for name, row in DERIVED.items() if Tensor.PIEZOELECTRIC in row.from_tensors}
 
@@ -119,11 +110,13 @@ def _invariants(stress: Floats, strain: Floats) -> Columns:
     it is a rounding error, and is 0.
     """
     hydrostatic = np.linalg.norm(strain[:, :, :3].sum(axis=2), axis=1)
-    hydrostatic[hydrostatic < 1e-12 * _norm(strain)] = 0.0
+    strain_norm, stress_norm = (np.sqrt((mandel**2).sum(axis=(1, 2))) for mandel in (strain, stress))
+    hydrostatic[hydrostatic < 1e-12 * strain_norm] = 0.0
     return {
-        "e_max_c_per_m2": _largest_response(stress),
-        "e_norm_c_per_m2": _norm(stress),
-        "d_max_pc_per_n": _largest_response(strain),
-        "d_norm_pc_per_n": _norm(strain),
+        # singular values of the Mandel matrix: the response to the most effective of all strains or stresses
+        "e_max_c_per_m2": np.linalg.svd(stress, compute_uv=False)[:, 0],
+        "e_norm_c_per_m2": stress_norm,
+        "d_max_pc_per_n": np.linalg.svd(strain, compute_uv=False)[:, 0],
+        "d_norm_pc_per_n": strain_norm,
         "d_hydrostatic_pc_per_n": hydrostatic,
     }

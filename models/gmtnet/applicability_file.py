@@ -36,7 +36,7 @@ def save_training_reference(reference: TrainingReference, card_path: Path, card:
     arrays = {name: np.asarray(getattr(reference, name), dtype=np.float64).reshape(-1) for name in _ARRAYS[:-1]}
     save_file(arrays | {"points": np.ascontiguousarray(reference.points, dtype=np.float16)}, path)
     path.chmod(0o644)  # safetensors writes for the owner only
-    return replace(card, novelty_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    return replace(card, training_reference_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def load_training_reference(card_path: Path, card: ModelCard) -> TrainingReference | None:
@@ -45,16 +45,18 @@ def load_training_reference(card_path: Path, card: ModelCard) -> TrainingReferen
     Raises:
         ModelError: the file is missing, is not the one the card describes, or measures other features.
     """
-    if not card.novelty_sha256:
+    if not card.training_reference_sha256:
         return None
     path = training_reference_path(card_path)
     if not path.exists():
-        raise ModelError(f"{path.name} is missing beside {card_path}. Restore it; its sha256 is {card.novelty_sha256}.")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != card.novelty_sha256:
         raise ModelError(
-            f"{path} is not the file its card describes: sha256 {found[:12]}, not {card.novelty_sha256[:12]}. "
-            "Restore it."
+            f"{path.name} is missing beside {card_path}. Restore it; its sha256 is {card.training_reference_sha256}."
+        )
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != card.training_reference_sha256:
+        raise ModelError(
+            f"{path} is not the file its card describes: sha256 {sha256[:12]}, not "
+            f"{card.training_reference_sha256[:12]}. Restore it."
         )
     try:
         arrays = load_file(path)
@@ -63,10 +65,13 @@ def load_training_reference(card_path: Path, card: ModelCard) -> TrainingReferen
             arrays["center"], arrays["scale"], points, arrays["element_counts"], arrays["quantiles"], tail
         )
     except (KeyError, SafetensorError) as error:
-        raise ModelError(f"{path} holds no distance score: {error}. Make it again with fit_novelty.") from error
+        raise ModelError(
+            f"{path} holds no distance score: {error}. Make it again with `gmtscreen calibrate`."
+        ) from error
+    # distances between features of two versions mean nothing
     if points.ndim != 2 or points.shape[1] != len(feature_names()):
         raise ModelError(
             f"{path} measures {points.shape[-1]} features, this version {len(feature_names())}. Make it again with "
-            "fit_novelty."
+            "`gmtscreen calibrate`."
         )
     return reference

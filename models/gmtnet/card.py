@@ -1,9 +1,9 @@
-"""What a model says of itself: the JSON beside its weights. Read without torch, by drivers, listings and databases.
+"""The model card: the JSON beside the weights. Read without torch, by drivers, command line and database.
 
 NAME.json          {"format": 1, "name", "version", "sha256", "members", "config", "elements", "metrics", "training",
                     "calibration", "novelty_sha256"}
 NAME.safetensors   the weights, see checkpoint.py
-NAME.novelty.safetensors   the training data as the distance score sees it, see novelty_file.py
+NAME.novelty.safetensors   training data of the distance score, see applicability_file.py
 """
 
 import json
@@ -16,7 +16,7 @@ from models.errors import ModelError
 from models.gmtnet.config import GMTNetConfig
 
 FORMAT = 1
-MAX_MEMBERS = 64
+MAX_NETWORKS = 64
 MAX_ATOMIC_NUMBER = 118
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
@@ -24,18 +24,18 @@ WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a checkpoint says of itself.
+    """Identity, configuration, metrics and calibration of a checkpoint.
 
     Attributes:
         name, version: together the model's identity, `name@version`.
         sha256: of the weights file.
         config: of the network.
-        elements: atomic numbers seen in training; others are refused.
+        elements: atomic numbers of the training crystals; others are refused.
         metrics: by split and quantity, as `gmtscreen evaluate` prints them.
         training: data, split, seed, epochs, date: how to make it again.
-        members: how many networks of this configuration the weights hold.
+        n_networks: how many networks of this configuration the weights hold (an ensemble).
         calibration: how wide the intervals are, see models/uncertainty/conformal.py; empty when it was not calibrated.
-        novelty_sha256: of the reference of the distance score; empty when there is none.
+        training_reference_sha256: of the training data of the distance score; empty when there is none.
     """
 
     name: str
@@ -45,9 +45,9 @@ class ModelCard:
     elements: tuple[int, ...]
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    members: int = 1
+    n_networks: int = 1
     calibration: dict[str, Any] = field(default_factory=dict)
-    novelty_sha256: str = ""
+    training_reference_sha256: str = ""
 
 
 def write_card(card: ModelCard, folder: Path) -> Path:
@@ -61,9 +61,9 @@ def write_card(card: ModelCard, folder: Path) -> Path:
         "elements": list(card.elements),
         "metrics": card.metrics,
         "training": card.training,
-        "members": card.members,
+        "members": card.n_networks,
         "calibration": card.calibration,
-        "novelty_sha256": card.novelty_sha256,
+        "novelty_sha256": card.training_reference_sha256,
     }
     path = folder / f"{card.name}.json"
     path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -79,15 +79,17 @@ def read_card(path: Path) -> ModelCard:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = sorted(p.stem for p in path.parent.glob("*.json"))
+        names = sorted(p.stem for p in path.parent.glob("*.json"))
         raise ModelError(
-            f"There is no model {path.stem} in {path.parent}. There are: {', '.join(known) or 'none'}."
+            f"There is no model {path.stem} in {path.parent}. There are: {', '.join(names) or 'none'}."
         ) from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}. Restore the file from where the model came from.") from error
-    found = data.get("format") if isinstance(data, dict) else None
-    if found != FORMAT:
-        raise ModelError(f"{path} has format {found}, this version reads {FORMAT}. Use the gmtscreen it was made with.")
+    written = data.get("format") if isinstance(data, dict) else None
+    if written != FORMAT:
+        raise ModelError(
+            f"{path} has format {written}, this version reads {FORMAT}. Use the gmtscreen it was made with."
+        )
     try:
         return _from_json(data)
     except (KeyError, TypeError, ValueError) as error:
@@ -103,6 +105,7 @@ def find_checkpoint(model: str) -> Path:
         ModelError: there is none, or its version is another.
     """
     path = Path(model)
+    # a path is taken at its word, so that a checkpoint may have the name of a shipped model
     if path.suffix == ".json" or path.is_dir():
         cards = [path] if path.suffix == ".json" else sorted(path.glob("*.json"))
         if len(cards) != 1:
@@ -110,26 +113,25 @@ def find_checkpoint(model: str) -> Path:
         return cards[0]
     name, _, version = model.partition("@")
     card_path = WEIGHTS_FOLDER / f"{name}.json"
-    found = read_card(card_path).version
-    if version and version != found:
-        raise ModelError(f"Model {name} is shipped as version {found}, not {version}. Use {name}@{found}.")
+    shipped = read_card(card_path).version
+    if version and version != shipped:
+        raise ModelError(f"Model {name} is shipped as version {shipped}, not {version}. Use {name}@{shipped}.")
     return card_path
 
 
-def _check_identity(data: dict[str, Any]) -> None:
-    """Refuses what could name another file, or make the reader build without end: a card comes from anybody."""
+def _from_json(data: dict[str, Any]) -> ModelCard:
+    """A card from its JSON; a card comes from anybody, so what is read of it is checked."""
+    # the name becomes a file name, and the number of networks decides how much is built
     if not all(isinstance(data[key], str) for key in ("name", "version", "sha256")):
         raise ValueError("name, version and sha256 must be texts")
     if not _NAME.fullmatch(data["name"]):
         raise ValueError(f"the name {data['name'][:40]!r} is not made of letters, digits and . _ + -")
-    if not 1 <= int(data.get("members", 1)) <= MAX_MEMBERS:
-        raise ValueError(f"it promises {data['members']} members; 1 to {MAX_MEMBERS} are read")
+    # cards of before there were ensembles lack the number
+    n_networks = int(data.get("members", 1))
+    if not 1 <= n_networks <= MAX_NETWORKS:
+        raise ValueError(f"it promises {n_networks} networks; 1 to {MAX_NETWORKS} are read")
     if not all(isinstance(z, int) and 1 <= z <= MAX_ATOMIC_NUMBER for z in data["elements"]):
         raise ValueError(f"its elements are not atomic numbers from 1 to {MAX_ATOMIC_NUMBER}")
-
-
-def _from_json(data: dict[str, Any]) -> ModelCard:
-    _check_identity(data)
     return ModelCard(
         data["name"],
         data["version"],
@@ -138,7 +140,7 @@ def _from_json(data: dict[str, Any]) -> ModelCard:
         tuple(data["elements"]),
         data.get("metrics", {}),
         data.get("training", {}),
-        int(data.get("members", 1)),
+        n_networks,
         data.get("calibration", {}),
         data.get("novelty_sha256", ""),
     )

@@ -1,4 +1,4 @@
-"""What a GMTNet is made of. A configuration plus weights is a model; both travel together (checkpoint.py)."""
+"""Configuration of a GMTNet. Configuration and weights are a model; both travel together (checkpoint.py)."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
@@ -28,7 +28,7 @@ class GMTNetConfig:
     """Sizes and switches of the network.
 
     Attributes:
-        graph: how far an atom sees.
+        graph: cutoff and neighbours of the crystal graph.
         channels: width of the invariant (ComFormer) features.
         n_comformer: number of ComFormer layers.
         radial: argument of the radial Gaussians.
@@ -41,7 +41,7 @@ class GMTNetConfig:
         coupling_channels: channels of the products of an atom's own tensors.
         l_max: highest degree of the spherical harmonics of the edges.
         product: how the convolutions multiply.
-        envelope: fade edges out smoothly towards the reach (False only for the published graph).
+        envelope: weigh edges by a smooth cutoff envelope (False only for the published graph).
         magnitude: heads that learn sizes as exponents, so that 2 GPa and 900 GPa are equally easy (heads.py); False for
             the published linear ones.
         tensors: the heads.
@@ -79,11 +79,11 @@ class GMTNetConfig:
         Raises:
             ModelError: unknown key or value.
         """
-        known = {f.name for f in fields(GMTNetConfig)}
-        unknown = sorted(set(data) - known)
+        names = {f.name for f in fields(GMTNetConfig)}
+        unknown = sorted(set(data) - names)
         if unknown:
             raise ModelError(
-                f"The model configuration has unknown keys {unknown}; known are {sorted(known)}. "
+                f"The model configuration has unknown keys {unknown}; known are {sorted(names)}. "
                 "It may be from a newer version."
             )
         values = dict(data)

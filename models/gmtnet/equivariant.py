@@ -1,4 +1,4 @@
-"""Layers on tensors: features that turn with the crystal, as one array per kind of irrep.
+"""Equivariant layers: features that rotate with the crystal, as one array per kind of irrep.
 
 Features of n rows (atoms, edges or crystals) are a dictionary {"1o": [3, n, channels], "2e": [5, n, channels], ...}:
 components first, channels last, so that every linear map is one matrix product over all rows and components.
@@ -88,8 +88,8 @@ class TensorLinear(nn.Module):
 class NeighborConvolution(nn.Module):
     """Messages Σ_j w(r_ij) h_j ⊗ Y(r_ij) / n along the two paths that pass through a scalar.
 
-    These are h⁰ ⊗ Y_l (what lies in which direction) and h_l ⊗ Y_0 (what the neighbour has seen). Weights w per edge
-    and channel come from a perceptron. Tensors are coupled afterwards on the atoms (AtomCoupling), where there are
+    These are h⁰ ⊗ Y_l (what lies in which direction) and h_l ⊗ Y_0 (what the neighbour has gathered). Weights w per
+    edge and channel come from a perceptron. Tensors are coupled afterwards on the atoms (AtomCoupling), where there are
     twenty times fewer rows than edges.
     """
 
@@ -117,7 +117,11 @@ class NeighborConvolution(nn.Module):
         filled = _tabulate(source, table.slot, len(table.harmonics), table.harmonics.shape[2])
         gathered = torch.bmm(table.harmonics, filled).transpose(0, 1)  # [(l_max + 1)², n_atoms, channels of all kinds]
         parts = gathered.split(list(self.from_scalars.values()), dim=2)
-        result = {ir: part[_rows(ir)] for ir, part in zip(self.from_scalars, parts, strict=True)}
+        result: Features = {}
+        for ir, part in zip(self.from_scalars, parts, strict=True):
+            # of all kinds' channels times all harmonics a kind keeps those of its own degree
+            degree = int(ir[:-1])
+            result[ir] = part[degree**2 : (degree + 1) ** 2]
         if self.from_tensors:
             self._add_tensors(result, self.before(features), from_tensors * table.share[:, None], table.graph)
         return result
@@ -130,12 +134,6 @@ class NeighborConvolution(nn.Module):
             total = message.new_zeros(len(graph.numbers), *message.shape[1:]).flatten(1)
             total = total.index_add(0, graph.ends[0], message.flatten(1)).view(-1, *message.shape[1:])
             result[ir] = result[ir] + total.transpose(0, 1)
-
-
-def _rows(ir: str) -> slice:
-    """Where the harmonics of a kind stand among those of all degrees."""
-    degree = int(ir[:-1])
-    return slice(degree**2, (degree + 1) ** 2)
 
 
 class AtomCoupling(nn.Module):
@@ -154,11 +152,14 @@ class AtomCoupling(nn.Module):
         n_paths: dict[str, int] = {}
         for i, a in enumerate(self.kinds):
             for b in self.kinds[i:]:
-                found = [ir for ir in _products(a, b) if ir in channels_out]
-                if found:
-                    self.register_buffer(f"coupling_{a}_{b}", _coupling(a, b, found), persistent=False)
-                    self.pairs.append((a, b, found))
-                for ir in found:
+                products = [ir for ir in o3.Irrep(a) * o3.Irrep(b) if str(ir) in channels_out]
+                if a == b:  # the antisymmetric product of a feature with itself is zero
+                    products = [ir for ir in products if (2 * o3.Irrep(a).l - ir.l) % 2 == 0]
+                kinds = [str(ir) for ir in products]
+                if kinds:
+                    self.register_buffer(f"coupling_{a}_{b}", _coupling(a, b, kinds), persistent=False)
+                    self.pairs.append((a, b, kinds))
+                for ir in kinds:
                     n_paths[ir] = n_paths.get(ir, 0) + channels
         self.after = TensorLinear(n_paths, channels_out)
 
@@ -168,19 +169,14 @@ class AtomCoupling(nn.Module):
         n_atoms = mixed[self.kinds[0]].shape[1]
         flat = {ir: x.reshape(x.shape[0], -1) for ir, x in mixed.items()}
         parts: dict[str, list[TorchTensor]] = {}
-        for a, b, found in self.pairs:
+        for a, b, kinds in self.pairs:
+            # all products of a pair of kinds at once: one matrix product over the flattened outer product
             outer = (flat[a][:, None] * flat[b][None]).flatten(0, 1)
             product = self.get_buffer(f"coupling_{a}_{b}") @ outer
-            for ir, part in zip(found, product.split([2 * int(ir[:-1]) + 1 for ir in found]), strict=True):
+            for ir, part in zip(kinds, product.split([2 * int(ir[:-1]) + 1 for ir in kinds]), strict=True):
                 parts.setdefault(ir, []).append(part.view(-1, n_atoms, self.channels))
-        coupled: Features = self.after({ir: torch.cat(found, dim=2) for ir, found in parts.items()})
+        coupled: Features = self.after({ir: torch.cat(channels, dim=2) for ir, channels in parts.items()})
         return coupled
-
-
-def _products(a: str, b: str) -> list[str]:
-    """Kinds in a ⊗ b; of a ⊗ a only the symmetric ones, since the other product of a thing with itself is zero."""
-    first = o3.Irrep(a)
-    return [str(ir) for ir in first * o3.Irrep(b) if a != b or (2 * first.l - ir.l) % 2 == 0]
 
 
 def _coupling(a: str, b: str, results: list[str]) -> TorchTensor:
@@ -221,6 +217,7 @@ class GatedUpdate(nn.Module):
             for ir, values in part.items():
                 total[ir] = total[ir] + values
         sizes = [self.channels["0e"], *(self.channels[ir] for ir in self.gated)]
+        # extra scalars are the gates of the tensors
         scalars, *gates = total["0e"].split(sizes, dim=2)
         result = {"0e": nn.functional.silu(scalars)}
         for ir, gate in zip(self.gated, gates, strict=True):

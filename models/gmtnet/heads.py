@@ -18,7 +18,7 @@ from models.quantities import TENSORS, Tensor
 from models.tensors.irreps import change_of_basis
 
 _LOWEST, _HIGHEST = -6.0, 3.5
-"""Standard deviations of ln |label| between which exponents are kept. Diamond stands at 3.1, the softest layers at -5;
+"""Standard deviations of ln |label| between which exponents are kept. Diamond is at 3.1, the softest layers at -5;
 without an upper end a cell of impossible bonds gets a stiffness of thousands of GPa and leads every ranking."""
 
 
@@ -45,6 +45,7 @@ class TensorHead(nn.Module):
 
     def components_of(self, read: Features) -> TorchTensor:
         """Components [n_crystals, n_components] of read irreps {kind: [2l + 1, n_crystals, copies]}."""
+        # copies of an irrep stand one after the other, each with all its components: the order of the basis
         rows = [read[kind].permute(1, 2, 0).flatten(1) for kind in self.kinds]
         components: TorchTensor = (self.mean + self.scale * torch.cat(rows, dim=1)) @ self.basis
         return components
@@ -104,6 +105,7 @@ class PositiveHead(TensorHead):
 
     def forward(self, features: Features, invariant: TorchTensor, floor: TorchTensor | None) -> TorchTensor:
         """Components [n_crystals, n_components] above those of `floor`."""
+        # the logarithm of the isotropic part (moduli, mean constants) depends most on the invariants
         read = self.read(features)
         extra = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1))
         read["0e"] = (read["0e"] + extra[None]).clamp(_LOWEST, _HIGHEST)

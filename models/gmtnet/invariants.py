@@ -1,4 +1,4 @@
-"""Invariants of predicted tensors, differentiable: what weak labels know of a crystal whose tensor nobody computed.
+"""Invariants of predicted tensors, differentiable: the labels of crystals without a computed tensor.
 
 All take independent orthonormal components (models/tensors/voigt.py): their Euclidean norm is the Frobenius norm.
 """
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor as TorchTensor
 
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.tensors.irreps import change_of_basis
 from models.tensors.voigt import from_components, stiffness_voigt_to_mandel, symmetric_to_mandel
 
@@ -33,10 +33,10 @@ def symmetric_matrix(components: TorchTensor) -> TorchTensor:
 def mandel_rows(quantity: Tensor) -> Floats:
     """Orthonormal rows that turn components into a flat symmetric matrix: 3x3, or 6x6 in Mandel form for a stiffness.
 
-    The Mandel matrix of a stiffness turns with orthogonal matrices, so its exponential and its inverse turn with it.
+    The Mandel matrix of a stiffness rotates with orthogonal matrices, and so do its exponential and its inverse.
     """
     matrices = from_components(quantity, np.eye(TENSORS[quantity].n_components))
-    if quantity is Tensor.ELASTIC:
+    if TENSORS[quantity].index_symmetry is IndexSymmetry.STIFFNESS:
         matrices = stiffness_voigt_to_mandel(matrices)
     rows: Floats = matrices.reshape(len(matrices), -1)
     return rows
@@ -46,10 +46,11 @@ def elastic_invariants(components: TorchTensor) -> TorchTensor:
     """Rotation invariants of stiffnesses in the order of ELASTIC_INVARIANTS, [n, 12] from [n, 21] in GPa.
 
     Extremes are taken over fixed directions a few degrees apart, which is closer than DFT is to the truth. Stiffnesses
-    with an eigenvalue below 0.5 GPa give constants: their compliances say nothing.
+    with an eigenvalue below 0.5 GPa give constants: their compliances mean nothing.
     """
     rows, moduli, along, across = (torch.as_tensor(x).to(components) for x in _elastic_constants())
     stiffness = (components @ rows).view(-1, 6, 6)
+    # soft and indefinite predictions keep a constant compliance: its gradient would lead the loss
     stiff = torch.linalg.eigvalsh(stiffness.detach())[:, 0] > _SOFTEST_GPA
     identity = torch.eye(6).to(components).expand_as(stiffness)
     compliance = torch.linalg.inv(torch.where(stiff[:, None, None], stiffness, identity))
@@ -89,6 +90,7 @@ def _elastic_constants() -> tuple[Floats, Floats, Floats, Floats]:
     along = symmetric_to_mandel(np.einsum("di,dj->dij", directions, directions))
     pairs = []
     for axis in _directions(60):
+        # any vector normal to the axis; the least aligned cell axis gives one of good length
         first = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
         first /= np.linalg.norm(first)
         for angle in np.arange(8) * np.pi / 8:

@@ -55,6 +55,7 @@ def positive_scales(quantity: Tensor, above_floor: Floats) -> HeadScales:
         above_floor: components of labels minus their floor, [n_labels, n_components]; those that are not positive
             definite have no logarithm and are left out.
     """
+    # the logarithm is taken in Mandel form, where eigenvalues are those of the tensor
     rows = mandel_rows(quantity)
     size = round(rows.shape[1] ** 0.5)
     values, vectors = np.linalg.eigh((above_floor @ rows).reshape(-1, size, size))
@@ -68,16 +69,14 @@ def _moments(quantity: Tensor, components: Floats) -> tuple[Floats, Floats]:
     """Mean of the scalars and root mean square of each irrep about it, [irreps dim] each."""
     irreps = components @ change_of_basis(quantity).T
     mean, scale, start = np.zeros(irreps.shape[1]), np.ones(irreps.shape[1]), 0
-    for count, degree in _blocks(TENSORS[quantity].irreps):
-        for _ in range(count):
-            block = slice(start, start + 2 * degree + 1)
-            if degree == 0:
+    for term in TENSORS[quantity].irreps.split("+"):
+        count, _, kind = term.partition("x")
+        width = 2 * int(kind[:-1]) + 1
+        for _ in range(int(count)):
+            block = slice(start, start + width)
+            # only scalars may have a mean: any other would single out directions
+            if width == 1:
                 mean[block] = irreps[:, block].mean(axis=0)
             scale[block] = np.sqrt(((irreps[:, block] - mean[block]) ** 2).mean()) + 1e-6
-            start += 2 * degree + 1
+            start += width
     return mean, scale
-
-
-def _blocks(irreps: str) -> list[tuple[int, int]]:
-    """Multiplicity and degree of each term: (1, 0), (1, 2) for 1x0e+1x2e."""
-    return [(int(part.split("x")[0]), int(part.split("x")[1][:-1])) for part in irreps.split("+")]

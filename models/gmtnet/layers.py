@@ -14,7 +14,7 @@ class ElementEmbedding(nn.Module):
     """Atomic numbers -> features: fixed descriptors through a linear map, plus a learned vector per element.
 
     The descriptors (group, period, block, electronegativity, radii, ionisation energy, ...; one-hot bins as in CGCNN)
-    let elements with few labels borrow from their neighbours in the periodic table.
+    let elements with few labels learn from their neighbours in the periodic table.
     """
 
     descriptors: TorchTensor
@@ -94,6 +94,7 @@ class ComFormerLayer(nn.Module):
         """
         c = self.channels
         query, center = self.at_center(nodes).index_select(0, ends[0]).split([c, 2 * c], dim=1)
+        # the first maps of key and value are linear in the concatenated features: a sum of three maps
         first = center + self.at_neighbor(nodes).index_select(0, ends[1]) + self.at_edge(edges)
         for_key, for_value = torch.nn.functional.silu(first).split(c, dim=1)
         attention = query * self.key(for_key) * c**-0.5

@@ -1,4 +1,4 @@
-"""What training minimises: robust relative errors of full tensors and of whatever invariants are known instead.
+"""The loss of training: robust relative errors of full tensors and of whatever invariants are known instead.
 
 Labels are masked, so one batch may hold a crystal with a full stiffness beside one with a mean dielectric constant
 only. An error of a tensor is divided by sqrt(|label| * typical |label|): half way between absolute errors (the Fnorm
@@ -6,7 +6,6 @@ metric, ruled by the largest tensors) and relative errors (the EwT metric). Posi
 logarithms.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,7 +16,6 @@ from models.gmtnet.invariants import elastic_invariants, largest_singular_value,
 from models.quantities import Scalar, Tensor
 
 Predicted = dict[Tensor | Scalar, TorchTensor]
-ErrorOf = Callable[[TorchTensor, TorchTensor, float], TorchTensor]
 
 
 class LossKind(StrEnum):
@@ -73,14 +71,18 @@ def multi_task_loss(
         typical: scale per quantity.
         kind: what an error of a full tensor costs.
     """
-    error_of = {LossKind.RELATIVE: _robust, LossKind.HUBER: _huber}[kind]
+    error_of = {LossKind.RELATIVE: robust_error, LossKind.HUBER: huber_error}[kind]
     losses: dict[str, TorchTensor] = {}
     for quantity, label in targets.components.items():
-        known = _known(label)
-        if quantity in predicted and known.any():
-            sign_free = targets.sign_unproven[known] & (quantity is Tensor.PIEZOELECTRIC)
-            each = _tensor_loss(error_of, predicted[quantity][known], label[known], sign_free, typical.norms[quantity])
-            losses[quantity.value] = each.sum() / len(label)
+        labelled = _labelled(label)
+        if quantity in predicted and labelled.any():
+            sign_free = targets.sign_unproven[labelled] & (quantity is Tensor.PIEZOELECTRIC)
+            given, norm = predicted[quantity][labelled], typical.norms[quantity]
+            error = error_of(given - label[labelled], label[labelled], norm)
+            # a label of either sign: the network decides which one it is
+            opposite = error_of(given + label[labelled], label[labelled], norm)
+            error = torch.where(sign_free, torch.minimum(error, opposite), error)
+            losses[quantity.value] = error.sum() / len(label)
     _add_dielectric(losses, predicted, targets, typical)
     if Tensor.ELASTIC in predicted:
         _add_elastic(losses, predicted[Tensor.ELASTIC], targets)
@@ -90,28 +92,21 @@ def multi_task_loss(
     return losses
 
 
-def _known(label: TorchTensor) -> TorchTensor:
+def _labelled(label: TorchTensor) -> TorchTensor:
     """Crystals with any label, [n]."""
     return ~torch.isnan(label).flatten(1).all(dim=1)
 
 
-def _tensor_loss(
-    error_of: ErrorOf, predicted: TorchTensor, label: TorchTensor, sign_free: TorchTensor, typical: float
-) -> TorchTensor:
-    """Error per crystal, [n]; the smaller of both signs where the label's sign is unproven."""
-    loss = error_of(predicted - label, label, typical)
-    return torch.where(sign_free, torch.minimum(loss, error_of(predicted + label, label, typical)), loss)
-
-
-def _huber(error: TorchTensor, _label: TorchTensor, typical: float) -> TorchTensor:
-    """Mean Huber loss of the components, in units of a typical component, so that four tensors can be added up."""
-    each = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none")
-    cost: TorchTensor = each.mean(dim=1) * (error.shape[1] ** 0.5 / typical)
+def huber_error(error: TorchTensor, _label: TorchTensor, typical: float) -> TorchTensor:
+    """Mean Huber loss of the components, [n]; in units of a typical component, so that tensors can be added up."""
+    errors = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none")
+    cost: TorchTensor = errors.mean(dim=1) * (error.shape[1] ** 0.5 / typical)
     return cost
 
 
-def _robust(error: TorchTensor, label: TorchTensor, typical: float) -> TorchTensor:
-    """sqrt(x² + c²) - c of x = |error| / sqrt(|label| * typical): quadratic below c = 0.1, then linear."""
+def robust_error(error: TorchTensor, label: TorchTensor, typical: float) -> TorchTensor:
+    """sqrt(x² + c²) - c of x = |error| / sqrt(|label| * typical), [n]: quadratic below c = 0.1, then linear."""
+    # part of the typical norm keeps labels near zero from counting without bound
     size = (label.square().sum(dim=1) + (0.3 * typical) ** 2).sqrt()
     x_squared = error.square().sum(dim=1) / (size * typical)
     return (x_squared + 0.01).sqrt() - 0.1
@@ -123,43 +118,43 @@ def _add_dielectric(
     """Mean dielectric constants, and eigenvalues of the electronic tensor."""
     for k, quantity in enumerate((Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL)):
         label = targets.eps_mean[:, k : k + 1]
-        known = _known(label)
-        if quantity in predicted and known.any():
-            mean = predicted[quantity][known, :3].mean(dim=1, keepdim=True)
-            each = _robust(mean - label[known], label[known], typical.norms[quantity] / 3**0.5)
-            losses[f"{quantity.value}_mean"] = each.sum() / len(label)
-    known = _known(targets.eps_principal)
-    if Tensor.DIELECTRIC_ELECTRONIC in predicted and known.any():
-        label = targets.eps_principal[known]
-        values = torch.linalg.eigvalsh(symmetric_matrix(predicted[Tensor.DIELECTRIC_ELECTRONIC][known]))
-        each = _robust(values - label, label, typical.norms[Tensor.DIELECTRIC_ELECTRONIC])
-        losses["eps_principal"] = each.sum() / len(known)
+        labelled = _labelled(label)
+        if quantity in predicted and labelled.any():
+            mean = predicted[quantity][labelled, :3].mean(dim=1, keepdim=True)
+            errors = robust_error(mean - label[labelled], label[labelled], typical.norms[quantity] / 3**0.5)
+            losses[f"{quantity.value}_mean"] = errors.sum() / len(label)
+    labelled = _labelled(targets.eps_principal)
+    if Tensor.DIELECTRIC_ELECTRONIC in predicted and labelled.any():
+        label = targets.eps_principal[labelled]
+        values = torch.linalg.eigvalsh(symmetric_matrix(predicted[Tensor.DIELECTRIC_ELECTRONIC][labelled]))  # ascending
+        errors = robust_error(values - label, label, typical.norms[Tensor.DIELECTRIC_ELECTRONIC])
+        losses["eps_principal"] = errors.sum() / len(labelled)
 
 
 def _add_elastic(losses: dict[str, TorchTensor], predicted: TorchTensor, targets: Targets) -> None:
-    """Moduli and directional extremes, by their logarithms; each crystal's mean over what is known of it."""
-    known = _known(targets.elastic)
-    if not known.any():
+    """Moduli and directional extremes, by their logarithms; mean over the labels of each crystal."""
+    labelled = _labelled(targets.elastic)
+    if not labelled.any():
         return
-    label = targets.elastic[known]
-    error = predicted.new_zeros(label.shape)
-    values = elastic_invariants(predicted[known])
+    label = targets.elastic[labelled]
+    values = elastic_invariants(predicted[labelled])
+    # a compressibility may be negative and a soft crystal has no compliance: both have no logarithm
     usable = (label > 0) & (values > 0)
     error = torch.where(usable, values.clamp(min=1e-3).log() - torch.where(usable, label, 1.0).log(), 0.0)
-    each = ((error.square() + 0.05**2).sqrt() - 0.05).sum(dim=1) / usable.sum(dim=1).clamp(min=1)
-    losses["elastic_invariants"] = each.sum() / len(known)
+    errors = ((error.square() + 0.05**2).sqrt() - 0.05).sum(dim=1) / usable.sum(dim=1).clamp(min=1)
+    losses["elastic_invariants"] = errors.sum() / len(labelled)
 
 
 def _add_piezoelectric(
     losses: dict[str, TorchTensor], predicted: TorchTensor, targets: Targets, typical: TypicalNorms
 ) -> None:
     """Largest singular value in the IEEE frame."""
-    known = ~torch.isnan(targets.piezo_singular)
-    if known.any():
-        label = targets.piezo_singular[known][:, None]
-        values = largest_singular_value(predicted[known], targets.piezo_to_ieee[known])[:, None]
-        each = _robust(values - label, label, typical.norms[Tensor.PIEZOELECTRIC])
-        losses["piezo_singular"] = each.sum() / len(known)
+    labelled = ~torch.isnan(targets.piezo_singular)
+    if labelled.any():
+        label = targets.piezo_singular[labelled][:, None]
+        values = largest_singular_value(predicted[labelled], targets.piezo_to_ieee[labelled])[:, None]
+        errors = robust_error(values - label, label, typical.norms[Tensor.PIEZOELECTRIC])
+        losses["piezo_singular"] = errors.sum() / len(labelled)
 
 
 def _add_scalars(losses: dict[str, TorchTensor], predicted: Predicted, targets: Targets) -> None:
@@ -167,11 +162,11 @@ def _add_scalars(losses: dict[str, TorchTensor], predicted: Predicted, targets: 
     for k, scalar in enumerate(Scalar):
         if scalar not in predicted:
             continue
-        known = ~torch.isnan(targets.scalars[:, k])
-        if known.any():
-            values, label = predicted[scalar][known, 0], targets.scalars[known, k]
+        labelled = ~torch.isnan(targets.scalars[:, k])
+        if labelled.any():
+            values, label = predicted[scalar][labelled, 0], targets.scalars[labelled, k]
             if scalar is Scalar.METAL:
-                each = torch.nn.functional.binary_cross_entropy_with_logits(values, label, reduction="none")
+                errors = torch.nn.functional.binary_cross_entropy_with_logits(values, label, reduction="none")
             else:
-                each = torch.nn.functional.huber_loss(values, label, reduction="none", delta=0.5)
-            losses[scalar.value] = each.sum() / len(known)
+                errors = torch.nn.functional.huber_loss(values, label, reduction="none", delta=0.5)
+            losses[scalar.value] = errors.sum() / len(labelled)

@@ -12,7 +12,7 @@ from torch_geometric.utils import scatter
 
 from models.gmtnet.config import GMTNetConfig, ProductKind
 from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table, read_irreps
-from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead
+from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead
 from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, cutoff_envelope
 from models.gmtnet.published.layers import PublishedConvolutions
 from models.gmtnet.torch_graph import Features, TorchGraph
@@ -33,13 +33,21 @@ class GMTNet(nn.Module):
         published = config.product is ProductKind.FULL
         self.convolutions = PublishedConvolutions(config) if published else CoupledConvolutions(config)
         channels = self.convolutions.channels
-        self.heads = nn.ModuleDict({t.value: _head(t, channels, config) for t in config.tensors})
+        self.heads = nn.ModuleDict()
+        for quantity in config.tensors:
+            if not config.magnitude:
+                self.heads[quantity.value] = LinearHead(quantity, channels)
+                continue
+            # a tensor with a floor is positive definite above it, any other has a direction and a size
+            kind = DirectionHead if TENSORS[quantity].floor is None else PositiveHead
+            self.heads[quantity.value] = kind(quantity, channels, config.channels)
         self.scalars = nn.ModuleDict({s.value: ScalarHead(channels, config.channels) for s in config.scalars})
 
     def forward(self, graph: TorchGraph) -> Outputs:
         """Orthonormal components of tensors in their unit, [n_crystals, n_components]; scalars [n_crystals, 1]."""
         features, invariant = self.describe(graph)
         results: Outputs = {}
+        # in this order a tensor comes after the one that is its floor
         for quantity in self.config.tensors:
             floor = _floor(quantity, results, invariant)
             results[quantity] = self.heads[quantity.value](features, invariant, floor)
@@ -50,13 +58,15 @@ class GMTNet(nn.Module):
     def describe(self, graph: TorchGraph) -> tuple[Features, TorchTensor]:
         """Mean features of each crystal: tensors [2l + 1, n_crystals, channels], invariants [n_crystals, channels]."""
         edges = self.radial(torch.linalg.vector_norm(graph.vector, dim=1))
-        weight = (
-            cutoff_envelope(graph.scaled_distance) if self.config.envelope else torch.ones_like(graph.scaled_distance)
-        )
+        weight = torch.ones_like(graph.scaled_distance)
+        if self.config.envelope:
+            weight = cutoff_envelope(graph.scaled_distance)
         nodes = self.embedding(graph.numbers)
         for layer in self.comformer:
             nodes = layer(nodes, edges, weight, graph.ends)
-        features = self.convolutions(nodes, edges, graph, _share(weight, graph))
+        # weights that sum to one over an atom's edges: a mean that is continuous when an edge reaches the cutoff
+        total = scatter(weight, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
+        features = self.convolutions(nodes, edges, graph, weight / total[graph.ends[0]])
         means = {ir: graph.mean(x) for ir, x in features.items()}
         return graph.average(means), graph.mean(nodes[None])[0]
 
@@ -103,26 +113,12 @@ def build_network(config: GMTNetConfig, dtype: torch.dtype = torch.float32) -> G
         torch.set_default_dtype(before)
 
 
-def _head(quantity: Tensor, channels: Channels, config: GMTNetConfig) -> TensorHead:
-    if not config.magnitude:
-        return LinearHead(quantity, channels)
-    kind = DirectionHead if TENSORS[quantity].floor is None else PositiveHead
-    return kind(quantity, channels, config.channels)
-
-
 def _floor(quantity: Tensor, results: Outputs, like: TorchTensor) -> TorchTensor | None:
     """Components that a positive tensor exceeds: another predicted tensor, or a multiple of the identity."""
     floor = TENSORS[quantity].floor
-    if isinstance(floor, Tensor) and floor in results:
-        return results[floor]
+    if isinstance(floor, Tensor):
+        # a tensor that is not predicted has a floor itself
+        return results[floor] if floor in results else _floor(floor, results, like)
     if not floor or TENSORS[quantity].rank != 2:
         return None
-    identity = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
-    return like.new_tensor([identity]) * (1.0 if isinstance(floor, Tensor) else floor)
-
-
-def _share(weight: TorchTensor, graph: TorchGraph) -> TorchTensor:
-    """Weights that sum to one over an atom's edges: a mean that stays continuous while edges fade."""
-    total = scatter(weight, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
-    share: TorchTensor = weight / total[graph.ends[0]]
-    return share
+    return like.new_tensor([[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]) * floor

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.crystals.crystal import CrystalBatch, Floats, Ints
+from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
@@ -27,7 +27,7 @@ BATCH_ATOMS = 512
 
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Takes denormal numbers for 0 inside: faded edges make them, and they cost 10 % of the time on x86.
+    """Takes denormal numbers for 0 inside: edges near the cutoff make them, and they cost 10 % of the time on x86.
 
     The switch belongs to the whole process, so it is put back: nobody's arithmetic changes by importing a model.
     """
@@ -41,7 +41,7 @@ def denormals_flushed() -> Iterator[None]:
 class GMTNetPredictor:
     """Trained networks of one configuration on a device; implements `models.tensor_model.TensorModel`.
 
-    Graphs are made once and shown to every member.
+    Graphs are made once for all networks.
 
     Attributes:
         build_graph: makes the graphs; another one may be put in its place on an object, to test what it may not change.
@@ -77,6 +77,7 @@ class GMTNetPredictor:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         networks, card = load_checkpoint(path, device=device, dtype=dtype)
+        # a GPU is slow while it waits for work, not when its cache is full
         batch_atoms = BATCH_ATOMS if device == "cpu" else 64 * BATCH_ATOMS
         predictor = GMTNetPredictor(
             networks, frozenset(card.elements), device=device, dtype=dtype, batch_atoms=batch_atoms
@@ -95,54 +96,51 @@ class GMTNetPredictor:
         return GMTNetPredictor([build_network(config, dtype)], frozenset(range(1, 119)), dtype=dtype)
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        """Raw tensors of every member and crystal, float64, input frame; see `TensorModel.predict`."""
+        """Raw tensors of every network and crystal, float64, input frame; see `TensorModel.predict`."""
         return self.predict_with_scalars(crystals)[0]
 
     def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
         """Tensors and scalars in one pass; see `ScalarModel.predict_with_scalars`."""
         if not crystals.n_crystals:  # every crystal of a shard may have been refused
-            n_members = len(self.networks)
-            empty = {q: np.zeros((n_members, 0, *TENSORS[q].shape)) for q in self.config.tensors}
-            return empty, {s: np.zeros((n_members, 0)) for s in self.config.scalars}
+            n_networks = len(self.networks)
+            empty = {q: np.zeros((n_networks, 0, *TENSORS[q].shape)) for q in self.config.tensors}
+            return empty, {s: np.zeros((n_networks, 0)) for s in self.config.scalars}
+        # crystals of similar size share a pass, and each pass has about `batch_atoms` atoms
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
-        parts = [
-            self._predict_batch(crystals.select(rows)) for rows in self._batches(crystals.atoms_per_crystal, order)
-        ]
-        back = np.argsort(order, kind="stable")
-        found = {output: np.concatenate([p[output] for p in parts], axis=1)[:, back] for output in parts[0]}
-        tensors = {q: from_components(q, found[q]) for q in self.config.tensors}
+        total = np.cumsum(crystals.atoms_per_crystal[order])
+        cuts = np.flatnonzero(np.diff((total - 1) // self.batch_atoms)) + 1
+        parts = [self._predict_batch(crystals.select(rows)) for rows in np.split(order, cuts)]
+        outputs, back = {}, np.argsort(order, kind="stable")
+        for output in parts[0]:
+            outputs[output] = np.concatenate([part[output] for part in parts], axis=1)[:, back]
+        tensors = {q: from_components(q, outputs[q]) for q in self.config.tensors}
         if self.config.graph.rule is NeighborRule.PUBLISHED:
             tensors = mask_as_published(tensors, crystals)
-        return tensors, {s: found[s][:, :, 0] for s in self.config.scalars}
+        return tensors, {s: outputs[s][:, :, 0] for s in self.config.scalars}
 
     def as_published(self) -> "GMTNetPredictor":
         """The same weights behind the published graph and mask, flaws included (models/crystals/published_graph.py).
 
         Raises:
-            ModelError: the network fades edges out towards a reach, which the published graph does not have.
+            ModelError: the network has a cutoff envelope, which the published graph does not have.
         """
         if self.config.envelope:
             raise ModelError(
-                "This network weighs edges by a reach that the published graph does not have. Compare gmtnet-paper, or "
-                "leave --as-published out."
+                "This network weighs edges by a cutoff envelope that the published graph does not have. Compare "
+                "gmtnet-paper, or leave --as-published out."
             )
         published = copy(self)
         published.config = replace(self.config, graph=PUBLISHED_GRAPH)
         return published
 
     def _predict_batch(self, crystals: CrystalBatch) -> dict[Tensor | Scalar, Floats]:
-        """Components of one batch, [n_members, n_crystals, n_components], and scalars, [n_members, n_crystals, 1]."""
+        """Components of one batch, [n_networks, n_crystals, n_components], and scalars, [n_networks, n_crystals, 1]."""
         graph = TorchGraph.from_graph(self.build_graph(crystals, self.config.graph), self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
-            found = [network(graph) for network in self.networks]
-        return {
-            output: np.stack([each[output].to(device="cpu", dtype=torch.float64).numpy() for each in found])
-            for output in found[0]
-        }
-
-    def _batches(self, atoms: Ints, order: Ints) -> Iterator[Ints]:
-        """Runs of crystals of similar size with about `batch_atoms` atoms each."""
-        if len(order):
-            total = np.cumsum(atoms[order])
-            cuts = np.flatnonzero(np.diff((total - 1) // self.batch_atoms)) + 1
-            yield from np.split(order, cuts)
+            answers = [network(graph) for network in self.networks]
+        # algebra on tensors is float64 from here on: symmetrization must not add errors of float32
+        outputs = {}
+        for output in answers[0]:
+            values = [answer[output].to(device="cpu", dtype=torch.float64).numpy() for answer in answers]
+            outputs[output] = np.stack(values)
+        return outputs

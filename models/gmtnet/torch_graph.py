@@ -15,18 +15,18 @@ Features = dict[str, TorchTensor]
 
 @dataclass(frozen=True)
 class Orbits:
-    """What a graph of one atom per orbit knows of the other atoms; matrices act on components of irreps.
+    """The other atoms of a graph of one atom per orbit; matrices act on components of irreps.
 
     Attributes:
-        neighbor: atom each edge tells about, [n_edges].
+        neighbor: neighbour atom of each edge, [n_edges].
         orbit_of_atom: [n_atoms].
-        turns: {kind: from the orbit's first atom to the atom, [n_atoms, 2l + 1, 2l + 1]}.
+        rotations: {kind: from the orbit's first atom to the atom, [n_atoms, 2l + 1, 2l + 1]}.
         averages: {kind: mean over the point group, [n_crystals, 2l + 1, 2l + 1]}.
     """
 
     neighbor: TorchTensor
     orbit_of_atom: TorchTensor
-    turns: Features
+    rotations: Features
     averages: Features
 
 
@@ -41,7 +41,7 @@ class TorchGraph:
         share_of_atom: weights of the atoms in the mean of their crystal, [n_atoms].
         ends: center (ascending) and neighbour of each edge, [2, n_edges].
         vector: from center to neighbour in angstrom, [n_edges, 3].
-        closeness: see CrystalGraph, [n_edges].
+        scaled_distance: see CrystalGraph, [n_edges].
         orbits: None for a graph of all atoms.
     """
 
@@ -68,6 +68,7 @@ class TorchGraph:
             neighbor = orbits.orbit_of_atom[neighbor]
         else:
             crystal_of_atom, orbits = move(graph.crystal_of_atom), None
+            # every atom counts alike; of an orbit graph the share says how many atoms an orbit stands for
             counts = torch.bincount(crystal_of_atom, minlength=graph.n_crystals)
             share = (1.0 / counts.to(dtype))[crystal_of_atom]
         ends = torch.stack([center, neighbor])
@@ -81,10 +82,11 @@ class TorchGraph:
         rows = values.transpose(0, 1)
         if self.orbits is None:
             return rows.flatten(1).index_select(0, self.ends[1]).view(-1, *rows.shape[1:])
-        turned = rows.index_select(0, self.orbits.orbit_of_atom)
+        # the other atoms of an orbit have the features of its first one, rotated
+        rotated = rows.index_select(0, self.orbits.orbit_of_atom)
         if kind != "0e":
-            turned = torch.bmm(self.orbits.turns[kind], turned)
-        return turned.flatten(1).index_select(0, self.orbits.neighbor).view(-1, *rows.shape[1:])
+            rotated = torch.bmm(self.orbits.rotations[kind], rotated)
+        return rotated.flatten(1).index_select(0, self.orbits.neighbor).view(-1, *rows.shape[1:])
 
     def mean(self, values: TorchTensor) -> TorchTensor:
         """Weighted sum over the atoms of each crystal, [k, n_atoms, channels] -> [k, n_crystals, channels]."""
@@ -103,20 +105,18 @@ class TorchGraph:
         }
 
 
-def _orbits(neighbor: TorchTensor, orbit_of_atom: TorchTensor, turns: TorchTensor, averages: TorchTensor) -> Orbits:
+def _orbits(neighbor: TorchTensor, orbit_of_atom: TorchTensor, rotations: TorchTensor, averages: TorchTensor) -> Orbits:
     """Splits the flat matrices of an OrbitGraph by kind of irrep."""
     sizes = [(2 * degree + 1) ** 2 for degree in DEGREES]
     natural = [f"{degree}{'eo'[degree % 2]}" for degree in DEGREES]
     other = [f"{degree}{'oe'[degree % 2]}" for degree in DEGREES]
+    # kinds of the other parity rotate alike, up to the sign of the determinant
+    *parts, sign = rotations.split([*sizes, 1], dim=1)
+    by_kind = dict(zip([*natural, *other], [*parts, *(part * sign for part in parts)], strict=True))
+    means = dict(zip([*natural, *other], averages.split([*sizes, *sizes], dim=1), strict=True))
+    return Orbits(neighbor, orbit_of_atom, _square(by_kind), _square(means))
 
-    def square(flat: TorchTensor, degree: int) -> TorchTensor:
-        return flat.reshape(-1, 2 * degree + 1, 2 * degree + 1)
 
-    *parts, sign = turns.split([*sizes, 1], dim=1)
-    turned = {k: square(part, degree) for k, part, degree in zip(natural, parts, DEGREES, strict=True)}
-    turned |= {k: square(part * sign, degree) for k, part, degree in zip(other, parts, DEGREES, strict=True)}
-    halves = averages.split([*sizes, *sizes], dim=1)
-    averaged = {
-        k: square(part, degree) for k, part, degree in zip([*natural, *other], halves, DEGREES * 2, strict=True)
-    }
-    return Orbits(neighbor, orbit_of_atom, turned, averaged)
+def _square(flat: Features) -> Features:
+    """Flat matrices [n, (2l + 1)²] as matrices [n, 2l + 1, 2l + 1]."""
+    return {kind: rows.reshape(-1, 2 * int(kind[:-1]) + 1, 2 * int(kind[:-1]) + 1) for kind, rows in flat.items()}

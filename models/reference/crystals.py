@@ -99,21 +99,23 @@ def class_operations(crystal_class: str) -> Floats:
     """
     if crystal_class not in _GENERATORS:
         raise GmtError(f"There is no crystal class {crystal_class!r}; there are {', '.join(CRYSTAL_CLASSES)}.")
-    known = {_E.astype(int).tobytes(): _E}
-    fresh = [_E]
-    while fresh:
-        products = [a @ g for a in fresh for g in _GENERATORS[crystal_class]]
-        fresh = []
+    operations = {_E.astype(int).tobytes(): _E}
+    new = [_E]
+    while new:
+        # products of what the last round added suffice: all others were formed before
+        products = [a @ g for a in new for g in _GENERATORS[crystal_class]]
+        new = []
         for product in products:
             key = np.rint(product).astype(int).tobytes()
-            if key not in known:
-                known[key] = product
-                fresh.append(product)
-    return np.stack(list(known.values()))
+            if key not in operations:
+                operations[key] = product
+                new.append(product)
+    return np.stack(list(operations.values()))
 
 
 def random_orthogonal(rng: np.random.Generator) -> Floats:
     """A rotation matrix drawn evenly from SO(3), shape [3, 3]; its negative is an improper one."""
+    # the signs of R make the Q of a Gaussian matrix evenly distributed
     q, r = np.linalg.qr(rng.normal(size=(3, 3)))
     q = q * np.sign(np.diag(r))
     rotation: Floats = q * np.linalg.det(q)
@@ -147,6 +149,7 @@ def _spaced_orbit(operations: Floats, lattice: Floats, others: Floats, rng: np.r
     """Images of a random position that stay clear of one another, of other atoms [n, 3] and of the origin."""
     taken = others if len(others) else np.zeros((1, 3))
     for _ in range(_MAX_TRIES):
+        # a position near a symmetry element has images too close to it
         orbit = operations @ rng.random(3)
         frac_coords = np.concatenate([orbit, taken])
         owner = np.zeros(len(frac_coords), dtype=np.int64)
@@ -209,7 +212,7 @@ _FCC = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 
 
 def textbook_crystals() -> ClassifiedCrystals:
-    """Ten well-known or telling crystals of ten classes, in primitive cells.
+    """Ten well-known or instructive crystals of ten classes, in primitive cells.
 
     Structures: Wyckoff, Crystal Structures (1963), rounded; the monoclinic and the triclinic one are made up, because
     no simple real crystal has so few atoms and so little symmetry.
@@ -279,11 +282,12 @@ def transformed(batch: CrystalBatch, rotation: Floats) -> CrystalBatch:
 
 
 def in_cell(batch: CrystalBatch, cell: Ints) -> CrystalBatch:
-    """The same crystals listed in another cell, whose rows are `cell` @ (a, b, c).
+    """The same crystals in another cell, whose rows are `cell` @ (a, b, c).
 
     Args:
         batch: crystals.
-        cell: integer matrix, shape [3, 3]; |det| is the number of old cells in the new one, det < 0 is left-handed.
+        cell: integer matrix, shape [3, 3]; |det| is the number of old cells in the new one, det < 0 changes its
+            handedness.
 
     Returns:
         The same crystals in space, the same Cartesian frame; atoms stay grouped by crystal.

@@ -205,5 +205,5 @@ def join_orbit_graphs(graphs: list[OrbitGraph]) -> OrbitGraph:
         join("center", orbits),
         join("neighbor", atoms),
         join("vector"),
-        join("closeness"),
+        join("scaled_distance"),
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from models.crystals.canonical_order import canonical_order
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.errors import GmtError
-from models.quantities import Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.tensors.rotate import rotate
 
 # moyo warns for every supercell that breaks its own symmetry; we take the group from the Hall number, which is whole
@@ -117,7 +117,7 @@ class SymmetryBatch:
         axes = tuple(range(1, mean.ndim))
         norm = np.sqrt((mean**2).sum(axis=axes, keepdims=True))
         mean[np.abs(mean) < _ROUNDING * norm] = 0.0
-        if quantity is Tensor.PIEZOELECTRIC:
+        if TENSORS[quantity].index_symmetry is IndexSymmetry.PIEZOELECTRIC:
             mean[~self.piezo_allowed] = 0.0
         return mean
 

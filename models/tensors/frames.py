@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.errors import GmtError
-from models.tensors.voigt import Floats, Ints
+from models.tensors.voigt import Floats
 
 _LENGTH_TOLERANCE = 0.05  # relative: generous, the cell may come from a coarse symmetry search
 _COSINE_TOLERANCE = 0.05
@@ -120,7 +120,13 @@ def ieee_rotation(conventional_lattice: ArrayLike, point_group: str) -> Floats:
     if family is _Family.TRICLINIC:
         return _triclinic(lattice)
     if family is _Family.ORTHORHOMBIC:
-        lattice = lattice[_orthorhombic_order(lattice, point_group)]
+        # c < a < b by length; in mm2 the polar axis stays c and a < b
+        lengths = np.linalg.norm(lattice, axis=1)
+        if point_group == "mm2":
+            order = np.append(np.argsort(lengths[:2], kind="stable"), 2)
+        else:
+            order = np.argsort(lengths, kind="stable")[[1, 2, 0]]
+        lattice = lattice[order]
     along_a, along_b = _X_DIRECTION.get(point_group, (1, 0))
     return _frame(along_a * lattice[0] + along_b * lattice[1], lattice[2])
 
@@ -131,14 +137,6 @@ def _frame(x: Floats, z: Floats) -> Floats:
     normal = x - (x @ z_unit) * z_unit
     x_unit = normal / np.linalg.norm(normal)
     return np.stack([x_unit, np.cross(z_unit, x_unit), z_unit])
-
-
-def _orthorhombic_order(lattice: Floats, point_group: str) -> Ints:
-    """Which rows become a, b, c: c < a < b; in mm2 the polar axis stays c and a < b."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    if point_group == "mm2":
-        return np.append(np.argsort(lengths[:2], kind="stable"), 2)
-    return np.argsort(lengths, kind="stable")[[1, 2, 0]]
 
 
 def _monoclinic(lattice: Floats) -> Floats:
@@ -181,7 +179,11 @@ def _refuse_misfit(lattice: Floats, family: _Family, point_group: str) -> None:
         raise FrameError("The conventional cell is flat; check its rows a, b, c.")
     unit = lattice / lengths[:, None]
     cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
-    wanted = {_Family.HEXAGONAL: [0, 0, -0.5], _Family.MONOCLINIC: [0, np.nan, 0], _Family.TRICLINIC: [np.nan] * 3}
+    wanted = {
+        _Family.HEXAGONAL: [0, 0, -0.5],
+        _Family.MONOCLINIC: [0, np.nan, 0],
+        _Family.TRICLINIC: [np.nan] * 3,
+    }
     off = np.nan_to_num(np.abs(cosines - np.asarray(wanted.get(family, [0, 0, 0]), dtype=np.float64)))
     equal = {_Family.CUBIC: 3, _Family.TETRAGONAL: 2, _Family.HEXAGONAL: 2}.get(family, 1)
     spread = float(np.ptp(lengths[:equal]) / lengths[:equal].mean())

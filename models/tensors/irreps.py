@@ -1,12 +1,12 @@
 """The constant change of basis between independent tensor components and irreps of O(3).
 
-The network speaks irreps, the database tensors; one orthogonal matrix per quantity translates. It is built once from
-harmonic polynomials, exactly, where others solve for it at every forward pass.
+Networks give irreps, the database holds tensors; one orthogonal matrix per quantity turns one into the other. It is
+built once from harmonic polynomials, exactly.
 
 Order, sign and polar axis are e3nn's: l = 1 is (x, y, z), the polar axis is y, m runs from -l to l with
 Im (z + ix)^|m| for m < 0 and Re (z + ix)^m for m > 0, no Condon-Shortley phase.
 
-Copies of the same irrep are told apart by what they mean:
+Copies of the same irrep differ by what they mean:
 
 * piezoelectric, 1o: the first is the hydrostatic response e_ijj / sqrt(3), the second is orthogonal to it;
 * elastic, 0e: the first is 3 K_Voigt, the second 2 sqrt(5) G_Voigt, both in GPa;
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.polynomial import Legendre, Polynomial
 from numpy.typing import NDArray
 
-from models.quantities import Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.tensors.voigt import Floats, from_components, stiffness_to_voigt, to_components
 
 _DELTA = np.eye(3)
@@ -37,26 +37,18 @@ _SQUARE = _DELTA.astype(np.complex128)  # r^2
 Complex = NDArray[np.complex128]
 
 
-def _symmetrized(tensor: Complex) -> Complex:
-    """Mean over all orders of the indices: the tensor of a homogeneous polynomial."""
-    orders = list(permutations(range(tensor.ndim)))
-    return np.asarray(sum(np.transpose(tensor, order) for order in orders) / len(orders), dtype=np.complex128)
-
-
-def _monomial(n_azimuth: int, n_polar: int, n_square: int) -> Complex:
-    """Symmetric tensor of (z + ix)^n_azimuth y^n_polar r^(2 n_square)."""
-    factors = [_AZIMUTH] * n_azimuth + [_POLAR] * n_polar + [_SQUARE] * n_square
-    outer = reduce(np.multiply.outer, factors, np.ones((), dtype=np.complex128))
-    return _symmetrized(np.asarray(outer, dtype=np.complex128))
-
-
 def _solid_harmonic(degree: int, order: int) -> Complex:
     """Symmetric traceless tensor of (z + ix)^m r^(l - m) P_l^(m)(y / r); P_l^(m) is the m-th derivative, m >= 0."""
     legendre = Legendre.basis(degree).convert(kind=Polynomial).deriv(order)
+    # a polynomial does not know the order of its factors: its tensor is the mean over all orders of the indices
+    orders = list(permutations(range(degree)))
     total = np.zeros((3,) * degree, dtype=np.complex128)
     for power, coefficient in enumerate(legendre.coef):
         if coefficient != 0.0:
-            total = total + coefficient * _monomial(order, power, (degree - order - power) // 2)
+            factors = [_AZIMUTH] * order + [_POLAR] * power + [_SQUARE] * ((degree - order - power) // 2)
+            product: Complex = reduce(np.multiply.outer, factors, np.ones((), dtype=np.complex128))
+            mean = np.asarray(sum(np.transpose(product, axes) for axes in orders) / len(orders), dtype=np.complex128)
+            total = total + coefficient * mean
     return total
 
 
@@ -77,37 +69,23 @@ def harmonic_tensors(degree: int) -> Floats:
     return tensors
 
 
-def _dielectric_copies() -> list[list[Floats]]:
-    return [[_DELTA[None]], [harmonic_tensors(2)]]
-
-
-def _piezoelectric_copies() -> list[list[Floats]]:
+def _copies(symmetry: IndexSymmetry) -> list[list[Floats]]:
+    """For each kind of irrep its copies, each a basis of Cartesian tensors: [2l + 1, 3, ..., 3]."""
     vector, matrix = harmonic_tensors(1), harmonic_tensors(2)
-    hydrostatic = np.einsum("mi,jk->mijk", vector, _DELTA)
-    shear = np.einsum("mj,ik->mijk", vector, _DELTA) + np.einsum("mk,ij->mijk", vector, _DELTA)
-    # The antisymmetric symbol is invariant only up to det R: that sign makes the second-degree part odd (2o).
-    twist = np.einsum("ija,mak->mijk", _LEVI_CIVITA, matrix) + np.einsum("ika,maj->mijk", _LEVI_CIVITA, matrix)
-    return [[hydrostatic, shear], [twist], [harmonic_tensors(3)]]
-
-
-def _elastic_copies() -> list[list[Floats]]:
-    matrix = harmonic_tensors(2)
+    if symmetry is IndexSymmetry.SYMMETRIC:
+        return [[_DELTA[None]], [matrix]]
+    if symmetry is IndexSymmetry.PIEZOELECTRIC:
+        hydrostatic = np.einsum("mi,jk->mijk", vector, _DELTA)
+        shear = np.einsum("mj,ik->mijk", vector, _DELTA) + np.einsum("mk,ij->mijk", vector, _DELTA)
+        # The antisymmetric symbol is invariant only up to det R: that sign makes the second-degree part odd (2o).
+        twist = np.einsum("ija,mak->mijk", _LEVI_CIVITA, matrix) + np.einsum("ika,maj->mijk", _LEVI_CIVITA, matrix)
+        return [[hydrostatic, shear], [twist], [harmonic_tensors(3)]]
     volume = np.einsum("ij,kl->ijkl", _DELTA, _DELTA)
     identity = np.einsum("ik,jl->ijkl", _DELTA, _DELTA) + np.einsum("il,jk->ijkl", _DELTA, _DELTA)
     coupling = np.einsum("ij,mkl->mijkl", _DELTA, matrix) + np.einsum("mij,kl->mijkl", matrix, _DELTA)
-    deviatoric = sum(
-        np.einsum(f"{pair},m{rest}->mijkl", _DELTA, matrix)
-        for pair, rest in (("ik", "jl"), ("il", "jk"), ("jk", "il"), ("jl", "ik"))
-    )
-    copies = [[volume[None], identity[None]], [coupling, np.asarray(deviatoric)], [harmonic_tensors(4)]]
-    return [[stiffness_to_voigt(copy) for copy in same] for same in copies]
-
-
-def _copies(quantity: Tensor) -> list[list[Floats]]:
-    """For each kind of irrep its copies, each a basis in the stored shape: [2l + 1, *shape]."""
-    if quantity is Tensor.PIEZOELECTRIC:
-        return _piezoelectric_copies()
-    return _elastic_copies() if quantity is Tensor.ELASTIC else _dielectric_copies()
+    pairs = (("ik", "jl"), ("il", "jk"), ("jk", "il"), ("jl", "ik"))
+    deviatoric = np.asarray(sum(np.einsum(f"{pair},m{rest}->mijkl", _DELTA, matrix) for pair, rest in pairs))
+    return [[volume[None], identity[None]], [coupling, deviatoric], [harmonic_tensors(4)]]
 
 
 def _orthonormal_rows(quantity: Tensor, copies: list[Floats]) -> list[Floats]:
@@ -118,7 +96,9 @@ def _orthonormal_rows(quantity: Tensor, copies: list[Floats]) -> list[Floats]:
     """
     rows: list[Floats] = []
     for copy in copies:
-        row = to_components(quantity, copy)
+        # a stiffness is stored as C_IJ
+        stiffness = TENSORS[quantity].index_symmetry is IndexSymmetry.STIFFNESS
+        row = to_components(quantity, stiffness_to_voigt(copy) if stiffness else copy)
         for earlier in rows:
             row = row - np.vdot(earlier, row) / len(row) * earlier
         rows.append(row * np.sqrt(len(row)) / np.linalg.norm(row))
@@ -136,8 +116,8 @@ def change_of_basis(quantity: Tensor) -> Floats:
         Q, shape [n_components, n_components], rows in the order of `TENSORS[quantity].irreps`, columns in the order
         of `to_components`; float64, dimensionless, read-only. The inverse is its transpose.
     """
-    rows = [row for same in _copies(quantity) for row in _orthonormal_rows(quantity, same)]
-    basis = np.concatenate(rows)
+    copies = _copies(TENSORS[quantity].index_symmetry)
+    basis = np.concatenate([row for same in copies for row in _orthonormal_rows(quantity, same)])
     basis.flags.writeable = False
     return basis
 
@@ -153,20 +133,20 @@ def irreps_to_tensor(quantity: Tensor, irreps: Floats) -> Floats:
 
 
 def wigner_matrices(degree: int, rotation: Floats) -> Floats:
-    """Matrices that turn the components of an irrep of natural parity (1o, 2e, 3o, 4e) as a rotation turns space.
+    """Matrices that rotate the components of an irrep of natural parity (1o, 2e, 3o, 4e) under a rotation of space.
 
     Args:
         degree: l.
         rotation: orthogonal, proper or improper, shape [n, 3, 3].
 
     Returns:
-        D with Y(R x) = D Y(x) for e3nn's harmonics, shape [n, 2l + 1, 2l + 1]. An irrep of the other parity turns with
+        D with Y(R x) = D Y(x) for e3nn's harmonics, shape [n, 2l + 1, 2l + 1]. For an irrep of the other parity it is
         det(R) D.
     """
     harmonics = harmonic_tensors(degree)
-    turned = np.broadcast_to(harmonics, (len(rotation), *harmonics.shape)).reshape(len(rotation), len(harmonics), -1)
-    for _ in range(degree):  # turn the last index, then make it the first one
-        parts = turned.reshape(len(rotation), len(harmonics), -1, 3) @ np.swapaxes(rotation, -1, -2)[:, None]
-        turned = np.moveaxis(parts, -1, 2).reshape(len(rotation), len(harmonics), -1)
-    matrices: Floats = np.einsum("ma,nka->nmk", harmonics.reshape(len(harmonics), -1), turned)
+    rotated = np.broadcast_to(harmonics, (len(rotation), *harmonics.shape)).reshape(len(rotation), len(harmonics), -1)
+    for _ in range(degree):  # rotate the last index, then make it the first one
+        parts = rotated.reshape(len(rotation), len(harmonics), -1, 3) @ np.swapaxes(rotation, -1, -2)[:, None]
+        rotated = np.moveaxis(parts, -1, 2).reshape(len(rotation), len(harmonics), -1)
+    matrices: Floats = np.einsum("ma,nka->nmk", harmonics.reshape(len(harmonics), -1), rotated)
     return matrices

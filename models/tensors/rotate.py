@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.errors import GmtError
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.tensors.voigt import (
     VOIGT_PAIRS,
     Floats,
@@ -58,9 +58,10 @@ def rotate(quantity: Tensor, tensor: ArrayLike, rotation: ArrayLike) -> Floats:
         The rotated tensor in its stored shape and unit.
     """
     r = np.asarray(rotation, dtype=np.float64)
-    if quantity is Tensor.PIEZOELECTRIC:
+    symmetry = TENSORS[quantity].index_symmetry
+    if symmetry is IndexSymmetry.PIEZOELECTRIC:
         return mandel_to_piezo(r @ piezo_to_mandel(tensor) @ np.swapaxes(mandel_rotation(r), -1, -2))
-    if quantity is Tensor.ELASTIC:
+    if symmetry is IndexSymmetry.STIFFNESS:
         m = mandel_rotation(r)
         return mandel_to_stiffness_voigt(m @ stiffness_voigt_to_mandel(tensor) @ np.swapaxes(m, -1, -2))
     rotated: Floats = r @ np.asarray(tensor, dtype=np.float64) @ np.swapaxes(r, -1, -2)
@@ -81,8 +82,9 @@ def component_rotation(quantity: Tensor, rotation: ArrayLike) -> Floats:
     """
     r = np.asarray(rotation, dtype=np.float64)
     units = from_components(quantity, np.eye(TENSORS[quantity].n_components))
-    lifted = r.reshape(*r.shape[:-2], 1, 3, 3)
-    return np.swapaxes(to_components(quantity, rotate(quantity, units, lifted)), -1, -2)
+    # every unit component is rotated: what becomes of it is a column
+    columns = to_components(quantity, rotate(quantity, units, r.reshape(*r.shape[:-2], 1, 3, 3)))
+    return np.swapaxes(columns, -1, -2)
 
 
 def nearest_rotation(matrix: ArrayLike) -> Floats:
@@ -105,8 +107,8 @@ def nearest_rotation(matrix: ArrayLike) -> Floats:
     values = np.asarray(matrix, dtype=np.float64)
     if not np.isfinite(values).all():
         raise GmtError("Some matrices are not finite and have no nearest rotation; check the lattice they come from.")
-    left, stretch, right = np.linalg.svd(values)
-    flat = stretch[..., 2] <= _SMALLEST_RATIO * np.maximum(stretch[..., 0], np.finfo(np.float64).tiny)
+    left, singular, right = np.linalg.svd(values)
+    flat = singular[..., 2] <= _SMALLEST_RATIO * np.maximum(singular[..., 0], np.finfo(np.float64).tiny)
     if flat.any():
         raise GmtError(
             f"{int(flat.sum())} of {flat.size} matrices are singular and have no nearest rotation; "

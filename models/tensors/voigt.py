@@ -12,13 +12,11 @@ Source: J. F. Nye, Physical Properties of Crystals (1985), ch. VII and VIII; M. 
 Q. J. Mech. Appl. Math. 43, 15 (1990).
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.errors import GmtError
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -222,47 +220,11 @@ def mandel_to_compliance_voigt(compliance_mandel: ArrayLike) -> Floats:
     return _checked(compliance_mandel, (6, 6), "a Mandel matrix") * np.outer(_MANDEL, _MANDEL)
 
 
-def _matrix_to_components(stiffness_voigt: ArrayLike) -> Floats:
-    mandel = stiffness_voigt_to_mandel(stiffness_voigt)
-    mean = (mandel + np.swapaxes(mandel, -1, -2)) / 2
-    return mean[..., _UPPER[0], _UPPER[1]] * _UPPER_WEIGHT
-
-
-def _components_to_matrix(components: Floats) -> Floats:
-    mandel = np.zeros((*components.shape[:-1], 6, 6))
-    mandel[..., _UPPER[0], _UPPER[1]] = components / _UPPER_WEIGHT
-    mandel[..., _UPPER[1], _UPPER[0]] = components / _UPPER_WEIGHT
-    return mandel_to_stiffness_voigt(mandel)
-
-
-def _piezo_to_components(piezo: ArrayLike) -> Floats:
-    mandel = piezo_to_mandel(piezo)
-    return mandel.reshape(*mandel.shape[:-2], 18)
-
-
-def _components_to_piezo(components: Floats) -> Floats:
-    return mandel_to_piezo(components.reshape(*components.shape[:-1], 3, 6))
-
-
-_TO_COMPONENTS: dict[Tensor, Callable[[ArrayLike], Floats]] = {
-    Tensor.DIELECTRIC_ELECTRONIC: symmetric_to_mandel,
-    Tensor.DIELECTRIC_TOTAL: symmetric_to_mandel,
-    Tensor.PIEZOELECTRIC: _piezo_to_components,
-    Tensor.ELASTIC: _matrix_to_components,
-}
-_FROM_COMPONENTS: dict[Tensor, Callable[[Floats], Floats]] = {
-    Tensor.DIELECTRIC_ELECTRONIC: mandel_to_symmetric,
-    Tensor.DIELECTRIC_TOTAL: mandel_to_symmetric,
-    Tensor.PIEZOELECTRIC: _components_to_piezo,
-    Tensor.ELASTIC: _components_to_matrix,
-}
-
-
 def to_components(quantity: Tensor, tensor: ArrayLike) -> Floats:
     """Orthonormal independent components of a tensor: their Euclidean norm is the norm of the full Cartesian tensor.
 
-    Dielectric: the Mandel vector. Piezoelectric: the 3x6 Mandel matrix, row by row. Elastic: the upper triangle of
-    the 6x6 Mandel matrix, row by row, with sqrt(2) on its off-diagonal entries.
+    A symmetric rank-2 tensor: the Mandel vector. Piezoelectric: the 3x6 Mandel matrix, row by row. A stiffness: the
+    upper triangle of the 6x6 Mandel matrix, row by row, with sqrt(2) on its off-diagonal entries.
 
     Args:
         quantity: which tensor it is.
@@ -274,10 +236,48 @@ def to_components(quantity: Tensor, tensor: ArrayLike) -> Floats:
     Raises:
         ShapeError: the last axes are not those of the quantity.
     """
-    return _TO_COMPONENTS[quantity](tensor)
+    symmetry = TENSORS[quantity].index_symmetry
+    if symmetry is IndexSymmetry.SYMMETRIC:
+        return symmetric_to_mandel(tensor)
+    if symmetry is IndexSymmetry.PIEZOELECTRIC:
+        mandel = piezo_to_mandel(tensor)
+        return mandel.reshape(*mandel.shape[:-2], 18)
+    mandel = stiffness_voigt_to_mandel(tensor)
+    mean = (mandel + np.swapaxes(mandel, -1, -2)) / 2
+    return mean[..., _UPPER[0], _UPPER[1]] * _UPPER_WEIGHT
 
 
 def from_components(quantity: Tensor, components: ArrayLike) -> Floats:
     """Inverse of `to_components`: shape [..., n_components] -> [..., *TENSORS[quantity].shape]."""
     values = _checked(components, (TENSORS[quantity].n_components,), f"the components of {quantity}")
-    return _FROM_COMPONENTS[quantity](values)
+    symmetry = TENSORS[quantity].index_symmetry
+    if symmetry is IndexSymmetry.SYMMETRIC:
+        return mandel_to_symmetric(values)
+    if symmetry is IndexSymmetry.PIEZOELECTRIC:
+        return mandel_to_piezo(values.reshape(*values.shape[:-1], 3, 6))
+    mandel = np.zeros((*values.shape[:-1], 6, 6))
+    mandel[..., _UPPER[0], _UPPER[1]] = values / _UPPER_WEIGHT
+    mandel[..., _UPPER[1], _UPPER[0]] = values / _UPPER_WEIGHT
+    return mandel_to_stiffness_voigt(mandel)
+
+
+def to_printed(quantity: Tensor, tensor: ArrayLike) -> Floats:
+    """The matrix in which people write a tensor: 3x3, or 3x6 and 6x6 in Voigt form.
+
+    Args:
+        quantity: which tensor it is.
+        tensor: in its stored shape, [..., *TENSORS[quantity].shape], in its unit.
+
+    Returns:
+        Shape [..., 3, 3], [..., 3, 6] or [..., 6, 6], same unit.
+    """
+    if TENSORS[quantity].index_symmetry is IndexSymmetry.PIEZOELECTRIC:
+        return piezo_to_voigt(tensor)
+    return _checked(tensor, TENSORS[quantity].shape, f"a tensor {quantity}")
+
+
+def from_printed(quantity: Tensor, matrix: ArrayLike) -> Floats:
+    """Inverse of `to_printed`."""
+    if TENSORS[quantity].index_symmetry is IndexSymmetry.PIEZOELECTRIC:
+        return voigt_to_piezo(matrix)
+    return _checked(matrix, TENSORS[quantity].shape, f"a tensor {quantity}")

@@ -11,16 +11,16 @@ from models.tensors.voigt import mandel_to_stiffness_voigt, symmetric_to_mandel
 
 
 class ToyTensorModel:
-    """Tensors from moments of an atom's surroundings: exactly equivariant and continuous, no weights, no accuracy.
+    """Tensors from moments of the atoms around an atom: exactly equivariant and continuous, no weights, no accuracy.
 
-    With unit vectors u to the neighbours j, weights w_j = q(Z_j) f(r) and f fading to zero at a fixed radius:
+    With unit vectors u to the neighbours j, weights w_j = q(Z_j) f(r) and a cutoff envelope f:
     dipole v = Σ w u, quadrupole M = Σ w u⊗u. Per atom, averaged over the crystal:
     electronic dielectric tensor 1 + M, total 1 + M + M², piezoelectric v⊗M and terms of M·v and M²⊗v, stiffness
     Σ w u⊗u⊗u⊗u + M⊗M.
     The stiffness is a sum of squares, hence never negative.
 
     Attributes:
-        radius_angstrom: where an atom stops seeing.
+        radius_angstrom: cutoff.
     """
 
     elements: frozenset[int] = frozenset(range(1, 119))
@@ -29,17 +29,19 @@ class ToyTensorModel:
         self.radius_angstrom = radius_angstrom
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        """Toy tensors of every crystal, of a single member; see `TensorModel.predict`."""
+        """Toy tensors of every crystal, of a single network; see `TensorModel.predict`."""
         radius = np.full(crystals.n_crystals, self.radius_angstrom)
-        found = find_neighbors(crystals.lattice, crystals.frac_coords, crystals.crystal_of_atom, radius)
-        unit = found.vector / found.distance[:, None]
-        weight = _charge(crystals.numbers)[found.neighbor] * (1.0 - (found.distance / self.radius_angstrom) ** 2) ** 3
+        edges = find_neighbors(crystals.lattice, crystals.frac_coords, crystals.crystal_of_atom, radius)
+        unit = edges.vector / edges.distance[:, None]
+        # a positive charge per element, different for all of them
+        charge = 0.5 + crystals.numbers / 60.0
+        weight = charge[edges.neighbor] * (1.0 - (edges.distance / self.radius_angstrom) ** 2) ** 3
         n_atoms = len(crystals.numbers)
-        dipole = _sums(weight[:, None] * unit, found.center, n_atoms)
+        dipole = _sums(weight[:, None] * unit, edges.center, n_atoms)
         matrices = unit[:, :, None] * unit[:, None, :]
-        quadrupole = _sums(weight[:, None, None] * matrices, found.center, n_atoms)
+        quadrupole = _sums(weight[:, None, None] * matrices, edges.center, n_atoms)
         mandel = symmetric_to_mandel(matrices)
-        fourth = _sums(weight[:, None, None] * mandel[:, :, None] * mandel[:, None, :], found.center, n_atoms)
+        fourth = _sums(weight[:, None, None] * mandel[:, :, None] * mandel[:, None, :], edges.center, n_atoms)
         return self._tensors(crystals, dipole, quadrupole, fourth)
 
     def _tensors(
@@ -48,6 +50,7 @@ class ToyTensorModel:
         """Tensors per crystal from the moments per atom: [n_atoms, 3], [n_atoms, 3, 3] and Mandel [n_atoms, 6, 6]."""
         squared = quadrupole @ quadrupole
         bent = np.einsum("nia,na->ni", quadrupole, dipole)
+        # terms of all irreps of e, symmetric in the last two indices
         piezo = np.einsum("ni,njk->nijk", dipole, quadrupole) + 0.3 * np.einsum("ni,jk->nijk", bent, np.eye(3))
         piezo += 0.2 * (np.einsum("nij,nk->nijk", squared, dipole) + np.einsum("nik,nj->nijk", squared, dipole))
         flat = symmetric_to_mandel(quadrupole)
@@ -58,14 +61,18 @@ class ToyTensorModel:
             Tensor.PIEZOELECTRIC: piezo,
             Tensor.ELASTIC: mandel_to_stiffness_voigt(stiffness),
         }
-        return {q: _mean_per_crystal(values, crystals)[None] for q, values in per_atom.items()}
+        means = {}
+        for quantity, values in per_atom.items():
+            counts = crystals.atoms_per_crystal.reshape(-1, *[1] * (values.ndim - 1))
+            means[quantity] = (_sums(values, crystals.crystal_of_atom, crystals.n_crystals) / counts)[None]
+        return means
 
 
 class ToyEnsemble(ToyTensorModel):
-    """Toy members whose tensors differ by known factors: for tests of what ensembles promise.
+    """Toy networks whose tensors differ by known factors: for tests of ensembles.
 
     Args:
-        factors: of each member.
+        factors: of each network.
     """
 
     def __init__(self, factors: Sequence[float]) -> None:
@@ -73,23 +80,12 @@ class ToyEnsemble(ToyTensorModel):
         self.factors = np.asarray(factors, dtype=np.float64)
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
-        """Toy tensors times the factors, one member after the other; see `TensorModel.predict`."""
+        """Toy tensors times the factors, one network after the other; see `TensorModel.predict`."""
         tensors = super().predict(crystals)
         return {q: t * self.factors.reshape(-1, *[1] * (t.ndim - 1)) for q, t in tensors.items()}
-
-
-def _charge(numbers: Ints) -> Floats:
-    """A positive weight per element, different for all of them."""
-    return 0.5 + numbers / 60.0
 
 
 def _sums(values: Floats, owner: Ints, n_owners: int) -> Floats:
     total = np.zeros((n_owners, *values.shape[1:]))
     np.add.at(total, owner, values)
     return total
-
-
-def _mean_per_crystal(values: Floats, crystals: CrystalBatch) -> Floats:
-    counts = crystals.atoms_per_crystal.reshape(-1, *[1] * (values.ndim - 1))
-    mean: Floats = _sums(values, crystals.crystal_of_atom, crystals.n_crystals) / counts
-    return mean

@@ -19,7 +19,7 @@ from models.quantities import TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
 from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
 from models.tensors.rotate import component_rotation, rotate
-from models.tensors.voigt import from_components, piezo_to_voigt, reorder_vasp_voigt, to_components, voigt_to_piezo
+from models.tensors.voigt import from_components, from_printed, reorder_vasp_voigt, to_components, to_printed
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -30,12 +30,7 @@ MAX_RESIDUAL = 0.1
 EXPLAINED_RESIDUAL = 0.03
 """A mistake is named when undoing it brings the residual below this and below a quarter of what it was."""
 
-ROUNDING: dict[Tensor, float] = {
-    Tensor.DIELECTRIC_ELECTRONIC: 0.02,
-    Tensor.DIELECTRIC_TOTAL: 0.02,
-    Tensor.PIEZOELECTRIC: 0.02,
-    Tensor.ELASTIC: 3.0,
-}
+ROUNDING = {quantity: row.label_rounding for quantity, row in TENSORS.items()}
 """Norm of what rounding alone can leave outside of the symmetry, in the tensor's unit; published C are whole GPa."""
 
 _GRID = 4000
@@ -135,21 +130,13 @@ _VOIGT_AXES = {Tensor.PIEZOELECTRIC: 1, Tensor.ELASTIC: 2}
 _VASP = (4, 5, 3)  # where our 23, 13, 12 stand in the order 12, 23, 13
 
 
-def _voigt(quantity: Tensor, tensors: Floats) -> Floats:
-    return piezo_to_voigt(tensors) if quantity is Tensor.PIEZOELECTRIC else tensors
-
-
-def _stored(quantity: Tensor, voigt: Floats) -> Floats:
-    return voigt_to_piezo(voigt) if quantity is Tensor.PIEZOELECTRIC else voigt
-
-
 def _reordered(quantity: Tensor, tensors: Floats, shear: tuple[int, ...]) -> Floats:
     """Tensors whose shear entries are taken from other places of the Voigt order."""
-    voigt, order = _voigt(quantity, tensors), [0, 1, 2, *shear]
+    voigt, order = to_printed(quantity, tensors), [0, 1, 2, *shear]
     if shear == _VASP:
-        return _stored(quantity, reorder_vasp_voigt(voigt, _VOIGT_AXES[quantity]))
+        return from_printed(quantity, reorder_vasp_voigt(voigt, _VOIGT_AXES[quantity]))
     moved = voigt[..., order] if quantity is Tensor.PIEZOELECTRIC else voigt[..., order, :][..., order]
-    return _stored(quantity, moved)
+    return from_printed(quantity, moved)
 
 
 _SHEAR_FACTORS: dict[Tensor, tuple[tuple[float, float, str], ...]] = {
@@ -187,7 +174,7 @@ def _corrections(
             scale = factors if quantity is Tensor.PIEZOELECTRIC else np.outer(factors, factors)
             if quantity is Tensor.ELASTIC:
                 scale[3:, 3:] = two
-            yield LabelReason.UNIT_FACTOR, name, _stored(quantity, _voigt(quantity, tensor) * scale)
+            yield LabelReason.UNIT_FACTOR, name, from_printed(quantity, to_printed(quantity, tensor) * scale)
     for reason, name, frame in _frames(symmetry, lattice):
         yield reason, f"when rotated out of {name}", rotate(quantity, tensor, frame.T)
 

@@ -46,6 +46,7 @@ class PublishedConvolutions(nn.Module):
         """
         irreps = o3.Irreps.spherical_harmonics(self.l_max)
         harmonics = o3.spherical_harmonics(irreps, graph.vector, normalize=True, normalization="component")
+        # the share makes sums over neighbours means
         features: Features = {"0e": self.narrow(invariant)[None]}
         for layer in self.layers:
             features = layer(features, harmonics * share[:, None], edges, graph)
@@ -67,6 +68,7 @@ class _Convolution(nn.Module):
         )
 
     def forward(self, features: Features, harmonics: TorchTensor, edges: TorchTensor, graph: TorchGraph) -> Features:
+        """Features [2l + 1, n_atoms, channels] from features of the atoms and weighted harmonics of the edges."""
         # e3nn wants one row per edge with channels before components
         sources = [
             graph.at_neighbors(str(ir), features[str(ir)]).transpose(1, 2).flatten(1) for _, ir in self.irreps_in

@@ -20,17 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
-from models.quantities import TENSORS, Tensor
+from models.quantities import TENSORS, IndexSymmetry, Tensor
 from models.symmetry.search import ListedOperations, listed_operations
 from models.tensors.irreps import change_of_basis, irreps_to_tensor
 from models.tensors.rotate import component_rotation, rotate
-from models.tensors.voigt import (
-    from_components,
-    piezo_to_voigt,
-    reorder_vasp_voigt,
-    to_components,
-    voigt_to_piezo,
-)
+from models.tensors.voigt import from_components, reorder_vasp_voigt, to_components, to_printed, voigt_to_piezo
 
 Bools = NDArray[np.bool_]
 
@@ -39,11 +33,10 @@ PUBLISHED_SYMPREC = 1e-5
 
 _KEPT = 1e-5  # entries of an averaged rotation up to this are dropped, negative ones with them
 _ALMOST_EQUAL = 1e-4  # relative difference of test entries that count as equal
-_TEST_IRREPS: dict[Tensor, tuple[range, ...]] = {
-    Tensor.DIELECTRIC_ELECTRONIC: (range(10, 11), range(1800, 2300, 100)),
-    Tensor.DIELECTRIC_TOTAL: (range(10, 11), range(1800, 2300, 100)),
-    Tensor.PIEZOELECTRIC: (range(20, 26), range(3600, 4100, 100), range(6000, 6700, 100)),
-    Tensor.ELASTIC: (range(10, 12), range(2600, 3600, 100), range(7400, 8300, 100)),
+_TEST_IRREPS: dict[IndexSymmetry, tuple[range, ...]] = {
+    IndexSymmetry.SYMMETRIC: (range(10, 11), range(1800, 2300, 100)),
+    IndexSymmetry.PIEZOELECTRIC: (range(20, 26), range(3600, 4100, 100), range(6000, 6700, 100)),
+    IndexSymmetry.STIFFNESS: (range(10, 12), range(2600, 3600, 100), range(7400, 8300, 100)),
 }
 """The published test tensors: their irreps are these numbers, so that only symmetry can make entries equal or zero."""
 _TEST_AXIAL = np.array([12.0, 13.0, 14.0])  # antisymmetric part of the dielectric test tensor: it hides some zeros
@@ -57,33 +50,46 @@ def published_masks(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> d
     """The linear part of the published correction, as matrices on orthonormal components.
 
     Args:
-        crystals: validated; their cells as listed are looked at.
+        crystals: validated; the rotations of their cells as given are used.
         quantities: which tensors.
 
     Returns:
         Per quantity M with masked = M @ components, shape [n_crystals, n_components, n_components].
     """
-    parts = [_masks(crystals.select(rows), quantities) for rows in _chunks(crystals.n_crystals)]
-    return {q: np.concatenate([part[q] for part in parts]) for q in quantities}
+    return _in_parts(_masks, crystals, quantities, 256)
 
 
 def published_corrections(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> dict[Tensor, Floats]:
-    """Mask and equality adjustment together as matrices on components, for training: a network sees what is scored.
+    """Mask and equality adjustment together as matrices on components, for training on what is scored.
 
     The one step that is not linear (opposite entries of equal sign) is replaced by its linear continuation.
 
     Returns:
         Per quantity A with corrected = A @ components, shape [n_crystals, n_components, n_components].
     """
-    parts = [_corrections(crystals.select(rows), quantities) for rows in _chunks(crystals.n_crystals, 32)]
-    return {q: np.concatenate([part[q] for part in parts]) for q in quantities}
+    return _in_parts(_corrections, crystals, quantities, 32)
+
+
+def _in_parts(
+    matrices_of: Callable[[CrystalBatch, tuple[Tensor, ...]], dict[Tensor, Floats]],
+    crystals: CrystalBatch,
+    quantities: tuple[Tensor, ...],
+    size: int,
+) -> dict[Tensor, Floats]:
+    """Matrices of all crystals, of parts of at most `size` whose rotations fit into memory together."""
+    rows = np.array_split(np.arange(crystals.n_crystals), max(1, -(-crystals.n_crystals // size)))
+    parts = [matrices_of(crystals.select(some), quantities) for some in rows]
+    joined = {}
+    for quantity in quantities:
+        joined[quantity] = np.concatenate([part[quantity] for part in parts])
+    return joined
 
 
 def mask_as_published(tensors: dict[Tensor, Floats], crystals: CrystalBatch) -> dict[Tensor, Floats]:
     """Raw tensors of networks after the published correction: mask and equality adjustment.
 
     Args:
-        tensors: in their stored shape, input frame, [n_members, n_crystals, ...].
+        tensors: in their stored shape, input frame, [n_networks, n_crystals, ...].
         crystals: they belong to.
 
     Returns:
@@ -95,8 +101,8 @@ def mask_as_published(tensors: dict[Tensor, Floats], crystals: CrystalBatch) -> 
     for quantity, raw in tensors.items():
         ideal = ideal_entries(quantity, listed)
         masked = np.einsum("nij,mnj->mni", masks[quantity], to_components(quantity, raw))
-        members = [_adjusted(quantity, member, ideal) for member in from_components(quantity, masked)]
-        corrected[quantity] = np.stack(members)
+        networks = [_adjusted(quantity, tensors, ideal) for tensors in from_components(quantity, masked)]
+        corrected[quantity] = np.stack(networks)
     return corrected
 
 
@@ -108,12 +114,13 @@ def ideal_entries(quantity: Tensor, listed: ListedOperations) -> Floats:
     Returns:
         Shape [n_crystals, 9, 18 or 36], in the order of `published_entries`.
     """
-    values = np.concatenate([np.array(part, dtype=np.float64) for part in _TEST_IRREPS[quantity]])
+    parts = _TEST_IRREPS[TENSORS[quantity].index_symmetry]
+    values = np.concatenate([np.array(part, dtype=np.float64) for part in parts])
     test = irreps_to_tensor(quantity, values)
     if TENSORS[quantity].rank == 2:
         test = test + np.einsum("i,ijk->jk", _TEST_AXIAL, _LEVI_CIVITA) / np.sqrt(2.0)
-    turned = rotate(quantity, test, listed.rotations)
-    return _sum_by_owner(published_entries(quantity, turned), listed.crystal_of_op, len(listed.number))
+    rotated = rotate(quantity, test, listed.rotations)
+    return _sum_by_owner(published_entries(quantity, rotated), listed.crystal_of_op, len(listed.number))
 
 
 def published_entries(quantity: Tensor, tensors: Floats) -> Floats:
@@ -126,18 +133,19 @@ def published_entries(quantity: Tensor, tensors: Floats) -> Floats:
     Returns:
         Shape [n_crystals, 9, 18 or 36].
     """
-    if quantity is Tensor.PIEZOELECTRIC:
-        tensors = piezo_to_voigt(tensors)[..., _TO_VASP]
-    elif quantity is Tensor.ELASTIC:
-        tensors = tensors[..., _TO_VASP, :][..., _TO_VASP]
-    return tensors.reshape(len(tensors), int(np.prod(tensors.shape[1:])))
+    matrices = to_printed(quantity, tensors)
+    if TENSORS[quantity].rank > 2:
+        matrices = matrices[..., _TO_VASP]
+    if TENSORS[quantity].rank == 4:
+        matrices = matrices[..., _TO_VASP, :]
+    return matrices.reshape(len(matrices), int(np.prod(matrices.shape[1:])))
 
 
 def _from_entries(quantity: Tensor, entries: Floats) -> Floats:
     """Inverse of `published_entries`; what the adjustment made asymmetric is averaged, as the published test does."""
-    if quantity is Tensor.PIEZOELECTRIC:
+    if TENSORS[quantity].rank == 3:
         return voigt_to_piezo(reorder_vasp_voigt(entries.reshape(-1, 3, 6)))
-    if quantity is Tensor.ELASTIC:
+    if TENSORS[quantity].rank == 4:
         matrix = reorder_vasp_voigt(entries.reshape(-1, 6, 6), n_voigt_axes=2)
     else:
         matrix = entries.reshape(-1, 3, 3)
@@ -154,6 +162,7 @@ def _masks(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> dict[Tenso
         matrices = _sum_by_owner(
             component_rotation(quantity, listed.rotations), listed.crystal_of_op, crystals.n_crystals
         )
+        # the published code averages irreps and takes what is small or negative for rounding
         irreps = basis @ (matrices / counts[:, None, None]) @ basis.T
         masks[quantity] = basis.T @ np.where(irreps > _KEPT, irreps, 0.0) @ basis
     return masks
@@ -167,26 +176,16 @@ def _corrections(crystals: CrystalBatch, quantities: tuple[Tensor, ...]) -> dict
         n_components = masks.shape[1]
         columns = from_components(quantity, np.swapaxes(masks, 1, 2).reshape(-1, n_components))
         ideal = np.repeat(ideal_entries(quantity, listed), n_components, axis=0)
-        adjusted = to_components(quantity, _adjusted(quantity, columns, ideal, opposites=_opposites_linear))
+        adjusted = to_components(quantity, _adjusted(quantity, columns, ideal, linear=True))
         corrections[quantity] = np.swapaxes(adjusted.reshape(masks.shape), 1, 2)
     return corrections
 
 
-def _as_signed(first: Floats, second: Floats) -> Floats:
-    """The published size and sign of the first of two opposite entries."""
-    half = np.abs(first - second) / 2
-    return np.where(first < 0, -half, half)
+def _adjusted(quantity: Tensor, tensors: Floats, ideal: Floats, *, linear: bool = False) -> Floats:
+    """The published equality adjustment of every crystal at once, in the published order of the entries.
 
-
-def _opposites_linear(first: Floats, second: Floats) -> Floats:
-    """The same where the two have opposite signs, and linear everywhere."""
-    return (first - second) / 2
-
-
-def _adjusted(
-    quantity: Tensor, tensors: Floats, ideal: Floats, opposites: Callable[[Floats, Floats], Floats] = _as_signed
-) -> Floats:
-    """The published equality adjustment of every crystal at once, in the published order of the entries."""
+    With `linear`, its one step that is not linear is continued linearly.
+    """
     entries = published_entries(quantity, tensors)
     difference = np.abs(ideal[:, :, None] - ideal[:, None, :])
     total = np.abs(ideal[:, :, None] + ideal[:, None, :])
@@ -194,7 +193,7 @@ def _adjusted(
     if TENSORS[quantity].rank == 2:
         return _from_entries(quantity, _pairs_averaged(entries, equal))
     opposite = total < _ALMOST_EQUAL * difference / 2
-    return _from_entries(quantity, _opposites_averaged(_groups_averaged(entries, equal), opposite, opposites))
+    return _from_entries(quantity, _opposites_averaged(_groups_averaged(entries, equal), opposite, linear=linear))
 
 
 def _pairs_averaged(entries: Floats, equal: Bools) -> Floats:
@@ -217,12 +216,14 @@ def _groups_averaged(entries: Floats, equal: Bools) -> Floats:
     return values
 
 
-def _opposites_averaged(entries: Floats, opposite: Bools, rule: Callable[[Floats, Floats], Floats]) -> Floats:
+def _opposites_averaged(entries: Floats, opposite: Bools, *, linear: bool) -> Floats:
     """Each pair of opposite entries in turn gets a common size."""
     values = entries.copy()
     for first, second in zip(*np.triu_indices(values.shape[1], k=1), strict=True):
         hit = opposite[:, first, second]
-        signed = rule(values[:, first], values[:, second])
+        signed = (values[:, first] - values[:, second]) / 2
+        if not linear:  # as published: the size of half the difference with the sign of the first entry
+            signed = np.where(values[:, first] < 0, -np.abs(signed), np.abs(signed))
         values[:, first] = np.where(hit, signed, values[:, first])
         values[:, second] = np.where(hit, -signed, values[:, second])
     return values
@@ -235,8 +236,3 @@ def _sum_by_owner(rows: Floats, owner: Ints, n_owners: int) -> Floats:
     first = np.searchsorted(owner, np.arange(n_owners))
     sums: Floats = np.add.reduceat(rows, first, axis=0)
     return sums
-
-
-def _chunks(n_crystals: int, size: int = 256) -> list[Ints]:
-    """Runs of crystals whose rotation matrices fit into memory together."""
-    return np.array_split(np.arange(n_crystals), max(1, -(-n_crystals // size)))

@@ -99,7 +99,7 @@ def test_fine_tuning_goes_on_from_the_current_networks_and_says_so(lab: Lab) -> 
     assert any(f"going on from network 1 of {lab.first.model}" in line for line in lab.lines)
     card = read_card(Path(lab.second.folder) / "candidate" / "tiny.json")
     assert card.training["start"].startswith(lab.first.model)
-    assert card.calibration and card.novelty_sha256 and card.metrics
+    assert card.calibration and card.training_reference_sha256 and card.metrics
     assert str(lab.folder) not in str(card.training)  # no path of this machine
 
 

@@ -53,12 +53,12 @@ def test_extremes_bound_a_fine_grid_closely(stable: Floats) -> None:
 
 def test_extremes_are_unchanged_by_rotation_where_a_grid_is_not(stable: Floats, rng: np.random.Generator) -> None:
     rotation, _ = np.linalg.qr(rng.normal(size=(300, 3, 3)))
-    turned = rotate(Tensor.ELASTIC, stable[:300], rotation)
-    before, after = derive_directional(stable[:300]), derive_directional(turned)
+    rotated = rotate(Tensor.ELASTIC, stable[:300], rotation)
+    before, after = derive_directional(stable[:300]), derive_directional(rotated)
     for name in before:
         np.testing.assert_allclose(after[name], before[name], rtol=1e-6, atol=1e-9, err_msg=name)
     grid = half_sphere(800)
-    coarse = [young_modulus_along(c, grid).max(axis=1) for c in (stable[:300], turned)]
+    coarse = [young_modulus_along(c, grid).max(axis=1) for c in (stable[:300], rotated)]
     assert np.abs(coarse[0] / coarse[1] - 1).max() > 1e-4  # control
 
 

@@ -86,11 +86,11 @@ def test_every_column_is_unchanged_by_rotation_and_reflection(
 ) -> None:
     rotation, _ = np.linalg.qr(rng.normal(size=(1000, 3, 3)))
     before = derive_piezoelectric(piezo, stable, ALLOWED)
-    turned = rotate(Tensor.PIEZOELECTRIC, piezo, rotation)
-    after = derive_piezoelectric(turned, rotate(Tensor.ELASTIC, stable, rotation), ALLOWED)
+    rotated = rotate(Tensor.PIEZOELECTRIC, piezo, rotation)
+    after = derive_piezoelectric(rotated, rotate(Tensor.ELASTIC, stable, rotation), ALLOWED)
     for name in before:
         np.testing.assert_allclose(after[name], before[name], rtol=1e-7, err_msg=name)
-    one_sided = derive_piezoelectric(turned, stable, ALLOWED)  # control: e and C must turn together
+    one_sided = derive_piezoelectric(rotated, stable, ALLOWED)  # control: e and C must rotate together
     assert np.abs(one_sided["d_norm_pc_per_n"] / before["d_norm_pc_per_n"] - 1).max() > 0.05
 
 

@@ -38,7 +38,7 @@ def test_scores_are_the_same_after_reading(card_path: Path, reference: TrainingR
     before, after = (each.distance(DESCRIPTORS, CRYSTALS) for each in (reference, again))
     assert after == pytest.approx(before, abs=2e-2)  # a point's distance to itself in half precision
     assert again.score(np.array([0.2, 0.5, 3.0])) == pytest.approx(reference.score(np.array([0.2, 0.5, 3.0])))
-    assert read_card(card_path).novelty_sha256 != ""
+    assert read_card(card_path).training_reference_sha256 != ""
 
 
 def test_a_model_without_a_score_has_none(card_path: Path) -> None:

@@ -97,10 +97,10 @@ def test_a_loaded_network_is_ready_for_inference(saved: Saved) -> None:
 def test_a_network_loaded_in_double_precision_is_equivariant_to_ten_digits(saved: Saved) -> None:
     """The weights are float32, the coupling constants must not be."""
     model, _ = GMTNetPredictor.load(saved[0], dtype=torch.float64)
-    turn = -random_orthogonal(np.random.default_rng(0))
-    before, after = model.predict(TEXTBOOK), model.predict(transformed(TEXTBOOK, turn))
+    rotation = -random_orthogonal(np.random.default_rng(0))
+    before, after = model.predict(TEXTBOOK), model.predict(transformed(TEXTBOOK, rotation))
     for quantity, tensors in before.items():
-        assert disagreement(after[quantity], rotate(quantity, tensors, turn)).max() < 1e-10
+        assert disagreement(after[quantity], rotate(quantity, tensors, rotation)).max() < 1e-10
 
 
 def test_a_single_flipped_bit_is_refused(saved: Saved) -> None:
@@ -202,7 +202,7 @@ def test_the_tensors_of_a_configuration_are_the_heads() -> None:
     assert list(network.heads) == [Tensor.ELASTIC.value]
 
 
-def member(seed: int) -> GMTNet:
+def seeded_network(seed: int) -> GMTNet:
     """The small network with every weight shaken a little: as trained with another seed, and made in no time."""
     other, generator = deepcopy(small_network()), torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -213,16 +213,16 @@ def member(seed: int) -> GMTNet:
 
 @pytest.fixture
 def singles(tmp_path: Path) -> list[Path]:
-    """Checkpoints of three members, each in a folder of its own."""
+    """Checkpoints of three networks, each in a folder of its own."""
     for seed in range(3):
         card = ModelCard("small", "1.0.0", "", SMALL, (6, 8, 14), {"mae": 1.0}, {"seed": seed, "data": "labels"})
-        save_checkpoint(member(seed), tmp_path / str(seed), card)
+        save_checkpoint(seeded_network(seed), tmp_path / str(seed), card)
     return [tmp_path / str(seed) / "small.json" for seed in range(3)]
 
 
 def test_an_ensemble_predicts_what_each_of_its_members_predicts(singles: list[Path], tmp_path: Path) -> None:
     card = join_checkpoints(singles, tmp_path / "all", "many", "2.0.0")
-    assert (card.members, card.name, card.version, card.metrics) == (3, "many", "2.0.0", {})
+    assert (card.n_networks, card.name, card.version, card.metrics) == (3, "many", "2.0.0", {})
     assert card.training == {"seed": [0, 1, 2], "data": "labels"}
     ensemble, found = GMTNetPredictor.load(tmp_path / "all" / "many.json")
     assert found == card
@@ -237,17 +237,17 @@ def test_an_ensemble_predicts_what_each_of_its_members_predicts(singles: list[Pa
 def test_an_ensemble_may_join_another_one(singles: list[Path], tmp_path: Path) -> None:
     join_checkpoints(singles[:2], tmp_path / "two", "two", "1")
     card = join_checkpoints([tmp_path / "two" / "two.json", singles[2]], tmp_path / "three", "three", "1")
-    assert card.members == 3
+    assert card.n_networks == 3
     assert card.sha256 == join_checkpoints(singles, tmp_path / "all", "three", "1").sha256
 
 
 def test_networks_that_do_not_belong_together_are_not_joined(singles: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="members 0 and 1 are the same network"):
+    with pytest.raises(ModelError, match="networks 0 and 1 are the same"):
         join_checkpoints([singles[0], singles[0]], tmp_path / "x", "x", "1")
     with pytest.raises(ModelError, match="there is one network"):
         join_checkpoints(singles[:1], tmp_path / "x", "x", "1")
     card = ModelCard("other", "1", "", SMALL, (6, 8), {}, {})
-    save_checkpoint(member(7), tmp_path / "other", card)
+    save_checkpoint(seeded_network(7), tmp_path / "other", card)
     with pytest.raises(ModelError, match="another set of elements"):
         join_checkpoints([singles[0], tmp_path / "other" / "other.json"], tmp_path / "x", "x", "1")
     assert not (tmp_path / "x").exists()
@@ -277,4 +277,4 @@ def test_other_weights_lose_their_calibration(saved: Saved, tmp_path: Path) -> N
     path, card, original = saved
     calibrated = replace(card, calibration={"alpha": 0.1})
     assert save_checkpoint(original.networks[0], path.parent, calibrated).calibration == {"alpha": 0.1}
-    assert save_checkpoint(member(3), tmp_path / "new", calibrated).calibration == {}
+    assert save_checkpoint(seeded_network(3), tmp_path / "new", calibrated).calibration == {}

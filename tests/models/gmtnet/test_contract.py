@@ -131,7 +131,7 @@ def _ignores_the_crystal(crystals: CrystalBatch, tensors: dict[Tensor, Floats]) 
     [
         (_prefers_an_axis, TensorModelContract.test_rotating_the_crystal_rotates_every_tensor),
         (_forgets_the_sign, TensorModelContract.test_reflecting_the_crystal_reflects_every_tensor),
-        (_is_handed, TensorModelContract.test_a_left_handed_listing_gives_the_same_tensors),
+        (_is_handed, TensorModelContract.test_a_left_handed_cell_gives_the_same_tensors),
         (_sees_the_origin, TensorModelContract.test_the_choice_of_origin_does_not_matter),
         (_heeds_the_first_atom, TensorModelContract.test_the_order_of_the_atoms_does_not_matter),
         (_sees_the_cell, TensorModelContract.test_another_cell_of_the_same_lattice_gives_the_same_tensors),

@@ -21,7 +21,7 @@ from models.testing.contract import textbook_crystals
 
 POLAR = {"0e": 6, "1o": 4, "2e": 3, "3o": 2, "4e": 2}
 ALL_KINDS = {**POLAR, "2o": 4}
-TURNS = pytest.mark.parametrize("sign", [1, -1], ids=["rotation", "reflection"])
+ROTATIONS = pytest.mark.parametrize("sign", [1, -1], ids=["rotation", "reflection"])
 TEXTBOOK = textbook_crystals().crystals
 
 
@@ -39,9 +39,9 @@ def random_features(channels: dict[str, int], n: int) -> Features:
     return {ir: torch.randn(2 * int(ir[:-1]) + 1, n, c) for ir, c in channels.items()}
 
 
-def turned(features: Features, turn: np.ndarray) -> Features:  # type: ignore[type-arg]
+def rotated(features: Features, rotation: np.ndarray) -> Features:  # type: ignore[type-arg]
     """By e3nn's Wigner matrices: an implementation that the layers do not use."""
-    matrices = {ir: o3.Irrep(ir).D_from_matrix(torch.as_tensor(turn)) for ir in features}
+    matrices = {ir: o3.Irrep(ir).D_from_matrix(torch.as_tensor(rotation)) for ir in features}
     return {ir: torch.einsum("ij,jnc->inc", matrices[ir], x) for ir, x in features.items()}
 
 
@@ -50,7 +50,7 @@ def largest_difference(a: Features, b: Features) -> float:
     return max(float((a[ir] - b[ir]).detach().abs().max() / b[ir].detach().abs().max()) for ir in b)
 
 
-def a_turn(sign: int) -> np.ndarray:  # type: ignore[type-arg]
+def a_rotation(sign: int) -> np.ndarray:  # type: ignore[type-arg]
     return sign * random_orthogonal(np.random.default_rng(11))
 
 
@@ -59,10 +59,10 @@ def test_irreps_are_read_kind_by_kind() -> None:
     assert read_irreps("2x0e+2x2e+1x4e") == {"0e": 2, "2e": 2, "4e": 1}
 
 
-@TURNS
+@ROTATIONS
 def test_mixing_channels_commutes_with_turning(sign: int) -> None:
     layer, x = TensorLinear(ALL_KINDS, dict.fromkeys(ALL_KINDS, 5)), random_features(ALL_KINDS, 7)
-    assert largest_difference(layer(turned(x, a_turn(sign))), turned(layer(x), a_turn(sign))) < 1e-12
+    assert largest_difference(layer(rotated(x, a_rotation(sign))), rotated(layer(x), a_rotation(sign))) < 1e-12
 
 
 def test_a_constant_added_to_a_vector_would_not_commute() -> None:
@@ -71,26 +71,28 @@ def test_a_constant_added_to_a_vector_would_not_commute() -> None:
     assert layer.maps["1o"].bias is None
     assert TensorLinear({"0e": 4}, {"0e": 5}).maps["0e"].bias is not None
     shifted = {"1o": layer(x)["1o"] + 0.1}
-    assert largest_difference({"1o": layer(turned(x, a_turn(1)))["1o"] + 0.1}, turned(shifted, a_turn(1))) > 1e-3
+    assert (
+        largest_difference({"1o": layer(rotated(x, a_rotation(1)))["1o"] + 0.1}, rotated(shifted, a_rotation(1))) > 1e-3
+    )
 
 
-@TURNS
-def test_products_of_an_atoms_tensors_commute_with_turning(sign: int) -> None:
+@ROTATIONS
+def test_products_of_an_atoms_tensors_commute_with_rotations(sign: int) -> None:
     layer, x = AtomCoupling(POLAR, ALL_KINDS, 3), random_features(POLAR, 7)
     assert set(layer(x)) == set(ALL_KINDS)
-    assert largest_difference(layer(turned(x, a_turn(sign))), turned(layer(x), a_turn(sign))) < 1e-12
+    assert largest_difference(layer(rotated(x, a_rotation(sign))), rotated(layer(x), a_rotation(sign))) < 1e-12
 
 
-def test_pseudotensors_come_from_products_and_turn_as_such() -> None:
+def test_pseudotensors_come_from_products_and_rotate_as_such() -> None:
     """2o and 4o, which no harmonic of an edge has; a plain tensor's parity would fail under reflection only."""
     layer, x = AtomCoupling(POLAR, {"2o": 4, "4o": 2}, 3), random_features(POLAR, 7)
     made = layer(x)
     assert set(made) == {"2o", "4o"}
     assert all(float(part.detach().abs().max()) > 1e-3 for part in made.values())
     for sign in (1, -1):
-        as_tensor = turned({"2e": made["2o"], "4e": made["4o"]}, a_turn(sign))
+        as_tensor = rotated({"2e": made["2o"], "4e": made["4o"]}, a_rotation(sign))
         wrong = {"2o": as_tensor["2e"], "4o": as_tensor["4e"]}
-        error = largest_difference(layer(turned(x, a_turn(sign))), wrong)
+        error = largest_difference(layer(rotated(x, a_rotation(sign))), wrong)
         assert error < 1e-12 if sign == 1 else error > 0.5
 
 
@@ -118,26 +120,26 @@ def test_products_keep_the_size_of_independent_components() -> None:
                 assert float(part.square().mean()) == pytest.approx(1.0, abs=0.1), (a, b, ir)
 
 
-@TURNS
-def test_gates_commute_with_turning(sign: int) -> None:
+@ROTATIONS
+def test_gates_commute_with_rotations(sign: int) -> None:
     layer = GatedUpdate(ALL_KINDS, POLAR, ALL_KINDS, 3)
     old, message = random_features(ALL_KINDS, 7), random_features(POLAR, 7)
-    found = layer(turned(old, a_turn(sign)), turned(message, a_turn(sign)))
-    assert largest_difference(found, turned(layer(old, message), a_turn(sign))) < 1e-12
+    found = layer(rotated(old, a_rotation(sign)), rotated(message, a_rotation(sign)))
+    assert largest_difference(found, rotated(layer(old, message), a_rotation(sign))) < 1e-12
 
 
 def test_a_nonlinearity_on_components_would_not_commute() -> None:
     """Negative control: tensors pass through gates, never through SiLU."""
     x = random_features({"1o": 4}, 7)
     bent = {"1o": torch.nn.functional.silu(x["1o"])}
-    straight = {"1o": torch.nn.functional.silu(turned(x, a_turn(1))["1o"])}
-    assert largest_difference(straight, turned(bent, a_turn(1))) > 0.1
+    straight = {"1o": torch.nn.functional.silu(rotated(x, a_rotation(1))["1o"])}
+    assert largest_difference(straight, rotated(bent, a_rotation(1))) > 0.1
 
 
 def graph_of(sign: int | None) -> tuple[CrystalGraph, TorchGraph]:
-    """The textbook crystals as they are, or turned with the very same edges in the same order."""
+    """The textbook crystals as they are, or rotated with the very same edges in the same order."""
     graph = build_graph(TEXTBOOK, GMTNET.graph)
-    vector = graph.vector if sign is None else graph.vector @ a_turn(sign).T
+    vector = graph.vector if sign is None else graph.vector @ a_rotation(sign).T
     moved = CrystalGraph(
         graph.n_crystals,
         graph.numbers,
@@ -156,14 +158,14 @@ def gather(layer: NeighborConvolution, x: Features, edges: torch.Tensor, graph: 
     return found
 
 
-@TURNS
+@ROTATIONS
 def test_gathering_from_neighbours_commutes_with_turning(sign: int) -> None:
     layer = NeighborConvolution(POLAR, POLAR, 5, 8)
     (numpy_graph, graph), (_, after) = graph_of(None), graph_of(sign)
     x, edges = random_features(POLAR, len(numpy_graph.numbers)), torch.randn(len(numpy_graph.center), 5)
-    expected = turned(gather(layer, x, edges, graph), a_turn(sign))
-    assert largest_difference(gather(layer, turned(x, a_turn(sign)), edges, after), expected) < 1e-12
-    still = gather(layer, x, edges, after)  # negative control: edges turned, features not
+    expected = rotated(gather(layer, x, edges, graph), a_rotation(sign))
+    assert largest_difference(gather(layer, rotated(x, a_rotation(sign)), edges, after), expected) < 1e-12
+    still = gather(layer, x, edges, after)  # negative control: edges rotated, features not
     assert largest_difference(still, expected) > 1e-2
 
 
@@ -209,8 +211,8 @@ def test_crystals_that_see_nobody_gather_nothing() -> None:
 
 
 def test_turning_crystals_turns_their_edges() -> None:
-    """The graphs made by hand above are those of turned crystals."""
-    rotated = build_graph(transformed(TEXTBOOK, a_turn(1)), GMTNET.graph)
+    """The graphs made by hand above are those of rotated crystals."""
+    rotated = build_graph(transformed(TEXTBOOK, a_rotation(1)), GMTNET.graph)
     by_hand, _ = graph_of(None)
     lengths = [np.sort(np.linalg.norm(g.vector, axis=1)) for g in (rotated, by_hand)]
     assert np.allclose(*lengths, atol=1e-9)

@@ -1,4 +1,4 @@
-"""Heads: what they say turns with the crystal, and a positive tensor is positive whatever the weights."""
+"""Heads: what they say rotates with the crystal, and a positive tensor is positive whatever the weights."""
 
 from collections.abc import Iterator
 
@@ -43,9 +43,9 @@ def random_input(n: int = N) -> tuple[Features, torch.Tensor]:
     return features, torch.randn(n, N_INVARIANT)
 
 
-def turned(features: Features, turn: np.ndarray) -> Features:  # type: ignore[type-arg]
-    matrices = {ir: torch.tensor(wigner_matrices(int(ir[:-1]), turn[None])[0]) for ir in features if ir[0] != "0"}
-    matrices = {ir: m * float(np.linalg.det(turn)) if ir == "2o" else m for ir, m in matrices.items()}
+def rotated(features: Features, rotation: np.ndarray) -> Features:  # type: ignore[type-arg]
+    matrices = {ir: torch.tensor(wigner_matrices(int(ir[:-1]), rotation[None])[0]) for ir in features if ir[0] != "0"}
+    matrices = {ir: m * float(np.linalg.det(rotation)) if ir == "2o" else m for ir, m in matrices.items()}
     return {ir: torch.einsum("ij,jnc->inc", matrices[ir], x) if ir in matrices else x for ir, x in features.items()}
 
 
@@ -65,9 +65,9 @@ def cases() -> list[tuple[str, Tensor]]:
 def test_every_head_turns_with_the_crystal(kind: str, quantity: Tensor, sign: int) -> None:
     head: TensorHead = KINDS[kind](quantity)
     features, invariant = random_input()
-    turn = sign * random_orthogonal(np.random.default_rng(6))
-    before, after = head(features, invariant, None), head(turned(features, turn), invariant, None)
-    expected = before @ torch.tensor(component_rotation(quantity, turn)).T
+    rotation = sign * random_orthogonal(np.random.default_rng(6))
+    before, after = head(features, invariant, None), head(rotated(features, rotation), invariant, None)
+    expected = before @ torch.tensor(component_rotation(quantity, rotation)).T
     assert before.shape == (N, TENSORS[quantity].n_components)
     assert float((after - expected).detach().abs().max() / expected.detach().abs().max()) < 1e-11
     if sign == 1 or quantity is Tensor.PIEZOELECTRIC:  # negative control; inversion leaves an even tensor alone
@@ -76,15 +76,15 @@ def test_every_head_turns_with_the_crystal(kind: str, quantity: Tensor, sign: in
 
 @pytest.mark.parametrize("quantity", list(Tensor))
 def test_constants_of_scalars_keep_it_so_and_those_of_vectors_would_not(quantity: Tensor) -> None:
-    """A mean of a scalar irrep commutes with turning; of any other it would prefer an axis."""
+    """A mean of a scalar irrep commutes with rotations; of any other it would prefer an axis."""
     head = LinearHead(quantity, CHANNELS)
     features, invariant = random_input()
-    turn = random_orthogonal(np.random.default_rng(6))
-    matrix = torch.tensor(component_rotation(quantity, turn)).T
+    rotation = random_orthogonal(np.random.default_rng(6))
+    matrix = torch.tensor(component_rotation(quantity, rotation)).T
     n_scalars = read_irreps(TENSORS[quantity].irreps).get("0e", 0)
 
     def error() -> float:
-        found, expected = head(turned(features, turn), invariant, None), head(features, invariant, None) @ matrix
+        found, expected = head(rotated(features, rotation), invariant, None), head(features, invariant, None) @ matrix
         return float((found - expected).detach().abs().max())
 
     head.mean[:n_scalars] = 3.0
@@ -171,7 +171,7 @@ def test_a_scalar_head_reads_invariants_only() -> None:
     features, invariant = random_input()
     before = head(features, invariant)
     assert before.shape == (N, 1)
-    assert torch.equal(head(turned(features, random_orthogonal(np.random.default_rng(0))), invariant), before)
+    assert torch.equal(head(rotated(features, random_orthogonal(np.random.default_rng(0))), invariant), before)
     assert not torch.allclose(head(features, invariant + 1.0), before)
 
 

@@ -136,14 +136,14 @@ def test_a_cubic_crystal_has_its_extremes_along_axes_and_diagonals() -> None:
 def test_invariants_do_not_depend_on_the_frame(sign: int) -> None:
     """Moduli exactly; extremes over fixed directions within 6 %."""
     components = components_of(stiffnesses())
-    turn = sign * random_orthogonal(np.random.default_rng(9))
-    matrix = torch.tensor(component_rotation(Tensor.ELASTIC, turn))
+    rotation = sign * random_orthogonal(np.random.default_rng(9))
+    matrix = torch.tensor(component_rotation(Tensor.ELASTIC, rotation))
     before, after = elastic_invariants(components), elastic_invariants(components @ matrix.T)
     assert torch.allclose(after[:, :6], before[:, :6], rtol=1e-10)
     scale = before.abs()
     scale[:, -2:] = before[:, -1:].abs()
     assert float(((after - before).abs() / scale).max()) < 0.06
-    assert float((components @ matrix.T - components).abs().max()) > 10.0  # negative control: the tensors did turn
+    assert float((components @ matrix.T - components).abs().max()) > 10.0  # negative control: the tensors did rotate
 
 
 def test_gradients_are_finite_and_those_of_finite_differences() -> None:
@@ -212,9 +212,9 @@ def test_symmetric_matrices_are_those_of_the_components() -> None:
     assert np.allclose(symmetric_matrix(torch.tensor(components)).numpy(), expected, atol=1e-14)
 
 
-def maps_to_voigt(turns: Floats) -> torch.Tensor:
+def maps_to_voigt(rotations: Floats) -> torch.Tensor:
     units = piezo_to_voigt(from_components(Tensor.PIEZOELECTRIC, np.eye(18))).reshape(18, 18)
-    return torch.tensor(units.T @ component_rotation(Tensor.PIEZOELECTRIC, turns))
+    return torch.tensor(units.T @ component_rotation(Tensor.PIEZOELECTRIC, rotations))
 
 
 def test_the_largest_singular_value_is_numpys() -> None:
@@ -230,11 +230,13 @@ def test_the_largest_singular_value_depends_on_the_axes_it_is_taken_in() -> None
     rng = np.random.default_rng(2)
     components = torch.tensor(rng.normal(size=(9, 18)))
     straight = largest_singular_value(components, maps_to_voigt(np.broadcast_to(np.eye(3), (9, 3, 3))))
-    turns = np.stack([random_orthogonal(rng) for _ in range(9)])
-    assert float((largest_singular_value(components, maps_to_voigt(turns)) / straight - 1.0).abs().max()) > 0.02
-    back = torch.tensor(component_rotation(Tensor.PIEZOELECTRIC, turns))
-    turned = torch.bmm(back, components[:, :, None])[:, :, 0]
-    assert torch.allclose(largest_singular_value(turned, maps_to_voigt(np.swapaxes(turns, 1, 2))), straight, rtol=1e-10)
+    rotations = np.stack([random_orthogonal(rng) for _ in range(9)])
+    assert float((largest_singular_value(components, maps_to_voigt(rotations)) / straight - 1.0).abs().max()) > 0.02
+    back = torch.tensor(component_rotation(Tensor.PIEZOELECTRIC, rotations))
+    rotated = torch.bmm(back, components[:, :, None])[:, :, 0]
+    assert torch.allclose(
+        largest_singular_value(rotated, maps_to_voigt(np.swapaxes(rotations, 1, 2))), straight, rtol=1e-10
+    )
 
 
 def test_a_vanishing_tensor_has_a_gradient() -> None:

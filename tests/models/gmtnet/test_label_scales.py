@@ -38,9 +38,9 @@ def seen_through(quantity: Tensor, scales: HeadScales, components: Floats) -> Fl
 
 def commutes_with_rotation(quantity: Tensor, scales: HeadScales) -> bool:
     basis = change_of_basis(quantity)
-    turn = basis @ component_rotation(quantity, random_orthogonal(np.random.default_rng(3))) @ basis.T
-    same_scale = np.allclose(turn * scales.scale, scales.scale[:, None] * turn, atol=1e-9 * scales.scale.max())
-    return same_scale and np.allclose(turn @ scales.mean, scales.mean, atol=1e-9)
+    rotation = basis @ component_rotation(quantity, random_orthogonal(np.random.default_rng(3))) @ basis.T
+    same_scale = np.allclose(rotation * scales.scale, scales.scale[:, None] * rotation, atol=1e-9 * scales.scale.max())
+    return same_scale and np.allclose(rotation @ scales.mean, scales.mean, atol=1e-9)
 
 
 @pytest.mark.parametrize("quantity", list(Tensor))

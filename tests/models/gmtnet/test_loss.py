@@ -32,7 +32,7 @@ LINEAR = [k for k, name in enumerate(ELASTIC_INVARIANTS) if name.startswith("lin
 def labels() -> dict[Tensor, torch.Tensor]:
     """Components of physical tensors of ten crystals, in float64."""
     predicted = ToyTensorModel().predict(textbook_crystals().crystals)
-    tensors = {q: t.reshape(-1, N, *TENSORS[q].shape)[0] for q, t in predicted.items()}  # of the first member
+    tensors = {q: t.reshape(-1, N, *TENSORS[q].shape)[0] for q, t in predicted.items()}  # of the first network
     rng = np.random.default_rng(0)
     # crystals with inversion have no piezoelectric tensor: give every row one, a loss does not know symmetry
     tensors[Tensor.PIEZOELECTRIC] = from_components(Tensor.PIEZOELECTRIC, rng.normal(size=(N, 18)))
@@ -54,10 +54,10 @@ def outputs(components: dict[Tensor, torch.Tensor]) -> Predicted:
     return {**components, **scalar_outputs()}
 
 
-def to_voigt(turns: Floats) -> torch.Tensor:
+def to_voigt(rotations: Floats) -> torch.Tensor:
     """Maps from components of e to its Voigt matrix in turned axes."""
     units = piezo_to_voigt(from_components(Tensor.PIEZOELECTRIC, np.eye(18))).reshape(18, 18)
-    return torch.tensor(units.T @ component_rotation(Tensor.PIEZOELECTRIC, turns))
+    return torch.tensor(units.T @ component_rotation(Tensor.PIEZOELECTRIC, rotations))
 
 
 def targets_of(components: dict[Tensor, torch.Tensor], axes: Floats | None = None) -> Targets:
@@ -232,12 +232,12 @@ def test_the_loss_does_not_depend_on_the_frame(sign: int) -> None:
     known = labels()
     rng = np.random.default_rng(1)
     noise = {q: 0.3 * torch.tensor(rng.normal(size=c.shape)) * c.std() for q, c in known.items()}
-    turn = sign * random_orthogonal(rng)
-    matrix = {q: torch.tensor(component_rotation(q, turn)).T for q in known}
+    rotation = sign * random_orthogonal(rng)
+    matrix = {q: torch.tensor(component_rotation(q, rotation)).T for q in known}
     straight = multi_task_loss(outputs({q: c + noise[q] for q, c in known.items()}), targets_of(known), TYPICAL)
-    turned = {q: c @ matrix[q] for q, c in known.items()}
+    rotated = {q: c @ matrix[q] for q, c in known.items()}
     predicted = outputs({q: (c + noise[q]) @ matrix[q] for q, c in known.items()})
-    both = multi_task_loss(predicted, targets_of(turned, turn.T), TYPICAL)
+    both = multi_task_loss(predicted, targets_of(rotated, rotation.T), TYPICAL)
     for name, loss in straight.items():
         rel = 0.1 if name == "elastic_invariants" else 1e-6
         assert float(both[name]) == pytest.approx(float(loss), rel=rel), name

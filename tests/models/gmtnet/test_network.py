@@ -47,11 +47,11 @@ def norm(components: Floats) -> float:
 @pytest.mark.parametrize("sign", [1, -1], ids=["rotation", "reflection"])
 def test_raw_components_turn_with_the_crystal_to_ten_digits(config: GMTNetConfig, sign: int) -> None:
     network = fresh_network(config)
-    turn = sign * random_orthogonal(np.random.default_rng(2))
-    before, after = run(network, TEXTBOOK), run(network, transformed(TEXTBOOK, turn))
+    rotation = sign * random_orthogonal(np.random.default_rng(2))
+    before, after = run(network, TEXTBOOK), run(network, transformed(TEXTBOOK, rotation))
     for quantity in Tensor:
         components = before[quantity]
-        expected = components @ component_rotation(quantity, turn).T
+        expected = components @ component_rotation(quantity, rotation).T
         assert np.abs(after[quantity] - expected).max() < 1e-10 * np.abs(expected).max()
         assert np.abs(after[quantity] - components).max() > 1e-4 * np.abs(expected).max()
     for scalar in config.scalars:
@@ -62,11 +62,11 @@ def test_raw_components_turn_with_the_crystal_to_ten_digits(config: GMTNetConfig
 def test_a_network_widened_after_it_was_made_is_equivariant_to_rounding_of_float32_only() -> None:
     """Negative control: why networks are built in their precision (see build_network)."""
     network = deepcopy(fresh_network(GMTNET, torch.float32)).double()
-    turn = random_orthogonal(np.random.default_rng(2))
-    before, after = run(network, TEXTBOOK), run(network, transformed(TEXTBOOK, turn))
+    rotation = random_orthogonal(np.random.default_rng(2))
+    before, after = run(network, TEXTBOOK), run(network, transformed(TEXTBOOK, rotation))
     components = before[Tensor.DIELECTRIC_ELECTRONIC]
     error = np.abs(
-        after[Tensor.DIELECTRIC_ELECTRONIC] - components @ component_rotation(Tensor.DIELECTRIC_ELECTRONIC, turn).T
+        after[Tensor.DIELECTRIC_ELECTRONIC] - components @ component_rotation(Tensor.DIELECTRIC_ELECTRONIC, rotation).T
     )
     assert 1e-10 < error.max() / np.abs(components).max() < 1e-5
 
@@ -191,7 +191,7 @@ def test_the_other_crystals_of_a_pass_do_not_matter() -> None:
             assert np.allclose(alone[0], together[quantity][k], rtol=1e-10, atol=1e-13)
 
 
-def test_an_atom_that_fades_out_of_reach_takes_no_jump_along() -> None:
+def test_an_atom_that_leaves_the_cutoff_causes_no_jump() -> None:
     """Continuity at the reach: the last neighbours are moved across it by a hair."""
     network = build_network(SMALL, torch.float64).eval()
     graph = build_graph(TEXTBOOK.select([0]), SMALL.graph)
@@ -201,7 +201,7 @@ def test_an_atom_that_fades_out_of_reach_takes_no_jump_along() -> None:
         assert np.allclose(run(network, moved)[quantity], components, atol=1e-5 * np.abs(components).max())
 
 
-def test_edges_fade_smoothly_from_one_to_zero() -> None:
+def test_the_cutoff_envelope_falls_smoothly_from_one_to_zero() -> None:
     scaled_distance = torch.linspace(0, 1.2, 2401, dtype=torch.float64)
     weight = cutoff_envelope(scaled_distance)
     step = float(scaled_distance[1] - scaled_distance[0])

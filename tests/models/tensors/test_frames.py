@@ -128,9 +128,9 @@ def test_the_frame_turns_with_the_crystal_and_is_right_handed(number: int, rotat
     lattice, point_group = _random_lattice(number, rng), oriented_point_group(number)
     frame = ieee_rotation(lattice, point_group)
     for rotation in rotations[np.linalg.det(rotations) > 0]:
-        turned = ieee_rotation(lattice @ rotation.T, point_group)
-        np.testing.assert_allclose(turned, frame @ rotation.T, atol=1e-12)
-        assert np.linalg.det(turned) == pytest.approx(1.0, abs=1e-12)
+        rotated = ieee_rotation(lattice @ rotation.T, point_group)
+        np.testing.assert_allclose(rotated, frame @ rotation.T, atol=1e-12)
+        assert np.linalg.det(rotated) == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("number", [1, 2, 8, 14])

@@ -39,9 +39,9 @@ def test_irreps_of_a_rotated_tensor_are_e3nns_wigner_matrix_times_the_irreps(
     quantity: Tensor, rotations: Floats, rng: np.random.Generator
 ) -> None:
     tensor = _random_tensors(quantity, rng, len(rotations))
-    turned = tensor_to_irreps(quantity, rotate(quantity, tensor, rotations))
+    rotated = tensor_to_irreps(quantity, rotate(quantity, tensor, rotations))
     expected = np.einsum("nij,nj->ni", _wigner(quantity, rotations), tensor_to_irreps(quantity, tensor))
-    np.testing.assert_allclose(turned, expected, atol=1e-10)
+    np.testing.assert_allclose(rotated, expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("quantity", list(Tensor))
@@ -67,8 +67,8 @@ def test_even_parity_for_the_second_degree_part_of_piezo_would_break_under_refle
     wrong = np.asarray(o3.Irreps("2x1o+1x2e+1x3o").D_from_matrix(torch.as_tensor(rotations)))
     torch.set_default_dtype(before)
     tensor = _random_tensors(Tensor.PIEZOELECTRIC, rng, len(rotations))
-    turned = tensor_to_irreps(Tensor.PIEZOELECTRIC, rotate(Tensor.PIEZOELECTRIC, tensor, rotations))
-    error = np.abs(turned - np.einsum("nij,nj->ni", wrong, tensor_to_irreps(Tensor.PIEZOELECTRIC, tensor))).max(axis=1)
+    rotated = tensor_to_irreps(Tensor.PIEZOELECTRIC, rotate(Tensor.PIEZOELECTRIC, tensor, rotations))
+    error = np.abs(rotated - np.einsum("nij,nj->ni", wrong, tensor_to_irreps(Tensor.PIEZOELECTRIC, tensor))).max(axis=1)
     proper = np.linalg.det(rotations) > 0
     assert (error[proper] < 1e-10).all()
     assert (error[~proper] > 1e-3).all()
@@ -143,7 +143,7 @@ def test_tensor_to_irreps_and_back_keeps_tensor_and_norm(quantity: Tensor, rng: 
 @pytest.mark.parametrize("degree", range(1, 5))
 @pytest.mark.parametrize("natural", [True, False], ids=["natural parity", "other parity"])
 def test_wigner_matrices_are_e3nns(degree: int, natural: bool, rotations: Floats) -> None:
-    """Proper and improper operations; the irrep of the other parity turns with det R besides."""
+    """Proper and improper operations; the irrep of the other parity rotates with det R besides."""
     parity = "eo"[degree % 2] if natural else "oe"[degree % 2]
     signs = np.ones(len(rotations)) if natural else np.linalg.det(rotations)
     before = torch.get_default_dtype()
@@ -175,9 +175,9 @@ def test_wigner_matrices_turn_the_harmonics_of_a_direction(
 ) -> None:
     """Y(R x) = D Y(x), with e3nn's harmonics."""
     points = rng.normal(size=(len(rotations), 3))
-    turned = np.einsum("nij,nj->ni", rotations, points)
+    rotated = np.einsum("nij,nj->ni", rotations, points)
     before, after = (
-        np.asarray(o3.spherical_harmonics(degree, torch.as_tensor(x), normalize=True)) for x in (points, turned)
+        np.asarray(o3.spherical_harmonics(degree, torch.as_tensor(x), normalize=True)) for x in (points, rotated)
     )
     np.testing.assert_allclose(np.einsum("nij,nj->ni", wigner_matrices(degree, rotations), before), after, atol=1e-10)
 

@@ -62,9 +62,9 @@ def test_inversion_flips_e_and_nothing_else(quantity: Tensor, rng: np.random.Gen
 def test_mandel_rotation_is_orthogonal_and_turns_mandel_vectors(rotations: Floats, dielectric: Floats) -> None:
     m = mandel_rotation(rotations)
     np.testing.assert_allclose(m @ np.swapaxes(m, 1, 2), np.broadcast_to(np.eye(6), m.shape), atol=1e-13)
-    turned = rotations @ dielectric @ np.swapaxes(rotations, 1, 2)
+    rotated = rotations @ dielectric @ np.swapaxes(rotations, 1, 2)
     got = np.einsum("nij,nj->ni", m, symmetric_to_mandel(dielectric))
-    np.testing.assert_allclose(got, symmetric_to_mandel(turned), atol=1e-12)
+    np.testing.assert_allclose(got, symmetric_to_mandel(rotated), atol=1e-12)
 
 
 @pytest.mark.parametrize("quantity", list(Tensor))

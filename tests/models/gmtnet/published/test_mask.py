@@ -121,18 +121,18 @@ def test_the_published_correction_cannot_make_a_hexagonal_stiffness() -> None:
 
 @pytest.mark.parametrize("quantity", THREE)
 def test_turning_crystal_and_tensor_together_turns_our_result_and_not_the_published(quantity: Tensor) -> None:
-    turn = random_orthogonal(np.random.default_rng(5))
+    rotation = random_orthogonal(np.random.default_rng(5))
     raw = random_tensors(TEXTBOOK.n_crystals, quantity)
-    turned, batch = rotate(quantity, raw, turn), tilted()
-    ours = rotate(quantity, find_symmetry(TEXTBOOK, 1e-5).project(quantity, raw), turn)
-    np.testing.assert_allclose(find_symmetry(batch, 1e-5).project(quantity, turned), ours, atol=1e-8)
-    published = rotate(quantity, mask_as_published({quantity: raw[None]}, TEXTBOOK)[quantity][0], turn)
-    again = mask_as_published({quantity: turned[None]}, batch)[quantity][0]
+    rotated, batch = rotate(quantity, raw, rotation), tilted()
+    ours = rotate(quantity, find_symmetry(TEXTBOOK, 1e-5).project(quantity, raw), rotation)
+    np.testing.assert_allclose(find_symmetry(batch, 1e-5).project(quantity, rotated), ours, atol=1e-8)
+    published = rotate(quantity, mask_as_published({quantity: raw[None]}, TEXTBOOK)[quantity][0], rotation)
+    again = mask_as_published({quantity: rotated[None]}, batch)[quantity][0]
     assert (size(quantity, again - published) > 0.05 * size(quantity, published)).sum() >= 4
 
 
 def test_the_published_correction_keeps_what_needs_no_correction_only_where_the_frame_is_kind() -> None:
-    """Rock salt along its axes: a cubic stiffness passes. Turned, the same stiffness is damaged."""
+    """Rock salt along its axes: a cubic stiffness passes. Rotated, the same stiffness is damaged."""
     batch = TEXTBOOK.select([ROCK_SALT])
     for crystal, kind in ((batch, True), (tilted().select([ROCK_SALT]), False)):
         cubic = find_symmetry(crystal, 1e-5).project(Tensor.ELASTIC, random_tensors(1, Tensor.ELASTIC))
@@ -174,10 +174,10 @@ def test_the_correction_for_training_is_the_correction_for_scoring(quantity: Ten
 
 def test_members_are_corrected_one_by_one_and_no_crystals_give_none() -> None:
     batch = TEXTBOOK.select([0, 1, 2])
-    members = np.stack([random_tensors(3, Tensor.PIEZOELECTRIC, seed) for seed in (1, 2)])
-    both = mask_as_published({Tensor.PIEZOELECTRIC: members}, batch)[Tensor.PIEZOELECTRIC]
-    for member, corrected in zip(members, both, strict=True):
-        alone = mask_as_published({Tensor.PIEZOELECTRIC: member[None]}, batch)[Tensor.PIEZOELECTRIC]
+    networks = np.stack([random_tensors(3, Tensor.PIEZOELECTRIC, seed) for seed in (1, 2)])
+    both = mask_as_published({Tensor.PIEZOELECTRIC: networks}, batch)[Tensor.PIEZOELECTRIC]
+    for network, corrected in zip(networks, both, strict=True):
+        alone = mask_as_published({Tensor.PIEZOELECTRIC: network[None]}, batch)[Tensor.PIEZOELECTRIC]
         np.testing.assert_array_equal(alone[0], corrected)
     none = CrystalBatch.from_arrays([], [], [])
     assert mask_as_published({Tensor.ELASTIC: np.zeros((1, 0, 6, 6))}, none)[Tensor.ELASTIC].shape == (1, 0, 6, 6)
