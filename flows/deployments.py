@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from flows.cli.console import say
 from flows.orchestration import quiet_prefect, start_server
+from flows.parameters import to_parameters
 from models.errors import GmtError
 
 if TYPE_CHECKING:
-    from gmt_tasks.retraining.plan import RetrainOptions
+    from gmt_tasks.retraining.options import RetrainOptions
     from gmt_tasks.settings import Settings
 
 NAME = "scheduled"
@@ -42,7 +43,6 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
     _refuse_what_no_run_survives(settings, options)
     start_server()
     os.environ |= environment_of(settings)
-    parameters = parameters_of(options)
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 
     from flows.retrain import retrain
@@ -53,7 +53,7 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
     retrain.serve(
         NAME,
         cron=cron,
-        parameters=parameters,
+        parameters=to_parameters(options.absolute()),
         description="Retrains on the accepted labels; the gate decides whether the candidate goes live.",
         limit=1,
         global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
@@ -94,21 +94,3 @@ def environment_of(settings: "Settings") -> dict[str, str]:
     if settings.models is not None:
         found["GMTSCREEN_MODELS"] = str(settings.models.absolute())
     return found
-
-
-def parameters_of(options: "RetrainOptions") -> dict[str, object]:
-    """The parameters of the flow: plain data without secrets, because Prefect stores them; paths become absolute."""
-    config = options.config
-    return {
-        "config": str(Path(config).absolute()) if config.endswith(".toml") else config,
-        "epochs": options.epochs,
-        "members": options.members,
-        "from_scratch": options.start.value == "scratch",
-        "promote": options.promote,
-        "where": {
-            "workers": options.workers,
-            "ray_address": options.ray_address,
-            "device": options.device,
-            "runs": str(options.runs.absolute()),
-        },
-    }

@@ -22,7 +22,8 @@ from prefect.artifacts import (
 )
 
 from flows.ingest import PATIENT
-from gmt_tasks.retraining.plan import RetrainOptions, Start
+from flows.parameters import flow_parameters, from_parameters
+from gmt_tasks.retraining.options import RetrainOptions
 from gmt_tasks.retraining.retraining import Retraining
 from gmt_tasks.retraining.steps import PAGE, Outcome
 from models.errors import GmtError
@@ -152,37 +153,20 @@ def decide_about(report: dict[str, Any]) -> Outcome:
 
 
 @flow(name="retrain", validate_parameters=False, persist_result=False)
-def retrain(
-    config: str = "gmtnet",
-    epochs: int | None = None,
-    members: int | None = None,
-    *,
-    from_scratch: bool = False,
-    promote: bool = True,
-    where: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+@flow_parameters(RetrainOptions)
+def retrain(**parameters: Any) -> dict[str, Any]:
     """Retrains on the accepted labels and promotes the candidate if the gate lets it pass. May be stopped at any time.
 
     Database and folders come from the command line or, in a deployment, from the environment (`GMTSCREEN_DB` and so
     on), so that no secret becomes a parameter.
 
-    Args:
-        config: training configuration.
-        epochs: not the configuration's.
-        members: number of networks.
-        from_scratch: random weights instead of the current ones.
-        promote: False asks the gate and leaves the decision to a person.
-        where: `workers`, `ray_address`, `device`, `runs` of RetrainOptions, as far as they are not the usual ones.
-
     Returns:
         The outcome as plain data: ending, model, before, why, folder.
     """
-    start = Start.SCRATCH if from_scratch else Start.CURRENT
-    place: dict[str, Any] = {name: Path(value) if name == "runs" else value for name, value in (where or {}).items()}
-    with retraining_for(RetrainOptions(config, epochs, members, start, promote=promote, **place)):
-        ending = freeze_labels()
-        if ending is None:
+    with retraining_for(from_parameters(RetrainOptions, parameters)):
+        outcome = freeze_labels()
+        if outcome is None:
             calibrate_candidate(train_networks())
             evaluate_candidate()
-            ending = decide_about(ask_gate())
-        return {name: value for name, value in asdict(ending).items() if name != "gate"}
+            outcome = decide_about(ask_gate())
+        return {name: value for name, value in asdict(outcome).items() if name != "gate"}

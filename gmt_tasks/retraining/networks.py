@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gmt_tasks.retraining.plan import RetrainOptions, RetrainPlan
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.plan import RetrainPlan
 from gmt_tasks.training.config import TrainingConfig
 from models.errors import ModelError
 from models.gmtnet.card import read_card
@@ -37,8 +38,8 @@ def train_members(plan: RetrainPlan, options: RetrainOptions, report: Report, pr
     """
     folders = [plan.member_folder(k) for k in range(len(plan.configs))]
     missing = [k for k, folder in enumerate(folders) if not is_trained(folder, plan.configs[k])]
-    at_once = min(options.workers or os.cpu_count() or 1, len(missing))
-    if options.ray_address is None and at_once <= 1:
+    at_once = min(options.where.workers or os.cpu_count() or 1, len(missing))
+    if options.where.ray_address is None and at_once <= 1:
 
         def told(line: str) -> None:
             report(line)
@@ -53,7 +54,7 @@ def train_members(plan: RetrainPlan, options: RetrainOptions, report: Report, pr
         report(f"{len(missing)} networks, {at_once} at a time; lines of each in {plan.folder}/member-*/{LOG}")
         arguments = [(plan.configs[k], folders[k]) for k in missing]
         waiting = lambda: progress(share_done(plan))  # noqa: E731  one expression
-        run_side_by_side(train_member, arguments, address=options.ray_address, n_at_once=at_once, on_wait=waiting)
+        run_side_by_side(train_member, arguments, address=options.where.ray_address, n_at_once=at_once, on_wait=waiting)
     untrained = [k + 1 for k, folder in enumerate(folders) if not is_trained(folder, plan.configs[k])]
     if untrained:
         raise ModelError(

@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from db.records import ModelVersion
+from gmt_tasks.retraining.options import RetrainOptions
 from gmt_tasks.training.config import TrainingConfig
 from models.errors import ModelError
 from models.gmtnet.card import read_card
@@ -25,40 +25,6 @@ FINE_TUNING_SHARE = 0.25
 
 FROM_SCRATCH_MEMBERS = 4
 """Networks of a new ensemble that has no current model to go on from."""
-
-
-class Start(StrEnum):
-    """What the networks of a candidate start from."""
-
-    CURRENT = "current"
-    SCRATCH = "scratch"
-
-
-@dataclass(frozen=True)
-class RetrainOptions:
-    """What a person asks for.
-
-    Attributes:
-        config: training configuration, a shipped name or a .toml file.
-        epochs: not the configuration's (or the share of them of fine-tuning).
-        members: number of networks; None takes as many as the current model has.
-        start: what they start from.
-        promote: whether a candidate that passes the gate becomes current.
-        workers: networks that are trained side by side; None takes one per CPU core or GPU.
-        ray_address: cluster to train on; None uses this machine.
-        device: where calibration, evaluation and gate compute.
-        runs: folder of the retrainings.
-    """
-
-    config: str = "gmtnet"
-    epochs: int | None = None
-    members: int | None = None
-    start: Start = Start.CURRENT
-    promote: bool = True
-    workers: int | None = None
-    ray_address: str | None = None
-    device: str = "auto"
-    runs: Path = Path("runs") / "retrain"
 
 
 @dataclass(frozen=True)
@@ -131,7 +97,7 @@ def make_plan(
         ModelError: fine-tuning is asked for with more members than the current model has.
     """
     config = TrainingConfig.read(options.config)
-    fine = options.start is Start.CURRENT and current is not None
+    fine = not options.from_scratch and current is not None
     n_networks = read_card(current_card).members if current_card is not None else 0
     n_members = options.members or n_networks or FROM_SCRATCH_MEMBERS
     if fine and n_members > n_networks:
@@ -146,7 +112,7 @@ def make_plan(
     )
     key = sha256(json.dumps(_facts(snapshot, configs, current), sort_keys=True).encode()).hexdigest()
     version = f"{config.version}+{snapshot[:8]}.{key[:6]}"
-    folder = options.runs.absolute() / f"{snapshot[:12]}-{key[:12]}"
+    folder = options.where.runs.absolute() / f"{snapshot[:12]}-{key[:12]}"
     configs = tuple(replace(each, version=version) for each in configs)
     return RetrainPlan(snapshot, data, configs, current, current_card, current_snapshot, folder)
 

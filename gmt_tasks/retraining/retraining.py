@@ -13,7 +13,8 @@ from typing import Any, Self
 from db.store import ResultStore
 from gmt_tasks.labels.snapshot import DatasetSnapshot, freeze
 from gmt_tasks.retraining import steps
-from gmt_tasks.retraining.plan import RetrainOptions, RetrainPlan, alone
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.plan import RetrainPlan, alone
 from gmt_tasks.retraining.steps import Outcome
 from gmt_tasks.settings import Settings
 

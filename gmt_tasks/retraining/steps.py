@@ -19,7 +19,8 @@ from gmt_tasks.labels.snapshot import DatasetSnapshot, freeze, snapshot_folder, 
 from gmt_tasks.registry.current_model import card_of, registered, who_decides
 from gmt_tasks.registry.model_files import install_checkpoint, models_folder
 from gmt_tasks.retraining.networks import Progress, Report, train_members
-from gmt_tasks.retraining.plan import RetrainOptions, RetrainPlan, make_plan
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.plan import RetrainPlan, make_plan
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, find_checkpoint, read_card
@@ -133,7 +134,7 @@ def calibrate(plan: RetrainPlan, options: RetrainOptions, members: list[Path]) -
         join_checkpoints(members, path.parent, plan.name, plan.version)
     card = read_card(path)
     if not (card.calibration and card.novelty_sha256):
-        calibrate_into_card(str(path), data=plan.data, device=options.device)
+        calibrate_into_card(str(path), data=plan.data, device=options.where.device)
     return path
 
 
@@ -146,7 +147,7 @@ def evaluate(plan: RetrainPlan, options: RetrainOptions) -> ModelCard:
     from gmt_tasks.evaluation.evaluation import evaluate_into_card
 
     if not read_card(plan.candidate_card).metrics:
-        evaluate_into_card(str(plan.candidate_card), data=plan.data, device=options.device)
+        evaluate_into_card(str(plan.candidate_card), data=plan.data, device=options.where.device)
     return read_card(plan.candidate_card)
 
 
@@ -174,8 +175,8 @@ def judge(plan: RetrainPlan, options: RetrainOptions, datasets: Path, newest: st
     if known is not None and known["key"] == key:
         return known
     verify_snapshot(plan.data)
-    candidate = Screener.load(str(plan.candidate_card), device=options.device)
-    current = None if plan.current_card is None else Screener.load(str(plan.current_card), device=options.device)
+    candidate = Screener.load(str(plan.candidate_card), device=options.where.device)
+    current = None if plan.current_card is None else Screener.load(str(plan.current_card), device=options.where.device)
     found = ask_gate(candidate, current, evidence(plan, card, datasets, newest))
     report = found.to_json() | {"key": key, "summary": found.summary}
     _write(plan.folder / PAGE, found.to_markdown())

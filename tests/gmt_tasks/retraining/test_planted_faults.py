@@ -19,7 +19,7 @@ from gmt_tasks.labels import snapshot as snapshots
 from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.labels.snapshot import DatasetSnapshot, content_hash, read_snapshot, snapshot_folder
 from gmt_tasks.retraining import steps
-from gmt_tasks.retraining.plan import RetrainPlan, Start, make_plan
+from gmt_tasks.retraining.plan import RetrainPlan, make_plan
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import read_card
 from tests.gmt_tasks.labels import planted_faults
@@ -86,7 +86,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         folder = tmp_path_factory.mktemp("bench")
         datasets, rows = folder / "datasets", instalments()[0]
         snapshot = force(datasets, rows)
-        options = options_in(folder, start=Start.SCRATCH, epochs=12)
+        options = options_in(folder, from_scratch=True, epochs=12)
         plan = make_plan(options, snapshot=snapshot.hash, data=snapshot.folder, current=None, current_card=None)
         judged(plan, folder, datasets)
         yield Bench(folder, datasets, plan, rows)

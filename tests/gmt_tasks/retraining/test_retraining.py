@@ -12,7 +12,8 @@ from gmt_tasks.registry.current_model import chosen_model
 from gmt_tasks.registry.model_files import datasets_folder, models_folder
 from gmt_tasks.retraining import networks as members
 from gmt_tasks.retraining.gate import measures as gate_measures
-from gmt_tasks.retraining.plan import RetrainOptions, Start, alone
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.plan import alone
 from gmt_tasks.retraining.retraining import Retraining
 from gmt_tasks.retraining.steps import GATE, PAGE, Ending, Outcome
 from gmt_tasks.settings import Settings
@@ -56,7 +57,7 @@ class Lab:
         self.folder, self.settings, self.options = folder, settings_in(folder), options_in(folder)
         first, second = instalments()
         self.accepted = [bring(self.settings, folder / "a", first)]
-        self.first = walk(self.settings, replace(self.options, start=Start.SCRATCH))
+        self.first = walk(self.settings, replace(self.options, from_scratch=True))
         self.nothing = walk(self.settings, self.options)
         self.accepted.append(bring(self.settings, folder / "b", second))
         self.lines: list[str] = []
@@ -130,7 +131,7 @@ def test_the_gate_leaves_a_page_and_data(lab: Lab) -> None:
 def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, options = settings_in(tmp_path), options_in(tmp_path, start=Start.SCRATCH)
+    settings, options = settings_in(tmp_path), options_in(tmp_path, from_scratch=True)
     bring(settings, tmp_path / "a", instalments()[0])
     real, killed = members.train_member, []
 
@@ -157,7 +158,7 @@ def test_a_candidate_that_is_held_back_is_registered_and_not_current(lab: Lab, t
     """Also: every step after the training is found again, because only the options changed."""
     settings = settings_in(tmp_path)
     bring(settings, tmp_path / "a", instalments()[0])
-    options = replace(lab.options, start=Start.SCRATCH, promote=False)
+    options = replace(lab.options, from_scratch=True, promote=False)
     outcome = walk(settings, options)
     assert (outcome.ending, outcome.model, outcome.folder) == (Ending.HELD, lab.first.model, lab.first.folder)
     with ResultStore(settings.database) as store:

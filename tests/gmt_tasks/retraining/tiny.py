@@ -14,7 +14,7 @@ from gmt_tasks.labels.ingest import ingest_labels
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.retraining.gate import gate
 from gmt_tasks.retraining.gate import reference_set as canary
-from gmt_tasks.retraining.plan import RetrainOptions, Start
+from gmt_tasks.retraining.options import Placement, RetrainOptions
 from gmt_tasks.settings import Settings, load_settings
 from models.applicability.distance import TrainingReference
 from models.crystals.crystal import Floats
@@ -69,7 +69,7 @@ def options_in(folder: Path, **more: object) -> RetrainOptions:
     config = folder / "tiny.toml"
     text = 'name = "tiny"\nepochs = 6\nbatch_crystals = 8\naverage = 0.8\nlearning_rate = 5e-3\npiezo_repeat = 1\n'
     config.write_text(text, encoding="utf-8")
-    options = RetrainOptions(str(config), None, 2, Start.CURRENT, workers=1, device="cpu", runs=folder / "runs")
+    options = RetrainOptions(str(config), members=2, where=Placement(1, None, folder / "runs", "cpu"))
     return replace(options, **more)  # type: ignore[arg-type]
 
 
