@@ -77,7 +77,7 @@ def current_retraining() -> Retraining:
 
 @task(name="freeze", **PATIENT)
 def freeze_labels() -> Outcome | None:
-    """Freezes a dataset of the accepted labels; the end where the current model knows them all."""
+    """Freezes a dataset of the accepted labels; an outcome where the current model was trained on them already."""
     return current_retraining().freeze()
 
 
@@ -100,9 +100,9 @@ def train_networks() -> list[Path]:
 
 
 @task(name="calibrate", **PATIENT)
-def calibrate_candidate(members: list[Path]) -> Path:
+def calibrate_candidate(networks: list[Path]) -> Path:
     """Joins the networks and measures their intervals on val."""
-    return current_retraining().calibrate(members)
+    return current_retraining().calibrate(networks)
 
 
 @task(name="evaluate", **PATIENT)
@@ -113,9 +113,9 @@ def evaluate_candidate() -> int:
 
 @task(name="gate", **PATIENT)
 def ask_gate() -> dict[str, Any]:
-    """Compares the candidate with the current model; leaves the report as artifacts."""
+    """Runs the gate on the candidate; leaves the report as artifacts."""
     work = current_retraining()
-    report = work.judge()
+    report = work.run_gate()
     folder = work.plan.folder
     page = (folder / PAGE).read_text(encoding="utf-8")
     create_markdown_artifact(key="gmtscreen-gate", markdown=page, description=report["summary"])
@@ -138,17 +138,16 @@ def measure_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The compared measures of a report for a table, those that became worse first; numbers have four digits."""
     heads = {"name": "measure", "group": "crystals of", "n": "n", "current": "current", "candidate": "candidate"}
     heads |= {"error": "± of the change", "verdict": "verdict"}
-    rows = [{head: _rounded(each[name]) for name, head in heads.items()} for each in report["comparisons"]]
+    rows = []
+    for comparison in report["comparisons"]:
+        row = {head: comparison[name] for name, head in heads.items()}
+        rows.append({head: float(f"{v:.4g}") if isinstance(v, float) else v for head, v in row.items()})
     return sorted(rows, key=lambda row: row["verdict"] != "worse")
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 @task(name="decide", **PATIENT)
 def decide_about(report: dict[str, Any]) -> Outcome:
-    """Promotes the candidate or keeps why not."""
+    """Promotes the candidate or records why not."""
     return current_retraining().decide(report)
 
 

@@ -1,4 +1,4 @@
-"""A retraining from the accepted labels to the decision, as an object that a flow walks through step by step.
+"""A retraining from the accepted labels to the decision, as an object that a flow takes from step to step.
 
 It holds what must not become a flow's parameter (the database URL). The order of the steps, their retries and their
 picture belong to `flows/`.
@@ -66,31 +66,32 @@ class Retraining:
         return self._plan
 
     def freeze(self) -> Outcome | None:
-        """Freezes the accepted labels and plans the training; the end where there is nothing new to learn."""
+        """Freezes the accepted labels and plans the training; an outcome where there is nothing new to train on."""
         self._plan, self._snapshot = steps.plan_retraining(self._store, self.settings, self.options, self.datasets)
         self.report(f"dataset {self._snapshot.hash[:12]}, candidate {self._plan.name}@{self._plan.version}")
-        ending = steps.nothing_new(self._plan)
-        if ending is None:
+        outcome = steps.nothing_new(self._plan)
+        if outcome is None:
             self._exit.enter_context(alone(self._plan.folder))
-        return ending
+        return outcome
 
     def train(self) -> list[Path]:
         """Trains the networks; returns their cards."""
         return steps.train(self._plan, self.options, self.report, self.progress)
 
-    def calibrate(self, members: list[Path]) -> Path:
+    def calibrate(self, networks: list[Path]) -> Path:
         """Makes the candidate of the networks, with intervals and distance score; returns its card."""
-        return steps.calibrate(self._plan, self.options, members)
+        return steps.calibrate(self._plan, self.options, networks)
 
     def evaluate(self) -> dict[str, Any]:
         """Measures the candidate; returns the figures of its card."""
         return steps.evaluate(self._plan, self.options).metrics
 
-    def judge(self) -> dict[str, Any]:
+    def run_gate(self) -> dict[str, Any]:
         """The gate's report as plain data."""
+        # Frozen again: labels that were accepted during the training make the candidate out of date.
         newest = freeze(self._store, self.datasets)
-        return steps.judge(self._plan, self.options, self.datasets, newest.hash)
+        return steps.run_gate(self._plan, self.options, self.datasets, newest.hash)
 
     def decide(self, report: dict[str, Any]) -> Outcome:
-        """Promotes the candidate or keeps why not."""
+        """Promotes the candidate or records why not."""
         return steps.decide(self._store, self.settings, self._plan, self.options, report)

@@ -1,4 +1,4 @@
-"""The steps of a retraining, each a function that may be repeated: plan, train, calibrate, evaluate, judge, decide.
+"""The steps of a retraining, each a function that may be repeated: plan, train, calibrate, evaluate, gate, decide.
 
 Every step leaves its outcome in the folder of the retraining and finds it there again, so a killed retraining goes on
 where it was, and a finished one costs nothing. Only the last step changes the database.
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from db.records import Judgement, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
-from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.labels.files import Split, read_labels
 from gmt_tasks.labels.snapshot import DatasetSnapshot, freeze, snapshot_folder, verify_snapshot
 from gmt_tasks.registry.current_model import card_of, registered, who_decides
 from gmt_tasks.registry.model_files import install_checkpoint, models_folder
-from gmt_tasks.retraining.networks import Progress, Report, train_members
+from gmt_tasks.retraining.networks import Progress, Report, train_networks
 from gmt_tasks.retraining.options import RetrainOptions
 from gmt_tasks.retraining.plan import RetrainPlan, make_plan
 from gmt_tasks.settings import Settings
@@ -46,7 +46,7 @@ class Outcome:
 
     Attributes:
         ending: how it ended.
-        model: name@version of the candidate, or of the current model where there was nothing to learn.
+        model: name@version of the candidate, or of the current model where there was nothing new.
         before: name@version that was current before, empty for the first of a name.
         why: one line.
         gate: the gate's report as plain data; None where nothing was trained.
@@ -80,17 +80,17 @@ def plan_retraining(
     snapshot = freeze(store, datasets)
     name = TrainingConfig.read(options.config).name
     row = registered(store, name)
-    card = _current_card(name, row, settings)
+    path = _current_card(name, row, settings)
     current = None
-    if card is not None:
-        found = read_card(card)
-        current = ModelVersion(found.name, found.version, found.sha256)
+    if path is not None:
+        card = read_card(path)
+        current = ModelVersion(card.name, card.version, card.sha256)
     plan = make_plan(
         options,
         snapshot=snapshot.hash,
         data=snapshot.folder,
         current=current,
-        current_card=card,
+        current_card=path,
         current_snapshot=(row or {}).get("snapshot") or "",
     )
     return plan, snapshot
@@ -108,7 +108,7 @@ def _current_card(name: str, row: dict[str, Any] | None, settings: Settings) -> 
 
 
 def nothing_new(plan: RetrainPlan) -> Outcome | None:
-    """The end of a retraining whose labels the current model has learned already; None where there is work."""
+    """The outcome where the current model was trained on these labels already; None where there is work."""
     if plan.current is None or plan.current_snapshot != plan.snapshot:
         return None
     why = f"no label was accepted since {plan.current} was trained on dataset {plan.snapshot[:12]}"
@@ -116,30 +116,28 @@ def nothing_new(plan: RetrainPlan) -> Outcome | None:
 
 
 def train(plan: RetrainPlan, options: RetrainOptions, report: Report, progress: Progress) -> list[Path]:
-    """Trains the networks on a snapshot whose files are as they were frozen; see `members.train_members`."""
+    """Trains the networks on a snapshot whose files are as they were frozen; see `networks.train_networks`."""
     verify_snapshot(plan.data)
     plan.folder.mkdir(parents=True, exist_ok=True)
     _write(plan.folder / PLAN, json.dumps(plan.facts(), indent=1, sort_keys=True))
-    return train_members(plan, options, report, progress)
+    return train_networks(plan, options, report, progress)
 
 
-def calibrate(plan: RetrainPlan, options: RetrainOptions, members: list[Path]) -> Path:
+def calibrate(plan: RetrainPlan, options: RetrainOptions, networks: list[Path]) -> Path:
     """Joins the networks to the candidate and gives it intervals and a distance score; returns its card."""
     from gmt_tasks.evaluation.calibration import calibrate_into_card
 
     path = plan.candidate_card
-    if len(members) > 1 and not _is_joined(path, plan.version):
+    is_joined = path.exists() and read_card(path).version == plan.version
+    if len(networks) > 1 and not is_joined:
+        # Not before it is needed: torch takes seconds to import.
         from models.gmtnet.checkpoint import join_checkpoints
 
-        join_checkpoints(members, path.parent, plan.name, plan.version)
+        join_checkpoints(networks, path.parent, plan.name, plan.version)
     card = read_card(path)
     if not (card.calibration and card.novelty_sha256):
         calibrate_into_card(str(path), data=plan.data, device=options.where.device)
     return path
-
-
-def _is_joined(path: Path, version: str) -> bool:
-    return path.exists() and read_card(path).version == version
 
 
 def evaluate(plan: RetrainPlan, options: RetrainOptions) -> ModelCard:
@@ -151,8 +149,8 @@ def evaluate(plan: RetrainPlan, options: RetrainOptions) -> ModelCard:
     return read_card(plan.candidate_card)
 
 
-def judge(plan: RetrainPlan, options: RetrainOptions, datasets: Path, newest: str) -> dict[str, Any]:
-    """Asks the gate about the candidate; the report is written beside it as JSON and Markdown.
+def run_gate(plan: RetrainPlan, options: RetrainOptions, datasets: Path, newest: str) -> dict[str, Any]:
+    """Runs the gate on the candidate; the report is written beside it as JSON and Markdown.
 
     Args:
         plan: of the retraining.
@@ -166,43 +164,40 @@ def judge(plan: RetrainPlan, options: RetrainOptions, datasets: Path, newest: st
     Raises:
         SourceError: a file of the snapshot was changed.
     """
-    from gmt_tasks.retraining.gate.gate import judge as ask_gate
+    from gmt_tasks.retraining.gate.gate import run_gate as compare_with_current
     from gmt_tasks.screening.screener import Screener
 
     card = read_card(plan.candidate_card)
-    key = _key(plan, card, newest)
-    known = read_report(plan.folder / GATE)
-    if known is not None and known["key"] == key:
-        return known
+    # What a report is about: the gate runs again when any of these changed.
+    about = f"{card.sha256} {plan.current.sha256 if plan.current else ''} {plan.snapshot} {newest}"
+    key = hashlib.sha256(about.encode()).hexdigest()
+    earlier = read_report(plan.folder / GATE)
+    if earlier is not None and earlier["key"] == key:
+        return earlier
     verify_snapshot(plan.data)
     candidate = Screener.load(str(plan.candidate_card), device=options.where.device)
     current = None if plan.current_card is None else Screener.load(str(plan.current_card), device=options.where.device)
-    found = ask_gate(candidate, current, evidence(plan, card, datasets, newest))
-    report = found.to_json() | {"key": key, "summary": found.summary}
-    _write(plan.folder / PAGE, found.to_markdown())
-    _write(plan.folder / GATE, json.dumps(report, indent=1))
-    return report
+    report = compare_with_current(candidate, current, evidence(plan, card, datasets, newest))
+    plain = report.to_json() | {"key": key, "summary": report.summary}
+    # The page first: the JSON file is what a repeated step takes as done.
+    _write(plan.folder / PAGE, report.to_markdown())
+    _write(plan.folder / GATE, json.dumps(plain, indent=1))
+    return plain
 
 
 def evidence(plan: RetrainPlan, card: ModelCard, datasets: Path, newest: str) -> "Evidence":
-    """What the gate judges the candidate by."""
+    """What the gate measures the candidate on."""
     from gmt_tasks.retraining.gate.data import Lineage
     from gmt_tasks.retraining.gate.gate import Evidence
 
-    earlier = _earlier_labels(plan, datasets)
-    seen = frozenset() if earlier is None else frozenset(_formulas(earlier, Split.TRAIN))
+    # The snapshot of the current model may lie on another machine, or be deleted: then there are no earlier labels.
+    folder = snapshot_folder(datasets, plan.current_snapshot) if plan.current_snapshot else None
+    earlier = read_labels(folder) if folder is not None and folder.is_dir() else None
+    seen: frozenset[str] = frozenset()
+    if earlier is not None:
+        seen = frozenset(earlier.crystals.select(earlier.rows(Split.TRAIN)).formulas())
     lineage = Lineage(plan.snapshot, newest, plan.current_snapshot)
     return Evidence(read_labels(plan.data), lineage, card.training, earlier, seen)
-
-
-def _earlier_labels(plan: RetrainPlan, datasets: Path) -> LabelledCrystals | None:
-    """Labels of the snapshot that the current model learned from, where it is still there."""
-    folder = snapshot_folder(datasets, plan.current_snapshot) if plan.current_snapshot else None
-    return read_labels(folder) if folder is not None and folder.is_dir() else None
-
-
-def _formulas(labels: LabelledCrystals, split: Split) -> list[str]:
-    return labels.crystals.select(labels.rows(split)).formulas()
 
 
 def decide(
@@ -221,13 +216,14 @@ def decide(
         ModelError: another version became current since the candidate was compared.
     """
     card = read_card(plan.candidate_card)
-    _refuse_other_current(store, plan)
+    _check_current(store, plan)
+    # A shipped model becomes a version of this database, so that a rollback finds it.
     if plan.current is not None:
         store.register_model(plan.current, {})
     folder, files = install_checkpoint(plan.candidate_card, models_folder(settings), card.name, card.version)
     version = ModelVersion(card.name, card.version, card.sha256)
-    origin = ModelProvenance(str(folder), files, plan.snapshot, code_version())
-    store.register_model(version, dict(card.metrics), origin)
+    provenance = ModelProvenance(str(folder), files, plan.snapshot, code_version())
+    store.register_model(version, dict(card.metrics), provenance)
     judgement = Judgement(who_decides(settings), str(report["summary"]), report)
     ending = Ending.HELD if report["passes"] else Ending.REFUSED
     if report["passes"] and options.promote:
@@ -239,7 +235,7 @@ def decide(
     return Outcome(ending, str(version), before, judgement.why, report, str(plan.folder))
 
 
-def _refuse_other_current(store: ResultStore, plan: RetrainPlan) -> None:
+def _check_current(store: ResultStore, plan: RetrainPlan) -> None:
     """The candidate was compared with one model; it must not replace another."""
     now = store.current_model(plan.name)
     candidate = f"{plan.name}@{plan.version}"
@@ -252,18 +248,13 @@ def _refuse_other_current(store: ResultStore, plan: RetrainPlan) -> None:
 
 def _was_refused(store: ResultStore, version: ModelVersion, report: dict[str, Any]) -> bool:
     """True when this very report stands in the history already: the step was repeated."""
-    kept = [each["report"] for each in store.model_decisions(version.name) if each["model"] == str(version)]
-    return any(each is not None and each.get("key") == report["key"] for each in kept)
-
-
-def _key(plan: RetrainPlan, card: ModelCard, newest: str) -> str:
-    """What a report of the gate is about: it is asked again when any of these changed."""
-    current = plan.current.sha256 if plan.current is not None else ""
-    return hashlib.sha256(f"{card.sha256} {current} {plan.snapshot} {newest}".encode()).hexdigest()
+    decisions = [decision for decision in store.model_decisions(version.name) if decision["model"] == str(version)]
+    reports = [decision["report"] for decision in decisions if decision["report"] is not None]
+    return any(kept.get("key") == report["key"] for kept in reports)
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
-    """The report that `judge` left; None where none is."""
+    """The report that `run_gate` left; None where none is."""
     if not path.exists():
         return None
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from db.store import ResultStore
-from flows.cli import app
+from flows.cli.app import app
 from flows.reports.active_learning_document import search_table, verdict, write_active_learning
 from gmt_tasks.active_learning.simulation import OURS, PREDICTION, RANDOM, UNCERTAINTY, SearchCurve
 from tests.db import blocks

@@ -1,7 +1,7 @@
 """Poisoned second instalments, forced past the label check: the gate alone refuses those that harm the model.
 
 That the label check refuses each of them is shown in tests/gmt_tasks/labels/test_ingest.py. Here the rows are
-written into a snapshot by hand, hash and all, as if the check had let them pass; the canary's literature is switched
+written into a snapshot by hand, hash and all, as if the check had let them pass; the literature is switched
 off, because toy labels are no material's, so the labels known before have to see the harm.
 """
 
@@ -76,7 +76,7 @@ class Bench:
 def judged(plan: RetrainPlan, folder: Path, datasets: Path, newest: str | None = None) -> dict[str, Any]:
     options = options_in(folder)
     steps.calibrate(plan, options, steps.train(plan, options, lambda line: None, lambda share: None))
-    return steps.judge(plan, options, datasets, newest or plan.snapshot)
+    return steps.run_gate(plan, options, datasets, newest or plan.snapshot)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 from db.store import ResultStore
 from gmt_tasks.registry.current_model import chosen_model
 from gmt_tasks.registry.model_files import datasets_folder, models_folder
-from gmt_tasks.retraining import networks as members
-from gmt_tasks.retraining.gate import measures as gate_measures
+from gmt_tasks.retraining import networks
+from gmt_tasks.retraining.gate import measures
 from gmt_tasks.retraining.options import RetrainOptions
 from gmt_tasks.retraining.plan import alone
 from gmt_tasks.retraining.retraining import Retraining
@@ -35,7 +35,7 @@ def _tiny(monkeymodule: pytest.MonkeyPatch) -> None:
     """Networks of a few epochs swing: only large losses count here, small ones have tests of their own."""
     tiny_gate(monkeymodule)
     for margin in ("ERROR_MARGIN", "SYSTEM_MARGIN", "TOGETHER_MARGIN", "RATE_MARGIN", "INTERVAL_MARGIN"):
-        monkeymodule.setattr(gate_measures, margin, 0.5)
+        monkeymodule.setattr(measures, margin, 0.5)
 
 
 def walk(settings: Settings, options: RetrainOptions, lines: list[str] | None = None) -> Outcome:
@@ -47,7 +47,7 @@ def walk(settings: Settings, options: RetrainOptions, lines: list[str] | None = 
             return ending
         work.calibrate(work.train())
         work.evaluate()
-        return work.decide(work.judge())
+        return work.decide(work.run_gate())
 
 
 class Lab:
@@ -133,7 +133,7 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
 ) -> None:
     settings, options = settings_in(tmp_path), options_in(tmp_path, from_scratch=True)
     bring(settings, tmp_path / "a", instalments()[0])
-    real, killed = members.train_member, []
+    real, killed = networks.train_network, []
 
     def dies_once(config: Any, folder: Path, report: Any = None) -> None:
         def report_and_die(line: str) -> None:
@@ -143,7 +143,7 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
 
         real(config, folder, report_and_die)
 
-    monkeypatch.setattr(members, "train_member", dies_once)
+    monkeypatch.setattr(networks, "train_network", dies_once)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="killed"):
             walk(settings, options)
@@ -173,8 +173,8 @@ def test_two_retrainings_of_the_same_thing_are_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_more_members_than_the_current_model_has_cannot_be_fine_tuned(lab: Lab) -> None:
-    with pytest.raises(ModelError, match="3 members cannot go on from the 2 networks"):
+def test_more_networks_than_the_current_model_has_cannot_be_fine_tuned(lab: Lab) -> None:
+    with pytest.raises(ModelError, match="3 networks cannot go on from the 2 networks"):
         walk(lab.settings, replace(lab.options, members=3))
 
 

@@ -12,8 +12,7 @@ from db.store import ResultStore
 from gmt_tasks.evaluation import evaluation
 from gmt_tasks.labels.ingest import ingest_labels
 from gmt_tasks.labels.readers.open import open_label_source
-from gmt_tasks.retraining.gate import gate
-from gmt_tasks.retraining.gate import reference_set as canary
+from gmt_tasks.retraining.gate import gate, reference_set
 from gmt_tasks.retraining.options import Placement, RetrainOptions
 from gmt_tasks.settings import Settings, load_settings
 from models.applicability.distance import TrainingReference
@@ -44,15 +43,15 @@ def tiny_gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(TrainingReference, "calibrated", of_few)
     books = textbook_crystals()
-    few = canary.CanarySet(books.names[:4], books.crystals.select(np.arange(4)))
-    monkeypatch.setattr(canary, "canary_crystals", lambda: few)
-    monkeypatch.setattr(canary, "crystals_of_all_classes", lambda seed: few)
-    for module in (canary, evaluation):
+    few = reference_set.ReferenceSet(books.names[:4], books.crystals.select(np.arange(4)))
+    monkeypatch.setattr(reference_set, "reference_set", lambda: few)
+    monkeypatch.setattr(reference_set, "crystals_of_all_classes", lambda seed: few)
+    for module in (reference_set, evaluation):
         monkeypatch.setattr(module, "compare_literature", lambda screener, labels: [])
-    monkeypatch.setattr(canary, "BOUNDS", dict.fromkeys(canary.BOUNDS, 1e9))
-    monkeypatch.setattr(canary, "LEAST_SEPARATION", -1.0)
-    monkeypatch.setattr(canary, "CHANGED_METALS", 1.0)
-    monkeypatch.setattr(canary, "_exact", lambda candidate: iter(()))
+    monkeypatch.setattr(reference_set, "BOUNDS", dict.fromkeys(reference_set.BOUNDS, 1e9))
+    monkeypatch.setattr(reference_set, "LEAST_SEPARATION", -1.0)
+    monkeypatch.setattr(reference_set, "CHANGED_METALS", 1.0)
+    monkeypatch.setattr(reference_set, "_check_symmetry", lambda candidate: iter(()))
     monkeypatch.setattr(gate, "LEAST_SPEED", 0.05)
     monkeypatch.setattr(gate, "SPEED_CRYSTALS", 4)
     monkeypatch.setattr(gate, "SPEED_ROUNDS", 1)
