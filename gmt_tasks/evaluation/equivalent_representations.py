@@ -57,21 +57,28 @@ def equivalent_representations(crystals: CrystalBatch, *, seed: int = 0, max_ato
         In a fixed order; those of supercells hold fewer crystals.
     """
     rng = np.random.default_rng(seed)
-    n = crystals.n_crystals
+    n, frac = crystals.n_crystals, crystals.frac_coords
     rotations = np.stack([random_orthogonal(rng) for _ in range(n)]) if n else np.zeros((0, 3, 3))
-    order = rng.permutation(n)
+    batch_order = rng.permutation(n)
+    # Another origin, and whole cells added to single atoms.
+    shifted = frac + rng.random((n, 3))[crystals.crystal_of_atom] + rng.integers(-2, 3, size=frac.shape)
+    # Random within each crystal, whose atoms stay together.
+    atom_order = np.lexsort((rng.random(len(frac)), crystals.crystal_of_atom))
+    reordered = replace(crystals, frac_coords=frac[atom_order], numbers=crystals.numbers[atom_order])
+    # As after a conversion of units.
+    scaled = replace(crystals, lattice=crystals.lattice * (1 + _STRAIN))
     return [
         _rotated("rotation", crystals, rotations),
         _rotated("improper rotation", crystals, -np.roll(rotations, 1, axis=0)),
         _rotated("inversion", crystals, np.broadcast_to(-np.eye(3), rotations.shape)),
-        _shifted(crystals, rng),
-        _reordered(crystals, rng),
+        _unrotated("origin shift", replace(crystals, frac_coords=shifted)),
+        _unrotated("order of atoms", reordered),
         _in_cells("unimodular cell", crystals, [_unimodular(rng) for _ in range(_N_CELLS)]),
         _in_cells("left-handed cell", crystals, [_SWAPPED, _MIRRORED]),
         *(_supercell(name, crystals, size, max_atoms) for name, size in SUPERCELLS.items()),
-        _scaled(crystals),
+        replace(_unrotated("lengths x (1 + 1e-9)", scaled), moves=_STRAIN_EFFECT),
         replace(_unrotated("alone", crystals), per_call=1),
-        Representation("other batch", order, crystals.select(order), _identities(n), _PER_BATCH),
+        Representation("other batch", batch_order, crystals.select(batch_order), _identities(n), _PER_BATCH),
         replace(_unrotated("order of neighbours", crystals), shuffles_neighbors=True),
     ]
 
@@ -93,30 +100,7 @@ def _unrotated(name: str, crystals: CrystalBatch) -> Representation:
 def _rotated(name: str, crystals: CrystalBatch, rotation: Floats) -> Representation:
     """Every lattice rotated by its own matrix; fractional coordinates do not change."""
     lattice = crystals.lattice @ np.swapaxes(rotation, 1, 2)
-    moved = CrystalBatch(lattice, crystals.frac_coords, crystals.numbers, crystals.crystal_of_atom)
-    return Representation(name, np.arange(crystals.n_crystals), moved, rotation)
-
-
-def _shifted(crystals: CrystalBatch, rng: np.random.Generator) -> Representation:
-    """Another origin, and whole cells added to single atoms."""
-    shift = rng.random((crystals.n_crystals, 3))[crystals.crystal_of_atom]
-    frac = crystals.frac_coords + shift + rng.integers(-2, 3, size=crystals.frac_coords.shape)
-    moved = CrystalBatch(crystals.lattice, frac, crystals.numbers, crystals.crystal_of_atom)
-    return _unrotated("origin shift", moved)
-
-
-def _reordered(crystals: CrystalBatch, rng: np.random.Generator) -> Representation:
-    """The atoms of every crystal in another order."""
-    order = np.lexsort((rng.random(len(crystals.numbers)), crystals.crystal_of_atom))
-    frac, numbers = crystals.frac_coords[order], crystals.numbers[order]
-    return _unrotated("order of atoms", CrystalBatch(crystals.lattice, frac, numbers, crystals.crystal_of_atom))
-
-
-def _scaled(crystals: CrystalBatch) -> Representation:
-    """As after a conversion of units."""
-    lattice = crystals.lattice * (1 + _STRAIN)
-    scaled = CrystalBatch(lattice, crystals.frac_coords, crystals.numbers, crystals.crystal_of_atom)
-    return replace(_unrotated("lengths x (1 + 1e-9)", scaled), moves=_STRAIN_EFFECT)
+    return Representation(name, np.arange(crystals.n_crystals), replace(crystals, lattice=lattice), rotation)
 
 
 def _unimodular(rng: np.random.Generator) -> Ints:

@@ -229,8 +229,12 @@ def decide(
     if report["passes"] and options.promote:
         store.promote_model(card.name, card.version, judgement)
         ending = Ending.PROMOTED
-    elif ending is Ending.REFUSED and not _was_refused(store, version, report):
-        store.refuse_model(card.name, card.version, judgement)
+    elif ending is Ending.REFUSED:
+        # The step may be repeated: one report is refused once.
+        decisions = [row for row in store.model_decisions(card.name) if row["model"] == str(version)]
+        reports = [row["report"] for row in decisions if row["report"] is not None]
+        if all(earlier.get("key") != report["key"] for earlier in reports):
+            store.refuse_model(card.name, card.version, judgement)
     before = "" if plan.current is None else str(plan.current)
     return Outcome(ending, str(version), before, judgement.why, report, str(plan.folder))
 
@@ -244,13 +248,6 @@ def _check_current(store: ResultStore, plan: RetrainPlan) -> None:
             f"{now} became current while {candidate} was compared with {plan.current or 'none'}. Run the same command "
             "again: it trains and compares against the new one."
         )
-
-
-def _was_refused(store: ResultStore, version: ModelVersion, report: dict[str, Any]) -> bool:
-    """True when this very report stands in the history already: the step was repeated."""
-    decisions = [decision for decision in store.model_decisions(version.name) if decision["model"] == str(version)]
-    reports = [decision["report"] for decision in decisions if decision["report"] is not None]
-    return any(kept.get("key") == report["key"] for kept in reports)
 
 
 def read_report(path: Path) -> dict[str, Any] | None:

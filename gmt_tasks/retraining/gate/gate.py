@@ -151,10 +151,12 @@ def check_refusals(test: LabelledCrystals, predicted: TensorPrediction, before: 
 
 def check_intervals(candidate: Screener, current: Screener) -> Finding:
     """No quantity loses its interval: without one nothing about it could be compared."""
-    given, kept = (
-        {name for name, width in model.calibration.widths.items() if np.isfinite(width.quantile)}
-        for model in (current, candidate)
-    )
+    names = []
+    for model in (current, candidate):
+        widths = model.calibration.widths
+        # Too few labels give an infinite quantile: the quantity is listed, and has no interval.
+        names.append({name for name, width in widths.items() if np.isfinite(width.quantile)})
+    given, kept = names
     lost = sorted(given - kept)
     detail = f"{len(given & kept)} of {len(given)} kept" + (f", lost {', '.join(lost[:5])}" if lost else "")
     return Finding(Check.TEST, "every quantity keeps its interval", not lost, detail)

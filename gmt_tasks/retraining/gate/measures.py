@@ -143,10 +143,12 @@ class _Costs:
                 continue
             truth = np.where(zero_by_symmetry(name, symmetry), np.nan, truths[name])
             predicted = prediction.derived.columns[name]
+            # On the scale of the property, where an error of a soft and of a stiff crystal weigh alike.
             self.number[name] = np.abs(to_scale(scale, truth) - to_scale(scale, predicted))
             self.rank[name] = lost_ranks(predicted, truth)
-            value, *ends = (to_scale(scale, x) for x in (truth, *(prediction.intervals[e] for e in INTERVALS[name])))
-            outside, width = np.maximum(ends[0] - value, value - ends[1]), ends[1] - ends[0]
+            value = to_scale(scale, truth)
+            lower, upper = (to_scale(scale, prediction.intervals[end]) for end in INTERVALS[name])
+            outside, width = np.maximum(lower - value, value - upper), upper - lower
             self.miss[name] = _missed(outside, np.where(np.isfinite(width), 0.0, np.nan))
             self.interval[name] = width + np.maximum(outside, 0.0) * 2 / CALIBRATED_ALPHA
 

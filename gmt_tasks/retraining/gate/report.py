@@ -103,7 +103,12 @@ class GateReport:
         ]
         if self.comparisons:
             heads = ("measure", "crystals of", "n", "current", "candidate", "± of the change", "outcome")
-            rows = [_comparison_cells(comparison) for comparison in self.comparisons]
+            rows = []
+            for c in self.comparisons:
+                numbers = str(c.n), f"{c.current:.4g}", f"{c.candidate:.4g}", f"{c.error:.2g}"
+                # What became worse stands out.
+                outcome = f"**{c.outcome.value}**" if c.outcome is MeasureOutcome.WORSE else c.outcome.value
+                rows.append((c.name, c.group, *numbers, outcome))
             lines += ["## Measures, the smaller the better", table_of(heads, rows)]
         return "\n\n".join(lines) + "\n"
 
@@ -119,11 +124,8 @@ def sentence(comparison: Comparison) -> str:
 
 def table_of(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table; a bar in a cell is escaped."""
-    lines = [heads, tuple("---" for _ in heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-
-
-def _comparison_cells(c: Comparison) -> tuple[str, ...]:
-    """One row of the page; what became worse stands out."""
-    outcome = f"**{c.outcome.value}**" if c.outcome is MeasureOutcome.WORSE else c.outcome.value
-    return c.name, c.group, str(c.n), f"{c.current:.4g}", f"{c.candidate:.4g}", f"{c.error:.2g}", outcome
+    lines = []
+    for row in (heads, ("---",) * len(heads), *rows):
+        cells = [cell.replace("|", r"\|") for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Equivalent representations change the description of a crystal and nothing else; the controls show that they do change it."""
+"""Equivalent representations change how a crystal is described and nothing else; controls show that they do so."""
 
 from functools import cache
 
@@ -42,7 +42,7 @@ def test_every_representation_has_the_same_crystals() -> None:
             assert np.allclose(found, expected[row], atol=2e-5), name
 
 
-def test_lattices_turn_by_the_turn_that_is_representations() -> None:
+def test_lattices_rotate_by_the_rotation_that_is_given() -> None:
     for name in ("rotation", "improper rotation", "inversion"):
         each = representations()[name]
         assert np.allclose(each.crystals.lattice, TEXTBOOK.lattice @ np.swapaxes(each.rotation, 1, 2))
