@@ -1,6 +1,6 @@
-"""The flow that retrains: freeze the accepted labels, train, calibrate, evaluate, ask the gate, promote or refuse.
+"""The flow that retrains: freeze the accepted labels, train, calibrate, evaluate, run the gate, promote or refuse.
 
-Every step may be repeated and finds what it left, so a failed or killed run is simply run again.
+Every step may be repeated and finds what an earlier call of it left, so a failed or killed run is simply run again.
 """
 
 import socket

@@ -5,8 +5,7 @@ units of the old 90 % interval: below 1 the new value lies inside it.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,10 +80,6 @@ class RankingComparison:
     entered: list[Move]
     left: list[Move]
     stayed: list[Move]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
 
 
 def compare_rankings(old: RankedNumbers, new: RankedNumbers, *, top: int, descending: bool) -> RankingComparison:

@@ -103,7 +103,7 @@ class GateReport:
         ]
         if self.comparisons:
             heads = ("measure", "crystals of", "n", "current", "candidate", "± of the change", "outcome")
-            rows = []
+            rows: list[tuple[str, ...]] = []
             for c in self.comparisons:
                 numbers = str(c.n), f"{c.current:.4g}", f"{c.candidate:.4g}", f"{c.error:.2g}"
                 # What became worse stands out.
