@@ -38,7 +38,7 @@ def command_options(options_type: type[Any]) -> Callable[[Callable[..., None]], 
 
         # What typer reads instead of the arguments of the function.
         with_options.__dict__["__signature__"] = inspect.Signature(parameters)
-        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return with_options
 
     return decorate
@@ -89,7 +89,9 @@ def from_parameters(options_type: type[T], parameters: dict[str, Any]) -> T:
     from pydantic import TypeAdapter
 
     hints = get_type_hints(options_type)
-    given = {name: each for name, each in parameters.items() if each is not None or not is_dataclass(hints.get(name))}
+    # A nested type is no type of None: leaving the name out is what gives its defaults.
+    absent = [name for name, value in parameters.items() if value is None and is_dataclass(hints.get(name))]
+    given = {name: value for name, value in parameters.items() if name not in absent}
     return TypeAdapter(options_type).validate_python(given)
 
 

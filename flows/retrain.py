@@ -48,6 +48,7 @@ def retraining_for(options: RetrainOptions) -> Iterator[Retraining]:
     if work is not None:
         yield work
         return
+    # Opening is a task of its own: a schedule may start while the database restarts, and tasks are tried again.
     from gmt_tasks.registry.model_files import datasets_folder
     from gmt_tasks.settings import load_settings
 
@@ -90,6 +91,7 @@ def train_networks() -> list[Path]:
     )
 
     def show(share: float) -> None:
+        # Without a server to keep artifacts there is no bar to move.
         if isinstance(bar, UUID):
             update_progress_artifact(bar, progress=round(100.0 * share, 1))
 
@@ -116,6 +118,7 @@ def ask_gate() -> dict[str, Any]:
     """Runs the gate on the candidate; leaves the report as artifacts."""
     work = current_retraining()
     report = work.run_gate()
+    # Pages of the server show no paths of the machine; the one link is where a person goes on reading.
     folder = work.plan.folder
     page = (folder / PAGE).read_text(encoding="utf-8")
     create_markdown_artifact(key="gmtscreen-gate", markdown=page, description=report["summary"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def join(
-    members: Annotated[list[str], typer.Argument(metavar="MODEL...", help="NAME, or a checkpoint's card or folder.")],
+    networks: Annotated[list[str], typer.Argument(metavar="MODEL...", help="NAME, or a checkpoint's card or folder.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
     name: Annotated[str, typer.Option(help="Name of the ensemble.")] = "gmtnet",
@@ -24,7 +24,7 @@ def join(
     from models.gmtnet.card import find_checkpoint
     from models.gmtnet.checkpoint import join_checkpoints
 
-    card = join_checkpoints([find_checkpoint(member) for member in members], out, name, version)
+    card = join_checkpoints([find_checkpoint(network) for network in networks], out, name, version)
     path = out / f"{card.name}.json"
     say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) of {card.members} networks written to {out}")
     say(f"it has no intervals yet: gmtscreen calibrate {path} --data FOLDER")

@@ -37,11 +37,11 @@ class LiteratureComparison:
         formula: reduced formula.
         part: "train", "val" or "test", where the labels of this formula belong; "none" without labels.
         name: of the value, e.g. "c11_gpa".
-        tensor: which tensor it speaks of.
+        tensor: of which it is a component, or from which it is derived.
         literature, predicted: values in the unit of the name.
         lower, upper: ends of the 90 % interval in that unit; NaN without one.
         source: of the literature value.
-        flags: what speaks against the prediction: "unlike training data", "metal", "slab", "unstable".
+        flags: reasons to doubt the prediction: "unlike training data", "metal", "slab", "unstable".
     """
 
     crystal: str
@@ -88,7 +88,7 @@ def compare_literature(screener: Screener, labels: LabelledCrystals) -> list[Lit
 
     Args:
         screener: the model.
-        labels: where its training data come from, to say which formulas it may have seen.
+        labels: where its training data come from, to say which formulas it may have been trained on.
     """
     chosen = [crystal for crystal in reference_crystals().values() if crystal.literature]
     batch = CrystalBatch.from_arrays(

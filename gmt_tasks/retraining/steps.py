@@ -193,11 +193,11 @@ def evidence(plan: RetrainPlan, card: ModelCard, datasets: Path, newest: str) ->
     # The snapshot of the current model may lie on another machine, or be deleted: then there are no earlier labels.
     folder = snapshot_folder(datasets, plan.current_snapshot) if plan.current_snapshot else None
     earlier = read_labels(folder) if folder is not None and folder.is_dir() else None
-    seen: frozenset[str] = frozenset()
+    trained: frozenset[str] = frozenset()
     if earlier is not None:
-        seen = frozenset(earlier.crystals.select(earlier.rows(Split.TRAIN)).formulas())
+        trained = frozenset(earlier.crystals.select(earlier.rows(Split.TRAIN)).formulas())
     lineage = Lineage(plan.snapshot, newest, plan.current_snapshot)
-    return Evidence(read_labels(plan.data), lineage, card.training, earlier, seen)
+    return Evidence(read_labels(plan.data), lineage, card.training, earlier, trained)
 
 
 def decide(

@@ -45,14 +45,14 @@ class Evidence:
         lineage: which dataset each model was trained on.
         training: what the candidate's card says of its training.
         earlier: labels of the snapshot before; their test part keeps its values, whatever the new labels say.
-        seen: formulas that the current model may have been trained on although they are in the test part now.
+        trained_formulas: what the current model may have been trained on although it is in the test part now.
     """
 
     labels: LabelledCrystals
     lineage: Lineage
     training: Mapping[str, Any]
     earlier: LabelledCrystals | None = None
-    seen: frozenset[str] = frozenset()
+    trained_formulas: frozenset[str] = frozenset()
 
 
 def run_gate(candidate: Screener, current: Screener | None, evidence: Evidence) -> GateReport:
@@ -97,7 +97,7 @@ def held_out_part(evidence: Evidence) -> tuple[LabelledCrystals, Bools]:
         before = select_labels(evidence.earlier, evidence.earlier.rows(Split.TEST))
         n_before = len(before.ids)
         part = join_labels(before, select_labels(part, np.flatnonzero(~np.isin(part.ids, before.ids))))
-    unseen = np.flatnonzero(~np.isin(np.array(part.crystals.formulas(), dtype=object), list(evidence.seen)))
+    unseen = np.flatnonzero(~np.isin(np.array(part.crystals.formulas(), dtype=object), list(evidence.trained_formulas)))
     return select_labels(part, unseen), unseen < n_before
 
 
@@ -118,8 +118,8 @@ def compare_models(
 def check_new_labels(test: LabelledCrystals, before: TensorPrediction, known_before: Bools) -> Finding:
     """New labels are about as far from the current model as its intervals say.
 
-    Labels that have nothing to do with their crystals harm a fine-tuned model less than the tests can see, and the new
-    test part speaks for them.
+    Labels that have nothing to do with their crystals harm a fine-tuned model less than a comparison can show, and the
+    new test part has the same fault.
 
     Args:
         test: labelled crystals.

@@ -64,7 +64,7 @@ class GateReport:
 
     @property
     def passes(self) -> bool:
-        """True when nothing speaks against the candidate."""
+        """True when there is no reason to refuse the candidate."""
         return not self.reasons
 
     @property

@@ -322,7 +322,7 @@ def test_crystals_that_the_current_model_was_trained_on_are_no_test(labels: Labe
     evidence = Evidence(labels, LINEAGE, TRAINING)
     test, _ = held_out_part(evidence)
     formulas = test.crystals.formulas()
-    fewer, _ = held_out_part(replace(evidence, seen=frozenset(formulas[:3])))
+    fewer, _ = held_out_part(replace(evidence, trained_formulas=frozenset(formulas[:3])))
     assert set(formulas) - set(fewer.crystals.formulas()) == set(formulas[:3])
 
 
