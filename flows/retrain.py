@@ -24,8 +24,8 @@ from prefect.artifacts import (
 from flows.ingest import PATIENT
 from flows.parameters import flow_parameters, from_parameters
 from gmt_tasks.retraining.options import RetrainOptions
-from gmt_tasks.retraining.retraining import Retraining
-from gmt_tasks.retraining.steps import PAGE, Outcome
+from gmt_tasks.retraining.outcome import Outcome
+from gmt_tasks.retraining.retraining import PAGE, Retraining
 from models.errors import GmtError
 
 _RETRAINING: ContextVar[Retraining | None] = ContextVar("gmtscreen_retraining", default=None)

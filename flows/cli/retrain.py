@@ -48,8 +48,7 @@ def _run(settings: "Settings", options: RetrainOptions) -> tuple[dict[str, Any],
     """Walks a retraining through its flow; returns the outcome and the gate's report."""
     from flows.orchestration import quiet_prefect, start_server
     from gmt_tasks.registry.model_files import datasets_folder
-    from gmt_tasks.retraining.retraining import Retraining
-    from gmt_tasks.retraining.steps import GATE, read_report
+    from gmt_tasks.retraining.retraining import GATE, Retraining, read_report
 
     with Retraining(settings, options, datasets_folder(settings), say) as retraining:
         # Prefect reads its environment when it is imported, which the flow's module does.

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,13 +19,15 @@ from db.records import ModelVersion
 from gmt_tasks.labels import snapshot as snapshots
 from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.labels.snapshot import DatasetSnapshot, content_hash, read_snapshot, snapshot_folder
-from gmt_tasks.retraining import steps
+from gmt_tasks.retraining import retraining
+from gmt_tasks.retraining.outcome import Ending
 from gmt_tasks.retraining.plan import RetrainPlan, make_plan
+from gmt_tasks.retraining.retraining import Retraining, nothing_new
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import read_card
 from tests.gmt_tasks.labels import planted_faults
 from tests.gmt_tasks.labels.toy_labels import Row
-from tests.gmt_tasks.retraining.tiny import instalments, options_in, tiny_gate
+from tests.gmt_tasks.retraining.tiny import instalments, options_in, settings_in, tiny_gate
 
 pytestmark = pytest.mark.slow
 
@@ -74,9 +77,17 @@ class Bench:
 
 
 def judged(plan: RetrainPlan, folder: Path, datasets: Path, newest: str | None = None) -> dict[str, Any]:
-    options = options_in(folder)
-    steps.calibrate(plan, options, steps.train(plan, options, lambda line: None, lambda share: None))
-    return steps.run_gate(plan, options, datasets, newest or plan.snapshot)
+    with pytest.MonkeyPatch.context() as patch, planned(plan, folder, datasets) as work:
+        patch.setattr(retraining, "freeze", lambda store, datasets: SimpleNamespace(hash=newest or plan.snapshot))
+        work.calibrate(work.train())
+        return work.run_gate()
+
+
+def planned(plan: RetrainPlan, folder: Path, datasets: Path) -> Retraining:
+    """A retraining with a plan of its own instead of that of the accepted labels, of which there are none."""
+    work = Retraining(settings_in(folder), options_in(folder), datasets, lambda line: None)
+    work.plan = plan
+    return work
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +139,8 @@ def test_stale_labels_are_refused_by_their_hash(bench: Bench) -> None:
     assert [reason.partition(":")[0] for reason in newer["reasons"]] == ["data"]
     assert "no newer labels were accepted since" in newer["reasons"][0]
     same = replace(plan, snapshot=bench.first.snapshot)
-    ending = steps.nothing_new(same)
-    assert ending is not None and ending.ending is steps.Ending.NOTHING_NEW
+    outcome = nothing_new(same)
+    assert outcome is not None and outcome.ending is Ending.NOTHING_NEW
 
 
 def test_a_file_that_was_changed_after_the_freeze_is_not_trained_on(bench: Bench) -> None:
@@ -140,4 +151,4 @@ def test_a_file_that_was_changed_after_the_freeze_is_not_trained_on(bench: Bench
     text = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(text.replace(b'"train"', b'"test" ', 1)))
     with pytest.raises(SourceError, match="they were changed"):
-        steps.train(plan, options_in(bench.folder), lambda line: None, lambda share: None)
+        planned(plan, bench.folder, bench.datasets).train()

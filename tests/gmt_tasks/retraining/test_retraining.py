@@ -13,9 +13,9 @@ from gmt_tasks.registry.model_files import datasets_folder, models_folder
 from gmt_tasks.retraining import networks
 from gmt_tasks.retraining.gate import measures
 from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.outcome import Ending, Outcome
 from gmt_tasks.retraining.plan import alone
-from gmt_tasks.retraining.retraining import Retraining
-from gmt_tasks.retraining.steps import GATE, PAGE, Ending, Outcome
+from gmt_tasks.retraining.retraining import GATE, PAGE, Retraining
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
 from models.gmtnet.card import read_card
