@@ -34,7 +34,8 @@ def command_options(options_type: type[Any]) -> Callable[[Callable[..., None]], 
 
         @functools.wraps(command)
         def with_options(**given: Any) -> None:
-            command(options=_build(options_type, given), **given)
+            options = _build(options_type, given)  # takes its arguments out of `given`
+            command(options=options, **given)
 
         # What typer reads instead of the arguments of the function.
         with_options.__dict__["__signature__"] = inspect.Signature(parameters)
