@@ -88,7 +88,10 @@ def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> l
             writer.writerow([" ".join(cell) if isinstance(cell, list) else cell for cell in row.values()])
     if has_atomate2() if atomate2 is None else atomate2:
         (folder / ATOMATE2).write_text(_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "README.md").write_text(_readme(batch, folder), encoding="utf-8")
+    tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[batch.request.property].from_tensors)
+    script = _ATOMATE2_PART if (folder / ATOMATE2).exists() else ""
+    readme = _README.format(n=len(jobs), property=batch.request.property, tensors=tensors, script=script)
+    (folder / "README.md").write_text(readme, encoding="utf-8")
     # Last: with this file the folder is complete.
     document = {
         "wish": _plain(asdict(batch.request) | {"leave_out": sorted(batch.request.leave_out)}),
@@ -189,14 +192,6 @@ def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list
     # Both dielectric tensors come from one calculation and stand in one row.
     kinds = {LABEL_OF[tensor]["kind"]: LABEL_OF[tensor] for tensor in DERIVED[name].from_tensors}
     return [common | kind for kind in kinds.values()]
-
-
-def _readme(batch: Batch, folder: Path) -> str:
-    """What to calculate and how to bring the labels back, for the person who opens the folder."""
-    request = batch.request
-    tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[request.property].from_tensors)
-    script = "" if not (folder / ATOMATE2).exists() else _ATOMATE2_PART
-    return _README.format(n=len(batch.suggestions), property=request.property, tensors=tensors, script=script)
 
 
 _ATOMATE2_PART = f"""

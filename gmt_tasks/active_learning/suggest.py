@@ -109,9 +109,10 @@ def suggest(store: ResultStore, request: SuggestionRequest) -> Batch:
     """
     scale = _scale(request.property)
     frame = _results(store, request)
-    columns = [request.property, *INTERVALS.get(request.property, ("", "")), "ood_score"]
+    # A property without a calibrated interval has no columns of its ends.
+    names = [request.property, *INTERVALS.get(request.property, ("", "")), "ood_score"]
     values, lower, upper, ood_score = (
-        frame[name].to_numpy(dtype=np.float64) if name else np.full(len(frame), np.nan) for name in columns
+        frame[name].to_numpy(dtype=np.float64) if name else np.full(len(frame), np.nan) for name in names
     )
     expectation = outlook(scale, values, lower, upper, request.goal)
     likely = promise(expectation, request.n_best or 2 * request.n)
@@ -129,8 +130,8 @@ def suggest(store: ResultStore, request: SuggestionRequest) -> Batch:
     choice = choose_batch(score[rows], as_points(descriptors_of(crystals)), request.n)
     chosen = rows[choice.rows]
     texts = frame[["id", "formula", "model"]].to_numpy()[chosen]
-    numbers = np.stack([values, lower, upper, likely, unsure, ood_score], axis=1)[chosen]
-    numbers = np.insert(numbers, 5, choice.crowding, axis=1)
+    columns = [column[chosen] for column in (values, lower, upper, likely, unsure)]
+    numbers = np.stack([*columns, choice.crowding, ood_score[chosen]], axis=1)
     suggestions = [
         Suggestion(str(crystal_id), str(formula), str(model), *row)
         for (crystal_id, formula, model), row in zip(texts, numbers.tolist(), strict=True)

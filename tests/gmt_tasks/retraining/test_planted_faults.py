@@ -1,4 +1,4 @@
-"""Poisoned second instalments, forced past the label check: the gate alone refuses those that harm the model.
+"""Poisoned second label batches, forced past the label check: the gate alone refuses those that harm the model.
 
 That the label check refuses each of them is shown in tests/gmt_tasks/labels/test_ingest.py. Here the rows are
 written into a snapshot by hand, hash and all, as if the check had let them pass; the literature is switched
@@ -27,7 +27,7 @@ from models.errors import ModelError, SourceError
 from models.gmtnet.card import read_card
 from tests.gmt_tasks.labels import planted_faults
 from tests.gmt_tasks.labels.toy_labels import Row
-from tests.gmt_tasks.retraining.tiny import instalments, options_in, settings_in, tiny_gate
+from tests.gmt_tasks.retraining.tiny import label_batches, options_in, settings_in, tiny_gate
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def force(datasets: Path, rows: Sequence[Row]) -> DatasetSnapshot:
 
 @dataclass
 class Bench:
-    """A model of the first instalment, and how it is retrained on another dataset."""
+    """A model of the first label batch, and how it is retrained on another dataset."""
 
     folder: Path
     datasets: Path
@@ -95,7 +95,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         tiny_gate(patch)
         folder = tmp_path_factory.mktemp("bench")
-        datasets, rows = folder / "datasets", instalments()[0]
+        datasets, rows = folder / "datasets", label_batches()[0]
         snapshot = force(datasets, rows)
         options = options_in(folder, from_scratch=True, epochs=12)
         plan = make_plan(options, snapshot=snapshot.hash, data=snapshot.folder, current=None, current_card=None)
@@ -103,13 +103,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield Bench(folder, datasets, plan, rows)
 
 
-def test_a_good_second_instalment_passes(bench: Bench) -> None:
-    report = bench.retrain([*bench.rows, *instalments()[1]])
+def test_a_good_second_batch_passes(bench: Bench) -> None:
+    report = bench.retrain([*bench.rows, *label_batches()[1]])
     assert report["reasons"] == []
 
 
 def test_halved_units_are_refused_by_the_labels_known_before(bench: Bench) -> None:
-    report = bench.retrain([*bench.rows, *planted_faults.halved(instalments()[1])])
+    report = bench.retrain([*bench.rows, *planted_faults.halved(label_batches()[1])])
     assert any(KNOWN_BEFORE in reason for reason in report["reasons"]), report["reasons"]
 
 
@@ -119,7 +119,7 @@ def test_what_symmetry_contradicts_is_not_read_and_the_rest_is_refused_where_it_
 ) -> None:
     """Either the gate refuses, or nothing that was known before became worse."""
     try:
-        report = bench.retrain([*bench.rows, *fault(instalments()[1])])
+        report = bench.retrain([*bench.rows, *fault(label_batches()[1])])
     except ModelError as error:
         assert "losses are no number" in str(error)
         return
@@ -134,8 +134,8 @@ def test_leaked_test_crystals_are_refused_by_their_composition(bench: Bench) -> 
 
 
 def test_stale_labels_are_refused_by_their_hash(bench: Bench) -> None:
-    plan = bench.plan([*bench.rows, *instalments()[1]])
-    newer = bench.retrain([*bench.rows, *instalments()[1]], newest="f" * 64)
+    plan = bench.plan([*bench.rows, *label_batches()[1]])
+    newer = bench.retrain([*bench.rows, *label_batches()[1]], newest="f" * 64)
     assert [reason.partition(":")[0] for reason in newer["reasons"]] == ["data"]
     assert "no newer labels were accepted since" in newer["reasons"][0]
     same = replace(plan, snapshot=bench.first.snapshot)
@@ -146,7 +146,7 @@ def test_stale_labels_are_refused_by_their_hash(bench: Bench) -> None:
 def test_a_file_that_was_changed_after_the_freeze_is_not_trained_on(bench: Bench) -> None:
     import gzip
 
-    plan = bench.plan([*bench.rows, *planted_faults.stale(instalments()[1][:6])])
+    plan = bench.plan([*bench.rows, *planted_faults.stale(label_batches()[1][:6])])
     path = plan.data / "elastic.jsonl.gz"
     text = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(text.replace(b'"train"', b'"test" ', 1)))

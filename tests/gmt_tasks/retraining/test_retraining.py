@@ -19,7 +19,7 @@ from gmt_tasks.retraining.retraining import GATE, PAGE, Retraining
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
 from models.gmtnet.card import read_card
-from tests.gmt_tasks.retraining.tiny import bring, instalments, options_in, read_json, settings_in, tiny_gate
+from tests.gmt_tasks.retraining.tiny import bring, label_batches, options_in, read_json, settings_in, tiny_gate
 
 pytestmark = pytest.mark.usefixtures("_tiny")
 
@@ -51,11 +51,11 @@ def walk(settings: Settings, options: RetrainOptions, lines: list[str] | None = 
 
 
 class Lab:
-    """A database whose first model was trained on the first instalment, and whose second on both."""
+    """A database whose first model was trained on the first label batch, and whose second on both."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.settings, self.options = folder, settings_in(folder), options_in(folder)
-        first, second = instalments()
+        first, second = label_batches()
         self.accepted = [bring(self.settings, folder / "a", first)]
         self.first = walk(self.settings, replace(self.options, from_scratch=True))
         self.nothing = walk(self.settings, self.options)
@@ -73,7 +73,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, _tiny: None) -> Lab:
     return Lab(tmp_path_factory.mktemp("lab"))
 
 
-def test_two_instalments_give_two_models_and_the_second_is_promoted_over_the_first(lab: Lab) -> None:
+def test_two_batches_give_two_models_and_the_second_is_promoted_over_the_first(lab: Lab) -> None:
     assert min(lab.accepted) > 50
     assert (lab.first.ending, lab.first.before) == (Ending.PROMOTED, "")
     assert lab.second.ending is Ending.PROMOTED, lab.second.why
@@ -132,7 +132,7 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, options = settings_in(tmp_path), options_in(tmp_path, from_scratch=True)
-    bring(settings, tmp_path / "a", instalments()[0])
+    bring(settings, tmp_path / "a", label_batches()[0])
     real, killed = networks.train_network, []
 
     def dies_once(config: Any, folder: Path, report: Any = None) -> None:
@@ -157,7 +157,7 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
 def test_a_candidate_that_is_held_back_is_registered_and_not_current(lab: Lab, tmp_path: Path) -> None:
     """Also: every step after the training is found again, because only the options changed."""
     settings = settings_in(tmp_path)
-    bring(settings, tmp_path / "a", instalments()[0])
+    bring(settings, tmp_path / "a", label_batches()[0])
     options = replace(lab.options, from_scratch=True, promote=False)
     outcome = walk(settings, options)
     assert (outcome.ending, outcome.model, outcome.folder) == (Ending.HELD, lab.first.model, lab.first.folder)

@@ -72,8 +72,8 @@ def options_in(folder: Path, **more: object) -> RetrainOptions:
     return replace(options, **more)  # type: ignore[arg-type]
 
 
-def instalments() -> tuple[list[Row], list[Row]]:
-    """Two instalments: two thirds of the crystals in the first, the others in the second."""
+def label_batches() -> tuple[list[Row], list[Row]]:
+    """Two label batches: two thirds of the crystals in the first, the others in the second."""
     rows = good_rows(15)
     return [row for row in rows if _number(row) % 3], [row for row in rows if not _number(row) % 3]
 
@@ -83,7 +83,7 @@ def _number(row: Row) -> int:
 
 
 def bring(settings: Settings, folder: Path, rows: Iterable[Row]) -> int:
-    """Labels through the check into the database; how many teach from now on."""
+    """Labels through the check into the database; how many are accepted training labels now."""
     with ResultStore(settings.database) as store:
         report = ingest_labels(store, open_label_source(str(write_rows(folder, rows))))
     return report.accepted
