@@ -1,4 +1,4 @@
-"""How many labels it takes to find the best crystals of a labelled pool: our rule against its parts and chance.
+"""How many labels it takes to find the best crystals of a labelled pool: our rule against its parts and random choice.
 
 The pool is a held-out part of the label files. A simulated user asks for a few jobs, gets the labels of these crystals
 and asks again. The model stays the one that was trained without the pool; what is measured is the choice.
@@ -77,7 +77,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class SearchCurve:
-    """Share of the best crystals found against labels spent, by one rule.
+    """Share of the best crystals found against the number of labels, by one rule.
 
     Attributes:
         quantity: a derived number.
@@ -86,8 +86,8 @@ class SearchCurve:
         n_pool: crystals in the pool.
         n_top: the best of them.
         found: share of the best found after 1, 2, ... n_pool labels.
-        needed: labels until half and 80 % of the best are found; for chance the expectation.
-        low: the 5th percentile over seeds of the share found; of rules without chance the same as `found`.
+        needed: labels until half and 80 % of the best are found; for random choice the expectation.
+        low: the 5th percentile over seeds of the share found; of deterministic rules the same as `found`.
         high: the 95th percentile.
     """
 
@@ -111,35 +111,35 @@ def pools(
     rows = rows[prediction.rows]
     truth = label_properties(labels, rows)
     points = as_points(descriptors_of(labels.crystals.select(rows)))
-    found = []
+    by_property = []
     for name in names:
         scale = DERIVED[name].scale
         value = np.asarray(prediction.derived.columns[name], dtype=np.float64)
         lower, upper = (prediction.intervals[end] for end in INTERVALS[name])
+        # A simulated label must exist, and a rule that looks at intervals must have one.
         known = np.isfinite(truth[name]) & np.isfinite(value) & np.isfinite(upper - lower)
         if scale is None or not known.any():
             raise GmtError(f"No labelled crystal of {split.value} has a prediction of {name} with an interval.")
         label, score = truth[name][known], prediction.reliability["ood_score"][known]
-        found.append(
-            Pool(name, split.value, scale, label, value[known], lower[known], upper[known], score, points[known])
-        )
-    return found
+        columns = label, value[known], lower[known], upper[known], score
+        by_property.append(Pool(name, split.value, scale, *columns, points[known]))
+    return by_property
 
 
 def search_curves(pool: Pool) -> list[SearchCurve]:
-    """The curves of our rule, of its parts and of chance on one pool."""
-    seen = outlook(pool.scale, pool.value, pool.lower, pool.upper, Goal.MAX)
+    """The curves of our rule, of its parts and of random choice on one pool."""
+    expectation = outlook(pool.scale, pool.value, pool.lower, pool.upper, Goal.MAX)
     rules: dict[str, Ints] = {
-        OURS: suggested_order(pool, seen),
-        PREDICTION: np.argsort(-seen.expected, kind="stable"),
-        UNCERTAINTY: np.argsort(-seen.sigma, kind="stable"),
+        OURS: suggested_order(pool, expectation),
+        PREDICTION: np.argsort(-expectation.expected, kind="stable"),
+        UNCERTAINTY: np.argsort(-expectation.sigma, kind="stable"),
     }
     return [*(_curve(pool, rule, [order]) for rule, order in rules.items()), random_curve(pool)]
 
 
-def suggested_order(pool: Pool, seen: Outlook) -> Ints:
+def suggested_order(pool: Pool, expectation: Outlook) -> Ints:
     """The order in which `suggest` asks for the labels of a pool, round by round, [n_crystals]."""
-    score = worth(promise(seen, 2 * pool.n_per_round), uncertainty(seen, pool.ood_score))
+    score = worth(promise(expectation, 2 * pool.n_per_round), uncertainty(expectation, pool.ood_score))
     order: list[int] = []
     while len(order) < len(score):
         score[order] = -np.inf  # labelled
@@ -148,7 +148,7 @@ def suggested_order(pool: Pool, seen: Outlook) -> Ints:
 
 
 def random_curve(pool: Pool, seeds: int = RANDOM_SEEDS) -> SearchCurve:
-    """Chance: mean and spread over seeds; the labels needed are the exact expectation."""
+    """Random choice: mean and spread over seeds; the labels needed are the exact expectation."""
     generators = map(np.random.default_rng, range(seeds))
     curve = _curve(pool, RANDOM, [generator.permutation(len(pool.truth)) for generator in generators])
     # Of n crystals in random order the w-th of k special ones stands at w (n + 1) / (k + 1) on average.
@@ -158,31 +158,20 @@ def random_curve(pool: Pool, seeds: int = RANDOM_SEEDS) -> SearchCurve:
 
 
 def _curve(pool: Pool, rule: str, orders: list[Ints]) -> SearchCurve:
+    """Mean and spread over several orders in which the labels of a pool are asked for."""
     shares = np.array([np.cumsum(pool.top[order]) for order in orders]) / pool.n_top
-    needed = {
-        share: float(np.mean([_labels_for(each, share, pool.n_top) for each in shares])) for share in SHARES_FOUND
-    }
+    needed = {}
+    for share in SHARES_FOUND:
+        # A fraction of a crystal counts as a whole one; the small number allows for the rounding of the shares.
+        wanted = math.ceil(share * pool.n_top) / pool.n_top - 1e-9
+        needed[share] = float(np.mean((shares < wanted).sum(axis=1) + 1))
     low, high = np.quantile(shares, [0.05, 0.95], axis=0)
-    return SearchCurve(
-        pool.quantity,
-        pool.split,
-        rule,
-        len(pool.truth),
-        pool.n_top,
-        shares.mean(axis=0).tolist(),
-        needed,
-        low.tolist(),
-        high.tolist(),
-    )
-
-
-def _labels_for(found: Floats, share: float, n_top: int) -> int:
-    """Labels until so many of the best are found, a fraction of a crystal counting as a whole one."""
-    return int(np.searchsorted(found, math.ceil(share * n_top) / n_top - 1e-9)) + 1
+    facts = pool.quantity, pool.split, rule, len(pool.truth), pool.n_top
+    return SearchCurve(*facts, shares.mean(axis=0).tolist(), needed, low.tolist(), high.tolist())
 
 
 def advantage(curves: list[SearchCurve], rule: str, share: float) -> float:
-    """How many times fewer labels than chance a rule needs.
+    """How many times fewer labels than random choice a rule needs.
 
     Args:
         curves: of one pool.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from flows.cli.console import say
 from flows.orchestration import quiet_prefect, start_server
+from flows.parameters import to_parameters
 from models.errors import GmtError
 
 if TYPE_CHECKING:
-    from gmt_tasks.retraining.plan import RetrainOptions
+    from gmt_tasks.retraining.options import RetrainOptions
     from gmt_tasks.settings import Settings
 
 NAME = "scheduled"
@@ -32,6 +33,11 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
     Raises:
         GmtError: no Prefect server is named, or the schedule cannot be read.
     """
+    from gmt_tasks.registry.model_files import datasets_folder
+    from gmt_tasks.retraining.retraining import Retraining
+    from gmt_tasks.training.config import TrainingConfig
+
+    # Prefect reads its environment when it is imported, which checking a schedule does.
     quiet_prefect()
     check_schedule(cron)
     if not os.environ.get("PREFECT_API_URL"):
@@ -39,10 +45,11 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
             "A schedule needs a Prefect server that stays: start one with an auth string (`prefect server start`, "
             "PREFECT_SERVER_API_AUTH_STRING), and name it in PREFECT_API_URL and PREFECT_API_AUTH_STRING."
         )
-    _refuse_what_no_run_survives(settings, options)
+    # What a person has to mend is said now, at the terminal, and not by the first run at night.
+    TrainingConfig.read(options.config)
+    Retraining(settings, options, datasets_folder(settings)).open().close()
     start_server()
     os.environ |= environment_of(settings)
-    parameters = parameters_of(options)
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 
     from flows.retrain import retrain
@@ -53,22 +60,12 @@ def serve_retrain(settings: "Settings", options: "RetrainOptions", cron: str) ->
     retrain.serve(
         NAME,
         cron=cron,
-        parameters=parameters,
+        parameters=to_parameters(options.absolute()),
         description="Retrains on the accepted labels; the gate decides whether the candidate goes live.",
         limit=1,
         global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         print_starting_message=False,
     )
-
-
-def _refuse_what_no_run_survives(settings: "Settings", options: "RetrainOptions") -> None:
-    """What a person has to mend is said now, at the terminal, and not by the first run at night."""
-    from gmt_tasks.registry.model_files import datasets_folder
-    from gmt_tasks.retraining.retraining import Retraining
-    from gmt_tasks.training.config import TrainingConfig
-
-    TrainingConfig.read(options.config)
-    Retraining(settings, options, datasets_folder(settings)).open().close()
 
 
 def check_schedule(cron: str) -> None:
@@ -90,25 +87,8 @@ def check_schedule(cron: str) -> None:
 def environment_of(settings: "Settings") -> dict[str, str]:
     """The variables that give the runs this process's settings; paths become absolute."""
     database = settings.database
-    found = {"GMTSCREEN_DB": database if "://" in database else str(Path(database).absolute())}
+    # A run begins in another folder.
+    variables = {"GMTSCREEN_DB": database if "://" in database else str(Path(database).absolute())}
     if settings.models is not None:
-        found["GMTSCREEN_MODELS"] = str(settings.models.absolute())
-    return found
-
-
-def parameters_of(options: "RetrainOptions") -> dict[str, object]:
-    """The parameters of the flow: plain data without secrets, because Prefect stores them; paths become absolute."""
-    config = options.config
-    return {
-        "config": str(Path(config).absolute()) if config.endswith(".toml") else config,
-        "epochs": options.epochs,
-        "members": options.members,
-        "from_scratch": options.start.value == "scratch",
-        "promote": options.promote,
-        "where": {
-            "workers": options.workers,
-            "ray_address": options.ray_address,
-            "device": options.device,
-            "runs": str(options.runs.absolute()),
-        },
-    }
+        variables["GMTSCREEN_MODELS"] = str(settings.models.absolute())
+    return variables

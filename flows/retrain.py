@@ -1,6 +1,6 @@
-"""The flow that retrains: freeze the accepted labels, train, calibrate, evaluate, ask the gate, promote or refuse.
+"""The flow that retrains: freeze the accepted labels, train, calibrate, evaluate, run the gate, promote or refuse.
 
-Every step may be repeated and finds what it left, so a failed or killed run is simply run again.
+Every step may be repeated and finds what an earlier call of it left, so a failed or killed run is simply run again.
 """
 
 import socket
@@ -22,9 +22,10 @@ from prefect.artifacts import (
 )
 
 from flows.ingest import PATIENT
-from gmt_tasks.retraining.plan import RetrainOptions, Start
-from gmt_tasks.retraining.retraining import Retraining
-from gmt_tasks.retraining.steps import PAGE, Outcome
+from flows.parameters import flow_parameters, from_parameters
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.outcome import Outcome
+from gmt_tasks.retraining.retraining import PAGE, Retraining
 from models.errors import GmtError
 
 _RETRAINING: ContextVar[Retraining | None] = ContextVar("gmtscreen_retraining", default=None)
@@ -47,6 +48,7 @@ def retraining_for(options: RetrainOptions) -> Iterator[Retraining]:
     if work is not None:
         yield work
         return
+    # Opening is a task of its own: a schedule may start while the database restarts, and tasks are tried again.
     from gmt_tasks.registry.model_files import datasets_folder
     from gmt_tasks.settings import load_settings
 
@@ -76,7 +78,7 @@ def current_retraining() -> Retraining:
 
 @task(name="freeze", **PATIENT)
 def freeze_labels() -> Outcome | None:
-    """Freezes a dataset of the accepted labels; the end where the current model knows them all."""
+    """Freezes a dataset of the accepted labels; an outcome where the current model was trained on them already."""
     return current_retraining().freeze()
 
 
@@ -89,6 +91,7 @@ def train_networks() -> list[Path]:
     )
 
     def show(share: float) -> None:
+        # Without a server to keep artifacts there is no bar to move.
         if isinstance(bar, UUID):
             update_progress_artifact(bar, progress=round(100.0 * share, 1))
 
@@ -99,9 +102,9 @@ def train_networks() -> list[Path]:
 
 
 @task(name="calibrate", **PATIENT)
-def calibrate_candidate(members: list[Path]) -> Path:
+def calibrate_candidate(networks: list[Path]) -> Path:
     """Joins the networks and measures their intervals on val."""
-    return current_retraining().calibrate(members)
+    return current_retraining().calibrate(networks)
 
 
 @task(name="evaluate", **PATIENT)
@@ -112,9 +115,10 @@ def evaluate_candidate() -> int:
 
 @task(name="gate", **PATIENT)
 def ask_gate() -> dict[str, Any]:
-    """Compares the candidate with the current model; leaves the report as artifacts."""
+    """Runs the gate on the candidate; leaves the report as artifacts."""
     work = current_retraining()
-    report = work.judge()
+    report = work.run_gate()
+    # Pages of the server show no paths of the machine; the one link is where a person goes on reading.
     folder = work.plan.folder
     page = (folder / PAGE).read_text(encoding="utf-8")
     create_markdown_artifact(key="gmtscreen-gate", markdown=page, description=report["summary"])
@@ -137,52 +141,34 @@ def measure_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The compared measures of a report for a table, those that became worse first; numbers have four digits."""
     heads = {"name": "measure", "group": "crystals of", "n": "n", "current": "current", "candidate": "candidate"}
     heads |= {"error": "± of the change", "verdict": "verdict"}
-    rows = [{head: _rounded(each[name]) for name, head in heads.items()} for each in report["comparisons"]]
+    rows = []
+    for comparison in report["comparisons"]:
+        row = {head: comparison[name] for name, head in heads.items()}
+        rows.append({head: float(f"{v:.4g}") if isinstance(v, float) else v for head, v in row.items()})
     return sorted(rows, key=lambda row: row["verdict"] != "worse")
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 @task(name="decide", **PATIENT)
 def decide_about(report: dict[str, Any]) -> Outcome:
-    """Promotes the candidate or keeps why not."""
+    """Promotes the candidate or records why not."""
     return current_retraining().decide(report)
 
 
 @flow(name="retrain", validate_parameters=False, persist_result=False)
-def retrain(
-    config: str = "gmtnet",
-    epochs: int | None = None,
-    members: int | None = None,
-    *,
-    from_scratch: bool = False,
-    promote: bool = True,
-    where: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+@flow_parameters(RetrainOptions)
+def retrain(**parameters: Any) -> dict[str, Any]:
     """Retrains on the accepted labels and promotes the candidate if the gate lets it pass. May be stopped at any time.
 
     Database and folders come from the command line or, in a deployment, from the environment (`GMTSCREEN_DB` and so
     on), so that no secret becomes a parameter.
 
-    Args:
-        config: training configuration.
-        epochs: not the configuration's.
-        members: number of networks.
-        from_scratch: random weights instead of the current ones.
-        promote: False asks the gate and leaves the decision to a person.
-        where: `workers`, `ray_address`, `device`, `runs` of RetrainOptions, as far as they are not the usual ones.
-
     Returns:
         The outcome as plain data: ending, model, before, why, folder.
     """
-    start = Start.SCRATCH if from_scratch else Start.CURRENT
-    place: dict[str, Any] = {name: Path(value) if name == "runs" else value for name, value in (where or {}).items()}
-    with retraining_for(RetrainOptions(config, epochs, members, start, promote=promote, **place)):
-        ending = freeze_labels()
-        if ending is None:
+    with retraining_for(from_parameters(RetrainOptions, parameters)):
+        outcome = freeze_labels()
+        if outcome is None:
             calibrate_candidate(train_networks())
             evaluate_candidate()
-            ending = decide_about(ask_gate())
-        return {name: value for name, value in asdict(ending).items() if name != "gate"}
+            outcome = decide_about(ask_gate())
+        return {name: value for name, value in asdict(outcome).items() if name != "gate"}

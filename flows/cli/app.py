@@ -40,7 +40,7 @@ COMMANDS = (
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
     (app, "calibrate", ensemble.calibrate, "gmtscreen calibrate runs/gmtnet/gmtnet.json --data labels/"),
-    (app, "exactness", equivariance.equivariance, "gmtscreen exactness candidates.parquet --candidates 500"),
+    (app, "equivariance", equivariance.equivariance, "gmtscreen equivariance candidates.parquet --candidates 500"),
     (models_app, "list", models.list_models, "gmtscreen models list --json"),
     (models_app, "show", registry.show, "gmtscreen models show gmtnet --db hits.db"),
     (
@@ -56,6 +56,8 @@ COMMANDS = (
 
 for _parent, _name, _function, _example in COMMANDS:
     _parent.command(_name, epilog=f"Example: {_example}")(errors_as_one_line(_function))
+# The former name of `equivariance`: scripts go on working, help no longer lists it.
+app.command("exactness", hidden=True)(errors_as_one_line(equivariance.equivariance))
 app.add_typer(models_app, name="models")
 
 

@@ -1,5 +1,6 @@
 """Command about two models' results: compare, what moved in a ranking."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ from flows.cli.options import AsJson, Db
 
 if TYPE_CHECKING:
     from db.store import ResultStore
-    from gmt_tasks.evaluation.result_comparison import Move, RankedNumbers, RankingComparison
+    from gmt_tasks.evaluation.result_comparison import RankedNumbers, RankingComparison
 
 
 def compare(
@@ -30,11 +31,11 @@ def compare(
     name, descending = sort.removeprefix("-"), sort.startswith("-")
     with ResultStore.open_existing(load_settings(db=db).database) as store:
         before, after = _numbers(store, old, name, ""), _numbers(store, new, name, filter)
-    found = compare_rankings(before, after, top=top, descending=descending)
+    comparison = compare_rankings(before, after, top=top, descending=descending)
     if json:
-        print_json({"old": old, "new": new, "sort": sort, "filter": filter, **found.to_json()})
+        print_json({"old": old, "new": new, "sort": sort, "filter": filter, **asdict(comparison)})
         return
-    _print(found, name, old, new)
+    _print(comparison, name, old, new)
 
 
 def _numbers(store: "ResultStore", model: str, name: str, filter: str) -> "RankedNumbers":
@@ -50,38 +51,36 @@ def _numbers(store: "ResultStore", model: str, name: str, filter: str) -> "Ranke
     if name not in DERIVED or DERIVED[name].kind is not ColumnKind.NUMBER:
         raise FilterError(f"{name} is no derived number. Sort by one, for example -k_vrh_gpa.")
     ends = INTERVALS.get(name, ())
-    found = store.query(filter, fields=["id", "formula", name, *ends], limit=0, model=model)
-    columns = [found[each].to_numpy(dtype=np.float64) for each in (name, *ends)]
-    unknown = np.full(len(found), np.nan)
+    results = store.query(filter, fields=["id", "formula", name, *ends], limit=0, model=model)
+    columns = [results[column].to_numpy(dtype=np.float64) for column in (name, *ends)]
+    # Numbers without a calibrated interval can be ranked all the same.
+    unknown = np.full(len(results), np.nan)
     lower, upper = columns[1:] if ends else (unknown, unknown)
-    return RankedNumbers(found["id"].tolist(), found["formula"].tolist(), columns[0], lower, upper)
+    return RankedNumbers(results["id"].tolist(), results["formula"].tolist(), columns[0], lower, upper)
 
 
-def _print(found: "RankingComparison", name: str, old: str, new: str) -> None:
+def _print(comparison: "RankingComparison", name: str, old: str, new: str) -> None:
+    """What entered and left the top, what moved most within it, and how alike the rankings are."""
     from flows.reports.tables import cell, console, new_table
-
-    def row(move: "Move") -> tuple[str, ...]:
-        ranks = f"{move.old_rank} → {move.new_rank}"
-        numbers = (cell(name, move.old), cell(name, move.new), f"{move.change:+.4g}", cell("n", move.intervals))
-        return (cell("id", move.id), move.formula, ranks, *numbers)
 
     say(f"{name}, old: {old}, new: {new}")
     heads = ("rank", "old", "new", "change", "in old intervals")
+    # What stayed can be most of the top; the largest moves are what is asked for.
+    moved = sorted(comparison.stayed, key=lambda move: abs(move.new_rank - move.old_rank), reverse=True)[:10]
     for title, moves in (
-        (f"entered the top {found.top}", found.entered),
-        (f"left the top {found.top}", found.left),
-        (f"in both, moved most of {len(found.stayed)}", _most_moved(found.stayed)),
+        (f"entered the top {comparison.top}", comparison.entered),
+        (f"left the top {comparison.top}", comparison.left),
+        (f"in both, moved most of {len(comparison.stayed)}", moved),
     ):
         table = new_table("id", "formula", *heads, title=f"{title}: {len(moves)}", numbers=heads[1:])
         for move in moves:
-            table.add_row(*row(move))
+            ranks = f"{move.old_rank} → {move.new_rank}"
+            numbers = cell(name, move.old), cell(name, move.new), f"{move.change:+.4g}", cell("n", move.intervals)
+            table.add_row(cell("id", move.id), move.formula, ranks, *numbers)
         console().print(table)
     say(
-        f"{name}: {found.n_shared:,} crystals have a number of both models ({found.n_only_old:,} of {old} only, "
-        f"{found.n_only_new:,} of {new} only); rank correlation {found.spearman:.3f}, in the top "
-        f"{found.spearman_top:.3f}; {found.within_interval:.1f} % of the new values lie in the old 90 % interval"
+        f"{name}: {comparison.n_shared:,} crystals have a number of both models ({comparison.n_only_old:,} of {old} "
+        f"only, {comparison.n_only_new:,} of {new} only); rank correlation {comparison.spearman:.3f}, in the top "
+        f"{comparison.spearman_top:.3f}; {comparison.within_interval:.1f} % of the new values lie in the old 90 % "
+        "interval"
     )
-
-
-def _most_moved(moves: "list[Move]", n: int = 10) -> "list[Move]":
-    return sorted(moves, key=lambda move: abs(move.new_rank - move.old_rank), reverse=True)[:n]

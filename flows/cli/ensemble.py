@@ -1,4 +1,4 @@
-"""Commands that make a model say how far it can be trusted: models join (an ensemble), calibrate (its intervals)."""
+"""Commands that give a model its uncertainty: models join (an ensemble), calibrate (its intervals)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def join(
-    members: Annotated[list[str], typer.Argument(metavar="MODEL...", help="NAME, or a checkpoint's card or folder.")],
+    networks: Annotated[list[str], typer.Argument(metavar="MODEL...", help="NAME, or a checkpoint's card or folder.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
     name: Annotated[str, typer.Option(help="Name of the ensemble.")] = "gmtnet",
@@ -24,7 +24,7 @@ def join(
     from models.gmtnet.card import find_checkpoint
     from models.gmtnet.checkpoint import join_checkpoints
 
-    card = join_checkpoints([find_checkpoint(member) for member in members], out, name, version)
+    card = join_checkpoints([find_checkpoint(network) for network in networks], out, name, version)
     path = out / f"{card.name}.json"
     say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) of {card.n_networks} networks written to {out}")
     say(f"it has no intervals yet: gmtscreen calibrate {path} --data FOLDER")
@@ -41,27 +41,28 @@ def calibrate(
     from gmt_tasks.evaluation.calibration import calibrate_into_card
 
     with errors_as_lines(Exit.BROKEN_PROMISE):
-        found = calibrate_into_card(model, data=data, device=device or "auto")
+        calibration = calibrate_into_card(model, data=data, device=device or "auto")
     if json:
-        print_json(found.to_json())
+        print_json(calibration.to_json())
         return
-    _print_calibration(found)
+    _print_calibration(calibration)
 
 
 def _print_calibration(calibration: "Calibration") -> None:
-    """One line per quantity: labels, floor, quantile, and the widest and narrowest crystal system."""
+    """One line per quantity: labels, floor, quantile, and the factor of each crystal system."""
     import math
 
     from flows.reports.tables import cell, console, new_table
 
     numbers = ["labels", "floor", "quantile"]
-    members = f"{calibration.members} member" + ("s" if calibration.members > 1 else "")
-    title = f"{100 * (1 - calibration.alpha):.0f} % intervals from val, {members}"
+    networks = f"{calibration.members} network" + ("s" if calibration.members > 1 else "")
+    title = f"{100 * (1 - calibration.alpha):.0f} % intervals from val, {networks}"
     table = new_table("quantity", *numbers, "factor by crystal system", title=title, numbers=numbers)
     for name, width in calibration.widths.items():
+        # A quantile needs about twenty labels for 90 %; with fewer no width would keep the promise.
         if not math.isfinite(width.quantile):
             table.add_row(name, str(width.n), "-", "-", "too few labels: no interval")
             continue
-        systems = ", ".join(f"{system} {each.factor:.2f}" for system, each in width.systems.items())
+        systems = ", ".join(f"{name_of} {system.factor:.2f}" for name_of, system in width.systems.items())
         table.add_row(name, str(width.n), cell("floor", width.floor), cell("quantile", width.quantile), systems)
     console().print(table)

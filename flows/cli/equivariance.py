@@ -1,4 +1,4 @@
-"""Command about exactness: are a model's predictions the same however a crystal is told?"""
+"""Command that checks equivariance: are a model's predictions the same in every equivalent representation?"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +8,6 @@ from flows.cli.console import Exit, fail, print_json, say
 from flows.cli.options import AsJson, Device, Model, Sources, Symprec
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from gmt_tasks.evaluation.equivariance import Equivariance
     from gmt_tasks.screening.screener import Screener
 
@@ -29,9 +27,10 @@ def equivariance(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Tells crystals in other ways (rotated, shifted, in other cells, supercells, orders, company) and compares.
+    """Predicts crystals in equivalent representations (rotated, shifted, other cells and orders), and compares.
 
-    The sources' crystals, and random crystals of all 32 classes. Ends with 1 where a prediction depends on the telling.
+    The sources' crystals, and random crystals of all 32 classes. Ends with 1 where a prediction depends on the
+    representation.
     """
     from gmt_tasks.evaluation.equivariance import TOLERANCE, check_equivariance
     from gmt_tasks.evaluation.sampling import sample_crystals
@@ -45,23 +44,24 @@ def equivariance(
     screener = _screener(settings.model, settings.device, settings.symprec, double=double)
     tolerance = DOUBLE_TOLERANCE if double else TOLERANCE
     classes = crystals_of_all_classes(seed)
-    found = [
-        check_equivariance(screener, batch, called, label=label, seed=seed, tolerance=tolerance)
-        for label, batch, called in (
+    results = [
+        check_equivariance(screener, batch, names_of, label=label, seed=seed, tolerance=tolerance)
+        for label, batch, names_of in (
             (", ".join(sources), crystals, names),
             ("random crystals of the 32 classes", classes.crystals, classes.names),
         )
     ]
     if json:
-        print_json([each.to_json() for each in found])
+        print_json([result.to_json() for result in results])
     else:
-        for each in found:
-            print_equivariance(each)
-    if not all(each.holds for each in found):
-        raise fail("predictions depend on how crystals are told, see above", Exit.BROKEN_PROMISE)
+        for result in results:
+            print_equivariance(result)
+    if not all(result.holds for result in results):
+        raise fail("predictions depend on the representation of the crystals, see above", Exit.BROKEN_PROMISE)
 
 
 def _screener(model: str, device: str, symprec: float, *, double: bool) -> "Screener":
+    """The path under test, its network in float64 where the rounding of float32 is not wanted."""
     from dataclasses import replace
 
     from gmt_tasks.screening.screener import Screener
@@ -75,34 +75,31 @@ def _screener(model: str, device: str, symprec: float, *, double: bool) -> "Scre
     return replace(screener, model=GMTNetPredictor.load_double(find_checkpoint(model), device=device))
 
 
-def print_equivariance(found: "Equivariance") -> None:
-    """A table of transformations and tensors, the deviations one by one, and the success rate by crystal system."""
+def print_equivariance(result: "Equivariance") -> None:
+    """A table of representations and tensors, the deviations one by one, and the success rate by crystal system."""
     from flows.reports.tables import console, new_table
     from models.quantities import TENSORS, Tensor
 
     symbols = [TENSORS[q].symbol for q in Tensor]
-    counts = [f"{symbol} above" for symbol in symbols]
-    heads = [head for pair in zip(symbols, counts, strict=True) for head in pair]
-    title = f"{found.crystals}: largest relative deviation, number above {found.tolerance:g}"
-    table = new_table("telling", "n", *heads, title=title, numbers=["n", *heads])
-    for name in dict.fromkeys(row.representation for row in found.invariances):
-        rows = {row.quantity: row for row in found.invariances if row.representation == name}
-        cells = [(f"{rows[q.value].worst:.1e}", str(rows[q.value].n_exceptions)) for q in Tensor if q.value in rows]
-        table.add_row(name, str(next(iter(rows.values())).n), *(text for pair in cells for text in pair))
+    heads: list[str] = []
+    for symbol in symbols:
+        heads += [symbol, f"{symbol} above"]
+    title = f"{result.crystals}: largest relative deviation, number above {result.tolerance:g}"
+    table = new_table("representation", "n", *heads, title=title, numbers=["n", *heads])
+    for name in dict.fromkeys(row.representation for row in result.invariances):
+        rows = {row.quantity: row for row in result.invariances if row.representation == name}
+        cells: list[str] = []
+        # A model need not predict every tensor; those that it does stand in the order of the heads.
+        for row in (rows[q.value] for q in Tensor if q.value in rows):
+            cells += [f"{row.worst:.1e}", str(row.n_exceptions)]
+        table.add_row(name, str(next(iter(rows.values())).n), *cells)
     console().print(table)
-    for each in found.deviations:
-        symbol = TENSORS[Tensor(each.quantity)].symbol if each.quantity else "no result"
-        say(f"{each.crystal}, {each.representation}: {symbol} off by {each.deviation:.1e}; {each.explanation}")
-    console().print(_consistency_table(found))
-
-
-def _consistency_table(found: "Equivariance") -> "Table":
-    from flows.reports.tables import new_table
-    from models.quantities import TENSORS, Tensor
-
-    symbols = [TENSORS[q].symbol for q in Tensor]
+    for deviation in result.deviations:
+        symbol = TENSORS[Tensor(deviation.quantity)].symbol if deviation.quantity else "no result"
+        where = f"{deviation.crystal}, {deviation.representation}"
+        say(f"{where}: {symbol} off by {deviation.deviation:.1e}; {deviation.explanation}")
     table = new_table("system", "n", *symbols, title="obeys its point group, %", numbers=["n", *symbols])
-    for system in dict.fromkeys(row.system for row in found.consistencies):
-        rows = [row for row in found.consistencies if row.system == system]
-        table.add_row(system, str(rows[0].n), *(f"{row.success:.1f}" for row in rows))
-    return table
+    for system in dict.fromkeys(row.system for row in result.consistencies):
+        consistent = [row for row in result.consistencies if row.system == system]
+        table.add_row(system, str(consistent[0].n), *(f"{row.success:.1f}" for row in consistent))
+    console().print(table)

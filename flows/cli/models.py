@@ -47,7 +47,7 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Folder with label files.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Not the configuration's.", show_default=False)] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Not the configuration's: another member.", show_default=False)
+        int | None, typer.Option(help="Not the configuration's: another network.", show_default=False)
     ] = None,
     as_published: AsPublished = False,
 ) -> None:
@@ -64,15 +64,15 @@ def train(
     from gmt_tasks.training.config import TrainingConfig
     from gmt_tasks.training.training import train as run_training
 
-    chosen = TrainingConfig.read(config)
-    chosen = replace(chosen, data=str(data)) if data is not None else chosen
-    chosen = replace(chosen, epochs=epochs) if epochs is not None else chosen
-    chosen = replace(chosen, seed=seed) if seed is not None else chosen
+    given = {"data": None if data is None else str(data), "epochs": epochs, "seed": seed}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen = replace(TrainingConfig.read(config), **changes)
     if as_published:
         chosen = replace(chosen, network=published_network(chosen.network), name=f"{chosen.name}-as-published")
     out = out or Path("runs") / (Path(config).stem + ("-as-published" if as_published else ""))
     with errors_as_lines(Exit.BROKEN_PROMISE):
         card = run_training(chosen, out, report=say)
+        # None where the training was stopped before its last epoch: the same command goes on.
         if card is None:
             return
         say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}; measuring it on val and test")
@@ -104,20 +104,20 @@ def evaluate(
         raise fail("--write makes documents of our own label files; leave out --protocol paper.", Exit.BAD_USAGE)
     with errors_as_lines(Exit.BROKEN_PROMISE):
         if protocol is Protocol.PAPER:
-            found = _evaluate_by_paper(model, data, device or "auto", as_published=as_published)
+            evaluation = _evaluate_by_paper(model, data, device or "auto", as_published=as_published)
         else:
             from gmt_tasks.evaluation.evaluation import evaluate as run_evaluation
 
-            found = run_evaluation(model, data=data, device=device or "auto")
+            evaluation = run_evaluation(model, data=data, device=device or "auto")
     if write is not None:
         from flows.reports.documents import write_documents
         from gmt_tasks.evaluation.shipped_models import beside_shipped
 
-        say(f"written: {', '.join(str(path) for path in write_documents(beside_shipped(found), write))}")
+        say(f"written: {', '.join(str(path) for path in write_documents(beside_shipped(evaluation), write))}")
     if json:
-        print_json(found.to_json())
+        print_json(evaluation.to_json())
         return
-    _print_evaluation(found)
+    _print_evaluation(evaluation)
 
 
 def published_network(network: str) -> str:
@@ -152,6 +152,7 @@ def _evaluate_by_paper(model: str, data: Path, device: str, *, as_published: boo
 def _print_evaluation(evaluation: "Evaluation") -> None:
     """One table per split for the tensors and for the properties made from them."""
     from flows.reports.tables import cell, console, new_table
+    from models.quantities import TENSORS, Tensor
 
     out = console()
     out.print(f"{evaluation.model} (sha256 {evaluation.sha256[:12]})")
@@ -162,15 +163,11 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
             numbers = [name for name in names if not isinstance(getattr(rows[0], name), str)]
             table = new_table(*names, title=f"\n{kind}, {split}", numbers=numbers)
             for row in rows:
-                table.add_row(*(cell(name, _short(name, getattr(row, name))) for name in names))
+                values = {name: getattr(row, name) for name in names}
+                if "quantity" in values:  # a tensor by the symbol that the field writes
+                    values["quantity"] = TENSORS[Tensor(values["quantity"])].symbol
+                table.add_row(*(cell(name, value) for name, value in values.items()))
             out.print(table)
-
-
-def _short(name: str, value: object) -> object:
-    """A tensor by the symbol that the field writes; anything else as it is."""
-    from models.quantities import TENSORS, Tensor
-
-    return TENSORS[Tensor(str(value))].symbol if name == "quantity" else value
 
 
 def list_models(*, db: Db = None, json: AsJson = False) -> None:
@@ -193,9 +190,12 @@ def list_models(*, db: Db = None, json: AsJson = False) -> None:
 
 def shipped_models(folder: Path = REPOSITORY_ROOT / "models" / "weights") -> list[dict[str, Any]]:
     """The cards beside the shipped weights, read without torch."""
-    cards = [json_module.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    kept = ("name", "version", "sha256", "metrics")
-    return [{key: card.get(key) for key in kept} | {"state": "shipped", "where": "models/weights"} for card in cards]
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        card = json_module.loads(path.read_text(encoding="utf-8"))
+        row = {key: card.get(key) for key in ("name", "version", "sha256", "metrics")}
+        rows.append(row | {"state": "shipped", "where": "models/weights"})
+    return rows
 
 
 def _registered(db: str | None) -> list[dict[str, Any]]:
@@ -207,6 +207,10 @@ def _registered(db: str | None) -> list[dict[str, Any]]:
     if db is None and "://" not in settings.database and not Path(settings.database).exists():
         return []
     with ResultStore.open_existing(settings.database) as store:
-        rows = store.list_models()
-    kept = ("name", "version", "sha256", "metrics", "state")
-    return [{key: row[key] for key in kept} | {"where": row["folder"] or settings.shown_database} for row in rows]
+        registered = store.list_models()
+    rows = []
+    for model in registered:
+        row = {key: model[key] for key in ("name", "version", "sha256", "metrics", "state")}
+        # A version without files of its own came with the program; the database is where it is known.
+        rows.append(row | {"where": model["folder"] or settings.shown_database})
+    return rows

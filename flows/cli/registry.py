@@ -22,7 +22,7 @@ _UNUSED: dict[str, Any] = {
     "code_version": None,
     "decisions": [],
 }
-"""What nobody can know of a shipped model that the database never used."""
+"""What is unknown of a shipped model that the database never used."""
 
 
 def show(
@@ -53,6 +53,7 @@ def _facts(model: str, db: str | None) -> dict[str, Any]:
 
     settings = load_settings(db=db)
     name, _, version = model.partition("@")
+    # A shipped model can be shown without a database, and one that was never used without being in it.
     shipped = [row for row in shipped_models() if row["name"] == name and version in ("", row["version"])]
     if shipped and db is None and "://" not in settings.database and not Path(settings.database).exists():
         return {**shipped[0], **_UNUSED}
@@ -78,10 +79,13 @@ def promote(
     with store:
         row = _row_of(store, settings, model)
         name = f"{row['name']}@{row['version']}"
-        report, refused = _last_report(store, name)
-        if refused and not force:
+        decisions = store.describe_model(name)["decisions"]
+        # The newest report counts: the same version may have been compared again after a change of the labels.
+        newest = next((decision for decision in decisions if decision["report"] is not None), None)
+        report = None if newest is None else newest["report"]
+        if newest is not None and not newest["report"].get("passes", True) and not force:
             raise fail(
-                f"The gate refused {name}: {refused}. Promote it all the same with --force.", Exit.BROKEN_PROMISE
+                f"The gate refused {name}: {newest['why']}. Promote it all the same with --force.", Exit.BROKEN_PROMISE
             )
         before = store.current_model(row["name"])
         store.promote_model(row["name"], row["version"], Judgement(who_decides(settings), why, report))
@@ -109,6 +113,7 @@ def rollback(
 
 
 def _open(db: str | None) -> "tuple[Settings, ResultStore]":
+    """The settings and the database, which must exist: a decision is about a model that it knows."""
     from db.store import ResultStore
     from gmt_tasks.settings import load_settings
 
@@ -128,8 +133,8 @@ def _row_of(store: "ResultStore", settings: "Settings", model: str) -> dict[str,
         path = find_checkpoint(model)
         card = read_card(path)
         folder, files = install_checkpoint(path, models_folder(settings), card.name, card.version)
-        origin = ModelProvenance(str(folder), files, str(card.training.get("snapshot", "")))
-        store.register_model(ModelVersion(card.name, card.version, card.sha256), dict(card.metrics), origin)
+        provenance = ModelProvenance(str(folder), files, str(card.training.get("snapshot", "")))
+        store.register_model(ModelVersion(card.name, card.version, card.sha256), dict(card.metrics), provenance)
         model = f"{card.name}@{card.version}"
     row = store.describe_model(model)
     if card_of(row, settings) is None:
@@ -137,14 +142,6 @@ def _row_of(store: "ResultStore", settings: "Settings", model: str) -> dict[str,
 
         find_checkpoint(f"{row['name']}@{row['version']}")  # without files of its own it must come with the program
     return row
-
-
-def _last_report(store: "ResultStore", model: str) -> tuple[dict[str, Any] | None, str]:
-    """The newest report of the gate about a version, and why it refused; empty where it did not."""
-    for each in store.describe_model(model)["decisions"]:
-        if each["report"] is not None:
-            return each["report"], "" if each["report"].get("passes", True) else each["why"]
-    return None, ""
 
 
 def _file_facts(facts: dict[str, Any], settings: "Settings") -> dict[str, Any]:
@@ -160,6 +157,7 @@ def _file_facts(facts: dict[str, Any], settings: "Settings") -> dict[str, Any]:
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
+    """What is known of a version, its figures and the decisions about it, as tables."""
     from datetime import UTC, datetime
 
     from flows.reports.tables import console, new_table
@@ -180,8 +178,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
     console().print(table)
     _print_metrics(facts["metrics"])
     history = new_table("when", "decision", "who", "before", "why", title="\ndecisions, newest first")
-    for each in facts["decisions"]:
-        history.add_row(day(each["created"]), each["decision"], each["who"], each["before"] or "-", each["why"])
+    for row in facts["decisions"]:
+        history.add_row(day(row["created"]), row["decision"], row["who"], row["before"] or "-", row["why"])
     if facts["decisions"]:
         console().print(history)
 

@@ -5,7 +5,7 @@ The score of a crystal is the product of two numbers and is lowered near crystal
 - promise: probability that the truth is among the best, from the prediction and its 90 % interval on the scale of the
   property, taken as a normal distribution. "Among the best" is being above the n-th best prediction.
 - uncertainty: 1 plus the crystal's place, from 0 to 1, in the order of interval widths (and of the distance to the
-  training data): of two equally promising crystals the one that teaches more comes first.
+  training data): of two equally promising crystals the one whose label says more comes first.
 - diversity: chosen greedily, each choice lowers its neighbours' score by up to half; nothing is compared with
   everything, so a million results need no matrix of their pairs.
 
@@ -31,7 +31,7 @@ SIGMAS_OF_INTERVAL = 1.6449
 """Half a 90 % interval of a normal distribution, in standard deviations."""
 
 CROWDING = 0.5
-"""Share of its score that a crystal loses beside a chosen one. Settled on val: 0.9 finds the best a little later."""
+"""Share of its score that a crystal loses beside a chosen one. Tuned on val: 0.9 finds the best a little later."""
 
 NEIGHBOURHOOD = 0.4
 """Distance, in the space of models/applicability/descriptor.py, at which two crystals are alike: labelled crystals of
@@ -42,7 +42,7 @@ SMALLEST_SIGMA = 1e-6
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is expected of crystals, on the scale of a property and turned so that more is better.
+    """What is expected of crystals, on the scale of a property, its sign such that more is better.
 
     Attributes:
         expected: predictions, [n_crystals]; NaN where there is none.
@@ -74,17 +74,14 @@ def outlook(scale: Scale, values: Floats, lower: Floats, upper: Floats, goal: Go
     bounded = np.isfinite(width) & np.isfinite(place)
     # What symmetry fixes has an interval without width, which says nothing of the others.
     wide = bounded & (width > 0)
-    typical = np.median(width[wide]) if wide.any() else SIGMAS_OF_INTERVAL * _range(place)
+    predicted = place[np.isfinite(place)]
+    spread = float(np.ptp(predicted)) if len(predicted) else 0.0
+    typical = np.median(width[wide]) if wide.any() else SIGMAS_OF_INTERVAL * spread
     sigma = np.maximum(np.where(bounded, width, typical) / SIGMAS_OF_INTERVAL, SMALLEST_SIGMA)
     return Outlook(-place if goal is Goal.MIN else place, sigma, bounded)
 
 
-def _range(places: Floats) -> float:
-    known = places[np.isfinite(places)]
-    return float(np.ptp(known)) if len(known) else 0.0
-
-
-def promise(seen: Outlook, n_best: int) -> Floats:
+def promise(expectation: Outlook, n_best: int) -> Floats:
     """Probability of each crystal to be above the n-th best prediction, 0 to 1; NaN without a prediction.
 
     Raises:
@@ -92,22 +89,27 @@ def promise(seen: Outlook, n_best: int) -> Floats:
     """
     if n_best < 1:
         raise GmtError(f"{n_best} crystals cannot be the best ones. Ask for one or more.")
-    known = np.sort(seen.expected[np.isfinite(seen.expected)])
-    if not len(known):
-        return np.full(len(seen.expected), np.nan)
-    threshold = known[-min(n_best, len(known))]
-    return np.asarray(ndtr((seen.expected - threshold) / seen.sigma))
+    ordered = np.sort(expectation.expected[np.isfinite(expectation.expected)])
+    if not len(ordered):
+        return np.full(len(expectation.expected), np.nan)
+    # Probability of improvement over the n-th best: the truth of the others is no better known than theirs.
+    threshold = ordered[-min(n_best, len(ordered))]
+    return np.asarray(ndtr((expectation.expected - threshold) / expectation.sigma))
 
 
-def uncertainty(seen: Outlook, ood_score: Floats | None = None) -> Floats:
+def uncertainty(expectation: Outlook, ood_score: Floats | None = None) -> Floats:
     """Place of each crystal in the order of uncertainty, 0 to 1, [n_crystals].
 
     Args:
-        seen: the intervals; equal widths share a place.
+        expectation: the intervals; equal widths share a place.
         ood_score: distance to the training data as a share, NaN where unknown; it counts as much as the width.
     """
-    # A width that is the same for all tells nothing, and neither does one that was filled in.
-    width = _places(np.where(seen.bounded, seen.sigma, np.median(seen.sigma))) if len(seen.sigma) else seen.sigma
+    # A width that is the same for all ranks nothing, and neither does one that was filled in.
+    width = (
+        _places(np.where(expectation.bounded, expectation.sigma, np.median(expectation.sigma)))
+        if len(expectation.sigma)
+        else expectation.sigma
+    )
     if ood_score is None:
         return width
     return np.where(np.isfinite(ood_score), 0.5 * (width + np.nan_to_num(ood_score)), width)
@@ -152,6 +154,7 @@ def choose_batch(score: Floats, points: NDArray[np.floating], n: int, crowding: 
     likeness = np.zeros(len(score))
     rows, crowded = [], []
     for _ in range(min(n, int(left.sum()))):
+        # Greedy: only the distance to the last chosen crystal is new, so no matrix of pairs is ever made.
         row = int(np.argmax(np.where(left, score * (1.0 - crowding * likeness), -np.inf)))
         rows.append(row)
         crowded.append(likeness[row])

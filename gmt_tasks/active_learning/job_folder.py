@@ -1,14 +1,13 @@
-"""A folder of DFT jobs: a POSCAR and the beginnings of its labels per crystal, why each was chosen, and how to go on.
+"""A folder of DFT jobs: per crystal a POSCAR and a label row to fill in, why each was chosen, and how to go on.
 
 The cell of a POSCAR is the one that the database stores, so tensors come back in the stored frame. The content id of
-the crystal stands in every folder and in every label row: it links an answer to its crystal although the calculation
+the crystal stands in every folder and in every label row: it links a label to its crystal although the calculation
 relaxes the cell.
 """
 
 import csv
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,20 +50,28 @@ def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> l
     """
     if (folder / SUGGESTIONS).exists():
         raise GmtError(f"{folder} holds suggestions already. Name another --out, or remove that folder.")
-    places = []
-    for rank, each in enumerate(batch.suggestions):
-        place = folder / job_name(rank, each)
-        place.mkdir(parents=True, exist_ok=True)
+    jobs = []
+    for rank, suggestion in enumerate(batch.suggestions):
+        job = folder / job_name(rank, suggestion)
+        job.mkdir(parents=True, exist_ok=True)
         crystal = batch.crystals.select([rank])
-        (place / "POSCAR").write_text(poscar(crystal, f"{each.formula} {each.id}"), encoding="utf-8")
-        lines = [json.dumps(row) + "\n" for row in label_rows(batch.request.property, each, crystal)]
-        (place / "label.template.jsonl").write_text("".join(lines), encoding="utf-8")
-        places.append(place)
+        title = f"{suggestion.formula} {suggestion.id}"
+        (job / "POSCAR").write_text(poscar(crystal, title), encoding="utf-8")
+        lines = [json.dumps(row) + "\n" for row in label_rows(batch.request.property, suggestion, crystal)]
+        (job / "label.template.jsonl").write_text("".join(lines), encoding="utf-8")
+        jobs.append(job)
     rows = [row_of(batch, rank) for rank in range(len(batch.suggestions))]
-    _write_csv(folder / "suggestions.csv", rows)
+    with (folder / "suggestions.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(rows[0] if rows else ["rank"])
+        for row in rows:
+            writer.writerow([" ".join(cell) if isinstance(cell, list) else cell for cell in row.values()])
     if has_atomate2() if atomate2 is None else atomate2:
         (folder / ATOMATE2).write_text(_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "README.md").write_text(_readme(batch, folder), encoding="utf-8")
+    tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[batch.request.property].from_tensors)
+    script = _ATOMATE2_PART if (folder / ATOMATE2).exists() else ""
+    readme = _README.format(n=len(jobs), property=batch.request.property, tensors=tensors, script=script)
+    (folder / "README.md").write_text(readme, encoding="utf-8")
     # Last: with this file the folder is complete.
     document = {
         "wish": _plain(asdict(batch.request) | {"leave_out": sorted(batch.request.leave_out)}),
@@ -73,12 +80,13 @@ def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> l
     part = folder / f"{SUGGESTIONS}.part"
     part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     part.replace(folder / SUGGESTIONS)
-    return places
+    return jobs
 
 
 def job_name(rank: int, suggestion: Suggestion) -> str:
     """Folder of a job: place in the order, formula, start of the content id."""
-    formula = "".join(each for each in suggestion.formula if each.isalnum())
+    # Brackets and charges of a formula are no characters for the name of a folder.
+    formula = "".join(character for character in suggestion.formula if character.isalnum())
     return f"{rank + 1:03d}_{formula}_{suggestion.id[:11]}"
 
 
@@ -88,38 +96,37 @@ def ids_in(path: Path) -> list[str]:
     Raises:
         GmtError: neither is there.
     """
-    found = path / SUGGESTIONS if path.is_dir() else path
-    if not found.is_file():
+    file = path / SUGGESTIONS if path.is_dir() else path
+    if not file.is_file():
         raise GmtError(f"{path} is neither a folder with {SUGGESTIONS} nor a file of ids. Check the path.")
-    text = found.read_text(encoding="utf-8")
-    if found.name == SUGGESTIONS:
+    text = file.read_text(encoding="utf-8")
+    if file.name == SUGGESTIONS:
         return [str(row["id"]) for row in json.loads(text)["suggestions"]]
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def row_of(batch: Batch, rank: int) -> dict[str, Any]:
     """One job with its reasons, as suggestions.json and suggestions.csv have it."""
-    each = batch.suggestions[rank]
+    suggestion = batch.suggestions[rank]
     tensors = DERIVED[batch.request.property].from_tensors
-    numbers = asdict(each)
     return {
         "rank": rank + 1,
-        "folder": job_name(rank, each),
-        **_plain(numbers),
+        "folder": job_name(rank, suggestion),
+        **_plain(asdict(suggestion)),
         "property": batch.request.property,
         "unit": DERIVED[batch.request.property].unit,
         "calculations": list(dict.fromkeys(TENSORS[tensor].calculation.value for tensor in tensors)),
-        "settles": settles(batch.request.property, each),
+        "settles": expectation(batch.request.property, suggestion),
     }
 
 
-def settles(name: str, each: Suggestion) -> str:
-    """What the label is expected to decide, in words."""
+def expectation(name: str, suggestion: Suggestion) -> str:
+    """What the label is expected to be, in words."""
+    lower, upper = suggestion.lower, suggestion.upper
     unit = DERIVED[name].unit.replace("1", "")
-    bounds = (
-        f"between {each.lower:.4g} and {each.upper:.4g} (90 %)" if math.isfinite(each.lower) else "without interval"
-    )
-    return f"{name} {each.value:.4g} {unit}".strip() + f", {bounds}; chance to be among the best {each.promise:.0%}"
+    bounds = f"between {lower:.4g} and {upper:.4g} (90 %)" if math.isfinite(lower) else "without interval"
+    value = f"{name} {suggestion.value:.4g} {unit}".strip()
+    return f"{value}, {bounds}; chance to be among the best {suggestion.promise:.0%}"
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
@@ -127,18 +134,10 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(rows[0] if rows else ["rank"])
-        for row in rows:
-            writer.writerow([" ".join(cell) if isinstance(cell, list) else cell for cell in row.values()])
-
-
 def poscar(crystal: CrystalBatch, title: str) -> str:
     """POSCAR of one crystal: atoms sorted by element, the Cartesian frame unchanged, 16 digits.
 
-    VASP refuses a left-handed lattice; there a and b, and the positions along them, change places, which turns nothing.
+    VASP refuses a left-handed lattice; there a and b, and the positions along them, change places: nothing is rotated.
 
     Args:
         crystal: a batch of one.
@@ -170,25 +169,18 @@ def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list
         "frame": "cartesian",
         "method": None,
     }
-    tensors = DERIVED[name].from_tensors
-    rows = {TENSORS[tensor].label_kind: _label_of(tensor) for tensor in tensors}
+    # Both dielectric tensors come from one calculation and stand in one row.
+    rows = {TENSORS[tensor].label_kind: _label_of(tensor) for tensor in DERIVED[name].from_tensors}
     return [common | row for row in rows.values()]
 
 
 def _label_of(tensor: Tensor) -> dict[str, Any]:
     """What a label row of a tensor holds besides the crystal; null stands for what is to be calculated."""
     name, kind = TENSORS[tensor].label_kind, KINDS[TENSORS[tensor].label_kind]
-    # a tensor that exceeds another one is calculated together with it
+    # A tensor that exceeds another one is calculated together with it.
     wanted = (tensor, TENSORS[tensor].floor)
-    keys = [key for key, each in kind.tensors.items() if each in wanted]
+    keys = [key for key, quantity in kind.tensors.items() if quantity in wanted]
     return {"kind": name, "unit": kind.units[0], **dict.fromkeys(keys)}
-
-
-def _readme(batch: Batch, folder: Path) -> str:
-    request = batch.request
-    tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[request.property].from_tensors)
-    script = "" if not (folder / ATOMATE2).exists() else _ATOMATE2_PART
-    return _README.format(n=len(batch.suggestions), property=request.property, tensors=tensors, script=script)
 
 
 _ATOMATE2_PART = f"""
@@ -199,14 +191,14 @@ _README = """# {n} DFT jobs for {property}
 
 Wanted of each crystal: {tensors}. `suggestions.csv` has the reasons: `promise` is the chance to be among the best,
 `uncertainty` its place in the order of uncertainty, `crowding` its likeness to a job above it, `settles` what the
-answer decides. Calculate from the top.
+label is expected to be. Calculate from the top.
 
-- `POSCAR` is the cell of the database. Relax it, but do not turn it or change to a standard cell: a tensor is always in
-  the Cartesian frame of the lattice beside it.
-- `label.template.jsonl` is the answer with gaps: replace lattice and positions by the relaxed ones, fill in the
+- `POSCAR` is the cell of the database. Relax it, but do not rotate it or change to a standard cell: a tensor is always
+  in the Cartesian frame of the lattice beside it.
+- `label.template.jsonl` is the label with gaps: replace lattice and positions by the relaxed ones, fill in the
   tensors (stiffness 6x6 in GPa and Voigt order 11, 22, 33, 23, 13, 12; VASP prints XX, YY, ZZ, XY, YZ, ZX and kbar;
   piezoelectric 3x3x3 in C/m^2, clamped-ion plus ionic; dielectric 3x3), name code and functional in `method`, and
   leave `id` as it is: it is the crystal's.
 {script}
-Bring the answers back with `gmtscreen ingest labels.jsonl --labels --db DB`: frame, order and units are checked there.
+Bring the labels back with `gmtscreen ingest labels.jsonl --labels --db DB`: frame, order and units are checked there.
 """

@@ -1,7 +1,10 @@
-"""What `suggest` is asked for. Nothing is imported here: the command line needs these names for its help."""
+"""What `suggest` is asked for. Nothing heavy is imported here: the command line needs these names for its help."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from gmt_tasks.options import Option
 
 
 class Goal(StrEnum):
@@ -21,22 +24,20 @@ class OutOfDistribution(StrEnum):
 
 @dataclass(frozen=True)
 class SuggestionRequest:
-    """What is looked for.
+    """What is looked for: the options of `suggest`.
 
     Attributes:
-        property: a derived number.
-        n: number of jobs.
-        filter: see `db.query.filter_language`; an empty text means all results.
-        goal: whether large or small values are wanted.
-        ood: what becomes of crystals far from the training data.
-        n_best: how many of the filtered results count as the best; None takes twice n.
         leave_out: content ids that are not to be suggested, e.g. because they are being calculated.
     """
 
-    property: str
-    n: int = 20
-    filter: str = ""
-    goal: Goal = Goal.MAX
-    ood: OutOfDistribution = OutOfDistribution.EXCLUDE
-    n_best: int | None = None
+    property: Annotated[str, Option("What is looked for, e.g. k_vrh_gpa.")]
+    n: Annotated[int, Option("Number of jobs.", minimum=1, maximum=1000)] = 20
+    filter: Annotated[str, Option("Only these results; an OPTIMADE filter.")] = ""
+    goal: Annotated[Goal, Option("Whether large or small values are wanted.")] = Goal.MAX
+    ood: Annotated[
+        OutOfDistribution, Option("Crystals far from the training data, whose intervals promise nothing.")
+    ] = OutOfDistribution.EXCLUDE
+    n_best: Annotated[
+        int | None, Option("How many count as the best.", minimum=1, name="best", default="twice --n")
+    ] = None
     leave_out: frozenset[str] = frozenset()

@@ -1,11 +1,10 @@
 """suggest: the next DFT jobs from the results in the database.
 
-What is read of all results is a few numbers each; crystals are loaded for a shortlist only, so a million results cost
-seconds. Crystals whose property is labelled already are left out, and so are those that the caller names because they
-are being calculated.
+A few numbers are read of every result; crystals are loaded for a shortlist only, so a million results cost seconds.
+Crystals whose property is labelled already are left out, and so are those that the caller names because they are being
+calculated.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ SHORTLIST_PER_JOB = 50
 SMALLEST_SHORTLIST = 1000
 LARGEST_SHORTLIST = 20_000
 
-TOLD_BY: dict[str, frozenset[Tensor]] = {
+TENSORS_OF_KIND: dict[str, frozenset[Tensor]] = {
     "dielectric_total": frozenset({Tensor.DIELECTRIC_TOTAL, Tensor.DIELECTRIC_ELECTRONIC}),
     "dielectric_scalar_mean": frozenset({Tensor.DIELECTRIC_TOTAL, Tensor.DIELECTRIC_ELECTRONIC}),
     "dielectric_electronic": frozenset({Tensor.DIELECTRIC_ELECTRONIC}),
@@ -41,7 +40,7 @@ TOLD_BY: dict[str, frozenset[Tensor]] = {
     "elastic_invariants": frozenset({Tensor.ELASTIC}),
     "moduli_vrh": frozenset({Tensor.ELASTIC}),
 }
-"""The tensors that a label of each kind speaks of; a second label of a crystal teaches less than that of another."""
+"""The tensors that a label of each kind constrains; a second label of a crystal says less than one of another."""
 
 
 _OOD_FILTER = {
@@ -83,11 +82,11 @@ class Batch:
     """The jobs of one call.
 
     Attributes:
-        wish: what was asked for.
+        request: what was asked for.
         suggestions: in the order in which they should be calculated.
         crystals: their stored cells, in the same order.
         n_results: results that the filter describes.
-        n_labelled: promising crystals passed over because their property is labelled.
+        n_labelled: promising crystals skipped because their property is labelled.
         n_left_out: likewise because the caller left them out.
         has_intervals: whether any result had an interval of the property.
     """
@@ -108,40 +107,41 @@ def suggest(store: ResultStore, request: SuggestionRequest) -> Batch:
         FilterError: the filter cannot be read.
         GmtError: the property is no number, or there is nothing to choose from.
     """
-    scale = _scale_of(request.property)
+    scale = _scale(request.property)
     frame = _results(store, request)
-    values, lower, upper, ood_score = (_numbers(frame, name) for name in _columns(request.property))
-    seen = outlook(scale, values, lower, upper, request.goal)
-    likely = promise(seen, request.n_best or 2 * request.n)
-    unsure = uncertainty(seen, ood_score)
+    # A property without a calibrated interval has no columns of its ends.
+    names = [request.property, *INTERVALS.get(request.property, ("", "")), "ood_score"]
+    values, lower, upper, ood_score = (
+        frame[name].to_numpy(dtype=np.float64) if name else np.full(len(frame), np.nan) for name in names
+    )
+    expectation = outlook(scale, values, lower, upper, request.goal)
+    likely = promise(expectation, request.n_best or 2 * request.n)
+    unsure = uncertainty(expectation, ood_score)
     score = worth(likely, unsure)
     ids = frame["id"].to_numpy()
+    # Distances between crystals need their atoms: only the shortlist is loaded, not every result.
     rows, n_labelled, n_left_out = _shortlist(store, request, ids, score)
     if not len(rows):
         raise GmtError(
             f"Nothing to suggest: of {len(frame)} results with {request.property} that the filter describes "
             f"{n_labelled} are labelled and {n_left_out} left out. Screen more crystals, or widen --filter or --ood."
         )
-    crystals = store.labels.crystals_of([str(each) for each in ids[rows]])
+    crystals = store.labels.crystals_of([str(crystal_id) for crystal_id in ids[rows]])
     choice = choose_batch(score[rows], as_points(descriptors_of(crystals)), request.n)
     chosen = rows[choice.rows]
-    told = zip(
-        ids[chosen], frame["formula"].to_numpy()[chosen], frame["model"].to_numpy()[chosen], values[chosen],
-        lower[chosen], upper[chosen], likely[chosen], unsure[chosen], choice.crowding, ood_score[chosen], strict=True,
-    )  # fmt: skip
-    suggestions = [Suggestion(str(i), str(f), str(m), *map(float, numbers)) for i, f, m, *numbers in told]
-    return Batch(
-        request,
-        suggestions,
-        crystals.select(choice.rows),
-        len(frame),
-        n_labelled,
-        n_left_out,
-        bool((seen.bounded & (seen.sigma > SMALLEST_SIGMA)).any()),
-    )
+    texts = frame[["id", "formula", "model"]].to_numpy()[chosen]
+    columns = [column[chosen] for column in (values, lower, upper, likely, unsure)]
+    numbers = np.stack([*columns, choice.crowding, ood_score[chosen]], axis=1)
+    suggestions = [
+        Suggestion(str(crystal_id), str(formula), str(model), *row)
+        for (crystal_id, formula, model), row in zip(texts, numbers.tolist(), strict=True)
+    ]
+    has_intervals = bool((expectation.bounded & (expectation.sigma > SMALLEST_SIGMA)).any())
+    selected = crystals.select(choice.rows)
+    return Batch(request, suggestions, selected, len(frame), n_labelled, n_left_out, has_intervals)
 
 
-def _scale_of(name: str) -> Scale:
+def _scale(name: str) -> Scale:
     """The scale of a property; numbers without one are taken as they are.
 
     Raises:
@@ -149,16 +149,13 @@ def _scale_of(name: str) -> Scale:
     """
     quantity = DERIVED.get(name)
     if quantity is None or quantity.kind is not ColumnKind.NUMBER:
-        numbers = ", ".join(each for each, row in DERIVED.items() if row.kind is ColumnKind.NUMBER)
+        numbers = ", ".join(column for column, row in DERIVED.items() if row.kind is ColumnKind.NUMBER)
         raise GmtError(f"{name!r} is no number that gmtscreen derives. Take one of {numbers}.")
     return quantity.scale or Scale(Transform.LINEAR)
 
 
-def _columns(name: str) -> tuple[str, str, str, str]:
-    return name, *INTERVALS.get(name, ("", "")), "ood_score"
-
-
 def _results(store: ResultStore, request: SuggestionRequest) -> "pd.DataFrame":
+    """A few columns of all results that the request describes and that have a number of its property."""
     if request.filter.strip():
         # By itself first: an error then points into the text as it was given, and no bracket of it closes ours.
         parse_filter(request.filter)
@@ -167,40 +164,35 @@ def _results(store: ResultStore, request: SuggestionRequest) -> "pd.DataFrame":
         _OOD_FILTER[request.ood],
         f"{request.property} IS KNOWN",
     ]
-    fields = ["id", "formula", "model", *(name for name in _columns(request.property) if name)]
+    fields = ["id", "formula", "model", request.property, *INTERVALS.get(request.property, ()), "ood_score"]
     # By id, so that equal scores are in the same order on every database.
     return store.query(" AND ".join(filter(None, terms)), fields=fields, sort="id", limit=0)
-
-
-def _numbers(frame: "pd.DataFrame", name: str) -> Floats:
-    return frame[name].to_numpy(dtype=np.float64) if name else np.full(len(frame), np.nan)
 
 
 def _shortlist(
     store: ResultStore, request: SuggestionRequest, ids: NDArray[np.object_], score: Floats
 ) -> tuple[NDArray[np.int64], int, int]:
-    """The most promising crystals that may be suggested, and how many were passed over for a label or the caller."""
+    """The most promising crystals that may be suggested, and how many were skipped for a label or by the caller."""
     wanted = int(np.clip(SHORTLIST_PER_JOB * request.n, SMALLEST_SHORTLIST, LARGEST_SHORTLIST))
     tensors = set(DERIVED[request.property].from_tensors)
     rows: list[int] = []
     n_labelled = n_left_out = 0
-    for part in _parts(score, wanted):
-        kinds = store.labels.kinds_of([str(each) for each in ids[part]])
+    # Equal scores in the order of the rows, so that every database gives the same jobs.
+    order = np.argsort(-score, kind="stable")[: int(np.isfinite(score).sum())]
+    # Labels are looked up part by part until the shortlist is full: most results are never asked for.
+    for start in range(0, len(order), wanted):
+        part = order[start : start + wanted]
+        kinds = store.labels.kinds_of([str(crystal_id) for crystal_id in ids[part]])
         for row in part.tolist():
-            known: set[Tensor] = set().union(*(TOLD_BY.get(kind, frozenset()) for kind in kinds.get(ids[row], ())))
+            labelled: set[Tensor] = set()
+            for kind in kinds.get(ids[row], ()):
+                labelled |= TENSORS_OF_KIND.get(kind, frozenset())
             if ids[row] in request.leave_out:
                 n_left_out += 1
-            elif tensors <= known:
+            elif tensors <= labelled:
                 n_labelled += 1
             else:
                 rows.append(row)
         if len(rows) >= wanted:
             break
     return np.array(rows[:wanted], dtype=np.int64), n_labelled, n_left_out
-
-
-def _parts(score: Floats, size: int) -> Iterator[NDArray[np.int64]]:
-    """Rows with a score in descending order, so many at a time; equal ones in the order of the rows."""
-    order = np.argsort(-score, kind="stable")[: int(np.isfinite(score).sum())]
-    for start in range(0, len(order), size):
-        yield order[start : start + size]

@@ -1,4 +1,4 @@
-"""How good the distance score is: does it know families it never saw, and does it know where the errors are.
+"""How good the distance score is: does it find chemical families that it lacks, and is it large where errors are.
 
 For every family of elements the training crystals that hold one of them are left out of the reference; the score must
 then put crystals of the family above val crystals without it. An element that is missing altogether is easy to see by
@@ -17,7 +17,7 @@ from gmt_tasks.screening.screener import TensorPrediction
 from gmt_tasks.training.applicability import CRYSTALS_PER_BATCH, descriptors_of, rows_with_tensors
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, feature_names
 from models.applicability.dimensionality import network_dimension
-from models.applicability.distance import TrainingReference, reference_of
+from models.applicability.distance import reference_of
 from models.crystals.crystal import MAX_ATOMIC_NUMBER, SYMBOLS, CrystalBatch
 from models.crystals.graph import build_graph
 from models.errors import GmtError
@@ -53,7 +53,7 @@ FAMILIES: dict[str, str] = {
     "4f": "Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu",
     "5f": "Ac Th Pa U Np Pu",
 }
-"""Families of elements that are left out in turn."""
+"""Chemical families by their elements; each is left out in turn."""
 
 ANISOTROPIC_RATIO = 1.5
 OPEN_SHARE = 0.05
@@ -120,29 +120,38 @@ def detect_families(labels: LabelledCrystals) -> list[FamilyDetection]:
     crystals = labels.crystals.select(rows)
     descriptors = descriptors_of(crystals)
     in_train = np.arange(len(rows)) < len(train)
-    found = []
+    detections = []
     for name, member in (element_families(crystals) | structure_families(labels, rows, descriptors)).items():
-        if MIN_FAMILY <= member.sum() < len(rows) - MIN_FAMILY:
-            reference = _reference(descriptors, labels, rows, in_train & ~member)
-            inside, outside = np.flatnonzero(~in_train & ~member), np.flatnonzero(member)
-            counted = [reference.distance(descriptors[part], crystals.select(part)) for part in (inside, outside)]
-            nearest = replace(reference, element_counts=np.full(MAX_ATOMIC_NUMBER + 1, np.inf))
-            uncounted = [nearest.distance(descriptors[part], crystals.select(part)) for part in (inside, outside)]
-            flagged = [_flagged(reference, counted[0], distance) for distance in counted]
-            found.append(FamilyDetection(name, len(inside), len(outside), auroc(*counted), auroc(*uncounted), *flagged))
-    return found
+        if not MIN_FAMILY <= member.sum() < len(rows) - MIN_FAMILY:
+            continue
+        others = np.flatnonzero(in_train & ~member)
+        reference = reference_of(descriptors[others], crystals.select(others))
+        # Infinite counts switch the term for rare elements off: what is left is the distance to the neighbours.
+        uncounted = replace(reference, element_counts=np.full(MAX_ATOMIC_NUMBER + 1, np.inf))
+        inside, outside = np.flatnonzero(~in_train & ~member), np.flatnonzero(member)
+        parts = [(descriptors[part], crystals.select(part)) for part in (inside, outside)]
+        distances = [reference.distance(*part) for part in parts]
+        score = auroc(*distances), auroc(*(uncounted.distance(*part) for part in parts))
+        # The same limit as in a screening: calibrated on held-out crystals like the training data.
+        limit = reference.calibrated(distances[0]).quantiles[-1]
+        flagged = [float((distance > limit).mean()) for distance in distances]
+        detections.append(FamilyDetection(name, len(inside), len(outside), *score, *flagged))
+    return detections
 
 
 def element_families(crystals: CrystalBatch) -> dict[str, Bools]:
     """Which crystals hold an element of each of FAMILIES, each [n_crystals]."""
     held = np.zeros((crystals.n_crystals, MAX_ATOMIC_NUMBER + 1), dtype=bool)
     held[crystals.crystal_of_atom, crystals.numbers] = True
-    numbers = {name: [SYMBOLS.index(symbol) for symbol in symbols.split()] for name, symbols in FAMILIES.items()}
-    return {name: np.asarray(held[:, members].any(axis=1)) for name, members in numbers.items()}
+    families = {}
+    for name, symbols in FAMILIES.items():
+        numbers = [SYMBOLS.index(symbol) for symbol in symbols.split()]
+        families[name] = np.asarray(held[:, numbers].any(axis=1))
+    return families
 
 
 def structure_families(labels: LabelledCrystals, rows: Ints, descriptors: Floats) -> dict[str, Bools]:
-    """Structures that a model may lack although it knows their elements, each [n_rows].
+    """Structures that may be missing although their elements are not, each [n_rows].
 
     Layers and chains by their bonds; crystals whose electronic dielectric constants along two axes differ by half;
     frameworks with the most volume per atom, measured in covalent spheres.
@@ -150,6 +159,7 @@ def structure_families(labels: LabelledCrystals, rows: Ints, descriptors: Floats
     parts = np.array_split(rows, max(1, len(rows) // CRYSTALS_PER_BATCH))
     batches = [labels.crystals.select(part) for part in parts]
     dimension = np.concatenate([network_dimension(b, build_graph(b, DESCRIPTOR_GRAPH)) for b in batches])
+    # Principal values come from scalar labels, and from the tensor where there is one.
     constants = labels.eps_principal[rows]
     tensors = labels.components[Tensor.DIELECTRIC_ELECTRONIC][rows]
     known = ~np.isnan(tensors[:, 0])
@@ -160,15 +170,6 @@ def structure_families(labels: LabelledCrystals, rows: Ints, descriptors: Floats
         "anisotropic dielectrics": constants[:, 2] > ANISOTROPIC_RATIO * constants[:, 0],
         "open frameworks": volume > np.quantile(volume, 1.0 - OPEN_SHARE),
     }
-
-
-def _reference(descriptors: Floats, labels: LabelledCrystals, rows: Ints, chosen: Bools) -> TrainingReference:
-    return reference_of(descriptors[chosen], labels.crystals.select(rows[chosen]))
-
-
-def _flagged(reference: TrainingReference, inside: Floats, distance: Floats) -> float:
-    """Share of distances that a reference calibrated on `inside` would flag."""
-    return float((distance > reference.calibrated(inside).quantiles[-1]).mean())
 
 
 def errors_by_distance(
@@ -185,27 +186,23 @@ def errors_by_distance(
     Returns:
         Tensors with ten labels or more.
     """
-    found = []
+    by_tensor = []
     for quantity in Tensor:
         known, errors = relative_errors(labels, rows, prediction, quantity)
         score = prediction.reliability["ood_score"][known]
-        if len(errors) >= 10 and np.isfinite(score).all():
-            flagged = prediction.reliability["ood"][known] == 1
-            near, middle, far = np.array_split(errors[np.argsort(score, kind="stable")], 3)
-            found.append(
-                ErrorByDistance(
-                    quantity.value,
-                    split.value,
-                    len(errors),
-                    float(spearmanr(score, errors).statistic),
-                    float(np.median(near)),
-                    float(np.median(middle)),
-                    float(np.median(far)),
-                    float(np.median(errors[flagged])) if flagged.any() else float("nan"),
-                    int(flagged.sum()),
-                )
+        if len(errors) < 10 or not np.isfinite(score).all():
+            continue
+        flagged = prediction.reliability["ood"][known] == 1
+        thirds = np.array_split(errors[np.argsort(score, kind="stable")], 3)
+        low, middle, high = (float(np.median(third)) for third in thirds)
+        of_flagged = float(np.median(errors[flagged])) if flagged.any() else float("nan")
+        correlation, name = float(spearmanr(score, errors).statistic), quantity.value
+        by_tensor.append(
+            ErrorByDistance(
+                name, split.value, len(errors), correlation, low, middle, high, of_flagged, int(flagged.sum())
             )
-    return found
+        )
+    return by_tensor
 
 
 def relative_errors(
@@ -224,8 +221,9 @@ def relative_errors(
     size = np.linalg.norm(truth, axis=(1, 2))
     error = np.linalg.norm(guess - truth, axis=(1, 2))
     if quantity is Tensor.PIEZOELECTRIC:
-        turned = np.linalg.norm(guess + truth, axis=(1, 2))
-        error = np.where(labels.sign_unproven[rows[known]], np.minimum(error, turned), error)
+        # Some sources do not say which end of a polar axis is up.
+        opposite = np.linalg.norm(guess + truth, axis=(1, 2))
+        error = np.where(labels.sign_unproven[rows[known]], np.minimum(error, opposite), error)
     usable = size > NOISE.get(quantity, 0.0)
     return known[usable], error[usable] / size[usable]
 

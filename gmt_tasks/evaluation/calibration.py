@@ -1,4 +1,4 @@
-"""Calibration of the intervals on the val part, and how well they keep their promise elsewhere.
+"""Calibration of the intervals on the val part, and their coverage elsewhere.
 
 The val crystals take the whole path of a screening. Of each derived number the error is taken on its scale
 (models/uncertainty/scales.py), of each tensor relative to its Frobenius norm; models/uncertainty/conformal.py makes
@@ -41,7 +41,7 @@ class HeldOutErrors:
     Attributes:
         error: on the scale of the quantity, for a tensor relative to its norm; NaN where there is no label or no
             prediction, and where symmetry makes the quantity 0. [n_crystals]
-        spread: of the members, in the same measure, [n_crystals].
+        spread: of the networks, in the same measure, [n_crystals].
         system: crystal systems, [n_crystals].
     """
 
@@ -115,12 +115,12 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     prediction = screener.predict(labels.crystals.select(rows))
     errors = held_out_errors(labels, rows[prediction.rows], prediction)
     widths = {name: calibrate_width(e.error, e.spread, e.system) for name, e in errors.items()}
-    members = len(next(iter(prediction.derived.prediction.members.values())))
-    return Calibration(ALPHA, members, widths)
+    n_networks = len(next(iter(prediction.derived.prediction.members.values())))
+    return Calibration(ALPHA, n_networks, widths)
 
 
 def calibrate_into_card(model: str, *, data: Path, device: str = "auto") -> Calibration:
-    """Calibrates a model: what its predictions need to say how far they can be trusted goes beside its weights.
+    """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
     The widths of the intervals go into the card, the training data as the distance score sees it into a file that the
     card pins; every later prediction finds both.
@@ -131,11 +131,12 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto") -> Cali
         device: "auto", "cpu" or "cuda".
     """
     labels = read_labels(data)
-    found = calibrate(Screener.load(model, device=device), labels)
+    calibration = calibrate(Screener.load(model, device=device), labels)
     path = find_checkpoint(model)
-    write_card(replace(read_card(path), calibration=found.to_json()), path.parent)
+    # The card first: the reference pins itself in the card that it finds.
+    write_card(replace(read_card(path), calibration=calibration.to_json()), path.parent)
     write_training_reference(labels, path)
-    return found
+    return calibration
 
 
 def held_out_errors(
@@ -153,6 +154,7 @@ def held_out_errors(
     system = crystal_systems(symmetry.number)
     truth = label_properties(labels, rows)
     errors = {}
+    # What symmetry fixes is exact: errors of 0 there would make the intervals of all other crystals too narrow.
     for name in INTERVALS:
         scale = DERIVED[name].scale
         if scale is not None:
@@ -199,10 +201,11 @@ def measure_uncertainty(
             chosen = known & ((held.system == system) | (system == EVERY_SYSTEM))
             if chosen.sum() >= SMALLEST_REPORTED:
                 coverage.append(_coverage(name, split, system, inside[chosen], width[chosen]))
-        certain = (
-            calibration.widths[name].half_width(held.spread, held.system) if name in calibration.widths else held.spread
-        )
-        curves.append(selective_curve(name, split, held.error[known], certain[known]))
+        # Sorted by what a user sees, the width; without one the spread of the networks is all there is.
+        uncertainty = held.spread
+        if name in calibration.widths:
+            uncertainty = calibration.widths[name].half_width(held.spread, held.system)
+        curves.append(selective_curve(name, split, held.error[known], uncertainty[known]))
     return UncertaintyMetrics(coverage, curves)
 
 
@@ -220,6 +223,7 @@ def _inside(
 
 
 def _coverage(name: str, split: Split, system: str, inside: NDArray[np.bool_], width: Floats) -> Coverage:
+    """Coverage and mean width over the crystals that have an interval, and the share of those without."""
     bounded = np.isfinite(width)
     return Coverage(
         name,
@@ -241,6 +245,7 @@ def selective_curve(name: str, split: Split, error: Floats, uncertainty: Floats)
         error: of each crystal, [n_crystals].
         uncertainty: what they are sorted by, [n_crystals]; equal ones stand in a random, seeded order.
     """
+    # Ties in the order of the crystals could follow the label files, which list similar crystals together.
     shuffled = np.random.default_rng(0).permutation(len(error))
     order = shuffled[np.argsort(np.nan_to_num(uncertainty[shuffled], nan=np.inf), kind="stable")]
     counts = np.arange(1, len(error) + 1)
@@ -253,12 +258,12 @@ def selective_curve(name: str, split: Split, error: Floats, uncertainty: Floats)
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Promised against found coverage of one quantity.
+    """Nominal against found coverage of one quantity.
 
     Attributes:
         quantity: a derived number, or the error column of a tensor.
         n: number of crystals that the found coverage comes from.
-        promised: percentages.
+        promised: nominal coverage in percent.
         found: percentages inside intervals that were calibrated on other crystals.
     """
 
@@ -268,21 +273,21 @@ class ReliabilityCurve:
     found: list[float]
 
 
-def reliability_curve(name: str, calibrated_on: HeldOutErrors, seen: HeldOutErrors) -> ReliabilityCurve:
+def reliability_curve(name: str, calibrated_on: HeldOutErrors, held_out: HeldOutErrors) -> ReliabilityCurve:
     """Coverage of one quantity at many levels, not at 90 % alone.
 
     Args:
         name: of the quantity.
         calibrated_on: errors that give the widths (val).
-        seen: errors of other crystals (test).
+        held_out: errors of other crystals (test).
     """
-    known = np.isfinite(seen.error)
+    known = np.isfinite(held_out.error)
     promised, found = [], []
     for percent in LEVELS_PERCENT:
-        width = calibrate_width(
-            calibrated_on.error, calibrated_on.spread, calibrated_on.system, alpha=1 - percent / 100
-        )
-        inside = seen.error[known] <= width.half_width(seen.spread, seen.system)[known]
+        alpha = 1 - percent / 100
+        width = calibrate_width(calibrated_on.error, calibrated_on.spread, calibrated_on.system, alpha=alpha)
+        inside = held_out.error[known] <= width.half_width(held_out.spread, held_out.system)[known]
+        # Few labels give no quantile at the highest levels; such levels are left out.
         if known.any() and np.isfinite(width.quantile):
             promised.append(float(percent))
             found.append(100.0 * float(inside.mean()))

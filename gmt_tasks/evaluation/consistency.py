@@ -54,17 +54,15 @@ def consistency(tensors: Mapping[Tensor, Floats], symmetry: SymmetryBatch) -> li
     """
     systems = crystal_systems(symmetry.number)
     rows = []
+    # A forbidden tensor must be exactly 0: a relative residual cannot tell noise from it.
     for quantity, values in tensors.items():
         residual = point_group_residual(quantity, values, symmetry)
         obeys = (residual <= TOLERANCE) & ~forbidden_but_nonzero(quantity, values, symmetry)
         for system in (*CRYSTAL_SYSTEMS, "all"):
             chosen = (systems == system) | (system == "all")
             if chosen.any():
-                success = 100.0 * float(obeys[chosen].mean())
-                row = SystemConsistency(
-                    quantity.value, system, int(chosen.sum()), success, float(residual[chosen].max())
-                )
-                rows.append(row)
+                success, worst = 100.0 * float(obeys[chosen].mean()), float(residual[chosen].max())
+                rows.append(SystemConsistency(quantity.value, system, int(chosen.sum()), success, worst))
     return rows
 
 
@@ -73,6 +71,7 @@ def point_group_residual(quantity: Tensor, tensors: Floats, symmetry: SymmetryBa
     size = frobenius(quantity, tensors)
     owner = symmetry.crystal_of_op
     moved = frobenius(quantity, rotate(quantity, tensors[owner], symmetry.rotations) - tensors[owner])
+    # Crystals have different numbers of operations, which lie one after the other.
     worst = np.zeros(len(tensors))
     np.maximum.at(worst, owner, moved)
     residual: Floats = worst / np.maximum(size, SMALLEST)

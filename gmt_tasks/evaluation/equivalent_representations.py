@@ -1,7 +1,7 @@
-"""Retellings: the same crystals told in another way, which no physical property may notice.
+"""Equivalent representations: the same crystals described in another way, which no physical property may depend on.
 
-Rotated, reflected, shifted, listed in another order or in another cell, left-handed, in other units' rounding, in other
-company. Every crystal is retold in its own random way, from a seed.
+Rotated, reflected, shifted, with another order of atoms or in another cell, left-handed, rounded as in other units, in
+another batch. Every crystal gets its own random change, from a seed.
 """
 
 from dataclasses import dataclass, replace
@@ -12,25 +12,25 @@ from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.reference.crystals import in_cell, random_orthogonal, transformed
 
 CRYSTALS_PER_CALL = 256
-"""Crystals that are predicted together where a retelling does not say otherwise."""
+"""Crystals that are predicted together where a representation does not say otherwise."""
 
 SUPERCELLS = {"2x1x1": (2, 1, 1), "1x2x1": (1, 2, 1), "2x2x1": (2, 2, 1), "2x2x2": (2, 2, 2)}
 _N_CELLS = 12  # different unimodular cells per batch
 _LARGEST_ENTRY = 3  # of a unimodular cell
-_COMPANY = 7  # crystals per call where the company changes
+_PER_BATCH = 7  # crystals per call where the batches change
 _STRAIN = 1e-9
 _STRAIN_EFFECT = 1e-7  # tensors change by at most some ten times the strain
 
 
 @dataclass(frozen=True)
 class Representation:
-    """Crystals told in another way.
+    """Crystals in an equivalent representation.
 
     Attributes:
         name: what was done to them.
         rows: which of the original crystals these are, each at most once, [n].
         crystals: n of them.
-        turn: orthogonal matrices by which their tensors must have turned, [n, 3, 3].
+        rotation: orthogonal matrices that rotate the tensors like the crystals, [n, 3, 3].
         per_call: how many are predicted together.
         shuffles_neighbors: the edges of every atom are handed to the network in another order.
         moves: relative change of the tensors that is real.
@@ -39,14 +39,14 @@ class Representation:
     name: str
     rows: Ints
     crystals: CrystalBatch
-    turn: Floats
+    rotation: Floats
     per_call: int = CRYSTALS_PER_CALL
     shuffles_neighbors: bool = False
     moves: float = 0.0
 
 
 def equivalent_representations(crystals: CrystalBatch, *, seed: int = 0, max_atoms: int = 200) -> list[Representation]:
-    """Every way of telling crystals again.
+    """Every way of describing crystals again.
 
     Args:
         crystals: n_crystals of them.
@@ -57,22 +57,29 @@ def equivalent_representations(crystals: CrystalBatch, *, seed: int = 0, max_ato
         In a fixed order; those of supercells hold fewer crystals.
     """
     rng = np.random.default_rng(seed)
-    n = crystals.n_crystals
-    turns = np.stack([random_orthogonal(rng) for _ in range(n)]) if n else np.zeros((0, 3, 3))
-    order = rng.permutation(n)
+    n, frac = crystals.n_crystals, crystals.frac_coords
+    rotations = np.stack([random_orthogonal(rng) for _ in range(n)]) if n else np.zeros((0, 3, 3))
+    batch_order = rng.permutation(n)
+    # Another origin, and whole cells added to single atoms.
+    shifted = frac + rng.random((n, 3))[crystals.crystal_of_atom] + rng.integers(-2, 3, size=frac.shape)
+    # Random within each crystal, whose atoms stay together.
+    atom_order = np.lexsort((rng.random(len(frac)), crystals.crystal_of_atom))
+    reordered = replace(crystals, frac_coords=frac[atom_order], numbers=crystals.numbers[atom_order])
+    # As after a conversion of units.
+    scaled = replace(crystals, lattice=crystals.lattice * (1 + _STRAIN))
     return [
-        _turned("rotation", crystals, turns),
-        _turned("improper rotation", crystals, -np.roll(turns, 1, axis=0)),
-        _turned("inversion", crystals, np.broadcast_to(-np.eye(3), turns.shape)),
-        _same("origin shift", _shifted(crystals, rng)),
-        _same("order of atoms", _reordered(crystals, rng)),
+        _rotated("rotation", crystals, rotations),
+        _rotated("improper rotation", crystals, -np.roll(rotations, 1, axis=0)),
+        _rotated("inversion", crystals, np.broadcast_to(-np.eye(3), rotations.shape)),
+        _unrotated("origin shift", replace(crystals, frac_coords=shifted)),
+        _unrotated("order of atoms", reordered),
         _in_cells("unimodular cell", crystals, [_unimodular(rng) for _ in range(_N_CELLS)]),
-        _in_cells("left-handed listing", crystals, [_SWAPPED, _MIRRORED]),
+        _in_cells("left-handed cell", crystals, [_SWAPPED, _MIRRORED]),
         *(_supercell(name, crystals, size, max_atoms) for name, size in SUPERCELLS.items()),
-        replace(_same("lengths x (1 + 1e-9)", _scaled(crystals)), moves=_STRAIN_EFFECT),
-        _same("alone", crystals, per_call=1),
-        Representation("other company", order, crystals.select(order), _unturned(n), _COMPANY),
-        _same("order of neighbours", crystals, shuffles_neighbors=True),
+        replace(_unrotated("lengths x (1 + 1e-9)", scaled), moves=_STRAIN_EFFECT),
+        replace(_unrotated("alone", crystals), per_call=1),
+        Representation("other batch", batch_order, crystals.select(batch_order), _identities(n), _PER_BATCH),
+        replace(_unrotated("order of neighbours", crystals), shuffles_neighbors=True),
     ]
 
 
@@ -80,39 +87,19 @@ _SWAPPED = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]])
 _MIRRORED = np.diag([1, 1, -1])
 
 
-def _unturned(n: int) -> Floats:
+def _identities(n: int) -> Floats:
     return np.broadcast_to(np.eye(3), (n, 3, 3))
 
 
-def _same(
-    name: str, crystals: CrystalBatch, *, per_call: int = CRYSTALS_PER_CALL, shuffles_neighbors: bool = False
-) -> Representation:
+def _unrotated(name: str, crystals: CrystalBatch) -> Representation:
     """All crystals in their order and their frame."""
     n = crystals.n_crystals
-    return Representation(name, np.arange(n), crystals, _unturned(n), per_call, shuffles_neighbors)
+    return Representation(name, np.arange(n), crystals, _identities(n))
 
 
-def _turned(name: str, crystals: CrystalBatch, turn: Floats) -> Representation:
-    return Representation(name, np.arange(crystals.n_crystals), transformed(crystals, turn), turn)
-
-
-def _shifted(crystals: CrystalBatch, rng: np.random.Generator) -> CrystalBatch:
-    """Another origin, and whole cells added to single atoms."""
-    shift = rng.random((crystals.n_crystals, 3))[crystals.crystal_of_atom]
-    frac = crystals.frac_coords + shift + rng.integers(-2, 3, size=crystals.frac_coords.shape)
-    return CrystalBatch(crystals.lattice, frac, crystals.numbers, crystals.crystal_of_atom)
-
-
-def _reordered(crystals: CrystalBatch, rng: np.random.Generator) -> CrystalBatch:
-    order = np.lexsort((rng.random(len(crystals.numbers)), crystals.crystal_of_atom))
-    frac, numbers = crystals.frac_coords[order], crystals.numbers[order]
-    return CrystalBatch(crystals.lattice, frac, numbers, crystals.crystal_of_atom)
-
-
-def _scaled(crystals: CrystalBatch) -> CrystalBatch:
-    """As after a conversion of units."""
-    lattice = crystals.lattice * (1 + _STRAIN)
-    return CrystalBatch(lattice, crystals.frac_coords, crystals.numbers, crystals.crystal_of_atom)
+def _rotated(name: str, crystals: CrystalBatch, rotation: Floats) -> Representation:
+    """Every lattice rotated by its own matrix; fractional coordinates do not change."""
+    return Representation(name, np.arange(crystals.n_crystals), transformed(crystals, rotation), rotation)
 
 
 def _unimodular(rng: np.random.Generator) -> Ints:
@@ -122,6 +109,7 @@ def _unimodular(rng: np.random.Generator) -> Ints:
         i, j = rng.choice(3, size=2, replace=False)
         sheared = cell.copy()
         sheared[i] += rng.choice([-1, 1]) * cell[j]
+        # Nobody writes crystals in needle-like cells, and they would test rounding more than the cell.
         if np.abs(sheared).max() <= _LARGEST_ENTRY:
             cell = sheared
     return cell
@@ -130,16 +118,14 @@ def _unimodular(rng: np.random.Generator) -> Ints:
 def _in_cells(name: str, crystals: CrystalBatch, cells: list[Ints]) -> Representation:
     """Every crystal in one of the given cells; those of one cell stand together."""
     groups = [np.arange(k, crystals.n_crystals, len(cells)) for k in range(len(cells))]
-    listed = [in_cell(crystals.select(rows), cell) for rows, cell in zip(groups, cells, strict=True)]
-    return Representation(name, np.concatenate(groups), CrystalBatch.join(listed), _unturned(crystals.n_crystals))
+    parts = [in_cell(crystals.select(rows), cell) for rows, cell in zip(groups, cells, strict=True)]
+    return Representation(name, np.concatenate(groups), CrystalBatch.join(parts), _identities(crystals.n_crystals))
 
 
 def _supercell(name: str, crystals: CrystalBatch, size: tuple[int, int, int], max_atoms: int) -> Representation:
-    rows = np.flatnonzero(crystals.atoms_per_crystal * int(np.prod(size)) <= max_atoms)
-    listed = in_cell(crystals.select(rows), np.diag(size))
-    return Representation(f"{name} supercell", rows, listed, _unturned(len(rows)), _fewer(size))
-
-
-def _fewer(size: tuple[int, int, int]) -> int:
-    """As many atoms per call as without the supercell."""
-    return CRYSTALS_PER_CALL // int(np.prod(size))
+    """Those crystals whose supercell is not too large."""
+    n_cells = int(np.prod(size))
+    rows = np.flatnonzero(crystals.atoms_per_crystal * n_cells <= max_atoms)
+    cells = in_cell(crystals.select(rows), np.diag(size))
+    # As many atoms per call as without the supercell.
+    return Representation(f"{name} supercell", rows, cells, _identities(len(rows)), CRYSTALS_PER_CALL // n_cells)

@@ -1,9 +1,9 @@
-"""Exactness of the whole path: crystals told in another way must get the same tensors, turned with them.
+"""Equivariance of the whole path: an equivalent representation of a crystal gets the same tensors, rotated with it.
 
 What is checked is what a user gets: `Screener.predict`, from lattice and positions through the neighbour graph, the
 network and the symmetry search to the symmetrized tensor. Whoever trains a model runs the same check on it:
 
-    gmtscreen exactness candidates.parquet --model runs/mine/gmtnet.json
+    gmtscreen equivariance candidates.parquet --model runs/mine/gmtnet.json
 """
 
 from collections.abc import Sequence
@@ -36,15 +36,15 @@ ALLOWED_EXCEPTIONS = 1e-3
 NETWORK_DIFFERS = "the network's own tensor differs"
 
 N_EXPLAINED = 10
-"""Deviations of one tensor in one retelling that are listed, the largest; all are counted."""
+"""Deviations of one tensor in one representation that are listed, the largest; all are counted."""
 
 
 @dataclass(frozen=True)
 class Invariance:
-    """How far one tensor moves when crystals are told in one other way.
+    """How far one tensor moves in one equivalent representation.
 
     Attributes:
-        retelling: what was done to the crystals.
+        representation: what was done to the crystals.
         quantity: which tensor.
         n: number of crystals.
         worst: largest deviation.
@@ -63,7 +63,7 @@ class Deviation:
     """One deviation above the tolerance.
 
     Attributes:
-        retelling: what was done to the crystal.
+        representation: what was done to the crystal.
         quantity: which tensor, or "" where a crystal had no result.
         crystal: its name.
         deviation: |T' - T| / max(|T|, floor).
@@ -86,10 +86,10 @@ class Equivariance:
     Attributes:
         model: name and version.
         crystals: what they are, in words.
-        n_crystals: how many of them have a result as they are listed.
+        n_crystals: how many of them have a result as they were given.
         tolerance: of the deviations.
-        invariances: one per retelling and tensor.
-        deviations: the largest above the tolerance, and every crystal that has a result in one telling only.
+        invariances: one per representation and tensor.
+        deviations: the largest above the tolerance, and every crystal that lost its result in some representation.
         consistencies: how the tensors obey their point groups.
     """
 
@@ -109,14 +109,17 @@ class Equivariance:
         return few and complete and all(row.success == 100.0 for row in self.consistencies)
 
     def share_of_exceptions(self, quantity: Tensor) -> float:
-        """Exceptions of a tensor as a share of its comparisons over all retellings."""
+        """Exceptions of a tensor as a share of its comparisons over all representations."""
         rows = [row for row in self.invariances if row.quantity == quantity.value]
         return sum(row.n_exceptions for row in rows) / max(1, sum(row.n for row in rows))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
+        plain = asdict(self)
+        for row in plain["invariances"] + plain["deviations"]:
+            row["retelling"] = row.pop("representation")  # the key that was always printed
         shares = {q.value: self.share_of_exceptions(q) for q in Tensor}
-        return asdict(self) | {"share_of_exceptions": shares, "holds": self.holds}
+        return plain | {"share_of_exceptions": shares, "holds": self.holds}
 
 
 def check_equivariance(
@@ -129,41 +132,45 @@ def check_equivariance(
     max_atoms: int = 200,
     tolerance: float = TOLERANCE,
 ) -> Equivariance:
-    """Predicts crystals as they are listed and told in every other way, and compares.
+    """Predicts crystals as they are given and in every equivalent representation, and compares.
 
     Args:
         screener: the path under test.
         crystals: validated, n_crystals of them; those that the model refuses are left out.
         names: one per crystal, for the list of deviations.
         label: what the crystals are.
-        seed: of the random retellings.
+        seed: of the random representations.
         max_atoms: largest supercell.
         tolerance: largest |T' - T| / max(|T|, floor) that is no exception.
     """
-    listed = screener.predict(crystals)
-    kept = _Expected(
-        crystals.select(listed.rows),
-        listed.derived.prediction.tensors,
-        [names[k] for k in listed.rows],
+    given = screener.predict(crystals)
+    expected = _Expected(
+        crystals.select(given.rows),
+        given.derived.prediction.tensors,
+        [names[k] for k in given.rows],
         screener.symprec,
         tolerance,
     )
     invariances: list[Invariance] = []
     deviations: list[Deviation] = []
-    for representation in equivalent_representations(kept.crystals, seed=seed, max_atoms=max_atoms):
+    for representation in equivalent_representations(expected.crystals, seed=seed, max_atoms=max_atoms):
         places, tensors, refused = _predict(screener, representation)
-        deviations += [_lost(kept, representation, k, why) for k, why in refused.items()]
-        for quantity, found in tensors.items():
-            row, worst = _compare(kept, quantity, representation, places, found)
+        for place, (reason, detail) in refused.items():
+            name = expected.names[representation.rows[place]]
+            explanation = f"refused: {reason.value}, {detail}"
+            deviations.append(Deviation(representation.name, "", name, np.inf, 0.0, explanation))
+        for quantity, predicted in tensors.items():
+            row, worst = _compare(expected, quantity, representation, places, predicted)
             invariances.append(row)
             deviations += worst
-    consistencies = consistency(kept.tensors, listed.derived.prediction.analysis.symmetry)
-    model, n = str(screener.model_version), kept.crystals.n_crystals
+    consistencies = consistency(expected.tensors, given.derived.prediction.analysis.symmetry)
+    model, n = str(screener.model_version), expected.crystals.n_crystals
     return Equivariance(model, label, n, tolerance, invariances, deviations, consistencies)
 
 
 def shuffle_neighbors(graph: CrystalGraph, rng: np.random.Generator) -> CrystalGraph:
     """The same graph with the edges of every atom in another order."""
+    # Random within each atom's edges; edges of one atom stand together, as the network expects them.
     order = np.lexsort((rng.random(len(graph.center)), graph.center))
     return replace(
         graph,
@@ -176,7 +183,7 @@ def shuffle_neighbors(graph: CrystalGraph, rng: np.random.Generator) -> CrystalG
 
 @dataclass(frozen=True)
 class _Expected:
-    """Crystals as they are listed, with their tensors [n_crystals, ...] and names."""
+    """Crystals as they were given, with their tensors [n_crystals, ...] and names."""
 
     crystals: CrystalBatch
     tensors: dict[Tensor, Floats]
@@ -188,21 +195,25 @@ class _Expected:
 def _predict(
     screener: Screener, representation: Representation
 ) -> tuple[Ints, dict[Tensor, Floats], dict[int, tuple[Reason, str]]]:
-    """Places in the retelling that have a result, their tensors, and the other places with their reason."""
+    """Places in the representation that have a result, their tensors, and the other places with their reason."""
     if representation.shuffles_neighbors:
         screener = replace(screener, model=_with_shuffled_neighbors(screener.model))
     places: list[Ints] = []
     parts: list[dict[Tensor, Floats]] = []
     refused: dict[int, tuple[Reason, str]] = {}
+    # The batch is a part of the representation: a prediction must not depend on what else is in it.
     for start in range(0, len(representation.rows), representation.per_call):
         chunk = np.arange(start, min(start + representation.per_call, len(representation.rows)))
-        found = screener.predict(representation.crystals.select(chunk))
-        places.append(chunk[found.rows])
-        parts.append(found.derived.prediction.tensors)
-        refused |= {int(chunk[k]): why for k, why in found.refused.items()}
+        predicted = screener.predict(representation.crystals.select(chunk))
+        places.append(chunk[predicted.rows])
+        parts.append(predicted.derived.prediction.tensors)
+        refused |= {int(chunk[k]): why for k, why in predicted.refused.items()}
     if not parts:
         return np.zeros(0, np.int64), {}, {}
-    return np.concatenate(places), {q: np.concatenate([p[q] for p in parts]) for q in parts[0]}, refused
+    tensors = {}
+    for quantity in parts[0]:
+        tensors[quantity] = np.concatenate([part[quantity] for part in parts])
+    return np.concatenate(places), tensors, refused
 
 
 def _with_shuffled_neighbors(model: Any) -> Any:
@@ -211,6 +222,7 @@ def _with_shuffled_neighbors(model: Any) -> Any:
         return model
     rng = np.random.default_rng(0)
 
+    # A shallow copy: the weights are shared, only the way to the graph differs.
     def build(crystals: CrystalBatch, spec: GraphSpec) -> CrystalGraph:
         return shuffle_neighbors(build_graph(crystals, spec), rng)
 
@@ -220,23 +232,24 @@ def _with_shuffled_neighbors(model: Any) -> Any:
 
 
 def _compare(
-    kept: _Expected, quantity: Tensor, representation: Representation, places: Ints, found: Floats
+    expected: _Expected, quantity: Tensor, representation: Representation, places: Ints, predicted: Floats
 ) -> tuple[Invariance, list[Deviation]]:
-    """Deviations of one tensor in one retelling, from the tensors as listed, turned like the crystals."""
+    """Deviations of one tensor in one representation, from the expected tensors rotated like the crystals."""
     rows = representation.rows[places]
-    expected = rotate(quantity, kept.tensors[quantity][rows], representation.turn[places])
-    norm = frobenius(quantity, expected)
-    deviation = frobenius(quantity, found - expected) / np.maximum(norm, FLOOR[quantity])
-    above = np.flatnonzero(deviation > max(kept.tolerance, representation.moves))
+    rotated = rotate(quantity, expected.tensors[quantity][rows], representation.rotation[places])
+    norm = frobenius(quantity, rotated)
+    deviation = frobenius(quantity, predicted - rotated) / np.maximum(norm, FLOOR[quantity])
+    above = np.flatnonzero(deviation > max(expected.tolerance, representation.moves))
+    # Explanations cost symmetry searches: only the largest deviations get one, all are counted.
     worst = above[np.argsort(-deviation[above], kind="stable")][:N_EXPLAINED]
     deviations = [
         Deviation(
             representation.name,
             quantity.value,
-            kept.names[rows[k]],
+            expected.names[rows[k]],
             float(deviation[k]),
             float(norm[k]),
-            _explanation(kept, quantity, representation, int(places[k]), expected[k]),
+            _explanation(expected, quantity, representation, int(places[k]), rotated[k]),
         )
         for k in worst
     ]
@@ -245,22 +258,18 @@ def _compare(
 
 
 def _explanation(
-    kept: _Expected, quantity: Tensor, representation: Representation, place: int, expected: Floats
+    expected: _Expected, quantity: Tensor, representation: Representation, place: int, rotated: Floats
 ) -> str:
-    """Whether the symmetry search or the network made a deviation; `expected` is one tensor, turned."""
-    before = find_symmetry(kept.crystals.select([representation.rows[place]]), kept.symprec)
-    after = find_symmetry(representation.crystals.select([place]), kept.symprec)
+    """Whether the symmetry search or the network made a deviation; `rotated` is one expected tensor."""
+    symprec = expected.symprec
+    before = find_symmetry(expected.crystals.select([representation.rows[place]]), symprec)
+    after = find_symmetry(representation.crystals.select([place]), symprec)
     if before.point_group != after.point_group:
         groups = f"{before.number[0]} -> {after.number[0]}"
-        return f"space group found differs: {groups} at symprec {kept.symprec:g}"
-    if point_group_residual(quantity, expected[None], after)[0] > 0.1 * kept.tolerance:
-        return f"the axes of space group {after.number[0]} were found elsewhere at symprec {kept.symprec:g}"
-    small = frobenius(quantity, expected[None])[0] < FLOOR[quantity]
+        return f"space group found differs: {groups} at symprec {symprec:g}"
+    # The same group with other axes projects the tensor onto another subspace.
+    if point_group_residual(quantity, rotated[None], after)[0] > 0.1 * expected.tolerance:
+        return f"the axes of space group {after.number[0]} were found elsewhere at symprec {symprec:g}"
+    small = frobenius(quantity, rotated[None])[0] < FLOOR[quantity]
     why = f"; |T| is below {FLOOR[quantity]:g}: large terms cancel, their rounding errors do not" if small else ""
     return f"{NETWORK_DIFFERS}{why}"
-
-
-def _lost(kept: _Expected, representation: Representation, place: int, why: tuple[Reason, str]) -> Deviation:
-    reason, detail = why
-    name = kept.names[representation.rows[place]]
-    return Deviation(representation.name, "", name, np.inf, 0.0, f"refused: {reason.value}, {detail}")

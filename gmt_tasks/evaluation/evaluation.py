@@ -2,7 +2,7 @@
 
 Predictions take the whole path of a screening (graph, network, projector, derived columns, intervals, distance score).
 The baseline predicts the isotropic part of the mean training label for every crystal. An ensemble is scored as a whole
-and member by member: the spread over members is the spread over seeds.
+and network by network: the spread over networks is the spread over seeds.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -30,7 +30,7 @@ from gmt_tasks.evaluation.scores import (
     PropertyMetrics,
     ScoredSet,
     TensorMetrics,
-    over_members,
+    over_networks,
     printed_norm,
     score_errors,
     score_numbers,
@@ -103,8 +103,12 @@ class Evaluation:
         plain = asdict(replace(self, curves=[]))
         for name in ("reliability", "parity", "literature"):
             del plain[name]
-        short = ("quantity", "split", "n", "aurc", "aurc_random", "aurc_oracle")
-        return plain | {"curves": [{name: getattr(curve, name) for name in short} for curve in self.curves]}
+        # Cards of every version have these figures under this key.
+        plain["novelty"] = plain.pop("applicability")
+        for curve in self.curves:
+            areas = {"aurc": curve.aurc, "aurc_random": curve.aurc_random, "aurc_oracle": curve.aurc_oracle}
+            plain["curves"].append({"quantity": curve.quantity, "split": curve.split, "n": curve.n, **areas})
+        return plain
 
 
 def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Evaluation:
@@ -118,36 +122,35 @@ def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Eval
     screener = Screener.load(model, device=device)
     labels = read_labels(data)
     version = screener.model_version
-    found = Evaluation(str(version), version.sha256, [], [], provenance=provenance_of(model, data, labels))
+    evaluation = Evaluation(str(version), version.sha256, [], [], provenance=provenance_of(model, data, labels))
     errors: dict[Split, dict[str, HeldOutErrors]] = {}
     for split in (Split.VAL, Split.TEST):
         rows = labels.rows(split)
         prediction = screener.predict(labels.crystals.select(rows))
-        _measure(found, labels, rows[prediction.rows], prediction, split, screener)
+        _measure(evaluation, labels, rows[prediction.rows], prediction, split, screener)
         errors[split] = held_out_errors(labels, rows[prediction.rows], prediction)
-    found.reliability.extend(
-        curve
-        for name, seen in errors[Split.TEST].items()
-        if (curve := reliability_curve(name, errors[Split.VAL][name], seen)).promised
-    )
-    found.literature.extend(compare_literature(screener, labels))
+    # Levels calibrated on val and measured on test: on val itself every curve would be the diagonal.
+    for name, held_out in errors[Split.TEST].items():
+        curve = reliability_curve(name, errors[Split.VAL][name], held_out)
+        evaluation.reliability.extend([curve] if curve.promised else [])
+    evaluation.literature.extend(compare_literature(screener, labels))
     if screener.applicability is not None:
-        found.families.extend(detect_families(labels))
-    return found
+        evaluation.families.extend(detect_families(labels))
+    return evaluation
 
 
 def evaluate_into_card(model: str, *, data: Path, device: str = "auto") -> Evaluation:
     """Measures a model and writes the figures into its card, where `models list` and the database find them."""
-    found = evaluate(model, data=data, device=device)
+    evaluation = evaluate(model, data=data, device=device)
     path = find_checkpoint(model)
-    write_card(replace(read_card(path), metrics=found.to_json()), path.parent)
-    return found
+    write_card(replace(read_card(path), metrics=evaluation.to_json()), path.parent)
+    return evaluation
 
 
 def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenance:
     """What is about to be measured, and on what."""
     card = read_card(find_checkpoint(model))
-    seeds = card.training.get("seed", [])
+    seeds = card.training.get("seed", [])  # of an ensemble a list
     names = sorted(path.name for path in data.glob("*.jsonl*"))
     crystals = {split.value: len(labels.rows(split)) for split in Split}
     return Provenance(card.n_networks, tuple(seeds) if isinstance(seeds, list) else (seeds,), tuple(names), crystals)
@@ -155,6 +158,7 @@ def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenanc
 
 def train_mean(labels: LabelledCrystals, quantity: Tensor) -> Floats:
     """Isotropic part of the mean training label, orthonormal components [n_components]; 0 for piezoelectricity."""
+    # An average over crystals in arbitrary frames means something only for what does not change with the frame.
     values = labels.components[quantity][labels.rows(Split.TRAIN)]
     irreps = change_of_basis(quantity) @ np.nanmean(values, axis=0)
     irreps[TENSORS[quantity].n_scalars :] = 0.0
@@ -162,7 +166,7 @@ def train_mean(labels: LabelledCrystals, quantity: Tensor) -> Floats:
 
 
 def _measure(
-    found: Evaluation,
+    evaluation: Evaluation,
     labels: LabelledCrystals,
     rows: Rows,
     prediction: TensorPrediction,
@@ -172,15 +176,15 @@ def _measure(
     """Adds the figures of one split; `rows` are the labelled crystals that have a prediction."""
     result = prediction.derived.prediction
     for quantity in Tensor:
-        found.tensors.extend(tensor_metrics(labels, rows, prediction, quantity, split))
-    found.properties.extend(property_metrics(labels, rows, prediction, split))
-    found.consistency.extend(consistency(result.tensors, result.analysis.symmetry) if split is Split.TEST else [])
+        evaluation.tensors.extend(tensor_metrics(labels, rows, prediction, quantity, split))
+    evaluation.properties.extend(property_metrics(labels, rows, prediction, split))
+    evaluation.consistency.extend(consistency(result.tensors, result.analysis.symmetry) if split is Split.TEST else [])
     uncertainty = measure_uncertainty(labels, rows, prediction, split, screener.calibration)
-    found.coverage.extend(uncertainty.coverage)
-    found.curves.extend(uncertainty.curves)
-    found.parity.extend(parity_points(labels, rows, prediction, split))
+    evaluation.coverage.extend(uncertainty.coverage)
+    evaluation.curves.extend(uncertainty.curves)
+    evaluation.parity.extend(parity_points(labels, rows, prediction, split))
     if screener.applicability is not None:
-        found.applicability.extend(errors_by_distance(labels, rows, prediction, split))
+        evaluation.applicability.extend(errors_by_distance(labels, rows, prediction, split))
 
 
 def tensor_metrics(
@@ -188,25 +192,25 @@ def tensor_metrics(
 ) -> list[TensorMetrics]:
     """Scores of a tensor by every predictor on every set of labels."""
     result = prediction.derived.prediction
-    predicted, members = result.tensors[quantity], result.members[quantity]
-    again = result.analysis.symmetry.project(quantity, predicted)
-    obeys = printed_norm(again - predicted, quantity) <= 1e-6 * np.maximum(printed_norm(predicted, quantity), 1e-9)
+    predicted, by_network = result.tensors[quantity], result.members[quantity]
+    # A tensor obeys its point group when the projection onto what the group allows leaves it as it is.
+    projected = result.analysis.symmetry.project(quantity, predicted)
+    residual = printed_norm(projected - predicted, quantity)
+    obeys = residual <= 1e-6 * np.maximum(printed_norm(predicted, quantity), 1e-9)
     baseline = np.broadcast_to(from_components(quantity, train_mean(labels, quantity)), predicted.shape)
+    predictors = {"model": predicted, "train mean": baseline}
+    predictors |= {str(k): tensors for k, tensors in enumerate(by_network)}
     metrics = []
     for name, chosen in _label_sets(labels, rows, quantity).items():
         truth = from_components(quantity, labels.components[quantity][rows[chosen]])
-        free = labels.sign_unproven[rows[chosen]] & (quantity is Tensor.PIEZOELECTRIC)
-        guesses = {"model": predicted, "train mean": baseline} | {str(m): t for m, t in enumerate(members)}
-        scores = {
-            who: score_errors(
-                ScoredSet(quantity.value, name, split.value, who),
-                tensor_errors(guess[chosen], truth, quantity, free),
-                printed_norm(truth, quantity),
-                obeys[chosen] | (who == "train mean"),
-            )
-            for who, guess in guesses.items()
-        }
-        single = over_members([scores[str(m)] for m in range(len(members))]) if len(members) > 1 else []
+        sign_free = labels.sign_unproven[rows[chosen]] & (quantity is Tensor.PIEZOELECTRIC)
+        scores = {}
+        for predictor, tensors in predictors.items():
+            error = tensor_errors(tensors[chosen], truth, quantity, sign_free)
+            where = ScoredSet(quantity.value, name, split.value, predictor)
+            success = obeys[chosen] | (predictor == "train mean")  # isotropic tensors obey every group
+            scores[predictor] = score_errors(where, error, printed_norm(truth, quantity), success)
+        single = over_networks([scores[str(k)] for k in range(len(by_network))]) if len(by_network) > 1 else []
         metrics += [scores["model"], *single, scores["train mean"]]
     return metrics
 
@@ -216,21 +220,25 @@ def property_metrics(
 ) -> list[PropertyMetrics]:
     """Scores of the properties that people sort by, by every predictor."""
     symmetry = prediction.derived.prediction.analysis.symmetry
-    members = prediction.derived.prediction.members
-    n_members = len(members[Tensor.ELASTIC])
-    each = [derived_columns({q: t[m] for q, t in members.items()}, symmetry.piezo_allowed) for m in range(n_members)]
+    by_network = prediction.derived.prediction.members
+    n_networks = len(by_network[Tensor.ELASTIC])
+    # Properties are not linear in the tensors: a network's property comes from that network's tensors.
+    derived = []
+    for k in range(n_networks):
+        tensors = {quantity: stacked[k] for quantity, stacked in by_network.items()}
+        derived.append(derived_columns(tensors, symmetry.piezo_allowed))
     truth, trained = label_properties(labels, rows), label_properties(labels, labels.rows(Split.TRAIN))
     metrics = []
     for name in RANKED:
-        columns = [prediction.derived.columns[name], *(columns[name] for columns in each)]
+        columns = [prediction.derived.columns[name], *(of_network[name] for of_network in derived)]
         known = np.isfinite(truth[name]) & np.isfinite(np.array(columns)).all(axis=0)
         if known.sum() < 2:
             raise ModelError(f"Fewer than two {split.value} labels for {name}. Add label files to the data folder.")
-        right = truth[name][known]
-        model, *single = [score_numbers(name, split, "model", column[known], right) for column in columns]
+        labelled = truth[name][known]
+        model, *single = [score_numbers(name, split, "model", column[known], labelled) for column in columns]
         mean = np.full(int(known.sum()), np.nanmean(trained[name]))
-        metrics += [model, *(over_members(single) if n_members > 1 else [])]
-        metrics.append(score_numbers(name, split, "train mean", mean, right))
+        metrics += [model, *(over_networks(single) if n_networks > 1 else [])]
+        metrics.append(score_numbers(name, split, "train mean", mean, labelled))
     return metrics
 
 
@@ -240,6 +248,7 @@ def _label_sets(labels: LabelledCrystals, rows: Rows, quantity: Tensor) -> dict[
     primary = known & labels.primary[quantity][rows]
     if quantity is not Tensor.PIEZOELECTRIC:
         return {"all": known, "primary": primary} if (known != primary).any() else {"all": known}
+    # Zero tensors have no relative error, and labels in an unknown frame none that means something.
     size = np.linalg.norm(np.nan_to_num(labels.components[quantity][rows]), axis=1)
     proven = known & labels.proven_frame[rows] & (size > NONZERO_PIEZO_C_PER_M2)
     return {"all": known, "proven frame, non-zero": proven}

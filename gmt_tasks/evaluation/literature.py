@@ -37,11 +37,11 @@ class LiteratureComparison:
         formula: reduced formula.
         part: "train", "val" or "test", where the labels of this formula belong; "none" without labels.
         name: of the value, e.g. "c11_gpa".
-        tensor: which tensor it speaks of.
+        tensor: of which it is a component, or from which it is derived.
         literature, predicted: values in the unit of the name.
         lower, upper: ends of the 90 % interval in that unit; NaN without one.
         source: of the literature value.
-        flags: what speaks against the prediction: "unlike training data", "metal", "slab", "unstable".
+        flags: reasons to doubt the prediction: "unlike training data", "metal", "slab", "unstable".
     """
 
     crystal: str
@@ -74,6 +74,7 @@ def component_reach(component: Component, symmetry: SymmetryBatch) -> Floats:
     The component is the scalar product of the tensor with a fixed one; its projection on the tensors that the point
     group allows is the direction of steepest change (Cauchy-Schwarz).
     """
+    # Fixed by one entry of the printed matrix; a symmetric tensor has the entry twice.
     printed = np.zeros({Tensor.PIEZOELECTRIC: (3, 6), Tensor.ELASTIC: (6, 6)}.get(component.tensor, (3, 3)))
     printed[component.row, component.column] = 1.0
     unit = voigt_to_piezo(printed) if component.tensor is Tensor.PIEZOELECTRIC else np.maximum(printed, printed.T)
@@ -87,7 +88,7 @@ def compare_literature(screener: Screener, labels: LabelledCrystals) -> list[Lit
 
     Args:
         screener: the model.
-        labels: where its training data come from, to say which formulas it may have seen.
+        labels: where its training data come from, to say which formulas it may have been trained on.
     """
     chosen = [crystal for crystal in reference_crystals().values() if crystal.literature]
     batch = CrystalBatch.from_arrays(
@@ -98,42 +99,38 @@ def compare_literature(screener: Screener, labels: LabelledCrystals) -> list[Lit
     prediction = screener.predict(batch)
     parts = dict(zip(labels.crystals.formulas(), labels.split.tolist(), strict=True))
     formulas = batch.formulas()
-    found: list[LiteratureComparison] = []
+    comparisons: list[LiteratureComparison] = []
+    # Of what the model refuses there is nothing to compare.
     for k, row in enumerate(prediction.rows):
         part = parts.get(formulas[row], NO_PART)
-        found.extend(_comparisons(chosen[row], formulas[row], part, prediction, k))
-    return found
+        comparisons.extend(_comparisons(chosen[row], formulas[row], part, prediction, k))
+    return comparisons
 
 
 def _comparisons(
     crystal: ReferenceCrystal, formula: str, part: str, prediction: TensorPrediction, k: int
 ) -> Iterator[LiteratureComparison]:
-    """Every literature value of one crystal, the k-th result, that the model says something of."""
+    """Every literature value of one crystal, the k-th result, that the model predicts."""
     derived = prediction.derived
     result = {
         "tensors": {tensor.value: values[k] for tensor, values in derived.prediction.tensors.items()},
         "derived": {name: column[k] for name, column in derived.columns.items()},
     }
-    short, flags = crystal.source_id.partition(":")[2], _flags(prediction, k)
+    reliability = prediction.reliability
+    doubts = {
+        "unlike training data": reliability["ood"][k] == 1,
+        "metal": reliability["metal"][k] == 1,
+        "slab": reliability["low_dimensional"][k] == 1,
+        "unstable": derived.columns["mechanically_stable"][k] == 0,
+    }
+    short, flags = crystal.source_id.partition(":")[2], tuple(name for name, holds in doubts.items() if holds)
     for name, (measured, source) in crystal.literature.items():
         predicted, component = predicted_value(name, result), component_of(name)
         if predicted is not None and np.isfinite(predicted):
             tensor = component.tensor if component else DERIVED[name].from_tensors[0]
             lower, upper = _interval(name, component, predicted, prediction, k)
-            yield LiteratureComparison(
-                short,
-                crystal.name,
-                formula,
-                part,
-                name,
-                tensor,
-                measured,
-                predicted,
-                lower,
-                upper,
-                source,
-                flags,
-            )
+            where = short, crystal.name, formula, part, name, tensor
+            yield LiteratureComparison(*where, measured, predicted, lower, upper, source, flags)
 
 
 def _interval(
@@ -147,16 +144,5 @@ def _interval(
     radius = float(prediction.intervals[TENSORS[component.tensor].error_column][k])
     reach = radius * float(component_reach(component, symmetry)[0])
     lower = predicted - reach
+    # Of an absolute value the sign is unknown, and no interval of it reaches below 0.
     return (max(lower, 0.0) if component.absolute else lower), predicted + reach
-
-
-def _flags(prediction: TensorPrediction, k: int) -> tuple[str, ...]:
-    """Short words for what speaks against one result."""
-    reliability, columns = prediction.reliability, prediction.derived.columns
-    said = {
-        "unlike training data": reliability["ood"][k] == 1,
-        "metal": reliability["metal"][k] == 1,
-        "slab": reliability["low_dimensional"][k] == 1,
-        "unstable": columns["mechanically_stable"][k] == 0,
-    }
-    return tuple(name for name, true in said.items() if true)

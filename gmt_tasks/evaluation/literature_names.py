@@ -55,6 +55,7 @@ def predicted_value(name: str, result: Mapping[str, Any]) -> float | None:
         return None
     matrix = np.asarray(stored)
     matrix = to_printed(component.tensor, matrix)
+    # A name like c13 with another kind of tensor would point outside of it.
     if component.row >= matrix.shape[0] or component.column >= matrix.shape[1]:
         return None
     value = float(matrix[component.row, component.column])

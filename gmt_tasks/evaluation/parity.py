@@ -45,10 +45,12 @@ def parity_points(
         split: where they come from.
     """
     truth = label_properties(labels, rows)
-    found = []
+    properties = []
     for name in DRAWN:
         predicted = np.asarray(prediction.derived.columns[name], dtype=np.float64)
+        # Labels of one kind say nothing of the properties of another.
         known = np.isfinite(truth[name]) & np.isfinite(predicted)
         ends = [prediction.intervals[end][known].tolist() for end in INTERVALS[name]]
-        found.append(ParityPoints(name, split.value, truth[name][known].tolist(), predicted[known].tolist(), *ends))
-    return found
+        label, value = truth[name][known].tolist(), predicted[known].tolist()
+        properties.append(ParityPoints(name, split.value, label, value, *ends))
+    return properties

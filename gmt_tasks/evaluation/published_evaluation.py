@@ -86,10 +86,10 @@ def evaluate_published(
 
 def evaluate_published_into_card(model: str, *, data: Path, as_published: bool = False) -> Evaluation:
     """Measures a model by the protocol and writes the figures into its card; see `evaluate_published`."""
-    found = evaluate_published(model, data, as_published=as_published)
+    evaluation = evaluate_published(model, data, as_published=as_published)
     path = find_checkpoint(model)
-    write_card(replace(read_card(path), metrics=found.to_json()), path.parent)
-    return found
+    write_card(replace(read_card(path), metrics=evaluation.to_json()), path.parent)
+    return evaluation
 
 
 def published_metrics(
@@ -106,6 +106,7 @@ def published_metrics(
     """
     rows = np.flatnonzero((labels.split == split.value) & ~np.isnan(labels.components[quantity][:, 0]))
     unknown = unsupported(labels.crystals.select(rows), model.elements)
+    # Rows without an element that the model was trained on, then rows without a symmetry that can be found.
     rows = np.array([row for k, row in enumerate(rows) if k not in unknown], dtype=np.int64)
     kept, predicted = _predict(model, labels.crystals.select(rows), quantity, projected=projected)
     rows = rows[kept]
@@ -146,11 +147,12 @@ def _predict(model: TensorModel, crystals: CrystalBatch, quantity: Tensor, *, pr
     """Which crystals have a prediction, and the predicted tensors of these."""
     if not projected:
         return np.arange(crystals.n_crystals), np.asarray(infer(model, crystals).tensors[quantity].mean(axis=0))
-    settled = np.setdiff1d(np.arange(crystals.n_crystals), find_symmetry(crystals, DEFAULT_SYMPREC).failed)
-    crystals = crystals.select(settled)
+    kept = np.setdiff1d(np.arange(crystals.n_crystals), find_symmetry(crystals, DEFAULT_SYMPREC).failed)
+    crystals = crystals.select(kept)
+    # The protocol looks at one tensor; projecting the others would only cost time.
     raw = infer(model, crystals)
     only = RawPrediction(crystals, {quantity: raw.tensors[quantity]})
-    return settled, symmetrize(only, analyse_symmetry(crystals, DEFAULT_SYMPREC)).tensors[quantity]
+    return kept, symmetrize(only, analyse_symmetry(crystals, DEFAULT_SYMPREC)).tensors[quantity]
 
 
 def _label_sets(quantity: Tensor, size: Floats, listed: ListedOperations) -> Iterator[tuple[str, Bools]]:
@@ -158,6 +160,7 @@ def _label_sets(quantity: Tensor, size: Floats, listed: ListedOperations) -> Ite
     everything = np.ones(len(size), dtype=bool)
     sets = [("all", everything)]
     if quantity is Tensor.PIEZOELECTRIC:
+        # Published figures exist with and without the zero tensors.
         sets = [("all, zeros too", everything), ("non-zero", size > ZERO_PIEZO_C_PER_M2)]
     systems = crystal_systems(listed.number)
     sets += [(system, systems == system) for system in CRYSTAL_SYSTEMS]

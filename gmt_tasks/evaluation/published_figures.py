@@ -26,7 +26,7 @@ class PublishedTensor:
         fnorm_trimmed: the same without the worst tenth.
         ewt25, ewt10: share with a relative error below 25 and 10 %.
         median_relative: median relative error.
-        knows_labels: the predictor was told a part of the truth: a mark of what isotropy costs, no competitor.
+        knows_labels: the predictor knows a part of the truth: a measure of what isotropy costs, no competitor.
     """
 
     quantity: Tensor
@@ -83,11 +83,12 @@ def published_for(quantity: Tensor, labels: str, sets: tuple[str, ...]) -> list[
         labels: the set that was scored.
         sets: all sets of this tensor that were scored; when there is no "primary" one, "all" are primary.
     """
+    # Without labels from other files all labels are primary ones.
     named = {labels, "primary"} if labels == "all" and "primary" not in sets else {labels}
     return [row for row in PUBLISHED_TENSORS if row.quantity is quantity and row.labels in named]
 
 
 def best_published(rows: list[PublishedTensor]) -> PublishedTensor | None:
     """The published competitor with the smallest trimmed error; None when no trimmed error is known."""
-    known = [row for row in rows if row.fnorm_trimmed == row.fnorm_trimmed and not row.knows_labels]
-    return min(known, key=lambda row: row.fnorm_trimmed) if known else None
+    competitors = [row for row in rows if row.fnorm_trimmed == row.fnorm_trimmed and not row.knows_labels]  # no NaN
+    return min(competitors, key=lambda row: row.fnorm_trimmed, default=None)

@@ -1,12 +1,11 @@
 """What moved in a ranking when another model computed the same crystals.
 
 Ranks are counted over the crystals that have a number of both models. A change is given in the number's unit and in
-units of the old 90 % interval: below 1 the new model says what the old one held possible.
+units of the old 90 % interval: below 1 the new value lies inside it.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,10 +81,6 @@ class RankingComparison:
     left: list[Move]
     stayed: list[Move]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
-
 
 def compare_rankings(old: RankedNumbers, new: RankedNumbers, *, top: int, descending: bool) -> RankingComparison:
     """Compares the rankings of two models.
@@ -112,6 +107,7 @@ def compare_rankings(old: RankedNumbers, new: RankedNumbers, *, top: int, descen
     before, after = old.values[first], new.values[second]
     ranks = tuple(_ranks(values, descending=descending) for values in (before, after))
     moves = _moves(old, first, before, after, ranks)
+    # Only the top of a ranking is looked at more closely; moves below it matter to nobody.
     either = np.flatnonzero((ranks[0] <= top) | (ranks[1] <= top))
     bounded = np.isfinite(old.upper[first] - old.lower[first])
     inside = (old.lower[first] <= after) & (after <= old.upper[first])
@@ -139,6 +135,7 @@ def _moves(
 ) -> list[Move]:
     """Every shared crystal, [n]; `rows` are their places in `old`."""
     change = after - before
+    # Intervals are not symmetric: the half on the side of the change counts.
     reach = np.where(change >= 0, old.upper[rows] - before, before - old.lower[rows])
     usable = np.isfinite(reach) & (reach > 0)
     units = np.where(usable, np.abs(change) / np.where(usable, reach, 1.0), np.nan)
@@ -148,5 +145,6 @@ def _moves(
 
 
 def _correlation(before: Floats, after: Floats) -> float:
+    """Rank correlation; NaN where one of them is constant, which ranks nothing."""
     varies = len(before) > 1 and np.ptp(before) > 0 and np.ptp(after) > 0
     return float(spearmanr(before, after).statistic) if varies else float("nan")

@@ -29,10 +29,11 @@ def sample_crystals(sources: Iterable[Source], n: int, *, seed: int, max_atoms: 
     numbers = np.zeros(0)
     for source in sources:
         for block in ingested_blocks(source, IngestPlan(max_atoms, shard_atoms=1)):
+            # Only the sample and one block are in memory: whoever has one of the n smallest numbers so far stays.
             numbers = np.concatenate([numbers, rng.random(block.crystals.n_crystals)])
-            stays = np.sort(np.argsort(numbers, kind="stable")[:n])
+            kept = np.sort(np.argsort(numbers, kind="stable")[:n])
             all_names = names + block.source_ids
-            names = [all_names[k] for k in stays]
-            crystals = CrystalBatch.join([crystals, block.crystals]).select(stays)
-            numbers = numbers[stays]
+            names = [all_names[k] for k in kept]
+            crystals = CrystalBatch.join([crystals, block.crystals]).select(kept)
+            numbers = numbers[kept]
     return names, crystals

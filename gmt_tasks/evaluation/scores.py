@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 SINGLE, SPREAD = "one member", "± of members"
-"""Predictors: the mean of the scores of single networks, and their standard deviation over seeds."""
+"""Predictors, as files name them: mean and standard deviation over the single networks of an ensemble."""
 
 
 @dataclass(frozen=True)
@@ -90,48 +90,41 @@ def printed_norm(tensors: Floats, quantity: Tensor) -> Floats:
 def tensor_errors(guess: Floats, truth: Floats, quantity: Tensor, sign_free: Bools) -> Floats:
     """Norms of the errors in the tensor's unit, the smaller of both signs where the label's is free, [n_crystals]."""
     error = printed_norm(guess - truth, quantity)
-    other = np.where(sign_free, printed_norm(guess + truth, quantity), np.inf)
-    return np.asarray(np.minimum(error, other))
+    opposite = np.where(sign_free, printed_norm(guess + truth, quantity), np.inf)
+    return np.asarray(np.minimum(error, opposite))
 
 
 def score_errors(where: ScoredSet, error: Floats, size: Floats, success: Bools) -> TensorMetrics:
     """Metrics of tensors from the norms of their errors and of the labels and whether they obey, each [n_crystals]."""
     relative = error / np.maximum(size, 1e-12)
+    # Without the worst tenth: one exploding prediction moves a plain mean of hundreds of crystals.
     kept = np.sort(error)[: max(1, int(np.ceil(0.9 * len(error))))]
     ewt25, ewt10, ewt5 = (100.0 * float((relative < x).mean()) for x in (0.25, 0.10, 0.05))
-    return TensorMetrics(
-        where.quantity,
-        where.labels,
-        where.split,
-        where.predictor,
-        len(error),
-        float(error.mean()),
-        float(kept.mean()),
-        ewt25,
-        ewt10,
-        ewt5,
-        float(np.median(relative)),
-        100.0 * float(success.mean()),
-    )
+    norms = float(error.mean()), float(kept.mean())
+    rest = float(np.median(relative)), 100.0 * float(success.mean())
+    return TensorMetrics(*where, len(error), *norms, ewt25, ewt10, ewt5, *rest)
 
 
 def score_numbers(name: str, split: Split, predictor: str, predicted: Floats, truth: Floats) -> PropertyMetrics:
     """Metrics of one derived number; a constant prediction ranks nothing: correlation and hits are NaN."""
+    # Hits: how much of the true top 5 % is in the predicted top 5 %, which is what a shortlist of a screening is.
     n_top = max(1, round(0.05 * len(truth)))
     ranks, hits = np.nan, np.nan
     if np.ptp(predicted) > 0 and np.ptp(truth) > 0:
         ranks = float(spearmanr(predicted, truth).statistic)
-        found = np.intersect1d(np.argsort(-truth)[:n_top], np.argsort(-predicted)[:n_top])
-        hits = 100.0 * len(found) / n_top
+        both_top = np.intersect1d(np.argsort(-truth)[:n_top], np.argsort(-predicted)[:n_top])
+        hits = 100.0 * len(both_top) / n_top
     error = np.abs(predicted - truth)
     relative = float(np.median(error / np.maximum(np.abs(truth), 1e-12)))
     return PropertyMetrics(name, split.value, predictor, len(truth), float(error.mean()), relative, ranks, hits)
 
 
-def over_members(scores: Sequence[Metrics]) -> list[Metrics]:
+def over_networks(scores: Sequence[Metrics]) -> list[Metrics]:
     """Mean and standard deviation of every figure of several networks scored on the same set."""
-    numbers = [f.name for f in fields(scores[0]) if isinstance(getattr(scores[0], f.name), float)]
-    values = {name: np.array([getattr(each, name) for each in scores]) for name in numbers}
-    means: dict[str, Any] = {name: float(v.mean()) for name, v in values.items()}
-    spreads: dict[str, Any] = {name: float(v.std(ddof=1)) for name, v in values.items()}
+    means: dict[str, Any] = {}
+    spreads: dict[str, Any] = {}
+    for field in fields(scores[0]):
+        if isinstance(getattr(scores[0], field.name), float):
+            values = np.array([getattr(score, field.name) for score in scores])
+            means[field.name], spreads[field.name] = float(values.mean()), float(values.std(ddof=1))
     return [replace(scores[0], predictor=SINGLE, **means), replace(scores[0], predictor=SPREAD, **spreads)]

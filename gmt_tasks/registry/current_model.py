@@ -22,7 +22,10 @@ def chosen_model(settings: Settings) -> Settings:
     Raises:
         ModelError: files of that version are missing or were changed.
     """
-    if _is_path(settings.model) or not _exists(settings):
+    is_path = settings.model.endswith(".json") or Path(settings.model).is_dir()
+    # Without a database nothing was ever promoted; it must not be made by asking for a model.
+    has_database = "://" in settings.database or Path(settings.database).exists()
+    if is_path or not has_database:
         return settings
     with ResultStore.open_existing(settings.database) as store:
         row = registered(store, settings.model)
@@ -34,8 +37,11 @@ def registered(store: ResultStore, model: str) -> dict[str, Any] | None:
     """The row of a version that a database knows, of the current one for a bare name; None when it knows none."""
     name, _, version = model.partition("@")
     rows = [row for row in store.list_models() if row["name"] == name]
-    wanted = [row for row in rows if (row["version"] == version if version else row["state"] == "current")]
-    return wanted[0] if wanted else None
+    if version:
+        chosen = [row for row in rows if row["version"] == version]
+    else:
+        chosen = [row for row in rows if row["state"] == "current"]
+    return chosen[0] if chosen else None
 
 
 def card_of(row: dict[str, Any], settings: Settings) -> Path | None:
@@ -50,12 +56,8 @@ def card_of(row: dict[str, Any], settings: Settings) -> Path | None:
         folder = models_folder(settings)
     except ModelError:
         folder = None  # a database on a server: the folder that it names is all there is
-    return intact_card(f"{row['name']}@{row['version']}", origin_of(row), folder)
-
-
-def origin_of(row: dict[str, Any]) -> ModelProvenance:
-    """The origin of a registered version."""
-    return ModelProvenance(row["folder"] or "", row["files"], row["snapshot"] or "", row["code_version"] or "")
+    provenance = ModelProvenance(row["folder"] or "", row["files"], row["snapshot"] or "", row["code_version"] or "")
+    return intact_card(f"{row['name']}@{row['version']}", provenance, folder)
 
 
 def who_decides(settings: Settings) -> str:
@@ -67,11 +69,3 @@ def who_decides(settings: Settings) -> str:
     except (KeyError, OSError):  # a container's user need not have a name
         login = f"uid{os.getuid()}"
     return f"{login}@{socket.gethostname()}"
-
-
-def _is_path(model: str) -> bool:
-    return model.endswith(".json") or Path(model).is_dir()
-
-
-def _exists(settings: Settings) -> bool:
-    return "://" in settings.database or Path(settings.database).exists()

@@ -29,8 +29,8 @@ def models_folder(settings: Settings) -> Path:
         return settings.models.absolute()
     if "://" in settings.database:
         raise ModelError(
-            "The database is on a server, so nobody knows where its models shall lie. Name a folder that every machine "
-            "that screens can read, in GMTSCREEN_MODELS."
+            "The database is on a server, so its models have no place beside it. Name a folder that every machine that "
+            "screens can read, in GMTSCREEN_MODELS."
         )
     return Path(settings.database + ".models").absolute()
 
@@ -65,6 +65,7 @@ def install_checkpoint(card: Path, models: Path, name: str, version: str) -> tup
         raise ModelError(f"{name}@{version} cannot name a folder: use letters, digits and . _ + - in both.")
     folder, files = models / name / version, checkpoint_files(card)
     if not folder.exists():
+        # Copied beside and renamed: a version appears whole, or not at all when this process is killed.
         partial = models / name / f".{version}.{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -75,10 +76,10 @@ def install_checkpoint(card: Path, models: Path, name: str, version: str) -> tup
             partial.rename(folder)
         except OSError:  # another process was faster; its files are compared below
             shutil.rmtree(partial, ignore_errors=True)
-    found = file_faults(folder, files)
-    if found:
+    faults = file_faults(folder, files)
+    if faults:
         raise ModelError(
-            f"{folder} holds other files than {card}: {'; '.join(found)}. Versions are immutable: give the changed "
+            f"{folder} holds other files than {card}: {'; '.join(faults)}. Versions are immutable: give the changed "
             "model a new version."
         )
     return folder, files
@@ -101,24 +102,25 @@ def file_faults(folder: Path, files: Mapping[str, str]) -> list[str]:
     return faults
 
 
-def intact_card(model: str, origin: ModelProvenance, models: Path | None = None) -> Path:
+def intact_card(model: str, provenance: ModelProvenance, models: Path | None = None) -> Path:
     """The card of a version whose files are all there and unchanged.
 
     Args:
         model: NAME@VERSION.
-        origin: where the database saw its files.
+        provenance: where its files lay when it was registered.
         models: folder of models; the version is looked for there too when its folder is gone.
 
     Raises:
         ModelError: files are missing or changed; names them and says what to do.
     """
     name, _, version = model.partition("@")
-    places = [Path(origin.folder), *([models / name / version] if models is not None else [])]
+    # The folder of models may have been moved or be mounted elsewhere since.
+    places = [Path(provenance.folder), *([models / name / version] if models is not None else [])]
     folder = next((place for place in places if place.is_dir()), places[0])
-    faults = file_faults(folder, origin.files)
+    faults = file_faults(folder, provenance.files)
     if faults:
         raise ModelError(
-            f"{model} cannot be used: in {folder} {'; '.join(faults)}. Restore {len(faults)} of {len(origin.files)} "
-            f"files from a copy, or go back with gmtscreen models rollback {name}."
+            f"{model} cannot be used: in {folder} {'; '.join(faults)}. Restore {len(faults)} of "
+            f"{len(provenance.files)} files from a copy, or go back with gmtscreen models rollback {name}."
         )
     return folder / f"{name}.json"

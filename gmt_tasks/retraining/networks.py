@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gmt_tasks.retraining.plan import RetrainOptions, RetrainPlan
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.plan import RetrainPlan
 from gmt_tasks.training.config import TrainingConfig
 from models.errors import ModelError
 from models.gmtnet.card import read_card
@@ -20,7 +21,7 @@ Progress = Callable[[float], None]
 LOG = "training.log"
 
 
-def train_members(plan: RetrainPlan, options: RetrainOptions, report: Report, progress: Progress) -> list[Path]:
+def train_networks(plan: RetrainPlan, options: RetrainOptions, report: Report, progress: Progress) -> list[Path]:
     """Trains what is not trained yet.
 
     Args:
@@ -35,25 +36,28 @@ def train_members(plan: RetrainPlan, options: RetrainOptions, report: Report, pr
     Raises:
         ModelError: a training failed.
     """
-    folders = [plan.member_folder(k) for k in range(len(plan.configs))]
+    folders = [plan.network_folder(k) for k in range(len(plan.configs))]
     missing = [k for k, folder in enumerate(folders) if not is_trained(folder, plan.configs[k])]
-    at_once = min(options.workers or os.cpu_count() or 1, len(missing))
-    if options.ray_address is None and at_once <= 1:
-
-        def told(line: str) -> None:
+    at_once = min(options.where.workers or os.cpu_count() or 1, len(missing))
+    if options.where.ray_address is None and at_once <= 1:
+        # Without Ray: a single core would only pay for its start.
+        def report_progress(line: str) -> None:
             report(line)
             progress(share_done(plan))
 
         for k in missing:
             report(f"network {k + 1} of {len(folders)}")
-            train_member(plan.configs[k], folders[k], told)
+            train_network(plan.configs[k], folders[k], report_progress)
     else:
         from gmt_tasks.workers.cluster import run_side_by_side
 
         report(f"{len(missing)} networks, {at_once} at a time; lines of each in {plan.folder}/member-*/{LOG}")
         arguments = [(plan.configs[k], folders[k]) for k in missing]
         waiting = lambda: progress(share_done(plan))  # noqa: E731  one expression
-        run_side_by_side(train_member, arguments, address=options.ray_address, n_at_once=at_once, on_wait=waiting)
+        run_side_by_side(
+            train_network, arguments, address=options.where.ray_address, n_at_once=at_once, on_wait=waiting
+        )
+    # A worker on another node may have written to a disk of its own.
     untrained = [k + 1 for k, folder in enumerate(folders) if not is_trained(folder, plan.configs[k])]
     if untrained:
         raise ModelError(
@@ -63,13 +67,13 @@ def train_members(plan: RetrainPlan, options: RetrainOptions, report: Report, pr
     return [folder / f"{plan.name}.json" for folder in folders]
 
 
-def train_member(config: TrainingConfig, folder: Path, report: Report | None = None) -> None:
+def train_network(config: TrainingConfig, folder: Path, report: Report | None = None) -> None:
     """Trains one network or goes on training it; every line goes to the folder's log too.
 
     Args:
         config: of the network.
         folder: of its run.
-        report: receives the lines; None where nobody listens.
+        report: receives the lines; None where they go to the log alone.
     """
     # torch takes seconds to import, and drivers that only start workers do not need it.
     from gmt_tasks.training.training import train
@@ -77,13 +81,13 @@ def train_member(config: TrainingConfig, folder: Path, report: Report | None = N
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("a", encoding="utf-8") as log:
 
-        def both(line: str) -> None:
+        def write_and_report(line: str) -> None:
             log.write(line + "\n")
             log.flush()
             if report is not None:
                 report(line)
 
-        train(config, folder, report=both)
+        train(config, folder, report=write_and_report)
 
 
 def is_trained(folder: Path, config: TrainingConfig) -> bool:
@@ -97,8 +101,9 @@ def share_done(plan: RetrainPlan) -> float:
     done = total = 0
     for k, config in enumerate(plan.configs):
         total += config.epochs
-        log = plan.member_folder(k) / LOG
+        log = plan.network_folder(k) / LOG
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        # A resumed training appends to its log: the last epoch counts, not the number of lines.
         epochs = [line.split()[1].partition("/")[0] for line in lines if line.startswith("epoch ")]
         done += int(epochs[-1]) if epochs else 0
     return done / total

@@ -1,21 +1,21 @@
-"""What one retraining is: snapshot, recipe, start, members. Its hash names the folder in which it can be resumed.
+"""What one retraining is: snapshot, configurations, start. Its hash names the folder in which it can be resumed.
 
 Fine-tuning is the default: each network goes on from the weights of one network of the current model, for a quarter of
 the epochs at a quarter of the rate. It costs a quarter of a training from random weights, and its networks differ from
 the current ones by what the new labels say, not by their random start. Formulas never move between the parts of the
-data, so weights that saw the earlier training part never saw a test crystal.
+data, so weights that were trained on an earlier training part never saw a test crystal.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from db.records import ModelVersion
+from gmt_tasks.retraining.options import RetrainOptions
 from gmt_tasks.training.config import TrainingConfig
 from models.errors import ModelError
 from models.gmtnet.card import read_card
@@ -23,42 +23,8 @@ from models.gmtnet.card import read_card
 FINE_TUNING_SHARE = 0.25
 """Of the epochs and of the learning rate of a training from random weights."""
 
-FROM_SCRATCH_MEMBERS = 4
+FROM_SCRATCH_NETWORKS = 4
 """Networks of a new ensemble that has no current model to go on from."""
-
-
-class Start(StrEnum):
-    """What the networks of a candidate start from."""
-
-    CURRENT = "current"
-    SCRATCH = "scratch"
-
-
-@dataclass(frozen=True)
-class RetrainOptions:
-    """What a person asks for.
-
-    Attributes:
-        config: training configuration, a shipped name or a .toml file.
-        epochs: not the configuration's (or the share of them of fine-tuning).
-        members: number of networks; None takes as many as the current model has.
-        start: what they start from.
-        promote: whether a candidate that passes the gate becomes current.
-        workers: networks that are trained side by side; None takes one per CPU core or GPU.
-        ray_address: cluster to train on; None uses this machine.
-        device: where calibration, evaluation and gate compute.
-        runs: folder of the retrainings.
-    """
-
-    config: str = "gmtnet"
-    epochs: int | None = None
-    members: int | None = None
-    start: Start = Start.CURRENT
-    promote: bool = True
-    workers: int | None = None
-    ray_address: str | None = None
-    device: str = "auto"
-    runs: Path = Path("runs") / "retrain"
 
 
 @dataclass(frozen=True)
@@ -71,7 +37,7 @@ class RetrainPlan:
         configs: one training per network, with everything that decides its weights.
         current: the model that the candidate would replace, None for the first of its name.
         current_card: card of that model.
-        current_snapshot: hash of the dataset that it learned from, empty when it is unknown.
+        current_snapshot: hash of the dataset that it was trained on, empty when it is unknown.
         folder: where everything of this retraining lies.
     """
 
@@ -93,14 +59,14 @@ class RetrainPlan:
         """Version of the candidate."""
         return self.configs[0].version
 
-    def member_folder(self, member: int) -> Path:
-        """Where a network is trained."""
-        return self.folder / f"member-{member + 1}"
+    def network_folder(self, k: int) -> Path:
+        """Where the k-th network is trained."""
+        return self.folder / f"member-{k + 1}"
 
     @property
     def candidate_card(self) -> Path:
         """Card of the candidate: of the ensemble, or of its only network."""
-        folder = self.folder / "candidate" if len(self.configs) > 1 else self.member_folder(0)
+        folder = self.folder / "candidate" if len(self.configs) > 1 else self.network_folder(0)
         return folder / f"{self.name}.json"
 
     def facts(self) -> dict[str, Any]:
@@ -125,33 +91,34 @@ def make_plan(
         data: its folder.
         current: the model that would be replaced.
         current_card: its card.
-        current_snapshot: hash of the dataset that it learned from.
+        current_snapshot: hash of the dataset that it was trained on.
 
     Raises:
-        ModelError: fine-tuning is asked for with more members than the current model has.
+        ModelError: fine-tuning is asked for with more networks than the current model has.
     """
     config = TrainingConfig.read(options.config)
-    fine = options.start is Start.CURRENT and current is not None
-    n_networks = read_card(current_card).n_networks if current_card is not None else 0
-    n_members = options.members or n_networks or FROM_SCRATCH_MEMBERS
-    if fine and n_members > n_networks:
+    fine = not options.from_scratch and current is not None
+    n_current = read_card(current_card).n_networks if current_card is not None else 0
+    n_networks = options.members or n_current or FROM_SCRATCH_NETWORKS
+    if fine and n_networks > n_current:
         raise ModelError(
-            f"{n_members} members cannot go on from the {n_networks} networks of {current}. Ask for {n_networks} or "
+            f"{n_networks} networks cannot go on from the {n_current} networks of {current}. Ask for {n_current} or "
             "fewer, or train from scratch."
         )
-    base = _recipe(config, options, data, snapshot, fine=fine)
+    base = _on_snapshot(config, options, data, snapshot, fine=fine)
     start = str(current_card) if fine else ""
     configs = tuple(
-        replace(base, seed=base.seed + k, start=start, start_member=k if fine else 0) for k in range(n_members)
+        replace(base, seed=base.seed + k, start=start, start_member=k if fine else 0) for k in range(n_networks)
     )
+    # The version names the dataset and everything else that decides the weights, so equal versions are equal models.
     key = sha256(json.dumps(_facts(snapshot, configs, current), sort_keys=True).encode()).hexdigest()
     version = f"{config.version}+{snapshot[:8]}.{key[:6]}"
-    folder = options.runs.absolute() / f"{snapshot[:12]}-{key[:12]}"
-    configs = tuple(replace(each, version=version) for each in configs)
+    folder = options.where.runs.absolute() / f"{snapshot[:12]}-{key[:12]}"
+    configs = tuple(replace(config, version=version) for config in configs)
     return RetrainPlan(snapshot, data, configs, current, current_card, current_snapshot, folder)
 
 
-def _recipe(
+def _on_snapshot(
     config: TrainingConfig, options: RetrainOptions, data: Path, snapshot: str, *, fine: bool
 ) -> TrainingConfig:
     """The configuration on the snapshot; crystals of which only energies are known stay those of the configuration."""
@@ -168,10 +135,13 @@ def _recipe(
 
 
 def _facts(snapshot: str, configs: tuple[TrainingConfig, ...], current: ModelVersion | None) -> dict[str, Any]:
-    unsaid = ("data", "version", "start")
-    plain = [{k: v for k, v in asdict(each).items() if k not in unsaid} for each in configs]
-    for each in plain:
-        each["candidates"] = Path(each["candidates"]).name
+    """What decides the weights; `members` are the networks."""
+    plain = [asdict(config) for config in configs]
+    for facts in plain:
+        # Paths differ between machines that make the same model, and the version is made of these facts.
+        for name in ("data", "version", "start"):
+            del facts[name]
+        facts["candidates"] = Path(facts["candidates"]).name
     start = current.sha256 if current is not None else ""
     return {"snapshot": snapshot, "start": start if configs[0].start else "", "against": start, "members": plain}
 

@@ -1,26 +1,42 @@
-"""A retraining from the accepted labels to the decision, as an object that a flow walks through step by step.
+"""A retraining from the accepted labels to the decision: freeze, train, calibrate, evaluate, gate, decide.
 
-It holds what must not become a flow's parameter (the database URL). The order of the steps, their retries and their
-picture belong to `flows/`.
+Every step may be repeated: it leaves its result in the folder of the retraining and finds it there again, so a killed
+retraining goes on where it was, and a finished one costs nothing. Only the last step changes the database. The order of
+the steps, their retries and their display belong to `flows/`.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from db.records import Judgement, ModelProvenance, ModelVersion
 from db.store import ResultStore
-from gmt_tasks.labels.snapshot import DatasetSnapshot, freeze
-from gmt_tasks.retraining import steps
-from gmt_tasks.retraining.plan import RetrainOptions, RetrainPlan, alone
-from gmt_tasks.retraining.steps import Outcome
+from gmt_tasks.import_guard import code_version
+from gmt_tasks.labels.files import Split, read_labels
+from gmt_tasks.labels.snapshot import freeze, snapshot_folder, verify_snapshot
+from gmt_tasks.registry.current_model import card_of, registered, who_decides
+from gmt_tasks.registry.model_files import install_checkpoint, models_folder
+from gmt_tasks.retraining.networks import train_networks
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.outcome import Ending, Outcome
+from gmt_tasks.retraining.plan import RetrainPlan, alone, make_plan
 from gmt_tasks.settings import Settings
+from models.errors import ModelError
+from models.gmtnet.card import find_checkpoint, read_card
+
+if TYPE_CHECKING:
+    from gmt_tasks.retraining.gate.gate import Evidence
+
+PLAN, GATE, PAGE = "plan.json", "gate.json", "gate.md"
 
 
 @dataclass
 class Retraining:
-    """One retraining; use it as a context manager.
+    """One retraining; use it as a context manager. It holds what must not become a flow's parameter (the database URL).
 
     Attributes:
         settings: database, folder of models, who decides.
@@ -28,6 +44,7 @@ class Retraining:
         datasets: folder of snapshots.
         report: receives one line per event.
         progress: receives the share of the training that is done.
+        plan: what is trained against what; there after `freeze`.
     """
 
     settings: Settings
@@ -35,10 +52,9 @@ class Retraining:
     datasets: Path
     report: Callable[[str], None] = print
     progress: Callable[[float], None] = lambda share: None
-    _exit: ExitStack = field(default_factory=ExitStack, init=False)
+    plan: RetrainPlan = field(init=False)
     _store: ResultStore = field(init=False)
-    _plan: RetrainPlan = field(init=False)
-    _snapshot: DatasetSnapshot = field(init=False)
+    _exit: ExitStack = field(default_factory=ExitStack, init=False)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -59,37 +75,199 @@ class Retraining:
         """Closes the database and lets other processes work in the folder of this retraining."""
         self._exit.close()
 
-    @property
-    def plan(self) -> RetrainPlan:
-        """What is trained against what; there after `freeze`."""
-        return self._plan
-
     def freeze(self) -> Outcome | None:
-        """Freezes the accepted labels and plans the training; the end where there is nothing new to learn."""
-        self._plan, self._snapshot = steps.plan_retraining(self._store, self.settings, self.options, self.datasets)
-        self.report(f"dataset {self._snapshot.hash[:12]}, candidate {self._plan.name}@{self._plan.version}")
-        ending = steps.nothing_new(self._plan)
-        if ending is None:
-            self._exit.enter_context(alone(self._plan.folder))
-        return ending
+        """Freezes the accepted labels and plans a training on them against the current model.
+
+        Returns:
+            An outcome where there is nothing new to train on, else None.
+
+        Raises:
+            ModelError, SourceError: no accepted labels, or files of the current model are missing or changed.
+        """
+        from gmt_tasks.training.config import TrainingConfig
+
+        snapshot = freeze(self._store, self.datasets)
+        name = TrainingConfig.read(self.options.config).name
+        row = registered(self._store, name)
+        current_card = _current_card(name, row, self.settings)
+        current = None
+        if current_card is not None:
+            card = read_card(current_card)
+            current = ModelVersion(card.name, card.version, card.sha256)
+        self.plan = make_plan(
+            self.options,
+            snapshot=snapshot.hash,
+            data=snapshot.folder,
+            current=current,
+            current_card=current_card,
+            current_snapshot=(row or {}).get("snapshot") or "",
+        )
+        self.report(f"dataset {snapshot.hash[:12]}, candidate {self.plan.name}@{self.plan.version}")
+        outcome = nothing_new(self.plan)
+        if outcome is None:
+            self._exit.enter_context(alone(self.plan.folder))
+        return outcome
 
     def train(self) -> list[Path]:
-        """Trains the networks; returns their cards."""
-        return steps.train(self._plan, self.options, self.report, self.progress)
+        """Trains the networks on a snapshot whose files are as they were frozen; returns their cards."""
+        verify_snapshot(self.plan.data)
+        self.plan.folder.mkdir(parents=True, exist_ok=True)
+        _write(self.plan.folder / PLAN, json.dumps(self.plan.facts(), indent=1, sort_keys=True))
+        return train_networks(self.plan, self.options, self.report, self.progress)
 
-    def calibrate(self, members: list[Path]) -> Path:
-        """Makes the candidate of the networks, with intervals and distance score; returns its card."""
-        return steps.calibrate(self._plan, self.options, members)
+    def calibrate(self, networks: list[Path]) -> Path:
+        """Joins the networks to the candidate and gives it intervals and a distance score; returns its card."""
+        from gmt_tasks.evaluation.calibration import calibrate_into_card
+
+        path = self.plan.candidate_card
+        is_joined = path.exists() and read_card(path).version == self.plan.version
+        if len(networks) > 1 and not is_joined:
+            # Not before it is needed: torch takes seconds to import.
+            from models.gmtnet.checkpoint import join_checkpoints
+
+            join_checkpoints(networks, path.parent, self.plan.name, self.plan.version)
+        card = read_card(path)
+        if not (card.calibration and card.training_reference_sha256):
+            calibrate_into_card(str(path), data=self.plan.data, device=self.options.where.device)
+        return path
 
     def evaluate(self) -> dict[str, Any]:
-        """Measures the candidate; returns the figures of its card."""
-        return steps.evaluate(self._plan, self.options).metrics
+        """Measures the candidate on the snapshot and writes the figures into its card; returns them."""
+        from gmt_tasks.evaluation.evaluation import evaluate_into_card
 
-    def judge(self) -> dict[str, Any]:
-        """The gate's report as plain data."""
-        newest = freeze(self._store, self.datasets)
-        return steps.judge(self._plan, self.options, self.datasets, newest.hash)
+        path = self.plan.candidate_card
+        if not read_card(path).metrics:
+            evaluate_into_card(str(path), data=self.plan.data, device=self.options.where.device)
+        return read_card(path).metrics
+
+    def run_gate(self) -> dict[str, Any]:
+        """Runs the gate on the candidate; the report is written beside it as JSON and Markdown.
+
+        Returns:
+            The report as plain data, with `passes`, `reasons` and `summary`.
+
+        Raises:
+            SourceError: a file of the snapshot was changed.
+        """
+        from gmt_tasks.retraining.gate.gate import run_gate
+        from gmt_tasks.screening.screener import Screener
+
+        plan, device = self.plan, self.options.where.device
+        # Frozen again: labels that were accepted during the training make the candidate out of date.
+        newest = freeze(self._store, self.datasets).hash
+        # What a report is about: the gate runs again when any of these changed.
+        current_sha256 = plan.current.sha256 if plan.current is not None else ""
+        about = f"{read_card(plan.candidate_card).sha256} {current_sha256} {plan.snapshot} {newest}"
+        key = hashlib.sha256(about.encode()).hexdigest()
+        earlier = read_report(plan.folder / GATE)
+        if earlier is not None and earlier["key"] == key:
+            return earlier
+        verify_snapshot(plan.data)
+        candidate = Screener.load(str(plan.candidate_card), device=device)
+        current = None if plan.current_card is None else Screener.load(str(plan.current_card), device=device)
+        report = run_gate(candidate, current, evidence(plan, self.datasets, newest))
+        plain = report.to_json() | {"key": key, "summary": report.summary}
+        # The page first: the JSON file is what a repeated step takes as done.
+        _write(plan.folder / PAGE, report.to_markdown())
+        _write(plan.folder / GATE, json.dumps(plain, indent=1))
+        return plain
 
     def decide(self, report: dict[str, Any]) -> Outcome:
-        """Promotes the candidate or keeps why not."""
-        return steps.decide(self._store, self.settings, self._plan, self.options, report)
+        """Installs and registers the candidate, and promotes it if the gate let it pass.
+
+        Args:
+            report: of the gate.
+
+        Raises:
+            ModelError: another version became current since the candidate was compared.
+        """
+        plan, store = self.plan, self._store
+        card = read_card(plan.candidate_card)
+        _check_current(store, plan)
+        # A shipped model becomes a version of this database, so that a rollback finds it.
+        if plan.current is not None:
+            store.register_model(plan.current, {})
+        folder, files = install_checkpoint(plan.candidate_card, models_folder(self.settings), card.name, card.version)
+        version = ModelVersion(card.name, card.version, card.sha256)
+        provenance = ModelProvenance(str(folder), files, plan.snapshot, code_version())
+        store.register_model(version, dict(card.metrics), provenance)
+        judgement = Judgement(who_decides(self.settings), str(report["summary"]), report)
+        ending = Ending.HELD if report["passes"] else Ending.REFUSED
+        if report["passes"] and self.options.promote:
+            store.promote_model(card.name, card.version, judgement)
+            ending = Ending.PROMOTED
+        elif ending is Ending.REFUSED:
+            # The step may be repeated: one report is refused once.
+            decisions = [row for row in store.model_decisions(card.name) if row["model"] == str(version)]
+            reports = [row["report"] for row in decisions if row["report"] is not None]
+            if all(earlier.get("key") != report["key"] for earlier in reports):
+                store.refuse_model(card.name, card.version, judgement)
+        before = "" if plan.current is None else str(plan.current)
+        return Outcome(ending, str(version), before, judgement.why, report, str(plan.folder))
+
+
+def _current_card(name: str, row: dict[str, Any] | None, settings: Settings) -> Path | None:
+    """The card of the current model: the database's, else the shipped one; None where neither exists."""
+    card = None if row is None else card_of(row, settings)
+    if card is not None:
+        return card
+    try:
+        return find_checkpoint(name)
+    except ModelError:
+        return None
+
+
+def nothing_new(plan: RetrainPlan) -> Outcome | None:
+    """The outcome where the current model was trained on these labels already; None where there is work."""
+    if plan.current is None or plan.current_snapshot != plan.snapshot:
+        return None
+    why = f"no label was accepted since {plan.current} was trained on dataset {plan.snapshot[:12]}"
+    return Outcome(Ending.NOTHING_NEW, str(plan.current), str(plan.current), why, None, str(plan.folder))
+
+
+def evidence(plan: RetrainPlan, datasets: Path, newest: str) -> "Evidence":
+    """What the gate measures the candidate on.
+
+    Args:
+        plan: of the retraining.
+        datasets: folder of snapshots, where those of earlier models may lie.
+        newest: hash of what the accepted labels of the database are now.
+    """
+    from gmt_tasks.retraining.gate.data import Lineage
+    from gmt_tasks.retraining.gate.gate import Evidence
+
+    # The snapshot of the current model may lie on another machine, or be deleted: then there are no earlier labels.
+    folder = snapshot_folder(datasets, plan.current_snapshot) if plan.current_snapshot else None
+    earlier = read_labels(folder) if folder is not None and folder.is_dir() else None
+    trained: frozenset[str] = frozenset()
+    if earlier is not None:
+        trained = frozenset(earlier.crystals.select(earlier.rows(Split.TRAIN)).formulas())
+    lineage = Lineage(plan.snapshot, newest, plan.current_snapshot)
+    training = read_card(plan.candidate_card).training
+    return Evidence(read_labels(plan.data), lineage, training, earlier, trained)
+
+
+def _check_current(store: ResultStore, plan: RetrainPlan) -> None:
+    """The candidate was compared with one model; it must not replace another."""
+    now = store.current_model(plan.name)
+    candidate = f"{plan.name}@{plan.version}"
+    if now is not None and now != plan.current and str(now) != candidate:
+        raise ModelError(
+            f"{now} became current while {candidate} was compared with {plan.current or 'none'}. Run the same command "
+            "again: it trains and compares against the new one."
+        )
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """The report that `run_gate` left; None where none is."""
+    if not path.exists():
+        return None
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file that appears whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -7,9 +7,10 @@ import pytest
 
 from db.failures import StoreUnavailableError
 from db.store import ResultStore
-from flows.deployments import check_schedule, environment_of, parameters_of, serve_retrain
+from flows.deployments import check_schedule, environment_of, serve_retrain
+from flows.parameters import from_parameters, to_parameters
 from gmt_tasks.process import StoppedError
-from gmt_tasks.retraining.plan import RetrainOptions, Start
+from gmt_tasks.retraining.options import Placement, RetrainOptions
 from gmt_tasks.settings import load_settings
 from gmt_tasks.sources.remote.http_client import UnreachableError
 from models.errors import GmtError, ModelError, SourceError, StoreError
@@ -32,8 +33,8 @@ def test_a_run_gets_the_database_by_the_environment_and_never_as_a_parameter() -
     url = "postgresql://user:s3cret@127.0.0.1/a"
     assert environment_of(load_settings(db=url))["GMTSCREEN_DB"] == url
     assert Path(environment_of(load_settings(db="a.db"))["GMTSCREEN_DB"]).is_absolute()
-    options = RetrainOptions("mine", 3, 2, Start.SCRATCH, promote=False)
-    parameters = parameters_of(options)
+    options = RetrainOptions("mine", 3, 2, from_scratch=True, promote=False)
+    parameters = to_parameters(options)
     expected = {"config": "mine", "epochs": 3, "members": 2, "from_scratch": True, "promote": False}
     assert {name: parameters[name] for name in expected} == expected
     assert json.loads(json.dumps(parameters)) == parameters
@@ -41,11 +42,24 @@ def test_a_run_gets_the_database_by_the_environment_and_never_as_a_parameter() -
 
 def test_what_is_asked_for_reaches_the_runs_wherever_they_begin(tmp_path: Path) -> None:
     """A run begins in the folder of the code: a path that is relative to the terminal's folder would name nothing."""
-    options = RetrainOptions("mine.toml", workers=3, ray_address="head:6379", device="cpu", runs=Path("here"))
-    parameters = parameters_of(options)
+    options = RetrainOptions("mine.toml", where=Placement(3, "head:6379", Path("here"), "cpu"))
+    parameters = to_parameters(options.absolute())
     assert parameters["config"] == str(Path("mine.toml").absolute())
     here = str(Path("here").absolute())
     assert parameters["where"] == {"workers": 3, "ray_address": "head:6379", "device": "cpu", "runs": here}
+    assert from_parameters(RetrainOptions, parameters) == options.absolute()
+
+
+def test_a_flow_has_a_parameter_per_option_and_refuses_what_is_none() -> None:
+    from flows.retrain import retrain
+
+    properties = retrain.parameters.properties
+    assert list(properties) == ["config", "epochs", "members", "from_scratch", "promote", "where"]
+    assert all(each["description"] for each in properties.values())
+    assert [properties[name]["default"] for name in ("config", "members", "promote")] == ["gmtnet", None, True]
+    assert from_parameters(RetrainOptions, {"where": None}) == RetrainOptions()
+    with pytest.raises(ValueError, match="folder"):
+        from_parameters(RetrainOptions, {"where": {"folder": "runs"}})
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.app import app
 from gmt_tasks.retraining import retraining as module
-from gmt_tasks.retraining.gate.paired_comparison import Comparison, Verdict
+from gmt_tasks.retraining.gate.paired_comparison import Comparison, MeasureOutcome
 from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
-from gmt_tasks.retraining.retraining import Retraining
-from gmt_tasks.retraining.steps import GATE, PAGE, Ending, Outcome
+from gmt_tasks.retraining.outcome import Ending, Outcome
+from gmt_tasks.retraining.retraining import GATE, PAGE, Retraining
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -28,7 +28,7 @@ class Plan:
 def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The steps in the order in which they were called; nothing is trained, C became worse."""
     calls: list[str] = []
-    worse = Comparison("C error", "all", 400, 50.123456789, 60.0, 1.5, 0.5, 0.0, Verdict.WORSE)
+    worse = Comparison("C error", "all", 400, 50.123456789, 60.0, 1.5, 0.5, 0.0, MeasureOutcome.WORSE)
     finding = Finding(Check.DATA, "finite losses", holds=True, detail="4 losses")
     report = GateReport("gmtnet@2", "gmtnet@1", "5eed" * 16, 400, [finding], [worse], 0.05)
     plain = report.to_json() | {"summary": report.summary, "key": "k"}
@@ -50,11 +50,11 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         "train": [tmp_path / "a.json"],
         "calibrate": tmp_path / "c.json",
         "evaluate": {"tensors": []},
-        "judge": plain,
+        "run_gate": plain,
         "decide": outcome,
     }.items():
         monkeypatch.setattr(module.Retraining, name, step(name, value))
-    monkeypatch.setattr(module.Retraining, "plan", Plan(tmp_path))
+    monkeypatch.setattr(module.Retraining, "plan", Plan(tmp_path), raising=False)
     return calls
 
 
@@ -66,7 +66,7 @@ def test_a_refused_candidate_ends_with_1_and_leaves_what_a_person_can_read(done:
     ResultStore(tmp_path / "named.db").close()
     result = CliRunner().invoke(app, ["retrain", "--db", str(tmp_path / "named.db"), "--no-promote"])
     assert result.exit_code == 1, result.stderr
-    assert done == ["freeze", "train", "calibrate", "evaluate", "judge", "decide"]
+    assert done == ["freeze", "train", "calibrate", "evaluate", "run_gate", "decide"]
     assert "C error" in result.stdout and "worse" in result.stdout
     assert "gmtnet@2 stays a candidate: refused for 1 reason: " in result.stderr.splitlines()[-1]
     with get_client(sync_client=True) as client:

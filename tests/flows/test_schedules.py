@@ -15,7 +15,7 @@ from gmt_tasks.settings import load_settings
 from tests.architecture.source_tree import ROOT
 from tests.db.postgres_server import NOT_INSTALLED, PostgresServer, find_program, fresh_database
 from tests.flows.prefect_server import PrefectServer, Row, prefect_server
-from tests.gmt_tasks.retraining.tiny import bring, instalments
+from tests.gmt_tasks.retraining.tiny import bring, label_batches
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,7 +45,7 @@ def log_of(runs: Path) -> str:
 def test_a_served_retraining_fires_alone_and_goes_on_after_a_kill(tmp_path: Path) -> None:
     settings, runs = load_settings(db=str(tmp_path / "a.db")), tmp_path / "runs"
     ResultStore(settings.database).close()
-    assert bring(settings, tmp_path / "labels", instalments()[0]) > 50
+    assert bring(settings, tmp_path / "labels", label_batches()[0]) > 50
     config = recipe(tmp_path, "epochs = 5000\nlimit = 8\n")
     words = ["gmtscreen", "retrain", "--serve", "--cron", "* * * * *", "--db", settings.database]
     words += ["--config", str(config), "--members", "1", "--runs", str(runs), "--device", "cpu"]
@@ -126,7 +126,7 @@ def test_a_scheduled_retraining_outlives_a_database_that_is_away_at_its_start_an
     where = {"workers": 1, "device": "cpu", "runs": str(runs)}
     parameters = {"config": str(recipe(tmp_path, "epochs = 30\n")), "members": 2, "where": where}
     with fresh_database(postgres.url) as url:
-        first_labels, second_labels = instalments()
+        first_labels, second_labels = label_batches()
         ResultStore(url).close()
         bring(load_settings(db=url), tmp_path / "a", first_labels)
         variables = {"GMTSCREEN_DB": url, "GMTSCREEN_MODELS": str(tmp_path / "models"), "GMTSCREEN_HOME": str(ROOT)}

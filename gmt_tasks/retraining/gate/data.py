@@ -1,7 +1,7 @@
 """What the gate asks of the data: nothing of the test part in the training part, new labels, the newest ones.
 
-A model that was shown the answers cannot be judged by them, however good it looks; a model of an older dataset than
-the newest accepted labels is out of date before it is promoted.
+A model that was trained on the test labels cannot be measured by them, however good it looks; a model of an older
+dataset than the newest accepted labels is out of date before it is promoted.
 """
 
 import math
@@ -19,10 +19,10 @@ from models.crystals.crystal import CrystalBatch
 
 @dataclass(frozen=True)
 class Lineage:
-    """Which dataset each model learned from.
+    """Which dataset each model was trained on.
 
     Attributes:
-        snapshot: hash of the dataset snapshot that the gate judges by.
+        snapshot: hash of the dataset snapshot that the gate measures on.
         newest: hash of what the accepted labels of the database are now.
         current: hash of the snapshot of the current model; empty when it is unknown.
     """
@@ -40,11 +40,12 @@ def check_data(labels: LabelledCrystals, lineage: Lineage, training: Mapping[str
         lineage: hashes.
         training: what the candidate's card says of its training.
     """
-    return [check_leak(labels), *_lineage(lineage, training), check_losses(training)]
+    return [check_leak(labels), *_check_lineage(lineage, training), check_losses(training)]
 
 
 def check_leak(labels: LabelledCrystals) -> Finding:
     """No composition of val or test among the training crystals: content ids hold the composition, so no crystal."""
+    # By composition, not by id: polymorphs are alike, and the same crystal may have come under two ids.
     formulas = np.array(labels.crystals.formulas())
     held_out = labels.split != Split.TRAIN.value
     shared = np.intersect1d(formulas[~held_out], formulas[held_out])
@@ -54,41 +55,39 @@ def check_leak(labels: LabelledCrystals) -> Finding:
     return Finding(Check.DATA, "no test or val composition in the training part", not len(rows), detail)
 
 
-def _lineage(lineage: Lineage, training: Mapping[str, Any]) -> Iterator[Finding]:
-    """The candidate learned from this snapshot, this snapshot is the newest, and it is not the current model's."""
-    taught = training.get("snapshot", "")
-    short = str(taught)[:12] or "an unknown dataset"
-    subject = "trained on the snapshot that it is judged by"
-    yield Finding(
-        Check.DATA, subject, taught == lineage.snapshot, f"trained on {short}, judged by {lineage.snapshot[:12]}"
-    )
-    fresh = lineage.snapshot == lineage.newest
-    detail = f"{lineage.snapshot[:12]}, the accepted labels are now {lineage.newest[:12]}"
-    yield Finding(Check.DATA, "no newer labels were accepted since", fresh, detail)
-    new = lineage.snapshot != lineage.current
-    detail = f"the current model learned from {lineage.current[:12] or 'an unknown dataset'}"
-    yield Finding(Check.DATA, "labels that the current model has not seen", new, detail)
+def _check_lineage(lineage: Lineage, training: Mapping[str, Any]) -> Iterator[Finding]:
+    """The candidate was trained on this snapshot, this snapshot is the newest, and it is not the current model's."""
+    trained_on, measured_on = str(training.get("snapshot", "")), lineage.snapshot
+    detail = f"trained on {trained_on[:12] or 'an unknown dataset'}, measured on {measured_on[:12]}"
+    yield Finding(Check.DATA, "trained on the snapshot that it is measured on", trained_on == measured_on, detail)
+    # Labels that were accepted during the training would make the new model out of date at once.
+    detail = f"{measured_on[:12]}, the accepted labels are now {lineage.newest[:12]}"
+    yield Finding(Check.DATA, "no newer labels were accepted since", measured_on == lineage.newest, detail)
+    detail = f"the current model was trained on {lineage.current[:12] or 'an unknown dataset'}"
+    subject = "labels that the current model was not trained on"
+    yield Finding(Check.DATA, subject, measured_on != lineage.current, detail)
 
 
 def check_losses(training: Mapping[str, Any]) -> Finding:
-    """Every loss of the last epoch is a finite number, of every member."""
-    kept = training.get("final_losses", {})
-    members = kept if isinstance(kept, list) else [kept]
-    broken = [name for losses in members for name, value in losses.items() if not math.isfinite(value)]
-    found = (
-        ", ".join(sorted(set(broken))) or f"{sum(len(losses) for losses in members)} losses of {len(members)} members"
-    )
-    return Finding(Check.DATA, "finite losses", bool(members[0]) and not broken, found)
+    """Every loss of the last epoch is a finite number, of every network."""
+    final_losses = training.get("final_losses", {})
+    # The card of an ensemble has a list, one entry per network.
+    networks = final_losses if isinstance(final_losses, list) else [final_losses]
+    broken = {name for losses in networks for name, value in losses.items() if not math.isfinite(value)}
+    n_losses = sum(len(losses) for losses in networks)
+    detail = ", ".join(sorted(broken)) or f"{n_losses} losses of {len(networks)} networks"
+    return Finding(Check.DATA, "finite losses", bool(networks[0]) and not broken, detail)
 
 
 def select_labels(labels: LabelledCrystals, rows: NDArray[np.int64]) -> LabelledCrystals:
     """The labelled crystals of the given indices."""
-    picked: dict[str, Any] = {"ids": [labels.ids[k] for k in rows], "crystals": labels.crystals.select(rows)}
-    for each in fields(labels):
-        if each.name not in picked:
-            value = getattr(labels, each.name)
-            picked[each.name] = {q: v[rows] for q, v in value.items()} if isinstance(value, dict) else value[rows]
-    return LabelledCrystals(**picked)
+    selected: dict[str, Any] = {"ids": [labels.ids[k] for k in rows], "crystals": labels.crystals.select(rows)}
+    # All other fields are arrays over the crystals, or dictionaries of them by tensor.
+    for field in fields(labels):
+        if field.name not in selected:
+            value = getattr(labels, field.name)
+            selected[field.name] = {q: v[rows] for q, v in value.items()} if isinstance(value, dict) else value[rows]
+    return LabelledCrystals(**selected)
 
 
 def join_labels(first: LabelledCrystals, second: LabelledCrystals) -> LabelledCrystals:
@@ -97,9 +96,9 @@ def join_labels(first: LabelledCrystals, second: LabelledCrystals) -> LabelledCr
         "ids": first.ids + second.ids,
         "crystals": CrystalBatch.join([first.crystals, second.crystals]),
     }
-    for each in fields(first):
-        if each.name not in joined:
-            a, b = getattr(first, each.name), getattr(second, each.name)
+    for field in fields(first):
+        if field.name not in joined:
+            a, b = getattr(first, field.name), getattr(second, field.name)
             is_dict = isinstance(a, dict)
-            joined[each.name] = {q: np.concatenate([a[q], b[q]]) for q in a} if is_dict else np.concatenate([a, b])
+            joined[field.name] = {q: np.concatenate([a[q], b[q]]) for q in a} if is_dict else np.concatenate([a, b])
     return LabelledCrystals(**joined)

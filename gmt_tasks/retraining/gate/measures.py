@@ -1,8 +1,8 @@
 """What the gate measures on labelled crystals: one column per tensor, property, crystal system and interval.
 
 Every measure is a cost, the smaller the better, of one crystal and one model. Long tails are cut at what the current
-model does not exceed in nine of ten crystals, so that one exploding label does not decide; whether a prediction
-explodes is looked at elsewhere (canary.py).
+model does not exceed in nine of ten crystals, so that one outlier among the labels does not decide; outliers among the
+predictions are looked at elsewhere (reference_set.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -68,17 +68,24 @@ def gate_measures(
 
     Args:
         labels: n_crystals labelled crystals.
-        current: answers of the current model for them; it may have refused some.
-        candidate: answers of the candidate, likewise.
-        known_before: crystals whose labels the current model was judged by too, [n_crystals]; all False without.
+        current: predictions of the current model for them; it may have refused some.
+        candidate: predictions of the candidate, likewise.
+        known_before: crystals whose labels the current model was measured on too, [n_crystals]; all False without.
 
     Returns:
-        Measures over n_crystals each, NaN where either model gave no answer or no label is known.
+        Measures over n_crystals each, NaN where either model has no prediction or no label is known.
     """
     old, new = _Costs.of(labels, current), _Costs.of(labels, candidate)
-    found = [*_errors(old, new), *_rates(old, new), *_intervals(old, new)]
-    before = [_only(m, known_before, KNOWN) for m in found if m.group == ALL and m.name.endswith("error")]
-    return [*found, *_by_system(old, new), *(before if known_before.any() else [])]
+    measures = [*_errors(old, new), *_rates(old, new), *_intervals(old, new)]
+    # Labels that were there before cannot be wrong in a new way: errors on them are compared once more by themselves.
+    errors = [m for m in measures if m.group == ALL and m.name.endswith("error")] if known_before.any() else []
+    before = [_only(m, known_before, KNOWN) for m in errors]
+    by_system = [
+        _only(m, old.system == system, system)
+        for m in _relative_errors(old, new, SYSTEM_MARGIN)
+        for system in CRYSTAL_SYSTEMS
+    ]
+    return [*measures, *by_system, *before]
 
 
 def interval_misses(labels: LabelledCrystals, prediction: TensorPrediction) -> dict[str, Floats]:
@@ -88,7 +95,7 @@ def interval_misses(labels: LabelledCrystals, prediction: TensorPrediction) -> d
 
 @dataclass(frozen=True)
 class _Costs:
-    """Raw material of the measures of one model, each array [n_crystals], NaN without label.
+    """Costs of one model's predictions, crystal by crystal, each array [n_crystals], NaN without label.
 
     Attributes:
         error: of tensors in their unit.
@@ -116,13 +123,14 @@ class _Costs:
         costs = _Costs({}, {}, {}, {}, {}, {}, crystal_systems(symmetry.number))
         for quantity, tensors in derived.prediction.tensors.items():
             name = TENSORS[quantity].error_column
-            open_ = ~zero_by_symmetry(name, symmetry)
+            # What symmetry fixes at 0 is exact for every model and would only dilute the means.
+            allowed = ~zero_by_symmetry(name, symmetry)
             truth = from_components(quantity, labels.components[quantity][rows])
-            free = labels.sign_unproven[rows] & (quantity is Tensor.PIEZOELECTRIC)
-            costs.error[quantity] = np.where(open_, tensor_errors(tensors, truth, quantity, free), np.nan)
+            sign_free = labels.sign_unproven[rows] & (quantity is Tensor.PIEZOELECTRIC)
+            costs.error[quantity] = np.where(allowed, tensor_errors(tensors, truth, quantity, sign_free), np.nan)
             costs.relative[quantity] = costs.error[quantity] / np.maximum(printed_norm(truth, quantity), SMALLEST_NORM)
             off = np.linalg.norm(label_tensors(labels, rows, quantity) - to_components(quantity, tensors), axis=1)
-            radius = np.where(open_, intervals[name], np.nan)
+            radius = np.where(allowed, intervals[name], np.nan)
             costs.miss[name] = _missed(off, radius)
             costs.interval[name] = radius + np.maximum(off - radius, 0.0) / CALIBRATED_ALPHA
         costs._add_numbers(label_properties(labels, rows), prediction, symmetry)
@@ -136,29 +144,26 @@ class _Costs:
                 continue
             truth = np.where(zero_by_symmetry(name, symmetry), np.nan, truths[name])
             predicted = prediction.derived.columns[name]
+            # On the scale of the property, where an error of a soft and of a stiff crystal weigh alike.
             self.number[name] = np.abs(to_scale(scale, truth) - to_scale(scale, predicted))
             self.rank[name] = lost_ranks(predicted, truth)
-            value, *ends = (to_scale(scale, x) for x in (truth, *(prediction.intervals[e] for e in INTERVALS[name])))
-            outside, width = np.maximum(ends[0] - value, value - ends[1]), ends[1] - ends[0]
+            value = to_scale(scale, truth)
+            lower, upper = (to_scale(scale, prediction.intervals[end]) for end in INTERVALS[name])
+            outside, width = np.maximum(lower - value, value - upper), upper - lower
             self.miss[name] = _missed(outside, np.where(np.isfinite(width), 0.0, np.nan))
             self.interval[name] = width + np.maximum(outside, 0.0) * 2 / CALIBRATED_ALPHA
 
     def _on_all(self, rows: Rows, n_crystals: int) -> "_Costs":
-        """The same over all crystals, NaN (and no system) for those without an answer."""
+        """The same over all crystals, NaN (and no system) for those without a prediction."""
         system = np.full(n_crystals, "", dtype=object)
         system[rows] = self.system
-        tables: dict[str, Any] = {
-            table: {name: _scattered(values, rows, n_crystals) for name, values in getattr(self, table).items()}
-            for table in ("error", "relative", "number", "rank", "miss", "interval")
-        }
-        return replace(self, **tables, system=system)
-
-
-def _scattered(values: Floats, rows: Rows, n_crystals: int) -> Floats:
-    """Values [n_results] in their rows of [n_crystals], NaN elsewhere."""
-    whole = np.full(n_crystals, np.nan)
-    whole[rows] = values
-    return whole
+        tables: dict[str, Any] = {"system": system}
+        for table in ("error", "relative", "number", "rank", "miss", "interval"):
+            tables[table] = {}
+            for name, values in getattr(self, table).items():
+                tables[table][name] = np.full(n_crystals, np.nan)
+                tables[table][name][rows] = values
+        return replace(self, **tables)
 
 
 def _missed(distance: Floats, reach: Floats) -> Floats:
@@ -184,27 +189,34 @@ def lost_ranks(predicted: Floats, truth: Floats) -> Floats:
 
 def _errors(old: _Costs, new: _Costs) -> Iterator[Measure]:
     """Errors of tensors and numbers over all crystals, and their mean over everything."""
-    for quantity, tensor in TENSORS.items():
-        if quantity in old.error and quantity in new.error:
-            yield _trimmed(f"{tensor.symbol} error", old.error[quantity], new.error[quantity], ERROR_MARGIN)
-            yield _measure(f"{tensor.symbol} relative error", ALL, *_cut(old, new, quantity), ERROR_MARGIN)
+    relative = list(_relative_errors(old, new, ERROR_MARGIN))
+    shared = (q for q in TENSORS if q in old.error and q in new.error)
+    for quantity, measure in zip(shared, relative, strict=True):
+        name = f"{TENSORS[quantity].symbol} error"
+        yield _trimmed(name, old.error[quantity], new.error[quantity], ERROR_MARGIN)
+        yield measure
     for name in old.number:
         yield _trimmed(f"{name} error", old.number[name], new.number[name], ERROR_MARGIN)
-    shared = [q for q in TENSORS if q in old.relative and q in new.relative]
-    pairs = [_cut(old, new, q) for q in shared]
-    first, second = (_mean_of_known([pair[k] for pair in pairs]) for k in (0, 1))
+    first = _mean_of_known([m.current for m in relative])
+    second = _mean_of_known([m.candidate for m in relative])
     yield _measure("all tensors, relative error", ALL, first, second, TOGETHER_MARGIN)
+
+
+def _relative_errors(old: _Costs, new: _Costs, share: float) -> Iterator[Measure]:
+    """Relative errors of each tensor, none above 1: predicting nothing is not made worse by predicting nonsense."""
+    for quantity, tensor in TENSORS.items():
+        if quantity in old.relative and quantity in new.relative:
+            first, second = (np.minimum(costs.relative[quantity], LARGEST_RELATIVE) for costs in (old, new))
+            yield _measure(f"{tensor.symbol} relative error", ALL, first, second, share)
 
 
 def _rates(old: _Costs, new: _Costs) -> Iterator[Measure]:
     """EwT 25 and EwT 10 as shares that miss them, and lost rank correlation."""
     for quantity, tensor in TENSORS.items():
         if quantity in old.relative and quantity in new.relative:
+            relative = old.relative[quantity], new.relative[quantity]
             for limit in (0.25, 0.10):
-                first, second = (
-                    _missed(each.relative[quantity], np.full_like(each.relative[quantity], limit))
-                    for each in (old, new)
-                )
+                first, second = (_missed(errors, np.full_like(errors, limit)) for errors in relative)
                 yield Measure(f"{tensor.symbol} above {100 * limit:.0f} %", ALL, first, second, RATE_MARGIN)
     for name in old.rank:
         yield Measure(f"{name} lost rank correlation", ALL, old.rank[name], new.rank[name], RATE_MARGIN)
@@ -221,20 +233,6 @@ def _intervals(old: _Costs, new: _Costs) -> Iterator[Measure]:
             yield Measure(f"{name} outside its interval", ALL, old.miss[name], new.miss[name], margin)
             share = INTERVAL_MARGIN + WIDTH_CHANCE / float(np.sqrt(max(n, 1)))
             yield _trimmed(f"{name} interval score", old.interval[name], new.interval[name], share)
-
-
-def _by_system(old: _Costs, new: _Costs) -> Iterator[Measure]:
-    for quantity, tensor in TENSORS.items():
-        if quantity in old.relative and quantity in new.relative:
-            whole = _measure(f"{tensor.symbol} relative error", ALL, *_cut(old, new, quantity), SYSTEM_MARGIN)
-            for system in CRYSTAL_SYSTEMS:
-                yield _only(whole, old.system == system, system)
-
-
-def _cut(old: _Costs, new: _Costs, quantity: Tensor) -> tuple[Floats, Floats]:
-    """Relative errors of both models, none above 1: predicting nothing is not made worse by predicting nonsense."""
-    first, second = (np.minimum(each.relative[quantity], LARGEST_RELATIVE) for each in (old, new))
-    return first, second
 
 
 def _trimmed(name: str, current: Floats, candidate: Floats, share: float) -> Measure:
@@ -256,8 +254,9 @@ def _only(measure: Measure, chosen: Bools, group: str) -> Measure:
     known = np.isfinite(measure.current) & np.isfinite(measure.candidate)
     first = np.where(chosen, measure.current, np.nan)
     within = known & chosen
-    whole = float(measure.current[known].mean()) if known.any() else 0.0
-    share = measure.margin / whole if whole > 0 else 0.0
+    # The margin of a measure is an absolute growth; a subset with smaller errors must not get the whole set's.
+    mean = float(measure.current[known].mean()) if known.any() else 0.0
+    share = measure.margin / mean if mean > 0 else 0.0
     margin = share * float(measure.current[within].mean()) if within.any() else 0.0
     return Measure(measure.name, group, first, measure.candidate, margin)
 

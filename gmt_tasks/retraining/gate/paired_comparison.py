@@ -28,7 +28,7 @@ SMALLEST_GROUP = 20
 """Crystals below which a mean says nothing: such a measure is left out."""
 
 
-class Verdict(StrEnum):
+class MeasureOutcome(StrEnum):
     """What the difference of one measure says."""
 
     BETTER = "better"
@@ -65,7 +65,7 @@ class Comparison:
         margin: growth of the mean that does not matter.
         error: standard error of the difference of the means.
         p: chance of a deviation as large in any of the measures when nothing is worse, 0 to 1.
-        verdict: better and worse are beyond chance and beyond the margin.
+        outcome: better and worse are beyond chance and beyond the margin.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Comparison:
     margin: float
     error: float
     p: float
-    verdict: Verdict
+    outcome: MeasureOutcome
 
 
 def compare(
@@ -92,7 +92,7 @@ def compare(
         measures: all over the same n_crystals; those with fewer than `SMALLEST_GROUP` values are left out.
         formulas: reduced formula of each crystal, [n_crystals].
         n_resamples: of the crystals.
-        seed: of the resampling, so that the same figures give the same verdict.
+        seed: of the resampling, so that the same figures give the same outcome.
 
     Returns:
         One comparison per measure that was kept, in their order.
@@ -110,7 +110,9 @@ def compare(
     margins = np.array([m.margin for m in kept])
     mean, resampled = _resampled_means(change, formulas, n_resamples, seed)
     error = resampled.std(axis=0, ddof=1)
+    # Two models that agree to the last digit have no spread; a rounding difference must not count as significant.
     floor = np.maximum(error, 1e-12)
+    # The largest deviation over all measures per resample keeps false alarms at alpha for all measures together.
     chance = np.sort(((resampled - mean) / floor).max(axis=1))
     limit = float(np.quantile(chance, 1.0 - ALPHA))
     deviation = (mean - margins) / floor
@@ -123,6 +125,7 @@ def compare(
 
 
 def _comparison(measure: Measure, error: float, p: float, *, worse: bool, better: bool) -> Comparison:
+    """Means over the crystals that have a value of both models."""
     known = np.isfinite(measure.candidate - measure.current)
     return Comparison(
         measure.name,
@@ -133,7 +136,7 @@ def _comparison(measure: Measure, error: float, p: float, *, worse: bool, better
         measure.margin,
         error,
         p,
-        Verdict.WORSE if worse else Verdict.BETTER if better else Verdict.SAME,
+        MeasureOutcome.WORSE if worse else MeasureOutcome.BETTER if better else MeasureOutcome.SAME,
     )
 
 
@@ -152,6 +155,7 @@ def _resampled_means(change: Floats, formulas: Sequence[str], n_resamples: int, 
     _, owner = np.unique(np.asarray(formulas), return_inverse=True)
     n_formulas = int(owner.max()) + 1
     known = np.isfinite(change)
+    # Sums and counts by formula are enough: a resample is a weighting of the formulas, so one product makes all means.
     sums, counts = np.zeros((n_formulas, change.shape[1])), np.zeros((n_formulas, change.shape[1]))
     np.add.at(sums, owner, np.where(known, change, 0.0))
     np.add.at(counts, owner, known.astype(np.float64))

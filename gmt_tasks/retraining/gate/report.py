@@ -1,17 +1,17 @@
-"""What the gate says: findings one by one, the measures that were compared, and the verdict with its reasons."""
+"""The gate's report: findings one by one, the measures that were compared, and the decision with its reasons."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from gmt_tasks.retraining.gate.paired_comparison import Comparison, Verdict
+from gmt_tasks.retraining.gate.paired_comparison import Comparison, MeasureOutcome
 
 
 class Check(StrEnum):
     """What the gate looks at."""
 
     DATA = "data"
-    CANARY = "canary"
+    REFERENCE = "reference set"
     TEST = "test"
     SPEED = "speed"
 
@@ -40,7 +40,7 @@ class GateReport:
     Attributes:
         candidate, current: name@version; `current` is empty for the first model of a name.
         snapshot: hash of the dataset snapshot.
-        n_crystals: labelled test crystals that both models answered.
+        n_crystals: labelled test crystals that the candidate predicts.
         findings: what must hold absolutely.
         comparisons: measures of both models; empty without a current model.
         alpha: chance that a candidate as good as the current model is refused by the comparisons together.
@@ -57,44 +57,58 @@ class GateReport:
     @property
     def reasons(self) -> list[str]:
         """One sentence per reason to refuse, empty when there is none."""
-        broken = [f"{each.check.value}: {each.subject}: {each.detail}" for each in self.findings if not each.holds]
-        return broken + [sentence(each) for each in self.comparisons if each.verdict is Verdict.WORSE]
+        broken = [finding for finding in self.findings if not finding.holds]
+        worse = [comparison for comparison in self.comparisons if comparison.outcome is MeasureOutcome.WORSE]
+        sentences = [f"{finding.check.value}: {finding.subject}: {finding.detail}" for finding in broken]
+        return sentences + [sentence(comparison) for comparison in worse]
 
     @property
     def passes(self) -> bool:
-        """True when nothing speaks against the candidate."""
+        """True when there is no reason to refuse the candidate."""
         return not self.reasons
 
     @property
     def summary(self) -> str:
-        """One line: the verdict with what is better, or the first reasons."""
+        """One line: the decision with what is better, or the first reasons."""
         if self.passes:
-            better = [each.name for each in self.comparisons if each.verdict is Verdict.BETTER and each.group == "all"]
+            better = [c.name for c in self.comparisons if c.outcome is MeasureOutcome.BETTER and c.group == "all"]
             what = f"{len(better)} better ({', '.join(better[:3])})" if better else "none better beyond chance"
             return f"passed: {len(self.comparisons)} measures compared, {what}, none worse"
         n = len(self.reasons)
         return f"refused for {n} reason{'s' if n != 1 else ''}: " + "; ".join(self.reasons[:3])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data with the verdict."""
-        return asdict(self) | {"passes": self.passes, "reasons": self.reasons}
+        """Plain data with the decision."""
+        # `verdict` is what files and databases of every version call the outcome of a comparison.
+        comparisons = [asdict(comparison) for comparison in self.comparisons]
+        for comparison in comparisons:
+            comparison["verdict"] = comparison.pop("outcome")
+        return asdict(self) | {"comparisons": comparisons, "passes": self.passes, "reasons": self.reasons}
 
     def to_markdown(self) -> str:
-        """A page for people: verdict, reasons, findings, comparisons."""
-        verdict = "promote" if self.passes else "refuse"
+        """A page for people: decision, reasons, findings, comparisons."""
+        decision = "promote" if self.passes else "refuse"
         against = f" against {self.current}" if self.current else ", the first of its name"
         lines = [
-            f"# Gate: {verdict} {self.candidate}",
+            f"# Gate: {decision} {self.candidate}",
             f"{self.candidate}{against}; dataset {self.snapshot[:12]}, {self.n_crystals} labelled test crystals.",
             f"A candidate as good as the current model would be refused by the {len(self.comparisons)} comparisons "
             f"together with a chance of at most {100 * self.alpha:g} %.",
             *(["## Reasons", "\n".join(f"- {reason}" for reason in self.reasons)] if self.reasons else []),
             "## What must hold",
-            table_of(("check", "what", "holds", "found"), [_finding_cells(each) for each in self.findings]),
+            table_of(
+                ("check", "what", "holds", "found"),
+                [(f.check.value, f.subject, "yes" if f.holds else "**no**", f.detail) for f in self.findings],
+            ),
         ]
         if self.comparisons:
-            heads = ("measure", "crystals of", "n", "current", "candidate", "± of the change", "verdict")
-            rows = [_comparison_cells(each) for each in self.comparisons]
+            heads = ("measure", "crystals of", "n", "current", "candidate", "± of the change", "outcome")
+            rows: list[tuple[str, ...]] = []
+            for c in self.comparisons:
+                numbers = str(c.n), f"{c.current:.4g}", f"{c.candidate:.4g}", f"{c.error:.2g}"
+                # What became worse stands out.
+                outcome = f"**{c.outcome.value}**" if c.outcome is MeasureOutcome.WORSE else c.outcome.value
+                rows.append((c.name, c.group, *numbers, outcome))
             lines += ["## Measures, the smaller the better", table_of(heads, rows)]
         return "\n\n".join(lines) + "\n"
 
@@ -110,14 +124,8 @@ def sentence(comparison: Comparison) -> str:
 
 def table_of(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table; a bar in a cell is escaped."""
-    lines = [heads, tuple("---" for _ in heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-
-
-def _finding_cells(finding: Finding) -> tuple[str, ...]:
-    return finding.check.value, finding.subject, "yes" if finding.holds else "**no**", finding.detail
-
-
-def _comparison_cells(c: Comparison) -> tuple[str, ...]:
-    verdict = f"**{c.verdict.value}**" if c.verdict is Verdict.WORSE else c.verdict.value
-    return c.name, c.group, str(c.n), f"{c.current:.4g}", f"{c.candidate:.4g}", f"{c.error:.2g}", verdict
+    lines = []
+    for row in (heads, ("---",) * len(heads), *rows):
+        cells = [cell.replace("|", r"\|") for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

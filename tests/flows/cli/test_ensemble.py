@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.app import app
 from models.uncertainty.conformal import Calibration, ConformalWidth, SystemWidth
 
 

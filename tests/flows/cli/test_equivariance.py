@@ -1,4 +1,4 @@
-"""`gmtscreen exactness`: exit codes and what is printed, with models that need no weights."""
+"""`gmtscreen equivariance`: exit codes and what is printed, with models that need no weights."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from db.records import ModelVersion
-from flows.cli import app
+from flows.cli.app import app
 from gmt_tasks.screening.screener import Screener
 from models.crystals.crystal import CrystalBatch, Floats
 from models.quantities import Tensor
@@ -44,19 +44,20 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[ToyTensorModel], None]:
 
 def test_an_exact_model_ends_with_zero_and_prints_a_table_per_set(use: Callable[[ToyTensorModel], None]) -> None:
     use(ToyTensorModel())
-    result = CliRunner().invoke(app, ["exactness", "reference", "--candidates", "3"])
+    result = CliRunner().invoke(app, ["equivariance", "reference", "--candidates", "3"])
     assert result.exit_code == 0, result.output
     assert result.stdout.count("2x2x2 supercell") == 2
     assert result.stdout.count("obeys its point group") == 2
 
 
+@pytest.mark.parametrize("command", ["equivariance", "exactness"])
 def test_a_model_that_depends_on_the_cell_ends_with_one_and_names_crystals(
-    use: Callable[[ToyTensorModel], None],
+    command: str, use: Callable[[ToyTensorModel], None]
 ) -> None:
     use(Extensive())
-    result = CliRunner().invoke(app, ["exactness", "reference", "--candidates", "3", "--json"])
+    result = CliRunner().invoke(app, [command, "reference", "--candidates", "3", "--json"])
     assert result.exit_code == 1
-    assert "predictions depend on how crystals are told" in result.stderr
+    assert "predictions depend on the representation" in result.stderr
     found = json.loads(result.stdout)
     assert [each["holds"] for each in found] == [False, False]
     assert {each["retelling"] for each in found[1]["deviations"]} == {

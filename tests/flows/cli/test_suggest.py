@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from db.store import ResultStore
-from flows.cli import app
+from flows.cli.app import app
 from tests.db import blocks
 
 

@@ -1,4 +1,4 @@
-"""Retellings change the description of a crystal and nothing else; the controls show that they do change it."""
+"""Equivalent representations change how a crystal is described and nothing else; controls show that they do so."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ TEXTBOOK = textbook_crystals().crystals
 
 
 @cache
-def told() -> dict[str, Representation]:
+def representations() -> dict[str, Representation]:
     return {each.name: each for each in equivalent_representations(TEXTBOOK, seed=3, max_atoms=40)}
 
 
@@ -32,28 +32,28 @@ def surroundings(crystals: CrystalBatch) -> list[Floats]:
     return [np.unique(rows[owner == k], axis=0) for k in range(crystals.n_crystals)]
 
 
-def test_every_retelling_has_the_same_crystals() -> None:
+def test_every_representation_has_the_same_crystals() -> None:
     expected = surroundings(TEXTBOOK)
-    for name, each in told().items():
-        assert len(np.unique(each.rows)) == len(each.rows) == each.crystals.n_crystals == len(each.turn), name
+    for name, each in representations().items():
+        assert len(np.unique(each.rows)) == len(each.rows) == each.crystals.n_crystals == len(each.rotation), name
         assert np.allclose(volume_per_atom(each.crystals), volume_per_atom(TEXTBOOK)[each.rows]), name
         assert each.crystals.formulas() == [TEXTBOOK.formulas()[k] for k in each.rows], name
         for found, row in zip(surroundings(each.crystals), each.rows, strict=True):
             assert np.allclose(found, expected[row], atol=2e-5), name
 
 
-def test_lattices_turn_by_the_turn_that_is_told() -> None:
+def test_lattices_rotate_by_the_rotation_that_is_given() -> None:
     for name in ("rotation", "improper rotation", "inversion"):
-        each = told()[name]
-        assert np.allclose(each.crystals.lattice, TEXTBOOK.lattice @ np.swapaxes(each.turn, 1, 2))
-        assert np.allclose(each.turn @ np.swapaxes(each.turn, 1, 2), np.eye(3))
-        assert np.allclose(np.linalg.det(each.turn), 1.0 if name == "rotation" else -1.0)
-    assert not np.allclose(told()["rotation"].turn[0], told()["rotation"].turn[1])
+        each = representations()[name]
+        assert np.allclose(each.crystals.lattice, TEXTBOOK.lattice @ np.swapaxes(each.rotation, 1, 2))
+        assert np.allclose(each.rotation @ np.swapaxes(each.rotation, 1, 2), np.eye(3))
+        assert np.allclose(np.linalg.det(each.rotation), 1.0 if name == "rotation" else -1.0)
+    assert not np.allclose(representations()["rotation"].rotation[0], representations()["rotation"].rotation[1])
 
 
 def test_cells_of_the_same_lattice_are_other_cells_of_the_same_lattice() -> None:
-    for name, sign in (("unimodular cell", 1.0), ("left-handed listing", -1.0)):
-        each = told()[name]
+    for name, sign in (("unimodular cell", 1.0), ("left-handed cell", -1.0)):
+        each = representations()[name]
         cell = each.crystals.lattice @ np.linalg.inv(TEXTBOOK.lattice[each.rows])
         assert np.allclose(cell, np.round(cell))
         assert np.allclose(np.linalg.det(cell), sign)
@@ -62,7 +62,7 @@ def test_cells_of_the_same_lattice_are_other_cells_of_the_same_lattice() -> None
 
 def test_supercells_have_their_number_of_cells_and_stay_below_the_bound() -> None:
     for name, size in (("2x1x1", 2), ("1x2x1", 2), ("2x2x1", 4), ("2x2x2", 8)):
-        each = told()[f"{name} supercell"]
+        each = representations()[f"{name} supercell"]
         assert np.array_equal(each.crystals.atoms_per_crystal, size * TEXTBOOK.atoms_per_crystal[each.rows])
         left_out = np.setdiff1d(np.arange(10), each.rows)
         assert (size * TEXTBOOK.atoms_per_crystal[left_out] > 40).all()
@@ -70,19 +70,19 @@ def test_supercells_have_their_number_of_cells_and_stay_below_the_bound() -> Non
 
 
 def test_the_description_does_change() -> None:
-    assert not np.allclose(told()["origin shift"].crystals.frac_coords, TEXTBOOK.frac_coords)
-    assert not np.array_equal(told()["order of atoms"].crystals.numbers, TEXTBOOK.numbers)
-    assert not np.array_equal(told()["lengths x (1 + 1e-9)"].crystals.lattice, TEXTBOOK.lattice)
-    assert not np.array_equal(told()["other company"].rows, np.arange(10))
-    assert told()["alone"].per_call == 1
-    assert told()["order of neighbours"].shuffles_neighbors
+    assert not np.allclose(representations()["origin shift"].crystals.frac_coords, TEXTBOOK.frac_coords)
+    assert not np.array_equal(representations()["order of atoms"].crystals.numbers, TEXTBOOK.numbers)
+    assert not np.array_equal(representations()["lengths x (1 + 1e-9)"].crystals.lattice, TEXTBOOK.lattice)
+    assert not np.array_equal(representations()["other batch"].rows, np.arange(10))
+    assert representations()["alone"].per_call == 1
+    assert representations()["order of neighbours"].shuffles_neighbors
 
 
 def test_the_same_seed_tells_the_same_and_another_seed_does_not() -> None:
     again = {each.name: each for each in equivalent_representations(TEXTBOOK, seed=3, max_atoms=40)}
     other = {each.name: each for each in equivalent_representations(TEXTBOOK, seed=4, max_atoms=40)}
-    assert np.array_equal(again["rotation"].turn, told()["rotation"].turn)
-    assert not np.allclose(other["rotation"].turn, told()["rotation"].turn)
+    assert np.array_equal(again["rotation"].rotation, representations()["rotation"].rotation)
+    assert not np.allclose(other["rotation"].rotation, representations()["rotation"].rotation)
 
 
 def test_no_crystals_are_told_without_complaint() -> None:

@@ -1,4 +1,4 @@
-"""The check of exactness: an exact path passes it, and every way of being inexact is found under its name."""
+"""The check of equivariance: an equivariant path passes it, and every deviation is found under its name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.models.gmtnet.untrained import untrained
 
 VERSION = ModelVersion("toy", "1", "0" * 64)
 TEXTBOOK = textbook_crystals()
-COMPANY = {"alone", "other company"}
+COMPANY = {"alone", "other batch"}
 
 
 @cache
@@ -39,7 +39,7 @@ def check(model: TensorModel, tolerance: float = 1e-9, max_atoms: int = 40) -> E
 
 
 def caught(found: Equivariance) -> set[str]:
-    """Retellings under which some tensor has deviations."""
+    """Representations under which some tensor has deviations."""
     return {row.representation for row in found.invariances if row.n_exceptions}
 
 
@@ -106,7 +106,7 @@ def company(crystals: CrystalBatch) -> Floats:
         (first_atom, {"order of atoms"}),
         (first_coordinate, {"origin shift"}),
         (longest_edge, {"unimodular cell", "2x1x1 supercell", "2x2x2 supercell"}),
-        (handedness, {"improper rotation", "inversion", "left-handed listing"}),
+        (handedness, {"improper rotation", "inversion", "left-handed cell"}),
         (number_of_atoms, {"2x1x1 supercell", "1x2x1 supercell", "2x2x1 supercell", "2x2x2 supercell"}),
         (first_axis, {"rotation", "improper rotation"}),
         (company, COMPANY),
@@ -160,7 +160,7 @@ def test_shuffled_neighbours_are_the_same_edges() -> None:
     assert np.array_equal(edges(shuffled), edges(graph))
 
 
-def test_a_crystal_that_is_refused_in_one_telling_only_breaks_the_promise() -> None:
+def test_a_crystal_that_is_refused_in_one_representation_only_breaks_the_promise() -> None:
     class Timid(ToyTensorModel):
         def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
             tensors = super().predict(crystals)
@@ -183,7 +183,7 @@ def test_deviations_name_crystals_and_the_worst_come_first() -> None:
     assert found.to_json()["holds"] is False
 
 
-def test_a_symmetry_that_is_found_in_one_telling_only_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_symmetry_that_is_found_in_one_representation_only_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that takes supercells for triclinic, and a model whose tensors need the search."""
 
     class Rough(ToyTensorModel):

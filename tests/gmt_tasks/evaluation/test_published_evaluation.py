@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.app import app
 from gmt_tasks.evaluation import published_evaluation
 from gmt_tasks.evaluation.consistency import consistency
 from gmt_tasks.evaluation.published_evaluation import evaluate_published, obeys_as_published, published_metrics

@@ -55,7 +55,7 @@ def test_norms_count_voigt_entries_once() -> None:
 
 def test_members_are_summed_up_by_mean_and_standard_deviation() -> None:
     each = [scores.score_errors(WHERE, np.full(4, x), np.ones(4), np.ones(4, dtype=bool)) for x in (1.0, 2.0, 6.0)]
-    mean, spread = scores.over_members(each)
+    mean, spread = scores.over_networks(each)
     assert (mean.predictor, spread.predictor) == (scores.SINGLE, scores.SPREAD)
     assert mean.fnorm == pytest.approx(3.0)
     assert spread.fnorm == pytest.approx(np.std([1, 2, 6], ddof=1))

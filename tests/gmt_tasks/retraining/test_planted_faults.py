@@ -1,7 +1,7 @@
-"""Poisoned second instalments, forced past the label check: the gate alone refuses those that harm the model.
+"""Poisoned second label batches, forced past the label check: the gate alone refuses those that harm the model.
 
 That the label check refuses each of them is shown in tests/gmt_tasks/labels/test_ingest.py. Here the rows are
-written into a snapshot by hand, hash and all, as if the check had let them pass; the canary's literature is switched
+written into a snapshot by hand, hash and all, as if the check had let them pass; the literature is switched
 off, because toy labels are no material's, so the labels known before have to see the harm.
 """
 
@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,13 +19,15 @@ from db.records import ModelVersion
 from gmt_tasks.labels import snapshot as snapshots
 from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.labels.snapshot import DatasetSnapshot, content_hash, read_snapshot, snapshot_folder
-from gmt_tasks.retraining import steps
-from gmt_tasks.retraining.plan import RetrainPlan, Start, make_plan
+from gmt_tasks.retraining import retraining
+from gmt_tasks.retraining.outcome import Ending
+from gmt_tasks.retraining.plan import RetrainPlan, make_plan
+from gmt_tasks.retraining.retraining import Retraining, nothing_new
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import read_card
 from tests.gmt_tasks.labels import planted_faults
 from tests.gmt_tasks.labels.toy_labels import Row
-from tests.gmt_tasks.retraining.tiny import instalments, options_in, tiny_gate
+from tests.gmt_tasks.retraining.tiny import label_batches, options_in, settings_in, tiny_gate
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +49,7 @@ def force(datasets: Path, rows: Sequence[Row]) -> DatasetSnapshot:
 
 @dataclass
 class Bench:
-    """A model of the first instalment, and how it is retrained on another dataset."""
+    """A model of the first label batch, and how it is retrained on another dataset."""
 
     folder: Path
     datasets: Path
@@ -74,9 +77,17 @@ class Bench:
 
 
 def judged(plan: RetrainPlan, folder: Path, datasets: Path, newest: str | None = None) -> dict[str, Any]:
-    options = options_in(folder)
-    steps.calibrate(plan, options, steps.train(plan, options, lambda line: None, lambda share: None))
-    return steps.judge(plan, options, datasets, newest or plan.snapshot)
+    with pytest.MonkeyPatch.context() as patch, planned(plan, folder, datasets) as work:
+        patch.setattr(retraining, "freeze", lambda store, datasets: SimpleNamespace(hash=newest or plan.snapshot))
+        work.calibrate(work.train())
+        return work.run_gate()
+
+
+def planned(plan: RetrainPlan, folder: Path, datasets: Path) -> Retraining:
+    """A retraining with a plan of its own instead of that of the accepted labels, of which there are none."""
+    work = Retraining(settings_in(folder), options_in(folder), datasets, lambda line: None)
+    work.plan = plan
+    return work
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +95,21 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         tiny_gate(patch)
         folder = tmp_path_factory.mktemp("bench")
-        datasets, rows = folder / "datasets", instalments()[0]
+        datasets, rows = folder / "datasets", label_batches()[0]
         snapshot = force(datasets, rows)
-        options = options_in(folder, start=Start.SCRATCH, epochs=12)
+        options = options_in(folder, from_scratch=True, epochs=12)
         plan = make_plan(options, snapshot=snapshot.hash, data=snapshot.folder, current=None, current_card=None)
         judged(plan, folder, datasets)
         yield Bench(folder, datasets, plan, rows)
 
 
-def test_a_good_second_instalment_passes(bench: Bench) -> None:
-    report = bench.retrain([*bench.rows, *instalments()[1]])
+def test_a_good_second_batch_passes(bench: Bench) -> None:
+    report = bench.retrain([*bench.rows, *label_batches()[1]])
     assert report["reasons"] == []
 
 
 def test_halved_units_are_refused_by_the_labels_known_before(bench: Bench) -> None:
-    report = bench.retrain([*bench.rows, *planted_faults.halved(instalments()[1])])
+    report = bench.retrain([*bench.rows, *planted_faults.halved(label_batches()[1])])
     assert any(KNOWN_BEFORE in reason for reason in report["reasons"]), report["reasons"]
 
 
@@ -108,7 +119,7 @@ def test_what_symmetry_contradicts_is_not_read_and_the_rest_is_refused_where_it_
 ) -> None:
     """Either the gate refuses, or nothing that was known before became worse."""
     try:
-        report = bench.retrain([*bench.rows, *fault(instalments()[1])])
+        report = bench.retrain([*bench.rows, *fault(label_batches()[1])])
     except ModelError as error:
         assert "losses are no number" in str(error)
         return
@@ -123,21 +134,21 @@ def test_leaked_test_crystals_are_refused_by_their_composition(bench: Bench) -> 
 
 
 def test_stale_labels_are_refused_by_their_hash(bench: Bench) -> None:
-    plan = bench.plan([*bench.rows, *instalments()[1]])
-    newer = bench.retrain([*bench.rows, *instalments()[1]], newest="f" * 64)
+    plan = bench.plan([*bench.rows, *label_batches()[1]])
+    newer = bench.retrain([*bench.rows, *label_batches()[1]], newest="f" * 64)
     assert [reason.partition(":")[0] for reason in newer["reasons"]] == ["data"]
     assert "no newer labels were accepted since" in newer["reasons"][0]
     same = replace(plan, snapshot=bench.first.snapshot)
-    ending = steps.nothing_new(same)
-    assert ending is not None and ending.ending is steps.Ending.NOTHING_NEW
+    outcome = nothing_new(same)
+    assert outcome is not None and outcome.ending is Ending.NOTHING_NEW
 
 
 def test_a_file_that_was_changed_after_the_freeze_is_not_trained_on(bench: Bench) -> None:
     import gzip
 
-    plan = bench.plan([*bench.rows, *planted_faults.stale(instalments()[1][:6])])
+    plan = bench.plan([*bench.rows, *planted_faults.stale(label_batches()[1][:6])])
     path = plan.data / "elastic.jsonl.gz"
     text = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(text.replace(b'"train"', b'"test" ', 1)))
     with pytest.raises(SourceError, match="they were changed"):
-        steps.train(plan, options_in(bench.folder), lambda line: None, lambda share: None)
+        planned(plan, bench.folder, bench.datasets).train()

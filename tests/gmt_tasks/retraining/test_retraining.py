@@ -10,15 +10,16 @@ import pytest
 from db.store import ResultStore
 from gmt_tasks.registry.current_model import chosen_model
 from gmt_tasks.registry.model_files import datasets_folder, models_folder
-from gmt_tasks.retraining import networks as members
-from gmt_tasks.retraining.gate import measures as gate_measures
-from gmt_tasks.retraining.plan import RetrainOptions, Start, alone
-from gmt_tasks.retraining.retraining import Retraining
-from gmt_tasks.retraining.steps import GATE, PAGE, Ending, Outcome
+from gmt_tasks.retraining import networks
+from gmt_tasks.retraining.gate import measures
+from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.outcome import Ending, Outcome
+from gmt_tasks.retraining.plan import alone
+from gmt_tasks.retraining.retraining import GATE, PAGE, Retraining
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
 from models.gmtnet.card import read_card
-from tests.gmt_tasks.retraining.tiny import bring, instalments, options_in, read_json, settings_in, tiny_gate
+from tests.gmt_tasks.retraining.tiny import bring, label_batches, options_in, read_json, settings_in, tiny_gate
 
 pytestmark = pytest.mark.usefixtures("_tiny")
 
@@ -34,7 +35,7 @@ def _tiny(monkeymodule: pytest.MonkeyPatch) -> None:
     """Networks of a few epochs swing: only large losses count here, small ones have tests of their own."""
     tiny_gate(monkeymodule)
     for margin in ("ERROR_MARGIN", "SYSTEM_MARGIN", "TOGETHER_MARGIN", "RATE_MARGIN", "INTERVAL_MARGIN"):
-        monkeymodule.setattr(gate_measures, margin, 0.5)
+        monkeymodule.setattr(measures, margin, 0.5)
 
 
 def walk(settings: Settings, options: RetrainOptions, lines: list[str] | None = None) -> Outcome:
@@ -46,17 +47,17 @@ def walk(settings: Settings, options: RetrainOptions, lines: list[str] | None = 
             return ending
         work.calibrate(work.train())
         work.evaluate()
-        return work.decide(work.judge())
+        return work.decide(work.run_gate())
 
 
 class Lab:
-    """A database whose first model was trained on the first instalment, and whose second on both."""
+    """A database whose first model was trained on the first label batch, and whose second on both."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.settings, self.options = folder, settings_in(folder), options_in(folder)
-        first, second = instalments()
+        first, second = label_batches()
         self.accepted = [bring(self.settings, folder / "a", first)]
-        self.first = walk(self.settings, replace(self.options, start=Start.SCRATCH))
+        self.first = walk(self.settings, replace(self.options, from_scratch=True))
         self.nothing = walk(self.settings, self.options)
         self.accepted.append(bring(self.settings, folder / "b", second))
         self.lines: list[str] = []
@@ -72,7 +73,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, _tiny: None) -> Lab:
     return Lab(tmp_path_factory.mktemp("lab"))
 
 
-def test_two_instalments_give_two_models_and_the_second_is_promoted_over_the_first(lab: Lab) -> None:
+def test_two_batches_give_two_models_and_the_second_is_promoted_over_the_first(lab: Lab) -> None:
     assert min(lab.accepted) > 50
     assert (lab.first.ending, lab.first.before) == (Ending.PROMOTED, "")
     assert lab.second.ending is Ending.PROMOTED, lab.second.why
@@ -130,9 +131,9 @@ def test_the_gate_leaves_a_page_and_data(lab: Lab) -> None:
 def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, options = settings_in(tmp_path), options_in(tmp_path, start=Start.SCRATCH)
-    bring(settings, tmp_path / "a", instalments()[0])
-    real, killed = members.train_member, []
+    settings, options = settings_in(tmp_path), options_in(tmp_path, from_scratch=True)
+    bring(settings, tmp_path / "a", label_batches()[0])
+    real, killed = networks.train_network, []
 
     def dies_once(config: Any, folder: Path, report: Any = None) -> None:
         def report_and_die(line: str) -> None:
@@ -142,7 +143,7 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
 
         real(config, folder, report_and_die)
 
-    monkeypatch.setattr(members, "train_member", dies_once)
+    monkeypatch.setattr(networks, "train_network", dies_once)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="killed"):
             walk(settings, options)
@@ -156,8 +157,8 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
 def test_a_candidate_that_is_held_back_is_registered_and_not_current(lab: Lab, tmp_path: Path) -> None:
     """Also: every step after the training is found again, because only the options changed."""
     settings = settings_in(tmp_path)
-    bring(settings, tmp_path / "a", instalments()[0])
-    options = replace(lab.options, start=Start.SCRATCH, promote=False)
+    bring(settings, tmp_path / "a", label_batches()[0])
+    options = replace(lab.options, from_scratch=True, promote=False)
     outcome = walk(settings, options)
     assert (outcome.ending, outcome.model, outcome.folder) == (Ending.HELD, lab.first.model, lab.first.folder)
     with ResultStore(settings.database) as store:
@@ -172,8 +173,8 @@ def test_two_retrainings_of_the_same_thing_are_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_more_members_than_the_current_model_has_cannot_be_fine_tuned(lab: Lab) -> None:
-    with pytest.raises(ModelError, match="3 members cannot go on from the 2 networks"):
+def test_more_networks_than_the_current_model_has_cannot_be_fine_tuned(lab: Lab) -> None:
+    with pytest.raises(ModelError, match="3 networks cannot go on from the 2 networks"):
         walk(lab.settings, replace(lab.options, members=3))
 
 

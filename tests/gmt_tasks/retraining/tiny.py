@@ -12,9 +12,8 @@ from db.store import ResultStore
 from gmt_tasks.evaluation import evaluation
 from gmt_tasks.labels.ingest import ingest_labels
 from gmt_tasks.labels.readers.open import open_label_source
-from gmt_tasks.retraining.gate import gate
-from gmt_tasks.retraining.gate import reference_set as canary
-from gmt_tasks.retraining.plan import RetrainOptions, Start
+from gmt_tasks.retraining.gate import gate, reference_set
+from gmt_tasks.retraining.options import Placement, RetrainOptions
 from gmt_tasks.settings import Settings, load_settings
 from models.applicability.distance import TrainingReference
 from models.crystals.crystal import Floats
@@ -44,15 +43,15 @@ def tiny_gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(TrainingReference, "calibrated", of_few)
     books = textbook_crystals()
-    few = canary.CanarySet(books.names[:4], books.crystals.select(np.arange(4)))
-    monkeypatch.setattr(canary, "canary_crystals", lambda: few)
-    monkeypatch.setattr(canary, "crystals_of_all_classes", lambda seed: few)
-    for module in (canary, evaluation):
+    few = reference_set.ReferenceSet(books.names[:4], books.crystals.select(np.arange(4)))
+    monkeypatch.setattr(reference_set, "reference_set", lambda: few)
+    monkeypatch.setattr(reference_set, "crystals_of_all_classes", lambda seed: few)
+    for module in (reference_set, evaluation):
         monkeypatch.setattr(module, "compare_literature", lambda screener, labels: [])
-    monkeypatch.setattr(canary, "BOUNDS", dict.fromkeys(canary.BOUNDS, 1e9))
-    monkeypatch.setattr(canary, "LEAST_SEPARATION", -1.0)
-    monkeypatch.setattr(canary, "CHANGED_METALS", 1.0)
-    monkeypatch.setattr(canary, "_exact", lambda candidate: iter(()))
+    monkeypatch.setattr(reference_set, "BOUNDS", dict.fromkeys(reference_set.BOUNDS, 1e9))
+    monkeypatch.setattr(reference_set, "LEAST_SEPARATION", -1.0)
+    monkeypatch.setattr(reference_set, "CHANGED_METALS", 1.0)
+    monkeypatch.setattr(reference_set, "_check_symmetry", lambda candidate: iter(()))
     monkeypatch.setattr(gate, "LEAST_SPEED", 0.05)
     monkeypatch.setattr(gate, "SPEED_CRYSTALS", 4)
     monkeypatch.setattr(gate, "SPEED_ROUNDS", 1)
@@ -69,12 +68,12 @@ def options_in(folder: Path, **more: object) -> RetrainOptions:
     config = folder / "tiny.toml"
     text = 'name = "tiny"\nepochs = 6\nbatch_crystals = 8\naverage = 0.8\nlearning_rate = 5e-3\npiezo_repeat = 1\n'
     config.write_text(text, encoding="utf-8")
-    options = RetrainOptions(str(config), None, 2, Start.CURRENT, workers=1, device="cpu", runs=folder / "runs")
+    options = RetrainOptions(str(config), members=2, where=Placement(1, None, folder / "runs", "cpu"))
     return replace(options, **more)  # type: ignore[arg-type]
 
 
-def instalments() -> tuple[list[Row], list[Row]]:
-    """Two instalments: two thirds of the crystals in the first, the others in the second."""
+def label_batches() -> tuple[list[Row], list[Row]]:
+    """Two label batches: two thirds of the crystals in the first, the others in the second."""
     rows = good_rows(15)
     return [row for row in rows if _number(row) % 3], [row for row in rows if not _number(row) % 3]
 
@@ -84,7 +83,7 @@ def _number(row: Row) -> int:
 
 
 def bring(settings: Settings, folder: Path, rows: Iterable[Row]) -> int:
-    """Labels through the check into the database; how many teach from now on."""
+    """Labels through the check into the database; how many are accepted training labels now."""
     with ResultStore(settings.database) as store:
         report = ingest_labels(store, open_label_source(str(write_rows(folder, rows))))
     return report.accepted

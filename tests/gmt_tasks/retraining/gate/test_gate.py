@@ -16,13 +16,12 @@ from scipy.stats import spearmanr
 from db.records import ModelVersion
 from gmt_tasks.evaluation.calibration import calibrate
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
-from gmt_tasks.retraining.gate import gate
-from gmt_tasks.retraining.gate import reference_set as canary
+from gmt_tasks.retraining.gate import gate, reference_set
 from gmt_tasks.retraining.gate.data import Lineage, check_data, check_losses, join_labels, select_labels
-from gmt_tasks.retraining.gate.gate import Evidence, compare_models, held_out_part, judge
+from gmt_tasks.retraining.gate.gate import Evidence, compare_models, held_out_part, run_gate
 from gmt_tasks.retraining.gate.measures import lost_ranks
-from gmt_tasks.retraining.gate.paired_comparison import Verdict
-from gmt_tasks.retraining.gate.reference_set import CanarySet
+from gmt_tasks.retraining.gate.paired_comparison import MeasureOutcome
+from gmt_tasks.retraining.gate.reference_set import ReferenceSet
 from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.applicability import fit_training_reference
@@ -94,11 +93,11 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> LabelledCrystals:
 @pytest.fixture(autouse=True)
 def toy_limits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """The toy's training crystals are random ones themselves; the exact check has tests of its own."""
-    monkeypatch.setattr(canary, "LEAST_SEPARATION", 0.1)
+    monkeypatch.setattr(reference_set, "LEAST_SEPARATION", 0.1)
     monkeypatch.setattr(gate, "SPEED_CRYSTALS", 12)
     monkeypatch.setattr(gate, "SPEED_ROUNDS", 2)
-    if "exactness" not in request.node.name:
-        monkeypatch.setattr(canary, "_exact", lambda candidate: iter(()))
+    if "equivariance" not in request.node.name:
+        monkeypatch.setattr(reference_set, "_check_symmetry", lambda candidate: iter(()))
 
 
 def screener(model: Toy, labels: LabelledCrystals, version: str = "2") -> Screener:
@@ -114,7 +113,7 @@ def current(labels: LabelledCrystals) -> Screener:
 
 
 def ask(candidate: Screener, current: Screener | None, labels: LabelledCrystals, **more: object) -> GateReport:
-    return judge(candidate, current, replace(Evidence(labels, LINEAGE, TRAINING), **more))  # type: ignore[arg-type]
+    return run_gate(candidate, current, replace(Evidence(labels, LINEAGE, TRAINING), **more))  # type: ignore[arg-type]
 
 
 def compared(candidate: Screener, current: Screener, labels: LabelledCrystals) -> GateReport:
@@ -132,17 +131,17 @@ def broken(findings: list[Finding]) -> list[str]:
 def test_the_same_model_and_a_better_one_pass(labels: LabelledCrystals, current: Screener) -> None:
     same = ask(screener(Toy(), labels), current, labels)
     assert same.reasons == []
-    assert {each.verdict for each in same.comparisons} == {Verdict.SAME}
+    assert {each.outcome for each in same.comparisons} == {MeasureOutcome.SAME}
     assert len(same.comparisons) > 40
     better = compared(screener(Toy(0.005), labels), current, labels)
-    assert better.passes and sum(each.verdict is Verdict.BETTER for each in better.comparisons) > 10
+    assert better.passes and sum(each.outcome is MeasureOutcome.BETTER for each in better.comparisons) > 10
     assert "better" in better.summary
 
 
-def test_the_first_model_of_a_name_is_held_against_the_canary_only(labels: LabelledCrystals) -> None:
+def test_the_first_model_of_a_name_is_compared_with_the_reference_set_only(labels: LabelledCrystals) -> None:
     report = ask(screener(Toy(), labels), None, labels)
     assert report.comparisons == [] and report.current == ""
-    assert {each.check for each in report.findings} == {Check.DATA, Check.CANARY}
+    assert {each.check for each in report.findings} == {Check.DATA, Check.REFERENCE}
     assert all("literature" in reason for reason in report.reasons)  # a toy knows no material
     assert report.reasons
 
@@ -157,7 +156,7 @@ def test_a_worse_model_is_refused_measure_by_measure(labels: LabelledCrystals, c
 
 def test_a_fault_in_some_crystal_systems_is_named_by_system(labels: LabelledCrystals, current: Screener) -> None:
     report = compared(screener(WorseWhereLong(), labels), current, labels)
-    worse = {each.group for each in report.comparisons if each.verdict is Verdict.WORSE}
+    worse = {each.group for each in report.comparisons if each.outcome is MeasureOutcome.WORSE}
     assert worse - {"all"} <= {"orthorhombic", "tetragonal", "monoclinic", "trigonal", "hexagonal"}
     assert not report.passes
 
@@ -219,10 +218,10 @@ def test_a_model_may_come_nearer_to_the_literature_and_not_leave_it(
     before: float | None, now: float, holds: bool, labels: LabelledCrystals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factors: dict[object, float | None] = {"candidate": now, "current": before}
-    monkeypatch.setattr(canary, "compare_literature", lambda model, _: model)
+    monkeypatch.setattr(reference_set, "compare_literature", lambda model, _: model)
     values = lambda model: {Tensor.ELASTIC: np.full(9, np.log(factors[model]))}  # noqa: E731
-    monkeypatch.setattr(canary, "literature_ratios", values)
-    (found,) = canary._literature("candidate", "current" if before else None, labels)  # type: ignore[arg-type]
+    monkeypatch.setattr(reference_set, "literature_ratios", values)
+    (found,) = reference_set._check_literature("candidate", "current" if before else None, labels)  # type: ignore[arg-type]
     assert found.holds is holds, found.detail
 
 
@@ -238,32 +237,32 @@ def test_components_that_no_material_has_are_no_more_than_those_of_the_current_m
         tensors[Tensor.PIEZOELECTRIC][:n_large] = np.nan if n_large == 1 else -1e6
         return SimpleNamespace(rows=np.arange(3), derived=SimpleNamespace(prediction=SimpleNamespace(tensors=tensors)))
 
-    crystals = CanarySet(("a", "b", "c"), textbook_crystals().crystals)
-    found = list(canary._sizes(crystals, answer(now), None if before is None else answer(before)))
+    crystals = ReferenceSet(("a", "b", "c"), textbook_crystals().crystals)
+    found = list(reference_set._check_sizes(crystals, answer(now), None if before is None else answer(before)))
     assert [each.holds for each in found if each.subject.startswith("e ")] == [holds]
     assert broken(found) == ([] if holds else ["e below 100 C/m^2"])
 
 
-def test_a_model_that_depends_on_the_frame_is_refused_by_exactness(
+def test_a_model_that_depends_on_the_frame_is_refused_by_equivariance(
     labels: LabelledCrystals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = CanarySet(("wurtzite", "quartz"), textbook_crystals().crystals.select(np.array([0, 1])))
-    monkeypatch.setattr(canary, "crystals_of_all_classes", lambda seed: few)
-    monkeypatch.setattr(canary, "textbook_crystals", lambda: few)
-    found = list(canary._exact(screener(Rotated(), labels)))
-    assert broken(found) == ["the same however crystals are told"]
+    few = ReferenceSet(("wurtzite", "quartz"), textbook_crystals().crystals.select(np.array([0, 1])))
+    monkeypatch.setattr(reference_set, "crystals_of_all_classes", lambda seed: few)
+    monkeypatch.setattr(reference_set, "textbook_crystals", lambda: few)
+    found = list(reference_set._check_symmetry(screener(Rotated(), labels)))
+    assert broken(found) == ["the same in every equivalent representation"]
     assert "deviation" in found[0].detail
 
 
 @pytest.mark.slow
-def test_a_model_that_follows_the_frame_passes_exactness(labels: LabelledCrystals, current: Screener) -> None:
-    assert broken(list(canary._exact(current))) == []
+def test_a_model_that_follows_the_frame_passes_equivariance(labels: LabelledCrystals, current: Screener) -> None:
+    assert broken(list(reference_set._check_symmetry(current))) == []
 
 
 def test_numbers_that_are_not_finite_are_refused_with_the_crystal(labels: LabelledCrystals, current: Screener) -> None:
     report = ask(screener(Broken(), labels), current, labels)
     lost = [each for each in report.findings if not each.holds]
-    assert [each.check for each in lost][:1] == [Check.CANARY]
+    assert [each.check for each in lost][:1] == [Check.REFERENCE]
     assert any(each.check is Check.TEST and "lost" in each.detail for each in lost)
     assert "aln" in lost[0].detail.lower() or "al" in lost[0].detail.lower()
 
@@ -271,9 +270,9 @@ def test_numbers_that_are_not_finite_are_refused_with_the_crystal(labels: Labell
 def test_a_model_that_lost_an_interval_is_refused(labels: LabelledCrystals, current: Screener) -> None:
     widths = {name: w for name, w in current.calibration.widths.items() if name != "k_vrh_gpa"}
     without = replace(current, calibration=Calibration(current.calibration.alpha, 2, widths))
-    lost = gate._intervals(without, current)
+    lost = gate.check_intervals(without, current)
     assert not lost.holds and "lost k_vrh_gpa" in lost.detail
-    assert gate._intervals(current, without).holds
+    assert gate.check_intervals(current, without).holds
 
 
 def test_lost_ranks_are_shares_of_what_spearman_loses() -> None:
@@ -291,17 +290,17 @@ def test_a_slow_model_is_refused_and_the_same_one_is_not(labels: LabelledCrystal
 
 def test_a_model_without_a_distance_score_is_refused(labels: LabelledCrystals, current: Screener) -> None:
     prediction = current.predict(toy_crystals(20).select(np.arange(20)))
-    assert canary.check_distance(current, prediction).holds
-    assert not canary.check_distance(replace(current, applicability=None), prediction).holds
+    assert reference_set.check_distance(current, prediction).holds
+    assert not reference_set.check_distance(replace(current, applicability=None), prediction).holds
 
 
 @pytest.mark.parametrize(
     ("lineage", "training", "subject"),
     [
         (Lineage(HASH, OLDER), TRAINING, "no newer labels were accepted since"),
-        (Lineage(HASH, HASH, HASH), TRAINING, "labels that the current model has not seen"),
-        (LINEAGE, TRAINING | {"snapshot": OLDER}, "trained on the snapshot that it is judged by"),
-        (LINEAGE, {"final_losses": {"x": 1.0}}, "trained on the snapshot that it is judged by"),
+        (Lineage(HASH, HASH, HASH), TRAINING, "labels that the current model was not trained on"),
+        (LINEAGE, TRAINING | {"snapshot": OLDER}, "trained on the snapshot that it is measured on"),
+        (LINEAGE, {"final_losses": {"x": 1.0}}, "trained on the snapshot that it is measured on"),
         (LINEAGE, TRAINING | {"final_losses": [{"x": 1.0}, {"x": float("nan")}]}, "finite losses"),
         (LINEAGE, {"snapshot": HASH}, "finite losses"),
     ],
@@ -314,7 +313,7 @@ def test_stale_and_broken_trainings_are_refused(
 
 def test_a_sound_training_has_no_finding(labels: LabelledCrystals) -> None:
     assert broken(check_data(labels, LINEAGE, TRAINING)) == []
-    assert check_losses({"final_losses": [{"x": 1.0}, {"x": 2.0}]}).detail == "2 losses of 2 members"
+    assert check_losses({"final_losses": [{"x": 1.0}, {"x": 2.0}]}).detail == "2 losses of 2 networks"
 
 
 def test_test_crystals_among_the_training_crystals_are_named(labels: LabelledCrystals) -> None:
@@ -331,7 +330,7 @@ def test_crystals_that_the_current_model_was_trained_on_are_no_test(labels: Labe
     evidence = Evidence(labels, LINEAGE, TRAINING)
     test, _ = held_out_part(evidence)
     formulas = test.crystals.formulas()
-    fewer, _ = held_out_part(replace(evidence, seen=frozenset(formulas[:3])))
+    fewer, _ = held_out_part(replace(evidence, trained_formulas=frozenset(formulas[:3])))
     assert set(formulas) - set(fewer.crystals.formulas()) == set(formulas[:3])
 
 
@@ -354,4 +353,4 @@ def test_the_report_reads_as_text_and_data(labels: LabelledCrystals, current: Sc
     assert page.startswith("# Gate: refuse") and "## Reasons" in page and "| C error | all |" in page
     plain = report.to_json()
     assert plain["passes"] is False and plain["reasons"] == report.reasons
-    assert len(plain["comparisons"]) == len(report.comparisons)
+    assert [row["verdict"] for row in plain["comparisons"]] == [row.outcome for row in report.comparisons]

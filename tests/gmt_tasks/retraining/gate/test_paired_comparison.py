@@ -7,7 +7,7 @@ from gmt_tasks.retraining.gate.paired_comparison import (
     ALPHA,
     SMALLEST_GROUP,
     Measure,
-    Verdict,
+    MeasureOutcome,
     _resampled_means,
     compare,
 )
@@ -23,31 +23,35 @@ def measure(change: float, *, noise: float = 0.1, margin: float = 0.0, seed: int
     return Measure(name, "all", current, current + change + noise * rng.normal(size=N), margin)
 
 
-def verdicts(*measures: Measure) -> list[Verdict]:
-    return [each.verdict for each in compare(measures, FORMULAS)]
+def outcomes(*measures: Measure) -> list[MeasureOutcome]:
+    return [each.outcome for each in compare(measures, FORMULAS)]
 
 
 def test_worse_and_better_are_seen_and_chance_is_not() -> None:
-    assert verdicts(measure(0.05), measure(-0.05, seed=1), measure(0.0, seed=2)) == ["worse", "better", "same"]
+    assert outcomes(measure(0.05), measure(-0.05, seed=1), measure(0.0, seed=2)) == ["worse", "better", "same"]
 
 
 def test_a_growth_within_the_margin_is_forgiven_and_one_beyond_it_is_not() -> None:
-    assert verdicts(measure(0.05, margin=0.06)) == ["same"]
-    assert verdicts(measure(0.05, margin=0.02)) == ["worse"]
+    assert outcomes(measure(0.05, margin=0.06)) == ["same"]
+    assert outcomes(measure(0.05, margin=0.02)) == ["worse"]
 
 
 def test_the_same_model_is_the_same_even_where_every_digit_agrees() -> None:
     same = measure(0.0, noise=0.0)
     rounding = Measure("r", "all", same.current, same.current * (1 + 1e-7), margin=1e-3)
-    assert verdicts(same, rounding) == ["same", "same"]
+    assert outcomes(same, rounding) == ["same", "same"]
 
 
 def test_exchanging_the_models_exchanges_better_and_worse() -> None:
     forth = [measure(0.04, margin=0.01), measure(-0.05, seed=3), measure(0.0, seed=4)]
     back = [Measure(m.name, m.group, m.candidate, m.current, m.margin) for m in forth]
-    turned = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER, Verdict.SAME: Verdict.SAME}
-    assert [turned[each] for each in verdicts(*forth)] == verdicts(*back)
-    assert verdicts(*forth) == ["worse", "better", "same"]
+    turned = {
+        MeasureOutcome.BETTER: MeasureOutcome.WORSE,
+        MeasureOutcome.WORSE: MeasureOutcome.BETTER,
+        MeasureOutcome.SAME: MeasureOutcome.SAME,
+    }
+    assert [turned[each] for each in outcomes(*forth)] == outcomes(*back)
+    assert outcomes(*forth) == ["worse", "better", "same"]
 
 
 def test_unknown_values_take_no_part_and_small_groups_are_left_out() -> None:
@@ -83,7 +87,7 @@ def test_false_alarms_over_sixty_measures_stay_at_their_stated_rate() -> None:
         change = 0.5 * common + rng.standard_t(5, size=(N, 60))
         measures = [Measure(str(k), "all", np.zeros(N), change[:, k], 0.0) for k in range(60)]
         found = compare(measures, FORMULAS, n_resamples=300, seed=trial)
-        alarms += any(each.verdict is Verdict.WORSE for each in found)
+        alarms += any(each.outcome is MeasureOutcome.WORSE for each in found)
         single += any((each.candidate - each.current) > 1.645 * each.error for each in found)
     assert alarms / n_trials < 3 * ALPHA  # 4.4 standard deviations of 120 trials above the promise
     assert single / n_trials > 0.8  # negative control: without the correction
