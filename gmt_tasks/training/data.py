@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split
+from gmt_tasks.labels.kinds import NUMBER_ARRAYS, TENSOR_VALUES
 from gmt_tasks.training.candidate_columns import read_table
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.crystals.graph import GraphSpec, NeighborRule, build_graph
@@ -73,7 +73,9 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
         targets = _with_candidates(targets, scalars)
     graph = join_orbit_graphs(graphs)
     atoms = np.bincount(graph.crystal_of_orbit, minlength=graph.n_crystals)
-    scarce = np.flatnonzero(_scarce(data)[rows])
+    arrays = [data.components[value.tensor][:, 0] for value in TENSOR_VALUES.values() if value.scarce]
+    arrays += [getattr(data, array.name).reshape(-1) for array in NUMBER_ARRAYS.values() if array.scarce]
+    scarce = np.flatnonzero(np.any([~np.isnan(array[rows]) for array in arrays], axis=0))
     return Prepared(
         graph,
         targets,
@@ -130,12 +132,6 @@ def _maps_to_ieee_voigt(rotations: Floats) -> Floats:
     if known.any():
         maps[known] = units.T @ component_rotation(Tensor.PIEZOELECTRIC, rotations[known])
     return maps
-
-
-def _scarce(data: LabelledCrystals) -> NDArray[np.bool_]:
-    """Crystals whose labels are the fewest."""
-    known = [~np.isnan(data.components[q][:, 0]) for q in (Tensor.PIEZOELECTRIC, Tensor.DIELECTRIC_TOTAL)]
-    return np.logical_or(*known) | ~np.isnan(data.piezo_singular)
 
 
 def _graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:

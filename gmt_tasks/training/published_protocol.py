@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.sources.remote.jarvis_tensors import JarvisTensors, has_jarvis_tensors, read_jarvis_tensors
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.errors import SourceError
@@ -33,11 +34,11 @@ from models.tensors.voigt import reorder_vasp_voigt, to_components
 Bools = NDArray[np.bool_]
 
 PUBLISHED_SEED = 32
-LARGEST_ENTRY = {Tensor.DIELECTRIC_ELECTRONIC: 100.0, Tensor.PIEZOELECTRIC: 100.0, Tensor.ELASTIC: 1500.0}
-"""Tensors with an entry of this size or above are left out; relative, C/m², GPa."""
-MAX_FORBIDDEN_GPA = 1e-4
+MAX_FORBIDDEN = {Tensor.ELASTIC: 1e-4}
+"""Largest entry, in the unit of the tensor, that may stand where the point group allows none; it is then set to 0."""
 ZERO_PIEZO_C_PER_M2 = 1e-5
-"""Norm up to which the published code takes a piezoelectric tensor for zero."""
+LARGEST_ZERO = {Tensor.PIEZOELECTRIC: ZERO_PIEZO_C_PER_M2}
+"""Norm up to which the published code takes a tensor for zero, in its unit."""
 
 _FORBIDDEN = 1.0  # an ideal entry below this is forbidden
 _SHARES = {Split.TRAIN: 0.8, Split.VAL: 0.1, Split.TEST: 0.1}
@@ -133,14 +134,14 @@ def published_split(n_records: int) -> NDArray[np.str_]:
 def published_filter(quantity: Tensor, found: JarvisTensors) -> tuple[Ints, Floats]:
     """The records that pass the published filters, ascending, and their tensors with forbidden entries set to 0."""
     axes = tuple(range(1, found.tensors.ndim))
-    small = np.flatnonzero(np.abs(found.tensors).max(axis=axes, initial=0.0) < LARGEST_ENTRY[quantity])
+    small = np.flatnonzero(np.abs(found.tensors).max(axis=axes, initial=0.0) < TENSOR_VALUES[quantity].trained_below)
     tensors = found.tensors[small]
-    if quantity is not Tensor.ELASTIC:
+    if quantity not in MAX_FORBIDDEN:
         return small, tensors
     forbidden = forbidden_entries(quantity, found.crystals.select(small))
     entries = published_entries(quantity, tensors)
     allowed = np.where(forbidden, 0.0, entries)
-    clean = np.abs(entries - allowed).max(axis=1, initial=0.0) < MAX_FORBIDDEN_GPA
+    clean = np.abs(entries - allowed).max(axis=1, initial=0.0) < MAX_FORBIDDEN[quantity]
     matrices = reorder_vasp_voigt(allowed.reshape(-1, 6, 6), n_voigt_axes=2)
     return small[clean], matrices[clean]
 
@@ -154,8 +155,8 @@ def _data_set(quantity: Tensor, found: JarvisTensors) -> tuple[_Part, PublishedC
     kept, tensors = published_filter(quantity, found)
     crystals = found.crystals.select(kept)
     split = published_split(len(kept))
-    if quantity is Tensor.PIEZOELECTRIC:
-        zero = np.linalg.norm(published_entries(quantity, tensors), axis=1) <= ZERO_PIEZO_C_PER_M2
+    if quantity in LARGEST_ZERO:
+        zero = np.linalg.norm(published_entries(quantity, tensors), axis=1) <= LARGEST_ZERO[quantity]
         split[zero & (split == Split.TRAIN.value)] = ""
     used = np.flatnonzero(split != "")
     refused = find_invalid(crystals.select(used))

@@ -18,6 +18,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gmt_tasks.labels.files import LabelledCrystals
+from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.training.config import Schedule, TrainingConfig
 from gmt_tasks.training.data import Prepared, prepare, select_targets, training_rows
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
@@ -37,11 +38,7 @@ from models.tensors.voigt import to_components
 
 Report = Callable[[str], None]
 
-LOSS_WEIGHTS: dict[str, float] = {
-    Tensor.DIELECTRIC_ELECTRONIC: 4.0,
-    Tensor.DIELECTRIC_TOTAL: 6.0,
-    Tensor.PIEZOELECTRIC: 12.0,
-    Tensor.ELASTIC: 4.0,
+LOSS_WEIGHTS: dict[str, float] = {value.tensor: value.loss_weight for value in TENSOR_VALUES.values()} | {
     "dielectric_electronic_mean": 1.2,
     "dielectric_total_mean": 2.0,
     "eps_principal": 2.0,
@@ -51,7 +48,7 @@ LOSS_WEIGHTS: dict[str, float] = {
     Scalar.METAL: 0.3,
     Scalar.FORMATION_ENERGY: 0.5,
 }
-"""Full tensors count most, the rarest above all; the invariants and scalars that stand in for them count less."""
+"""Full tensors count most; the invariants and scalars that stand in for them count less."""
 
 
 def train(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.labels.readers.source import LabelRow, LabelSource, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.settings import load_remote_settings
@@ -36,12 +37,6 @@ _LIST_METHODS = {
     "elastic_stiffness": "VASP, OptB88vdW, finite differences",
     "dielectric_scalar_mean": "VASP, OptB88vdW, independent particles (LOPTICS)",
 }
-_FILE_ROWS: dict[Tensor, tuple[str, str, str]] = {
-    Tensor.DIELECTRIC_ELECTRONIC: ("dielectric_total", "relative", "tensor_electronic"),
-    Tensor.PIEZOELECTRIC: ("piezo_e_total", "C/m^2", "tensor"),
-    Tensor.ELASTIC: ("elastic_stiffness", "GPa", "tensor_voigt"),
-}
-"""Kind, unit and key of the label that each tensor of GMTNet's files becomes."""
 
 
 def open_labels(text: str) -> LabelSource:
@@ -201,12 +196,14 @@ class TensorFileLabels:
 
 
 def _tensor_rows(quantity: Tensor, found: JarvisTensors) -> Iterator[LabelRow]:
-    kind, unit, key = _FILE_ROWS[quantity]
+    # the first kind that holds the tensor is that of full DFT tensors
+    kind = next(kind for kind in KINDS.values() if quantity in kind.tensors.values())
+    key = next(key for key, tensor in kind.tensors.items() if tensor is quantity)
     batch = found.crystals
     classes = find_symmetry(batch).point_group if found.ids else []
     for row, jid in enumerate(found.ids):
         atoms = slice(batch.first_atom[row], batch.first_atom[row] + batch.atoms_per_crystal[row])
         crystal = ParsedCrystal(batch.lattice[row], batch.frac_coords[atoms], batch.numbers[atoms])
-        own = {"kind": kind, "unit": unit, "frame": "structure", key: found.tensors[row].tolist()}
+        own = {"kind": kind.name, "unit": kind.units[0], "frame": "structure", key: found.tensors[row].tolist()}
         more = {"point_group": classes[row], "method": "VASP, OptB88vdW", **_FILE}
         yield LabelRow(jid, _crystal_row(jid, "JARVIS-DFT (GMTNet)", crystal) | own | more)

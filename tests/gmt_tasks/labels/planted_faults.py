@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.labels.checks.physics import sizes
 from gmt_tasks.labels.checks.unit_checks import Sizes
 from gmt_tasks.labels.kinds import KINDS, read_label
 from models.crystals.crystal import SYMBOLS, Crystal, CrystalBatch
@@ -110,7 +109,7 @@ def expected_sizes(rows: Iterable[Row], error: float = 0.15) -> Any:
         label = read_label(row)
         formula = CrystalBatch.from_arrays([label.lattice], [label.frac_coords], [label.numbers]).formulas()[0]
         found = known.setdefault(formula, {})
-        for name, size in sizes(label).items():
+        for name, size in label.sizes().items():
             found.setdefault(name, float(size * np.exp(error * rng.normal())))
 
     def expect(crystals: CrystalBatch) -> list[Sizes]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gmt_tasks.labels.files import LabelledCrystals, Split, piezo_of_e14, read_labels
+from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.labels.kinds import piezo_of_e14
 from models.crystals.crystal import CrystalBatch
 from models.errors import SourceError
 from models.quantities import ELASTIC_INVARIANTS, TENSORS, Tensor

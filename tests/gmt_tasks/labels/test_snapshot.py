@@ -94,7 +94,7 @@ def test_a_snapshot_trains_the_same_as_the_folder_that_it_came_from(store: Resul
         rows = [json.loads(line) for line in lines[:: max(1, len(lines) // 30)]]
         write_rows(folder / path.name.removesuffix(".gz"), [row for row in rows if row.get("min_eig", 1) > 0])
     ingest_labels(store, open_label_source(str(folder)))
-    kept = {label.source_id for label in store.labels.teaching()}
+    kept = {label.source_id for label in store.labels.accepted()}
     frozen, whole = read_labels(freeze(store, tmp_path / "datasets").folder), read_labels(folder)
     assert len(kept) > 150
     assert_same_labels(frozen, whole)
