@@ -3,15 +3,23 @@
 A label file is JSON lines (`.jsonl` or `.jsonl.gz`) with `id, lattice, species, frac_coords, split, kind` and the
 values of that kind. Files may share crystals: rows with the same cell and positions become one crystal with several
 labels, so that a tensor never leaves the frame of the lattice it came with.
+
+A snapshot is read once: its arrays are kept in a file beside it, under a digest of its label files and of the program
+that read them.
 """
 
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +34,9 @@ from models.symmetry.search import SIGN_FREE_CLASSES, find_symmetry
 from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
 from models.tensors.rotate import rotate
 from models.tensors.voigt import from_components, to_components
+
+SNAPSHOT_FACTS = "snapshot.json"
+"""File that makes a folder of label files a snapshot, which never changes."""
 
 SYMPREC_ANGSTROM = 1e-2
 """Tolerance of the symmetry search, that of the check."""
@@ -90,7 +101,8 @@ def read_labels(folder: Path) -> LabelledCrystals:
 
     Full tensors win over invariants of the same crystal; labels outside the filters of the GMTNet paper (dielectric
     components above 100, piezoelectric above 100 C/m², stiffness above 1500 GPa) are left out, and so are tensors that
-    disagree with the crystal's point group by more than the limit of the check.
+    disagree with the crystal's point group by more than the limit of the check. The arrays of a snapshot are kept, so
+    that a retraining reads its files once.
 
     Raises:
         SourceError: no label file there, or a row that cannot be read.
@@ -100,7 +112,72 @@ def read_labels(folder: Path) -> LabelledCrystals:
         raise SourceError(
             f"No label files (*.jsonl or *.jsonl.gz) in {folder}. Pass the folder that holds them with --data."
         )
+    if not (folder / SNAPSHOT_FACTS).exists():
+        return _read_files(paths)
+    kept, digest = folder.with_name(f"{folder.name}-arrays.npz"), _digest(paths)
+    labels = _load_arrays(kept, digest)
+    if labels is None:
+        labels = _read_files(paths)
+        _save_arrays(labels, kept, digest)
+    return labels
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Of label files and of everything that turns them into arrays: programs and libraries."""
+    package = Path(__file__).parent
+    digest = sha256(repr([version(name) for name in ("moyopy", "spglib", "numpy")]).encode())
+    for folder in (package, package.parents[1] / "models"):
+        for source in sorted(folder.rglob("*.py")):
+            digest.update(source.read_bytes())
+    for path in sorted(paths):
+        digest.update(path.name.encode() + sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _save_arrays(labels: LabelledCrystals, path: Path, digest: str) -> None:
+    """Keeps the arrays in a file that appears whole or, on storage that cannot be written to, not at all."""
+    arrays: dict[str, Any] = {"digest": np.array(digest), "ids": np.array(labels.ids)}
+    arrays |= {f"crystals.{field.name}": getattr(labels.crystals, field.name) for field in fields(CrystalBatch)}
+    for field in fields(LabelledCrystals):
+        value = getattr(labels, field.name)
+        if isinstance(value, dict):
+            arrays |= {f"{field.name}.{quantity.value}": array for quantity, array in value.items()}
+        elif isinstance(value, np.ndarray):
+            arrays[field.name] = value
+    part = path.with_name(f".{path.name}-{uuid4().hex}")
+    try:
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _load_arrays(path: Path, digest: str) -> LabelledCrystals | None:
+    """The arrays that were kept; None where there are none, or those of other files or of another program."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if str(archive["digest"]) != digest:
+                return None
+            arrays = dict(archive)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged: read anew
+        return None
+    picked: dict[str, Any] = {
+        "ids": arrays["ids"].tolist(),
+        "crystals": CrystalBatch(**{field.name: arrays[f"crystals.{field.name}"] for field in fields(CrystalBatch)}),
+    }
+    for field in fields(LabelledCrystals):
+        if field.name in arrays:
+            picked.setdefault(field.name, arrays[field.name])
+    for name in ("components", "primary"):
+        picked[name] = {quantity: arrays[f"{name}.{quantity.value}"] for quantity in TENSORS}
+    return LabelledCrystals(**picked)
+
+
+def _read_files(paths: Sequence[Path]) -> LabelledCrystals:
     kinds = KINDS.values()
+    # files with full tensors first: the first label of a crystal counts
     stems = [kind.file for kind in kinds if kind.primary]
     stems += [f"{kind.file}_recovered" for kind in kinds if kind.primary]
     stems += [kind.file for kind in kinds if not kind.primary]

@@ -19,11 +19,12 @@ from typing import Any
 from db.labels.rows import AcceptedLabel
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
+from gmt_tasks.labels.files import SNAPSHOT_FACTS
 from gmt_tasks.labels.kinds import KINDS
 from models.errors import SourceError
 
 SHORT_HASH = 12
-FACTS, HASHES = "snapshot.json", "labels.txt"
+HASHES = "labels.txt"
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def read_snapshot(folder: Path) -> DatasetSnapshot:
         SourceError: the folder is none.
     """
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((folder / SNAPSHOT_FACTS).read_text(encoding="utf-8"))
         return DatasetSnapshot(folder=folder, **facts)
     except (OSError, ValueError, TypeError) as error:
         raise SourceError(f"{folder} is no dataset snapshot: {error}. Freeze one anew in an empty folder.") from None
@@ -179,7 +180,7 @@ def verify_snapshot(folder: Path) -> DatasetSnapshot:
 
 def newest_snapshot(datasets: Path) -> DatasetSnapshot | None:
     """The snapshot that no other one names as the one before it; None where there is none."""
-    found = [read_snapshot(path.parent) for path in sorted(datasets.glob(f"*/{FACTS}"))]
+    found = [read_snapshot(path.parent) for path in sorted(datasets.glob(f"*/{SNAPSHOT_FACTS}"))]
     older = {snapshot.earlier for snapshot in found}
     return next((snapshot for snapshot in found if snapshot.hash not in older), None)
 
@@ -194,7 +195,9 @@ def _write(snapshot: DatasetSnapshot, lines: Mapping[str, Iterable[str]], hashes
             # without a time in its head: the same rows give the same bytes
             (part / f"{file}.jsonl.gz").write_bytes(gzip.compress(text, compresslevel=6, mtime=0))
         (part / HASHES).write_text("".join(f"{each}\n" for each in sorted(hashes)), encoding="utf-8")
-        (part / FACTS).write_text(json.dumps(snapshot.facts(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (part / SNAPSHOT_FACTS).write_text(
+            json.dumps(snapshot.facts(), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        )
         part.chmod(0o755)
         part.rename(snapshot.folder)
     except OSError:

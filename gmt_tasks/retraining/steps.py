@@ -117,6 +117,7 @@ def nothing_new(plan: RetrainPlan) -> Outcome | None:
 def train(plan: RetrainPlan, options: RetrainOptions, report: Report, progress: Progress) -> list[Path]:
     """Trains the networks on a snapshot whose files are as they were frozen; see `members.train_members`."""
     verify_snapshot(plan.data)
+    read_labels(plan.data)  # keeps the arrays, before several networks read the snapshot side by side
     plan.folder.mkdir(parents=True, exist_ok=True)
     _write(plan.folder / PLAN, json.dumps(plan.facts(), indent=1, sort_keys=True))
     return train_members(plan, options, report, progress)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from db.store import ResultStore
+from gmt_tasks.labels import files
 from gmt_tasks.labels.files import LabelledCrystals, read_labels
 from gmt_tasks.labels.ingest import ingest_labels
 from gmt_tasks.labels.readers.open import open_label_source
@@ -66,6 +67,28 @@ def test_a_changed_file_is_found(store: ResultStore, tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"train"', b'"test"', 1), mtime=0))
     with pytest.raises(SourceError, match="they were changed"):
         verify_snapshot(folder)
+
+
+def test_a_snapshot_is_read_once_until_its_files_change(
+    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store, tmp_path / "a.jsonl", good_rows(4, seed=1, kind="piezo_e_total", split="train"))
+    folder = freeze(store, tmp_path / "datasets").folder
+    reads: list[int] = []
+    read_files = files._read_files
+    monkeypatch.setattr(files, "_read_files", lambda paths: reads.append(1) or read_files(paths))
+    first, second = read_labels(folder), read_labels(folder)
+    assert len(reads) == 1
+    assert_same_labels(first, second)
+    assert second.crystals.formulas() == first.crystals.formulas()
+    kept = folder.with_name(f"{folder.name}-arrays.npz")
+    kept.write_bytes(kept.read_bytes()[:-100])  # damaged
+    assert_same_labels(read_labels(folder), first)
+    path = folder / "piezoelectric.jsonl.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"train"', b'"test"', 1), mtime=0))
+    assert sorted(read_labels(folder).split) == ["test", "train", "train", "train"]
+    assert len(reads) == 3
+    assert newest_snapshot(folder.parent) is not None
 
 
 def test_without_labels_there_is_no_snapshot(store: ResultStore, tmp_path: Path) -> None:
