@@ -231,19 +231,14 @@ def _trained_values(label: ReadLabel) -> dict[str, Any]:
             trained[value.tensor] = entries
             trained[f"primary {value.tensor}"] = kind.primary and not row.get("recovered", False)
             if value.is_odd:
-                trained |= _frame_of(row)
+                # as computed, no IEEE convention in between: the sign is that of the calculation in every class
+                is_direct = row.get("frame", "structure") == "structure"
+                trained["proven_frame"] = is_direct or (row["frame"] == "ieee_pymatgen" and "point_group" in row)
+                trained["class"] = "" if is_direct else row.get("point_group", "")
         else:
             array = trained.setdefault(value.array.name, np.full(value.array.width, np.nan))
             array[list(value.columns)] = np.sort(entries)
     return trained
-
-
-def _frame_of(row: dict[str, Any]) -> dict[str, Any]:
-    """What the frame of a tensor of odd rank proves, and the class in which it may leave the sign open."""
-    # as computed, no IEEE convention in between: the sign is that of the calculation in every class
-    is_direct = row.get("frame", "structure") == "structure"
-    is_proven = is_direct or (row["frame"] == "ieee_pymatgen" and "point_group" in row)
-    return {"proven_frame": is_proven, "class": "" if is_direct else row.get("point_group", "")}
 
 
 def _assembled(crystals: Sequence[_LabelledCrystal]) -> LabelledCrystals:
@@ -265,7 +260,7 @@ def _assembled(crystals: Sequence[_LabelledCrystal]) -> LabelledCrystals:
         crystals=batch.select(keep),
         split=np.array([row["split"] for row in rows]),
         components={q: to_components(q, _stacked(labels, q, tensor.shape)) for q, tensor in TENSORS.items()},
-        primary={q: np.array([label.get(f"primary {q}", False) for label in labels], dtype=np.bool_) for q in TENSORS},
+        primary={q: _stacked(labels, f"primary {q}", ()) == 1 for q in TENSORS},
         sign_unproven=~proven | np.isin(classes, list(SIGN_FREE_CLASSES)),
         proven_frame=proven,
         ieee=np.full((len(rows), 3, 3), np.nan),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from db.labels.rows import StoredLabel
+from db.labels.rows import Resolution, StoredLabel
 from db.labels.store import LabelStore
 from db.store import ResultStore
 from db.tables import LabelState
@@ -143,12 +143,13 @@ def ingest_labels(
     rows = store.labels.of_ingest(ingest_id)
     known = _known_labels(store.labels, rows, expect, hashes)
     decision = check_batch(rows, known)
-    resolved = [_resolved(row, decision) for row in rows]
     parts: defaultdict[tuple[str, str], list[StoredLabel]] = defaultdict(list)
-    for row in resolved:
-        parts[row.part].append(row)
+    for row in rows:
+        # what was refused row by row stays as it is
+        end: StoredLabel | Resolution = decision.resolutions.get(row.hash, row)
+        parts[row.part].append(replace(row, state=end.state, reason=end.reason, detail=end.detail))
     splits = {formula: split for formula, (split, _) in decision.splits.items()} | dict(known.splits)
-    accepted = [row for row in resolved if row.state is LabelState.ACCEPTED]
+    accepted = [row for part in parts.values() for row in part if row.state is LabelState.ACCEPTED]
     report = LabelReport(
         ingest_id=ingest_id,
         source=source.name,
@@ -157,7 +158,7 @@ def ingest_labels(
         known=resolved_before,
         findings=decision.findings,
         parts=[_part_report(part, decision) for part in parts.values()],
-        superseded=sum(each.reason == LabelReason.SUPERSEDED for each in decision.resolutions.values()),
+        superseded=sum(end.reason == LabelReason.SUPERSEDED for end in decision.resolutions.values()),
         resplit=decision.resplit,
         splits=dict(sorted(Counter(splits[row.formula or ""] for row in accepted).items())),
         licences=dict(sorted(Counter(row.licence or "" for row in accepted).items())),
@@ -205,14 +206,6 @@ def _known_labels(
 
     ratios = labels.ratios_of(Split.VAL.value)
     return KnownLabels(accepted, splits, ratios, expected if expect is not None else None, brought)
-
-
-def _resolved(row: StoredLabel, decision: BatchDecision) -> StoredLabel:
-    """A row of the batch in the state in which the decision leaves it."""
-    resolution = decision.resolutions.get(row.hash)
-    if resolution is None:
-        return row
-    return replace(row, state=resolution.state, reason=resolution.reason, detail=resolution.detail)
 
 
 def _part_report(rows: Sequence[StoredLabel], decision: BatchDecision) -> PartReport:

@@ -39,11 +39,6 @@ def piezo_of_e14(e14: float) -> Floats:
     return voigt_to_piezo(voigt)
 
 
-def _piezo_of_singular_value(singular: float, point_group: str) -> Floats | None:
-    """In -43m and 23 the largest singular value is |e14|, the only constant: the tensor is known but for its sign."""
-    return singular * piezo_of_e14(1.0) if point_group in {"-43m", "23"} else None
-
-
 EPS_TOTAL = Size("eps_total", 3 * 0.038, 0.1)
 EPS_ELECTRONIC = Size("eps_electronic", 3 * 0.038, 0.1, largest_factor=1.2, steady=True)
 K = Size("k_gpa", 3 * 0.023, 2.0, steady=True)
@@ -61,7 +56,12 @@ EPS_MEAN = NumberArray("eps_mean", 2, properties.mean_properties)
 EPS_PRINCIPAL = NumberArray("eps_principal", 3, properties.principal_properties)
 ELASTIC = NumberArray("elastic", len(ELASTIC_INVARIANTS), properties.moduli_properties)
 PIEZO_SINGULAR = NumberArray(
-    "piezo_singular", 1, scarce=True, tensor=Tensor.PIEZOELECTRIC, ieee_tensor=_piezo_of_singular_value
+    "piezo_singular",
+    1,
+    scarce=True,
+    tensor=Tensor.PIEZOELECTRIC,
+    # there the largest singular value is |e14|, the only constant: the tensor is known but for its sign
+    ieee_tensor=lambda value, group: value * piezo_of_e14(1.0) if group in {"-43m", "23"} else None,
 )
 
 _ELECTRONIC_TENSOR = TensorValue(

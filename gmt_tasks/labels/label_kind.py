@@ -1,6 +1,7 @@
 """What declares a kind of label: its values with their limits, and everything that is computed from them.
 
-The kinds themselves are the rows of `gmt_tasks.labels.kinds`; nothing else tells one kind, or one tensor, from another.
+The kinds themselves are the rows of `gmt_tasks.labels.kinds`; nothing else distinguishes one kind, or one tensor, from
+another.
 """
 
 import math

@@ -1,10 +1,10 @@
-"""The closed list of reasons why a label may not teach, each with what is wrong and what to do."""
+"""The closed list of reasons why a label is not accepted or is marked, each with what is wrong and what to do."""
 
 from enum import StrEnum
 
 
 class LabelReason(StrEnum):
-    """Why a label is not trained on. The value goes to the database; `sentence` and `advice` are for people."""
+    """Why a label is refused or marked. The value goes to the database; `sentence` and `advice` are for people."""
 
     PARSE = "parse"
     UNKNOWN_KIND = "unknown_kind"
@@ -117,7 +117,7 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
     ),
     LabelReason.CONTRADICTION: (
         "Another source gives another value for the same crystal.",
-        "Compute it anew, or trust the rule in docs/labels.md.",
+        "Compute it anew, or rely on the rule in docs/labels.md.",
     ),
     LabelReason.SUPERSEDED: (
         "The same source has since given another value under the same id.",

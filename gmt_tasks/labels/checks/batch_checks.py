@@ -7,7 +7,7 @@ claims for training what is kept for testing refuses the whole batch.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from hashlib import sha256
 
@@ -31,7 +31,7 @@ from gmt_tasks.labels.checks.unit_checks import (
 from gmt_tasks.labels.files import Split
 from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.labels.label_batch import BatchDecision, BatchStatus, Finding, KnownLabels
-from gmt_tasks.labels.label_kind import Floats, Size
+from gmt_tasks.labels.label_kind import Fault, Floats, Size
 from gmt_tasks.labels.reasons import LabelReason
 
 MAX_FAULTY_SHARE = 0.1
@@ -140,7 +140,7 @@ def _check_faults(rows: Sequence[StoredLabel], decision: BatchDecision) -> None:
 
 
 def _check_scale(pending: Sequence[StoredLabel], known: KnownLabels, decision: BatchDecision) -> None:
-    """Factors of units: of whole parts, then of single rows."""
+    """Factors of units and other crystals: of whole parts, then of single rows."""
     guilty = {(finding.source, finding.kind) for finding in decision.findings}
     accepted: defaultdict[str, Sizes] = defaultdict(dict)
     for label in known.accepted:
@@ -150,32 +150,25 @@ def _check_scale(pending: Sequence[StoredLabel], known: KnownLabels, decision: B
         if (source, kind) in guilty or kind not in KINDS:
             continue
         sizes = KINDS[kind].sizes
-        deviations = {size.name: _deviations(part, size.name) for size in sizes}
+        # rows that are far from the trend of their part with composition, as logarithms by size and hash
+        deviations: dict[str, Sizes] = {}
+        for size in sizes:
+            usable = [row for row in part if row.sizes.get(size.name, 0.0) > 0 and row.formula]
+            off = off_trend([row.formula or "" for row in usable], np.array([row.sizes[size.name] for row in usable]))
+            deviations[size.name] = {row.hash: float(x) for row, x in zip(usable, off, strict=True) if x}
         expected = _expected(part, sizes[0], deviations, known, decision)
         for size in sizes:
             beside = ratios([r.sizes for r in part], [expected.get(r.hash, {}) for r in part], size.name)
             if size is sizes[0]:
                 decision.compared |= {r.hash: float(x) for r, x in zip(part, beside, strict=True) if not np.isnan(x)}
-            finding = _scale_finding(part, size, accepted, beside, deviations[size.name], known.ratios.get(kind, ()))
-            if finding is None:
-                # the drawn rows alone: those off the trend were chosen for their values
-                drawn = [row for row in part if row.hash in decision.sampled]
-                pairs = [(row.sizes.get(size.name), expected.get(row.hash, {}).get(size.name)) for row in drawn]
-                numbers = np.array([p for p in pairs if None not in p], dtype=np.float64).reshape(-1, 2)
-                detail = unrelated(numbers[:, 0], numbers[:, 1], size)
-                finding = (LabelReason.WRONG_CRYSTAL, detail) if detail else None
-            if finding is not None:
-                decision.findings.append(Finding(source, kind, *finding))
+            earlier = known.ratios.get(kind, ())
+            fault = _scale_fault(part, size, accepted, beside, deviations[size.name], earlier)
+            fault = fault or _crystal_fault(part, size, expected, decision.sampled)
+            if fault is not None:
+                decision.findings.append(Finding(source, kind, *fault))
                 break
             if size.steady:
                 _check_single_rows(part, size.name, beside, deviations[size.name], decision)
-
-
-def _deviations(part: Sequence[StoredLabel], name: str) -> Sizes:
-    """Rows that are far from the trend of their part with composition, as logarithms by hash."""
-    usable = [row for row in part if row.sizes.get(name, 0.0) > 0 and row.formula]
-    off = off_trend([row.formula or "" for row in usable], np.array([row.sizes[name] for row in usable]))
-    return {row.hash: float(x) for row, x in zip(usable, off, strict=True) if x}
 
 
 def _expected(
@@ -198,14 +191,14 @@ def _expected(
     return dict(zip((r.hash for r in chosen), known.expect([r.crystal_id or "" for r in chosen]), strict=True))
 
 
-def _scale_finding(
+def _scale_fault(
     part: Sequence[StoredLabel],
     size: Size,
     accepted: Mapping[str, Sizes],
     beside: Floats,
     deviations: Sizes,
     earlier: Sequence[float],
-) -> tuple[LabelReason, str] | None:
+) -> Fault | None:
     """The factor between a part and accepted labels of the same crystals, or its predictions.
 
     Args:
@@ -218,8 +211,9 @@ def _scale_finding(
     """
     shift = None
     if accepted:
-        known = ratios([r.sizes for r in part], [accepted.get(r.crystal_id or "", {}) for r in part], size.name)
-        shift = scale_shift(known[~np.isnan(known)], f"known {size.name}", least=MIN_KNOWN)
+        others = [accepted.get(row.crystal_id or "", {}) for row in part]
+        over_accepted = ratios([row.sizes for row in part], others, size.name)
+        shift = scale_shift(over_accepted[~np.isnan(over_accepted)], f"known {size.name}", least=MIN_KNOWN)
     if shift is None:
         steady = np.array([deviations.get(r.hash, 0.0) == 0 for r in part])
         # where right labels are not 1 times the prediction, enough earlier ones say how many times they are
@@ -228,6 +222,18 @@ def _scale_finding(
             usual = float(np.median(earlier))
         shift = scale_shift(beside[steady & ~np.isnan(beside)], f"the predicted {size.name}", usual)
     return None if shift is None else (LabelReason.UNIT_FACTOR, str(shift))
+
+
+def _crystal_fault(
+    part: Sequence[StoredLabel], size: Size, expected: Mapping[str, Sizes], sampled: Set[str]
+) -> Fault | None:
+    """What shows that the labels of a part belong to other crystals."""
+    # the drawn rows alone: those off the trend were chosen for their values
+    drawn = [(row.sizes, expected.get(row.hash, {})) for row in part if row.hash in sampled]
+    pairs = [(own[size.name], model[size.name]) for own, model in drawn if size.name in own and size.name in model]
+    values = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    detail = unrelated(values[:, 0], values[:, 1], size)
+    return (LabelReason.WRONG_CRYSTAL, detail) if detail else None
 
 
 def _check_single_rows(

@@ -59,10 +59,16 @@ def resolve_duplicates(
             superseded = Resolution(other.hash, LabelState.OVERRULED, LabelReason.SUPERSEDED, difference)
             resolutions[other.hash] = superseded
         else:
-            # of two that contradict each other the earlier stays accepted, with a mark
+            detail = f"{difference}, {other} said"
+            ratio = abs(label.sizes[name] / other.sizes[name]) if other.sizes[name] and label.sizes[name] else np.inf
+            state, reason = LabelState.OVERRULED, LabelReason.CONTRADICTION
+            if np.isfinite(ratio) and power_of_ten(ratio, SAME_POWER):
+                state, reason = LabelState.REFUSED, LabelReason.UNIT_FACTOR
+            resolutions[label.hash] = Resolution(label.hash, state, reason, detail)
+            # the earlier one stays accepted, with a mark
             mark = f"contradicted by {label}: {difference}"
-            resolutions[label.hash] = _contradicting(label, other, name, f"{difference}, {other} said")
-            resolutions[other.hash] = Resolution(other.hash, LabelState.ACCEPTED, LabelReason.CONTRADICTION, mark)
+            marked = Resolution(other.hash, LabelState.ACCEPTED, LabelReason.CONTRADICTION, mark)
+            resolutions[other.hash] = marked
     return list(resolutions.values())
 
 
@@ -80,11 +86,3 @@ def worst_difference(first: Mapping[str, float], second: Mapping[str, float]) ->
         return "", ""
     share = 100 * abs(first[name] - second[name]) / max(abs(second[name]), 1e-12)
     return name, f"{name} {first[name]:.4g} against {second[name]:.4g} ({share:.0f} %)"
-
-
-def _contradicting(label: StoredLabel, other: StoredLabel, size: str, detail: str) -> Resolution:
-    """How a label ends that contradicts an earlier one: refused for a factor of ten, else overruled."""
-    ratio = abs(label.sizes[size] / other.sizes[size]) if other.sizes[size] and label.sizes[size] else np.inf
-    if np.isfinite(ratio) and power_of_ten(ratio, SAME_POWER):
-        return Resolution(label.hash, LabelState.REFUSED, LabelReason.UNIT_FACTOR, detail)
-    return Resolution(label.hash, LabelState.OVERRULED, LabelReason.CONTRADICTION, detail)

@@ -14,7 +14,6 @@ import numpy as np
 from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.labels.label_kind import Floats, Size
 from models.crystals.crystal import SYMBOLS, CrystalBatch
-from models.quantities import Tensor
 from models.tensor_model import TensorModel
 
 Sizes = dict[str, float]
@@ -175,7 +174,8 @@ def _shares(formulas: Sequence[str]) -> Floats:
 
 def ratios(sizes: Sequence[Mapping[str, float]], expected: Sequence[Mapping[str, float]], name: str) -> Floats:
     """Label over expectation of one size, NaN where either is missing or not positive, [n]."""
-    values, expectations = (np.array([one.get(name, np.nan) for one in many]) for many in (sizes, expected))
+    values = np.array([label.get(name, np.nan) for label in sizes], dtype=np.float64)
+    expectations = np.array([model.get(name, np.nan) for model in expected], dtype=np.float64)
     usable = (values > 0) & (expectations > 0)
     quotient = np.full(len(values), np.nan)
     quotient[usable] = values[usable] / expectations[usable]
@@ -183,32 +183,26 @@ def ratios(sizes: Sequence[Mapping[str, float]], expected: Sequence[Mapping[str,
 
 
 def predicted_sizes(model: TensorModel) -> PredictSizes:
-    """Sizes that a model expects."""
+    """Sizes that a model expects; of an element that it does not know none."""
 
     def predict(crystals: CrystalBatch) -> list[Sizes]:
-        known = np.isin(crystals.numbers, list(model.elements))
-        unknown = np.unique(crystals.crystal_of_atom[~known])
+        is_known = np.isin(crystals.numbers, list(model.elements))
+        unknown = np.unique(crystals.crystal_of_atom[~is_known])
         rows = np.setdiff1d(np.arange(crystals.n_crystals), unknown)
         expected: list[Sizes] = [{} for _ in range(crystals.n_crystals)]
         for start in range(0, len(rows), CRYSTALS_PER_CALL):
             part = rows[start : start + CRYSTALS_PER_CALL]
-            tensors = model.predict(crystals.select(part))
-            for k, row in enumerate(part.tolist()):
-                expected[row] = _sizes_of({quantity: ensemble[:, k] for quantity, ensemble in tensors.items()})
+            for quantity, ensembles in model.predict(crystals.select(part)).items():
+                value = TENSOR_VALUES[quantity]
+                for k, row in enumerate(part.tolist()):
+                    # networks may disagree about the sign of an odd tensor: its mean would be too small
+                    tensors = ensembles[:, k] if value.is_odd else [ensembles[:, k].mean(axis=0)]
+                    sizes = [value.sizes(tensor) for tensor in tensors]
+                    for name in sizes[0]:
+                        expected[row][name] = float(np.mean([size[name] for size in sizes]))
         return expected
 
     return predict
-
-
-def _sizes_of(tensors: Mapping[Tensor, Floats]) -> Sizes:
-    """Sizes of the tensors of one crystal as an ensemble predicts them, each [n_networks, ...]."""
-    expected: Sizes = {}
-    for quantity, ensemble in tensors.items():
-        value = TENSOR_VALUES[quantity]
-        # networks may disagree about the sign of an odd tensor: its mean would be too small
-        each = [value.sizes(tensor) for tensor in (ensemble if value.is_odd else ensemble.mean(axis=0)[None])]
-        expected |= {name: float(np.mean([sizes[name] for sizes in each])) for name in each[0]}
-    return expected
 
 
 def load_predictor(model: str, device: str = "auto") -> PredictSizes:
