@@ -9,6 +9,7 @@ import numpy as np
 from gmt_tasks.labels.label_kind import Fault, Floats, ReadLabel
 from gmt_tasks.labels.reasons import LabelReason
 from models.derived.elastic import Unstable, derive_elastic, mechanically_stable, min_eigenvalue
+from models.quantities import Tensor
 from models.tensors.voigt import piezo_to_voigt
 
 VACUUM_F_PER_M = 8.8541878128e-12
@@ -46,8 +47,8 @@ def piezo_sizes(piezo: Floats) -> dict[str, float]:
 
 def dielectric_law(label: ReadLabel) -> Fault | None:
     """Constants of at least 1, a lattice part that is not negative, eigenvalues that are those of the tensor."""
-    values = label.values
-    spectra = {name: _eigenvalues(values[key]) for name, key in _DIELECTRIC_KEYS.items() if key in values}
+    values, tensors = label.values, label.tensors
+    spectra = {name: _eigenvalues(tensors[tensor]) for name, tensor in _DIELECTRIC_TENSORS.items() if tensor in tensors}
     numbers = {key.removeprefix("eps_"): values[key] for key in _DIELECTRIC_NUMBERS if key in values}
     for name, constants in {**spectra, **numbers}.items():
         low, high = float(constants.min()), float(constants.max())
@@ -57,7 +58,7 @@ def dielectric_law(label: ReadLabel) -> Fault | None:
             return LabelReason.INDEFINITE, f"eps_{name} is {low:.4g} along one axis, below 1"
     if len(spectra) == 2:
         # the difference of the tensors, not of their eigenvalues: the axes of the two may differ
-        lattice_part = _eigenvalues(values["tensor"] - values["tensor_electronic"])
+        lattice_part = _eigenvalues(tensors[Tensor.DIELECTRIC_TOTAL] - tensors[Tensor.DIELECTRIC_ELECTRONIC])
         if lattice_part[0] < -LATTICE_PART_TOLERANCE * spectra["electronic"][-1]:
             return LabelReason.BELOW_ELECTRONIC, f"total minus electronic has the eigenvalue {lattice_part[0]:.3g}"
     if "total" in numbers and "electronic" in numbers:
@@ -71,7 +72,7 @@ def dielectric_law(label: ReadLabel) -> Fault | None:
     return None
 
 
-_DIELECTRIC_KEYS = {"electronic": "tensor_electronic", "total": "tensor"}
+_DIELECTRIC_TENSORS = {"electronic": Tensor.DIELECTRIC_ELECTRONIC, "total": Tensor.DIELECTRIC_TOTAL}
 _DIELECTRIC_NUMBERS = ("eps_electronic", "eps_total", "eps_principal")
 
 
@@ -82,7 +83,7 @@ def _eigenvalues(tensor: Floats) -> Floats:
 
 def stiffness_law(label: ReadLabel) -> Fault | None:
     """Mechanical stability, and moduli beside the tensor that are those of the tensor."""
-    stiffness = label.values["tensor_voigt"][None]
+    stiffness = label.tensors[Tensor.ELASTIC][None]
     if not mechanically_stable(stiffness)[0]:
         return LabelReason.INDEFINITE, f"lowest eigenvalue of C is {min_eigenvalue(stiffness)[0]:.3g} GPa"
     moduli = derive_elastic(stiffness, Unstable.FLAG)

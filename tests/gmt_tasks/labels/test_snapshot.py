@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 
 from db.store import ResultStore
+from gmt_tasks.evaluation.label_properties import label_properties
 from gmt_tasks.labels import files
 from gmt_tasks.labels.files import LabelledCrystals, read_labels
 from gmt_tasks.labels.ingest import ingest_labels
+from gmt_tasks.labels.kinds import KINDS, TENSOR_VALUES
 from gmt_tasks.labels.readers.open import open_label_source
+from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.labels.snapshot import freeze, newest_snapshot, read_snapshot, verify_snapshot
 from models.errors import SourceError
 from models.quantities import Tensor
@@ -106,6 +110,31 @@ def test_training_reads_synthetic_labels_of_every_kind_of_tensor(store: ResultSt
     assert known == dict.fromkeys(Tensor, 6)
     # computed in the frame beside it: nothing that could have lost the sign lies between
     assert not data.sign_unproven[~np.isnan(data.components[Tensor.PIEZOELECTRIC][:, 0])].any()
+
+
+def test_a_kind_is_declared_in_one_row(store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checked, frozen, read and evaluated without any other change: a kind of rows that exists in this test alone."""
+    known = KINDS["dielectric_total"]
+    value = replace(TENSOR_VALUES[Tensor.DIELECTRIC_TOTAL], key="eps0")
+    kind = replace(known, name="made_up", file="made_up", values=(value,), optional=frozenset())
+    monkeypatch.setitem(KINDS, "made_up", kind)
+    rows = [
+        {key: entry for key, entry in row.items() if key != "tensor_electronic"} | {"kind": "made_up"}
+        for row in good_rows(12, seed=5, kind="dielectric_total", split="train")
+    ]
+    for row in rows:
+        row["eps0"] = row.pop("tensor")
+    wrong = [row | {"eps0": (-np.array(row["eps0"])).tolist()} for row in rows]
+    refused = ingest_labels(store, open_label_source(str(write_rows(tmp_path / "wrong.jsonl", wrong))))
+    assert refused.parts[0].reasons == {LabelReason.INDEFINITE: 12}
+    bring(store, tmp_path / "right.jsonl", rows)
+    snapshot = freeze(store, tmp_path / "datasets")
+    assert (snapshot.folder / "made_up.jsonl.gz").exists()
+    data = read_labels(snapshot.folder)
+    assert data.primary[Tensor.DIELECTRIC_TOTAL].all()
+    traces = [np.trace(row["eps0"]) / 3 for row in rows]
+    means = label_properties(data, np.arange(12))["eps_total_mean"]
+    assert np.allclose(np.sort(means), np.sort(traces))
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the label files are not here (../shared/data)")
