@@ -1,4 +1,4 @@
-"""Labels in the database, on both dialects: known once, settled together, splits for ever."""
+"""Labels in the database, on both dialects: known once, resolved together, splits for ever."""
 
 from dataclasses import replace
 
@@ -33,8 +33,8 @@ def filled(store: ResultStore, *records: LabelRecord) -> int:
 
 
 def accept(store: ResultStore, ingest_id: int, *hashes: str, split: str = "train") -> None:
-    settled = [Resolution(each, LabelState.ACCEPTED, ratio=0.9) for each in hashes]
-    store.labels.conclude(ingest_id, settled, {"MgO": (split, "declared")}, "accepted", {"rows": len(hashes)})
+    resolutions = [Resolution(each, LabelState.ACCEPTED, ratio=0.9) for each in hashes]
+    store.labels.conclude(ingest_id, resolutions, {"MgO": (split, "declared")}, "accepted", {"rows": len(hashes)})
 
 
 def test_a_label_comes_back_as_it_was_stored(store: ResultStore) -> None:
@@ -59,7 +59,7 @@ def test_many_labels_at_once_are_written_too(store: ResultStore) -> None:
     assert len(list(store.labels.accepted())) == 300
 
 
-def test_an_instalment_without_a_verdict_is_gone_on_with_and_a_judged_one_is_not(store: ResultStore) -> None:
+def test_a_batch_without_a_status_is_gone_on_with_and_a_concluded_one_is_not(store: ResultStore) -> None:
     first = store.labels.open_ingest("labels.jsonl", "f" * 64)
     assert store.labels.open_ingest("labels.jsonl", "f" * 64) == first
     assert store.labels.open_ingest("labels.jsonl", "e" * 64) != first
@@ -68,7 +68,7 @@ def test_an_instalment_without_a_verdict_is_gone_on_with_and_a_judged_one_is_not
     assert {each["verdict"] for each in store.labels.ingests()} == {"accepted", None}
 
 
-def test_only_what_is_accepted_teaches_in_the_split_of_its_formula(store: ResultStore) -> None:
+def test_only_what_is_accepted_is_trained_on_in_the_split_of_its_formula(store: ResultStore) -> None:
     ingest_id = filled(store, record(0), record(1), record(2, state=LabelState.REFUSED, reason="nonfinite"))
     accept(store, ingest_id, "h1", split="test")
     assert [(label.hash, label.split, label.licence) for label in store.labels.accepted()] == [
@@ -87,7 +87,7 @@ def test_a_formula_keeps_its_first_split(store: ResultStore) -> None:
     assert {label.split for label in store.labels.accepted()} == {"test"}
 
 
-def test_rows_of_a_killed_ingest_and_of_a_refused_company_are_judged_again_and_others_are_not(
+def test_rows_of_a_killed_ingest_and_of_a_refused_batch_are_checked_again_and_others_are_not(
     store: ResultStore,
 ) -> None:
     bad = record(3, state=LabelState.REFUSED, reason="nonfinite")

@@ -1,4 +1,4 @@
-"""Instalments of labels: a good one passes, each planted fault is refused under its own name."""
+"""Label batches: a good one passes, each planted fault is refused under its own name."""
 
 import copy
 import json
@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> Iterator[ResultStore]:
 
 @pytest.fixture
 def bring(store: ResultStore, tmp_path: Path) -> Callable[..., LabelReport]:
-    """Brings rows into the store as one instalment."""
+    """Brings rows into the store as one label batch."""
     n = 0
 
     def brought(rows: list[Row], right: list[Row] | None = None, **more: Any) -> LabelReport:
@@ -74,7 +74,7 @@ def found_for(report: LabelReport) -> list[LabelReason]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_good_instalment_passes_and_every_row_teaches(kind: str, good: Any, bring: Any) -> None:
+def test_a_good_batch_passes_and_every_row_is_accepted(kind: str, good: Any, bring: Any) -> None:
     report = bring(good[kind], good[kind])
     assert (report.status, report.accepted, report.findings) == (BatchStatus.ACCEPTED, 30, [])
     assert report.parts[0].residual_max < 1e-6
@@ -89,8 +89,8 @@ def test_crystals_for_which_the_model_has_no_answer_are_taken_and_not_compared(
     assert (report.status, report.accepted, report.parts[0].compared) == (BatchStatus.ACCEPTED, 30, 25)
 
 
-def taught(store: ResultStore) -> list[Any]:
-    """The values that teach."""
+def accepted_values(store: ResultStore) -> list[Any]:
+    """The values that are trained on."""
     return sorted(str(json.loads(label.content)["tensor_voigt"]) for label in store.labels.accepted())
 
 
@@ -99,12 +99,12 @@ def test_right_values_that_come_again_take_the_place_of_wrong_ones_that_came_bet
 ) -> None:
     right, wrong = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
     bring(right)
-    before = taught(store)
+    before = accepted_values(store)
     assert bring(wrong).superseded == 30
-    assert taught(store) != before
+    assert accepted_values(store) != before
     again = bring(right)
     assert (again.status, again.superseded, again.accepted, again.known) == (BatchStatus.ACCEPTED, 30, 30, 0)
-    assert taught(store) == before
+    assert accepted_values(store) == before
 
 
 def test_a_folder_that_keeps_old_and_newer_values_changes_nothing_when_it_comes_again(
@@ -113,14 +113,14 @@ def test_a_folder_that_keeps_old_and_newer_values_changes_nothing_when_it_comes_
     old, newer = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
     bring(old)
     bring(newer)
-    now = taught(store)
+    now = accepted_values(store)
     for _ in range(2):
         report = bring([*old, *newer])
         assert (report.status, report.accepted) == (BatchStatus.REPEATED, 0)
-        assert taught(store) == now
+        assert accepted_values(store) == now
     for rows in ([*newer, *old], [*old, *newer]):  # in either order, also where both were new at once
         bring(rows)
-        assert taught(store) == now
+        assert accepted_values(store) == now
 
 
 def test_a_wrong_voigt_order_is_refused_under_its_name(good: Any, bring: Any) -> None:
@@ -173,14 +173,14 @@ def test_kbar_for_gpa_is_named(good: Any, bring: Any) -> None:
 
 def test_one_row_in_kbar_is_refused_alone(good: Any, bring: Any) -> None:
     rows = good["elastic_stiffness"]
-    poisoned = [*scaled(rows[:1], 10.0), *rows[1:]]
-    report = bring(poisoned, rows)
+    faulty = [*scaled(rows[:1], 10.0), *rows[1:]]
+    report = bring(faulty, rows)
     assert report.status is BatchStatus.ACCEPTED
     assert reasons(report) == {LabelReason.UNIT_FACTOR: 1}
     assert report.accepted == 29
 
 
-def test_leaked_duplicates_refuse_the_whole_instalment(bring: Any, store: ResultStore) -> None:
+def test_leaked_duplicates_refuse_the_whole_batch(bring: Any, store: ResultStore) -> None:
     held_back, new = good_rows(6, seed=1, split="test"), good_rows(20, seed=2, split="train")
     assert bring(held_back).splits == {"test": 6}
     report = bring(leaked(new, held_back))
@@ -195,15 +195,15 @@ def test_the_same_rows_without_a_declared_split_pass_and_test_stays_test(bring: 
     rows = [{key: value for key, value in row.items() if key != "split"} for row in leaked(new, held_back)]
     report = bring(rows)
     assert report.status is BatchStatus.ACCEPTED
-    assert reasons(report) == {LabelReason.DUPLICATE: 6}  # the same crystal in another listing
+    assert reasons(report) == {LabelReason.DUPLICATE: 6}  # the same crystal in an equivalent representation
     split_of = {label.source_id: label.split for label in store.labels.accepted()}
     assert {split_of[row["id"]] for row in held_back} == {"test"}
     assert set(split_of) == {row["id"] for row in (*held_back, *new)}
 
 
-def test_a_formula_declared_for_test_and_for_training_in_one_instalment_is_a_leak(bring: Any) -> None:
+def test_a_formula_declared_for_test_and_for_training_in_one_batch_is_a_leak(bring: Any) -> None:
     first, second = good_rows(1, seed=1, split="test")[0], good_rows(1, seed=1, split="train")[0]
-    second |= {"id": "twin", "lattice": (1.02 * np.array(second["lattice"])).tolist()}
+    second |= {"id": "other", "lattice": (1.02 * np.array(second["lattice"])).tolist()}
     assert found_for(bring([second, first])) == [LabelReason.LEAKED_SPLIT]
 
 
@@ -228,7 +228,7 @@ def test_something_new_among_old_rows_is_not_stale(good: Any, bring: Any) -> Non
     assert (report.status, report.accepted) == (BatchStatus.ACCEPTED, 10)
 
 
-def test_a_mended_instalment_is_judged_again(good: Any, bring: Any) -> None:
+def test_a_corrected_batch_is_checked_again(good: Any, bring: Any) -> None:
     rows = good["elastic_stiffness"]
     assert bring(with_nan(rows), rows).accepted == 0
     report = bring([row for k, row in enumerate(rows) if k % 3], rows)
@@ -249,7 +249,7 @@ def test_a_killed_ingest_goes_on_where_it_was(
 
     with pytest.raises(KeyboardInterrupt):
         bring(rows, on_block=killed)
-    assert not list(store.labels.accepted())  # nothing teaches before the whole is judged
+    assert not list(store.labels.accepted())  # nothing is accepted before the whole is checked
     checked: list[int] = []
     from gmt_tasks.labels import ingest as label_ingest
 
@@ -260,7 +260,7 @@ def test_a_killed_ingest_goes_on_where_it_was(
     assert (report.status, report.accepted) == (BatchStatus.ACCEPTED, 30)
 
 
-def test_a_contradiction_marks_both_and_the_first_teaches(good: Any, bring: Any, store: ResultStore) -> None:
+def test_a_contradiction_marks_both_and_the_first_is_kept(good: Any, bring: Any, store: ResultStore) -> None:
     rows = good["elastic_stiffness"]
     bring(rows)
     other = [row | {"source": "another code"} for row in [*scaled(rows[:1], 1.4), *scaled(rows[1:2], 1.03)]]
@@ -279,9 +279,9 @@ def test_a_newer_value_of_the_same_source_and_id_supersedes(good: Any, bring: An
     bring(rows)
     report = bring(scaled(rows[:1], 1.4))
     assert (report.status, report.accepted, report.superseded) == (BatchStatus.ACCEPTED, 1, 1)
-    taught = [json.loads(label.content) for label in store.labels.accepted()]
-    assert len(taught) == 5
-    assert scaled(rows[:1], 1.4)[0] in taught
+    accepted = [json.loads(label.content) for label in store.labels.accepted()]
+    assert len(accepted) == 5
+    assert scaled(rows[:1], 1.4)[0] in accepted
 
 
 def test_provenance_and_licence_are_kept(good: Any, bring: Any, store: ResultStore) -> None:

@@ -72,9 +72,9 @@ def test_a_wrong_row_is_refused_for_what_is_wrong(row: dict[str, Any], reason: L
 
 
 def test_a_piezoelectric_tensor_with_its_first_index_last_is_called_transposed() -> None:
-    turned = np.transpose(np.array(PIEZO["tensor"]), (1, 2, 0))
+    transposed = np.transpose(np.array(PIEZO["tensor"]), (1, 2, 0))
     with pytest.raises(RefusedRowError, match="transposed") as refused:
-        read_label(PIEZO | {"tensor": turned.tolist()})
+        read_label(PIEZO | {"tensor": transposed.tolist()})
     assert refused.value.reason is LabelReason.INDEX_SYMMETRY
 
 

@@ -95,9 +95,9 @@ def test_rows_that_cannot_show_a_mistake_do_not_excuse_it() -> None:
 
 def test_a_residual_of_exactly_zero_shows_that_a_row_fits_and_one_that_is_unknown_shows_nothing() -> None:
     wrong = {"state": LabelState.REFUSED, "reason": LabelReason.SYMMETRY_MISFIT, "residual": 0.4}
-    for residual, verdict in ((0.0, BatchStatus.ACCEPTED), (None, BatchStatus.REFUSED)):
+    for residual, status in ((0.0, BatchStatus.ACCEPTED), (None, BatchStatus.REFUSED)):
         rows = [label(k, **(wrong if k < 3 else {"residual": residual})) for k in range(100)]
-        assert check_batch(rows, KnownLabels()).status is verdict
+        assert check_batch(rows, KnownLabels()).status is status
 
 
 def decision_beside_predictions(values: Any, predictions: Any) -> Any:
@@ -121,7 +121,7 @@ def test_values_joined_to_other_crystals_are_refused_and_right_ones_and_much_ali
     assert decision_beside_predictions(np.roll(right[few], 1), right[few]).status is BatchStatus.ACCEPTED
 
 
-def test_parts_are_judged_apart() -> None:
+def test_parts_are_checked_apart() -> None:
     wrong = {"state": LabelState.REFUSED, "reason": LabelReason.FRAME, "source": "elsewhere"}
     decision = check_batch([label(k, **(wrong if k < 5 else {})) for k in range(10)], KnownLabels())
     assert [f.source for f in decision.findings] == ["elsewhere"]
@@ -160,9 +160,9 @@ def test_labels_within_noise_say_the_same_and_beyond_it_do_not() -> None:
 def test_of_two_that_contradict_each_other_a_power_of_ten_is_a_unit() -> None:
     known = label(0, state=LabelState.ACCEPTED)
     new = replace(known, hash="new", source="elsewhere", sizes={"k_gpa": 1000.0, "g_gpa": 500.0})
-    settled = {s.hash: s for s in resolve_duplicates([known], [new])}
-    assert (settled["new"].state, settled["new"].reason) == (LabelState.REFUSED, LabelReason.UNIT_FACTOR)
-    assert (settled["h0"].state, settled["h0"].reason) == (LabelState.ACCEPTED, LabelReason.CONTRADICTION)
+    resolved = {s.hash: s for s in resolve_duplicates([known], [new])}
+    assert (resolved["new"].state, resolved["new"].reason) == (LabelState.REFUSED, LabelReason.UNIT_FACTOR)
+    assert (resolved["h0"].state, resolved["h0"].reason) == (LabelState.ACCEPTED, LabelReason.CONTRADICTION)
 
 
 @pytest.mark.parametrize(("ratio", "state"), [(10.0, LabelState.REFUSED), (7.0, LabelState.ACCEPTED)])
@@ -174,8 +174,8 @@ def test_one_row_is_refused_near_a_power_of_ten_and_marked_where_it_is_merely_fa
     rows[3] = replace(rows[3], sizes={name: ratio * size for name, size in rows[3].sizes.items()})
     decision = check_batch(rows, KnownLabels(expect=lambda wanted: [known[each] for each in wanted]))
     assert decision.status is BatchStatus.ACCEPTED
-    settled = decision.resolutions["h3"]
-    assert (settled.state, settled.reason) == (state, LabelReason.UNIT_FACTOR)
+    resolved = decision.resolutions["h3"]
+    assert (resolved.state, resolved.reason) == (state, LabelReason.UNIT_FACTOR)
     assert {s.state for name, s in decision.resolutions.items() if name != "h3"} == {LabelState.ACCEPTED}
 
 

@@ -44,9 +44,9 @@ def test_right_labels_have_no_residual_and_a_wrong_order_or_frame_would_show(kin
 @pytest.mark.parametrize("kind", QUANTITY)
 def test_each_mistake_gets_its_name(kind: str) -> None:
     rows = good_rows(10, kind=kind)
-    for good, reordered, turned in zip(rows, wrong_voigt_order(rows), rotated(rows), strict=True):
+    for good, reordered, misaligned in zip(rows, wrong_voigt_order(rows), rotated(rows), strict=True):
         assert why(good, np.array(reordered[KEY[kind]]))[0] is LabelReason.VOIGT_ORDER
-        assert why(good, np.array(turned[KEY[kind]]))[0] is LabelReason.FRAME
+        assert why(good, np.array(misaligned[KEY[kind]]))[0] is LabelReason.FRAME
 
 
 @pytest.mark.parametrize("kind", QUANTITY)
