@@ -1,7 +1,7 @@
-"""Which stored crystals have labels: by their content id, or because a label says that it was made for them.
+"""Which stored crystals have labels: by their content id, or because a label was made for them.
 
-A calculation that was asked for relaxes the cell first, so its label is of a slightly other crystal; its row carries
-the content id of the crystal that was asked for as its id.
+A calculation that was asked for relaxes the cell first, so its label is of a slightly different crystal; its row
+carries the content id of the crystal that was asked for as its id.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ def label_kinds(connection: Connection, crystal_ids: Sequence[str]) -> dict[str,
     Returns:
         By content id, of those with a label only.
     """
-    found: dict[str, set[str]] = {}
-    wanted = list(crystal_ids)
-    for start in range(0, len(wanted), MAX_VARIABLES // 2):
-        chunk = wanted[start : start + MAX_VARIABLES // 2]
+    kinds: dict[str, set[str]] = {}
+    # each id is bound twice
+    for start in range(0, len(crystal_ids), MAX_VARIABLES // 2):
+        chunk = list(crystal_ids[start : start + MAX_VARIABLES // 2])
         mine = or_(labels.c.crystal_id.in_(chunk), labels.c.source_id.in_(chunk))
         columns = select(labels.c.crystal_id, labels.c.source_id, labels.c.kind)
         for row in connection.execute(columns.where(mine, labels.c.state != LabelState.REFUSED)):
             for name in {row.crystal_id, row.source_id} & set(chunk):
-                found.setdefault(name, set()).add(row.kind)
-    return found
+                kinds.setdefault(name, set()).add(row.kind)
+    return kinds

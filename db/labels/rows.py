@@ -1,8 +1,9 @@
 """Labels in the database: rows as they came, what was found, and which formulas are kept for testing.
 
-An instalment is brought in two steps. Blocks of rows that were looked at one by one are added as they come, each in a
-transaction of its own; when all are in, the instalment is judged and every one of its rows settled in one transaction.
-A killed ingest leaves rows that are pending and an instalment without a verdict: the same source goes on from there.
+A label batch is brought in two steps. Blocks of rows that were checked one by one are added as they come, each in a
+transaction of its own; when all are in, the batch is checked as a whole and every one of its rows resolved in one
+transaction. A killed ingest leaves rows that are pending and a batch without a status (the column `verdict`): the same
+source goes on from there.
 """
 
 import json
@@ -25,11 +26,11 @@ ORDER = (labels.c.ingest_id, labels.c.position)
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """One label as it is stored, looked at by itself.
+    """One label as it is stored, checked by itself.
 
     Attributes:
         hash: of its content.
-        position: 0-based, within its instalment.
+        position: 0-based, within its label batch.
         kind: kind of the row, as written.
         crystal_id: content id of its crystal, None where there is none.
         formula: reduced formula of the crystal.
@@ -72,7 +73,7 @@ class StoredLabel:
     """A label as the database knows it, without its content; the fields are those of `LabelRecord`.
 
     Attributes:
-        stage: at which look it was refused.
+        stage: in which check it was refused.
         ratio: label over prediction, of the rows that were compared.
     """
 
@@ -99,13 +100,13 @@ class StoredLabel:
 
     @property
     def part(self) -> tuple[str, str]:
-        """Source and kind: the labels that are judged together."""
+        """Source and kind: the labels that are checked together."""
         return self.source, self.kind
 
 
 @dataclass(frozen=True)
 class AcceptedLabel:
-    """A label that teaches: its content as JSON text, and the split of its formula."""
+    """An accepted training label: its content as JSON text, and the split of its formula."""
 
     hash: str
     kind: str
@@ -118,8 +119,8 @@ class AcceptedLabel:
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """How a judged label ends."""
+class Resolution:
+    """How a label ends."""
 
     hash: str
     state: LabelState
@@ -129,7 +130,7 @@ class Settlement:
 
 
 def open_ingest(connection: Connection, source: str, fingerprint: str) -> int:
-    """The number of the instalment: that of the same source and content which has no verdict yet, else a new one."""
+    """The number of the label batch: that of the same source and content which has no status yet, else a new one."""
     mine = (label_ingests.c.source == source) & (label_ingests.c.fingerprint == fingerprint)
     unfinished = select(label_ingests.c.id).where(mine, label_ingests.c.verdict.is_(None)).limit(1)
     known = connection.execute(unfinished).scalar_one_or_none()
@@ -140,95 +141,96 @@ def open_ingest(connection: Connection, source: str, fingerprint: str) -> int:
     return int(made.scalar_one())
 
 
-def unsettled(connection: Connection, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
-    """Which of the labels are known, and whether this instalment has to judge them.
+def unresolved(connection: Connection, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
+    """Which of the labels are known, and whether this batch has to resolve them.
 
-    Left over rows of an ingest that was killed, rows that were refused for the company they came in, and rows that
-    another value overruled are judged again with the instalment that brings them again; they become part of it. Those
-    that were overruled keep their reason until then.
+    Left over rows of an ingest that was killed, rows that were refused with their whole batch, and rows that another
+    value overruled are checked again with the batch that brings them again; they become part of it. Those that were
+    overruled keep their reason until then.
 
     Returns:
-        By hash of the known ones: True for one that this instalment judges.
+        By hash of the known ones: True for one that this batch resolves.
     """
     overruled = labels.c.state == LabelState.OVERRULED
     again = or_(labels.c.state == LabelState.PENDING, labels.c.stage == LabelStage.BATCH, overruled)
-    # A pending row has a reason only if it was overruled before, also when this call was killed and comes again.
+    # a pending row has a reason only if it was overruled before, also when this call was killed and comes again
     kept = case((labels.c.stage == LabelStage.BATCH, None), else_=labels.c.reason)
-    found: dict[str, bool] = {}
+    is_ours: dict[str, bool] = {}
     for chunk in _chunks(hashes):
         mine = labels.c.hash.in_(chunk)
         adopted = {"ingest_id": ingest_id, "state": LabelState.PENDING, "stage": None, "reason": kept, "detail": None}
         connection.execute(update(labels).where(mine, again).values(adopted))
         state, owner = labels.c.state, labels.c.ingest_id
         for row in connection.execute(select(labels.c.hash, state, owner).where(mine)):
-            found[row.hash] = row.ingest_id == ingest_id
-    return found
+            is_ours[row.hash] = row.ingest_id == ingest_id
+    return is_ours
 
 
 def add_labels(connection: Connection, ingest_id: int, records: Sequence[LabelRecord], block: IngestedBlock) -> None:
-    """Writes labels that were looked at, with their crystals; those that are known stay as they are.
+    """Writes labels that were checked, with their crystals; those that are known stay as they are.
 
     Args:
         connection: in a write transaction.
-        ingest_id: their instalment.
+        ingest_id: their batch.
         records: the labels.
         block: the crystals that the labels name, at least.
     """
     wanted = {record.crystal_id for record in records}
     first = {name: row for row, name in reversed(list(enumerate(block.crystal_ids))) if name in wanted}
+    # sorted: two ingests that insert the same crystals must not wait for each other
     rows = sorted(crystal_rows(block, list(first.values())), key=lambda row: str(row["id"]))
     insert_absent(connection, crystals, rows)
-    insert_absent(connection, labels, [_label_row(record) | {"ingest_id": ingest_id} for record in records])
-
-
-def _label_row(record: LabelRecord) -> dict[str, Any]:
-    refused = record.state is LabelState.REFUSED
-    row = asdict(record) | {"sizes": to_json(record.sizes), "stage": LabelStage.ROW if refused else None, "ratio": None}
+    label_rows = []
     texts = ("kind", "source", "source_id", "licence", "provenance", "declared_split")
-    row |= {name: clean_text(row[name]) for name in texts if row[name] is not None}
-    return row | {"detail": None if record.detail is None else clean_detail(record.detail)}
+    for record in records:
+        stage = LabelStage.ROW if record.state is LabelState.REFUSED else None
+        row = asdict(record) | {"ingest_id": ingest_id, "sizes": to_json(record.sizes), "stage": stage, "ratio": None}
+        # sources write what databases refuse: NUL bytes, lone surrogates
+        row |= {name: clean_text(row[name]) for name in texts if row[name] is not None}
+        row["detail"] = None if record.detail is None else clean_detail(record.detail)
+        label_rows.append(row)
+    insert_absent(connection, labels, label_rows)
 
 
 def of_ingest(connection: Connection, ingest_id: int) -> list[StoredLabel]:
-    """Every label that an instalment brought, in order, without its content."""
+    """Every label that a batch brought, in order, without its content."""
     return _without_content(connection, labels.c.ingest_id == ingest_id)
 
 
 def accepted_of_crystals(connection: Connection, crystal_ids: Sequence[str]) -> list[StoredLabel]:
-    """The labels that teach of the given crystals; those of one crystal in the order in which they came."""
-    teaches = labels.c.state == LabelState.ACCEPTED
-    return [
-        label
-        for chunk in _chunks(crystal_ids)
-        for label in _without_content(connection, teaches & labels.c.crystal_id.in_(chunk))
-    ]
+    """The accepted labels of the given crystals; those of one crystal in the order in which they came."""
+    is_accepted = labels.c.state == LabelState.ACCEPTED
+    accepted_labels: list[StoredLabel] = []
+    for chunk in _chunks(crystal_ids):
+        accepted_labels += _without_content(connection, is_accepted & labels.c.crystal_id.in_(chunk))
+    return accepted_labels
 
 
 def _without_content(connection: Connection, condition: ColumnElement[bool]) -> list[StoredLabel]:
     columns = [labels.c[column.name] for column in fields(StoredLabel)]
-    found = connection.execute(select(*columns).where(condition).order_by(*ORDER)).mappings()
+    rows = connection.execute(select(*columns).where(condition).order_by(*ORDER)).mappings()
     return [
-        StoredLabel(**{**row, "state": LabelState(row["state"]), "sizes": json.loads(row["sizes"])}) for row in found
+        StoredLabel(**{**row, "state": LabelState(row["state"]), "sizes": json.loads(row["sizes"])}) for row in rows
     ]
 
 
 def splits_of(connection: Connection, formulas: Sequence[str]) -> dict[str, str]:
     """The splits of the formulas that have one."""
-    found: dict[str, str] = {}
+    splits: dict[str, str] = {}
     for chunk in _chunks(formulas):
         rows = connection.execute(select(formula_splits).where(formula_splits.c.formula.in_(chunk)))
-        found |= {row.formula: row.split for row in rows}
-    return found
+        splits |= {row.formula: row.split for row in rows}
+    return splits
 
 
 def ratios_of(connection: Connection, split: str) -> dict[str, list[float]]:
-    """Label over prediction of the labels of a split that teach and were compared, by kind."""
+    """Label over prediction of the accepted labels of a split that were compared, by kind."""
     compared = (labels.c.state == LabelState.ACCEPTED) & labels.c.ratio.is_not(None) & (formula_splits.c.split == split)
     joined = labels.join(formula_splits, formula_splits.c.formula == labels.c.formula)
-    found: dict[str, list[float]] = {}
+    ratios: dict[str, list[float]] = {}
     for row in connection.execute(select(labels.c.kind, labels.c.ratio).select_from(joined).where(compared)):
-        found.setdefault(row.kind, []).append(row.ratio)
-    return found
+        ratios.setdefault(row.kind, []).append(row.ratio)
+    return ratios
 
 
 def crystals_of(connection: Connection, crystal_ids: Sequence[str]) -> CrystalBatch:
@@ -242,44 +244,45 @@ def crystals_of(connection: Connection, crystal_ids: Sequence[str]) -> CrystalBa
     return read_crystals([r.lattice for r in rows], [r.numbers for r in rows], [r.frac_coords for r in rows])
 
 
-def settle(
+def conclude(
     connection: Connection,
     ingest_id: int,
-    settlements: Iterable[Settlement],
+    resolutions: Iterable[Resolution],
     splits: Mapping[str, tuple[str, str]],
-    verdict: str,
+    status: str,
     report: Mapping[str, Any],
 ) -> None:
-    """Ends an instalment: the state of each label it touches, the splits of new formulas, verdict and report.
+    """Ends a label batch: the state of each label it touches, the splits of new formulas, status and report.
 
     Args:
         connection: in a write transaction.
-        ingest_id: the instalment.
-        settlements: how labels end; also earlier ones that a newer value supersedes.
-        splits: by formula, split and origin; a formula that has a split keeps it.
-        verdict: of the whole.
+        ingest_id: the batch.
+        resolutions: how labels end; also earlier ones that a newer value supersedes.
+        splits: by formula, split and what assigned it; a formula that has a split keeps it.
+        status: of the whole.
         report: JSON-serialisable.
     """
-    rows = [{"of": s.hash, **{k: v for k, v in asdict(s).items() if k != "hash"}, "at": _stage(s)} for s in settlements]
-    names = ("state", "reason", "detail", "ratio")
     values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in ("state", "reason", "detail", "stage")}
+    # a ratio that was measured once stays where this batch compared nothing
     values["ratio"] = func.coalesce(bindparam("b_ratio", type_=labels.c.ratio.type), labels.c.ratio)
     statement = update(labels).where(labels.c.hash == bindparam("b_hash")).values(values)
-    bound = [{"b_hash": row["of"], "b_stage": row["at"], **{f"b_{k}": row[k] for k in names}} for row in rows]
+    bound = []
+    for resolution in resolutions:
+        # what is accepted, a duplicate or overruled was refused nowhere
+        stage = LabelStage.BATCH if resolution.state is LabelState.REFUSED else None
+        bound.append({f"b_{name}": value for name, value in asdict(resolution).items()} | {"b_stage": stage})
     if bound:
         connection.execute(statement, bound)
     made = [{"formula": f, "split": split, "origin": origin} for f, (split, origin) in sorted(splits.items())]
     insert_absent(connection, formula_splits, made)
-    ended = {"verdict": verdict, "report": to_json(report)}
+    ended = {"verdict": status, "report": to_json(report)}
     connection.execute(update(label_ingests).where(label_ingests.c.id == ingest_id).values(ended))
 
 
-def _stage(settlement: Settlement) -> LabelStage | None:
-    return LabelStage.BATCH if settlement.state is LabelState.REFUSED else None
 
 
-def teaching(connection: Connection) -> Iterator[AcceptedLabel]:
-    """Every label that teaches, sorted by hash."""
+def accepted(connection: Connection) -> Iterator[AcceptedLabel]:
+    """Every accepted training label, sorted by hash."""
     joined = labels.join(formula_splits, formula_splits.c.formula == labels.c.formula)
     columns = [*(labels.c[column.name] for column in fields(AcceptedLabel) if column.name != "split")]
     wanted = select(*columns, formula_splits.c.split).select_from(joined).where(labels.c.state == LabelState.ACCEPTED)

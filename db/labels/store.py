@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 
 from db.labels import rows as labels
 from db.labels.links import label_kinds
-from db.labels.rows import AcceptedLabel, LabelRecord, Settlement, StoredLabel
+from db.labels.rows import AcceptedLabel, LabelRecord, Resolution, StoredLabel
 from db.records import IngestedBlock
 from db.transactions import read, reading, write
 from models.crystals.crystal import CrystalBatch
 
 
 class LabelStore:
-    """Labels, the instalments that brought them, and the splits of formulas; see `db.labels.rows` for each method.
+    """Labels, the batches that brought them, and the splits of formulas; see `db.labels.rows` for each method.
 
     Args:
         engine: of the database.
@@ -27,23 +27,23 @@ class LabelStore:
         self._engine = engine
 
     def open_ingest(self, source: str, fingerprint: str) -> int:
-        """The number of an instalment; the one that was begun where the same content has no verdict yet."""
+        """The number of a label batch; the one that was begun where the same content has no status yet."""
         return write(self._engine, labels.open_ingest, source, fingerprint)
 
-    def unsettled(self, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
-        """The known ones of the hashes: True for those that this instalment judges (again)."""
-        return write(self._engine, labels.unsettled, ingest_id, hashes)
+    def unresolved(self, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
+        """The known ones of the hashes: True for those that this batch resolves (again)."""
+        return write(self._engine, labels.unresolved, ingest_id, hashes)
 
     def add(self, ingest_id: int, records: Sequence[LabelRecord], block: IngestedBlock) -> None:
-        """Writes labels that were looked at one by one, and their crystals."""
+        """Writes labels that were checked one by one, and their crystals."""
         write(self._engine, labels.add_labels, ingest_id, records, block)
 
     def of_ingest(self, ingest_id: int) -> list[StoredLabel]:
-        """Every label of an instalment in order, without its content."""
+        """Every label of a batch in order, without its content."""
         return read(self._engine, labels.of_ingest, ingest_id)
 
     def accepted_of_crystals(self, crystal_ids: Sequence[str]) -> list[StoredLabel]:
-        """The labels that teach of the given crystals."""
+        """The accepted labels of the given crystals."""
         return read(self._engine, labels.accepted_of_crystals, crystal_ids)
 
     def kinds_of(self, crystal_ids: Sequence[str]) -> dict[str, set[str]]:
@@ -55,29 +55,29 @@ class LabelStore:
         return read(self._engine, labels.splits_of, formulas)
 
     def ratios_of(self, split: str) -> dict[str, list[float]]:
-        """Label over prediction of the labels of a split that teach and were compared, by kind."""
+        """Label over prediction of the accepted labels of a split that were compared, by kind."""
         return read(self._engine, labels.ratios_of, split)
 
     def crystals_of(self, crystal_ids: Sequence[str]) -> CrystalBatch:
         """The stored crystals of the given ids, in that order."""
         return read(self._engine, labels.crystals_of, crystal_ids)
 
-    def settle(
+    def conclude(
         self,
         ingest_id: int,
-        settlements: Iterable[Settlement],
+        resolutions: Iterable[Resolution],
         splits: Mapping[str, tuple[str, str]],
-        verdict: str,
+        status: str,
         report: Mapping[str, Any],
     ) -> None:
-        """Ends an instalment: states, splits of new formulas, verdict and report, all or nothing."""
-        write(self._engine, labels.settle, ingest_id, list(settlements), splits, verdict, report)
+        """Ends a label batch: states, splits of new formulas, status and report, all or nothing."""
+        write(self._engine, labels.conclude, ingest_id, list(resolutions), splits, status, report)
 
     def counts(self) -> list[dict[str, Any]]:
         """Number of labels by source, kind, state and reason."""
         return read(self._engine, labels.count_states)
 
-    def teaching(self) -> Iterator[AcceptedLabel]:
-        """Every label that teaches with its content and split, sorted by hash; one state of the database throughout."""
+    def accepted(self) -> Iterator[AcceptedLabel]:
+        """Every accepted label with its content and split, sorted by hash; one state of the database throughout."""
         with reading(self._engine) as connection:
-            yield from labels.teaching(connection)
+            yield from labels.accepted(connection)

@@ -94,7 +94,7 @@ def _ingest_labels(
 ) -> None:
     """Checks labels and brings them in; ends with 1 when an instalment is refused."""
     from db.store import ResultStore
-    from gmt_tasks.labels.batch import Verdict
+    from gmt_tasks.labels.label_batch import BatchStatus
     from gmt_tasks.labels.readers.open import open_label_source
 
     sources = [open_label_source(text) for text in dict.fromkeys(texts)]
@@ -108,7 +108,7 @@ def _ingest_labels(
     else:
         for report in reports:
             _print(report)
-    refused = [report for report in reports if report.verdict in (Verdict.REFUSED, Verdict.STALE)]
+    refused = [report for report in reports if report.status in (BatchStatus.REFUSED, BatchStatus.STALE)]
     if refused:
         say(f"{len(refused)} of {len(reports)} instalments refused: {', '.join(each.source for each in refused)}")
         raise SystemExit(int(Exit.BROKEN_PROMISE))
@@ -174,7 +174,7 @@ def _print(report: "LabelReport") -> None:
         out.print(findings_table(report))
     split = ", ".join(f"{n:,} {name}" for name, n in report.splits.items())
     say(
-        f"{report.source}: {report.verdict}; {report.brought:,} rows, {report.known:,} known before, "
+        f"{report.source}: {report.status}; {report.brought:,} rows, {report.known:,} known before, "
         f"{report.accepted:,} teach from now on{f' ({split})' if split else ''}"
     )
     if report.superseded:

@@ -9,9 +9,9 @@ import numpy as np
 from db.labels.rows import StoredLabel
 from db.tables import LabelState
 from flows.reports.plots import PALETTE, written
-from gmt_tasks.labels.checks.batch_checks import SIZES_OF
-from gmt_tasks.labels.checks.symmetry import MAX_RESIDUAL
 from gmt_tasks.labels.checks.unit_checks import MAX_MEDIAN_FACTOR
+from gmt_tasks.labels.kinds import KINDS
+from gmt_tasks.labels.label_kind import MAX_RESIDUAL
 
 Part = tuple[str, str]
 SMALLEST_RESIDUAL = 1e-5
@@ -32,7 +32,7 @@ def plot_labels(labels: Sequence[StoredLabel], path: Path) -> Path:
     from matplotlib.figure import Figure
 
     n_parts = len({label.part for label in labels if label.residual is not None})
-    compared = [label for label in labels if label.ratio and SIZES_OF.get(label.kind)]
+    compared = [label for label in labels if label.ratio and label.kind in KINDS]
     widths = (1.25, 1.0, 1.0) if compared else (1.25,)
     size = (4.6 * sum(widths), max(4.2, 1.4 + 0.42 * n_parts))
     figure = Figure(figsize=size, layout="constrained")
@@ -75,11 +75,13 @@ def _draw_comparison(panel: Any, labels: Sequence[StoredLabel], colors: Mapping[
     for part, color in colors.items():
         for refused, mark in ((False, "."), (True, "x")):
             found = [x for x in labels if x.part == part and _is_refused(x) is refused]
-            label = [x.sizes.get(SIZES_OF[x.kind][0], np.nan) for x in found]
+            label = [x.sizes.get(KINDS[x.kind].sizes[0].name, np.nan) for x in found]
             predicted = [value / (x.ratio or np.nan) for value, x in zip(label, found, strict=True)]
             panel.plot(predicted, label, mark, color=color, markersize=4, alpha=0.7)
         source, kind = part
-        panel.plot([], [], "s", color=color, markersize=4, label=f"{SIZES_OF[kind][0]}, {source[:SOURCE_CHARS]}")
+        panel.plot(
+            [], [], "s", color=color, markersize=4, label=f"{KINDS[kind].sizes[0].name}, {source[:SOURCE_CHARS]}"
+        )
     low, high = panel.get_xlim()
     panel.plot([max(low, 1e-3), high], [max(low, 1e-3), high], color="0.6", linewidth=0.8)
     panel.set(xscale="log", yscale="log")

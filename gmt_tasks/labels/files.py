@@ -3,32 +3,43 @@
 A label file is JSON lines (`.jsonl` or `.jsonl.gz`) with `id, lattice, species, frac_coords, split, kind` and the
 values of that kind. Files may share crystals: rows with the same cell and positions become one crystal with several
 labels, so that a tensor never leaves the frame of the lattice it came with.
+
+A snapshot is read once: its arrays are kept in a file beside it, under a digest of its label files and of the program
+that read them.
 """
 
 import gzip
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gmt_tasks.labels.checks.symmetry import projected
+from gmt_tasks.labels.kinds import KINDS, NUMBER_ARRAYS, TENSOR_VALUES, read_accepted_label
+from gmt_tasks.labels.label_kind import ReadLabel, RefusedRowError, TensorValue
 from models.crystals.crystal import CrystalBatch, Floats, find_invalid
 from models.errors import SourceError
-from models.quantities import ELASTIC_INVARIANTS, TENSORS, Tensor
+from models.quantities import TENSORS, Tensor
 from models.symmetry.search import SIGN_FREE_CLASSES, find_symmetry
 from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
 from models.tensors.rotate import rotate
-from models.tensors.voigt import from_components, to_components, voigt_to_piezo
+from models.tensors.voigt import from_components, to_components
 
-MAX_DIELECTRIC = TENSORS[Tensor.DIELECTRIC_TOTAL].max_training_entry
-MAX_PIEZO_C_PER_M2 = TENSORS[Tensor.PIEZOELECTRIC].max_training_entry
-MAX_STIFFNESS_GPA = TENSORS[Tensor.ELASTIC].max_training_entry
-MAX_MEAN_DIELECTRIC = 200.0
-MAX_LABEL_RESIDUAL = 0.2
+SNAPSHOT_FACTS = "snapshot.json"
+"""File that makes a folder of label files a snapshot, which never changes."""
+
+SYMPREC_ANGSTROM = 1e-2
+"""Tolerance of the symmetry search, that of the check."""
 
 
 class Split(StrEnum):
@@ -77,237 +88,227 @@ class LabelledCrystals:
         return np.flatnonzero(self.split == split.value)
 
 
-class _Collector:
-    """Merges rows of several files into crystals with several labels."""
+@dataclass(frozen=True)
+class _LabelledCrystal:
+    """A crystal as the first row brought it, and what its labels hold, by tensor or array; the first of each counts."""
 
-    def __init__(self) -> None:
-        self.index: dict[bytes, int] = {}
-        self.rows: list[dict[str, Any]] = []
-        self.labels: list[dict[str, Any]] = []
-
-    def add(self, row: dict[str, Any], labels: dict[str, Any]) -> None:
-        if not labels:
-            return
-        shape = np.concatenate([np.ravel(row["lattice"]), np.ravel(row["frac_coords"])])
-        key = (np.round(shape, 3) + 0.0).tobytes() + bytes(row["species"])  # + 0.0: -0.0 has other bytes than 0.0
-        if key not in self.index:
-            self.index[key] = len(self.rows)
-            self.rows.append(row)
-            self.labels.append({})
-        known = self.labels[self.index[key]]
-        for name, value in labels.items():
-            known.setdefault(name, value)
+    first: ReadLabel
+    labels: dict[str, Any]
 
 
 def read_labels(folder: Path) -> LabelledCrystals:
-    """Reads every `*.jsonl[.gz]` of a folder whose rows carry labels.
+    """Reads every `*.jsonl[.gz]` of a folder whose rows are labels.
 
     Full tensors win over invariants of the same crystal; labels outside the filters of the GMTNet paper (dielectric
     components above 100, piezoelectric above 100 C/m², stiffness above 1500 GPa) are left out, and so are tensors that
-    disagree with the crystal's point group by more than 20 %.
+    disagree with the crystal's point group by more than the limit of the check. The arrays of a snapshot are kept, so
+    that a retraining reads its files once.
 
     Raises:
-        SourceError: no label file there.
+        SourceError: no label file there, or a row that cannot be read.
     """
-    paths = sorted(p for p in folder.glob("*.jsonl*") if p.name.endswith((".jsonl", ".jsonl.gz")))
+    paths = [p for p in folder.glob("*.jsonl*") if p.name.endswith((".jsonl", ".jsonl.gz"))]
     if not paths:
         raise SourceError(
             f"No label files (*.jsonl or *.jsonl.gz) in {folder}. Pass the folder that holds them with --data."
         )
-    collector = _Collector()
-    for path in sorted(paths, key=lambda p: _priority(p.name)):
-        for row in _rows(path):
-            read = _READERS.get(row.get("kind", ""))
-            if read is not None:
-                collector.add(row, read(row))
-    return _with_piezo_frames(_symmetrized(_assemble(collector)))
+    if not (folder / SNAPSHOT_FACTS).exists():
+        return _read_files(paths)
+    kept, digest = folder.with_name(f"{folder.name}-arrays.npz"), _digest(paths)
+    labels = _load_arrays(kept, digest)
+    if labels is None:
+        labels = _read_files(paths)
+        _save_arrays(labels, kept, digest)
+    return labels
 
 
-def _priority(name: str) -> tuple[int, str]:
-    """Files with full tensors first."""
-    order = (
-        "dielectric.",
-        "piezoelectric.",
-        "elastic.",
-        "elastic_recovered.",
-        "dielectric_electronic.",
-        "elastic_invariants.",
-    )
-    return next((k for k, prefix in enumerate(order) if name.startswith(prefix)), len(order)), name
+def _digest(paths: Sequence[Path]) -> str:
+    """Of label files and of everything that turns them into arrays: programs and libraries."""
+    package = Path(__file__).parent
+    digest = sha256(repr([version(name) for name in ("moyopy", "spglib", "numpy")]).encode())
+    for folder in (package, package.parents[1] / "models"):
+        for source in sorted(folder.rglob("*.py")):
+            digest.update(source.read_bytes())
+    for path in sorted(paths):
+        digest.update(path.name.encode() + sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _save_arrays(labels: LabelledCrystals, path: Path, digest: str) -> None:
+    """Keeps the arrays in a file that appears whole or, on storage that cannot be written to, not at all."""
+    arrays: dict[str, Any] = {"digest": np.array(digest), "ids": np.array(labels.ids)}
+    arrays |= {f"crystals.{field.name}": getattr(labels.crystals, field.name) for field in fields(CrystalBatch)}
+    for field in fields(LabelledCrystals):
+        value = getattr(labels, field.name)
+        if isinstance(value, dict):
+            arrays |= {f"{field.name}.{quantity.value}": array for quantity, array in value.items()}
+        elif isinstance(value, np.ndarray):
+            arrays[field.name] = value
+    part = path.with_name(f".{path.name}-{uuid4().hex}")
+    try:
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _load_arrays(path: Path, digest: str) -> LabelledCrystals | None:
+    """The arrays that were kept; None where there are none, or those of other files or of another program."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if str(archive["digest"]) != digest:
+                return None
+            arrays = dict(archive)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged: read anew
+        return None
+    picked: dict[str, Any] = {
+        "ids": arrays["ids"].tolist(),
+        "crystals": CrystalBatch(**{field.name: arrays[f"crystals.{field.name}"] for field in fields(CrystalBatch)}),
+    }
+    for field in fields(LabelledCrystals):
+        if field.name in arrays:
+            picked.setdefault(field.name, arrays[field.name])
+    for name in ("components", "primary"):
+        picked[name] = {quantity: arrays[f"{name}.{quantity.value}"] for quantity in TENSORS}
+    return LabelledCrystals(**picked)
+
+
+def _read_files(paths: Sequence[Path]) -> LabelledCrystals:
+    kinds = KINDS.values()
+    # files with full tensors first: the first label of a crystal counts
+    stems = [kind.file for kind in kinds if kind.primary]
+    stems += [f"{kind.file}_recovered" for kind in kinds if kind.primary]
+    stems += [kind.file for kind in kinds if not kind.primary]
+    order = {stem: place for place, stem in enumerate(stems)}
+    crystals: dict[bytes, _LabelledCrystal] = {}
+    for path in sorted(paths, key=lambda p: (order.get(p.name.partition(".")[0], len(order)), p.name)):
+        for label in _labels_of(path):
+            values = _trained_values(label)
+            if not values:
+                continue
+            # + 0.0: -0.0 has other bytes than 0.0
+            cell = np.round(np.concatenate([label.lattice.ravel(), label.frac_coords.ravel()]), 3) + 0.0
+            crystal = crystals.setdefault(cell.tobytes() + label.numbers.tobytes(), _LabelledCrystal(label, {}))
+            for name, value in values.items():
+                crystal.labels.setdefault(name, value)
+    return _with_ieee_frames(_symmetrized(_assembled(list(crystals.values()))))
+
+
+def _labels_of(path: Path) -> Iterator[ReadLabel]:
+    """The rows of a label file; those of kinds that nothing is learned from are passed over."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                yield json.loads(line)
+                row = json.loads(line)
+                if row.get("kind") in KINDS:
+                    yield read_accepted_label(row)
             except json.JSONDecodeError as error:
                 raise SourceError(
                     f"{path.name} line {number} is not JSON ({error.msg}). Correct or remove the line."
                 ) from error
+            except RefusedRowError as error:
+                raise SourceError(f"{path.name} line {number}: {error}") from error
 
 
-def _read_dielectric(row: dict[str, Any]) -> dict[str, Any]:
-    labels: dict[str, Any] = {}
-    for quantity, key in ((Tensor.DIELECTRIC_TOTAL, "tensor"), (Tensor.DIELECTRIC_ELECTRONIC, "tensor_electronic")):
-        tensor = row.get(key)
-        if tensor is not None and np.abs(tensor).max() < MAX_DIELECTRIC:
-            labels |= {quantity: tensor, f"primary {quantity}": True}
-    return labels
-
-
-def _read_electronic(row: dict[str, Any]) -> dict[str, Any]:
-    if not row.get("symmetry_consistent", True) or np.max(row["eps_principal"]) > MAX_DIELECTRIC:
+def _trained_values(label: ReadLabel) -> dict[str, Any]:
+    """What training takes of a row, by tensor or array; nothing where one of its required values is left out."""
+    kind, row = label.kind, label.row
+    if kind.doubtful(row):
         return {}
-    labels: dict[str, Any] = {"eps_principal": sorted(row["eps_principal"])}
-    if row.get("tensor_electronic") is not None:
-        labels[Tensor.DIELECTRIC_ELECTRONIC] = row["tensor_electronic"]
-    return labels
+    trained: dict[str, Any] = {}
+    for value in kind.values:
+        entries = label.values.get(value.key)
+        if entries is None:
+            continue
+        if not value.is_trained(entries):
+            if value.key in kind.optional:
+                continue
+            return {}
+        if isinstance(value, TensorValue):
+            trained[value.tensor] = entries
+            trained[f"primary {value.tensor}"] = kind.primary and not row.get("recovered", False)
+            if value.is_odd:
+                # as computed, no IEEE convention in between: the sign is that of the calculation in every class
+                is_direct = row.get("frame", "structure") == "structure"
+                trained["proven_frame"] = is_direct or (row["frame"] == "ieee_pymatgen" and "point_group" in row)
+                trained["class"] = "" if is_direct else row.get("point_group", "")
+        else:
+            array = trained.setdefault(value.array.name, np.full(value.array.width, np.nan))
+            array[list(value.columns)] = np.sort(entries)
+    return trained
 
 
-def _read_dielectric_scalar(row: dict[str, Any]) -> dict[str, Any]:
-    """Either mean may be missing: NaN, as everywhere."""
-    values = np.array([row["eps_electronic"], row["eps_total"]], dtype=np.float64)
-    values[~(values < MAX_MEAN_DIELECTRIC)] = np.nan
-    return {} if np.isnan(values).all() else {"eps_mean": values.tolist()}
-
-
-def _read_piezo(row: dict[str, Any]) -> dict[str, Any]:
-    if np.abs(row["tensor"]).max() > MAX_PIEZO_C_PER_M2:
-        return {}
-    # as computed, no turn by the IEEE convention in between: the sign is that of the calculation in every class
-    direct = row.get("frame", "structure") == "structure"
-    proven = direct or (row["frame"] == "ieee_pymatgen" and "point_group" in row)
-    tensor = {Tensor.PIEZOELECTRIC: row["tensor"], f"primary {Tensor.PIEZOELECTRIC}": True}
-    return tensor | {"proven_frame": proven, "class": "" if direct else row.get("point_group", "")}
-
-
-def _read_elastic(row: dict[str, Any]) -> dict[str, Any]:
-    odd = {"K_conflict", "G_conflict", "negative_LC"} & set(row.get("flags", []))
-    if np.abs(row["tensor_voigt"]).max() > MAX_STIFFNESS_GPA or odd:
-        return {}
-    return {Tensor.ELASTIC: row["tensor_voigt"], f"primary {Tensor.ELASTIC}": not row.get("recovered", False)}
-
-
-def _read_invariants(row: dict[str, Any]) -> dict[str, Any]:
-    if row.get("flags") or not 0 < row["K_Voigt"] < MAX_STIFFNESS_GPA:
-        return {}
-    return {"elastic": [row[key] for key in _INVARIANT_KEYS]}
-
-
-def _read_moduli(row: dict[str, Any]) -> dict[str, Any]:
-    if not 0 < row["K_vrh"] < MAX_STIFFNESS_GPA or not 0 < row["G_vrh"] < MAX_STIFFNESS_GPA:
-        return {}
-    known = {"k_vrh": row["K_vrh"], "g_vrh": row["G_vrh"]}
-    return {"elastic": [known.get(name, np.nan) for name in ELASTIC_INVARIANTS]}
-
-
-def _read_piezo_scalar(row: dict[str, Any]) -> dict[str, Any]:
-    return {"piezo_singular": [row["e_singular_max_ieee"]]}
-
-
-_INVARIANT_KEYS = (
-    "K_Voigt", "K_Reuss", "K_VRH", "G_Voigt", "G_Reuss", "G_VRH", "Emin", "Emax", "Gmin", "Gmax", "minLC", "maxLC",
-)  # fmt: skip
-"""Of a file of ELATE runs, in the order of ELASTIC_INVARIANTS; directional values in GPa and 1/TPa."""
-
-_READERS = {
-    "dielectric_total": _read_dielectric,
-    "dielectric_electronic": _read_electronic,
-    "dielectric_scalar_mean": _read_dielectric_scalar,
-    "piezo_e_total": _read_piezo,
-    "elastic_stiffness": _read_elastic,
-    "elastic_invariants": _read_invariants,
-    "moduli_vrh": _read_moduli,
-    "piezo_scalar": _read_piezo_scalar,
-}
-
-
-def _assemble(collector: _Collector) -> LabelledCrystals:
-    rows, labels = collector.rows, collector.labels
+def _assembled(crystals: Sequence[_LabelledCrystal]) -> LabelledCrystals:
+    """The labels of the crystals that can be computed with, side by side."""
     batch = CrystalBatch.from_arrays(
-        [np.array(r["lattice"], dtype=np.float64) for r in rows],
-        [np.array(r["frac_coords"], dtype=np.float64) for r in rows],
-        [np.array(r["species"], dtype=np.int64) for r in rows],
+        [crystal.first.lattice for crystal in crystals],
+        [crystal.first.frac_coords for crystal in crystals],
+        [crystal.first.numbers for crystal in crystals],
     )
     refused = find_invalid(batch)
-    keep = np.array([k for k in range(len(rows)) if k not in refused], dtype=np.int64)
-    rows, labels = [rows[k] for k in keep], [labels[k] for k in keep]
-    components = {q: _stack_components(q, labels) for q in TENSORS}
-    proven = np.array([bool(found.get("proven_frame", False)) for found in labels])
-    classes = np.array([found.get("class", "") for found in labels])
+    keep = np.array([k for k in range(len(crystals)) if k not in refused], dtype=np.int64)
+    rows, labels = [crystals[k].first.row for k in keep], [crystals[k].labels for k in keep]
+    proven = np.array([label.get("proven_frame", False) for label in labels], dtype=np.bool_)
+    classes = np.array([label.get("class", "") for label in labels], dtype=np.str_)
+    numbers = {name: _stacked(labels, name, (array.width,)) for name, array in NUMBER_ARRAYS.items()}
+    numbers["piezo_singular"] = numbers["piezo_singular"][:, 0]
     return LabelledCrystals(
-        [r["id"] for r in rows],
-        batch.select(keep),
-        np.array([r["split"] for r in rows]),
-        components,
-        {q: np.array([bool(found.get(f"primary {q}", False)) for found in labels]) for q in TENSORS},
-        ~proven | np.isin(classes, list(SIGN_FREE_CLASSES)),
-        proven,
-        _stack(labels, "eps_mean", 2),
-        _stack(labels, "eps_principal", 3),
-        _stack(labels, "elastic", len(ELASTIC_INVARIANTS)),
-        _stack(labels, "piezo_singular", 1)[:, 0],
-        np.full((len(rows), 3, 3), np.nan),
+        ids=[row["id"] for row in rows],
+        crystals=batch.select(keep),
+        split=np.array([row["split"] for row in rows]),
+        components={q: to_components(q, _stacked(labels, q, tensor.shape)) for q, tensor in TENSORS.items()},
+        primary={q: _stacked(labels, f"primary {q}", ()) == 1 for q in TENSORS},
+        sign_unproven=~proven | np.isin(classes, list(SIGN_FREE_CLASSES)),
+        proven_frame=proven,
+        ieee=np.full((len(rows), 3, 3), np.nan),
+        **numbers,
     )
 
 
-def _stack(labels: list[dict[str, Any]], name: str, width: int) -> Floats:
-    missing = [np.nan] * width
-    return np.array([found.get(name, missing) for found in labels], dtype=np.float64).reshape(-1, width)
-
-
-def _stack_components(quantity: Tensor, labels: list[dict[str, Any]]) -> Floats:
-    values = np.full((len(labels), TENSORS[quantity].n_components), np.nan)
-    known = [k for k, found in enumerate(labels) if quantity in found]
-    if known:
-        values[known] = to_components(quantity, np.array([labels[k][quantity] for k in known], dtype=np.float64))
-    return values
+def _stacked(labels: Sequence[dict[str, Any]], name: str, shape: tuple[int, ...]) -> Floats:
+    """One value of every crystal, [n_crystals, *shape], NaN where it is not known."""
+    missing = np.full(shape, np.nan)
+    return np.array([label.get(name, missing) for label in labels], dtype=np.float64).reshape(-1, *shape)
 
 
 def _symmetrized(data: LabelledCrystals) -> LabelledCrystals:
     """Projects every tensor label on its crystal's point group; drops those that disagree with it."""
-    for quantity, values in data.components.items():
-        known = np.flatnonzero(~np.isnan(values[:, 0]))
-        symmetry = find_symmetry(data.crystals.select(known), symprec=1e-2)
-        settled = np.setdiff1d(np.arange(len(known)), symmetry.failed)
-        chosen = known[settled]
-        before = values[chosen]
-        tensors = from_components(quantity, before)
-        after = to_components(quantity, symmetry.select(settled).project(quantity, tensors))
-        removed = np.linalg.norm(after - before, axis=1) / np.maximum(np.linalg.norm(before, axis=1), 1e-12)
-        values[known] = np.nan
-        fits = removed < MAX_LABEL_RESIDUAL
-        values[chosen[fits]] = after[fits]
+    for quantity, value in TENSOR_VALUES.items():
+        components = data.components[quantity]
+        labelled = np.flatnonzero(~np.isnan(components[:, 0]))
+        symmetry = find_symmetry(data.crystals.select(labelled), SYMPREC_ANGSTROM)
+        with_group = np.setdiff1d(np.arange(len(labelled)), symmetry.failed)
+        rows = labelled[with_group]
+        tensors = from_components(quantity, components[rows])
+        allowed, residual = projected(value, tensors, symmetry.select(with_group))
+        components[labelled] = np.nan
+        fits = residual < value.residual_limit
+        components[rows[fits]] = allowed[fits]
     return data
 
 
-def _with_piezo_frames(data: LabelledCrystals) -> LabelledCrystals:
-    """IEEE frames for the crystals of which only the largest singular value of e is known.
-
-    In -43m and 23 that value is |e14|, the only constant there is: the tensor is known but for its sign.
-    """
-    rows = np.flatnonzero(~np.isnan(data.piezo_singular))
-    symmetry = find_symmetry(data.crystals.select(rows), symprec=1e-2)
-    for k, row in enumerate(rows):
-        try:
-            group = oriented_point_group(int(symmetry.number[k]))
-            rotation = ieee_rotation(symmetry.conventional[k].T, group)
-        except FrameError:
-            data.piezo_singular[row] = np.nan
+def _with_ieee_frames(data: LabelledCrystals) -> LabelledCrystals:
+    """IEEE frames of the crystals of which only a number in that frame is known, and the tensors that it determines."""
+    for name, array in NUMBER_ARRAYS.items():
+        if array.tensor is None or array.ieee_tensor is None:
             continue
-        data.ieee[row] = rotation
-        if group in {"-43m", "23"} and np.isnan(data.components[Tensor.PIEZOELECTRIC][row, 0]):
-            in_ieee = data.piezo_singular[row] * piezo_of_e14(1.0)
-            tensor = rotate(Tensor.PIEZOELECTRIC, in_ieee, rotation.T)
-            data.components[Tensor.PIEZOELECTRIC][row] = to_components(Tensor.PIEZOELECTRIC, tensor)
-            data.piezo_singular[row] = np.nan
+        numbers: Floats = getattr(data, name)
+        rows = np.flatnonzero(~np.isnan(numbers))
+        symmetry = find_symmetry(data.crystals.select(rows), SYMPREC_ANGSTROM)
+        for k, row in enumerate(rows):
+            try:
+                group = oriented_point_group(int(symmetry.number[k]))
+                rotation = ieee_rotation(symmetry.conventional[k].T, group)
+            except FrameError:  # the number cannot be compared with anything
+                numbers[row] = np.nan
+                continue
+            data.ieee[row] = rotation
+            in_ieee = array.ieee_tensor(numbers[row], group)
+            components = data.components[array.tensor]
+            if in_ieee is not None and np.isnan(components[row, 0]):
+                components[row] = to_components(array.tensor, rotate(array.tensor, in_ieee, rotation.T))
+                numbers[row] = np.nan
     return data
-
-
-def piezo_of_e14(e14: float) -> Floats:
-    """The tensor e of -43m and 23 in the IEEE frame, [3, 3, 3], from e14 = e25 = e36 in C/m²."""
-    voigt = np.zeros((3, 6))
-    voigt[[0, 1, 2], [3, 4, 5]] = e14
-    return voigt_to_piezo(voigt)

@@ -1,26 +1,26 @@
-"""Ingest of labels: rows of a source in, every one of them settled in the database, and a report in numbers.
+"""Ingest of labels: rows of a source in, every one of them resolved in the database, and a report in numbers.
 
-Blocks of rows are looked at and stored as they come; a killed ingest goes on where it stopped when the same source is
-brought again. When all are in, the instalment is judged and settled in one transaction.
+Blocks of rows are checked and stored as they come; a killed ingest goes on where it stopped when the same source is
+brought again. When all are in, the batch is checked as a whole and resolved in one transaction.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from db.labels.rows import StoredLabel
+from db.labels.rows import Resolution, StoredLabel
 from db.labels.store import LabelStore
 from db.store import ResultStore
 from db.tables import LabelState
-from gmt_tasks.labels.batch import Finding, Memory, Ruling, Verdict
-from gmt_tasks.labels.checks.batch_checks import judge
-from gmt_tasks.labels.checks.row import Listings, check_labels, content_hash
+from gmt_tasks.labels.checks.batch_checks import check_batch
+from gmt_tasks.labels.checks.row import IdentifiedCells, check_labels, content_hash
 from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
 from gmt_tasks.labels.files import Split
+from gmt_tasks.labels.label_batch import BatchDecision, BatchStatus, Finding, KnownLabels
 from gmt_tasks.labels.readers.source import LabelRow, LabelSource, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.telemetry import event
@@ -34,10 +34,10 @@ class PartReport:
 
     Attributes:
         source, kind: the part.
-        rows: that this instalment brought and nobody had settled before.
+        rows: that this batch brought and that were not resolved before.
         accepted, duplicate, overruled, refused: where they ended; they sum up to `rows`.
         reasons: number of rows by reason, refused or marked, and
-        marked: those of them that teach all the same.
+        marked: those of them that are accepted all the same.
         examples: one row per reason: its id and the detail.
         tells_order, tells_frame: rows whose symmetry would have shown a wrong Voigt order or frame; the others are
             unproven in this respect.
@@ -66,17 +66,17 @@ class PartReport:
 
 @dataclass(frozen=True)
 class LabelReport:
-    """What became of an instalment.
+    """What became of a label batch.
 
     Attributes:
         ingest_id: its number in the database.
         source: name of the source.
-        verdict: of the whole.
+        status: of the whole.
         brought: rows that the source gave.
-        known: those that were settled before, or came twice.
+        known: those that were resolved before, or came twice.
         findings: what it was refused for.
         parts: by source and kind.
-        superseded: earlier labels that no longer teach.
+        superseded: earlier labels that are no longer trained on.
         resplit: rows that went to another split than they declared, without harm.
         splits: accepted rows by split.
         licences: accepted rows by licence, "" where none is given.
@@ -84,7 +84,7 @@ class LabelReport:
 
     ingest_id: int
     source: str
-    verdict: Verdict
+    status: BatchStatus
     brought: int
     known: int
     findings: list[Finding]
@@ -96,16 +96,17 @@ class LabelReport:
 
     @property
     def accepted(self) -> int:
-        """Rows that teach from now on."""
+        """Rows that are trained on from now on."""
         return sum(part.accepted for part in self.parts)
 
     def as_json(self) -> dict[str, Any]:
         """The report with the sentence and the advice of each reason."""
-        found = asdict(self)
-        for entry in found["findings"]:
+        # stored reports have the status under this name
+        facts = {"verdict" if name == "status" else name: value for name, value in asdict(self).items()}
+        for entry in facts["findings"]:
             reason = LabelReason(entry["reason"])
             entry |= {"sentence": reason.sentence, "advice": reason.advice}
-        return found | {"accepted": self.accepted}
+        return facts | {"accepted": self.accepted}
 
 
 def ingest_labels(
@@ -122,122 +123,112 @@ def ingest_labels(
         source: where they come from.
         expect: sizes that a model expects of crystals; without it factors of units are looked for beside known
             labels and the trend with composition only.
-        on_block: told the number of rows of each block that was looked at; may raise to stop.
+        on_block: called with the number of rows of each block that was checked; may raise to stop.
 
     Returns:
         What became of them. The same source once more changes nothing and says so.
     """
-    known = store.labels
-    ingest_id = known.open_ingest(source.name, source.fingerprint())
-    brought = settled_before = 0
-    seen: Listings = {}
+    ingest_id = store.labels.open_ingest(source.name, source.fingerprint())
+    brought = resolved_before = 0
+    identified: IdentifiedCells = {}
     hashes: set[str] = set()
-    for block in _blocks(source.rows()):
-        positions = range(brought, brought + len(block))
-        settled_before += _look_at(store, ingest_id, source.name, block, positions, seen, brought=hashes)
+    remaining = iter(source.rows())
+    while block := list(islice(remaining, ROWS_PER_BLOCK)):
+        block_hashes, n_known = _check_block(store, ingest_id, source.name, block, brought, identified)
+        hashes.update(block_hashes)
+        resolved_before += n_known
         brought += len(block)
         event("labels.block", source=source.name, rows=brought)
         on_block(len(block))
-    rows = known.of_ingest(ingest_id)
-    memory = _memory(known, rows, expect, hashes)
-    ruling = judge(rows, memory)
-    splits = {formula: split for formula, (split, _) in ruling.splits.items()} | dict(memory.splits)
-    parts = _parts(rows, ruling)
+    rows = store.labels.of_ingest(ingest_id)
+    known = _known_labels(store.labels, rows, expect, hashes)
+    decision = check_batch(rows, known)
+    parts: defaultdict[tuple[str, str], list[StoredLabel]] = defaultdict(list)
+    for row in rows:
+        # what was refused row by row stays as it is
+        end: StoredLabel | Resolution = decision.resolutions.get(row.hash, row)
+        parts[row.part].append(replace(row, state=end.state, reason=end.reason, detail=end.detail))
+    splits = {formula: split for formula, (split, _) in decision.splits.items()} | dict(known.splits)
+    accepted = [row for part in parts.values() for row in part if row.state is LabelState.ACCEPTED]
     report = LabelReport(
         ingest_id=ingest_id,
         source=source.name,
-        verdict=ruling.verdict,
+        status=decision.status,
         brought=brought,
-        known=settled_before,
-        findings=ruling.findings,
-        parts=parts,
-        superseded=sum(s.reason == LabelReason.SUPERSEDED for s in ruling.settlements.values()),
-        resplit=ruling.resplit,
-        **_accepted_by(rows, ruling, splits),
+        known=resolved_before,
+        findings=decision.findings,
+        parts=[_part_report(part, decision) for part in parts.values()],
+        superseded=sum(end.reason == LabelReason.SUPERSEDED for end in decision.resolutions.values()),
+        resplit=decision.resplit,
+        splits=dict(sorted(Counter(splits[row.formula or ""] for row in accepted).items())),
+        licences=dict(sorted(Counter(row.licence or "" for row in accepted).items())),
     )
-    known.settle(ingest_id, ruling.settlements.values(), ruling.splits, ruling.verdict.value, report.as_json())
-    event("labels.judged", source=source.name, verdict=ruling.verdict.value, accepted=report.accepted)
+    resolutions = decision.resolutions.values()
+    store.labels.conclude(ingest_id, resolutions, decision.splits, decision.status.value, report.as_json())
+    event("labels.judged", source=source.name, verdict=decision.status.value, accepted=report.accepted)
     return report
 
 
-def _blocks(rows: Iterable[LabelRow | RefusedLabel]) -> Iterator[list[LabelRow | RefusedLabel]]:
-    remaining = iter(rows)
-    while block := list(islice(remaining, ROWS_PER_BLOCK)):
-        yield block
-
-
-def _look_at(
+def _check_block(
     store: ResultStore,
     ingest_id: int,
     name: str,
     block: Sequence[LabelRow | RefusedLabel],
-    positions: Sequence[int],
-    seen: Listings,
-    *,
-    brought: set[str],
-) -> int:
-    """Looks at the rows of a block that nobody looked at before and stores them; returns how many are not judged."""
+    start: int,
+    identified: IdentifiedCells,
+) -> tuple[list[str], int]:
+    """Checks the rows of a block that are not stored and stores them.
+
+    Returns:
+        The hashes of all rows, and how many of them were resolved before or came twice.
+    """
     hashes = [content_hash(item) for item in block]
-    brought.update(hashes)
-    mine = store.labels.unsettled(ingest_id, list(dict.fromkeys(hashes)))
+    unresolved = store.labels.unresolved(ingest_id, list(dict.fromkeys(hashes)))
     first = {key: row for row, key in reversed(list(enumerate(hashes)))}
-    new = sorted(row for key, row in first.items() if key not in mine)
+    new = sorted(row for key, row in first.items() if key not in unresolved)
     if new:
-        rows, places = [block[row] for row in new], [positions[row] for row in new]
-        checked = check_labels(name, rows, places, store.relatives, seen)
+        positions = [start + row for row in new]
+        checked = check_labels(name, [block[row] for row in new], positions, store.relatives, identified)
         store.labels.add(ingest_id, checked.records, checked.crystals)
-    return sum(first[key] != row or not mine.get(key, True) for row, key in enumerate(hashes))
+    return hashes, sum(first[key] != row or not unresolved.get(key, True) for row, key in enumerate(hashes))
 
 
-def _memory(known: LabelStore, rows: Sequence[StoredLabel], expect: PredictSizes | None, brought: Set[str]) -> Memory:
-    """What the database knows of the crystals and formulas of an instalment."""
+def _known_labels(
+    labels: LabelStore, rows: Sequence[StoredLabel], expect: PredictSizes | None, brought: Set[str]
+) -> KnownLabels:
+    """What the database knows of the crystals and formulas of a label batch."""
     crystal_ids = list(dict.fromkeys(row.crystal_id for row in rows if row.crystal_id))
-    teaching = known.accepted_of_crystals(crystal_ids)
-    splits = known.splits_of(list(dict.fromkeys(row.formula for row in rows if row.formula)))
+    accepted = labels.accepted_of_crystals(crystal_ids)
+    splits = labels.splits_of(list(dict.fromkeys(row.formula for row in rows if row.formula)))
 
     def expected(wanted: Sequence[str]) -> list[Sizes]:
-        return expect(known.crystals_of(wanted)) if expect is not None and wanted else [{} for _ in wanted]
+        return expect(labels.crystals_of(wanted)) if expect is not None and wanted else [{} for _ in wanted]
 
-    ratios = known.ratios_of(Split.VAL.value)
-    return Memory(teaching, splits, ratios, expected if expect is not None else None, brought)
-
-
-def _ended(row: StoredLabel, ruling: Ruling) -> tuple[LabelState, str | None, str | None]:
-    """State, reason and detail of a row of the instalment after the ruling."""
-    settled = ruling.settlements.get(row.hash)
-    if settled is None:
-        return LabelState(row.state), row.reason, row.detail
-    return settled.state, settled.reason, settled.detail
+    ratios = labels.ratios_of(Split.VAL.value)
+    return KnownLabels(accepted, splits, ratios, expected if expect is not None else None, brought)
 
 
-def _parts(rows: Sequence[StoredLabel], ruling: Ruling) -> list[PartReport]:
-    parts: defaultdict[tuple[str, str], list[StoredLabel]] = defaultdict(list)
-    for row in rows:
-        parts[row.source, row.kind].append(row)
-    return [_part(source, kind, part, ruling) for (source, kind), part in parts.items()]
-
-
-def _part(source: str, kind: str, rows: Sequence[StoredLabel], ruling: Ruling) -> PartReport:
-    ends = [_ended(row, ruling) for row in rows]
-    states = Counter(state for state, _, _ in ends)
+def _part_report(rows: Sequence[StoredLabel], decision: BatchDecision) -> PartReport:
+    """How the rows of a part ended; they are in their last state."""
+    states = Counter(row.state for row in rows)
+    with_reason = [row for row in rows if row.reason]
     examples: dict[str, str] = {}
-    for row, (_, reason, detail) in zip(rows, ends, strict=True):
-        if reason:
-            examples.setdefault(str(reason), f"{row.source_id}: {detail}")
+    for row in with_reason:
+        examples.setdefault(str(row.reason), f"{row.source_id}: {row.detail}")
     residuals = [row.residual for row in rows if row.residual is not None]
-    # A model may have no answer for a crystal that was drawn: an element that it never saw.
-    drawn = ruling.sampled & ruling.compared.keys()
-    compared = [ruling.compared[row.hash] for row in rows if row.hash in drawn]
+    # a model may have no answer for a crystal that was drawn: an element that it never saw
+    drawn = decision.sampled & decision.compared.keys()
+    compared = [decision.compared[row.hash] for row in rows if row.hash in drawn]
     return PartReport(
-        source=source,
-        kind=kind,
+        source=rows[0].source,
+        kind=rows[0].kind,
         rows=len(rows),
         accepted=states[LabelState.ACCEPTED],
         duplicate=states[LabelState.DUPLICATE],
         overruled=states[LabelState.OVERRULED],
         refused=states[LabelState.REFUSED],
-        reasons=dict(Counter(str(reason) for _, reason, _ in ends if reason)),
-        marked=dict(Counter(str(reason) for state, reason, _ in ends if reason and state is LabelState.ACCEPTED)),
+        reasons=dict(Counter(str(row.reason) for row in with_reason)),
+        marked=dict(Counter(str(row.reason) for row in with_reason if row.state is LabelState.ACCEPTED)),
         examples=examples,
         tells_order=sum(bool(row.tells_order) for row in rows),
         tells_frame=sum(bool(row.tells_frame) for row in rows),
@@ -246,12 +237,3 @@ def _part(source: str, kind: str, rows: Sequence[StoredLabel], ruling: Ruling) -
         ratio_median=float(np.median(compared)) if compared else None,
         compared=len(compared),
     )
-
-
-def _accepted_by(rows: Sequence[StoredLabel], ruling: Ruling, splits: dict[str, str]) -> dict[str, dict[str, int]]:
-    """Accepted rows by split and by licence."""
-    accepted = [row for row in rows if _ended(row, ruling)[0] is LabelState.ACCEPTED]
-    return {
-        "splits": dict(sorted(Counter(splits[row.formula or ""] for row in accepted).items())),
-        "licences": dict(sorted(Counter(row.licence or "" for row in accepted).items())),
-    }

@@ -1,10 +1,10 @@
-"""The closed list of reasons why a label may not teach, each with what is wrong and what to do."""
+"""The closed list of reasons why a label is not accepted or is marked, each with what is wrong and what to do."""
 
 from enum import StrEnum
 
 
 class LabelReason(StrEnum):
-    """Why a label may not teach. The value goes to the database; `sentence` and `advice` are for people."""
+    """Why a label is refused or marked. The value goes to the database; `sentence` and `advice` are for people."""
 
     PARSE = "parse"
     UNKNOWN_KIND = "unknown_kind"
@@ -30,7 +30,7 @@ class LabelReason(StrEnum):
     SUPERSEDED = "superseded"
     LEAKED_SPLIT = "leaked_split"
     STALE = "stale"
-    INSTALMENT = "instalment"
+    LABEL_BATCH = "instalment"
 
     @property
     def sentence(self) -> str:
@@ -113,26 +113,26 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
     ),
     LabelReason.DUPLICATE: (
         "The same crystal has the same label already.",
-        "Nothing: the label is kept with its provenance and teaches once.",
+        "Nothing: the label is kept with its provenance and counts once.",
     ),
     LabelReason.CONTRADICTION: (
-        "Another source says something else about the same crystal.",
-        "Compute it anew, or trust the rule in docs/labels.md.",
+        "Another source gives another value for the same crystal.",
+        "Compute it anew, or rely on the rule in docs/labels.md.",
     ),
     LabelReason.SUPERSEDED: (
-        "The same source has since said something else under the same id.",
-        "Nothing: the newer value teaches.",
+        "The same source has since given another value under the same id.",
+        "Nothing: the newer value is trained on.",
     ),
     LabelReason.LEAKED_SPLIT: (
         "The row is declared as training data, but its formula belongs to val or test.",
         "Remove the key `split` from the rows: each then goes where its formula is.",
     ),
     LabelReason.STALE: (
-        "The instalment brings nothing that is not known already.",
+        "The label batch brings nothing that is not known already.",
         "Look whether an old export was delivered again.",
     ),
-    LabelReason.INSTALMENT: (
-        "The row may be right; the instalment that brought it was refused as a whole.",
-        "Mend what the report says of the instalment and bring it again.",
+    LabelReason.LABEL_BATCH: (
+        "The row may be right; the label batch that brought it was refused as a whole.",
+        "Correct what the report says of the batch and bring it again.",
     ),
 }

@@ -1,4 +1,4 @@
-"""Dataset snapshots: the labels that teach, frozen as a folder of label files under the hash of their content.
+"""Dataset snapshots: the accepted training labels, frozen as a folder of label files under their hash.
 
 A snapshot is what `read_labels` reads, so training, calibration and evaluation need not know that there is a database.
 The same labels with the same splits give the same hash and the same files wherever they are frozen; a snapshot is
@@ -19,11 +19,12 @@ from typing import Any
 from db.labels.rows import AcceptedLabel
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
+from gmt_tasks.labels.files import SNAPSHOT_FACTS
 from gmt_tasks.labels.kinds import KINDS
 from models.errors import SourceError
 
 SHORT_HASH = 12
-FACTS, HASHES = "snapshot.json", "labels.txt"
+HASHES = "labels.txt"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def snapshot_folder(datasets: Path, snapshot_hash: str) -> Path:
 
 
 def freeze(store: ResultStore, datasets: Path) -> DatasetSnapshot:
-    """Freezes the labels that teach now.
+    """Freezes the labels that are accepted now.
 
     Args:
         store: the database.
@@ -78,13 +79,13 @@ def freeze(store: ResultStore, datasets: Path) -> DatasetSnapshot:
         The snapshot; the one that is there where the labels have not changed since.
 
     Raises:
-        SourceError: no label teaches, or a folder of that name holds something else.
+        SourceError: no label is accepted, or a folder of that name holds something else.
     """
     lines: defaultdict[str, list[str]] = defaultdict(list)
     counts: dict[str, Counter[str]] = {"kind": Counter(), "split": Counter(), "source": Counter()}
     licences: Counter[str] = Counter()
     hashes = []
-    for label in store.labels.teaching():
+    for label in store.labels.accepted():
         file, line = label_line(label)
         lines[file].append(line)
         hashes.append(label.hash)
@@ -93,32 +94,30 @@ def freeze(store: ResultStore, datasets: Path) -> DatasetSnapshot:
         counts["source"][label.source] += 1
         licences[label.licence or ""] += 1
     if not hashes:
-        raise SourceError(f"No label in {store} teaches yet. Bring some with gmtscreen ingest SOURCE --labels --db DB.")
+        raise SourceError(
+            f"No label in {store} is accepted yet. Bring some with gmtscreen ingest SOURCE --labels --db DB."
+        )
     name = content_hash(lines)
     folder = snapshot_folder(datasets, name)
-    if folder.exists():
-        return _as_expected(read_snapshot(folder), name)
-    earlier = newest_snapshot(datasets)
-    before = set() if earlier is None else set((earlier.folder / HASHES).read_text(encoding="utf-8").split())
-    snapshot = DatasetSnapshot(
-        hash=name,
-        folder=folder,
-        counts={key: dict(sorted(count.items())) for key, count in counts.items()},
-        licences=dict(sorted(licences.items())),
-        code_version=code_version(),
-        earlier="" if earlier is None else earlier.hash,
-        added=len(set(hashes) - before),
-        removed=len(before - set(hashes)),
-    )
-    _write(snapshot, lines, hashes)
-    return _as_expected(read_snapshot(folder), name)
-
-
-def _as_expected(snapshot: DatasetSnapshot, name: str) -> DatasetSnapshot:
-    """The snapshot that is there, once it is the one that was asked for."""
-    if snapshot.hash != name:
-        raise SourceError(f"{snapshot.folder} holds the snapshot {snapshot.hash}, not {name}. Remove or rename it.")
-    return snapshot
+    if not folder.exists():
+        earlier = newest_snapshot(datasets)
+        before = set() if earlier is None else set((earlier.folder / HASHES).read_text(encoding="utf-8").split())
+        snapshot = DatasetSnapshot(
+            hash=name,
+            folder=folder,
+            counts={key: dict(sorted(count.items())) for key, count in counts.items()},
+            licences=dict(sorted(licences.items())),
+            code_version=code_version(),
+            earlier="" if earlier is None else earlier.hash,
+            added=len(set(hashes) - before),
+            removed=len(before - set(hashes)),
+        )
+        _write(snapshot, lines, hashes)
+    # the name is a part of the hash: read back, whoever wrote it
+    frozen = read_snapshot(folder)
+    if frozen.hash != name:
+        raise SourceError(f"{folder} holds the snapshot {frozen.hash}, not {name}. Remove or rename it.")
+    return frozen
 
 
 def label_line(label: AcceptedLabel) -> tuple[str, str]:
@@ -149,7 +148,7 @@ def read_snapshot(folder: Path) -> DatasetSnapshot:
         SourceError: the folder is none.
     """
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((folder / SNAPSHOT_FACTS).read_text(encoding="utf-8"))
         return DatasetSnapshot(folder=folder, **facts)
     except (OSError, ValueError, TypeError) as error:
         raise SourceError(f"{folder} is no dataset snapshot: {error}. Freeze one anew in an empty folder.") from None
@@ -168,10 +167,10 @@ def verify_snapshot(folder: Path) -> DatasetSnapshot:
             lines[path.name.removesuffix(".jsonl.gz")] = gzip.decompress(path.read_bytes()).decode().splitlines()
         except (OSError, EOFError, ValueError) as error:
             raise SourceError(f"{path} is damaged: {error}. Remove the snapshot and freeze it anew.") from None
-    found = content_hash(lines)
-    if found != snapshot.hash:
+    actual = content_hash(lines)
+    if actual != snapshot.hash:
         raise SourceError(
-            f"The label files in {folder} have the hash {found[:SHORT_HASH]}, snapshot.json says "
+            f"The label files in {folder} have the hash {actual[:SHORT_HASH]}, snapshot.json says "
             f"{snapshot.hash[:SHORT_HASH]}: they were changed. Remove the snapshot and freeze it anew."
         )
     return snapshot
@@ -179,9 +178,9 @@ def verify_snapshot(folder: Path) -> DatasetSnapshot:
 
 def newest_snapshot(datasets: Path) -> DatasetSnapshot | None:
     """The snapshot that no other one names as the one before it; None where there is none."""
-    found = [read_snapshot(path.parent) for path in sorted(datasets.glob(f"*/{FACTS}"))]
-    older = {snapshot.earlier for snapshot in found}
-    return next((snapshot for snapshot in found if snapshot.hash not in older), None)
+    snapshots = [read_snapshot(path.parent) for path in sorted(datasets.glob(f"*/{SNAPSHOT_FACTS}"))]
+    older = {snapshot.earlier for snapshot in snapshots}
+    return next((snapshot for snapshot in snapshots if snapshot.hash not in older), None)
 
 
 def _write(snapshot: DatasetSnapshot, lines: Mapping[str, Iterable[str]], hashes: Iterable[str]) -> None:
@@ -193,8 +192,10 @@ def _write(snapshot: DatasetSnapshot, lines: Mapping[str, Iterable[str]], hashes
             text = "".join(f"{row}\n" for row in rows).encode()
             # without a time in its head: the same rows give the same bytes
             (part / f"{file}.jsonl.gz").write_bytes(gzip.compress(text, compresslevel=6, mtime=0))
-        (part / HASHES).write_text("".join(f"{each}\n" for each in sorted(hashes)), encoding="utf-8")
-        (part / FACTS).write_text(json.dumps(snapshot.facts(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (part / HASHES).write_text("".join(f"{name}\n" for name in sorted(hashes)), encoding="utf-8")
+        (part / SNAPSHOT_FACTS).write_text(
+            json.dumps(snapshot.facts(), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        )
         part.chmod(0o755)
         part.rename(snapshot.folder)
     except OSError:

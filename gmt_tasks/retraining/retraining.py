@@ -111,6 +111,7 @@ class Retraining:
     def train(self) -> list[Path]:
         """Trains the networks on a snapshot whose files are as they were frozen; returns their cards."""
         verify_snapshot(self.plan.data)
+        read_labels(self.plan.data)  # keeps the arrays, before several networks read the snapshot side by side
         self.plan.folder.mkdir(parents=True, exist_ok=True)
         _write(self.plan.folder / PLAN, json.dumps(self.plan.facts(), indent=1, sort_keys=True))
         return train_networks(self.plan, self.options, self.report, self.progress)

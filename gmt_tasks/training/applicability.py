@@ -1,4 +1,4 @@
-"""novelty: the distance score of a model, made from its training data and calibrated on held-out crystals."""
+"""Applicability domain: the distance score of a model, from its training data, calibrated on held-out crystals."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.distance import TrainingReference, reference_of
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import build_graph
-from models.quantities import Tensor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -21,9 +20,9 @@ CRYSTALS_PER_BATCH = 256
 def fit_training_reference(labels: LabelledCrystals) -> TrainingReference:
     """The distance score of a model trained on these labels.
 
-    The reference are the training crystals with a full tensor of any kind: crystals with nothing but a modulus teach
-    the network little about tensors, and leaving them out ranks errors better. Scores refer to the val crystals with a
-    full tensor. The test part is not touched.
+    The reference are the training crystals with a full tensor of any kind: from crystals with nothing but a modulus the
+    network learns little about tensors, and leaving them out ranks errors better. Scores refer to the val crystals with
+    a full tensor. The test part is not touched.
 
     Raises:
         ModelError: no training tensors, or too few held-out ones.
@@ -36,10 +35,9 @@ def fit_training_reference(labels: LabelledCrystals) -> TrainingReference:
 
 def rows_with_tensors(labels: LabelledCrystals, split: Split) -> Ints:
     """Crystals of a split with at least one full tensor."""
-    known = np.any([~np.isnan(labels.components[quantity][:, 0]) for quantity in Tensor], axis=0)
+    has_tensor = np.any([~np.isnan(components[:, 0]) for components in labels.components.values()], axis=0)
     rows = labels.rows(split)
-    with_tensors: Ints = rows[known[rows]]
-    return with_tensors
+    return np.asarray(rows[has_tensor[rows]])
 
 
 def descriptors_of(crystals: CrystalBatch) -> Floats:
@@ -59,6 +57,7 @@ def write_training_reference(labels: LabelledCrystals, card_path: Path) -> Train
     Returns:
         The score as it was stored.
     """
+    # imported here: whoever only fits a reference does without torch
     from models.gmtnet.applicability_file import save_training_reference
     from models.gmtnet.card import read_card, write_card
 

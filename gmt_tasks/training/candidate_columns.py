@@ -29,6 +29,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> tuple[CrystalBatch, dict
     def flat(name: str, kind: type) -> NDArray[np.float64] | NDArray[np.int64]:
         return np.asarray(table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False), dtype=kind)
 
+    # lists of unequal length lie one after the other: their lengths say where each crystal ends
     counts = np.array([len(row) for row in table["species"]])
     batch = CrystalBatch(
         np.asarray(flat("lattice", np.float64), dtype=np.float64).reshape(-1, 3, 3),

@@ -76,9 +76,9 @@ class TrainingConfig:
         """
         path = Path(config) if config.endswith(".toml") else WEIGHTS_FOLDER / f"{config}.toml"
         if not path.exists():
-            known = ", ".join(sorted(p.stem for p in WEIGHTS_FOLDER.glob("*.toml")))
+            shipped = ", ".join(sorted(p.stem for p in WEIGHTS_FOLDER.glob("*.toml")))
             raise ModelError(
-                f"There is no training configuration {config}. Shipped: {known}; or give a path to a .toml file."
+                f"There is no training configuration {config}. Shipped: {shipped}; or give a path to a .toml file."
             )
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         unknown = sorted(set(data) - {f.name for f in fields(TrainingConfig)})
@@ -88,6 +88,7 @@ class TrainingConfig:
                 "keys are the fields of TrainingConfig."
             )
         try:
+            # plain text in the file
             kinds = {name: kind(data[name]) for name, kind in _KINDS.items() if name in data}
         except ValueError as error:
             raise ModelError(f"{path}: {error}. Compare with {Path(__file__).name}.") from error

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split
+from gmt_tasks.labels.kinds import NUMBER_ARRAYS, TENSOR_VALUES
 from gmt_tasks.training.candidate_columns import read_table
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.crystals.graph import GraphSpec, NeighborRule, build_graph
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gmt_tasks.training.config import TrainingConfig
 
 CANDIDATE_POOL = 24_000
-"""Candidates that are prepared; more would cost more memory than they teach."""
+"""Candidates that are prepared; more would cost memory and improve the network little."""
 
 MAX_CANDIDATE_ATOMS = 40
 
@@ -41,8 +41,9 @@ class Prepared:
         targets: their labels, on the CPU.
         atoms: orbits per crystal, the cost of a crystal, [n_crystals].
         labelled: crystals with labels, indices.
-        scarce: those with a piezoelectric or total dielectric tensor, indices.
+        scarce: those with a label that few have (`scarce` in the registry of label kinds), indices.
         candidates: crystals with energies and band gaps only, indices.
+        corrections: the published mask of every crystal by tensor, [n_crystals, n_components, n_components].
     """
 
     graph: OrbitGraph
@@ -71,9 +72,16 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
         crystals, scalars = _read_candidates(Path(config.data) / config.candidates, data)
         graphs += _graphs(crystals, spec)
         targets = _with_candidates(targets, scalars)
+    # networks of the published kind are trained behind its mask
+    corrections: dict[Tensor, torch.Tensor] = {}
+    if spec.rule is NeighborRule.PUBLISHED:
+        masks = published_corrections(data.crystals.select(rows), CONFIGS[config.network].tensors)
+        corrections = {q: torch.as_tensor(matrices, dtype=torch.float32) for q, matrices in masks.items()}
     graph = join_orbit_graphs(graphs)
     atoms = np.bincount(graph.crystal_of_orbit, minlength=graph.n_crystals)
-    scarce = np.flatnonzero(_scarce(data)[rows])
+    arrays = [data.components[quantity][:, 0] for quantity, row in TENSORS.items() if row.few_labels]
+    arrays += [getattr(data, array.name).reshape(-1) for array in NUMBER_ARRAYS.values() if array.scarce]
+    scarce = np.flatnonzero(np.any([~np.isnan(array[rows]) for array in arrays], axis=0))
     return Prepared(
         graph,
         targets,
@@ -81,7 +89,7 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
         np.arange(len(rows)),
         scarce,
         np.arange(len(rows), graph.n_crystals),
-        _corrections(data, rows, config),
+        corrections,
     )
 
 
@@ -92,15 +100,6 @@ def select_targets(data: Prepared, rows: Ints, device: str) -> Targets:
         f.name: getattr(data.targets, f.name)[chosen].to(device) for f in fields(Targets) if f.name != "components"
     }
     return Targets(components={q: c[chosen].to(device) for q, c in data.targets.components.items()}, **picked)
-
-
-def _corrections(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> dict[Tensor, torch.Tensor]:
-    """The published mask of every crystal, for networks that are trained behind it."""
-    network = CONFIGS[config.network]
-    if network.graph.rule is not NeighborRule.PUBLISHED:
-        return {}
-    found = published_corrections(data.crystals.select(rows), network.tensors)
-    return {q: torch.as_tensor(matrices, dtype=torch.float32) for q, matrices in found.items()}
 
 
 def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
@@ -125,20 +124,15 @@ def _maps_to_ieee_voigt(rotations: Floats) -> Floats:
     """Maps from components of e to the flat 3x6 Voigt matrix in rotated axes, [n, 18, 18]; 0 where none is known."""
     n = TENSORS[Tensor.PIEZOELECTRIC].n_components
     maps = np.zeros((len(rotations), n, n))
-    known = ~np.isnan(rotations[:, 0, 0])
+    has_frame = ~np.isnan(rotations[:, 0, 0])
     units = piezo_to_voigt(from_components(Tensor.PIEZOELECTRIC, np.eye(n))).reshape(n, -1)
-    if known.any():
-        maps[known] = units.T @ component_rotation(Tensor.PIEZOELECTRIC, rotations[known])
+    if has_frame.any():
+        maps[has_frame] = units.T @ component_rotation(Tensor.PIEZOELECTRIC, rotations[has_frame])
     return maps
 
 
-def _scarce(data: LabelledCrystals) -> NDArray[np.bool_]:
-    """Crystals whose labels are the fewest."""
-    known = [~np.isnan(data.components[q][:, 0]) for q, row in TENSORS.items() if row.few_labels]
-    return np.asarray(np.any(known, axis=0)) | ~np.isnan(data.piezo_singular)
-
-
 def _graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:
+    # in parts: the edges of all crystals at once would not fit in memory
     parts = np.array_split(np.arange(batch.n_crystals), max(1, batch.n_crystals // 256))
     chosen = [batch.select(part) for part in parts]
     reduce = without_orbits if spec.rule is NeighborRule.PUBLISHED else reduce_to_orbits
@@ -150,6 +144,7 @@ def _read_candidates(path: Path, data: LabelledCrystals) -> tuple[CrystalBatch, 
     batch, columns = read_table(path, ("e_form", "band_gap"))
     gap, energy = columns["band_gap"], columns["e_form"]
     scalars = np.stack([gap, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
+    # a composition of val or test would leak what is predicted beside its tensors
     held_back = data.crystals.select(np.flatnonzero(data.split != Split.TRAIN.value)).formulas()
     usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
     usable &= ~np.isin(batch.formulas(), held_back)
@@ -162,9 +157,10 @@ def _with_candidates(targets: Targets, scalars: Floats) -> Targets:
     """Targets followed by those of candidates, whose scalars alone are known."""
     n = len(scalars)
 
-    def extend(known: torch.Tensor) -> torch.Tensor:
-        empty = 0.0 if known.dtype is torch.bool or known.ndim == 3 else torch.nan
-        return torch.cat([known, known.new_full((n, *known.shape[1:]), empty)])
+    def extend(labels: torch.Tensor) -> torch.Tensor:
+        # flags and maps have no NaN; where no label is they are not read
+        empty = 0.0 if labels.dtype is torch.bool or labels.ndim == 3 else torch.nan
+        return torch.cat([labels, labels.new_full((n, *labels.shape[1:]), empty)])
 
     extended = {f.name: extend(getattr(targets, f.name)) for f in fields(Targets) if f.name != "components"}
     extended["scalars"] = torch.cat([targets.scalars, torch.as_tensor(scalars, dtype=torch.float32)])

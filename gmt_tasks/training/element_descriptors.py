@@ -16,18 +16,13 @@ from pymatgen.core.periodic_table import Element
 from models.crystals.crystal import MAX_ATOMIC_NUMBER, SYMBOLS
 
 
-def _value(read: Callable[[Element], object], element: Element) -> float:
-    """A number, or NaN where pymatgen has none."""
-    try:
-        value = read(element)
-        return float(value) if value is not None else float("nan")  # type: ignore[arg-type]
-    except (AttributeError, KeyError, ValueError, TypeError, IndexError):
-        return float("nan")
-
-
-def _one_hot(value: float, edges: NDArray[np.float64]) -> list[int]:
-    """Bins [e0, e1), [e1, e2), ...; values outside go to the first or last bin; NaN gives no bin at all."""
+def _bins(read: Callable[[Element], object], element: Element, edges: NDArray[np.float64]) -> list[int]:
+    """Bins [e0, e1), [e1, e2), ...: one per value, the first or last for one outside, none where pymatgen has none."""
     row = [0] * (len(edges) - 1)
+    try:
+        value = float(read(element))  # type: ignore[arg-type]
+    except (AttributeError, KeyError, ValueError, TypeError, IndexError):  # pymatgen has no rule for what is missing
+        return row
     if np.isfinite(value):
         row[int(np.clip(np.searchsorted(edges, value, side="right") - 1, 0, len(row) - 1))] = 1
     return row
@@ -39,6 +34,7 @@ def _valence_electrons(element: Element) -> float:
     highest = max(n for n, _, _ in shells)
     count = 0
     for n, letter, electrons in shells:
+        # a full d or f shell below a p or s block is core
         closed = {"d": 10, "f": 14}.get(letter) == electrons and element.block in "sp"
         if (
             n == highest or (letter == "d" and n == highest - 1) or (letter == "f" and n == highest - 2)
@@ -66,7 +62,7 @@ def descriptor_table() -> tuple[list[str], NDArray[np.int64]]:
     rows = [[0] * len(names)]
     for z in range(1, MAX_ATOMIC_NUMBER + 1):
         element = Element(SYMBOLS[z])
-        rows.append([z] + [bit for _, read, edges in _PARTS for bit in _one_hot(_value(read, element), edges)])
+        rows.append([z] + [bit for _, read, edges in _PARTS for bit in _bins(read, element, edges)])
     return names, np.array(rows, dtype=np.int64)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.sources.remote.jarvis_tensors import JarvisTensors, has_jarvis_tensors, read_jarvis_tensors
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.errors import SourceError
@@ -33,11 +34,11 @@ from models.tensors.voigt import reorder_vasp_voigt, to_components
 Bools = NDArray[np.bool_]
 
 PUBLISHED_SEED = 32
-LARGEST_ENTRY = {Tensor.DIELECTRIC_ELECTRONIC: 100.0, Tensor.PIEZOELECTRIC: 100.0, Tensor.ELASTIC: 1500.0}
-"""Tensors with an entry of this size or above are left out; relative, C/m², GPa."""
-MAX_FORBIDDEN_GPA = 1e-4
+MAX_FORBIDDEN = {Tensor.ELASTIC: 1e-4}
+"""Largest entry, in the unit of the tensor, that may stand where the point group allows none; it is then set to 0."""
 ZERO_PIEZO_C_PER_M2 = 1e-5
-"""Norm up to which the published code takes a piezoelectric tensor for zero."""
+LARGEST_ZERO = {Tensor.PIEZOELECTRIC: ZERO_PIEZO_C_PER_M2}
+"""Norm up to which the published code takes a tensor for zero, in its unit."""
 
 _FORBIDDEN = 1.0  # an ideal entry below this is forbidden
 _SHARES = {Split.TRAIN: 0.8, Split.VAL: 0.1, Split.TEST: 0.1}
@@ -93,8 +94,8 @@ def read_published(folder: Path) -> PublishedLabels:
     """
     parts: dict[Tensor, _Part] = {}
     counts: dict[Tensor, PublishedCounts] = {}
-    for quantity, found in read_jarvis_tensors(folder).items():
-        parts[quantity], counts[quantity] = _data_set(quantity, found)
+    for quantity, records in read_jarvis_tensors(folder).items():
+        parts[quantity], counts[quantity] = _data_set(quantity, records)
     return PublishedLabels(_labelled(parts), counts)
 
 
@@ -121,6 +122,7 @@ def published_split(n_records: int) -> NDArray[np.str_]:
             f"{n_records} records pass the published filters; the published split needs at least 10. Give the whole "
             "file."
         )
+    # Python's shuffle with that seed, as published: numpy's gives another order
     order = list(range(n_records))
     random.Random(PUBLISHED_SEED).shuffle(order)
     split = np.full(n_records, "", dtype="<U5")
@@ -130,17 +132,17 @@ def published_split(n_records: int) -> NDArray[np.str_]:
     return split
 
 
-def published_filter(quantity: Tensor, found: JarvisTensors) -> tuple[Ints, Floats]:
+def published_filter(quantity: Tensor, records: JarvisTensors) -> tuple[Ints, Floats]:
     """The records that pass the published filters, ascending, and their tensors with forbidden entries set to 0."""
-    axes = tuple(range(1, found.tensors.ndim))
-    small = np.flatnonzero(np.abs(found.tensors).max(axis=axes, initial=0.0) < LARGEST_ENTRY[quantity])
-    tensors = found.tensors[small]
-    if quantity is not Tensor.ELASTIC:
+    axes = tuple(range(1, records.tensors.ndim))
+    small = np.flatnonzero(np.abs(records.tensors).max(axis=axes, initial=0.0) < TENSORS[quantity].max_training_entry)
+    tensors = records.tensors[small]
+    if quantity not in MAX_FORBIDDEN:
         return small, tensors
-    forbidden = forbidden_entries(quantity, found.crystals.select(small))
+    forbidden = forbidden_entries(quantity, records.crystals.select(small))
     entries = published_entries(quantity, tensors)
     allowed = np.where(forbidden, 0.0, entries)
-    clean = np.abs(entries - allowed).max(axis=1, initial=0.0) < MAX_FORBIDDEN_GPA
+    clean = np.abs(entries - allowed).max(axis=1, initial=0.0) < MAX_FORBIDDEN[quantity]
     matrices = reorder_vasp_voigt(allowed.reshape(-1, 6, 6), n_voigt_axes=2)
     return small[clean], matrices[clean]
 
@@ -150,19 +152,20 @@ def forbidden_entries(quantity: Tensor, crystals: CrystalBatch) -> Bools:
     return np.abs(ideal_entries(quantity, listed_operations(crystals, PUBLISHED_SYMPREC))) < _FORBIDDEN
 
 
-def _data_set(quantity: Tensor, found: JarvisTensors) -> tuple[_Part, PublishedCounts]:
-    kept, tensors = published_filter(quantity, found)
-    crystals = found.crystals.select(kept)
+def _data_set(quantity: Tensor, records: JarvisTensors) -> tuple[_Part, PublishedCounts]:
+    kept, tensors = published_filter(quantity, records)
+    crystals = records.crystals.select(kept)
     split = published_split(len(kept))
-    if quantity is Tensor.PIEZOELECTRIC:
-        zero = np.linalg.norm(published_entries(quantity, tensors), axis=1) <= ZERO_PIEZO_C_PER_M2
+    if quantity in LARGEST_ZERO:
+        zero = np.linalg.norm(published_entries(quantity, tensors), axis=1) <= LARGEST_ZERO[quantity]
         split[zero & (split == Split.TRAIN.value)] = ""
+    # the split is made before crystals are refused, so that it is the published one
     used = np.flatnonzero(split != "")
     refused = find_invalid(crystals.select(used))
     good = np.array([row for k, row in enumerate(used) if k not in refused], dtype=np.int64)
     train, val, test = (int((split == part.value).sum()) for part in Split)
-    counts = PublishedCounts(len(found.ids), len(found.ids) - len(kept), train, val, test, len(refused))
-    part = _Part([found.ids[kept[row]] for row in good], crystals.select(good), tensors[good], split[good])
+    counts = PublishedCounts(len(records.ids), len(records.ids) - len(kept), train, val, test, len(refused))
+    part = _Part([records.ids[kept[row]] for row in good], crystals.select(good), tensors[good], split[good])
     return part, counts
 
 
@@ -174,15 +177,15 @@ def _labelled(parts: dict[Tensor, _Part]) -> LabelledCrystals:
     for quantity, part in parts.items():
         rows = slice(starts[quantity], starts[quantity] + len(part.ids))
         components[quantity][rows] = to_components(quantity, part.tensors)
-    known = {q: ~np.isnan(values[:, 0]) for q, values in components.items()}
+    labelled = {q: ~np.isnan(values[:, 0]) for q, values in components.items()}
     return LabelledCrystals(
         ids=[name for part in parts.values() for name in part.ids],
         crystals=CrystalBatch.join(part.crystals for part in parts.values()),
         split=np.concatenate([part.split for part in parts.values()]),
         components=components,
-        primary=known,
+        primary=labelled,
         sign_unproven=np.zeros(n_rows, dtype=bool),
-        proven_frame=known[Tensor.PIEZOELECTRIC],
+        proven_frame=labelled[Tensor.PIEZOELECTRIC],
         eps_mean=np.full((n_rows, 2), np.nan),
         eps_principal=np.full((n_rows, 3), np.nan),
         elastic=np.full((n_rows, len(ELASTIC_INVARIANTS)), np.nan),

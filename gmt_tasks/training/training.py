@@ -18,6 +18,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gmt_tasks.labels.files import LabelledCrystals
+from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.training.config import Schedule, TrainingConfig
 from gmt_tasks.training.data import Prepared, prepare, select_targets, training_rows
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
@@ -48,7 +49,7 @@ LOSS_WEIGHTS: dict[str, float] = {
     Scalar.METAL: 0.3,
     Scalar.FORMATION_ENERGY: 0.5,
 }
-"""Full tensors count most, the rarest above all; the invariants and scalars that stand in for them count less."""
+"""Full tensors count most; the invariants and scalars that stand in for them count less."""
 
 
 def train(
@@ -80,9 +81,14 @@ def train(
         loop.run_epoch(prepared, typical)
         if loop.epoch == stop_after_epoch:
             return None
+    start = ""
+    if config.start:
+        card = read_card(find_checkpoint(config.start))
+        start = f"{card.name}@{card.version} {card.sha256[:12]}"
+    # names and hashes instead of paths of this machine
     facts = asdict(config) | {
         "data": Path(config.data).name,
-        "start": _start_name(config),
+        "start": start,
         "date": datetime.now(UTC).date().isoformat(),
         "n_crystals": len(rows),
         "final_losses": loop.losses,
@@ -97,38 +103,28 @@ def _first_network(
 ) -> tuple[GMTNet, tuple[int, ...]]:
     """The network before the first step, and the elements that it will have seen: those of its start are among them."""
     elements = {int(z) for z in np.unique(data.crystals.select(rows).numbers)}
+    wanted = CONFIGS[config.network]
     if not config.start:
-        network = make_network(_for_labels(CONFIGS[config.network], data, report), data, rows, config.seed)
+        labelled = labelled_tensors(data)
+        missing = [q.value for q in wanted.tensors if q not in labelled]
+        if missing:
+            # screening wants all of them
+            names = ", ".join(missing)
+            report(f"no labels for {names}: the model will lack them and can be evaluated, not screened with")
+        trained = replace(wanted, tensors=tuple(q for q in wanted.tensors if q in labelled))
+        network = make_network(trained, data, rows, config.seed)
         match_scales(network, prepared)
         return network, tuple(sorted(elements))
     networks, card = load_checkpoint(find_checkpoint(config.start))
-    wanted, found = CONFIGS[config.network], card.config
-    if replace(found, tensors=wanted.tensors) != wanted or config.start_member >= len(networks):
+    if replace(card.config, tensors=wanted.tensors) != wanted or config.start_member >= len(networks):
         raise ModelError(
             f"{card.name}@{card.version} has {len(networks)} networks of another kind than {config.network}: training "
             f"cannot go on from network {config.start_member} of it. Start from random weights, or name another start."
         )
-    # The constants of its heads stay: they belong to its weights.
+    # the constants of its heads stay: they belong to its weights
     network = networks[config.start_member].train().requires_grad_(requires_grad=True)
     report(f"going on from network {config.start_member} of {card.name}@{card.version} (sha256 {card.sha256[:12]})")
     return network, tuple(sorted(elements | set(card.elements)))
-
-
-def _start_name(config: TrainingConfig) -> str:
-    """What training went on from, by name and sha256 instead of a path of this machine."""
-    if not config.start:
-        return ""
-    card = read_card(find_checkpoint(config.start))
-    return f"{card.name}@{card.version} {card.sha256[:12]}"
-
-
-def _for_labels(network: GMTNetConfig, data: LabelledCrystals, report: Report) -> GMTNetConfig:
-    """The network without the tensors that no training row has; says so, since screening wants all of them."""
-    known = labelled_tensors(data)
-    missing = [q.value for q in network.tensors if q not in known]
-    if missing:
-        report(f"no labels for {', '.join(missing)}: the model will lack them and can be evaluated, not screened with")
-    return replace(network, tensors=tuple(q for q in network.tensors if q in known))
 
 
 def make_network(network: GMTNetConfig, data: LabelledCrystals, rows: Ints, seed: int) -> GMTNet:
@@ -153,6 +149,7 @@ def _scales(head: torch.nn.Module, quantity: Tensor, labels: dict[Tensor, Floats
     """Constants of a head; labels without the label of their floor are left out."""
     values, floor = labels[quantity], TENSORS[quantity].floor
     if isinstance(head, PositiveHead):
+        # the head predicts what lies above the floor
         if isinstance(floor, Tensor):
             values = values - labels[floor]
         elif floor:
@@ -239,6 +236,7 @@ class _Loop:
         """One pass in an order that depends on seed and epoch only, so that a resumed run is the same run."""
         start, config = time.monotonic(), self.config
         rng = np.random.default_rng([config.seed, self.epoch])
+        # scarce labels several times, candidates other ones each epoch
         some = rng.permutation(data.candidates)[: config.candidates_per_epoch]
         order = np.concatenate([data.labelled, *[data.scarce] * (config.piezo_repeat - 1), some])
         batches = list(_batches(rng.permutation(order), data.atoms, config))
@@ -246,7 +244,9 @@ class _Loop:
         sums: dict[str, list[float]] = {}
         with denormals_flushed():
             for step, rows in enumerate(batches):
-                self._set_rate((self.epoch + step / len(batches)) / config.epochs)
+                share = share_of_rate(config.schedule, (self.epoch + step / len(batches)) / config.epochs)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = config.learning_rate * share
                 for name, value in self._step(data, rows, typical).items():
                     sums.setdefault(name, []).append(value)
         self.losses = {name: float(np.mean(values)) for name, values in sums.items()}
@@ -280,15 +280,11 @@ class _Loop:
         total = sum(LOSS_WEIGHTS[name] * loss for name, loss in losses.items())
         self.optimizer.zero_grad(set_to_none=True)
         torch.as_tensor(total).backward()  # type: ignore[no-untyped-call]
+        # one absurd label must not throw the weights away
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.average.update_parameters(self.network)
         return {name: float(loss.detach()) for name, loss in losses.items()}
-
-    def _set_rate(self, progress: float) -> None:
-        rate = self.config.learning_rate * share_of_rate(self.config.schedule, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     def averaged_network(self) -> GMTNet:
         """The exponential moving average of the weights as a network."""
@@ -308,6 +304,7 @@ def share_of_rate(schedule: Schedule, progress: float) -> float:
 def _key(config: TrainingConfig) -> dict[str, Any]:
     """What a resumed run must share; plain text, which is all that a state file may hold."""
     plain = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(config).items()}
+    # names do not change what is computed; configurations of before there were starts have no start
     unsaid = {"data", "name", "version", "snapshot"} | (set() if config.start else {"start", "start_member"})
     return {k: v for k, v in plain.items() if k not in unsaid}
 

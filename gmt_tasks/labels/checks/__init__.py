@@ -1,1 +1,1 @@
-"""Whether a label may teach: schema, physics, symmetry, units, duplicates, whole batches."""
+"""Whether a label is accepted for training: schema, physics, symmetry, units, duplicates, whole batches."""

@@ -4,19 +4,13 @@ Source: R. Hill, Proc. Phys. Soc. A 65, 349 (1952) for the bounds of the moduli;
 electronic part and a positive semidefinite part of the lattice.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
-from numpy.typing import NDArray
 
-from gmt_tasks.labels.kinds import ReadLabel
+from gmt_tasks.labels.label_kind import Fault, Floats, ReadLabel
 from gmt_tasks.labels.reasons import LabelReason
 from models.derived.elastic import Unstable, derive_elastic, mechanically_stable, min_eigenvalue
 from models.quantities import Tensor
 from models.tensors.voigt import piezo_to_voigt
-
-Floats = NDArray[np.float64]
-Fault = tuple[LabelReason, str]
 
 VACUUM_F_PER_M = 8.8541878128e-12
 RELATIVE_TOLERANCE = 0.05
@@ -37,40 +31,10 @@ _ORDERED = (
 _POSITIVE = ("K_vrh", "G_vrh", "K_Reuss", "G_Reuss", "Emin", "Gmin")
 
 
-def physical_fault(label: ReadLabel) -> Fault | None:
-    """The law that a label breaks, with the numbers; None where it breaks none."""
-    return _dielectric_fault(label) or _elastic_fault(label) or _moduli_fault(label.values)
-
-
-def sizes(label: ReadLabel) -> dict[str, float]:
-    """Rotation invariants by which labels are compared with each other and with predictions.
-
-    Returns:
-        Of `eps_total` and `eps_electronic` (means, relative), `k_gpa`, `g_gpa` (Hill), `e_norm` (Frobenius norm of all
-        27 entries) and `e_singular` (largest singular value of the Voigt matrix, C/m^2) those that the row tells.
-    """
-    found = {
-        f"eps_{name}": float(np.trace(label.tensors[q]) / 3) for name, q in _DIELECTRIC.items() if q in label.tensors
-    }
-    values = label.values
-    for name, key in (
-        ("eps_electronic", "eps_electronic"),
-        ("eps_total", "eps_total"),
-        ("eps_electronic", "eps_principal"),
-    ):
-        if key in values:
-            found.setdefault(name, float(values[key].mean()))
-    for key, name in (("K_VRH", "k_gpa"), ("K_vrh", "k_gpa"), ("G_VRH", "g_gpa"), ("G_vrh", "g_gpa")):
-        if key in values:
-            found[name] = float(values[key][0])
-    if Tensor.ELASTIC in label.tensors:
-        moduli = derive_elastic(label.tensors[Tensor.ELASTIC][None], Unstable.FLAG)
-        found |= {"k_gpa": float(moduli["k_vrh_gpa"][0]), "g_gpa": float(moduli["g_vrh_gpa"][0])}
-    if Tensor.PIEZOELECTRIC in label.tensors:
-        found |= piezo_sizes(label.tensors[Tensor.PIEZOELECTRIC])
-    if "e_singular_max_ieee" in values:
-        found["e_singular"] = float(values["e_singular_max_ieee"][0])
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+def moduli_sizes(stiffness_voigt: Floats) -> dict[str, float]:
+    """Hill averages of a stiffness in GPa, [6, 6]."""
+    moduli = derive_elastic(stiffness_voigt[None], Unstable.FLAG)
+    return {"k_gpa": float(moduli["k_vrh_gpa"][0]), "g_gpa": float(moduli["g_vrh_gpa"][0])}
 
 
 def piezo_sizes(piezo: Floats) -> dict[str, float]:
@@ -81,33 +45,35 @@ def piezo_sizes(piezo: Floats) -> dict[str, float]:
     }
 
 
-_DIELECTRIC = {"electronic": Tensor.DIELECTRIC_ELECTRONIC, "total": Tensor.DIELECTRIC_TOTAL}
-
-
-def _dielectric_fault(label: ReadLabel) -> Fault | None:
-    spectra = {name: _eigenvalues(label.tensors[q]) for name, q in _DIELECTRIC.items() if q in label.tensors}
-    means = {name: label.values[f"eps_{name}"] for name in _DIELECTRIC if f"eps_{name}" in label.values}
-    principal = {"principal": label.values["eps_principal"]} if "eps_principal" in label.values else {}
-    for name, values in {**spectra, **means, **principal}.items():
-        low, high = float(values.min()), float(values.max())
+def dielectric_law(label: ReadLabel) -> Fault | None:
+    """Constants of at least 1, a lattice part that is not negative, eigenvalues that are those of the tensor."""
+    values, tensors = label.values, label.tensors
+    spectra = {name: _eigenvalues(tensors[tensor]) for name, tensor in _DIELECTRIC_TENSORS.items() if tensor in tensors}
+    numbers = {key.removeprefix("eps_"): values[key] for key in _DIELECTRIC_NUMBERS if key in values}
+    for name, constants in {**spectra, **numbers}.items():
+        low, high = float(constants.min()), float(constants.max())
         if 0 < high < 1e-6:
             return LabelReason.UNIT_FACTOR, f"eps_{name} is {high:.3g}: {high / VACUUM_F_PER_M:.3g} in F/m"
         if low < 1.0:
             return LabelReason.INDEFINITE, f"eps_{name} is {low:.4g} along one axis, below 1"
     if len(spectra) == 2:
-        lattice_part = _eigenvalues(
-            label.tensors[Tensor.DIELECTRIC_TOTAL] - label.tensors[Tensor.DIELECTRIC_ELECTRONIC]
-        )
+        # the difference of the tensors, not of their eigenvalues: the axes of the two may differ
+        lattice_part = _eigenvalues(tensors[Tensor.DIELECTRIC_TOTAL] - tensors[Tensor.DIELECTRIC_ELECTRONIC])
         if lattice_part[0] < -LATTICE_PART_TOLERANCE * spectra["electronic"][-1]:
             return LabelReason.BELOW_ELECTRONIC, f"total minus electronic has the eigenvalue {lattice_part[0]:.3g}"
-    if len(means) == 2 and means["total"][0] < means["electronic"][0] * (1 - LATTICE_PART_TOLERANCE):
-        detail = f"mean {means['total'][0]:.4g} below {means['electronic'][0]:.4g}"
-        return LabelReason.BELOW_ELECTRONIC, detail
-    if principal and "electronic" in spectra:
-        off = np.abs(np.sort(principal["principal"]) / spectra["electronic"] - 1).max()
+    if "total" in numbers and "electronic" in numbers:
+        total, electronic = numbers["total"][0], numbers["electronic"][0]
+        if total < electronic * (1 - LATTICE_PART_TOLERANCE):
+            return LabelReason.BELOW_ELECTRONIC, f"mean {total:.4g} below {electronic:.4g}"
+    if "principal" in numbers and "electronic" in spectra:
+        off = np.abs(np.sort(numbers["principal"]) / spectra["electronic"] - 1).max()
         if off > RELATIVE_TOLERANCE:
             return LabelReason.INCONSISTENT, f"eps_principal and tensor_electronic differ by {100 * off:.0f} %"
     return None
+
+
+_DIELECTRIC_TENSORS = {"electronic": Tensor.DIELECTRIC_ELECTRONIC, "total": Tensor.DIELECTRIC_TOTAL}
+_DIELECTRIC_NUMBERS = ("eps_electronic", "eps_total", "eps_principal")
 
 
 def _eigenvalues(tensor: Floats) -> Floats:
@@ -115,27 +81,27 @@ def _eigenvalues(tensor: Floats) -> Floats:
     return np.asarray(np.linalg.eigvalsh((tensor + tensor.T) / 2), dtype=np.float64)
 
 
-def _elastic_fault(label: ReadLabel) -> Fault | None:
-    stiffness = label.tensors.get(Tensor.ELASTIC)
-    if stiffness is None:
-        return None
-    if not mechanically_stable(stiffness[None])[0]:
-        return LabelReason.INDEFINITE, f"lowest eigenvalue of C is {min_eigenvalue(stiffness[None])[0]:.3g} GPa"
-    moduli = derive_elastic(stiffness[None], Unstable.FLAG)
+def stiffness_law(label: ReadLabel) -> Fault | None:
+    """Mechanical stability, and moduli beside the tensor that are those of the tensor."""
+    stiffness = label.tensors[Tensor.ELASTIC][None]
+    if not mechanically_stable(stiffness)[0]:
+        return LabelReason.INDEFINITE, f"lowest eigenvalue of C is {min_eigenvalue(stiffness)[0]:.3g} GPa"
+    moduli = derive_elastic(stiffness, Unstable.FLAG)
     for key, name in (("K_voigt", "k_voigt_gpa"), ("G_voigt", "g_voigt_gpa")):
-        said, found = label.row.get(key), float(moduli[name][0])
-        if isinstance(said, int | float) and abs(said - found) > ABSOLUTE_GPA + RELATIVE_TOLERANCE * abs(found):
-            return LabelReason.INCONSISTENT, f"{key} is {said:g} GPa, the tensor gives {found:.4g}"
+        stated, derived = label.row.get(key), float(moduli[name][0])
+        if isinstance(stated, int | float) and abs(stated - derived) > ABSOLUTE_GPA + RELATIVE_TOLERANCE * abs(derived):
+            return LabelReason.INCONSISTENT, f"{key} is {stated:g} GPa, the tensor gives {derived:.4g}"
     return None
 
 
-def _moduli_fault(values: Mapping[str, Floats]) -> Fault | None:
+def moduli_law(label: ReadLabel) -> Fault | None:
+    """Positive moduli within the bounds of Voigt and Reuss."""
+    moduli = {key: float(numbers[0]) for key, numbers in label.values.items()}
     for key in _POSITIVE:
-        if key in values and not values[key][0] > 0:
-            return LabelReason.INDEFINITE, f"{key} is {values[key][0]:.4g} GPa"
+        if key in moduli and not moduli[key] > 0:
+            return LabelReason.INDEFINITE, f"{key} is {moduli[key]:.4g} GPa"
     for low, high in _ORDERED:
-        if low in values and high in values:
-            below, above = float(values[low][0]), float(values[high][0])
-            if below - above > ABSOLUTE_GPA + RELATIVE_TOLERANCE * abs(above):
-                return LabelReason.INCONSISTENT, f"{low} is {below:.4g} GPa, above {high} of {above:.4g}"
+        # a kind holds all of these moduli or the averages alone
+        if low in moduli and moduli[low] - moduli[high] > ABSOLUTE_GPA + RELATIVE_TOLERANCE * abs(moduli[high]):
+            return LabelReason.INCONSISTENT, f"{low} is {moduli[low]:.4g} GPa, above {high} of {moduli[high]:.4g}"
     return None

@@ -13,25 +13,25 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
+from gmt_tasks.labels.label_kind import MAX_RESIDUAL, Fault, Floats, ReadLabel, TensorValue, VoigtForm
 from gmt_tasks.labels.reasons import LabelReason
 from models.crystals.neighbors import reduce_lattices
 from models.quantities import TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
 from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
 from models.tensors.rotate import component_rotation, rotate
-from models.tensors.voigt import from_components, from_printed, reorder_vasp_voigt, to_components, to_printed
+from models.tensors.voigt import from_components, to_components
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-MAX_RESIDUAL = 0.1
-"""Above it a label is refused; of 5,000 labels of train and val in their right frame one in a thousand reaches 0.07."""
 
 EXPLAINED_RESIDUAL = 0.03
 """A mistake is named when undoing it brings the residual below this and below a quarter of what it was."""
 
-ROUNDING = {quantity: row.label_rounding for quantity, row in TENSORS.items()}
-"""Norm of what rounding alone can leave outside of the symmetry, in the tensor's unit; published C are whole GPa."""
+PRINCIPAL_ROUNDING = 0.02
+"""Distance of principal dielectric constants from degeneracy that rounding alone can leave."""
+
+SMALLEST_FORBIDDEN_C_PER_M2 = 0.02
+"""A piezoelectric response below this is a zero of the calculation."""
 
 _GRID = 4000
 _STARTS = 6
@@ -54,28 +54,41 @@ class Evidence:
     frame: Flags
 
 
-def evidence(quantity: Tensor, tensors: Floats, symmetry: SymmetryBatch) -> Evidence:
-    """Residuals of tensors against the symmetry of their crystals, and what they prove.
+def projected(value: TensorValue, tensors: Floats, symmetry: SymmetryBatch) -> tuple[Floats, Floats]:
+    """Tensor labels without what the symmetry of their crystals forbids.
 
     Args:
-        quantity: which tensor.
+        value: which tensor.
         tensors: in stored shape, frame of the crystals, [n, ...].
         symmetry: of the n crystals; each has a space group.
+
+    Returns:
+        Components [n, n_components], and the residuals |T - P T| / |T|, 0 where the difference is within rounding, [n].
     """
-    found = _residuals(quantity, tensors, symmetry)
-    turned = _residuals(quantity, rotate(quantity, tensors, _GENERIC), symmetry)
+    before = to_components(value.tensor, tensors)
+    after = to_components(value.tensor, symmetry.project(value.tensor, tensors))
+    removed = np.linalg.norm(before - after, axis=1)
+    relative = removed / np.maximum(np.linalg.norm(before, axis=1), 1e-12)
+    return after, np.where(removed <= TENSORS[value.tensor].label_rounding, 0.0, relative)
+
+
+def evidence(value: TensorValue, tensors: Floats, symmetry: SymmetryBatch) -> Evidence:
+    """Residuals of tensors against the symmetry of their crystals, and what they prove; arguments as of `projected`."""
+    residual = projected(value, tensors, symmetry)[1]
+    # what a wrong frame or order would have left is seen on the tensor with the mistake made
+    rotated = projected(value, rotate(value.tensor, tensors, _GENERIC), symmetry)[1]
     order = np.zeros(len(tensors), dtype=np.bool_)
-    if quantity in _VOIGT_AXES:
-        reordered = _residuals(quantity, _reordered(quantity, tensors, _VASP), symmetry)
-        order = np.maximum(found, reordered) > MAX_RESIDUAL
-    return Evidence(found, order, np.maximum(found, turned) > MAX_RESIDUAL)
+    if value.voigt is not None:
+        reordered = projected(value, _reordered(value.voigt, tensors, _VASP), symmetry)[1]
+        order = np.maximum(residual, reordered) > value.residual_limit
+    return Evidence(residual, order, np.maximum(residual, rotated) > value.residual_limit)
 
 
-def diagnose(quantity: Tensor, tensor: Floats, symmetry: SymmetryBatch, lattice: Floats) -> tuple[LabelReason, str]:
+def diagnose(value: TensorValue, tensor: Floats, symmetry: SymmetryBatch, lattice: Floats) -> Fault:
     """Why one tensor disobeys the symmetry of its crystal.
 
     Args:
-        quantity: which tensor.
+        value: which tensor.
         tensor: in stored shape.
         symmetry: of this crystal alone.
         lattice: of the cell as listed, rows in angstrom, [3, 3].
@@ -83,20 +96,41 @@ def diagnose(quantity: Tensor, tensor: Floats, symmetry: SymmetryBatch, lattice:
     Returns:
         The reason and a sentence with the residual before and after the mistake is undone.
     """
-    if quantity is Tensor.PIEZOELECTRIC and not symmetry.piezo_allowed[0]:
-        norm = float(np.linalg.norm(tensor))
-        return LabelReason.FORBIDDEN, f"|e| is {norm:.3g} C/m^2 in class {symmetry.point_group[0]}"
+    quantity, point_group = value.tensor, symmetry.point_group[0]
     projector = component_rotation(quantity, symmetry.rotations).mean(axis=0)
-    before = _off(projector, to_components(quantity, tensor))
+    # the trace of a projector counts the components that it leaves
+    if np.trace(projector) < 0.5:
+        size = f"|{TENSORS[quantity].symbol}| is {float(np.linalg.norm(tensor)):.3g} {TENSORS[quantity].unit}"
+        return LabelReason.FORBIDDEN, f"{size} in class {point_group}"
+    before = _relative_residual(projector, to_components(quantity, tensor))
     limit = min(EXPLAINED_RESIDUAL, before / 4)
-    for reason, name, candidate in _corrections(quantity, tensor, symmetry, lattice):
-        after = _off(projector, to_components(quantity, candidate))
+    for reason, name, candidate in _corrections(value, tensor, symmetry, lattice):
+        after = _relative_residual(projector, to_components(quantity, candidate))
         if after < limit:
             return reason, f"residual {before:.2f} becomes {after:.3f} {name}"
     after, angle = _best_rotation(quantity, projector, to_components(quantity, tensor))
     if after < limit:
         return LabelReason.FRAME, f"residual {before:.2f} becomes {after:.3f} after a rotation by {angle:.0f} degrees"
-    return LabelReason.SYMMETRY_MISFIT, f"residual {before:.2f} in class {symmetry.point_group[0]}"
+    return LabelReason.SYMMETRY_MISFIT, f"residual {before:.2f} in class {point_group}"
+
+
+def principal_law(label: ReadLabel, symmetry: SymmetryBatch) -> tuple[float | None, Fault | None]:
+    """Principal dielectric constants have the degeneracy that the class of their crystal demands."""
+    principal = label.values["eps_principal"]
+    residual = float(principal_residuals(principal[None], symmetry)[0])
+    stated = "" if label.row.get("symmetry_consistent", True) else "; the row says so itself"
+    if residual <= MAX_RESIDUAL and not stated:
+        return residual, None
+    detail = f"eps_principal {principal.round(3).tolist()} in class {symmetry.point_group[0]}{stated}"
+    return residual, (LabelReason.SYMMETRY_MISFIT, detail)
+
+
+def response_law(label: ReadLabel, symmetry: SymmetryBatch) -> tuple[float | None, Fault | None]:
+    """A piezoelectric response is one that the class of the crystal allows."""
+    response = label.values["e_singular_max_ieee"][0]
+    if symmetry.piezo_allowed[0] or response <= SMALLEST_FORBIDDEN_C_PER_M2:
+        return None, None
+    return None, (LabelReason.FORBIDDEN, f"a response in class {symmetry.point_group[0]}")
 
 
 def principal_residuals(principal: Floats, symmetry: SymmetryBatch) -> Floats:
@@ -109,74 +143,46 @@ def principal_residuals(principal: Floats, symmetry: SymmetryBatch) -> Floats:
     values = np.sort(principal, axis=1)
     gaps = np.diff(values, axis=1).min(axis=1) / np.sqrt(2)
     spread = np.linalg.norm(values - values.mean(axis=1, keepdims=True), axis=1)
+    # cubic classes leave one constant, uniaxial ones two, the others three
     cubic, uniaxial = symmetry.number >= 195, (symmetry.number >= 75) & (symmetry.number < 195)
     off = np.where(cubic, spread, np.where(uniaxial, gaps, 0.0))
-    return np.where(off < ROUNDING[Tensor.DIELECTRIC_ELECTRONIC], 0.0, off / np.linalg.norm(values, axis=1))
+    return np.where(off < PRINCIPAL_ROUNDING, 0.0, off / np.linalg.norm(values, axis=1))
 
 
-def _residuals(quantity: Tensor, tensors: Floats, symmetry: SymmetryBatch) -> Floats:
-    before = to_components(quantity, tensors)
-    removed = np.linalg.norm(before - to_components(quantity, symmetry.project(quantity, tensors)), axis=1)
-    norm = np.linalg.norm(before, axis=1)
-    return np.where(removed <= ROUNDING[quantity], 0.0, removed / np.maximum(norm, 1e-12))
-
-
-def _off(projector: Floats, components: Floats) -> float:
-    """Relative residual of one vector of components."""
+def _relative_residual(projector: Floats, components: Floats) -> float:
     return float(np.linalg.norm(components - projector @ components) / np.linalg.norm(components))
 
 
-_VOIGT_AXES = {Tensor.PIEZOELECTRIC: 1, Tensor.ELASTIC: 2}
 _VASP = (4, 5, 3)  # where our 23, 13, 12 stand in the order 12, 23, 13
 
 
-def _reordered(quantity: Tensor, tensors: Floats, shear: tuple[int, ...]) -> Floats:
+def _reordered(form: VoigtForm, tensors: Floats, shear: tuple[int, ...]) -> Floats:
     """Tensors whose shear entries are taken from other places of the Voigt order."""
-    voigt, order = to_printed(quantity, tensors), [0, 1, 2, *shear]
-    if shear == _VASP:
-        return from_printed(quantity, reorder_vasp_voigt(voigt, _VOIGT_AXES[quantity]))
-    moved = voigt[..., order] if quantity is Tensor.PIEZOELECTRIC else voigt[..., order, :][..., order]
-    return from_printed(quantity, moved)
-
-
-_SHEAR_FACTORS: dict[Tensor, tuple[tuple[float, float, str], ...]] = {
-    # factor of entries with one shear index, with two, and what it undoes
-    Tensor.PIEZOELECTRIC: (
-        (0.5, 1.0, "without a factor 2 on its shear columns"),
-        (2.0, 1.0, "with its shear columns doubled"),
-        (0.5**0.5, 1.0, "out of Mandel form"),
-    ),
-    Tensor.ELASTIC: (
-        (1.0, 0.5, "without a factor 2 on its shear block"),
-        (1.0, 2.0, "with its shear block doubled"),
-        (0.5, 0.25, "without factors 2 and 4 on its shear entries"),
-        (2.0, 4.0, "with its shear entries times 2 and 4"),
-        (0.5**0.5, 0.5, "out of Mandel form"),
-    ),
-}
+    order, voigt = [0, 1, 2, *shear], form.to_voigt(tensors)
+    for axis in range(-form.n_axes, 0):
+        voigt = np.take(voigt, order, axis)
+    return form.from_voigt(voigt)
 
 
 def _corrections(
-    quantity: Tensor, tensor: Floats, symmetry: SymmetryBatch, lattice: Floats
+    value: TensorValue, tensor: Floats, symmetry: SymmetryBatch, lattice: Floats
 ) -> Iterator[tuple[LabelReason, str, Floats]]:
     """The tensor with one known mistake undone, likeliest first, with the mistake's name."""
-    if quantity in _VOIGT_AXES:
-        yield (
-            LabelReason.VOIGT_ORDER,
-            "when read in VASP's order 11, 22, 33, 12, 23, 13",
-            _reordered(quantity, tensor, _VASP),
-        )
+    form = value.voigt
+    if form is not None:
+        name = "when read in VASP's order 11, 22, 33, 12, 23, 13"
+        yield LabelReason.VOIGT_ORDER, name, _reordered(form, tensor, _VASP)
         for shear in permutations((3, 4, 5)):
             if shear not in (_VASP, (3, 4, 5)):
-                yield LabelReason.VOIGT_ORDER, "with its shear entries reordered", _reordered(quantity, tensor, shear)
-        for one, two, name in _SHEAR_FACTORS[quantity]:
-            factors = np.array([1.0] * 3 + [one] * 3)
-            scale = factors if quantity is Tensor.PIEZOELECTRIC else np.outer(factors, factors)
-            if quantity is Tensor.ELASTIC:
+                yield LabelReason.VOIGT_ORDER, "with its shear entries reordered", _reordered(form, tensor, shear)
+        for one, two, name in form.shear_factors:
+            scale = np.array([1.0] * 3 + [one] * 3)
+            if form.n_axes == 2:
+                scale = np.outer(scale, scale)
                 scale[3:, 3:] = two
-            yield LabelReason.UNIT_FACTOR, name, from_printed(quantity, to_printed(quantity, tensor) * scale)
+            yield LabelReason.UNIT_FACTOR, name, form.from_voigt(form.to_voigt(tensor) * scale)
     for reason, name, frame in _frames(symmetry, lattice):
-        yield reason, f"when rotated out of {name}", rotate(quantity, tensor, frame.T)
+        yield reason, f"when rotated out of {name}", rotate(value.tensor, tensor, frame.T)
 
 
 def _frames(symmetry: SymmetryBatch, lattice: Floats) -> Iterator[tuple[LabelReason, str, Floats]]:
@@ -193,8 +199,8 @@ def _frames(symmetry: SymmetryBatch, lattice: Floats) -> Iterator[tuple[LabelRea
     for name, cell in (("conventional", conventional), ("reduced", reduced)):
         yield LabelReason.CELL_SETTING, f"the frame of the {name} cell with a along x", _a_along_x(cell)
         yield LabelReason.CELL_SETTING, f"the frame of the {name} cell with c along z", _c_along_z(cell)
-    for turn in _axis_turns():
-        yield LabelReason.FRAME, "the IEEE frame with its axes in another order", turn @ ieee
+    for rotation in _axis_rotations():
+        yield LabelReason.FRAME, "the IEEE frame with its axes in another order", rotation @ ieee
 
 
 def _a_along_x(lattice: Floats) -> Floats:
@@ -215,12 +221,11 @@ def _unit_rows(*rows: Floats) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _axis_turns() -> tuple[Floats, ...]:
+def _axis_rotations() -> tuple[Floats, ...]:
     """The 24 proper rotations that map the axes x, y, z onto themselves."""
-    turns = [
-        np.eye(3)[list(p)] * np.array(s)[:, None] for p in permutations(range(3)) for s in product((1, -1), repeat=3)
-    ]
-    return tuple(turn for turn in turns if np.linalg.det(turn) > 0)
+    matrices = [np.eye(3)[list(axes)] for axes in permutations(range(3))]
+    signed = [matrix * np.array(signs)[:, None] for matrix in matrices for signs in product((1, -1), repeat=3)]
+    return tuple(matrix for matrix in signed if np.linalg.det(matrix) > 0)
 
 
 def _random_rotations(n_rotations: int, seed: int) -> Floats:
@@ -247,7 +252,7 @@ def _rotation_grid(quantity: Tensor) -> tuple[Floats, Floats]:
 
 
 def _best_rotation(quantity: Tensor, projector: Floats, components: Floats) -> tuple[float, float]:
-    """Residual after the best rotation and its angle in degrees; infinity where any tensor could be turned to fit.
+    """Residual after the best rotation and its angle in degrees; infinity where any tensor could be rotated to fit.
 
     A tensor with as many components as the class leaves free, plus three for the rotation, fits after some rotation
     whatever it is: there a fit proves nothing.
@@ -255,28 +260,28 @@ def _best_rotation(quantity: Tensor, projector: Floats, components: Floats) -> t
     if round(np.trace(projector)) + 3 >= len(components):
         return np.inf, 0.0
     rotations, matrices = _rotation_grid(quantity)
-    off = _offs(projector, matrices @ components)
-    best, rotation = np.inf, rotations[0]
-    for start in np.argsort(off)[:_STARTS]:
-        here, turn = float(off[start]), rotations[start]
+    residuals = _relative_residuals(projector, matrices @ components)
+    tensor = from_components(quantity, components)
+    best, best_rotation = np.inf, rotations[0]
+    for start in np.argsort(residuals)[:_STARTS]:
+        residual, rotation = float(residuals[start]), rotations[start]
+        # a random descent: the residual has many shallow minima and its gradient is not worth the algebra
         for k in range(_ROUNDS):
-            nearby = _small_rotations(_TRIES, 0.3 * 0.45**k, seed=k) @ turn
-            found = _offs(
-                projector, to_components(quantity, rotate(quantity, from_components(quantity, components), nearby))
-            )
-            if found.min() < here:
-                here, turn = float(found.min()), nearby[int(np.argmin(found))]
-        if here < best:
-            best, rotation = here, turn
+            nearby = _small_rotations(_TRIES, 0.3 * 0.45**k, seed=k) @ rotation
+            tried = _relative_residuals(projector, to_components(quantity, rotate(quantity, tensor, nearby)))
+            if tried.min() < residual:
+                residual, rotation = float(tried.min()), nearby[int(np.argmin(tried))]
+        if residual < best:
+            best, best_rotation = residual, rotation
         if best < EXPLAINED_RESIDUAL / 3:
             break
-    return best, float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
+    return best, float(np.degrees(np.arccos(np.clip((np.trace(best_rotation) - 1) / 2, -1, 1))))
 
 
-def _offs(projector: Floats, turned: Floats) -> Floats:
-    """Relative residuals of turned components [n, n_components], [n]."""
-    off: Floats = np.linalg.norm(turned - turned @ projector.T, axis=1) / np.linalg.norm(turned[0])
-    return off
+def _relative_residuals(projector: Floats, rotated: Floats) -> Floats:
+    """Of rotated components [n, n_components] of one tensor, [n]."""
+    residuals: Floats = np.linalg.norm(rotated - rotated @ projector.T, axis=1) / np.linalg.norm(rotated[0])
+    return residuals
 
 
 def _small_rotations(n_rotations: int, width_rad: float, seed: int) -> Floats:

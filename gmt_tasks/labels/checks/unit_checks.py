@@ -1,4 +1,4 @@
-"""Factors of units: a label, or a whole instalment, that is 10 or 0.5 times what it should be.
+"""Factors of units: a label, or a whole label batch, that is 10 or 0.5 times what it should be.
 
 A factor leaves symmetry and definiteness alone, so it shows only beside something else: known labels of the same
 crystals, a model's predictions, or the trend of the other labels with composition. One label may differ from each of
@@ -10,19 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import median_abs_deviation, spearmanr
 
-from gmt_tasks.labels.checks.physics import piezo_sizes
+from gmt_tasks.labels.kinds import TENSOR_VALUES
+from gmt_tasks.labels.label_kind import Floats, Size
 from models.crystals.crystal import SYMBOLS, CrystalBatch
-from models.derived.elastic import Unstable, derive_elastic
-from models.quantities import Tensor
 from models.tensor_model import TensorModel
 
-Floats = NDArray[np.float64]
 Sizes = dict[str, float]
 PredictSizes = Callable[[CrystalBatch], list[Sizes]]
-"""Sizes (see `label_physics.sizes`) that a model expects of crystals; an empty dict for one it cannot predict."""
+"""Sizes (see `ReadLabel.sizes`) that a model expects of crystals; an empty dict for one it cannot predict."""
 
 UNIT_FACTORS: tuple[tuple[float, str], ...] = (
     (2.0, "doubled"),
@@ -46,21 +42,12 @@ MIN_COMPARED = 8
 MIN_KNOWN = 3
 STANDARD_ERRORS = 3.0
 
-USUAL_RATIO: dict[str, float] = {"e_norm": 1.1, "e_singular": 1.1}
-"""Median of label over prediction where it is not 1 (shipped model, val part): small models of |e| err downwards."""
-
 SUSPICIOUS_FACTOR = 3.0
 SINGLE_FACTOR = 5.0
 NEAR_FACTOR = 1.6
 SURE_FACTOR = 1.25
 """A single label is suspected of another unit when it is `SINGLE_FACTOR` away from its prediction or, within
 `NEAR_FACTOR`, a power of ten from its trend; it is refused within `SURE_FACTOR` of a power of ten of the prediction."""
-
-LEAST_RELATED = {"e_norm": (0.3, 2.0), "e_singular": (0.3, 2.0), "eps_electronic": (0.5, 1.2)}
-RELATED = (0.5, 1.28)
-"""Rank correlation of labels and predictions below which, and median factor between them above which (both), labels
-belong to other crystals. Right parts of the label files have 0.70 to 0.97 and at most 1.25 (of e 0.53 to 0.68 and 1.8),
-the same values joined to other crystals of their space group 0.08 to 0.37 and 1.34 to 2.6 (of e 0.16 and 2.4)."""
 
 MIN_RELATED = 48
 MIN_TREND_ROWS = 30
@@ -110,14 +97,14 @@ def scale_shift(ratios: Floats, beside: str, usual: float = 1.0, least: int = MI
     if len(logs) < least:
         return None
     center = float(np.median(logs))
-    spread = float(median_abs_deviation(logs, scale="normal"))
+    spread = 1.4826 * float(np.median(np.abs(logs - center)))
     error = 1.2533 * spread / np.sqrt(len(logs)) * (1 + 4 / len(logs))  # few rows underrate their own spread
     if abs(center) <= max(np.log(MAX_MEDIAN_FACTOR), STANDARD_ERRORS * error):
         return None
     return ScaleShift(float(np.exp(center)), len(logs), beside)
 
 
-def unrelated(values: Floats, predictions: Floats, size: str) -> str:
+def unrelated(values: Floats, predictions: Floats, size: Size) -> str:
     """What shows that labels belong to other crystals; empty where they do not, or are too few to say.
 
     Both signs are needed: among crystals that are alike right labels may lack any order, but then they lie near their
@@ -126,20 +113,21 @@ def unrelated(values: Floats, predictions: Floats, size: str) -> str:
     Args:
         values: sizes of labels drawn without regard to them, [n].
         predictions: of the same crystals, [n].
-        size: which size, see `label_physics.sizes`.
+        size: which size.
     """
-    known = (values > 0) & (predictions > 0)
-    if known.sum() < MIN_RELATED:
+    comparable = (values > 0) & (predictions > 0)
+    if comparable.sum() < MIN_RELATED:
         return ""
-    least, factor = LEAST_RELATED.get(size, RELATED)
-    correlation = float(spearmanr(values[known], predictions[known]).statistic)
-    logs = np.log(values[known] / predictions[known])
-    apart = float(np.exp(median_abs_deviation(logs)))
-    if correlation >= least or apart <= factor:
+    ranks = [np.argsort(np.argsort(sizes[comparable], kind="stable")) for sizes in (values, predictions)]
+    correlation = float(np.asarray(np.corrcoef(np.stack(ranks)))[0, 1])
+    # the median is taken out: a common factor is another mistake
+    logs = np.log(values[comparable] / predictions[comparable])
+    apart = float(np.exp(np.median(np.abs(logs - np.median(logs)))))
+    if correlation >= size.least_correlation or apart <= size.largest_factor:
         return ""
     return (
-        f"{known.sum()} labels and predictions of {size}: rank correlation {correlation:.2f}, a factor of {apart:.2f} "
-        "apart in the median"
+        f"{comparable.sum()} labels and predictions of {size.name}: rank correlation {correlation:.2f}, a factor of "
+        f"{apart:.2f} apart in the median"
     )
 
 
@@ -186,48 +174,35 @@ def _shares(formulas: Sequence[str]) -> Floats:
 
 def ratios(sizes: Sequence[Mapping[str, float]], expected: Sequence[Mapping[str, float]], name: str) -> Floats:
     """Label over expectation of one size, NaN where either is missing or not positive, [n]."""
-    pairs = [(mine.get(name, np.nan), theirs.get(name, np.nan)) for mine, theirs in zip(sizes, expected, strict=True)]
-    values = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    usable = (values > 0).all(axis=1)
-    out = np.full(len(values), np.nan)
-    out[usable] = values[usable, 0] / values[usable, 1]
-    return out
+    values = np.array([label.get(name, np.nan) for label in sizes], dtype=np.float64)
+    expectations = np.array([model.get(name, np.nan) for model in expected], dtype=np.float64)
+    usable = (values > 0) & (expectations > 0)
+    quotient = np.full(len(values), np.nan)
+    quotient[usable] = values[usable] / expectations[usable]
+    return quotient
 
 
 def predicted_sizes(model: TensorModel) -> PredictSizes:
-    """Sizes that a model expects.
-
-    |e| is the mean of the members' sizes: they may differ in sign.
-    """
+    """Sizes that a model expects; of an element that it does not know none."""
 
     def predict(crystals: CrystalBatch) -> list[Sizes]:
-        known = np.isin(crystals.numbers, list(model.elements))
-        unknown = np.unique(crystals.crystal_of_atom[~known])
+        is_known = np.isin(crystals.numbers, list(model.elements))
+        unknown = np.unique(crystals.crystal_of_atom[~is_known])
         rows = np.setdiff1d(np.arange(crystals.n_crystals), unknown)
-        found: list[Sizes] = [{} for _ in range(crystals.n_crystals)]
+        expected: list[Sizes] = [{} for _ in range(crystals.n_crystals)]
         for start in range(0, len(rows), CRYSTALS_PER_CALL):
             part = rows[start : start + CRYSTALS_PER_CALL]
-            for row, expected in zip(part.tolist(), _sizes_of(model.predict(crystals.select(part))), strict=True):
-                found[row] = expected
-        return found
+            for quantity, ensembles in model.predict(crystals.select(part)).items():
+                value = TENSOR_VALUES[quantity]
+                for k, row in enumerate(part.tolist()):
+                    # networks may disagree about the sign of an odd tensor: its mean would be too small
+                    tensors = ensembles[:, k] if value.is_odd else [ensembles[:, k].mean(axis=0)]
+                    sizes = [value.sizes(tensor) for tensor in tensors]
+                    for name in sizes[0]:
+                        expected[row][name] = float(np.mean([size[name] for size in sizes]))
+        return expected
 
     return predict
-
-
-def _sizes_of(tensors: Mapping[Tensor, Floats]) -> list[Sizes]:
-    """Sizes of predicted tensors, each [n_members, n_crystals, ...]."""
-    moduli = derive_elastic(tensors[Tensor.ELASTIC].mean(axis=0), Unstable.FLAG)
-    found = []
-    for k in range(tensors[Tensor.ELASTIC].shape[1]):
-        members = [piezo_sizes(each) for each in tensors[Tensor.PIEZOELECTRIC][:, k]]
-        expected = {
-            "eps_total": float(np.trace(tensors[Tensor.DIELECTRIC_TOTAL][:, k].mean(axis=0)) / 3),
-            "eps_electronic": float(np.trace(tensors[Tensor.DIELECTRIC_ELECTRONIC][:, k].mean(axis=0)) / 3),
-            "k_gpa": float(moduli["k_vrh_gpa"][k]),
-            "g_gpa": float(moduli["g_vrh_gpa"][k]),
-        }
-        found.append(expected | {name: float(np.mean([each[name] for each in members])) for name in members[0]})
-    return found
 
 
 def load_predictor(model: str, device: str = "auto") -> PredictSizes:

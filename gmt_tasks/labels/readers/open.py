@@ -20,9 +20,10 @@ def open_label_source(text: str) -> LabelSource:
     Raises:
         SourceError: no such file or name, or a source that has no labels.
     """
-    # Imported here: pymatgen and mp-api take seconds, and files need neither.
     match = _REMOTE.match(text)
+    # a file may have such a name too
     name = match[1] if match and not Path(text).exists() else ""
+    # imported here: pymatgen and mp-api take seconds, and files need neither
     if name == "mp":
         from gmt_tasks.labels.readers import materials_project
 

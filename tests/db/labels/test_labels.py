@@ -1,11 +1,11 @@
-"""Labels in the database, on both dialects: known once, settled together, splits for ever."""
+"""Labels in the database, on both dialects: known once, resolved together, splits for ever."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from db.labels.rows import LabelRecord, Settlement
+from db.labels.rows import LabelRecord, Resolution
 from db.records import IngestedBlock
 from db.store import ResultStore
 from db.tables import LabelStage, LabelState
@@ -33,8 +33,8 @@ def filled(store: ResultStore, *records: LabelRecord) -> int:
 
 
 def accept(store: ResultStore, ingest_id: int, *hashes: str, split: str = "train") -> None:
-    settled = [Settlement(each, LabelState.ACCEPTED, ratio=0.9) for each in hashes]
-    store.labels.settle(ingest_id, settled, {"MgO": (split, "declared")}, "accepted", {"rows": len(hashes)})
+    resolutions = [Resolution(each, LabelState.ACCEPTED, ratio=0.9) for each in hashes]
+    store.labels.conclude(ingest_id, resolutions, {"MgO": (split, "declared")}, "accepted", {"rows": len(hashes)})
 
 
 def test_a_label_comes_back_as_it_was_stored(store: ResultStore) -> None:
@@ -56,10 +56,10 @@ def test_the_same_block_twice_is_one_block(store: ResultStore) -> None:
 def test_many_labels_at_once_are_written_too(store: ResultStore) -> None:
     ingest_id = filled(store, *(record(k) for k in range(300)))
     accept(store, ingest_id, *(f"h{k}" for k in range(300)))
-    assert len(list(store.labels.teaching())) == 300
+    assert len(list(store.labels.accepted())) == 300
 
 
-def test_an_instalment_without_a_verdict_is_gone_on_with_and_a_judged_one_is_not(store: ResultStore) -> None:
+def test_a_batch_without_a_status_is_gone_on_with_and_a_concluded_one_is_not(store: ResultStore) -> None:
     first = store.labels.open_ingest("labels.jsonl", "f" * 64)
     assert store.labels.open_ingest("labels.jsonl", "f" * 64) == first
     assert store.labels.open_ingest("labels.jsonl", "e" * 64) != first
@@ -67,10 +67,10 @@ def test_an_instalment_without_a_verdict_is_gone_on_with_and_a_judged_one_is_not
     assert store.labels.open_ingest("labels.jsonl", "f" * 64) != first
 
 
-def test_only_what_is_accepted_teaches_in_the_split_of_its_formula(store: ResultStore) -> None:
+def test_only_what_is_accepted_is_trained_on_in_the_split_of_its_formula(store: ResultStore) -> None:
     ingest_id = filled(store, record(0), record(1), record(2, state=LabelState.REFUSED, reason="nonfinite"))
     accept(store, ingest_id, "h1", split="test")
-    assert [(label.hash, label.split, label.licence) for label in store.labels.teaching()] == [
+    assert [(label.hash, label.split, label.licence) for label in store.labels.accepted()] == [
         ("h1", "test", "CC BY 4.0")
     ]
     assert [label.hash for label in store.labels.accepted_of_crystals(["gx-1", "gx-2"])] == ["h1"]
@@ -83,19 +83,19 @@ def test_a_formula_keeps_its_first_split(store: ResultStore) -> None:
     later = filled(store, record(1))
     accept(store, later, "h1", split="train")
     assert store.labels.splits_of(["MgO", "SiO2"]) == {"MgO": "test"}
-    assert {label.split for label in store.labels.teaching()} == {"test"}
+    assert {label.split for label in store.labels.accepted()} == {"test"}
 
 
-def test_rows_of_a_killed_ingest_and_of_a_refused_company_are_judged_again_and_others_are_not(
+def test_rows_of_a_killed_ingest_and_of_a_refused_batch_are_checked_again_and_others_are_not(
     store: ResultStore,
 ) -> None:
     bad = record(3, state=LabelState.REFUSED, reason="nonfinite")
     first = filled(store, record(0), record(1), record(2), bad)
-    refused = Settlement("h1", LabelState.REFUSED, "instalment", "with bad company")
-    accepted = Settlement("h2", LabelState.ACCEPTED)
-    store.labels.settle(first, [refused, accepted], {"MgO": ("train", "hash")}, "refused", {})
+    refused = Resolution("h1", LabelState.REFUSED, "instalment", "with bad company")
+    accepted = Resolution("h2", LabelState.ACCEPTED)
+    store.labels.conclude(first, [refused, accepted], {"MgO": ("train", "hash")}, "refused", {})
     again = store.labels.open_ingest("other.jsonl", "e" * 64)
-    assert store.labels.unsettled(again, ["h0", "h1", "h2", "h3", "h4"]) == {
+    assert store.labels.unresolved(again, ["h0", "h1", "h2", "h3", "h4"]) == {
         "h0": True,
         "h1": True,
         "h2": False,
@@ -112,8 +112,8 @@ def test_rows_of_a_killed_ingest_and_of_a_refused_company_are_judged_again_and_o
 def test_a_mark_keeps_the_ratio_that_was_found_before(store: ResultStore) -> None:
     accept(store, filled(store), "h0")
     later = store.labels.open_ingest("other.jsonl", "e" * 64)
-    mark = Settlement("h0", LabelState.ACCEPTED, "contradiction", "120 against 100")
-    store.labels.settle(later, [mark], {}, "accepted", {})
+    mark = Resolution("h0", LabelState.ACCEPTED, "contradiction", "120 against 100")
+    store.labels.conclude(later, [mark], {}, "accepted", {})
     label = store.labels.accepted_of_crystals(["gx-1"])[0]
     assert (label.reason, label.ratio) == ("contradiction", 0.9)
 

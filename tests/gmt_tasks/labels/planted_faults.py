@@ -1,6 +1,6 @@
-"""Label rows that are right by construction, and the faults with which instalments have been poisoned.
+"""Label rows that are right by construction, and the faults that are planted in label batches.
 
-Each fault takes good rows and gives the poisoned instalment. The good rows are random crystals of classes whose
+Each fault takes good rows and gives the faulty batch. The good rows are random crystals of classes whose
 symmetry can tell a wrong frame and a wrong Voigt order, with tensors projected on the operations that the crystals were
 made with: no symmetry search of ours takes part.
 """
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.labels.checks.physics import sizes
 from gmt_tasks.labels.checks.unit_checks import Sizes
 from gmt_tasks.labels.kinds import KINDS, read_label
 from models.crystals.crystal import SYMBOLS, Crystal, CrystalBatch
@@ -103,14 +102,14 @@ def _projected(quantity: Tensor, tensor: Floats, operations: Floats) -> Any:
 
 
 def expected_sizes(rows: Iterable[Row], error: float = 0.15) -> Any:
-    """A stand-in for a model that is right within an error: sizes by formula, whatever the listing."""
+    """A stand-in for a model that is right within an error: sizes by formula, whatever the representation."""
     rng = np.random.default_rng(7)
     known: dict[str, Sizes] = {}
     for row in rows:
         label = read_label(row)
         formula = CrystalBatch.from_arrays([label.lattice], [label.frac_coords], [label.numbers]).formulas()[0]
         found = known.setdefault(formula, {})
-        for name, size in sizes(label).items():
+        for name, size in label.sizes().items():
             found.setdefault(name, float(size * np.exp(error * rng.normal())))
 
     def expect(crystals: CrystalBatch) -> list[Sizes]:
@@ -127,11 +126,11 @@ def wrong_voigt_order(rows: Sequence[Row]) -> list[Row]:
 def rotated(rows: Sequence[Row], seed: int = 3) -> list[Row]:
     """Tensors in a frame that is not that of the lattice beside them: a random rotation for each row."""
     rng = np.random.default_rng(seed)
-    poisoned = []
+    faulty = []
     for row in rows:
-        turn = random_orthogonal(rng)
-        poisoned.append(_with_tensors(row, lambda q, t, turn=turn: rotate(q, t, turn)))
-    return poisoned
+        rotation = random_orthogonal(rng)
+        faulty.append(_with_tensors(row, lambda q, t, rotation=rotation: rotate(q, t, rotation)))
+    return faulty
 
 
 def with_nan(rows: Sequence[Row], every: int = 3) -> list[Row]:
@@ -146,7 +145,7 @@ def with_nan(rows: Sequence[Row], every: int = 3) -> list[Row]:
 
 
 def leaked(rows: Sequence[Row], held_back: Sequence[Row]) -> list[Row]:
-    """Good rows, and copies of test rows under other ids and listings that claim to be training data."""
+    """Good rows, and copies of test rows under other ids and representations that claim to be training data."""
     copies = []
     for k, row in enumerate(held_back):
         moved = np.array(row["frac_coords"]) + np.array([0.13, 0.29, 0.41])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gmt_tasks.labels.files import LabelledCrystals, Split, piezo_of_e14, read_labels
+from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
+from gmt_tasks.labels.kinds import piezo_of_e14
 from models.crystals.crystal import CrystalBatch
 from models.errors import SourceError
 from models.quantities import ELASTIC_INVARIANTS, TENSORS, Tensor
@@ -179,17 +180,17 @@ def test_a_piezoelectric_sign_is_proven_by_its_frame_and_its_class(tmp_path: Pat
 
 
 @pytest.mark.parametrize("point_group", sorted(SIGN_FREE_CLASSES))
-def test_in_a_class_without_sign_some_turn_keeps_the_class_and_flips_the_tensor(point_group: str) -> None:
-    """A quarter or sixth turn about z of a tensor that the class allows: its negative, for e14 = e25 = e36 at least."""
+def test_in_a_class_without_sign_some_rotation_keeps_the_class_and_flips_the_tensor(point_group: str) -> None:
+    """By 90 or 60 degrees about z: a tensor that the class allows becomes its negative, e14 = e25 = e36 at least."""
     angle = np.pi / 3 if "6" in point_group else np.pi / 2
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
     if "6" in point_group:  # e22 = -e21 = -e16 of -6m2
         voigt = np.zeros((3, 6))
         voigt[1, 1], voigt[1, 0], voigt[0, 5] = 1.0, -1.0, -1.0
         tensor = voigt_to_piezo(voigt)
     else:
         tensor = piezo_of_e14(0.7)
-    assert np.allclose(rotate(Tensor.PIEZOELECTRIC, tensor, turn), -tensor, atol=1e-14)
+    assert np.allclose(rotate(Tensor.PIEZOELECTRIC, tensor, rotation), -tensor, atol=1e-14)
 
 
 def test_e14_makes_the_only_tensor_that_zinc_blende_allows() -> None:
@@ -202,18 +203,18 @@ def test_e14_makes_the_only_tensor_that_zinc_blende_allows() -> None:
     assert np.allclose(symmetry.project(Tensor.PIEZOELECTRIC, tensor[None])[0], tensor, atol=1e-14)
 
 
-def turned_book(name: str, seed: int) -> tuple[CrystalBatch, Floats]:
-    turn = random_orthogonal(np.random.default_rng(seed))
-    return transformed(BOOKS.crystals.select([BOOKS.names.index(name)]), turn), turn
+def rotated_book(name: str, seed: int) -> tuple[CrystalBatch, Floats]:
+    rotation = random_orthogonal(np.random.default_rng(seed))
+    return transformed(BOOKS.crystals.select([BOOKS.names.index(name)]), rotation), rotation
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_singular_value_of_zinc_blende_is_its_tensor_but_for_the_sign(seed: int, tmp_path: Path) -> None:
     """In whatever frame the crystal stands; textbook GaAs stands along the axes, so there e is that of e14."""
-    crystal, turn = turned_book("zinc blende GaAs", seed)
-    row = row_of(crystal, "turned") | {"kind": "piezo_scalar", "e_singular_max_ieee": 0.16}
+    crystal, rotation = rotated_book("zinc blende GaAs", seed)
+    row = row_of(crystal, "rotated") | {"kind": "piezo_scalar", "e_singular_max_ieee": 0.16}
     data = read(tmp_path, piezoelectric_scalar=[row])
-    expected = rotate(Tensor.PIEZOELECTRIC, piezo_of_e14(0.16), turn)
+    expected = rotate(Tensor.PIEZOELECTRIC, piezo_of_e14(0.16), rotation)
     found = tensor_of(data, Tensor.PIEZOELECTRIC)
     assert min(np.abs(found - expected).max(), np.abs(found + expected).max()) < 1e-10
     assert np.abs(found - piezo_of_e14(0.16)).max() > 1e-2  # negative control: in the axes of the frame it is another
@@ -224,14 +225,14 @@ def test_a_singular_value_of_zinc_blende_is_its_tensor_but_for_the_sign(seed: in
 
 @pytest.mark.parametrize(("name", "seed"), [("wurtzite AlN", 0), ("wurtzite AlN", 1), ("quartz", 2), ("BaTiO3", 3)])
 def test_a_singular_value_is_that_of_the_tensor_in_the_ieee_frame(name: str, seed: int, tmp_path: Path) -> None:
-    """IEEE axes of these settings lie along a and c: the textbook tensors stand in them before they are turned."""
+    """IEEE axes of these settings lie along a and c: the textbook tensors stand in them before they are rotated."""
     upright = piezo_row(name, "ieee_pymatgen")["tensor"]
     expected = np.linalg.svd(piezo_to_voigt(np.array(upright)), compute_uv=False)[0]
-    crystal, turn = turned_book(name, seed)
-    row = row_of(crystal, "turned") | {"kind": "piezo_scalar", "e_singular_max_ieee": expected}
+    crystal, rotation = rotated_book(name, seed)
+    row = row_of(crystal, "rotated") | {"kind": "piezo_scalar", "e_singular_max_ieee": expected}
     data = read(tmp_path, piezoelectric_scalar=[row])
     assert data.piezo_singular.tolist() == [expected]
-    tensor = rotate(Tensor.PIEZOELECTRIC, np.array(upright), turn)
+    tensor = rotate(Tensor.PIEZOELECTRIC, np.array(upright), rotation)
     back = rotate(Tensor.PIEZOELECTRIC, tensor, data.ieee[0])
     assert np.linalg.svd(piezo_to_voigt(back), compute_uv=False)[0] == pytest.approx(expected, rel=1e-9)
     as_it_stands = np.linalg.svd(piezo_to_voigt(tensor), compute_uv=False)[0]
@@ -255,7 +256,7 @@ def test_rows_of_the_same_crystal_become_one_with_several_labels(tmp_path: Path)
 
 def test_another_cell_of_a_crystal_is_another_crystal(tmp_path: Path) -> None:
     """A tensor never leaves the frame of the lattice it came with."""
-    crystal, _ = turned_book("diamond", 1)
+    crystal, _ = rotated_book("diamond", 1)
     rows = [book("diamond", kind="moduli_vrh", K_vrh=440.0, G_vrh=530.0)]
     data = read(tmp_path, moduli=[*rows, row_of(crystal, "b") | {"kind": "moduli_vrh", "K_vrh": 440.0, "G_vrh": 530.0}])
     assert data.ids == ["diamond", "b"]

@@ -1,4 +1,4 @@
-"""Instalments of labels: a good one passes, each planted fault is refused under its own name."""
+"""Label batches: a good one passes, each planted fault is refused under its own name."""
 
 import copy
 import json
@@ -14,8 +14,8 @@ from db.labels.rows import StoredLabel
 from db.labels.store import LabelStore
 from db.store import ResultStore
 from db.tables import LabelState
-from gmt_tasks.labels.batch import Verdict
 from gmt_tasks.labels.ingest import LabelReport, ingest_labels
+from gmt_tasks.labels.label_batch import BatchStatus
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.reasons import LabelReason
 from tests.gmt_tasks.labels.planted_faults import (
@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> Iterator[ResultStore]:
 
 @pytest.fixture
 def bring(store: ResultStore, tmp_path: Path) -> Callable[..., LabelReport]:
-    """Brings rows into the store as one instalment."""
+    """Brings rows into the store as one label batch."""
     n = 0
 
     def brought(rows: list[Row], right: list[Row] | None = None, **more: Any) -> LabelReport:
@@ -74,9 +74,9 @@ def found_for(report: LabelReport) -> list[LabelReason]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_good_instalment_passes_and_every_row_teaches(kind: str, good: Any, bring: Any) -> None:
+def test_a_good_batch_passes_and_every_row_is_accepted(kind: str, good: Any, bring: Any) -> None:
     report = bring(good[kind], good[kind])
-    assert (report.verdict, report.accepted, report.findings) == (Verdict.ACCEPTED, 30, [])
+    assert (report.status, report.accepted, report.findings) == (BatchStatus.ACCEPTED, 30, [])
     assert report.parts[0].residual_max < 1e-6
     assert report.parts[0].compared == 30
 
@@ -86,12 +86,12 @@ def test_crystals_for_which_the_model_has_no_answer_are_taken_and_not_compared(
     kind: str, good: Any, bring: Any
 ) -> None:
     report = bring(good[kind], good[kind][5:])
-    assert (report.verdict, report.accepted, report.parts[0].compared) == (Verdict.ACCEPTED, 30, 25)
+    assert (report.status, report.accepted, report.parts[0].compared) == (BatchStatus.ACCEPTED, 30, 25)
 
 
-def taught(store: ResultStore) -> list[Any]:
-    """The values that teach."""
-    return sorted(str(json.loads(label.content)["tensor_voigt"]) for label in store.labels.teaching())
+def accepted_values(store: ResultStore) -> list[Any]:
+    """The values that are trained on."""
+    return sorted(str(json.loads(label.content)["tensor_voigt"]) for label in store.labels.accepted())
 
 
 def test_right_values_that_come_again_take_the_place_of_wrong_ones_that_came_between(
@@ -99,12 +99,12 @@ def test_right_values_that_come_again_take_the_place_of_wrong_ones_that_came_bet
 ) -> None:
     right, wrong = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
     bring(right)
-    before = taught(store)
+    before = accepted_values(store)
     assert bring(wrong).superseded == 30
-    assert taught(store) != before
+    assert accepted_values(store) != before
     again = bring(right)
-    assert (again.verdict, again.superseded, again.accepted, again.known) == (Verdict.ACCEPTED, 30, 30, 0)
-    assert taught(store) == before
+    assert (again.status, again.superseded, again.accepted, again.known) == (BatchStatus.ACCEPTED, 30, 30, 0)
+    assert accepted_values(store) == before
 
 
 def test_a_folder_that_keeps_old_and_newer_values_changes_nothing_when_it_comes_again(
@@ -113,20 +113,20 @@ def test_a_folder_that_keeps_old_and_newer_values_changes_nothing_when_it_comes_
     old, newer = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
     bring(old)
     bring(newer)
-    now = taught(store)
+    now = accepted_values(store)
     for _ in range(2):
         report = bring([*old, *newer])
-        assert (report.verdict, report.accepted) == (Verdict.REPEATED, 0)
-        assert taught(store) == now
+        assert (report.status, report.accepted) == (BatchStatus.REPEATED, 0)
+        assert accepted_values(store) == now
     for rows in ([*newer, *old], [*old, *newer]):  # in either order, also where both were new at once
         bring(rows)
-        assert taught(store) == now
+        assert accepted_values(store) == now
 
 
 def test_a_wrong_voigt_order_is_refused_under_its_name(good: Any, bring: Any) -> None:
     for kind in ("elastic_stiffness", "piezo_e_total"):
         report = bring(wrong_voigt_order(good[kind]), good[kind])
-        assert report.verdict is Verdict.REFUSED
+        assert report.status is BatchStatus.REFUSED
         assert found_for(report) == [LabelReason.VOIGT_ORDER]
         assert report.accepted == 0
         assert reasons(report)[LabelReason.VOIGT_ORDER] > 20
@@ -135,7 +135,7 @@ def test_a_wrong_voigt_order_is_refused_under_its_name(good: Any, bring: Any) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_rotated_labels_are_refused_under_their_name(kind: str, good: Any, bring: Any) -> None:
     report = bring(rotated(good[kind]), good[kind])
-    assert report.verdict is Verdict.REFUSED
+    assert report.status is BatchStatus.REFUSED
     assert LabelReason.FRAME in found_for(report)
     assert set(found_for(report)) <= {LabelReason.FRAME, LabelReason.SYMMETRY_MISFIT}
     assert report.accepted == 0
@@ -144,15 +144,15 @@ def test_rotated_labels_are_refused_under_their_name(kind: str, good: Any, bring
 @pytest.mark.parametrize("kind", KINDS)
 def test_nan_is_refused_under_its_name(kind: str, good: Any, bring: Any) -> None:
     report = bring(with_nan(good[kind]), good[kind])
-    assert report.verdict is Verdict.REFUSED
+    assert report.status is BatchStatus.REFUSED
     assert found_for(report) == [LabelReason.NONFINITE]
-    assert reasons(report) == {LabelReason.NONFINITE: 10, LabelReason.INSTALMENT: 20}
+    assert reasons(report) == {LabelReason.NONFINITE: 10, LabelReason.LABEL_BATCH: 20}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_halved_values_are_refused_beside_predictions(kind: str, good: Any, bring: Any) -> None:
     report = bring(halved(good[kind]), good[kind])
-    assert report.verdict is Verdict.REFUSED
+    assert report.status is BatchStatus.REFUSED
     assert found_for(report) == [LabelReason.UNIT_FACTOR]
     assert "halved" in report.findings[0].detail
     assert report.accepted == 0
@@ -173,20 +173,20 @@ def test_kbar_for_gpa_is_named(good: Any, bring: Any) -> None:
 
 def test_one_row_in_kbar_is_refused_alone(good: Any, bring: Any) -> None:
     rows = good["elastic_stiffness"]
-    poisoned = [*scaled(rows[:1], 10.0), *rows[1:]]
-    report = bring(poisoned, rows)
-    assert report.verdict is Verdict.ACCEPTED
+    faulty = [*scaled(rows[:1], 10.0), *rows[1:]]
+    report = bring(faulty, rows)
+    assert report.status is BatchStatus.ACCEPTED
     assert reasons(report) == {LabelReason.UNIT_FACTOR: 1}
     assert report.accepted == 29
 
 
-def test_leaked_duplicates_refuse_the_whole_instalment(bring: Any, store: ResultStore) -> None:
+def test_leaked_duplicates_refuse_the_whole_batch(bring: Any, store: ResultStore) -> None:
     held_back, new = good_rows(6, seed=1, split="test"), good_rows(20, seed=2, split="train")
     assert bring(held_back).splits == {"test": 6}
     report = bring(leaked(new, held_back))
-    assert report.verdict is Verdict.REFUSED
+    assert report.status is BatchStatus.REFUSED
     assert found_for(report) == [LabelReason.LEAKED_SPLIT]
-    assert reasons(report) == {LabelReason.LEAKED_SPLIT: 6, LabelReason.INSTALMENT: 20}
+    assert reasons(report) == {LabelReason.LEAKED_SPLIT: 6, LabelReason.LABEL_BATCH: 20}
 
 
 def test_the_same_rows_without_a_declared_split_pass_and_test_stays_test(bring: Any, store: ResultStore) -> None:
@@ -194,16 +194,16 @@ def test_the_same_rows_without_a_declared_split_pass_and_test_stays_test(bring: 
     bring(held_back)
     rows = [{key: value for key, value in row.items() if key != "split"} for row in leaked(new, held_back)]
     report = bring(rows)
-    assert report.verdict is Verdict.ACCEPTED
-    assert reasons(report) == {LabelReason.DUPLICATE: 6}  # the same crystal in another listing
-    split_of = {label.source_id: label.split for label in store.labels.teaching()}
+    assert report.status is BatchStatus.ACCEPTED
+    assert reasons(report) == {LabelReason.DUPLICATE: 6}  # the same crystal in an equivalent representation
+    split_of = {label.source_id: label.split for label in store.labels.accepted()}
     assert {split_of[row["id"]] for row in held_back} == {"test"}
     assert set(split_of) == {row["id"] for row in (*held_back, *new)}
 
 
-def test_a_formula_declared_for_test_and_for_training_in_one_instalment_is_a_leak(bring: Any) -> None:
+def test_a_formula_declared_for_test_and_for_training_in_one_batch_is_a_leak(bring: Any) -> None:
     first, second = good_rows(1, seed=1, split="test")[0], good_rows(1, seed=1, split="train")[0]
-    second |= {"id": "twin", "lattice": (1.02 * np.array(second["lattice"])).tolist()}
+    second |= {"id": "other", "lattice": (1.02 * np.array(second["lattice"])).tolist()}
     assert found_for(bring([second, first])) == [LabelReason.LEAKED_SPLIT]
 
 
@@ -212,27 +212,27 @@ def test_stale_data_are_refused_and_a_plain_repetition_changes_nothing(
 ) -> None:
     rows = good["elastic_stiffness"]
     bring(rows)
-    before = list(store.labels.teaching())
+    before = list(store.labels.accepted())
     again = bring(rows)
-    assert (again.verdict, again.known, again.accepted, again.parts) == (Verdict.REPEATED, 30, 0, [])
+    assert (again.status, again.known, again.accepted, again.parts) == (BatchStatus.REPEATED, 30, 0, [])
     report = bring(stale(rows))
-    assert (report.verdict, found_for(report)) == (Verdict.STALE, [LabelReason.STALE])
+    assert (report.status, found_for(report)) == (BatchStatus.STALE, [LabelReason.STALE])
     assert reasons(report) == {LabelReason.DUPLICATE: 30}
-    assert list(store.labels.teaching()) == before
+    assert list(store.labels.accepted()) == before
 
 
 def test_something_new_among_old_rows_is_not_stale(good: Any, bring: Any) -> None:
     rows = good["elastic_stiffness"]
     bring(rows[:20])
     report = bring([*stale(rows[:20]), *rows[20:]])
-    assert (report.verdict, report.accepted) == (Verdict.ACCEPTED, 10)
+    assert (report.status, report.accepted) == (BatchStatus.ACCEPTED, 10)
 
 
-def test_a_mended_instalment_is_judged_again(good: Any, bring: Any) -> None:
+def test_a_corrected_batch_is_checked_again(good: Any, bring: Any) -> None:
     rows = good["elastic_stiffness"]
     assert bring(with_nan(rows), rows).accepted == 0
     report = bring([row for k, row in enumerate(rows) if k % 3], rows)
-    assert (report.verdict, report.accepted) == (Verdict.ACCEPTED, 20)
+    assert (report.status, report.accepted) == (BatchStatus.ACCEPTED, 20)
 
 
 def test_a_killed_ingest_goes_on_where_it_was(
@@ -249,7 +249,7 @@ def test_a_killed_ingest_goes_on_where_it_was(
 
     with pytest.raises(KeyboardInterrupt):
         bring(rows, on_block=killed)
-    assert not list(store.labels.teaching())  # nothing teaches before the whole is judged
+    assert not list(store.labels.accepted())  # nothing is accepted before the whole is checked
     checked: list[int] = []
     from gmt_tasks.labels import ingest as label_ingest
 
@@ -257,10 +257,10 @@ def test_a_killed_ingest_goes_on_where_it_was(
     monkeypatch.setattr(label_ingest, "check_labels", lambda s, i, *a: checked.append(len(i)) or whole(s, i, *a))
     report = bring(rows)
     assert checked == [10]
-    assert (report.verdict, report.accepted) == (Verdict.ACCEPTED, 30)
+    assert (report.status, report.accepted) == (BatchStatus.ACCEPTED, 30)
 
 
-def test_a_contradiction_marks_both_and_the_first_teaches(good: Any, bring: Any, store: ResultStore) -> None:
+def test_a_contradiction_marks_both_and_the_first_is_kept(good: Any, bring: Any, store: ResultStore) -> None:
     rows = good["elastic_stiffness"]
     bring(rows)
     other = [row | {"source": "another code"} for row in [*scaled(rows[:1], 1.4), *scaled(rows[1:2], 1.03)]]
@@ -278,16 +278,16 @@ def test_a_newer_value_of_the_same_source_and_id_supersedes(good: Any, bring: An
     rows = good["elastic_stiffness"][:5]
     bring(rows)
     report = bring(scaled(rows[:1], 1.4))
-    assert (report.verdict, report.accepted, report.superseded) == (Verdict.ACCEPTED, 1, 1)
-    taught = [json.loads(label.content) for label in store.labels.teaching()]
-    assert len(taught) == 5
-    assert scaled(rows[:1], 1.4)[0] in taught
+    assert (report.status, report.accepted, report.superseded) == (BatchStatus.ACCEPTED, 1, 1)
+    accepted = [json.loads(label.content) for label in store.labels.accepted()]
+    assert len(accepted) == 5
+    assert scaled(rows[:1], 1.4)[0] in accepted
 
 
 def test_provenance_and_licence_are_kept(good: Any, bring: Any, store: ResultStore) -> None:
     row = copy.deepcopy(good["elastic_stiffness"][0]) | {"doi": "10.1/x", "method": "VASP 6, PBE"}
     assert bring([row]).licences == {"CC BY 4.0": 1}
-    label = next(iter(store.labels.teaching()))
+    label = next(iter(store.labels.accepted()))
     assert json.loads(label.provenance) | {"read_from": ""} == {
         "doi": "10.1/x",
         "method": "VASP 6, PBE",

@@ -206,8 +206,8 @@ def test_the_map_to_ieee_axes_gives_the_voigt_matrix_there() -> None:
     targets = make_targets(data, np.array([0, 1]))
     assert float(targets.piezo_to_ieee[0].abs().max()) == 0.0  # no singular value is known of quartz
     components = np.random.default_rng(3).normal(size=18)
-    turned = rotate(Tensor.PIEZOELECTRIC, from_components(Tensor.PIEZOELECTRIC, components), data.ieee[1])
-    voigt: NDArray[np.float64] = piezo_to_voigt(turned)
+    in_ieee = rotate(Tensor.PIEZOELECTRIC, from_components(Tensor.PIEZOELECTRIC, components), data.ieee[1])
+    voigt: NDArray[np.float64] = piezo_to_voigt(in_ieee)
     found = (targets.piezo_to_ieee[1].double() @ torch.tensor(components)).reshape(3, 6).numpy()
     assert np.allclose(found, voigt, atol=1e-6)
     largest = largest_singular_value(torch.tensor(components)[None], targets.piezo_to_ieee[1:2].double())

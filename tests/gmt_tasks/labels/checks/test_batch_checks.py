@@ -8,11 +8,11 @@ import pytest
 
 from db.labels.rows import StoredLabel
 from db.tables import LabelState
-from gmt_tasks.labels.batch import Memory, Verdict
-from gmt_tasks.labels.checks.batch_checks import MAX_FAULTY_SHARE, assign_splits, judge, split_by_hash
-from gmt_tasks.labels.checks.duplicates import settle_relatives, worst_difference
+from gmt_tasks.labels.checks.batch_checks import MAX_FAULTY_SHARE, assign_splits, check_batch, split_by_hash
+from gmt_tasks.labels.checks.duplicates import resolve_duplicates, worst_difference
 from gmt_tasks.labels.checks.unit_checks import MIN_RELATED, factor_name, off_trend, power_of_ten, scale_shift
 from gmt_tasks.labels.files import Split
+from gmt_tasks.labels.label_batch import BatchStatus, KnownLabels
 from gmt_tasks.labels.reasons import LabelReason
 from models.crystals.crystal import SYMBOLS
 
@@ -79,53 +79,53 @@ def test_a_label_ten_times_off_stands_out_of_the_trend_with_composition() -> Non
 def test_a_mistake_in_more_than_a_tenth_of_the_telling_rows_refuses_the_rest() -> None:
     wrong = {"state": LabelState.REFUSED, "reason": LabelReason.VOIGT_ORDER}
     few = [label(k, **(wrong if k < 4 else {})) for k in range(41)]
-    assert judge(few, Memory()).verdict is Verdict.ACCEPTED
+    assert check_batch(few, KnownLabels()).status is BatchStatus.ACCEPTED
     many = [label(k, **(wrong if k < 5 else {})) for k in range(41)]
-    ruling = judge(many, Memory())
-    assert ruling.verdict is Verdict.REFUSED
-    assert {s.reason for s in ruling.settlements.values()} == {LabelReason.INSTALMENT}
+    decision = check_batch(many, KnownLabels())
+    assert decision.status is BatchStatus.REFUSED
+    assert {s.reason for s in decision.resolutions.values()} == {LabelReason.LABEL_BATCH}
     assert len(few) * MAX_FAULTY_SHARE > 4
 
 
 def test_rows_that_cannot_show_a_mistake_do_not_excuse_it() -> None:
     wrong = {"state": LabelState.REFUSED, "reason": LabelReason.VOIGT_ORDER}
     rows = [label(k, **(wrong if k < 3 else {"tells_order": False})) for k in range(100)]
-    assert judge(rows, Memory()).verdict is Verdict.REFUSED
+    assert check_batch(rows, KnownLabels()).status is BatchStatus.REFUSED
 
 
 def test_a_residual_of_exactly_zero_shows_that_a_row_fits_and_one_that_is_unknown_shows_nothing() -> None:
     wrong = {"state": LabelState.REFUSED, "reason": LabelReason.SYMMETRY_MISFIT, "residual": 0.4}
-    for residual, verdict in ((0.0, Verdict.ACCEPTED), (None, Verdict.REFUSED)):
+    for residual, status in ((0.0, BatchStatus.ACCEPTED), (None, BatchStatus.REFUSED)):
         rows = [label(k, **(wrong if k < 3 else {"residual": residual})) for k in range(100)]
-        assert judge(rows, Memory()).verdict is verdict
+        assert check_batch(rows, KnownLabels()).status is status
 
 
-def verdict_beside_predictions(values: Any, predictions: Any) -> Any:
-    """The ruling on stiffnesses with these bulk moduli, beside a model that expects those."""
+def decision_beside_predictions(values: Any, predictions: Any) -> Any:
+    """The decision on stiffnesses with these bulk moduli, beside a model that expects those."""
     rows = [label(k, sizes={"k_gpa": float(value), "g_gpa": 0.5 * float(value)}) for k, value in enumerate(values)]
     expected = {f"gx-{k}": {"k_gpa": float(value)} for k, value in enumerate(predictions)}
-    return judge(rows, Memory(expect=lambda ids: [expected[each] for each in ids]))
+    return check_batch(rows, KnownLabels(expect=lambda ids: [expected[each] for each in ids]))
 
 
 def test_values_joined_to_other_crystals_are_refused_and_right_ones_and_much_alike_ones_are_not() -> None:
     rng = np.random.default_rng(0)
     right, noise = np.exp(rng.normal(4.5, 0.8, 120)), np.exp(rng.normal(0.0, 0.25, 120))
-    assert verdict_beside_predictions(right, right * noise).verdict is Verdict.ACCEPTED
-    wrong = verdict_beside_predictions(np.roll(right, 1), right * noise)
-    assert wrong.verdict is Verdict.REFUSED
+    assert decision_beside_predictions(right, right * noise).status is BatchStatus.ACCEPTED
+    wrong = decision_beside_predictions(np.roll(right, 1), right * noise)
+    assert wrong.status is BatchStatus.REFUSED
     assert [finding.reason for finding in wrong.findings] == [LabelReason.WRONG_CRYSTAL]
     assert "rank correlation" in wrong.findings[0].detail
     alike = 100 * np.exp(rng.normal(0, 0.05, (2, 120)))
-    assert verdict_beside_predictions(*alike).verdict is Verdict.ACCEPTED
+    assert decision_beside_predictions(*alike).status is BatchStatus.ACCEPTED
     few = slice(None, MIN_RELATED - 1)
-    assert verdict_beside_predictions(np.roll(right[few], 1), right[few]).verdict is Verdict.ACCEPTED
+    assert decision_beside_predictions(np.roll(right[few], 1), right[few]).status is BatchStatus.ACCEPTED
 
 
-def test_parts_are_judged_apart() -> None:
+def test_parts_are_checked_apart() -> None:
     wrong = {"state": LabelState.REFUSED, "reason": LabelReason.FRAME, "source": "elsewhere"}
-    ruling = judge([label(k, **(wrong if k < 5 else {})) for k in range(10)], Memory())
-    assert [f.source for f in ruling.findings] == ["elsewhere"]
-    assert {s.state for s in ruling.settlements.values()} == {LabelState.ACCEPTED}
+    decision = check_batch([label(k, **(wrong if k < 5 else {})) for k in range(10)], KnownLabels())
+    assert [f.source for f in decision.findings] == ["elsewhere"]
+    assert {s.state for s in decision.resolutions.values()} == {LabelState.ACCEPTED}
 
 
 def test_a_formula_keeps_its_first_split_for_ever() -> None:
@@ -145,8 +145,8 @@ def test_the_hash_gives_eight_one_one() -> None:
 
 def test_a_declared_split_that_differs_without_harm_is_counted() -> None:
     row = label(0, declared_split="test")
-    ruling = judge([row], Memory(splits={row.formula or "": "train"}))
-    assert (ruling.verdict, ruling.resplit) == (Verdict.ACCEPTED, 1)
+    decision = check_batch([row], KnownLabels(splits={row.formula or "": "train"}))
+    assert (decision.status, decision.resplit) == (BatchStatus.ACCEPTED, 1)
 
 
 def test_labels_within_noise_say_the_same_and_beyond_it_do_not() -> None:
@@ -160,9 +160,9 @@ def test_labels_within_noise_say_the_same_and_beyond_it_do_not() -> None:
 def test_of_two_that_contradict_each_other_a_power_of_ten_is_a_unit() -> None:
     known = label(0, state=LabelState.ACCEPTED)
     new = replace(known, hash="new", source="elsewhere", sizes={"k_gpa": 1000.0, "g_gpa": 500.0})
-    settled = {s.hash: s for s in settle_relatives([known], [new])}
-    assert (settled["new"].state, settled["new"].reason) == (LabelState.REFUSED, LabelReason.UNIT_FACTOR)
-    assert (settled["h0"].state, settled["h0"].reason) == (LabelState.ACCEPTED, LabelReason.CONTRADICTION)
+    resolved = {s.hash: s for s in resolve_duplicates([known], [new])}
+    assert (resolved["new"].state, resolved["new"].reason) == (LabelState.REFUSED, LabelReason.UNIT_FACTOR)
+    assert (resolved["h0"].state, resolved["h0"].reason) == (LabelState.ACCEPTED, LabelReason.CONTRADICTION)
 
 
 @pytest.mark.parametrize(("ratio", "state"), [(10.0, LabelState.REFUSED), (7.0, LabelState.ACCEPTED)])
@@ -172,12 +172,12 @@ def test_one_row_is_refused_near_a_power_of_ten_and_marked_where_it_is_merely_fa
     rows = [label(k) for k in range(10)]
     known = {row.crystal_id: dict(row.sizes) for row in rows}
     rows[3] = replace(rows[3], sizes={name: ratio * size for name, size in rows[3].sizes.items()})
-    ruling = judge(rows, Memory(expect=lambda wanted: [known[each] for each in wanted]))
-    assert ruling.verdict is Verdict.ACCEPTED
-    settled = ruling.settlements["h3"]
-    assert (settled.state, settled.reason) == (state, LabelReason.UNIT_FACTOR)
-    assert {s.state for name, s in ruling.settlements.items() if name != "h3"} == {LabelState.ACCEPTED}
+    decision = check_batch(rows, KnownLabels(expect=lambda wanted: [known[each] for each in wanted]))
+    assert decision.status is BatchStatus.ACCEPTED
+    resolved = decision.resolutions["h3"]
+    assert (resolved.state, resolved.reason) == (state, LabelReason.UNIT_FACTOR)
+    assert {s.state for name, s in decision.resolutions.items() if name != "h3"} == {LabelState.ACCEPTED}
 
 
 def test_without_anything_there_is_nothing_new() -> None:
-    assert judge([], Memory()).verdict is Verdict.REPEATED
+    assert check_batch([], KnownLabels()).status is BatchStatus.REPEATED

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gmt_tasks.labels.checks.symmetry import MAX_RESIDUAL, diagnose, evidence, principal_residuals
+from gmt_tasks.labels.checks.symmetry import diagnose, evidence, principal_residuals
+from gmt_tasks.labels.kinds import TENSOR_VALUES
+from gmt_tasks.labels.label_kind import MAX_RESIDUAL
 from gmt_tasks.labels.reasons import LabelReason
 from models.crystals.crystal import CrystalBatch
 from models.quantities import Tensor
@@ -27,14 +29,14 @@ def symmetry_of(row: Row) -> tuple[SymmetryBatch, Any]:
 
 def why(row: Row, tensor: Any) -> tuple[LabelReason, str]:
     symmetry, lattice = symmetry_of(row)
-    return diagnose(QUANTITY[row["kind"]], tensor, symmetry, lattice)
+    return diagnose(TENSOR_VALUES[QUANTITY[row["kind"]]], tensor, symmetry, lattice)
 
 
 @pytest.mark.parametrize("kind", QUANTITY)
 def test_right_labels_have_no_residual_and_a_wrong_order_or_frame_would_show(kind: str) -> None:
     for row in good_rows(10, kind=kind):
         symmetry, _ = symmetry_of(row)
-        shown = evidence(QUANTITY[kind], np.array([row[KEY[kind]]]), symmetry)
+        shown = evidence(TENSOR_VALUES[QUANTITY[kind]], np.array([row[KEY[kind]]]), symmetry)
         assert shown.residual[0] < 1e-6
         assert shown.order[0] and shown.frame[0]
 
@@ -42,9 +44,9 @@ def test_right_labels_have_no_residual_and_a_wrong_order_or_frame_would_show(kin
 @pytest.mark.parametrize("kind", QUANTITY)
 def test_each_mistake_gets_its_name(kind: str) -> None:
     rows = good_rows(10, kind=kind)
-    for good, reordered, turned in zip(rows, wrong_voigt_order(rows), rotated(rows), strict=True):
+    for good, reordered, misaligned in zip(rows, wrong_voigt_order(rows), rotated(rows), strict=True):
         assert why(good, np.array(reordered[KEY[kind]]))[0] is LabelReason.VOIGT_ORDER
-        assert why(good, np.array(turned[KEY[kind]]))[0] is LabelReason.FRAME
+        assert why(good, np.array(misaligned[KEY[kind]]))[0] is LabelReason.FRAME
 
 
 @pytest.mark.parametrize("kind", QUANTITY)
@@ -79,8 +81,8 @@ def test_a_factor_on_the_shear_columns_is_a_factor_of_units() -> None:
         voigt = np.array(row["tensor"])
         doubled = voigt * (2.0 - np.eye(3))  # entries with j = k stay
         symmetry, lattice = symmetry_of(row)
-        if evidence(Tensor.PIEZOELECTRIC, doubled[None], symmetry).residual[0] > MAX_RESIDUAL:
-            reason, detail = diagnose(Tensor.PIEZOELECTRIC, doubled, symmetry, lattice)
+        if evidence(TENSOR_VALUES[Tensor.PIEZOELECTRIC], doubled[None], symmetry).residual[0] > MAX_RESIDUAL:
+            reason, detail = diagnose(TENSOR_VALUES[Tensor.PIEZOELECTRIC], doubled, symmetry, lattice)
             named.add((reason, "factor 2" in detail))
     assert named == {(LabelReason.UNIT_FACTOR, True)}
 
@@ -90,7 +92,7 @@ def test_a_tensor_of_another_crystal_has_no_known_mistake() -> None:
     for row, other in zip(rows, rows[4:] + rows[:4], strict=True):
         symmetry, _ = symmetry_of(row)
         tensor = np.array(other["tensor_voigt"]) + np.diag([0.0, 120.0, -60.0, 40.0, 0.0, 90.0])
-        if evidence(Tensor.ELASTIC, tensor[None], symmetry).residual[0] > MAX_RESIDUAL:
+        if evidence(TENSOR_VALUES[Tensor.ELASTIC], tensor[None], symmetry).residual[0] > MAX_RESIDUAL:
             assert why(row, tensor)[0] is LabelReason.SYMMETRY_MISFIT
 
 
@@ -98,10 +100,10 @@ def test_isotropic_tensors_and_triclinic_crystals_prove_nothing() -> None:
     isotropic = 40.0 * np.eye(6) + 60.0 * np.pad(np.ones((3, 3)), (0, 3))
     isotropic[3:, 3:] /= 2
     row = good_rows(1)[0]
-    assert not evidence(Tensor.ELASTIC, isotropic[None], symmetry_of(row)[0]).frame[0]
+    assert not evidence(TENSOR_VALUES[Tensor.ELASTIC], isotropic[None], symmetry_of(row)[0]).frame[0]
     crystal = random_crystal("1", np.random.default_rng(0)).as_batch()
     any_tensor = np.array([good_rows(1)[0]["tensor_voigt"]])
-    shown = evidence(Tensor.ELASTIC, any_tensor, find_symmetry(crystal))
+    shown = evidence(TENSOR_VALUES[Tensor.ELASTIC], any_tensor, find_symmetry(crystal))
     assert (shown.residual[0], shown.order[0], shown.frame[0]) == (0.0, False, False)
 
 
@@ -119,14 +121,16 @@ def test_no_order_of_the_shear_entries_disobeys_cubic_and_orthorhombic_symmetry(
         symmetry.crystal_of_op,
         symmetry.symprec,
     )
-    shown = evidence(Tensor.ELASTIC, rotate(Tensor.ELASTIC, stiffness, frame), along_axes)
+    shown = evidence(TENSOR_VALUES[Tensor.ELASTIC], rotate(Tensor.ELASTIC, stiffness, frame), along_axes)
     assert shown.residual[0] < 1e-6
     assert not shown.order[0]
 
 
 def test_a_response_that_the_class_forbids_is_named() -> None:
     batch = random_crystal("m-3m", np.random.default_rng(1)).as_batch()
-    reason, detail = diagnose(Tensor.PIEZOELECTRIC, np.ones((3, 3, 3)), find_symmetry(batch), batch.lattice[0])
+    reason, detail = diagnose(
+        TENSOR_VALUES[Tensor.PIEZOELECTRIC], np.ones((3, 3, 3)), find_symmetry(batch), batch.lattice[0]
+    )
     assert reason is LabelReason.FORBIDDEN
     assert "m-3m" in detail
     assert set(NOT_PIEZOELECTRIC).isdisjoint({"m-3m"})

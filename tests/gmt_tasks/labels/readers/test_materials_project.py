@@ -53,7 +53,7 @@ def removed(quantity: Tensor, row: Mapping[str, Any], tensor: Any) -> float:
     return float(np.linalg.norm(values - symmetry.project(quantity, values)) / np.linalg.norm(values))
 
 
-def test_the_turn_into_the_ieee_frame_is_undone(aluminium_nitride: Material) -> None:
+def test_the_rotation_into_the_ieee_frame_is_undone(aluminium_nitride: Material) -> None:
     dielectric = row_of(Route.DIELECTRIC, document(aluminium_nitride, Route.DIELECTRIC))
     assert np.allclose(dielectric["tensor"], aluminium_nitride.total, atol=1e-6)
     assert np.allclose(dielectric["tensor_electronic"], aluminium_nitride.electronic, atol=1e-6)
@@ -64,7 +64,7 @@ def test_the_turn_into_the_ieee_frame_is_undone(aluminium_nitride: Material) -> 
 
 
 def test_a_document_taken_as_it_is_contradicts_its_structure(aluminium_nitride: Material) -> None:
-    """The control: without undoing the turn the label would be wrong, and its symmetry shows it."""
+    """The control: without undoing the rotation the label would be wrong, and its symmetry shows it."""
     found = document(aluminium_nitride, Route.DIELECTRIC)
     right = row_of(Route.DIELECTRIC, found)
     assert removed(Tensor.DIELECTRIC_TOTAL, right, found["total"]) > 0.01
@@ -91,7 +91,7 @@ def test_raw_is_taken_and_the_rounded_tensor_is_not(aluminium_nitride: Material)
     assert moduli.row["K_vrh"] == aluminium_nitride.moduli["bulk_modulus"]["vrh"]
 
 
-def test_without_raw_only_the_moduli_teach(aluminium_nitride: Material) -> None:
+def test_without_raw_only_the_moduli_become_labels(aluminium_nitride: Material) -> None:
     found = document(aluminium_nitride, Route.ELASTICITY)
     found["elastic_tensor"] = {"raw": None, "ieee_format": found["elastic_tensor"]["ieee_format"]}
     refused, moduli = labels(Route.ELASTICITY, [found])

@@ -1,19 +1,19 @@
-"""An instalment of labels as it is judged: its rows, what is known already, and the ruling.
+"""A batch of labels as it is checked: its rows, what is known already, and the decision about it.
 
-An instalment is what one call brings from one source; a part of it is the rows of one source field and kind.
+A label batch is what one call brings from one source; a part of it is the rows of one source field and kind.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from db.labels.rows import Settlement, StoredLabel
+from db.labels.rows import Resolution, StoredLabel
 from gmt_tasks.labels.checks.unit_checks import Sizes
 from gmt_tasks.labels.reasons import LabelReason
 
 
-class Verdict(StrEnum):
-    """How an instalment ends."""
+class BatchStatus(StrEnum):
+    """How a label batch ends."""
 
     ACCEPTED = "accepted"
     REPEATED = "repeated"
@@ -22,18 +22,18 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Memory:
+class KnownLabels:
     """What is known already.
 
     Attributes:
-        teaching: labels that teach, of the crystals of the instalment, in the order in which they came.
-        splits: of the formulas of the instalment that have one.
+        accepted: accepted training labels of the crystals of the batch, in the order in which they came.
+        splits: of the formulas of the batch that have one.
         ratios: label over prediction of earlier labels of val, by kind.
         expect: sizes that a model expects of crystals, by content id; None without a model.
-        brought: hashes of everything that the instalment brought, also of what is settled.
+        brought: hashes of everything that the batch brought, also of what is resolved.
     """
 
-    teaching: Sequence[StoredLabel] = ()
+    accepted: Sequence[StoredLabel] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
     ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
     expect: Callable[[Sequence[str]], list[Sizes]] | None = None
@@ -42,10 +42,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class Finding:
-    """A mistake of a part of an instalment.
+    """A mistake of a part of a label batch.
 
     Attributes:
-        source, kind: the part; empty for the whole instalment.
+        source, kind: the part; empty for the whole batch.
         reason: what it is.
         detail: the numbers.
     """
@@ -57,23 +57,23 @@ class Finding:
 
 
 @dataclass
-class Ruling:
-    """How an instalment ends.
+class BatchDecision:
+    """How a label batch ends.
 
     Attributes:
-        verdict: of the whole.
+        status: of the whole.
         findings: what it was refused for.
-        settlements: how each of its labels ends, and earlier ones that change.
-        splits: new formulas -> split and origin.
+        resolutions: how each of its labels ends, and earlier ones that change.
+        splits: new formulas -> split and where it comes from.
         resplit: rows whose declared split is not that of their formula, without harm.
         compared: label over prediction, by hash.
         sampled: those of them that were drawn without regard to their values.
-        marks: what is odd about labels that teach nevertheless, by hash.
+        marks: what is odd about labels that are accepted nevertheless, by hash.
     """
 
-    verdict: Verdict = Verdict.ACCEPTED
+    status: BatchStatus = BatchStatus.ACCEPTED
     findings: list[Finding] = field(default_factory=list)
-    settlements: dict[str, Settlement] = field(default_factory=dict)
+    resolutions: dict[str, Resolution] = field(default_factory=dict)
     splits: dict[str, tuple[str, str]] = field(default_factory=dict)
     resplit: int = 0
     compared: dict[str, float] = field(default_factory=dict)
