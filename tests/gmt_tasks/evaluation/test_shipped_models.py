@@ -41,3 +41,17 @@ def test_the_table_shows_it_between_the_members_and_the_baseline(tmp_path: Path)
     rows = [line.split(" | ") for line in tensor_table(after, "test") if line.startswith("| ε0 ")]
     assert [row[2] for row in rows[:4]] == ["**ensemble**", "one member ± seeds", "other", "train mean"]
     assert rows[2][4] == "3.00"
+
+
+def test_printed_and_stored_figures_keep_their_keys() -> None:
+    plain = fake_evaluation().to_json()
+    kept = {"model", "sha256", "tensors", "properties", "consistency", "coverage", "families", "provenance"}
+    assert set(plain) == kept | {"novelty", "curves"}
+    assert plain["novelty"] and set(plain["curves"][0]) == {
+        "quantity",
+        "split",
+        "n",
+        "aurc",
+        "aurc_random",
+        "aurc_oracle",
+    }
