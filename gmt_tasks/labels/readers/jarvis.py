@@ -18,7 +18,7 @@ from gmt_tasks.labels.readers.source import LabelRow, LabelSource, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.settings import load_remote_settings
 from gmt_tasks.sources.json_records import refused_or_parsed
-from gmt_tasks.sources.parsed import Floats, ParsedCrystal
+from gmt_tasks.sources.parsed import ParsedCrystal
 from gmt_tasks.sources.remote.jarvis import RECORDS_PER_WRITE, PublishedList, local_files
 from gmt_tasks.sources.remote.jarvis_tensor_source import read_tensor_files, tensor_file_fingerprint
 from gmt_tasks.sources.remote.jarvis_tensors import KBAR_PER_GPA, JarvisTensors
@@ -103,11 +103,13 @@ def dft_labels(records: Sequence[Mapping[str, Any]]) -> Iterator[LabelRow | Refu
 
 
 def _row(record: Mapping[str, Any], crystal: ParsedCrystal, kind: str, unit: str) -> dict[str, Any]:
+    """What every label row of a list's record holds."""
     method = _LIST_METHODS[kind].replace("OptB88vdW", str(record.get("func", "OptB88vdW")))
     return _crystal_row(record["id"], "JARVIS-DFT", crystal) | {"kind": kind, "unit": unit, "method": method, **_LIST}
 
 
 def _crystal_row(jid: str, source: str, crystal: ParsedCrystal) -> dict[str, Any]:
+    """Id, source and crystal of a label row."""
     return {
         "id": jid,
         "source": source,
@@ -120,62 +122,54 @@ def _crystal_row(jid: str, source: str, crystal: ParsedCrystal) -> dict[str, Any
 def _stiffness(record: Mapping[str, Any], crystal: ParsedCrystal) -> LabelRow | RefusedLabel:
     """The stiffness tensor in our order and in GPa."""
     kind = "elastic_stiffness"
-    entries = _floats(record["elastic_tensor"])
+    try:
+        entries = np.array(record["elastic_tensor"], dtype=np.float64)
+    except (TypeError, ValueError):
+        entries = np.zeros(0)
     entries = entries.reshape(6, 6) if entries.size == 36 else entries
     if entries.shape != (6, 6) or not np.isfinite(entries).all():
         detail = f"elastic_tensor is no 6x6 matrix of finite numbers but of shape {list(entries.shape)}"
         return RefusedLabel(record["id"], kind, LabelReason.PARSE, detail)
-    ours = reorder_vasp_voigt(entries, n_voigt_axes=2)
+    stiffness = reorder_vasp_voigt(entries, n_voigt_axes=2)
     # Voigt's bulk modulus is the mean of the entries without shear, so that a wrong order cannot touch it.
-    stated, found = _number(record.get("bulk_modulus_kv")), float(ours[:3, :3].mean())
+    stated, computed = _number(record.get("bulk_modulus_kv")), float(stiffness[:3, :3].mean())
     if stated is None:
-        detail = f"no bulk_modulus_kv beside the tensor, so that its unit is not known (K_V of its numbers {found:.4g})"
+        detail = (
+            f"no bulk_modulus_kv beside the tensor, so that its unit is not known (K_V of its numbers {computed:.4g})"
+        )
         return RefusedLabel(record["id"], kind, LabelReason.UNIT, detail)
-    factor = _unit_factor(found, stated)
-    if factor is None:
-        detail = f"K_V of the tensor is {found:.4g}, the record says {stated:.4g} GPa: neither GPa nor kbar"
-        return RefusedLabel(record["id"], kind, LabelReason.INCONSISTENT, detail)
-    row = _row(record, crystal, kind, "GPa") | {"frame": "structure", "tensor_voigt": (ours / factor).tolist()}
-    return LabelRow(record["id"], row | ({"unit_as_published": "kbar"} if factor != 1 else {}))
-
-
-def _unit_factor(found: float, stated: float) -> float | None:
-    """1 where the numbers of a tensor are GPa, 10 where they are kbar, None where neither."""
-    for factor in (1.0, KBAR_PER_GPA):
-        if abs(found / factor - stated) <= UNIT_TOLERANCE * abs(stated):
-            return factor
-    return None
+    for factor in (1.0, KBAR_PER_GPA):  # the numbers are GPa, or kbar
+        if abs(computed / factor - stated) <= UNIT_TOLERANCE * abs(stated):
+            tensor = {"frame": "structure", "tensor_voigt": (stiffness / factor).tolist()}
+            unit = {"unit_as_published": "kbar"} if factor != 1 else {}
+            return LabelRow(record["id"], _row(record, crystal, kind, "GPa") | tensor | unit)
+    detail = f"K_V of the tensor is {computed:.4g}, the record says {stated:.4g} GPa: neither GPa nor kbar"
+    return RefusedLabel(record["id"], kind, LabelReason.INCONSISTENT, detail)
 
 
 def _mean_permittivity(record: Mapping[str, Any], crystal: ParsedCrystal) -> LabelRow | RefusedLabel:
     """A third of the trace of the electronic permittivity, which does not depend on the frame."""
     kind = "dielectric_scalar_mean"
     entries = [_number(record.get(key)) for key in ("epsx", "epsy", "epsz")]
-    known = [each for each in entries if each is not None]
-    if len(known) != 3:
-        return RefusedLabel(record["id"], kind, LabelReason.PARSE, f"{3 - len(known)} of epsx, epsy, epsz are missing")
+    diagonal = [entry for entry in entries if entry is not None]
+    if len(diagonal) != 3:
+        detail = f"{3 - len(diagonal)} of epsx, epsy, epsz are missing"
+        return RefusedLabel(record["id"], kind, LabelReason.PARSE, detail)
     gap = _number(record.get("optb88vdw_bandgap"))
     if gap is not None and gap <= 0:
         detail = "the record says that the band gap is 0: the permittivity of a metal is no such constant"
         return RefusedLabel(record["id"], kind, LabelReason.OUT_OF_RANGE, detail)
     row = _row(record, crystal, kind, "relative")
-    return LabelRow(record["id"], row | {"eps_electronic": sum(known) / 3, "eps_total": None})
-
-
-def _floats(value: Any) -> Floats:
-    try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.zeros(0)
+    return LabelRow(record["id"], row | {"eps_electronic": sum(diagonal) / 3, "eps_total": None})
 
 
 def _number(value: Any) -> float | None:
     """A finite number; the lists write some as text."""
     try:
-        found = float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
-    return found if np.isfinite(found) else None
+    return number if np.isfinite(number) else None
 
 
 class TensorFileLabels:
@@ -196,17 +190,18 @@ class TensorFileLabels:
 
     def rows(self) -> Iterator[LabelRow | RefusedLabel]:
         """Every tensor of every record, quantity by quantity, in file order."""
-        for quantity, found in read_tensor_files(self._path).items():
-            yield from _tensor_rows(quantity, found)
+        for quantity, tensors in read_tensor_files(self._path).items():
+            yield from _tensor_rows(quantity, tensors)
 
 
-def _tensor_rows(quantity: Tensor, found: JarvisTensors) -> Iterator[LabelRow]:
+def _tensor_rows(quantity: Tensor, tensors: JarvisTensors) -> Iterator[LabelRow]:
+    """The label rows of one tensor of a file."""
     kind, unit, key = _FILE_ROWS[quantity]
-    batch = found.crystals
-    classes = find_symmetry(batch).point_group if found.ids else []
-    for row, jid in enumerate(found.ids):
+    batch = tensors.crystals
+    classes = find_symmetry(batch).point_group if tensors.ids else []
+    for row, jid in enumerate(tensors.ids):
         atoms = slice(batch.first_atom[row], batch.first_atom[row] + batch.atoms_per_crystal[row])
         crystal = ParsedCrystal(batch.lattice[row], batch.frac_coords[atoms], batch.numbers[atoms])
-        own = {"kind": kind, "unit": unit, "frame": "structure", key: found.tensors[row].tolist()}
-        more = {"point_group": classes[row], "method": "VASP, OptB88vdW", **_FILE}
-        yield LabelRow(jid, _crystal_row(jid, "JARVIS-DFT (GMTNet)", crystal) | own | more)
+        own = {"kind": kind, "unit": unit, "frame": "structure", key: tensors.tensors[row].tolist()}
+        provenance = {"point_group": classes[row], "method": "VASP, OptB88vdW", **_FILE}
+        yield LabelRow(jid, _crystal_row(jid, "JARVIS-DFT (GMTNet)", crystal) | own | provenance)

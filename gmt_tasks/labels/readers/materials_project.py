@@ -1,8 +1,8 @@
 """Documents of the Materials Project -> label rows.
 
 Elasticity documents hold `raw`, the tensor in the frame of the document's structure, beside `ieee_format`, rounded to
-1 GPa: only `raw` is taken. Dielectric and piezoelectric documents hold tensors that pymatgen has turned into its IEEE
-frame; the turn is undone with pymatgen's own rotation of the structure. A document that lacks its structure gets the
+1 GPa: only `raw` is taken. Dielectric and piezoelectric documents hold tensors that pymatgen has rotated into its IEEE
+frame; this is undone with pymatgen's own rotation of the structure. A document that lacks its structure gets the
 summary's, which may be of another calculation: whether tensor and structure fit is for the label check to say.
 
 Source: emmet-core, `elasticity.py` and `polar.py`; pymatgen, `Tensor.get_ieee_rotation`.
@@ -47,8 +47,6 @@ _KINDS = {
     Route.PIEZOELECTRIC: "piezo_e_total",
 }
 
-Found = LabelRow | RefusedLabel
-
 
 class MaterialsLabels:
     """Labels from mirrors of the three collections.
@@ -68,9 +66,9 @@ class MaterialsLabels:
     def fingerprint(self) -> str:
         """Those of the mirrors, once they are up to date."""
         if not self._fingerprints:
-            mirrors = [each.mirror(self._settings) for each in self._collections]
-            for mirror, each in zip(mirrors, self._collections, strict=True):
-                bring_up_to_date(mirror, self.name, each.refresh, self._settings, may_be_empty=True)
+            mirrors = [collection.mirror(self._settings) for collection in self._collections]
+            for mirror, collection in zip(mirrors, self._collections, strict=True):
+                bring_up_to_date(mirror, self.name, collection.refresh, self._settings, may_be_empty=True)
             if not any(len(mirror) for mirror in mirrors):
                 raise SourceError(f"{self.name} has no label: no document matches. Check the criteria.")
             self._fingerprints = [mirror.fingerprint() for mirror in mirrors]
@@ -79,9 +77,9 @@ class MaterialsLabels:
     def rows(self) -> Iterator[LabelRow | RefusedLabel]:
         """The labels of every document, collection by collection."""
         self.fingerprint()
-        for each in self._collections:
-            for page in each.mirror(self._settings).pages(0, IDS_PER_REQUEST):
-                yield from label_rows(each.route, [body for _, body in page])
+        for collection in self._collections:
+            for page in collection.mirror(self._settings).pages(0, IDS_PER_REQUEST):
+                yield from label_rows(collection.route, [body for _, body in page])
 
 
 def open_labels(text: str) -> MaterialsLabels:
@@ -93,7 +91,7 @@ def open_labels(text: str) -> MaterialsLabels:
     return MaterialsLabels(MaterialsQuery.from_text(text), load_remote_settings())
 
 
-def label_rows(route: Route, documents: Sequence[Mapping[str, Any]]) -> Iterator[Found]:
+def label_rows(route: Route, documents: Sequence[Mapping[str, Any]]) -> Iterator[LabelRow | RefusedLabel]:
     """The labels of some documents; what cannot be one is refused with its reason.
 
     Args:
@@ -101,12 +99,14 @@ def label_rows(route: Route, documents: Sequence[Mapping[str, Any]]) -> Iterator
         documents: as the mirror holds them: the fields asked for, and `structure`.
     """
     crystals = [_crystal(document) for document in documents]
-    classes = _classes([each for each in crystals if isinstance(each, ParsedCrystal)])
+    readable = [crystal for crystal in crystals if isinstance(crystal, ParsedCrystal)]
+    # One symmetry search for all of them; a crystal in which none is found has the class "".
+    point_groups = iter(find_symmetry(as_batch(readable)).point_group if readable else ())
     for document, crystal in zip(documents, crystals, strict=True):
         if isinstance(crystal, RefusedLabel):
             yield RefusedLabel(crystal.source_id, _KINDS[route], crystal.reason, crystal.detail)
             continue
-        row = _common(route, document, crystal, next(classes))
+        row = _common(route, document, crystal, next(point_groups))
         if document.get("deprecated") is True or document.get("state") == "failed":
             detail = f"the source marks it {'deprecated' if document.get('deprecated') else 'failed'}"
             yield RefusedLabel(row["id"], _KINDS[route], LabelReason.OUT_OF_RANGE, detail)
@@ -123,27 +123,25 @@ def _crystal(document: Mapping[str, Any]) -> ParsedCrystal | RefusedLabel:
     name = str(document["id"])
     if not isinstance(document.get("structure"), Mapping):
         return RefusedLabel(name, "", LabelReason.NO_STRUCTURE, "neither the document nor the summary has a structure")
-    found = refused_or_parsed(document["structure"])
-    if not isinstance(found, ParsedCrystal):
-        return RefusedLabel(name, "", LabelReason.STRUCTURE, f"{found.reason.value}: {found.detail}")
-    invalid = find_invalid(as_batch([found]))
+    reading = refused_or_parsed(document["structure"])
+    if not isinstance(reading, ParsedCrystal):
+        return RefusedLabel(name, "", LabelReason.STRUCTURE, f"{reading.reason.value}: {reading.detail}")
+    invalid = find_invalid(as_batch([reading]))
     if invalid:
         reason, detail = invalid[0]
         return RefusedLabel(name, "", LabelReason.STRUCTURE, f"{reason.value}: {detail}")
-    return found
-
-
-def _classes(crystals: Sequence[ParsedCrystal]) -> Iterator[str]:
-    """Crystal class of each crystal, e.g. "6mm"; "" where none is found."""
-    return iter(find_symmetry(as_batch(crystals)).point_group if crystals else ())
+    return reading
 
 
 def _common(route: Route, document: Mapping[str, Any], crystal: ParsedCrystal, point_group: str) -> dict[str, Any]:
     """What every label row of a document says."""
+    counts = np.bincount(crystal.numbers)
+    reduced = [(SYMBOLS[z], counts[z] // np.gcd.reduce(counts)) for z in np.flatnonzero(counts)]
+    formula = "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in reduced)
     return {
         "id": str(document["id"]),
         "source": f"Materials Project {route.value}",
-        "formula": document.get("formula_pretty") or _formula(crystal),
+        "formula": document.get("formula_pretty") or formula,
         "point_group": point_group,
         "nsites": len(crystal.numbers),
         "lattice": crystal.lattice.tolist(),
@@ -156,37 +154,28 @@ def _common(route: Route, document: Mapping[str, Any], crystal: ParsedCrystal, p
     }
 
 
-def _formula(crystal: ParsedCrystal) -> str:
-    counts = np.bincount(crystal.numbers)
-    divisor = np.gcd.reduce(counts)
-    shown = [(SYMBOLS[z], counts[z] // divisor) for z in np.flatnonzero(counts)]
-    return "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in shown)
-
-
-def _elastic(document: Mapping[str, Any], row: dict[str, Any]) -> Iterator[Found]:
+def _elastic(document: Mapping[str, Any], row: dict[str, Any]) -> Iterator[LabelRow | RefusedLabel]:
     """The stiffness in the frame of the structure, and the averaged moduli as labels of their own."""
     tensor = document.get("elastic_tensor")
     raw = tensor.get("raw") if isinstance(tensor, Mapping) else None
+    entries = None if raw is None else _entries(raw, (6, 6))
     kind = _KINDS[Route.ELASTICITY]
-    if raw is None:
-        detail = "no elastic_tensor.raw; ieee_format is rounded to 1 GPa and in another frame, and is not taken"
-        yield RefusedLabel(row["id"], kind, LabelReason.PARSE, detail)
+    if entries is not None:
+        own = {"kind": kind, "unit": "GPa", "frame": "structure", "tensor_voigt": entries.tolist()}
+        yield LabelRow(row["id"], row | own)
     else:
-        entries = _entries(raw, (6, 6))
-        if entries is None:
-            detail = "elastic_tensor.raw is no 6x6 matrix of finite numbers"
-            yield RefusedLabel(row["id"], kind, LabelReason.PARSE, detail)
-        else:
-            own = {"kind": kind, "unit": "GPa", "frame": "structure", "tensor_voigt": entries.tolist()}
-            yield LabelRow(row["id"], row | own)
+        missing = "no elastic_tensor.raw; ieee_format is rounded to 1 GPa and in another frame, and is not taken"
+        detail = missing if raw is None else "elastic_tensor.raw is no 6x6 matrix of finite numbers"
+        yield RefusedLabel(row["id"], kind, LabelReason.PARSE, detail)
+    # The moduli do not depend on the frame: they are labels even where the tensor is none.
     moduli = [_nested(document, "bulk_modulus", "vrh"), _nested(document, "shear_modulus", "vrh")]
     if all(value is not None for value in moduli):
         own = {"kind": "moduli_vrh", "unit": "GPa", "K_vrh": moduli[0], "G_vrh": moduli[1]}
         yield LabelRow(row["id"], row | own)
 
 
-def _dielectric(document: Mapping[str, Any], row: dict[str, Any], crystal: ParsedCrystal) -> Found:
-    """Total and electronic permittivity, turned back into the frame of the structure."""
+def _dielectric(document: Mapping[str, Any], row: dict[str, Any], crystal: ParsedCrystal) -> LabelRow | RefusedLabel:
+    """Total and electronic permittivity, rotated back into the frame of the structure."""
     kind = _KINDS[Route.DIELECTRIC]
     total, electronic = (_entries(document.get(key), (3, 3)) for key in ("total", "electronic"))
     if total is None or electronic is None:
@@ -204,20 +193,20 @@ def _dielectric(document: Mapping[str, Any], row: dict[str, Any], crystal: Parse
     return LabelRow(row["id"], row | own)
 
 
-def _piezoelectric(document: Mapping[str, Any], row: dict[str, Any], crystal: ParsedCrystal) -> Found:
-    """The total piezoelectric stress tensor, turned back; the document's 3x6 is in our Voigt order."""
+def _piezoelectric(document: Mapping[str, Any], row: dict[str, Any], crystal: ParsedCrystal) -> LabelRow | RefusedLabel:
+    """The total piezoelectric stress tensor, rotated back; the document's 3x6 is in our Voigt order."""
     kind = _KINDS[Route.PIEZOELECTRIC]
     voigt = _entries(document.get("total"), (3, 6))
     if voigt is None:
         return RefusedLabel(row["id"], kind, LabelReason.PARSE, "total is no 3x6 matrix of finite numbers")
     tensor = rotate(Tensor.PIEZOELECTRIC, voigt_to_piezo(voigt), ieee_rotation(crystal).T)
-    # In group 1 nothing can show whether the turn was right.
+    # In group 1 nothing can show whether the rotation was right.
     frame = f"{IEEE_FRAME}_unverifiable_P1" if row["point_group"] == "1" else IEEE_FRAME
     return LabelRow(row["id"], row | {"kind": kind, "unit": "C/m^2", "frame": frame, "tensor": tensor.tolist()})
 
 
 def ieee_rotation(crystal: ParsedCrystal) -> Floats:
-    """The rotation by which pymatgen turns tensors of a crystal into its IEEE frame, [3, 3].
+    """The rotation by which pymatgen takes tensors of a crystal into its IEEE frame, [3, 3].
 
     It is pymatgen's own convention, right or wrong (its 4-fold axis is wrong for tetragonal cells with c < a): good to
     undo what pymatgen has done, and for nothing else.
@@ -233,15 +222,16 @@ def ieee_rotation(crystal: ParsedCrystal) -> Floats:
 def _entries(value: Any, shape: tuple[int, ...]) -> Floats | None:
     """The entries of a tensor; None unless it has the shape and finite numbers."""
     try:
-        found = np.array(value, dtype=np.float64)
+        entries = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
         return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
+    return entries if entries.shape == shape and np.isfinite(entries).all() else None
 
 
 def _nested(document: Mapping[str, Any], *keys: str) -> float | None:
-    found: Any = document
+    """The finite number under nested keys."""
+    value: Any = document
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    number = isinstance(found, (int, float)) and not isinstance(found, bool) and np.isfinite(found)
-    return float(found) if number else None
+        value = value.get(key) if isinstance(value, Mapping) else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
+    return float(value) if is_number else None

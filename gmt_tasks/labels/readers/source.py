@@ -3,8 +3,8 @@
 A label row is one JSON object: `id`, `source`, `lattice` (3x3, angstrom), `species` (atomic numbers), `frac_coords`,
 `kind`, `unit`, the values of the kind, and optionally `frame`, `split`, `licence`, `doi`, `method`, `retrieved`.
 Tensors are in the Cartesian frame of the lattice beside them, Voigt order 11, 22, 33, 23, 13, 12, units relative,
-C/m^2 or GPa: whoever reads another convention converts it before the row is made. Whether a row may teach is decided
-later, by `gmt_tasks.labels.checks.row`.
+C/m^2 or GPa: whoever reads another convention converts it before the row is made. Whether a row is accepted for
+training is decided later, by `gmt_tasks.labels.checks.row`.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from gmt_tasks.labels.reasons import LabelReason
 
 @dataclass(frozen=True)
 class LabelRow:
-    """A label as its source tells it, not checked.
+    """A label as its source gives it, not checked.
 
     Attributes:
         source_id: the source's own id of the row, unique within the source where it has one.

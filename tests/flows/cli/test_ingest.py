@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from db.store import ResultStore
-from flows.cli import app
 from flows.cli import ingest as cli_ingest
+from flows.cli.app import app
 from flows.reports.plot_labels import plot_labels
 from tests.flows.conftest import write_crystals
 from tests.gmt_tasks.labels.planted_faults import expected_sizes, good_rows, write_rows, wrong_voigt_order

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gmt_tasks.sandbox.children import Ending, Outcome, SandboxPool
-from gmt_tasks.sandbox.messages import MAX_MESSAGE_BYTES, MalformedMessageError, Message, decoded, encoded
+from gmt_tasks.sandbox.messages import MAX_MESSAGE_BYTES, MalformedMessageError, Message, decode, encode
 from tests.gmt_tasks.sandbox.sandboxed import BEHAVIOURS, TARGET, endings
 
 
@@ -111,8 +111,8 @@ def test_native_code_changes_no_file_but_in_its_folder_and_signals_nobody(tmp_pa
 def test_arrays_survive_the_wire(shape: tuple[int, ...], kind: type) -> None:
     array = np.random.default_rng(0).integers(-(2**60), 2**60, shape).astype(kind)
     message = Message({"text": 'Å "\ud800', "number": 1.5, "none": None}, (array, array[..., :1]))
-    lengths, head, *arrays = encoded(message)
-    back = decoded(bytearray(head), bytearray(b"".join(arrays)))
+    lengths, head, *arrays = encode(message)
+    back = decode(bytearray(head), bytearray(b"".join(arrays)))
     assert struct.unpack("<QQ", lengths) == (len(head), sum(len(piece) for piece in arrays))
     assert back.content == message.content
     for ours, theirs in zip(message.arrays, back.arrays, strict=True):
@@ -121,6 +121,6 @@ def test_arrays_survive_the_wire(shape: tuple[int, ...], kind: type) -> None:
 
 
 def test_a_message_whose_arrays_were_cut_is_none() -> None:
-    _, head, *arrays = encoded(Message(1, (np.arange(4.0),)))
+    _, head, *arrays = encode(Message(1, (np.arange(4.0),)))
     with pytest.raises(MalformedMessageError, match="24 bytes"):
-        decoded(bytearray(head), bytearray(b"".join(arrays))[:-8])
+        decode(bytearray(head), bytearray(b"".join(arrays))[:-8])

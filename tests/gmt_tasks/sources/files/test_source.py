@@ -63,19 +63,19 @@ def read(text: str | Path, start: int = 0, options: ReadOptions | None = None) -
     return list(open_source(str(text), options).blocks(start))
 
 
-def listing(blocks: list[SourceBlock]) -> dict[int, tuple[str, Any]]:
+def by_position(blocks: list[SourceBlock]) -> dict[int, tuple[str, Any]]:
     """Position -> (id, atomic numbers or reason); fails when a position comes twice."""
-    found: dict[int, tuple[str, Any]] = {}
+    inputs: dict[int, tuple[str, Any]] = {}
     for block in blocks:
         entries = [(item.position, item.source_id, item.reason) for item in block.rejected]
         first = block.crystals.first_atom
         for k, (position, source_id) in enumerate(zip(block.positions.tolist(), block.source_ids, strict=True)):
             entries.append((position, source_id, block.crystals.numbers[first[k] : first[k + 1]].tolist()))
         for position, source_id, what in entries:
-            if position in found:
+            if position in inputs:
                 pytest.fail(f"position {position} twice")
-            found[position] = (source_id, what)
-    return dict(sorted(found.items()))
+            inputs[position] = (source_id, what)
+    return dict(sorted(inputs.items()))
 
 
 EXPECTED = {
@@ -95,12 +95,12 @@ EXPECTED = {
 
 
 def test_a_directory_is_read_in_sorted_order_and_every_input_ends_somewhere(mixed: Path) -> None:
-    assert listing(read(mixed)) == EXPECTED
+    assert by_position(read(mixed)) == EXPECTED
 
 
 @pytest.mark.parametrize("start", [1, 2, 5, 8, 9, 10, 11, 12])
 def test_reading_continues_at_any_position(mixed: Path, start: int) -> None:
-    assert listing(read(mixed, start)) == {k: entry for k, entry in EXPECTED.items() if k >= start}
+    assert by_position(read(mixed, start)) == {k: entry for k, entry in EXPECTED.items() if k >= start}
 
 
 def test_blocks_cover_their_range_without_gaps(mixed: Path) -> None:
@@ -112,12 +112,12 @@ def test_blocks_cover_their_range_without_gaps(mixed: Path) -> None:
 
 
 def test_a_glob_takes_what_matches_and_refuses_unknown_formats_loudly(mixed: Path) -> None:
-    assert listing(read(f"{mixed}/*.cif")) == {k: EXPECTED[k] for k in range(3)}
-    assert (0, ("notes.txt", Reason.PARSE)) in listing(read(f"{mixed}/*.txt")).items()
+    assert by_position(read(f"{mixed}/*.cif")) == {k: EXPECTED[k] for k in range(3)}
+    assert (0, ("notes.txt", Reason.PARSE)) in by_position(read(f"{mixed}/*.txt")).items()
 
 
 def test_a_single_file_keeps_its_name(mixed: Path) -> None:
-    assert listing(read(mixed / "sub" / "POSCAR")) == {0: ("POSCAR", [14])}
+    assert by_position(read(mixed / "sub" / "POSCAR")) == {0: ("POSCAR", [14])}
 
 
 def test_long_inputs_come_in_several_blocks(tmp_path: Path) -> None:
@@ -146,20 +146,20 @@ def test_huge_metadata_is_dropped_with_a_note(tmp_path: Path) -> None:
 def test_a_line_beyond_the_limit_costs_itself(tmp_path: Path) -> None:
     lines = [json.dumps(record(3)), json.dumps(record(4, blob="x" * 5_000_000)), json.dumps(record(5))]
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    found = listing(read(tmp_path / "x.jsonl", options=ReadOptions(max_text_bytes=100_000)))
+    found = by_position(read(tmp_path / "x.jsonl", options=ReadOptions(max_text_bytes=100_000)))
     assert found == {0: ("x.jsonl#1", [3]), 1: ("x.jsonl#2", Reason.TOO_LARGE), 2: ("x.jsonl#3", [5])}
 
 
 def test_a_packed_stream_of_zeros_is_cut_off(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress((b" " * 4000 + b"\n") * (10 << 10)))
-    found = listing(read(tmp_path / "x.jsonl.gz"))
+    found = by_position(read(tmp_path / "x.jsonl.gz"))
     assert [what for _, what in found.values()] == [Reason.ARCHIVE]
 
 
 def test_a_truncated_packed_file_keeps_the_lines_before_the_break(tmp_path: Path) -> None:
     packed = gzip.compress("\n".join(json.dumps(record(1 + k % 90, id=str(k))) for k in range(5000)).encode())
     (tmp_path / "x.jsonl.gz").write_bytes(packed[: len(packed) // 2])
-    entries = list(listing(read(tmp_path / "x.jsonl.gz")).values())
+    entries = list(by_position(read(tmp_path / "x.jsonl.gz")).values())
     assert entries[-1][1] is Reason.ARCHIVE
     # The line in which the stream breaks is not readable either; all before it are.
     assert len(entries) > 1000 and all(isinstance(what, list) for _, what in entries[:-2])
@@ -175,7 +175,7 @@ def test_a_text_that_hangs_the_parser_is_stopped_and_its_neighbours_live(
     )
     for name, symbol in [("a", "Li"), ("hang", "Be"), ("segfault", "B"), ("z", "C")]:
         (tmp_path / f"{name}.cif").write_text(CIF.format(name=name, symbol=symbol))
-    found = listing(read(tmp_path, options=ReadOptions(deadline_s=2.0, max_workers=1)))
+    found = by_position(read(tmp_path, options=ReadOptions(deadline_s=2.0, max_workers=1)))
     assert [what for _, what in found.values()] == [[3], Reason.DEADLINE, Reason.WORKER_DIED, [6]]
 
 
@@ -231,7 +231,7 @@ def test_a_folder_that_may_not_be_looked_into_is_a_refused_input(
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", guarded)
-    assert listing(read(tmp_path)) == {0: ("a.json", [3]), 1: ("closed", Reason.PARSE)}
+    assert by_position(read(tmp_path)) == {0: ("a.json", [3]), 1: ("closed", Reason.PARSE)}
 
 
 @pytest.mark.parametrize("fault", [{"species": ["Qq"]}, {"species": [3, 3], "frac_coords": [[0, 0, 0]] * 2}])
