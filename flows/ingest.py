@@ -18,9 +18,10 @@ UNKNOWN_FAULT_RETRIES = 2
 
 
 def is_worth_a_retry(_task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
-    """True for faults that may pass; most of our own errors say what a person has to do first.
+    """True for transient faults; most of our own errors say what a person has to do first.
 
-    A database or a server that is away is waited for where nobody watches, and told at once to a person at a terminal.
+    A database or a server that is away is waited for where nobody watches, and reported at once to a person at a
+    terminal.
     """
     try:
         state.result()

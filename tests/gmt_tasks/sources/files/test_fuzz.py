@@ -145,6 +145,7 @@ def longest(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
+@pytest.mark.usefixtures("shared_children")
 def test_mutated_files_end_as_crystals_or_reasons(tmp_path: Path) -> None:
     harvest = fuzz(tmp_path / "round", 40, 0, sound_files())
     crystals = sum(n for (_, ending), n in harvest.endings.items() if ending == "crystal")
@@ -197,6 +198,7 @@ def test_negative_control_a_lost_file_is_seen(tmp_path: Path, monkeypatch: pytes
         harvest_of(tmp_path)
 
 
+@pytest.mark.usefixtures("shared_children")
 def test_every_sound_file_gives_crystals_only(tmp_path: Path) -> None:
     for name, data in sound_files().items():
         (tmp_path / name).write_bytes(data)

@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from gmt_tasks.ingest.validate import ingest_block
-from gmt_tasks.sandbox.messages import Message
-from gmt_tasks.sources.files.parse import answer
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from models.errors import Reason, SourceError
@@ -41,7 +39,7 @@ def record(number: int, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def mixed(tmp_path: Path) -> Path:
+def mixed(tmp_path: Path, shared_children: None) -> Path:
     """Twelve inputs in eight files of every format, with faults in between; one file is no input."""
     root = tmp_path / "mixed"
     (root / "sub").mkdir(parents=True)
@@ -120,11 +118,14 @@ def test_a_single_file_keeps_its_name(mixed: Path) -> None:
     assert by_position(read(mixed / "sub" / "POSCAR")) == {0: ("POSCAR", [14])}
 
 
-def test_long_inputs_come_in_several_blocks(tmp_path: Path) -> None:
-    for k in range(300):
+def test_long_inputs_come_in_several_blocks(
+    tmp_path: Path, shared_children: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gmt_tasks.sources.files.source.TEXTS_PER_BLOCK", 16)
+    for k in range(20):
         (tmp_path / f"{k:03d}.cif").write_text(CIF.format(name=k, symbol="Li"))
     blocks = read(tmp_path)
-    assert [(block.start, block.stop) for block in blocks] == [(0, 256), (256, 300)]
+    assert [(block.start, block.stop) for block in blocks] == [(0, 16), (16, 20)]
     assert all(block.crystals.n_crystals == block.stop - block.start for block in blocks)
 
 
@@ -168,24 +169,12 @@ def test_a_truncated_packed_file_keeps_the_lines_before_the_break(tmp_path: Path
 def test_a_text_that_hangs_the_parser_is_stopped_and_its_neighbours_live(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "gmt_tasks.sources.files.source.PARSER",
-        "tests.gmt_tasks.sources.files.test_source:slow_or_deadly_parse",
-        raising=True,
-    )
+    parser = "tests.gmt_tasks.sources.files.hanging_reader:answer"
+    monkeypatch.setattr("gmt_tasks.sources.files.source.PARSER", parser)
     for name, symbol in [("a", "Li"), ("hang", "Be"), ("segfault", "B"), ("z", "C")]:
         (tmp_path / f"{name}.cif").write_text(CIF.format(name=name, symbol=symbol))
-    found = by_position(read(tmp_path, options=ReadOptions(deadline_s=2.0, max_workers=1)))
-    assert [what for _, what in found.values()] == [[3], Reason.DEADLINE, Reason.WORKER_DIED, [6]]
-
-
-def slow_or_deadly_parse(content: Any) -> Message:
-    """Stands in for the parser in the child: hangs or dies on the texts that say so."""
-    while "data_hang" in content["text"]:
-        pass
-    if "data_segfault" in content["text"]:
-        os.abort()
-    return answer(content)
+    found = by_position(read(tmp_path, options=ReadOptions(deadline_s=1.0, max_workers=1)))
+    assert [what for _, what in found.values()] == [[3], Reason.DEADLINE, Reason.WORKER_DIED, [3]]
 
 
 def test_the_fingerprint_sees_content_and_names_and_nothing_else(mixed: Path, tmp_path: Path) -> None:
