@@ -48,6 +48,7 @@ def open_session(sources: list[str], limit: int | None) -> ScreenSession:
     from gmt_tasks.runs.session import open_sources
     from gmt_tasks.settings import load_settings
 
+    # From the environment alone: where a schedule starts the flow, there is no command line.
     settings = load_settings()
     return ScreenSession.open(settings, open_sources(sources, max_atoms=settings.max_atoms), limit=limit)
 

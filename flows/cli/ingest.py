@@ -66,6 +66,7 @@ def _ingest_crystals(
     missing = MissingSymmetry.ASSUME_P1 if assume_p1 else MissingSymmetry.REFUSE
     opened = open_sources(sources, max_atoms=settings.max_atoms, missing_symmetry=missing)
     with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
+        # Prefect reads its settings when it is imported: the flow comes after they are set.
         quiet_prefect()
         start_server()
         from flows.ingest import ingest as ingest_flow
@@ -92,6 +93,7 @@ def _ingest_labels(
     from gmt_tasks.labels.ingest import ingest_labels
     from gmt_tasks.labels.readers.open import open_label_source
 
+    # Every source before the first is read: a misspelt name shall not cost the time of the others.
     sources = [open_label_source(text) for text in dict.fromkeys(texts)]
     with ResultStore(settings.database) as store, errors_as_lines(Exit.BROKEN_PROMISE):
         expect = None if without_model else _predictor(settings)

@@ -113,13 +113,14 @@ def query(
     chosen = Format.JSON if json else format
     if chosen is Format.PARQUET and out is None:
         raise fail("--format parquet writes a binary file: name it with --out hits.parquet", Exit.BAD_USAGE)
+    # Files get every column, a terminal as many as it is wide.
     names = [name.strip() for name in fields.split(",") if name.strip()] if fields else None
     if names is None and chosen is Format.TABLE:
         names = list(TABLE_FIELDS)
     with open_store(db) as store:
         try:
             frame = store.query(filter_text, fields=names, sort=sort, limit=limit, model=model)
-        except FilterError as error:
+        except FilterError as error:  # printed as a line below; the place of the fault is shown above it
             show_filter(filter_text, error.position)
             raise
     write_frame(frame, chosen, out)

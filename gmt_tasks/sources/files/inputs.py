@@ -113,11 +113,11 @@ def inputs_of(file: NamedFile, options: ReadOptions, interpret: Interpret) -> It
             raise RefusedInputError(Reason.PARSE, "no regular file, or one that may not be looked at")
         if file.format is None:
             raise RefusedInputError(Reason.PARSE, "the file's name means no known format")
-        split = load(file.format.splitter)
+        split = load(file.format.splitter)  # light: in the driver no splitter imports a reader
         for item in split(TextFile(file.path, file.label, file.format, options, interpret)):
             n_inputs += 1
             yield item
-        if not n_inputs:
+        if not n_inputs:  # an empty file must not vanish
             raise RefusedInputError(Reason.EMPTY, "the file holds no line")
     except RefusedInputError as refused:
         yield FileInput(file.label, Refusal(refused.reason, refused.detail))

@@ -120,7 +120,11 @@ class FilesSource:
                     if position <= start:
                         continue
                     pending.append(item)
-                    if _is_full(pending):
+                    # Texts are slow to parse, so their blocks are short; weighed now and then only, since the sum over
+                    # all pending inputs at every one would take time with their square.
+                    limit = TEXTS_PER_BLOCK if isinstance(item.payload, TextJob) else LINES_PER_BLOCK
+                    n_bytes = sum(waiting.n_bytes for waiting in pending) if len(pending) % 64 == 0 else 0
+                    if len(pending) >= limit or n_bytes > BYTES_PER_BLOCK:
                         yield from _flush(children.texts, pending, position - len(pending))
                         pending = []
             yield from _flush(children.texts, pending, position - len(pending))
@@ -180,11 +184,3 @@ def _flush(pool: SandboxPool, pending: list[FileInput], start: int) -> Iterator[
     readings = [finished(item, next(outcomes) if isinstance(item.payload, TextJob) else None) for item in pending]
     ids = [reading.source_id or item.source_id for reading, item in zip(readings, pending, strict=True)]
     yield block_of_readings(start, readings, ids, [item.place for item in pending])
-
-
-def _is_full(pending: list[FileInput]) -> bool:
-    """True when a block is long or heavy enough; texts are slow to parse, so their blocks are short."""
-    limit = TEXTS_PER_BLOCK if isinstance(pending[-1].payload, TextJob) else LINES_PER_BLOCK
-    # Summed now and then only: the sum over all pending inputs at every one would take time with their square.
-    is_heavy = len(pending) % 64 == 0 and sum(item.n_bytes for item in pending) > BYTES_PER_BLOCK
-    return len(pending) >= limit or is_heavy

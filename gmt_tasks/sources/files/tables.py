@@ -83,10 +83,15 @@ def decode_table(message: Message) -> list[int] | SourceBlock | str:
         positions=np.asarray(positions, dtype=np.int64),
         source_ids=[text_of(text) for text in ids],
         crystals=decode_batch(arrays),
-        metadata=[None if text is None else _storable_metadata(text) for text in metadata],
+        metadata=[None if text is None else text_of(text) for text in metadata],
         rejected=[RejectedInput(_whole(n), text_of(i), Reason(why), text_of(how)) for n, i, why, how in rejected],
         places=[text_of(text) for text in places],
     )
+    for text in [text for text in block.metadata if text is not None]:
+        # What every reader and database takes: a JSON object, bounded, without control characters.
+        if len(text) > MAX_METADATA_BYTES or _CONTROL.search(text):
+            raise ValueError("metadata that cannot be stored")
+        metadata_of(text)
     # Every row of the range exactly once, as a crystal or as a rejection: nothing vanishes in a child.
     rows = np.sort([*block.positions.tolist(), *(item.position for item in block.rejected)])
     n_crystals = block.crystals.n_crystals
@@ -94,14 +99,6 @@ def decode_table(message: Message) -> list[int] | SourceBlock | str:
     if len(lengths) > 1 or block.stop - block.start != len(rows) or (rows != np.arange(block.start, block.stop)).any():
         raise ValueError("a block that loses or doubles rows")
     return block
-
-
-def _storable_metadata(text: Any) -> str:
-    """Metadata that every reader and database takes: a JSON object, bounded, without control characters."""
-    if len(text_of(text)) > MAX_METADATA_BYTES or _CONTROL.search(text):
-        raise ValueError("metadata that cannot be stored")
-    metadata_of(text)
-    return text_of(text)
 
 
 def _whole(value: Any) -> int:

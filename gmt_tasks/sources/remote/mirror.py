@@ -111,6 +111,7 @@ class Mirror:
         """
         rows = []
         for record in records:
+            # Keys sorted: the same content has the same digest, however the provider orders it.
             text = json.dumps(record.body, sort_keys=True).encode()
             rows.append((record.id, record.stamp, sha256(text).digest(), walk, zlib.compress(text, 3)))
         n_new = 0
