@@ -18,9 +18,10 @@ UNKNOWN_FAULT_RETRIES = 2
 
 
 def is_worth_a_retry(_task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
-    """True for faults that may pass; most of our own errors say what a person has to do first.
+    """True for transient faults; most of our own errors say what a person has to do first.
 
-    A database or a server that is away is waited for where nobody watches, and told at once to a person at a terminal.
+    A database or a server that is away is waited for where nobody watches, and reported at once to a person at a
+    terminal.
     """
     try:
         state.result()
@@ -47,6 +48,7 @@ def open_session(sources: list[str], limit: int | None) -> ScreenSession:
     from gmt_tasks.runs.session import open_sources
     from gmt_tasks.settings import load_settings
 
+    # From the environment alone: where a schedule starts the flow, there is no command line.
     settings = load_settings()
     return ScreenSession.open(settings, open_sources(sources, max_atoms=settings.max_atoms), limit=limit)
 

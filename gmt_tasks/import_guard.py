@@ -1,4 +1,4 @@
-"""Where the packages `models`, `db`, `gmt_tasks` and `flows` come from, and a refusal when it is not here.
+"""Where the packages `models`, `db`, `gmt_tasks` and `flows` come from, and a refusal when that is somewhere else.
 
 The names are generic: another distribution that ships a `models` can shadow ours in silence, and wrong physics follows.
 Every entry point (command line, worker process) puts the repository root first and calls `refuse_foreign_packages`.
@@ -37,7 +37,7 @@ def package_origin(name: str) -> Path | None:
     if spec is None:
         return None
     places = list(spec.submodule_search_locations or ())
-    if not places and spec.origin is not None:
+    if not places and spec.origin is not None:  # a single file of that name
         places = [spec.origin]
     return Path(places[0]).resolve() if places else None
 
@@ -63,9 +63,9 @@ def refuse_foreign_packages(root: Path = REPOSITORY_ROOT) -> None:
     """
     foreign = find_foreign_packages(root)
     if foreign:
-        listed = ", ".join(f"{name} from {place}" for name, place in foreign.items())
+        origins = ", ".join(f"{name} from {place}" for name, place in foreign.items())
         raise ForeignPackageError(
-            f"{len(foreign)} of {len(TOP_LEVEL_PACKAGES)} packages do not come from {root}: {listed}. "
+            f"{len(foreign)} of {len(TOP_LEVEL_PACKAGES)} packages do not come from {root}: {origins}. "
             "Another distribution ships the same name: install gmtscreen in an environment of its own."
         )
 
@@ -77,17 +77,12 @@ def code_version() -> str:
         package = version("gmtscreen")
     except PackageNotFoundError:
         package = "unknown"
-    return " ".join(filter(None, [package, _commit()]))
-
-
-def _commit() -> str:
-    """What git calls the commit of the checkout; empty where this is none."""
     git = shutil.which("git")
     if git is None or not (REPOSITORY_ROOT / ".git").exists():
-        return ""
+        return package
     command = [git, "-C", str(REPOSITORY_ROOT), "describe", "--always", "--dirty=+changed", "--abbrev=12"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  our words
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.strip()
+        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  our words
+    except (OSError, subprocess.SubprocessError):  # a broken or foreign git must not stop a run
+        return package
+    return f"{package} {commit.stdout.strip()}".strip()

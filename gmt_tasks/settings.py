@@ -24,7 +24,7 @@ class SettingsError(GmtError):
 
 
 class Settings(BaseSettings):
-    """Everything that a run can be told besides its sources.
+    """The settings of a run besides its sources.
 
     Attributes:
         db: SQLite path or SQLAlchemy URL.
@@ -75,10 +75,10 @@ class RemoteSettings(BaseSettings):
         cache: folder of the mirrors; None takes the user's cache folder.
         offline: read the mirrors as they are, without asking whether something changed.
         mp_endpoint: address of the Materials Project's API.
-        jarvis_endpoint: address that stands in for the host of JARVIS-DFT's published files, e.g. a copy in the house.
+        jarvis_endpoint: address that replaces the host of JARVIS-DFT's published files, e.g. a copy within a company.
         requests_per_s: requests to one host per second, at most.
         retry_wait_s: first wait before a repeated request, in seconds; it doubles each time.
-        contact: mail address or URL of whoever runs this, told to the servers; they ask for one.
+        contact: mail address or URL of whoever runs this, sent to the servers; they ask for one.
         mp_api_key: key of the Materials Project, from MP_API_KEY.
     """
 
@@ -110,7 +110,7 @@ def load_remote_settings() -> RemoteSettings:
     try:
         return RemoteSettings()
     except ValidationError as error:
-        raise _unusable(error) from None
+        raise _settings_error(error) from None  # the original error repeats the value
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -125,17 +125,17 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: a value is out of range; the text names the setting and the bound, never a secret value.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        raise _unusable(error) from None
+        raise _settings_error(error) from None  # the original error repeats the value
 
 
-def _unusable(error: ValidationError) -> SettingsError:
+def _settings_error(error: ValidationError) -> SettingsError:
     """What is wrong with the first setting that cannot be used, without its value."""
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
+    # An alias is the whole variable, a field the part behind the prefix: the message names both forms of the same.
     option = name.removeprefix("GMTSCREEN_").lower().replace("_", "-")
     return SettingsError(
         f"{error.error_count()} setting cannot be used: {option}: {first['msg']}. "

@@ -28,7 +28,7 @@ def event(name: str, **facts: object) -> None:
     if LOGGER.isEnabledFor(logging.INFO):
         text = redact(" ".join([name, *(f"{key}={value}" for key, value in facts.items())]))
         # Names and details come from foreign files: they must not write lines of their own or steer a terminal.
-        LOGGER.info("%s", "".join(each if each.isprintable() else "?" for each in text))
+        LOGGER.info("%s", "".join(character if character.isprintable() else "?" for character in text))
 
 
 def listen(*, verbose: bool) -> None:
@@ -72,6 +72,7 @@ class RateMeter:
         self._n += n
         now = self._clock()
         self._marks.append((now, self._n))
+        # Two marks stay, however old: a rate needs a time to divide by.
         while len(self._marks) > 2 and now - self._marks[0][0] > self._window_s:
             self._marks.popleft()
 

@@ -279,8 +279,6 @@ def conclude(
     connection.execute(update(label_ingests).where(label_ingests.c.id == ingest_id).values(ended))
 
 
-
-
 def accepted(connection: Connection) -> Iterator[AcceptedLabel]:
     """Every accepted training label, sorted by hash."""
     joined = labels.join(formula_splits, formula_splits.c.formula == labels.c.formula)

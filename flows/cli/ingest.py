@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from db.store import ResultStore
     from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
     from gmt_tasks.labels.ingest import LabelReport
-    from gmt_tasks.labels.readers.source import LabelSource
     from gmt_tasks.settings import Settings
     from models.crystals.crystal import CrystalBatch
 
@@ -42,23 +41,18 @@ def ingest(
     json: AsJson = False,
 ) -> None:
     """Brings crystals, or with --labels checked DFT labels, into the database. Run it again to resume."""
-    from gmt_tasks.settings import load_settings
+    from gmt_tasks.settings import SettingsError, load_settings
 
     without_model = labels and model == WITHOUT_MODEL
     settings = load_settings(db=db, model=None if without_model else model, device=device)
     if labels:
-        _refuse_options(limit=limit is not None, assume_p1=assume_p1)
+        # An option that would be ignored in silence is a misunderstanding.
+        for option, is_given in (("--limit", limit is not None), ("--assume-p1", assume_p1)):
+            if is_given:
+                raise SettingsError(f"{option} is for crystals and means nothing with --labels: omit it.")
         _ingest_labels(sources, settings, plot=plot, json=json, without_model=without_model)
     else:
         _ingest_crystals(sources, settings, limit, assume_p1=assume_p1, json=json)
-
-
-def _refuse_options(**given: bool) -> None:
-    from gmt_tasks.settings import SettingsError
-
-    for name, used in given.items():
-        if used:
-            raise SettingsError(f"--{name.replace('_', '-')} is for crystals and means nothing with --labels: omit it.")
 
 
 def _ingest_crystals(
@@ -72,6 +66,7 @@ def _ingest_crystals(
     missing = MissingSymmetry.ASSUME_P1 if assume_p1 else MissingSymmetry.REFUSE
     opened = open_sources(sources, max_atoms=settings.max_atoms, missing_symmetry=missing)
     with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
+        # Prefect reads its settings when it is imported: the flow comes after they are set.
         quiet_prefect()
         start_server()
         from flows.ingest import ingest as ingest_flow
@@ -92,15 +87,20 @@ def _ingest_crystals(
 def _ingest_labels(
     texts: list[str], settings: "Settings", *, plot: Path | None, json: bool, without_model: bool
 ) -> None:
-    """Checks labels and brings them in; ends with 1 when an instalment is refused."""
+    """Checks labels and brings them in; ends with 1 when a batch is refused."""
     from db.store import ResultStore
+    from gmt_tasks.labels.ingest import ingest_labels
     from gmt_tasks.labels.label_batch import BatchStatus
     from gmt_tasks.labels.readers.open import open_label_source
 
+    # Every source before the first is read: a misspelt name shall not cost the time of the others.
     sources = [open_label_source(text) for text in dict.fromkeys(texts)]
     with ResultStore(settings.database) as store, errors_as_lines(Exit.BROKEN_PROMISE):
         expect = None if without_model else _predictor(settings)
-        reports = [_bring(store, source, expect, quiet=json) for source in sources]
+        reports = []
+        for source in sources:
+            report = ingest_labels(store, source, expect=expect, on_block=_counter(source.name, quiet=json))
+            reports.append(report)
         if plot is not None:
             _draw(store, reports, plot)
     if json:
@@ -110,12 +110,12 @@ def _ingest_labels(
             _print(report)
     refused = [report for report in reports if report.status in (BatchStatus.REFUSED, BatchStatus.STALE)]
     if refused:
-        say(f"{len(refused)} of {len(reports)} instalments refused: {', '.join(each.source for each in refused)}")
+        say(f"{len(refused)} of {len(reports)} batches refused: {', '.join(report.source for report in refused)}")
         raise SystemExit(int(Exit.BROKEN_PROMISE))
 
 
 def _predictor(settings: "Settings") -> "PredictSizes":
-    """Loads the model when it is first asked: an instalment that brings nothing new needs none."""
+    """Loads the model when it is first asked: a batch that brings nothing new needs none."""
     from gmt_tasks.labels.checks.unit_checks import load_predictor
     from gmt_tasks.registry.current_model import chosen_model
 
@@ -129,31 +129,25 @@ def _predictor(settings: "Settings") -> "PredictSizes":
     return predict
 
 
-def _bring(store: "ResultStore", source: "LabelSource", expect: "PredictSizes | None", *, quiet: bool) -> "LabelReport":
-    from gmt_tasks.labels.ingest import ingest_labels
-
-    return ingest_labels(store, source, expect=expect, on_block=_counter(source.name, quiet=quiet))
-
-
 def _counter(name: str, *, quiet: bool) -> "Callable[[int], None]":
-    """Says now and then how many labels were looked at."""
-    looked_at = 0
+    """Reports after each block how many labels were read."""
+    n_read = 0
 
-    def told(n: int) -> None:
-        nonlocal looked_at
-        looked_at += n
+    def add(n: int) -> None:
+        nonlocal n_read
+        n_read += n
         if not quiet:
-            say(f"{name}: {looked_at:,} labels looked at")
+            say(f"{name}: {n_read:,} labels read")
 
-    return told
+    return add
 
 
 def _draw(store: "ResultStore", reports: "list[LabelReport]", path: Path) -> None:
     from flows.reports.plot_labels import plot_labels
 
-    found = [label for report in reports for label in store.labels.of_ingest(report.ingest_id)]
-    if found:
-        say(f"picture: {plot_labels(found, path)}")
+    labels = [label for report in reports for label in store.labels.of_ingest(report.ingest_id)]
+    if labels:
+        say(f"picture: {plot_labels(labels, path)}")
     else:
         say("no picture: there is nothing new to draw")
 
@@ -175,7 +169,7 @@ def _print(report: "LabelReport") -> None:
     split = ", ".join(f"{n:,} {name}" for name, n in report.splits.items())
     say(
         f"{report.source}: {report.status}; {report.brought:,} rows, {report.known:,} known before, "
-        f"{report.accepted:,} teach from now on{f' ({split})' if split else ''}"
+        f"{report.accepted:,} accepted for training{f' ({split})' if split else ''}"
     )
     if report.superseded:
         say(f"{report.superseded:,} earlier labels are superseded by newer values of the same source and id")

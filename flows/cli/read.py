@@ -4,8 +4,9 @@ import csv
 import sys
 from collections import Counter
 from enum import StrEnum
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -25,6 +26,10 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+
+
+REJECT_KEYS = ("source", "source_id", "stage", "reason", "detail")
+"""What is printed of a rejected input as JSON."""
 
 
 def open_store(db: str | None) -> "ResultStore":
@@ -61,7 +66,7 @@ def rejects(run: RunNumber = None, *, db: Db = None, json: AsJson = False) -> No
     with open_store(db) as store:
         rows = store.rejects(run)
     if json:
-        print_json([{key: row[key] for key in ("source", "source_id", "stage", "reason", "detail")} for row in rows])
+        print_json([dict(zip(REJECT_KEYS, itemgetter(*REJECT_KEYS)(row), strict=True)) for row in rows])
         return
     if not rows:
         say("nothing was rejected or quarantined")
@@ -108,13 +113,14 @@ def query(
     chosen = Format.JSON if json else format
     if chosen is Format.PARQUET and out is None:
         raise fail("--format parquet writes a binary file: name it with --out hits.parquet", Exit.BAD_USAGE)
+    # Files get every column, a terminal as many as it is wide.
     names = [name.strip() for name in fields.split(",") if name.strip()] if fields else None
     if names is None and chosen is Format.TABLE:
         names = list(TABLE_FIELDS)
     with open_store(db) as store:
         try:
             frame = store.query(filter_text, fields=names, sort=sort, limit=limit, model=model)
-        except FilterError as error:
+        except FilterError as error:  # printed as a line below; the place of the fault is shown above it
             show_filter(filter_text, error.position)
             raise
     write_frame(frame, chosen, out)
@@ -143,8 +149,11 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
     """Writes query results to a file or to standard output."""
     if chosen is Format.PARQUET and out is not None:
         frame.to_parquet(out, index=False)
-    elif chosen is Format.CSV:
-        _write_text(out, lambda stream: _write_csv(frame, stream))
+    elif chosen is Format.CSV and out is None:
+        _write_csv(frame, sys.stdout)
+    elif chosen is Format.CSV and out is not None:
+        with out.open("w", encoding="utf-8", newline="") as stream:
+            _write_csv(frame, stream)
     elif chosen is Format.JSON:
         records = frame.to_dict(orient="records")
         if out is None:
@@ -157,26 +166,18 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
         console().print(frame_table(list(frame.columns), frame.itertuples(index=False)))
 
 
-def _write_text(out: Path | None, write: Any) -> None:
-    if out is None:
-        write(sys.stdout)
-        return
-    with out.open("w", encoding="utf-8", newline="") as stream:
-        write(stream)
-
-
-def _write_csv(frame: "pd.DataFrame", stream: Any) -> None:
+def _write_csv(frame: "pd.DataFrame", stream: TextIO) -> None:
     """CSV with empty cells for unknown values and several source ids joined by semicolons."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(frame.columns)
     for row in frame.itertuples(index=False):
-        writer.writerow([_csv_cell(value) for value in row])
-
-
-def _csv_cell(value: Any) -> Any:
-    """A value for CSV; a text that a spreadsheet would take for a formula gets a quote in front."""
-    if isinstance(value, list):
-        value = ";".join(value)
-    if isinstance(value, str):
-        return ("'" if value.startswith(FORMULA_STARTS) else "") + printable(value)
-    return "" if value is None or value != value else value
+        cells: list[Any] = []
+        for value in row:
+            content = ";".join(value) if isinstance(value, list) else value
+            if isinstance(content, str):
+                # A text that a spreadsheet would take for a formula gets a quote in front.
+                quote = "'" if content.startswith(FORMULA_STARTS) else ""
+                cells.append(quote + printable(content))
+            else:
+                cells.append("" if content is None or content != content else content)
+        writer.writerow(cells)

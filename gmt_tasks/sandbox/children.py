@@ -10,7 +10,6 @@ nobody outside (confinement.py) and does not see the parent's secrets in its env
 texts, never objects (messages.py); the parent waits neither for its reading nor for its writing.
 """
 
-import importlib
 import os
 import re
 import selectors
@@ -24,18 +23,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gmt_tasks.sandbox.confinement import Limits, allow_cpu, confine, leave_network
 from gmt_tasks.sandbox.messages import Channel, MalformedMessageError, Message
+from gmt_tasks.sandbox.target import load
 from models.errors import GmtError
 
 _START_CPU_S, _START_WALL_S = 180.0, 1800.0  # a child imports for seconds, on a machine that is busy for minutes
 _FAILED_STARTS = 3  # a machine short of memory may kill one that starts; a target that cannot be imported never starts
 _JOBS_PER_WORKER = 64
-_PATIENCE = 10  # times the processor time that an argument may take, by the clock: the machine may be busy
+_WALL_PER_CPU = 10  # how much longer than its processor time an argument may take by the clock: the machine may be busy
 _MAX_DETAIL_CHARS = 1000
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|AUTH|CREDENTIAL|DATABASE|_URL|^GMTSCREEN_|^PREFECT_|^RAY_", re.I)
 
@@ -101,7 +102,7 @@ class _Worker:
             self.channel.flush()
 
     def take(self, decode: Callable[[Message], Any]) -> tuple[int, Outcome] | None:
-        """The finished outcome; None for the child's greeting, and while the answer has not come whole.
+        """The finished outcome; None for the message that the child is ready, and while an answer is incomplete.
 
         Raises:
             EOFError, OSError: the child is gone.
@@ -132,19 +133,15 @@ class _Worker:
 
 
 def _outcome(message: Message, decode: Callable[[Message], Any]) -> Outcome:
-    """What a child says about its argument, checked."""
+    """The outcome that a child sent for its argument, checked."""
     try:
-        ending, told = message.content
-        ending = Ending(ending)
+        ending_text, content = message.content
+        ending = Ending(ending_text)
         if ending is not Ending.VALUE:
-            return Outcome(ending, detail=str(told)[:_MAX_DETAIL_CHARS])
-        return Outcome(ending, decode(Message(told, message.arrays)))
+            return Outcome(ending, detail=str(content)[:_MAX_DETAIL_CHARS])
+        return Outcome(ending, decode(Message(content, message.arrays)))
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise MalformedMessageError(f"an answer that makes no sense: {type(error).__name__}: {error}") from error
-
-
-def _content(message: Message) -> Any:
-    return message.content
 
 
 class SandboxPool:
@@ -155,7 +152,7 @@ class SandboxPool:
         decode: makes the value of an answer and checks that it makes sense; ValueError, TypeError or KeyError say that
             it does not, and end the child. Without it the value is the content of the message.
         deadline_s: seconds of processor time that one argument may take; importing the module does not count.
-        wall_s: seconds by the clock that one argument may take; ten times the processor time unless told.
+        wall_s: seconds by the clock that one argument may take; ten times the processor time by default.
         memory_bytes: address space of a child.
         file_bytes: largest file that a child may write.
         folder: the only folder below which it may do so, where the kernel can see to that.
@@ -166,7 +163,7 @@ class SandboxPool:
         self,
         target: str,
         *,
-        decode: Callable[[Message], Any] = _content,
+        decode: Callable[[Message], Any] = attrgetter("content"),
         deadline_s: float = 30.0,
         wall_s: float | None = None,
         memory_bytes: int = 4 << 30,
@@ -176,7 +173,7 @@ class SandboxPool:
     ) -> None:
         self._target = target
         self._decode = decode
-        wall_s = _PATIENCE * deadline_s if wall_s is None else wall_s
+        wall_s = _WALL_PER_CPU * deadline_s if wall_s is None else wall_s
         self._limits = Limits(deadline_s, wall_s, memory_bytes, file_bytes, folder)
         self._max_workers = max_workers
         self._workers: list[_Worker] = []
@@ -223,7 +220,7 @@ class SandboxPool:
                 worker.give(*waiting.popleft())
 
     def _collect(self) -> Iterator[tuple[int, Outcome]]:
-        """Waits for the children and gives what they finished; replaces those that hang, died or talk nonsense."""
+        """Waits for the children and gives what they finished; ends those that hang, died or answer malformed."""
         busy = [worker for worker in self._workers if worker.job or not worker.ready]
         ready = _wait(busy)
         for worker in busy:
@@ -238,7 +235,7 @@ class SandboxPool:
                 yield from self._end(worker, "")
             except MalformedMessageError as error:
                 yield from self._end(worker, f"it answered with {error}")
-            else:  # also a child that dribbles: it is always ready and never done
+            else:  # also a child that sends byte by byte: it is always ready and never done
                 if time.monotonic() >= worker.limit:
                     yield from self._end(worker, f"stopped after {self._limits.wall_s:g} s", Ending.TIMED_OUT)
 
@@ -277,8 +274,8 @@ def serve(descriptor: int, target: str, limits: Limits) -> None:
     leave_network()
     allow_cpu(_START_CPU_S)
     channel = Channel(socket.socket(fileno=descriptor))
-    module, _, name = target.partition(":")
-    function = getattr(importlib.import_module(module), name)
+    # Imported before anything is given up: imports read files everywhere, and their time is nobody's deadline.
+    function = load(target)
     confine(limits)
     with suppress(EOFError, OSError):
         _answer(channel, Message())
@@ -307,5 +304,5 @@ def _run(function: Callable[[Any], Message], argument: Any, memory_bytes: int) -
         return Message([Ending.VALUE, value.content], value.arrays)
     except MemoryError:
         return Message([Ending.DIED, f"needs more than {memory_bytes >> 20} MiB of memory"])
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the function raises is its outcome, and is told
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the function raises is its outcome
         return Message([Ending.FAILED, f"{type(error).__name__}: {error}"[:_MAX_DETAIL_CHARS]])

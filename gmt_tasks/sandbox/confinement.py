@@ -65,7 +65,12 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(AttributeError, OSError):
         _enter_landlock(limits.folder)
-    sys.addaudithook(_refuse_way_out)
+
+    def refuse(event: str, _: tuple[Any, ...]) -> None:
+        if event.startswith(_REFUSED_EVENTS):
+            raise PermissionError(f"{event} is not allowed while foreign input is read")
+
+    sys.addaudithook(refuse)  # cannot be removed again
 
 
 def allow_cpu(seconds: float) -> None:
@@ -78,7 +83,7 @@ def allow_cpu(seconds: float) -> None:
 def _enter_landlock(folder: str) -> None:
     """Forbids this process to change files but plain ones below a folder, to run programs, to signal others.
 
-    Each step fails where the kernel is older than what it asks for; then the other walls stand alone.
+    Each step fails where the kernel is older than what it asks for; then the other limits hold without it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
@@ -100,9 +105,3 @@ def _enter_landlock(folder: str) -> None:
     libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     libc.syscall(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
-
-
-def _refuse_way_out(event: str, _: tuple[Any, ...]) -> None:
-    """Audit hook that refuses network access and the start of programs; it cannot be removed again."""
-    if event.startswith(_REFUSED_EVENTS):
-        raise PermissionError(f"{event} is not allowed while foreign input is read")

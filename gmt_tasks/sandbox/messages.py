@@ -1,6 +1,6 @@
-"""What the driver and the children that read foreign input say to each other: plain JSON and arrays, never objects.
+"""What the driver and the children that read foreign input send each other: plain JSON and arrays, never objects.
 
-Whoever takes over a child by a hole in a parser can send any bytes. Of them the driver makes numbers, texts, lists,
+Whoever takes over a child by a hole in a parser can send any bytes. The driver makes of them numbers, texts, lists,
 dicts and arrays of two kinds, within a number of bytes, and nothing else: no byte of a message names code or a class.
 What the parts mean, and whether they make sense, the receiver checks again.
 
@@ -44,15 +44,18 @@ class Message:
     arrays: tuple[Array, ...] = ()
 
 
-def encoded(message: Message) -> list[bytes | memoryview]:
+def encode(message: Message) -> list[bytes | memoryview]:
     """The message as it goes over the wire, in pieces.
 
     Raises:
         ValueError: it is larger than a message may be.
     """
-    arrays = [np.ascontiguousarray(array, dtype=_KINDS[_kind(array)]) for array in message.arrays]
-    listed = [[_kind(array), array.shape] for array in arrays]
-    head = json.dumps([message.content, listed], separators=(",", ":"), default=str).encode("ascii")
+    kinds = ["i8" if array.dtype.kind in "iu" else "f8" for array in message.arrays]
+    pairs = list(zip(kinds, message.arrays, strict=True))
+    arrays = [np.ascontiguousarray(array, dtype=_KINDS[kind]) for kind, array in pairs]
+    # The receiver trusts the sizes no further than the bytes that come, and the kinds no further than these two.
+    layout = [[kind, array.shape] for kind, array in pairs]
+    head = json.dumps([message.content, layout], separators=(",", ":"), default=str).encode("ascii")
     head += b" " * (-len(head) % 8)  # arrays begin where numpy likes them to
     n_bytes = sum(array.nbytes for array in arrays)
     if len(head) + n_bytes > MAX_MESSAGE_BYTES:
@@ -60,16 +63,16 @@ def encoded(message: Message) -> list[bytes | memoryview]:
     return [_LENGTHS.pack(len(head), n_bytes), head, *(array.reshape(-1).view(np.uint8).data for array in arrays)]
 
 
-def decoded(head: bytearray, body: bytearray) -> Message:
+def decode(head: bytearray, body: bytearray) -> Message:
     """The message of its two parts; the arrays may be written to.
 
     Raises:
         MalformedMessageError: no JSON, or arrays of another kind or size than the body has.
     """
     try:
-        content, listed = json.loads(head)
+        content, layout = json.loads(head)
         arrays, start = [], 0
-        for kind, shape in listed:
+        for kind, shape in layout:
             if not all(type(n) is int and n >= 0 for n in shape):
                 raise MalformedMessageError(f"an array of shape {str(shape)[:60]}")
             size = math.prod(shape)
@@ -84,12 +87,8 @@ def decoded(head: bytearray, body: bytearray) -> Message:
     return Message(content, tuple(arrays))
 
 
-def _kind(array: NDArray[Any]) -> str:
-    return "i8" if array.dtype.kind in "iu" else "f8"
-
-
 class Channel:
-    """One end of a socket pair that carries messages; waits for the other side only where it is told to.
+    """One end of a socket pair that carries messages; waits for the other side only if the socket blocks.
 
     Args:
         end: the socket; the channel closes it.
@@ -114,7 +113,7 @@ class Channel:
 
     def put(self, message: Message) -> None:
         """Takes a message; `flush` sends it."""
-        self._unsent += [memoryview(piece).cast("B") for piece in encoded(message)]
+        self._unsent += [memoryview(piece).cast("B") for piece in encode(message)]
 
     def flush(self) -> None:
         """Sends as much as the socket takes: everything if it blocks. Raises OSError when the other side is gone."""
@@ -161,7 +160,7 @@ class Channel:
         _, head, body = self._parts
         self._parts = []
         self._expect(_LENGTHS.size)
-        return decoded(head, body)
+        return decode(head, body)
 
     def _expect(self, n_bytes: int) -> None:
         self._part, self._n_read = bytearray(n_bytes), 0

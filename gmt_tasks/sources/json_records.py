@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gmt_tasks.sources.files.text_jobs import Refusal
 from gmt_tasks.sources.parsed import (
     Floats,
     ParsedCrystal,
+    Reading,
+    Refusal,
     RefusedInputError,
     atomic_numbers,
     ordered_species,
@@ -24,8 +25,11 @@ from gmt_tasks.sources.parsed import (
 )
 from models.errors import Reason
 
+_MIN_VOLUME = 1e-6
+"""Of a cell in cubic angstrom, below which Cartesian positions say nothing about fractional ones."""
+
 _ID_KEYS = ("id", "material_id", "jid", "uuid")
-_NOT_ALL_ATOMS = {"implicit_atoms", "site_attachments", "assemblies"}
+_INCOMPLETE_FEATURES = {"implicit_atoms", "site_attachments", "assemblies"}
 """OPTIMADE's words for atoms without a site, groups of atoms on one, and sites that are occupied only together."""
 
 _PYMATGEN_KEYS = {"@module", "@class", "@version", "lattice", "sites", "charge", "properties"}
@@ -75,13 +79,13 @@ def records_of(value: Any) -> list[Any] | None:
     return value
 
 
-def refused_or_parsed(record: Any) -> ParsedCrystal | Refusal:
+def refused_or_parsed(record: Any) -> Reading:
     """One crystal from one JSON value, or why it is none with the id that the record has nevertheless."""
     try:
         return parse_record(record)
     except RefusedInputError as refused:
-        own = _identifier(record) if isinstance(record, Mapping) else None
-        return Refusal(refused.reason, refused.detail, own)
+        own_id = _identifier(record) if isinstance(record, Mapping) else None
+        return Refusal(refused.reason, refused.detail, own_id)
 
 
 def parse_record(record: Any) -> ParsedCrystal:
@@ -110,13 +114,13 @@ def _parse(record: Any) -> ParsedCrystal:
         return _with_outer(_optimade(record["attributes"]), record, "attributes")
     if "lattice_mat" in record:
         return _jarvis(record)
-    lattice = record.get("lattice")
-    if isinstance(lattice, Mapping):
-        return _pymatgen(record) if "sites" in record else _moyo(record)
-    if "lattice" in record:
+    if "lattice" not in record:
+        keys = ", ".join(sorted(map(str, record))[:8])[:200]
+        detail = f"no crystal under the keys found ({keys}); see the documentation of inputs"
+        raise RefusedInputError(Reason.PARSE, detail)
+    if not isinstance(record["lattice"], Mapping):
         return _columns(record)
-    known = ", ".join(sorted(map(str, record))[:8])[:200]
-    raise RefusedInputError(Reason.PARSE, f"no crystal under the keys found ({known}); see the documentation of inputs")
+    return _pymatgen(record) if "sites" in record else _moyo(record)
 
 
 def _with_outer(inner: ParsedCrystal, record: Mapping[str, Any], wrapper: str) -> ParsedCrystal:
@@ -129,7 +133,7 @@ def _with_outer(inner: ParsedCrystal, record: Mapping[str, Any], wrapper: str) -
 def _columns(record: Mapping[str, Any]) -> ParsedCrystal:
     """Our own columns: lattice (9 numbers or 3 x 3, angstrom), species, frac_coords."""
     species = record["species"]
-    if not isinstance(species, list):
+    if not isinstance(species, list):  # a text would be taken apart: CO is no carbon and oxygen
         raise RefusedInputError(Reason.PARSE, f"species is a {type(species).__name__}, expected a list")
     numbers, notes = atomic_numbers(species)
     lattice, frac_coords = _cell(record["lattice"]), _positions(record["frac_coords"], len(species))
@@ -144,9 +148,13 @@ def _pymatgen(record: Mapping[str, Any]) -> ParsedCrystal:
     sites = record["sites"]
     frac_coords = _positions([site["abc"] for site in sites], len(sites))
     require_finite(lattice, frac_coords)
-    species = [[(_label(part["element"]), float(part.get("occu", 1))) for part in site["species"]] for site in sites]
-    atomic_numbers([label for site in species for label, _ in site])
-    labels, rounded = ordered_species(species)
+    occupancies = []
+    for site in sites:
+        parts = [(_label(part["element"]), float(part.get("occu", 1))) for part in site["species"]]
+        occupancies.append(parts)
+    # Unknown species first: a dummy atom on a shared site is no disorder.
+    atomic_numbers([label for species in occupancies for label, _ in species])
+    labels, rounded = ordered_species(occupancies)
     numbers, merged = atomic_numbers(labels)
     extra = {k: v for k, v in _rest(record, _PYMATGEN_KEYS).items() if not k.startswith("@")}
     return ParsedCrystal(lattice, frac_coords, numbers, rounded + merged, _identifier(record), extra)
@@ -154,20 +162,21 @@ def _pymatgen(record: Mapping[str, Any]) -> ParsedCrystal:
 
 def _optimade(attributes: Mapping[str, Any]) -> ParsedCrystal:
     """OPTIMADE structure attributes; positions are Cartesian, species may be mixtures or vacancies."""
-    incomplete = _NOT_ALL_ATOMS.intersection(attributes.get("structure_features") or [])
+    incomplete = _INCOMPLETE_FEATURES.intersection(attributes.get("structure_features") or [])
     if incomplete:
         detail = f"structure_features names {', '.join(sorted(incomplete))}: the sites listed are not all atoms"
         raise RefusedInputError(Reason.DISORDERED, detail)
     lattice = _cell(attributes["lattice_vectors"])
     at_sites = attributes["species_at_sites"]
     frac_coords = _fractional(lattice, attributes["cartesian_site_positions"], len(at_sites))
-    declared = {kind["name"]: kind for kind in attributes.get("species") or []}
-    species = []
+    declared = {species["name"]: species for species in attributes.get("species") or []}
+    occupancies = []
     for name in at_sites:
-        kind = declared.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
-        parts = zip(kind["chemical_symbols"], kind["concentration"], strict=True)
-        species.append([(_label(symbol), float(share)) for symbol, share in parts if symbol != "vacancy"])
-    labels, rounded = ordered_species(species)
+        species = declared.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
+        parts = zip(species["chemical_symbols"], species["concentration"], strict=True)
+        # Without the vacancies the site sums to less than 1 and ends as disordered.
+        occupancies.append([(_label(symbol), float(share)) for symbol, share in parts if symbol != "vacancy"])
+    labels, rounded = ordered_species(occupancies)
     numbers, merged = atomic_numbers(labels)
     used = {"lattice_vectors", "cartesian_site_positions", "species_at_sites", "species"}
     return ParsedCrystal(lattice, frac_coords, numbers, rounded + merged, None, _rest(attributes, used))
@@ -216,12 +225,14 @@ def _fractional(lattice: Floats, cartesian: Any, n_atoms: int) -> Floats:
     """Fractional from Cartesian positions (angstrom), shape [n_atoms, 3]."""
     positions = _positions(cartesian, n_atoms)
     require_finite(lattice, positions)
-    if abs(np.linalg.det(lattice)) < 1e-6:
-        raise RefusedInputError(Reason.DEGENERATE_CELL, f"volume {np.linalg.det(lattice):.3g} angstrom^3")
+    volume = np.linalg.det(lattice)
+    if abs(volume) < _MIN_VOLUME:
+        raise RefusedInputError(Reason.DEGENERATE_CELL, f"volume {volume:.3g} angstrom^3")
     return np.linalg.solve(lattice.T, positions.T).T.astype(np.float64)
 
 
 def _label(value: Any) -> str:
+    """The symbol of a species."""
     if not isinstance(value, str):
         raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{value!r} is no element symbol")
     return value
@@ -231,10 +242,11 @@ def _identifier(record: Mapping[str, Any]) -> str | None:
     """The first id key that holds a text or a whole number."""
     for key in _ID_KEYS:
         value = record.get(key)
-        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":  # 0 is an id
             return str(value)
     return None
 
 
 def _rest(record: Mapping[str, Any], used: set[str]) -> dict[str, Any]:
+    """What travels along as metadata."""
     return {key: value for key, value in record.items() if key not in used and key not in _ID_KEYS}

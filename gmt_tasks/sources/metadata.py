@@ -16,11 +16,12 @@ def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
     """
     content = dict(extra)
     if notes:
-        own = extra.get("notes")
-        content["notes"] = [*notes, *own] if isinstance(own, list) else [*notes]
+        foreign = extra.get("notes")
+        content["notes"] = [*notes, *foreign] if isinstance(foreign, list) else [*notes]
     if not content:
         return None
     try:
+        # The rule is clean content: only where that fails is every value looked at.
         text = json.dumps(content, allow_nan=False, default=str)
     except (ValueError, TypeError, RecursionError):
         text = json.dumps(_clean(content, 20), allow_nan=False, default=str)
@@ -28,7 +29,7 @@ def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
 
 
 def metadata_of(text: str | None) -> dict[str, Any]:
-    """What metadata says, the counterpart of `metadata_json`.
+    """Metadata as a dictionary, the counterpart of `metadata_json`.
 
     Raises:
         ValueError: it is no JSON object.

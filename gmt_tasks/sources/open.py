@@ -1,12 +1,29 @@
 """From what the user wrote to a source: a path, a named source, or one in the network."""
 
-import re
 from pathlib import Path
 
+from gmt_tasks.sandbox.target import load
 from gmt_tasks.sources.source import ReadOptions, Source
 
-_NAMED = re.compile(r"^(reference|prototypes)(?::(.*))?$")
-_REMOTE = re.compile(r"^(mp|jarvis|optimade):")
+# Each source is imported when it is named: pymatgen's tables alone cost a second, mp-api five.
+GENERATED = {
+    "reference": "gmt_tasks.sources.generated.reference_crystals:ReferenceSource.from_text",
+    "prototypes": "gmt_tasks.sources.generated.prototypes:PrototypesSource.from_text",
+}
+"""Sources that are made here: name, alone or before a colon, and who opens it."""
+
+REMOTE = {
+    "mp": "gmt_tasks.sources.remote.materials_project:open_candidates",
+    "jarvis": "gmt_tasks.sources.remote.jarvis:open_crystals",
+    "optimade": "gmt_tasks.sources.remote.optimade:open_optimade",
+}
+"""Sources from the network: name before a colon, and who opens it."""
+
+
+def remote_name(text: str) -> str:
+    """The row of `REMOTE` that a text means; empty for anything else, also for a file of such a name."""
+    name, colon, _ = text.partition(":")
+    return name if colon and name in REMOTE and not Path(text).exists() else ""
 
 
 def open_source(text: str, options: ReadOptions | None = None) -> Source:
@@ -26,32 +43,10 @@ def open_source(text: str, options: ReadOptions | None = None) -> Source:
     Raises:
         SourceError: no such file, an unknown name or parameter, or a key that is missing.
     """
-    # Each source is imported when it is named: pymatgen's tables alone cost a second.
-    if match := _NAMED.match(text):
-        if match[1] == "reference":
-            from gmt_tasks.sources.generated.reference_crystals import ReferenceSource
-
-            return ReferenceSource.from_text(text)
-        from gmt_tasks.sources.generated.prototypes import PrototypesSource
-
-        return PrototypesSource.from_text(text)
-    if (match := _REMOTE.match(text)) and not Path(text).exists():
-        return _open_remote(match[1], text)
+    target = GENERATED.get(text.partition(":")[0]) or REMOTE.get(remote_name(text))
+    if target is not None:
+        source: Source = load(target)(text)
+        return source
     from gmt_tasks.sources.files.source import FilesSource
 
     return FilesSource.from_text(text, options or ReadOptions())
-
-
-def _open_remote(name: str, text: str) -> Source:
-    """A source from the network; requests, pymatgen and mp-api are imported by those who use them only."""
-    if name == "mp":
-        from gmt_tasks.sources.remote.materials_project import open_candidates
-
-        return open_candidates(text)
-    if name == "jarvis":
-        from gmt_tasks.sources.remote.jarvis import open_crystals
-
-        return open_crystals(text)
-    from gmt_tasks.sources.remote.optimade import open_optimade
-
-    return open_optimade(text)

@@ -1,4 +1,4 @@
-"""What a reader makes of one input: a `ParsedCrystal`, or a `RefusedInputError` with a reason from the closed list."""
+"""What a reader makes of one input: a `ParsedCrystal`, or a `Refusal` with a reason from the closed list."""
 
 import math
 import re
@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from db.records import RejectedInput
+from gmt_tasks.sources.metadata import metadata_json
+from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import Reason
 
@@ -55,6 +58,24 @@ class ParsedCrystal:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why an input is no crystal, as a value (an exception would lose its attributes between processes).
+
+    Attributes:
+        reason: from the closed list.
+        detail: where and what.
+        source_id: the id that the input has of its own, where it could be read.
+    """
+
+    reason: Reason
+    detail: str
+    source_id: str | None = None
+
+
+Reading = ParsedCrystal | Refusal
+
+
 def as_batch(crystals: Sequence[ParsedCrystal]) -> CrystalBatch:
     """The crystals as one batch, in order."""
     return CrystalBatch.from_arrays(
@@ -64,30 +85,54 @@ def as_batch(crystals: Sequence[ParsedCrystal]) -> CrystalBatch:
     )
 
 
+def block_of_readings(
+    start: int, readings: Sequence[Reading], ids: Sequence[str], places: Sequence[str] = ()
+) -> SourceBlock:
+    """The block of consecutive inputs.
+
+    Args:
+        start: input position of the first.
+        readings: what each was read as.
+        ids: id of each.
+        places: where each stands, for messages; empty where the ids say it.
+    """
+    rows = [row for row, reading in enumerate(readings) if isinstance(reading, ParsedCrystal)]
+    crystals = [reading for reading in readings if isinstance(reading, ParsedCrystal)]
+    return SourceBlock(
+        start=start,
+        stop=start + len(readings),
+        positions=np.array([start + row for row in rows], dtype=np.int64),
+        source_ids=[ids[row] for row in rows],
+        crystals=as_batch(crystals),
+        metadata=[metadata_json(crystal.extra, crystal.notes) for crystal in crystals],
+        rejected=[
+            RejectedInput(start + row, ids[row], reading.reason, reading.detail)
+            for row, reading in enumerate(readings)
+            if isinstance(reading, Refusal)
+        ],
+        places=[places[row] for row in rows] if places else [],
+    )
+
+
 def atomic_number(label: str) -> int | None:
     """Atomic number of an element symbol, with or without an oxidation state ("Fe", "Fe3+", "O2-"); None if unknown.
 
     Deuterium and tritium are hydrogen here; `isotope_notes` says so to the user.
     """
-    return _number_of_label(label) if len(label) <= _LONGEST_LABEL else None
-
-
-@lru_cache(4096)
-def _number_of_label(label: str) -> int | None:
-    match = _decorated(label)
-    if match is None:
-        return None
-    return _ATOMIC_NUMBER.get(match[1], _ISOTOPES.get(match[1]))
+    symbol = _symbol(label) if len(label) <= _LONGEST_LABEL else ""
+    return _ATOMIC_NUMBER.get(symbol, _ISOTOPES.get(symbol))
 
 
 def is_isotope(label: str) -> bool:
     """True for D and T, decorated or not."""
-    match = _decorated(label)
-    return match is not None and match[1] in _ISOTOPES
+    return len(label) <= _LONGEST_LABEL and _symbol(label) in _ISOTOPES
 
 
-def _decorated(label: str) -> re.Match[str] | None:
-    return _DECORATED.match(label.strip()) if len(label) <= _LONGEST_LABEL else None
+@lru_cache(4096)  # a table repeats few labels millions of times
+def _symbol(label: str) -> str:
+    """The symbol of a decorated label; empty if it is none."""
+    match = _DECORATED.match(label.strip())
+    return match[1] if match else ""
 
 
 def atomic_numbers(labels: Sequence[object]) -> tuple[Ints, tuple[str, ...]]:
@@ -96,8 +141,15 @@ def atomic_numbers(labels: Sequence[object]) -> tuple[Ints, tuple[str, ...]]:
     Raises:
         RefusedInputError: some label is no element (`unknown_species`).
     """
-    numbers = [atomic_number(label) if isinstance(label, str) else _whole_number(label) for label in labels]
-    unknown = [site for site, number in enumerate(numbers) if number is None or not 1 <= number < len(SYMBOLS)]
+    numbers: list[int] = []
+    for label in labels:
+        if isinstance(label, str):
+            numbers.append(atomic_number(label) or 0)
+        elif isinstance(label, int) and not isinstance(label, bool):
+            numbers.append(label)  # of any size: a float of it might not exist
+        else:
+            numbers.append(int(label) if isinstance(label, float) and label.is_integer() else 0)
+    unknown = [site for site, number in enumerate(numbers) if not 1 <= number < len(SYMBOLS)]
     if unknown:
         shown = repr(labels[unknown[0]])[:40]
         detail = f"{shown} at site {unknown[0]} (0-based) is no element; {len(unknown)} of {len(labels)} sites"
@@ -128,8 +180,8 @@ def ordered_species(occupancies: Sequence[Sequence[tuple[str, float]]]) -> tuple
     for site, species in enumerate(occupancies):
         total = sum(occupancy for _, occupancy in species)
         if not math.isfinite(total) or total > 1 + OCCUPANCY_TOLERANCE or any(occ < 0 for _, occ in species):
-            detail = f"site {site} (0-based) has occupancy {total:g} of {', '.join(label for label, _ in species)}"
-            raise RefusedInputError(Reason.OCCUPANCY, detail)
+            names = ", ".join(label for label, _ in species)
+            raise RefusedInputError(Reason.OCCUPANCY, f"site {site} (0-based) has occupancy {total:g} of {names}")
         present = [(label, occupancy) for label, occupancy in species if occupancy > OCCUPANCY_TOLERANCE]
         # Isotopes and oxidation states of one element on one site are one element.
         if len({atomic_number(label) or label for label, _ in present}) != 1 or total < 1 - OCCUPANCY_TOLERANCE:
@@ -154,11 +206,3 @@ def require_finite(lattice: Floats, frac_coords: Floats) -> None:
         first = f", first at site {bad_sites[0]} (0-based)" if len(bad_sites) else ""
         detail = f"{bad_cell} lattice entries and {len(bad_sites)} positions are not finite{first}"
         raise RefusedInputError(Reason.NONFINITE, detail)
-
-
-def _whole_number(label: object) -> int | None:
-    if isinstance(label, bool) or not isinstance(label, (int, float)):
-        return None
-    if isinstance(label, int):
-        return label  # of any size: a float of it might not exist
-    return int(label) if math.isfinite(label) and label.is_integer() else None

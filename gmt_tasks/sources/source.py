@@ -24,7 +24,7 @@ ROWS_PER_BLOCK = 4096
 
 
 class MissingSymmetry(StrEnum):
-    """What to do with a CIF that names a space group nobody knows and lists no operations."""
+    """What to do with a CIF that names an unknown space group and gives no operations."""
 
     REFUSE = "refuse"
     ASSUME_P1 = "assume_p1"
@@ -91,8 +91,8 @@ def rejected_rows(
     for first in range(*rows, ROWS_PER_BLOCK):
         stop = min(first + ROWS_PER_BLOCK, rows[1])
         refused = [RejectedInput(first_position + row, f"{label}#{row}", reason, detail) for row in range(first, stop)]
-        bounds, none = (first_position + first, first_position + stop), np.zeros(0, np.int64)
-        yield SourceBlock(*bounds, none, [], CrystalBatch.from_arrays([], [], []), [], refused)
+        bounds, positions = (first_position + first, first_position + stop), np.zeros(0, np.int64)
+        yield SourceBlock(*bounds, positions, [], CrystalBatch.from_arrays([], [], []), [], refused)
 
 
 class Source(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gmt_tasks.labels.files import LabelledCrystals, Split
-from gmt_tasks.labels.kinds import NUMBER_ARRAYS, TENSOR_VALUES
+from gmt_tasks.labels.kinds import NUMBER_ARRAYS
 from gmt_tasks.training.candidate_columns import read_table
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.crystals.graph import GraphSpec, NeighborRule, build_graph

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
-from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.sources.remote.jarvis_tensors import JarvisTensors, has_jarvis_tensors, read_jarvis_tensors
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.errors import SourceError

@@ -18,7 +18,6 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gmt_tasks.labels.files import LabelledCrystals
-from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.training.config import Schedule, TrainingConfig
 from gmt_tasks.training.data import Prepared, prepare, select_targets, training_rows
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published

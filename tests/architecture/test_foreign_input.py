@@ -42,7 +42,7 @@ ADMITTED = {
         "gmt_tasks.sandbox.confinement",
         "import ctypes",
     ): "unshare(2) and Landlock take network and files away",
-    ("gmt_tasks.sandbox.children", "import of a computed name"): "the function a child runs; named by our own code",
+    ("gmt_tasks.sandbox.target", "import of a computed name"): "readers and openers; named by our own code",
     ("gmt_tasks.workers.fork_server", "import multiprocessing"): "pipes between a worker and the processes it forks",
     (
         "gmt_tasks.workers.fork_server",

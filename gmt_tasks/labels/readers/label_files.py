@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
-from gmt_tasks.sources.files.formats import FileFormat
-from gmt_tasks.sources.files.inputs import lines_of
-from gmt_tasks.sources.files.text_jobs import Refusal
+from gmt_tasks.sources.files.formats import JSON_LINES
+from gmt_tasks.sources.files.text_bytes import lines_of
 from gmt_tasks.sources.json_records import load_json
-from gmt_tasks.sources.parsed import RefusedInputError
+from gmt_tasks.sources.parsed import Refusal, RefusedInputError
 from gmt_tasks.sources.source import ReadOptions
 from models.errors import SourceError
 
@@ -35,7 +34,7 @@ class LabelFiles:
         Raises:
             SourceError: there is none.
         """
-        files = [file for file in find_files(text) if file.format is FileFormat.JSON_LINES]
+        files = [file for file in find_files(text) if file.format is JSON_LINES]
         if not files:
             raise SourceError(f"No label file (.jsonl or .jsonl.gz) in {text}. Give the file, folder or glob of them.")
         return cls(text, files, options)
@@ -47,7 +46,7 @@ class LabelFiles:
     def rows(self) -> Iterator[LabelRow | RefusedLabel]:
         """The non-blank lines of the files; a line that is no JSON object is refused with its place."""
         for file in self._files:
-            for number, line in lines_of(file, self._options):
+            for number, line in lines_of(file.path, self._options.max_text_bytes):
                 place = f"{file.label}#{number}"
                 if isinstance(line, Refusal):
                     yield RefusedLabel(place, "", LabelReason.PARSE, line.detail)
@@ -63,5 +62,6 @@ def _label_row(line: bytes, place: str, number: int) -> LabelRow | RefusedLabel:
         return RefusedLabel(place, "", LabelReason.PARSE, refused.detail)
     if not isinstance(row, dict):
         return RefusedLabel(place, "", LabelReason.PARSE, f"line {number} holds no JSON object")
+    # Without an id of its own a label is found by its place.
     source_id = row.get("id")
     return LabelRow(source_id if isinstance(source_id, str) and source_id else place, row)

@@ -6,7 +6,6 @@ one; members of no known format are no inputs, as in a directory.
 """
 
 import errno
-import gzip
 import io
 import re
 import tarfile
@@ -19,14 +18,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from gmt_tasks.sandbox.messages import Message
-from gmt_tasks.sources.files.formats import (
+from gmt_tasks.sources.files.compression import (
+    COMPRESSIONS,
+    FAULTS,
     MAX_UNPACKING_RATIO,
-    FileFormat,
-    file_format,
+    compression_of,
+    unpack_by_magic,
     unpacked_limit,
 )
-from gmt_tasks.sources.files.text_jobs import Refusal, text_of
-from gmt_tasks.sources.parsed import RefusedInputError
+from gmt_tasks.sources.files.formats import Content, file_format
+from gmt_tasks.sources.files.text_jobs import text_of
+from gmt_tasks.sources.parsed import Refusal, RefusedInputError
 from models.errors import Reason
 
 MAX_MEMBERS = 100_000
@@ -36,8 +38,12 @@ MAX_TOTAL_BYTES = 32 << 30
 MAX_NAME_CHARS = 1024
 
 _CHUNK = 1 << 20
-_MEMBER_FILE = re.compile(r"\d+(\.gz)?")
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
+_MEMBER_FILE = re.compile(rf"\d+({'|'.join(re.escape(compression.suffix) for compression in COMPRESSIONS)})?")
+_BROKEN: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError,
+    OverflowError, OSError, *FAULTS,
+)  # fmt: skip
+"""What reading a damaged or crafted archive may raise."""
 
 
 @dataclass(frozen=True)
@@ -61,34 +67,32 @@ class Member:
 
 
 def answer(content: list[str]) -> Message:
-    """Runs in the child: unpacks one archive and tells its members, files by their bare names."""
-    members = unpack(UnpackJob(*map(Path, content)))
-    return Message(
-        [
-            [member.name, member.content.name]
-            if isinstance(member.content, Path)
-            else [member.name, member.content.reason, member.content.detail]
-            for member in members
-        ]
-    )
+    """Runs in the child: unpacks one archive and answers with its members, files by their bare names."""
+    parts: list[list[str]] = []
+    for member in unpack(UnpackJob(*map(Path, content))):
+        if isinstance(member.content, Path):
+            parts.append([member.name, member.content.name])
+        else:
+            parts.append([member.name, member.content.reason, member.content.detail])
+    return Message(parts)
 
 
 def decode_members(content: Any, folder: Path) -> list[Member]:
-    """What a child says to have unpacked into a folder, checked: it leads to plain files in this folder only.
+    """What a child claims to have unpacked into a folder, checked: it leads to plain files in this folder only.
 
     Raises:
         ValueError, TypeError: it is no list of members, or a file is none that `unpack` makes.
     """
     members = []
     for name, *rest in content[: MAX_MEMBERS + 1]:
-        found: Path | Refusal
+        label = text_of(name)[:MAX_NAME_CHARS]
         if len(rest) == 2:
-            found = Refusal(Reason(rest[0]), text_of(rest[1]))
-        else:
-            found = folder / text_of(*rest)
-            if not _MEMBER_FILE.fullmatch(found.name) or found.parent != folder or found.is_symlink():
-                raise ValueError(f"a member that lies at {str(found)[:200]}")
-        members.append(Member(text_of(name)[:MAX_NAME_CHARS], found))
+            members.append(Member(label, Refusal(Reason(rest[0]), text_of(rest[1]))))
+            continue
+        path = folder / text_of(*rest)
+        if not _MEMBER_FILE.fullmatch(path.name) or path.parent != folder or path.is_symlink():
+            raise ValueError(f"a member that lies at {str(path)[:200]}")
+        members.append(Member(label, path))
     return members
 
 
@@ -101,14 +105,17 @@ def unpack(job: UnpackJob) -> list[Member]:
     try:
         limit = unpacked_limit(job.archive, MAX_TOTAL_BYTES)
         if job.archive.name.lower().endswith(".zip"):
-            _collect(_zip_members(job.archive), job.folder, limit, members)
+            with zipfile.ZipFile(job.archive) as archive:
+                _collect(_zip_entries(archive), job.folder, limit, members)
         else:
-            with job.archive.open("rb") as packed, _unzipped(packed) as stream:
+            with job.archive.open("rb") as packed, unpack_by_magic(packed) as stream:
                 bounded = _BoundedStream(stream, limit)
-                _collect(_tar_members(bounded), job.folder, limit, members)
+                # As a stream, read once from front to back: a tar has no directory to trust.
+                with tarfile.open(fileobj=bounded, mode="r|", errorlevel=2) as archive:
+                    _collect(_tar_entries(archive), job.folder, limit, members)
     except RefusedInputError as refused:
         members.append(Member("", Refusal(refused.reason, refused.detail)))
-    except (*_BROKEN, ValueError, RuntimeError, OverflowError, OSError) as error:
+    except _BROKEN as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO):
             raise  # the machine's fault, not the archive's; other numbers come of offsets that lead nowhere
         detail = f"not readable after {len(members)} members: {type(error).__name__}: {str(error)[:200]}"
@@ -118,7 +125,7 @@ def unpack(job: UnpackJob) -> list[Member]:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A member as an archive lists it; `open` gives its bytes. Folders are listed too: they count."""
+    """A member as the archive describes it; `open` gives its bytes. Folders are entries too: they count."""
 
     name: str
     fault: str
@@ -134,14 +141,15 @@ def _collect(entries: Iterator[_Entry], folder: Path, limit: int, members: list[
             raise RefusedInputError(Reason.ARCHIVE, f"more than {MAX_MEMBERS} members; the rest was not read")
         if entry.is_folder:
             continue
-        kind = file_format(entry.name)
+        known_format = file_format(entry.name)
         fault = entry.fault or _fault_of_name(entry.name)
-        if not fault and kind is FileFormat.ARCHIVE:
+        if not fault and known_format is not None and known_format.content is Content.ARCHIVE:
             fault = "an archive in an archive"
         if fault:
             members.append(Member(entry.name[:MAX_NAME_CHARS], Refusal(Reason.ARCHIVE, fault)))
-        elif kind is not None:
-            target = folder / f"{number}{'.gz' if entry.name.lower().endswith('.gz') else ''}"
+        elif known_format is not None:
+            compression = compression_of(entry.name)
+            target = folder / f"{number}{compression.suffix if compression else ''}"
             try:
                 left -= _write(entry, target, left)
                 members.append(Member(entry.name, target))
@@ -173,30 +181,21 @@ def _write(entry: _Entry, target: Path, left: int) -> int:
     return size
 
 
-def _zip_members(path: Path) -> Iterator[_Entry]:
-    """What a zip lists."""
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            kind = (info.external_attr >> 28) & 0xF  # the type bits of a Unix mode
-            fault = "" if kind in (0, 0x8, 0x4) else "a link" if kind == 0xA else "no regular file"
-            if info.flag_bits & 0x1:
-                fault = "encrypted"
-            yield _Entry(info.filename, fault, partial(archive.open, info), info.is_dir())
+def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
+    """The entries of a zip's directory."""
+    for info in archive.infolist():
+        kind = (info.external_attr >> 28) & 0xF  # the type bits of a Unix mode; 0 where no Unix wrote them
+        fault = "" if kind in (0, 0x8, 0x4) else "a link" if kind == 0xA else "no regular file"
+        if info.flag_bits & 0x1:
+            fault = "encrypted"
+        yield _Entry(info.filename, fault, partial(archive.open, info), info.is_dir())
 
 
-def _tar_members(stream: "_BoundedStream") -> Iterator[_Entry]:
-    """What a tar lists, read once from front to back."""
-    with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as archive:
-        for info in archive:
-            fault = "a link" if info.issym() or info.islnk() else "" if info.isreg() else "no regular file"
-            yield _Entry(info.name, fault, partial(archive.extractfile, info), info.isdir())
-
-
-def _unzipped(packed: IO[bytes]) -> IO[bytes]:
-    """The stream itself, or what a gzip in it holds, by its first bytes."""
-    magic = packed.read(2)
-    packed.seek(0)
-    return gzip.open(packed) if magic == b"\x1f\x8b" else packed  # type: ignore[return-value]
+def _tar_entries(archive: tarfile.TarFile) -> Iterator[_Entry]:
+    """The entries of a tar, as they come."""
+    for info in archive:
+        fault = "a link" if info.issym() or info.islnk() else "" if info.isreg() else "no regular file"
+        yield _Entry(info.name, fault, partial(archive.extractfile, info), info.isdir())
 
 
 class _BoundedStream(io.BufferedIOBase):

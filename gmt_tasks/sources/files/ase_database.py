@@ -15,9 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records import RejectedInput
-from gmt_tasks.sources.metadata import metadata_json
-from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError, as_batch, atomic_numbers, require_finite
+from gmt_tasks.sources.parsed import (
+    ParsedCrystal,
+    Reading,
+    Refusal,
+    RefusedInputError,
+    atomic_numbers,
+    block_of_readings,
+    require_finite,
+)
 from gmt_tasks.sources.source import SourceBlock
 from models.errors import Reason, SourceError
 
@@ -53,31 +59,22 @@ class AseDatabase:
         """Blocks of at most 1,024 rows from row `start_row` on; row 0 has input position `first_position`."""
         for end in self.group_ends:
             if end > start_row:
-                yield self._block(first_position, start_row, end)
+                rows = self._connection.execute(_ROWS, (self._ids[start_row],)).fetchmany(end - start_row)
+                readings = [_reading(row) for row in rows]
+                # The ids were read when the table was opened; rows that were deleted since leave a gap.
+                missing = Refusal(Reason.PARSE, "the row was announced and is not there")
+                readings += [missing] * (end - start_row - len(rows))
+                ids = [f"{self._label}#{row}" for row in range(start_row, end)]
+                yield block_of_readings(first_position + start_row, readings, ids)
                 start_row = end
 
-    def _block(self, first_position: int, start: int, end: int) -> SourceBlock:
-        """The rows `start` to `end`."""
-        crystals: list[tuple[int, ParsedCrystal]] = []
-        rejected = []
-        rows = self._connection.execute(_ROWS, (self._ids[start],)).fetchmany(end - start)
-        for row in range(start, end):
-            try:
-                if row - start >= len(rows):
-                    raise RefusedInputError(Reason.PARSE, "the row was announced and is not there")
-                crystals.append((row, _crystal(*rows[row - start])))
-            except RefusedInputError as refused:
-                name = f"{self._label}#{row}"
-                rejected.append(RejectedInput(first_position + row, name, refused.reason, refused.detail))
-        return SourceBlock(
-            start=first_position + start,
-            stop=first_position + end,
-            positions=np.array([first_position + row for row, _ in crystals], dtype=np.int64),
-            source_ids=[f"{self._label}#{row}" for row, _ in crystals],
-            crystals=as_batch([crystal for _, crystal in crystals]),
-            metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
-            rejected=rejected,
-        )
+
+def _reading(row: tuple[Any, ...]) -> Reading:
+    """One row of `_ROWS`, or why it is no crystal."""
+    try:
+        return _crystal(*row)
+    except RefusedInputError as refused:
+        return Refusal(refused.reason, refused.detail)
 
 
 def _crystal(numbers: Any, positions: Any, cell: Any, pbc: Any, pairs: Any) -> ParsedCrystal:
@@ -86,29 +83,26 @@ def _crystal(numbers: Any, positions: Any, cell: Any, pbc: Any, pairs: Any) -> P
     if lattice.size != 9:
         raise RefusedInputError(Reason.PARSE, f"the cell has {lattice.size} numbers, expected 9")
     atoms = _array(positions, "positions", "<f8")
-    wide = isinstance(numbers, bytes) and len(numbers) * 3 == atoms.nbytes and atoms.size > 0
-    species = _array(numbers, "numbers", "<i8" if wide else "<i4")
+    # Eight bytes per atom are int64: positions have three times eight.
+    is_wide = isinstance(numbers, bytes) and len(numbers) * 3 == atoms.nbytes and atoms.size > 0
+    species = _array(numbers, "numbers", "<i8" if is_wide else "<i4")
     if atoms.size != 3 * len(species):
         raise RefusedInputError(Reason.PARSE, f"{atoms.size} position numbers for {len(species)} atoms")
     lattice, atoms = lattice.reshape(3, 3), atoms.reshape(-1, 3)
     require_finite(lattice, atoms)
     if abs(np.linalg.det(lattice)) < 1e-6:
         raise RefusedInputError(Reason.DEGENERATE_CELL, "the cell has no volume")
-    found, _ = atomic_numbers(species.tolist())
+    atomic, _ = atomic_numbers(species.tolist())
     notes = () if pbc == 7 else (f"pbc: the file says {pbc}, read as periodic along all axes",)
-    return ParsedCrystal(lattice, np.linalg.solve(lattice.T, atoms.T).T, found, notes, None, _extra(pairs))
+    extra: dict[str, Any] = {}
+    with contextlib.suppress(ValueError, RecursionError, TypeError):  # what cannot be read is left out
+        content = json.loads(pairs)
+        extra = content if isinstance(content, dict) else {}
+    return ParsedCrystal(lattice, np.linalg.solve(lattice.T, atoms.T).T, atomic, notes, None, extra)
 
 
 def _array(value: Any, name: str, kind: str) -> NDArray[Any]:
+    """The numbers of a blob."""
     if not isinstance(value, bytes) or len(value) % np.dtype(kind).itemsize:
         raise RefusedInputError(Reason.PARSE, f"{name} is not an array")
     return np.frombuffer(value, dtype=kind)
-
-
-def _extra(pairs: Any) -> dict[str, Any]:
-    """The key-value pairs of a row; what cannot be read is left out."""
-    with contextlib.suppress(ValueError, RecursionError, TypeError):
-        content = json.loads(pairs)
-        if isinstance(content, dict):
-            return content
-    return {}

@@ -15,6 +15,7 @@ from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 from pymatgen.io.cif import CifBlock, CifFile, CifParser, str2float
 
+from gmt_tasks.sources.files.text_jobs import TextJob
 from gmt_tasks.sources.parsed import (
     OCCUPANCY_TOLERANCE,
     ParsedCrystal,
@@ -38,7 +39,12 @@ _OPERATIONS = re.compile(r"^_(symmetry_equiv_pos_as_xyz|space_group_symop_operat
 _UNKNOWN_VALUES = ("", "?", ".")
 _GROUPS = ("OH", "NO3")
 _WATER = ("Wat", "wat", "Hw", "Ow")
-_ORIGINS = ("_database_code_ICSD", "_cod_database_code", "_database_code_depnum_ccdc_archive", "_chemical_name_mineral")
+_PROVENANCE = (
+    "_database_code_ICSD",
+    "_cod_database_code",
+    "_database_code_depnum_ccdc_archive",
+    "_chemical_name_mineral",
+)
 _NOTED = {"implicit hydrogens": "implicit_hydrogens", "rounded to ideal values": "coordinates_idealised"}
 
 _LONGEST_OPERATION = 200  # "-x+1/3,-x+y+2/3,z+2/3" has 22 characters
@@ -75,10 +81,9 @@ class _Parser(CifParser):
         return self._get_structure(self.block(), primitive=False, symmetrized=False, check_occu=True)
 
     def get_symops(self, data: CifBlock) -> list[SymmOp]:
-        """Symmetry operations, remembered per listing or name: looking up Fm-3m takes up to a second."""
-        key = tuple(
-            str(data.data[name]) for name in sorted(data.data) if _SPACE_GROUP.match(name) or _OPERATIONS.match(name)
-        )
+        """Symmetry operations, kept by name or by their own texts: looking up Fm-3m takes up to a second."""
+        names = [name for name in sorted(data.data) if _SPACE_GROUP.match(name) or _OPERATIONS.match(name)]
+        key = tuple(str(data.data[name]) for name in names)
         if key not in _operations_cache:
             if len(_operations_cache) > 2000:
                 _operations_cache.clear()
@@ -86,39 +91,54 @@ class _Parser(CifParser):
         return _operations_cache[key]
 
 
-def read_cif_block(text: str, first_line: int, max_sites: int, missing_symmetry: MissingSymmetry) -> ParsedCrystal:
+def read_cif_block(job: TextJob) -> ParsedCrystal:
     """Reads one data block.
 
     Args:
-        text: the block, from its `data_` line on.
-        first_line: 1-based line of that line in the file.
-        max_sites: refuse the block if listed sites times operations exceed this, before expanding anything.
-        missing_symmetry: what to do with a space group that cannot be resolved.
+        job: the block, from its `data_` line on; refused if its sites times operations exceed `max_sites`, before
+            anything is expanded.
 
     Raises:
         RefusedInputError: with a reason from the closed list and, where known, the line.
     """
-    parser = _Parser.from_str(text, occupancy_tolerance=1 + OCCUPANCY_TOLERANCE)
+    parser = _Parser.from_str(job.text, occupancy_tolerance=1 + OCCUPANCY_TOLERANCE)
     parser.check_cif = False  # the composition is compared below, as a note
     block = parser.block()
-    finder = _LineFinder(text, first_line)
+    finder = _LineFinder(job.text, job.first_line)
     _check_cell(block, finder)
-    _check_operation_texts(block)
+    for key, value in block.data.items():
+        # pymatgen's pattern for operations takes time with the square of their length.
+        lengths = [len(str(text)) for text in (value if isinstance(value, list) else [value])]
+        if "xyz" in key and (too_long := [length for length in lengths if length > _LONGEST_OPERATION]):
+            detail = f"{key} holds a text of {too_long[0]} characters, limit {_LONGEST_OPERATION}"
+            raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, detail)
     n_sites = _check_sites(block, finder)
-    notes = _check_symmetry(parser, block, n_sites, max_sites, missing_symmetry)
-    if n_sites > _FEW_SITES and (listed := _listed_in_full(parser, block)) is not None:
-        return replace(listed, notes=notes + listed.notes)
+    notes = _check_symmetry(parser, block, n_sites, job.max_sites, job.missing_symmetry)
+    crystal = _explicit_cell(parser, block) if n_sites > _FEW_SITES else None
+    crystal = crystal or _expanded_cell(parser, block, finder)
+    return replace(crystal, notes=notes + crystal.notes)
+
+
+def _expanded_cell(parser: _Parser, block: CifBlock, finder: "_LineFinder") -> ParsedCrystal:
+    """The crystal that pymatgen makes of the sites and operations, with notes of what it changed or doubts."""
     structure = _expand(parser, finder)
-    species = [[(part.symbol, float(share)) for part, share in site.species.items()] for site in structure]
-    labels, rounded = ordered_species(species)
+    occupancies = []
+    for site in structure:
+        parts = [(part.symbol, float(share)) for part, share in site.species.items()]
+        occupancies.append(parts)
+    labels, rounded = ordered_species(occupancies)
     numbers, _ = atomic_numbers(labels)
-    merged = isotope_notes(map(_letters, _listed_symbols(block)))  # pymatgen has forgotten them by now
     lattice, frac_coords = np.array(structure.lattice.matrix), np.array(structure.frac_coords)
     require_finite(lattice, frac_coords)
     if any("sum to > 1" in warning for warning in parser.warnings):
         rounded = (f"occupancy_rounded: sums above 1 within {OCCUPANCY_TOLERANCE:.0%}",)
-    all_notes = notes + rounded + merged + _parser_notes(parser, structure)
-    return ParsedCrystal(lattice, frac_coords, numbers, all_notes, None, _origins(block))
+    notes = rounded + isotope_notes(map(_letters, _symbols(block)))  # pymatgen has forgotten the isotopes by now
+    all_warnings = "\n".join(parser.warnings)
+    notes += tuple(name for phrase, name in _NOTED.items() if phrase in all_warnings)
+    mismatch = parser.check(structure)
+    if mismatch and "Cannot determine" not in mismatch:
+        notes += (f"composition_mismatch: {' '.join(mismatch.split())[:200]}",)
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, _provenance(block))
 
 
 class _LineFinder:
@@ -177,7 +197,7 @@ def _check_sites(block: CifBlock, finder: _LineFinder) -> int:
     if missing:
         where = finder.where("_atom_site_label")
         raise RefusedInputError(Reason.PARSE, f"{where}{', '.join(missing)} missing or incomplete")
-    symbols = _listed_symbols(block)
+    symbols = _symbols(block)
     for row, (label, symbol) in enumerate(zip(labels, symbols, strict=True)):
         _check_symbol(symbol, label, finder)
         if symbols is labels and _letters(symbol) == "T":
@@ -191,8 +211,8 @@ def _check_sites(block: CifBlock, finder: _LineFinder) -> int:
     return len(labels)
 
 
-def _listed_symbols(block: CifBlock) -> list[str]:
-    """The species of each row as listed: type symbols, or labels where there are none."""
+def _symbols(block: CifBlock) -> list[str]:
+    """The species of each row as written: type symbols, or labels where there are none."""
     symbols: list[str] = block.data.get("_atom_site_type_symbol", block.data["_atom_site_label"])
     return symbols
 
@@ -209,20 +229,11 @@ def _check_symbol(symbol: str, label: str, finder: _LineFinder) -> None:
     start = letters[0] if letters else ""
     if symbol.startswith(_WATER):
         return
-    known = Element.is_valid_symbol(start.title()) or (
+    is_element = Element.is_valid_symbol(start.title()) or (
         Element.is_valid_symbol(start[:1].upper()) and not start[1:].islower()
     )
-    if not known or symbol.startswith(_GROUPS):
+    if not is_element or symbol.startswith(_GROUPS):
         raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{finder.where(label)}{symbol!r} ({label}) is no element")
-
-
-def _check_operation_texts(block: CifBlock) -> None:
-    """Refuses operations longer than any: pymatgen's pattern for them takes time with the square of their length."""
-    for key, value in block.data.items():
-        texts = value if isinstance(value, list) else [value]
-        if "xyz" in key and (long := [text for text in texts if len(str(text)) > _LONGEST_OPERATION]):
-            detail = f"{key} holds a text of {len(str(long[0]))} characters, limit {_LONGEST_OPERATION}"
-            raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, detail)
 
 
 def _check_symmetry(
@@ -239,6 +250,7 @@ def _check_symmetry(
         raise RefusedInputError(Reason.TOO_LARGE, detail)
     if len(operations) > 1 or any(_OPERATIONS.match(key) and block.data[key] for key in block.data):
         return ()
+    # Now the identity alone is left: right for P1, and what pymatgen falls back to for a name that it does not know.
     named = {key: block.data[key] for key in block.data if _SPACE_GROUP.match(key)}
     named = {key: value for key, value in named.items() if isinstance(value, str) and value not in _UNKNOWN_VALUES}
     if not named:
@@ -251,15 +263,15 @@ def _check_symmetry(
     return ("symmetry_assumed: the space group is unknown, read as P1 as asked",)
 
 
-def _listed_in_full(parser: _Parser, block: CifBlock) -> ParsedCrystal | None:
-    """A large cell whose atoms are all listed, each alone on its site: nothing is left to expand or to merge.
+def _explicit_cell(parser: _Parser, block: CifBlock) -> ParsedCrystal | None:
+    """A large cell that gives all its atoms, each alone on its site: nothing is left to expand or to merge.
 
     None where the identity is not the only operation or a site is not simply one atom: pymatgen knows what to do then.
     """
     data = block.data
     if parser.feature_flags["magcif"] or len(parser.get_symops(block)) > 1:
         return None
-    symbols = _listed_symbols(block)
+    symbols = _symbols(block)
     occupancies = [str2float(value) for value in data.get("_atom_site_occupancy", ["1"] * len(symbols))]
     names = {symbol: parser._parse_symbol(symbol) for symbol in set(symbols)}
     if any(symbol.startswith(_WATER) or not name for symbol, name in names.items()) or set(occupancies) != {1.0}:
@@ -267,15 +279,16 @@ def _listed_in_full(parser: _Parser, block: CifBlock) -> ParsedCrystal | None:
     if (cell := parser.get_lattice(block)) is None:
         return None
     lattice, (numbers, _) = np.array(cell.matrix), atomic_numbers([names[symbol] for symbol in symbols])
-    frac_coords = np.array([[str2float(value) for value in data[key]] for key in _COORDINATES]).T
+    frac_coords = np.stack([np.array(list(map(str2float, data[key]))) for key in _COORDINATES], axis=1)
     require_finite(lattice, frac_coords)
-    return ParsedCrystal(lattice, frac_coords, numbers, isotope_notes(map(_letters, symbols)), None, _origins(block))
+    notes = isotope_notes(map(_letters, symbols))
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, _provenance(block))
 
 
-def _origins(block: CifBlock) -> dict[str, Any]:
+def _provenance(block: CifBlock) -> dict[str, Any]:
     """What a block says of where it comes from."""
-    found = {key.lstrip("_"): block.data.get(key) for key in _ORIGINS}
-    return {key: value for key, value in found.items() if value not in (None, *_UNKNOWN_VALUES)}
+    values = {key.lstrip("_"): block.data.get(key) for key in _PROVENANCE}
+    return {key: value for key, value in values.items() if value not in (None, *_UNKNOWN_VALUES)}
 
 
 def _expand(parser: _Parser, finder: _LineFinder) -> Structure:
@@ -292,12 +305,3 @@ def _expand(parser: _Parser, finder: _LineFinder) -> Structure:
     if structure is None or not len(structure):
         raise RefusedInputError(Reason.EMPTY, "every site of the block has occupancy 0")
     return structure
-
-
-def _parser_notes(parser: _Parser, structure: Structure) -> tuple[str, ...]:
-    """What pymatgen changed or doubts, as notes."""
-    notes = [name for phrase, name in _NOTED.items() if any(phrase in warning for warning in parser.warnings)]
-    mismatch = parser.check(structure)
-    if mismatch and "Cannot determine" not in mismatch:
-        notes.append(f"composition_mismatch: {' '.join(mismatch.split())[:200]}")
-    return tuple(notes)

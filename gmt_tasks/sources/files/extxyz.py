@@ -4,34 +4,74 @@ Source of the format: https://github.com/libAtoms/extxyz (README, "Extended XYZ 
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError, atomic_numbers, require_finite
+from gmt_tasks.sources.files.inputs import FileInput, TextFile
+from gmt_tasks.sources.files.text_bytes import decode_text
+from gmt_tasks.sources.files.text_jobs import TextJob
+from gmt_tasks.sources.parsed import ParsedCrystal, Refusal, RefusedInputError, atomic_numbers, require_finite
 from models.errors import Reason
 
 _PAIR = re.compile(r"""([A-Za-z_][\w.:-]*)(?:=("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s"'{[]\S*))?""")
+_BRACKETS = re.compile(r"[\[\]{},]")
 _DEFAULT_PROPERTIES = "species:S:1:pos:R:3"
 _SPECIES = ("species", "element", "symbol", "symbols")
 _POSITIONS = ("pos", "positions")
 _IDS = ("id", "material_id", "name")
 _STRUCTURAL = ("lattice", "properties", "pbc", *_IDS)
 _MAX_COMMENT = 100_000  # of the whole line; real ones have some hundred characters
+_MAX_DIGITS = 9  # of a number of atoms
 
 
-def read_frame(text: str, first_line: int) -> ParsedCrystal:
+def split_frames(file: TextFile) -> Iterator[FileInput]:
+    """The frames of a file, streamed, named `label#frame`, 0-based; what follows a bad count is lost."""
+    lines = file.lines()
+    limit = file.options.max_text_bytes
+    frame = 0
+    for number, first in lines:
+        if not isinstance(first, Refusal) and not first.strip():
+            continue
+        source_id, place = f"{file.label}#{frame}", f"{file.label} frame {frame}"
+        frame += 1
+        count = b"" if isinstance(first, Refusal) else first.strip()
+        n_more = int(count) + 1 if count.isdigit() and len(count) <= _MAX_DIGITS else 0
+        fault = first if isinstance(first, Refusal) else None
+        parts = [] if isinstance(first, Refusal) else [first]
+        size = 0
+        while n_more and fault is None and (following := next(lines, None)):
+            _, line = following
+            if isinstance(line, Refusal):
+                fault = line
+                break
+            size += len(line)
+            if size > limit:
+                fault = Refusal(Reason.TOO_LARGE, f"from line {number}: more than {limit} bytes")
+            parts.append(line)
+            n_more -= 1
+        if fault is None:
+            text, notes = decode_text(b"".join(parts))
+            yield FileInput(source_id, file.job(text, number), notes, place, number)
+        else:
+            yield FileInput(source_id, fault, place=place)
+        # Without a count nobody knows where the next frame begins.
+        if fault is not None or not count.isdigit():
+            return
+
+
+def read_frame(job: TextJob) -> ParsedCrystal:
     """Reads one frame; energies, names and other pairs of its second line travel along.
 
     Args:
-        text: the frame, from the line of its count on.
-        first_line: 1-based line of that line in the file.
+        job: the frame, from the line of its count on.
 
     Raises:
         RefusedInputError: `parse` with the line, `empty`, `nonfinite`, `unknown_species`, `degenerate_cell`.
     """
-    lines = text.split("\n")
+    lines, first_line = job.text.split("\n"), job.first_line
     n_atoms = _count(lines[0], first_line)
     if len(lines) < n_atoms + 2:
         raise RefusedInputError(Reason.PARSE, f"line {first_line}: {n_atoms} atoms announced, the file ends before")
@@ -39,29 +79,43 @@ def read_frame(text: str, first_line: int) -> ParsedCrystal:
     if "lattice" not in pairs:
         detail = f"line {first_line + 1}: no Lattice=, so this is a molecule and no crystal"
         raise RefusedInputError(Reason.PARSE, detail)
-    lattice = _lattice(pairs["lattice"], first_line + 1)
-    species_at, position_at, n_columns = _columns(pairs.get("properties", _DEFAULT_PROPERTIES), first_line + 1)
-    rows = [line.split() for line in lines[2 : n_atoms + 2]]
-    short = next((k for k, row in enumerate(rows) if len(row) < n_columns), None)
-    if short is not None:
-        where = f"line {first_line + 2 + short}"
-        raise RefusedInputError(Reason.PARSE, f"{where}: {len(rows[short])} columns, expected {n_columns}")
-    labels = [row[species_at] for row in rows]
-    numbers, notes = atomic_numbers([int(x) if x.isdecimal() and len(x) < 4 else x for x in labels])
-    positions = _positions(rows, position_at, first_line + 2)
+    values = _floats(_BRACKETS.sub(" ", pairs["lattice"]).split(), first_line + 1)
+    if len(values) != 9:
+        detail = f"line {first_line + 1}: Lattice has {len(values)} numbers, expected 9"
+        raise RefusedInputError(Reason.PARSE, detail)
+    lattice = values.reshape(3, 3)  # the format lists a, b, c one after the other
+    numbers, notes, positions = _atoms(lines[2 : n_atoms + 2], pairs, first_line)
     require_finite(lattice, positions)
     if abs(np.linalg.det(lattice)) < 1e-6:
         raise RefusedInputError(Reason.DEGENERATE_CELL, f"line {first_line + 1}: the lattice has no volume")
     frac_coords = np.linalg.solve(lattice.T, positions.T).T.astype(np.float64)
+    axes = _BRACKETS.sub(" ", pairs.get("pbc", "T T T")).split()
+    if any(axis.upper() not in ("T", "TRUE", "1") for axis in axes):
+        notes += (f"pbc: the file says {pairs['pbc'][:20]}, read as periodic along all axes",)
     source_id = next((pairs[key] for key in _IDS if pairs.get(key)), None)
     extra: dict[str, Any] = {key: value for key, value in pairs.items() if key not in _STRUCTURAL}
-    return ParsedCrystal(lattice, frac_coords, numbers, notes + _open_axes(pairs), source_id, extra)
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, source_id, extra)
+
+
+def _atoms(
+    lines: list[str], pairs: dict[str, str], first_line: int
+) -> tuple[NDArray[np.int64], tuple[str, ...], NDArray[np.float64]]:
+    """Atomic numbers [n_atoms], notes about isotopes, and Cartesian positions in angstrom [n_atoms, 3]."""
+    species_at, position_at, n_columns = _columns(pairs.get("properties", _DEFAULT_PROPERTIES), first_line + 1)
+    rows = [line.split() for line in lines]
+    for number, row in enumerate(rows, start=first_line + 2):
+        if len(row) < n_columns:
+            raise RefusedInputError(Reason.PARSE, f"line {number}: {len(row)} columns, expected {n_columns}")
+    labels = [row[species_at] for row in rows]
+    numbers, notes = atomic_numbers([int(x) if x.isdecimal() and len(x) < 4 else x for x in labels])
+    positions = [_floats(row[position_at : position_at + 3], n) for n, row in enumerate(rows, start=first_line + 2)]
+    return numbers, notes, np.array(positions).reshape(-1, 3)
 
 
 def _count(line: str, number: int) -> int:
     """The number of atoms of a frame."""
     word = line.strip()
-    if not (word.isascii() and word.isdecimal() and len(word) < 10):
+    if not (word.isascii() and word.isdecimal() and len(word) <= _MAX_DIGITS):
         raise RefusedInputError(Reason.PARSE, f"line {number}: {word[:40]!r} is no number of atoms")
     if int(word) == 0:
         raise RefusedInputError(Reason.EMPTY, f"line {number}: 0 atoms")
@@ -79,19 +133,12 @@ def _pairs(line: str, number: int) -> dict[str, str]:
     return pairs
 
 
-def _floats(words: list[str], where: str) -> NDArray[np.float64]:
+def _floats(words: list[str], number: int) -> NDArray[np.float64]:
+    """The numbers of a line."""
     try:
         return np.array([float(word) for word in words])
     except ValueError as error:
-        raise RefusedInputError(Reason.PARSE, f"{where}: {error}") from error
-
-
-def _lattice(text: str, number: int) -> NDArray[np.float64]:
-    """Lattice rows from 9 numbers, shape [3, 3]; the format lists a, b, c one after the other."""
-    values = _floats(re.sub(r"[\[\]{},]", " ", text).split(), f"line {number}")
-    if len(values) != 9:
-        raise RefusedInputError(Reason.PARSE, f"line {number}: Lattice has {len(values)} numbers, expected 9")
-    return values.reshape(3, 3)
+        raise RefusedInputError(Reason.PARSE, f"line {number}: {error}") from error
 
 
 def _columns(properties: str, number: int) -> tuple[int, int, int]:
@@ -107,17 +154,3 @@ def _columns(properties: str, number: int) -> tuple[int, int, int]:
     if species is None or positions is None or n_columns < positions + 3:
         raise RefusedInputError(Reason.PARSE, f"line {number}: Properties={properties[:80]!r} lacks species or pos")
     return species, positions, n_columns
-
-
-def _positions(rows: list[list[str]], start: int, first_line: int) -> NDArray[np.float64]:
-    """Cartesian positions in angstrom, shape [n_atoms, 3]."""
-    parts = [_floats(row[start : start + 3], f"line {first_line + k}") for k, row in enumerate(rows)]
-    return np.array(parts).reshape(-1, 3)
-
-
-def _open_axes(pairs: dict[str, str]) -> tuple[str, ...]:
-    """A note when the file says that the crystal does not repeat along every axis."""
-    words = re.sub(r"[\[\]{},]", " ", pairs.get("pbc", "T T T")).split()
-    if all(word.upper() in ("T", "TRUE", "1") for word in words):
-        return ()
-    return (f"pbc: the file says {pairs['pbc'][:20]}, read as periodic along all axes",)

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from gmt_tasks.sources.files.formats import FileFormat, file_format
+from gmt_tasks.sources.files.formats import FileFormat, file_format, readable_formats
 from models.errors import SourceError
 
 _FULL_HASH_BYTES = 64 << 20
 _EDGE_BYTES = 1 << 20
-_READABLE = (
-    "CIF, POSCAR/CONTCAR/.vasp, .xyz/.extxyz, .json, .jsonl (each also .gz), .parquet, an ASE .db, or a .zip, .tar, "
-    ".tar.gz or .tgz"
-)
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +36,15 @@ def find_files(text: str) -> list[NamedFile]:
         path = Path(text).expanduser()
         if path.is_dir():
             return _in_directory(path)
-        return [_single(path)] if path.exists() else _matching(text)
+        if not path.exists():
+            return _matching(text)
+        if (only_format := file_format(path.name)) is not None:
+            return [NamedFile(path, path.name, only_format)]
     except (OSError, RuntimeError, ValueError) as error:  # no permission, a name too long, no such user, a NUL
-        raise SourceError(f"{text[:200]!r} cannot be looked at: {error}. Give {_READABLE}.") from error
+        raise SourceError(f"{text[:200]!r} cannot be looked at: {error}. Give {readable_formats()}.") from error
+    raise SourceError(
+        f"{path.name}: a name of no known format. Give {readable_formats()}, or a directory or glob of these."
+    )
 
 
 def content_fingerprint(files: Iterable[NamedFile]) -> str:
@@ -54,33 +56,24 @@ def content_fingerprint(files: Iterable[NamedFile]) -> str:
     return digest.hexdigest()
 
 
-def _single(path: Path) -> NamedFile:
-    """One file given by its path; its format must be known."""
-    kind = file_format(path.name)
-    if kind is None:
-        raise SourceError(f"{path.name}: a name of no known format. Give {_READABLE}, or a directory or glob of these.")
-    return NamedFile(path, path.name, kind)
-
-
 def _in_directory(root: Path) -> list[NamedFile]:
     """All files of known formats below a directory, sorted by relative path; links to directories are not followed.
 
-    A folder that may not be looked into is an input too: it will be refused, so that nobody takes it for empty. ASE
-    databases are not looked for: a run's own database often lies in the same directory and has the same ending.
+    A folder that may not be looked into is an input too: it will be refused, so that nobody takes it for empty.
     """
     closed: list[Path] = []
     walk = os.walk(root, onerror=lambda error: closed.append(Path(error.filename)))
     paths = [Path(folder) / name for folder, _, names in walk for name in names]
     formats = [(path, file_format(path.name)) for path in paths]
-    known = [(path, kind) for path, kind in formats if kind not in (None, FileFormat.ASE_DATABASE)]
-    found = known + [(path, None) for path in closed]
-    if len(known) < len(paths):
-        n_other = len(paths) - len(known)
+    inputs = [(path, row) for path, row in formats if row is not None and row.is_sought]
+    if n_other := len(paths) - len(inputs):
         _log.info("%s: %d of %d files have no known format and are no inputs", root, n_other, len(paths))
-    if not found:
-        raise SourceError(f"Directory {root} holds no file that can be read among {len(paths)}. Give {_READABLE}.")
-    named = [NamedFile(path, path.relative_to(root).as_posix(), kind) for path, kind in found]
-    return sorted(named, key=lambda file: file.label)
+    files = [NamedFile(path, path.relative_to(root).as_posix(), row) for path, row in inputs]
+    files += [NamedFile(path, path.relative_to(root).as_posix(), None) for path in closed]
+    if not files:
+        problem = f"Directory {root} holds no file that can be read among {len(paths)}"
+        raise SourceError(f"{problem}. Give {readable_formats()}.")
+    return sorted(files, key=lambda file: file.label)
 
 
 def _matching(pattern: str) -> list[NamedFile]:
@@ -90,7 +83,7 @@ def _matching(pattern: str) -> list[NamedFile]:
     paths = sorted(path for match in matches if not (path := Path(match)).is_dir())
     if not paths:
         raise SourceError(
-            f"No file {pattern!r}. Give a path or glob of {_READABLE}, a directory, or one of the names "
+            f"No file {pattern!r}. Give a path or glob of {readable_formats()}, a directory, or one of the names "
             "`reference` and `prototypes`."
         )
     common = Path(os.path.commonpath([path.parent for path in paths]))
@@ -107,7 +100,7 @@ def _content_digest(path: Path) -> bytes:
         with path.open("rb") as stream:
             if status.st_size <= _FULL_HASH_BYTES:
                 digest.update(stream.read())
-            else:
+            else:  # a table of tens of gigabytes would take minutes before each run
                 digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
                 digest.update(stream.read(_EDGE_BYTES))
                 stream.seek(-_EDGE_BYTES, os.SEEK_END)

@@ -1,164 +1,149 @@
-"""From a file to the texts of its crystals: which format a name means, bounded reading and unpacking, splitting.
+"""The files that are read, one row each: what their names look like, how they split into crystals, who reads them.
 
-This is the parent's half of reading structure files. It touches foreign bytes only with bounded, linear-time work;
-whatever interprets them runs in a sandboxed child (CIF, POSCAR) or is plain data reading (JSON).
+A new format is a file with its reader (and its splitter, if one file holds several crystals) and a row here. Readers
+and splitters are named, not imported: the driver loads no reader, a child all of its kind before it is confined.
 """
 
-import gzip
 import re
-import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from gmt_tasks.sources.parsed import RefusedInputError
-from models.errors import Reason
+from gmt_tasks.sources.files.compression import COMPRESSIONS, compression_of
 
-MAX_UNPACKING_RATIO = 200
-"""Text unpacks to at most this many times its packed size (plus 1 MiB); real crystals reach 20."""
-
-_FREE_UNPACKING = 1 << 20
-_CHUNK = 1 << 20
+_FILES = "gmt_tasks.sources.files"
 
 
-class FileFormat(StrEnum):
-    """The files that are read."""
+class Content(StrEnum):
+    """What kind of file a format is, which decides who may touch it."""
 
-    CIF = "cif"
-    POSCAR = "poscar"
-    EXTENDED_XYZ = "extxyz"
-    JSON = "json"
-    JSON_LINES = "jsonl"
-    PARQUET = "parquet"
-    ASE_DATABASE = "db"
+    TEXT = "text"
+    """The driver splits it, a child reads the parts; may be packed."""
+    TABLE = "table"
+    """A child opens it and gives its rows, block by block."""
     ARCHIVE = "archive"
+    """A child unpacks the files in it."""
 
 
-_BY_ENDING = {
-    ".cif": FileFormat.CIF,
-    ".mcif": FileFormat.CIF,
-    ".vasp": FileFormat.POSCAR,
-    ".poscar": FileFormat.POSCAR,
-    ".contcar": FileFormat.POSCAR,
-    ".xyz": FileFormat.EXTENDED_XYZ,
-    ".extxyz": FileFormat.EXTENDED_XYZ,
-    ".json": FileFormat.JSON,
-    ".jsonl": FileFormat.JSON_LINES,
-    ".ndjson": FileFormat.JSON_LINES,
-    ".parquet": FileFormat.PARQUET,
-    ".db": FileFormat.ASE_DATABASE,
-}
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-"""Files that hold other files."""
-_NEVER_PACKED = (FileFormat.PARQUET, FileFormat.ASE_DATABASE)
-_POSCAR_NAME = re.compile(r"(?:^|[^a-z])(?:poscar|contcar)(?:[^a-z]|$)", re.IGNORECASE)
+@dataclass(frozen=True)
+class FileFormat:
+    """One row of the table of formats.
+
+    Attributes:
+        name: what jobs for children call it.
+        label: what messages call it.
+        suffixes: endings of file names, in small letters.
+        reader: `module:function` of the child: from a `TextJob` to a reading or a list of them for a text, from path
+            and label to a table with `group_ends` and `blocks` for a table.
+        splitter: `module:function` of the driver: from a `TextFile` to its inputs; by default the whole text is one.
+        content: text, table or archive.
+        name_pattern: names that mean it by another part than their ending.
+        is_sought: whether directories are searched for it.
+    """
+
+    name: str
+    label: str
+    suffixes: tuple[str, ...]
+    reader: str = ""
+    splitter: str = f"{_FILES}.inputs:split_nothing"
+    content: Content = Content.TEXT
+    name_pattern: re.Pattern[str] | None = None
+    is_sought: bool = True
+
+
+CIF = FileFormat(
+    name="cif",
+    label="CIF",
+    suffixes=(".cif", ".mcif"),
+    reader=f"{_FILES}.cif:read_cif_block",
+    splitter=f"{_FILES}.cif_blocks:split_blocks",
+)
+POSCAR = FileFormat(
+    name="poscar",
+    label="POSCAR/CONTCAR/.vasp",
+    suffixes=(".vasp", ".poscar", ".contcar"),
+    reader=f"{_FILES}.poscar:read_poscar",
+    name_pattern=re.compile(r"(?:^|[^a-z])(?:poscar|contcar)(?:[^a-z]|$)", re.IGNORECASE),
+)
+EXTENDED_XYZ = FileFormat(
+    name="extxyz",
+    label=".xyz/.extxyz",
+    suffixes=(".xyz", ".extxyz"),
+    reader=f"{_FILES}.extxyz:read_frame",
+    splitter=f"{_FILES}.extxyz:split_frames",
+)
+JSON = FileFormat(
+    name="json",
+    label=".json",
+    suffixes=(".json",),
+    reader=f"{_FILES}.json_texts:read_document",
+    splitter=f"{_FILES}.json_texts:split_document",
+)
+JSON_LINES = FileFormat(
+    name="jsonl",
+    label=".jsonl",
+    suffixes=(".jsonl", ".ndjson"),
+    reader=f"{_FILES}.json_texts:read_line",
+    splitter=f"{_FILES}.json_texts:split_lines",
+)
+PARQUET = FileFormat(
+    name="parquet",
+    label=".parquet",
+    suffixes=(".parquet",),
+    reader=f"{_FILES}.parquet:TableFile",
+    content=Content.TABLE,
+)
+ASE_DATABASE = FileFormat(
+    name="db",
+    label="an ASE .db",
+    suffixes=(".db",),
+    reader=f"{_FILES}.ase_database:AseDatabase",
+    content=Content.TABLE,
+    # A run's own database often lies in the same directory and has the same ending.
+    is_sought=False,
+)
+ARCHIVE = FileFormat(
+    name="archive",
+    label="a .zip, .tar, .tar.gz or .tgz",
+    suffixes=(".zip", ".tar", ".tar.gz", ".tgz"),
+    content=Content.ARCHIVE,
+)
+
+FORMATS = (CIF, POSCAR, EXTENDED_XYZ, JSON, JSON_LINES, PARQUET, ASE_DATABASE, ARCHIVE)
+
+_BY_SUFFIX = {suffix: row for row in FORMATS if row.content is not Content.ARCHIVE for suffix in row.suffixes}
+
+
+def formats_of(content: Content) -> tuple[FileFormat, ...]:
+    """The formats of one kind, in the order of the table."""
+    return tuple(row for row in FORMATS if row.content is content)
 
 
 def file_format(name: str) -> FileFormat | None:
     """The format that a file name means; None if it means none that is read here.
 
-    `.gz` behind any text format is looked through; POSCAR and CONTCAR may stand anywhere in a name as a word.
+    The ending of a compression behind any text format is looked through; POSCAR and CONTCAR may stand anywhere in a
+    name as a word.
     """
     lowered = name.lower()
-    if lowered.endswith(ARCHIVES):
-        return FileFormat.ARCHIVE
-    packed = lowered.endswith(".gz")
-    found = _BY_ENDING.get(Path(lowered.removesuffix(".gz")).suffix)
-    if found is None and _POSCAR_NAME.search(name):
-        found = FileFormat.POSCAR
-    return None if packed and found in _NEVER_PACKED else found
+    # Archives first: their endings may hold that of a compression.
+    for archive in formats_of(Content.ARCHIVE):
+        if lowered.endswith(archive.suffixes):
+            return archive
+    compression = compression_of(name)
+    inner = lowered.removesuffix(compression.suffix) if compression else lowered
+    row = _BY_SUFFIX.get(Path(inner).suffix)
+    if row is None:
+        row = next((other for other in FORMATS if other.name_pattern and other.name_pattern.search(name)), None)
+    # A table is read at places all over the file, which a packed one does not allow.
+    is_packed_table = compression is not None and row is not None and row.content is Content.TABLE
+    return None if is_packed_table else row
 
 
-def is_packed(path: Path) -> bool:
-    """True for a gzip file, by its name."""
-    return path.name.lower().endswith(".gz")
-
-
-def unpacked_limit(path: Path, max_text_bytes: int) -> int:
-    """How many bytes a packed file may unpack to: the absolute limit, or less for a file that is small itself."""
-    return min(max_text_bytes, MAX_UNPACKING_RATIO * path.stat().st_size + _FREE_UNPACKING)
-
-
-def read_bytes(path: Path, max_text_bytes: int) -> bytes:
-    """The whole file, unpacked.
-
-    Raises:
-        RefusedInputError: too large (`too_large`), a bad or suspicious gzip (`archive`), unreadable (`parse`).
-    """
-    try:
-        if is_packed(path):
-            limit = unpacked_limit(path, max_text_bytes)
-            with gzip.open(path) as stream:
-                data = stream.read(limit + 1)
-            if len(data) > limit:
-                raise RefusedInputError(Reason.ARCHIVE, f"{path.stat().st_size} bytes unpack to more than {limit}")
-            return data
-        size = path.stat().st_size
-        if size > max_text_bytes:
-            raise RefusedInputError(Reason.TOO_LARGE, f"a text of {size} bytes, limit {max_text_bytes}")
-        return path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise RefusedInputError(Reason.ARCHIVE, f"not a complete gzip file: {error}") from error
-    except OSError as error:
-        raise RefusedInputError(Reason.PARSE, f"cannot be read: {error.strerror or error}") from error
-
-
-def decode(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """Text of a file and a note if it was not UTF-8; never fails, because Latin-1 knows every byte."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", errors="replace"), ("encoding: read as UTF-16",)
-    try:
-        return data.decode("utf-8-sig"), ()
-    except UnicodeDecodeError as error:
-        return data.decode("latin-1"), (f"encoding: byte {error.start} is not UTF-8, read as Latin-1",)
-
-
-@dataclass(frozen=True)
-class CifPart:
-    """One data block of a CIF: its name, its text, and its first line (1-based) in the file."""
-
-    header: str
-    text: str
-    first_line: int
-
-
-_BLOCK_START = re.compile(r"^\s*data_(\S*)", re.IGNORECASE)
-# Blanks, not white space: a run of a million empty lines would be looked through from each of them.
-_HOLDS_CRYSTAL = re.compile(r"^[ \t]*_(?:atom_site_(?:label|type_symbol|fract_x)|cell_length_a)\b", re.I | re.M)
-
-
-def split_cif(text: str) -> list[CifPart]:
-    """The data blocks of a CIF that hold a cell or atoms.
-
-    Blocks without either (publication data, powder patterns) are no inputs. Text fields between semicolons may hold
-    anything, also a line that begins with `data_`.
-
-    Raises:
-        RefusedInputError: no block holds a cell or atoms (`parse`).
-    """
-    lines = text.splitlines()
-    starts: list[tuple[int, str]] = []
-    in_text_field = False
-    for number, line in enumerate(lines):
-        if line.startswith(";"):
-            in_text_field = not in_text_field
-        elif not in_text_field and (match := _BLOCK_START.match(line)):
-            starts.append((number, match[1]))
-    ends = [*(number for number, _ in starts), len(lines)][1:]
-    parts = [
-        CifPart(header, "\n".join(lines[start:end]) + "\n", start + 1)
-        for (start, header), end in zip(starts, ends, strict=True)
-    ]
-    crystals = [part for part in parts if "powder_pattern" not in part.header and _HOLDS_CRYSTAL.search(part.text)]
-    if not crystals:
-        raise RefusedInputError(Reason.PARSE, _why_no_block(lines, len(parts)))
-    return crystals
-
-
-def _why_no_block(lines: list[str], n_blocks: int) -> str:
-    if n_blocks:
-        return f"{n_blocks} data blocks, none with a cell or atoms"
-    first = next(((n, line) for n, line in enumerate(lines, start=1) if line.strip() and line[:1] != "#"), None)
-    if first is None:
-        return "the file is empty"
-    return f"line {first[0]}: no data block begins (a line such as data_name); found {first[1].strip()[:60]!r}"
+def readable_formats() -> str:
+    """Every format as messages list them."""
+    texts = ", ".join(row.label for row in formats_of(Content.TEXT))
+    packed = "/".join(compression.suffix for compression in COMPRESSIONS)
+    tables = ", ".join(row.label for row in formats_of(Content.TABLE))
+    archives = ", ".join(row.label for row in formats_of(Content.ARCHIVE))
+    return f"{texts} (each also {packed}), {tables}, or {archives}"

@@ -70,8 +70,12 @@ class TableFile:
 
     def _group(self, group: int, first_position: int, start_row: int, row: int, end: int) -> Iterator[SourceBlock]:
         """The blocks of one row group; if it turns out undecodable, the rest of its rows are rejected."""
+        content = self._file.metadata.row_group(group)
+        n_values: int = max(content.column(column).num_values for column in range(content.num_columns))
+        # Fewer rows at once where those of the group are long, so that memory stays bounded.
+        n_fitting = max(1, VALUES_PER_BLOCK * content.num_rows // max(n_values, 1))
         try:
-            for batch in self._file.iter_batches(batch_size=self._rows_at_once(group), row_groups=[group]):
+            for batch in self._file.iter_batches(batch_size=min(ROWS_PER_BLOCK, n_fitting), row_groups=[group]):
                 skip = max(0, min(start_row - row, batch.num_rows))
                 row += batch.num_rows
                 if skip < batch.num_rows:
@@ -80,13 +84,6 @@ class TableFile:
         except (pa.ArrowException, OSError) as error:
             detail = f"row group {group} cannot be decoded: {str(error)[:200]}"
             yield from rejected_rows(self._label, first_position, (max(row, start_row), end), Reason.PARSE, detail)
-
-    def _rows_at_once(self, group: int) -> int:
-        """Rows of a block: fewer where the rows of the group are long, so that memory stays bounded."""
-        content = self._file.metadata.row_group(group)
-        n_values: int = max(content.column(column).num_values for column in range(content.num_columns))
-        fitting: int = VALUES_PER_BLOCK * content.num_rows // max(n_values, 1)
-        return min(ROWS_PER_BLOCK, max(1, fitting))
 
 
 def _check_columns(schema: pa.Schema, label: str) -> None:
@@ -235,7 +232,7 @@ def _texts(column: pa.Array) -> list[str | None]:
 def _metadata(batch: pa.RecordBatch, with_isotopes: Flags) -> list[str | None]:
     """JSON text of the other columns of each row, built column by column."""
     columns = zip(batch.schema.names, batch.columns, strict=True)
-    parts = [_members(name, column) for name, column in columns if name not in (*_CRYSTAL_COLUMNS, "id")]
+    parts = [_json_members(name, column) for name, column in columns if name not in (*_CRYSTAL_COLUMNS, "id")]
     if with_isotopes.any():
         note = '"notes": ["isotope_merged: D or T read as H"]'
         parts.append(pa.array([note if merged else None for merged in with_isotopes], pa.string()))
@@ -249,31 +246,30 @@ def _metadata(batch: pa.RecordBatch, with_isotopes: Flags) -> list[str | None]:
     return [None if text == "{}" else bounded_metadata(text, ()) for text in texts]
 
 
-def _members(name: str, column: pa.Array) -> pa.Array:
+def _json_members(name: str, column: pa.Array) -> pa.Array:
     """`"name": value` as JSON text for each row of a column; null where the value is null or not finite."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.dictionary_decode(), kind.value_type
     key = json.dumps(name) + ": "
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    # Quotes, backslashes and control characters must be escaped in JSON, and what is no UTF-8 cannot be searched.
+    needs_escapes = False
+    if is_text:
+        try:
+            column.validate(full=True)
+            needs_escapes = bool(pc.any(pc.match_substring_regex(column, r'["\\\x00-\x1f]')).as_py())
+        except pa.ArrowInvalid:
+            needs_escapes = True
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_finite(column), column, None)
         values = pc.cast(column, pa.string())
     elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         values = pc.cast(column, pa.string())
-    elif (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and not _needs_escapes(column):
+    elif is_text and not needs_escapes:
         values = pc.binary_join_element_wise('"', pc.cast(column, pa.string()), '"', "")
     else:
-        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         content = _texts(column) if is_text else column.to_pylist()
         texts = [None if value is None else json.dumps(value, default=str) for value in content]
         values = pa.array(texts, pa.string())
     return pc.binary_join_element_wise(pa.scalar(key), values, "")
-
-
-def _needs_escapes(column: pa.Array) -> bool:
-    """True if some text holds a quote, a backslash or a control character, which JSON must escape, or is no UTF-8."""
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        return True
-    return bool(pc.any(pc.match_substring_regex(column, r'["\\\x00-\x1f]')).as_py())

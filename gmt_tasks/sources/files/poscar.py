@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 from pymatgen.io.vasp.inputs import Poscar
 
+from gmt_tasks.sources.files.text_jobs import TextJob
 from gmt_tasks.sources.parsed import (
     ParsedCrystal,
     RefusedInputError,
@@ -18,30 +19,34 @@ from models.crystals.primitive import MAX_LISTED_ATOMS
 from models.errors import Reason
 
 
-def read_poscar(text: str, max_sites: int = MAX_LISTED_ATOMS) -> ParsedCrystal:
+def read_poscar(job: TextJob) -> ParsedCrystal:
     """Reads one POSCAR.
 
     A VASP 4 file names no elements. pymatgen then invents H, He, Li, ...; here the comment line may name them, as
     ASE and VASP's own tools write it, and otherwise the file is refused.
 
     Args:
-        text: the file.
-        max_sites: refuse the file if its counts sum to more, before a list of that length is made.
+        job: the file; it may list as many sites as are ever looked at, since a supercell may reduce to a small cell.
 
     Raises:
         RefusedInputError: `parse` with the line where known, `nonfinite`, `unknown_species`, `too_large`.
     """
-    lines = text.splitlines()
+    lines = job.text.splitlines()
     _check_cell(lines)
-    _check_counts(lines, max_sites)
+    _check_counts(lines)
     notes: tuple[str, ...] = ()
     try:
-        poscar, named = _parse(text, None)
-        if not named:
-            poscar, _ = _parse(text, _elements_of_comment(lines))
+        poscar, is_named = _parse(job.text, None)
+        if not is_named:
+            words, n_species = lines[0].split(), len(lines[5].split())
+            if len(words) != n_species or not all(atomic_number(word) for word in words):
+                detail = f"line 6: {n_species} counts but no element symbols (VASP 4 format)"
+                raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{detail}; insert a line with the symbols above it")
+            poscar, _ = _parse(job.text, words)
             notes = ("species_from_comment: the file names its elements only in its first line",)
     except (ValueError, IndexError, UserWarning) as error:  # pymatgen raises a warning when a coordinate is missing
-        raise RefusedInputError(Reason.PARSE, f"not a POSCAR: {error}{_short_file(lines)}") from error
+        length = f" (the file has {len(lines)} lines)" if len(lines) < 8 else ""
+        raise RefusedInputError(Reason.PARSE, f"not a POSCAR: {error}{length}") from error
     structure = poscar.structure
     numbers, _ = atomic_numbers([site.specie.symbol for site in structure])
     merged = isotope_notes(lines[5].split())  # pymatgen reads D as H without a word
@@ -75,32 +80,19 @@ def _check_cell(lines: list[str]) -> None:
             raise RefusedInputError(Reason.DEGENERATE_CELL, "line 2: the scale factor is 0")
 
 
-def _check_counts(lines: list[str], max_sites: int) -> None:
+def _check_counts(lines: list[str]) -> None:
     """Refuses counts (the first lines of whole numbers below the lattice) that sum to nothing, or to too much."""
-    whole = [all(word.isdecimal() and word.isascii() for word in line.split() or "?") for line in lines[5:]]
-    if not any(whole):
-        return
-    first = whole.index(True)
-    n_lines = whole.index(False, first) - first if False in whole[first:] else len(whole) - first
-    total = sum(int(word[:20]) for line in lines[5 + first : 5 + first + n_lines] for word in line.split())
-    if total > max_sites:
-        raise RefusedInputError(Reason.TOO_LARGE, f"line {first + 6}: {total} sites, limit {max_sites}")
+    total, first = 0, 0
+    for number, line in enumerate(lines[5:], start=6):
+        words = line.split()
+        if words and all(word.isdecimal() and word.isascii() for word in words):
+            first = first or number
+            total += sum(int(word[:20]) for word in words)  # Python refuses numbers of thousands of digits
+        elif first:
+            break
+    if not first:
+        return  # pymatgen says what is wrong then
+    if total > MAX_LISTED_ATOMS:
+        raise RefusedInputError(Reason.TOO_LARGE, f"line {first}: {total} sites, limit {MAX_LISTED_ATOMS}")
     if not total:
-        raise RefusedInputError(Reason.EMPTY, f"line {first + 6}: the counts sum to 0")
-
-
-def _elements_of_comment(lines: list[str]) -> list[str]:
-    """The elements that the comment line of a VASP 4 file lists, one per count.
-
-    Raises:
-        RefusedInputError: the line lists something else (`unknown_species`).
-    """
-    words, n_species = lines[0].split(), len(lines[5].split())
-    if len(words) == n_species and all(atomic_number(word) for word in words):
-        return words
-    detail = f"line 6: {n_species} counts but no element symbols (VASP 4 format)"
-    raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{detail}; insert a line with the symbols above it")
-
-
-def _short_file(lines: list[str]) -> str:
-    return f" (the file has {len(lines)} lines)" if len(lines) < 8 else ""
+        raise RefusedInputError(Reason.EMPTY, f"line {first}: the counts sum to 0")

@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
-from db.records import RejectedInput
 from gmt_tasks.sandbox.children import Ending, SandboxPool
 from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, Member, UnpackJob, decode_members
 from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
-from gmt_tasks.sources.files.formats import FileFormat, file_format
-from gmt_tasks.sources.files.inputs import FileInput, Interpret, finished, inputs_of
+from gmt_tasks.sources.files.formats import Content, file_format
+from gmt_tasks.sources.files.inputs import FileInput, finished, inputs_of
 from gmt_tasks.sources.files.tables import READER, Table, decode_table
-from gmt_tasks.sources.files.text_jobs import Refusal, TextJob, heard
-from gmt_tasks.sources.metadata import metadata_json
-from gmt_tasks.sources.parsed import ParsedCrystal, as_batch
+from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings
+from gmt_tasks.sources.parsed import Refusal, block_of_readings
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from models.errors import Reason, SourceError
 
@@ -31,8 +27,6 @@ BYTES_PER_BLOCK = 64 << 20
 UNPACKING_DEADLINE_S = 600.0
 PARSER = "gmt_tasks.sources.files.parse:answer"
 UNPACKER = "gmt_tasks.sources.files.archives:answer"
-
-_TABLES = (FileFormat.PARQUET, FileFormat.ASE_DATABASE)
 
 
 @dataclass(frozen=True)
@@ -50,8 +44,13 @@ class _Children:
         """Pools that end with the stack."""
         deadline_s, memory_bytes = options.deadline_s, options.memory_bytes
         texts = SandboxPool(
-            PARSER, decode=heard, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=options.max_workers
+            PARSER,
+            decode=decode_readings,
+            deadline_s=deadline_s,
+            memory_bytes=memory_bytes,
+            max_workers=options.max_workers,
         )
+        # One child: it keeps a table open and reads it from front to back.
         tables = SandboxPool(
             READER, decode=decode_table, deadline_s=deadline_s, memory_bytes=memory_bytes, max_workers=1
         )
@@ -91,9 +90,10 @@ class FilesSource:
             SourceError: there is none, or the only one is of a kind that is not read.
         """
         source = cls(text, find_files(text), options)
-        if len(source.files) == 1 and source.files[0].format in _TABLES:
+        only = source.files[0]
+        if len(source.files) == 1 and only.format is not None and only.format.content is Content.TABLE:
             with ExitStack() as stack:  # the columns are checked before a run begins
-                _table(source.files[0], _Children.start(options, stack))
+                Table(only.path, only.label, only.format.name, _Children.start(options, stack).tables)
         return source
 
     def fingerprint(self) -> str:
@@ -107,6 +107,7 @@ class FilesSource:
             position = 0
             pending: list[FileInput] = []
             for content in self._contents(self.files, children):
+                # A table comes in blocks of its own: what is pending stands before it.
                 if isinstance(content, Table):
                     yield from _flush(children.texts, pending, position - len(pending))
                     pending = []
@@ -119,7 +120,11 @@ class FilesSource:
                     if position <= start:
                         continue
                     pending.append(item)
-                    if _is_full(pending):
+                    # Texts are slow to parse, so their blocks are short; weighed now and then only, since the sum over
+                    # all pending inputs at every one would take time with their square.
+                    limit = TEXTS_PER_BLOCK if isinstance(item.payload, TextJob) else LINES_PER_BLOCK
+                    n_bytes = sum(waiting.n_bytes for waiting in pending) if len(pending) % 64 == 0 else 0
+                    if len(pending) >= limit or n_bytes > BYTES_PER_BLOCK:
                         yield from _flush(children.texts, pending, position - len(pending))
                         pending = []
             yield from _flush(children.texts, pending, position - len(pending))
@@ -127,17 +132,19 @@ class FilesSource:
     def _contents(self, files: Iterable[NamedFile], children: _Children) -> Iterator[Table | Iterable[FileInput]]:
         """What each file holds: a table, or the inputs of any other file; archives give what their members hold."""
         for file in files:
-            if file.format is FileFormat.ARCHIVE:
+            content = file.format.content if file.format is not None else Content.TEXT
+            if content is Content.ARCHIVE:
                 with TemporaryDirectory(dir=children.folder) as folder:
                     yield from self._contents_of_archive(file, Path(folder), children)
-            elif file.format in _TABLES:
+            elif content is Content.TABLE and file.format is not None:
                 try:
-                    table = _table(file, children)
-                    yield table if table.n_rows else [_refused(file.label, Reason.EMPTY, "a table without rows")]
+                    table = Table(file.path, file.label, file.format.name, children.tables)
+                    refusal = Refusal(Reason.EMPTY, "a table without rows")
+                    yield table if table.n_rows else [FileInput(file.label, refusal)]
                 except SourceError as error:
-                    yield [_refused(file.label, Reason.PARSE, str(error))]
+                    yield [FileInput(file.label, Refusal(Reason.PARSE, str(error)))]
             else:
-                yield inputs_of(file, self._options, _interpreter(children.texts))
+                yield inputs_of(file, self._options, lambda job: children.texts.run(job.content()))
 
     def _contents_of_archive(
         self, file: NamedFile, folder: Path, children: _Children
@@ -145,7 +152,8 @@ class FilesSource:
         """What the members of an archive hold; refused members are refused inputs."""
         members = _unpacked(file, folder, children.archives)
         if not members:
-            yield [_refused(file.label, Reason.EMPTY, "an archive without a file of a known format")]
+            refusal = Refusal(Reason.EMPTY, "an archive without a file of a known format")
+            yield [FileInput(file.label, refusal)]
         for member in members:
             label = f"{file.label}/{member.name}" if member.name else file.label
             if isinstance(member.content, Refusal):
@@ -153,14 +161,6 @@ class FilesSource:
             else:
                 yield from self._contents([NamedFile(member.content, label, file_format(member.name))], children)
                 member.content.unlink(missing_ok=True)
-
-
-def _table(file: NamedFile, children: _Children) -> Table:
-    return Table(file.path, file.label, file.format or FileFormat.PARQUET, children.tables)
-
-
-def _refused(label: str, reason: Reason, detail: str) -> FileInput:
-    return FileInput(label, Refusal(reason, detail))
 
 
 def _unpacked(file: NamedFile, folder: Path, pool: SandboxPool) -> list[Member]:
@@ -176,42 +176,11 @@ def _unpacked(file: NamedFile, folder: Path, pool: SandboxPool) -> list[Member]:
         return [Member("", Refusal(Reason.ARCHIVE, f"unpacking ended in nonsense: {error}"))]
 
 
-def _interpreter(pool: SandboxPool) -> Interpret:
-    """A function that has one text read by a child at once."""
-    return lambda job: pool.run(job.content())
-
-
 def _flush(pool: SandboxPool, pending: list[FileInput], start: int) -> Iterator[SourceBlock]:
     """Interprets the pending inputs, the first of which has position `start`; no block if there are none."""
     if not pending:
         return
     outcomes = pool.map([item.payload.content() for item in pending if isinstance(item.payload, TextJob)])
-    results = [finished(item, next(outcomes) if isinstance(item.payload, TextJob) else None) for item in pending]
-    yield _block(pending, results, start)
-
-
-def _block(inputs: list[FileInput], results: list[ParsedCrystal | Refusal], start: int) -> SourceBlock:
-    """The block of interpreted inputs."""
-    crystals = [(row, result) for row, result in enumerate(results) if isinstance(result, ParsedCrystal)]
-    rejected = [
-        RejectedInput(start + row, result.source_id or inputs[row].source_id, result.reason, result.detail)
-        for row, result in enumerate(results)
-        if isinstance(result, Refusal)
-    ]
-    return SourceBlock(
-        start=start,
-        stop=start + len(inputs),
-        positions=np.array([start + row for row, _ in crystals], dtype=np.int64),
-        source_ids=[crystal.source_id or inputs[row].source_id for row, crystal in crystals],
-        crystals=as_batch([crystal for _, crystal in crystals]),
-        metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
-        rejected=rejected,
-        places=[inputs[row].place for row, _ in crystals],
-    )
-
-
-def _is_full(pending: list[FileInput]) -> bool:
-    """True when a block is long or heavy enough; texts are slow to parse, so their blocks are short."""
-    is_text = isinstance(pending[-1].payload, TextJob)
-    limit = TEXTS_PER_BLOCK if is_text else LINES_PER_BLOCK
-    return len(pending) >= limit or (len(pending) % 64 == 0 and sum(i.n_bytes for i in pending) > BYTES_PER_BLOCK)
+    readings = [finished(item, next(outcomes) if isinstance(item.payload, TextJob) else None) for item in pending]
+    ids = [reading.source_id or item.source_id for reading, item in zip(readings, pending, strict=True)]
+    yield block_of_readings(start, readings, ids, [item.place for item in pending])

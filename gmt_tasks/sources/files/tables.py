@@ -7,7 +7,7 @@ or answers nonsense costs the rest of the row group at which it did.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,33 @@ from typing import Any
 import numpy as np
 
 from db.records import RejectedInput
-from gmt_tasks.sandbox.children import Ending, Outcome, SandboxPool
+from gmt_tasks.sandbox.children import Ending, SandboxPool
 from gmt_tasks.sandbox.messages import Message
-from gmt_tasks.sources.files.formats import FileFormat
 from gmt_tasks.sources.files.text_jobs import batch_arrays, decode_batch, text_of
 from gmt_tasks.sources.metadata import MAX_METADATA_BYTES, metadata_of
 from gmt_tasks.sources.source import SourceBlock, rejected_rows
 from models.errors import Reason, SourceError
 
 _CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+_REASONS = {Ending.TIMED_OUT: Reason.DEADLINE, Ending.DIED: Reason.WORKER_DIED}
 READER = "gmt_tasks.sources.files.table_child:answer"
 
 
 @dataclass(frozen=True)
 class TableJob:
-    """What the driver asks: the block that begins at `start_row`; without one, where the row groups end."""
+    """What the driver asks: the block that begins at `start_row`; without one, where the row groups end.
+
+    Attributes:
+        path: the file.
+        label: how its rows are named.
+        format: name of its row in the table of formats.
+        first_position: input position of row 0.
+        start_row: row of the table, or None.
+    """
 
     path: Path
     label: str
-    format: FileFormat
+    format: str
     first_position: int
     start_row: int | None
 
@@ -43,8 +51,8 @@ class TableJob:
 
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> "TableJob":
-        """The job that a JSON value tells."""
-        return cls(**{**content, "path": Path(content["path"]), "format": FileFormat(content["format"])})
+        """The job of a JSON value, the counterpart of `content`."""
+        return cls(**{**content, "path": Path(content["path"])})
 
 
 def encode_block(block: SourceBlock) -> Message:
@@ -55,7 +63,7 @@ def encode_block(block: SourceBlock) -> Message:
 
 
 def decode_table(message: Message) -> list[int] | SourceBlock | str:
-    """What a child says about a table, checked: ends of row groups, a block whose parts fit together, or an error.
+    """What a child answers about a table, checked: ends of row groups, a block whose parts fit together, or an error.
 
     Raises:
         ValueError, TypeError: it is none of these.
@@ -75,24 +83,22 @@ def decode_table(message: Message) -> list[int] | SourceBlock | str:
         positions=np.asarray(positions, dtype=np.int64),
         source_ids=[text_of(text) for text in ids],
         crystals=decode_batch(arrays),
-        metadata=[None if text is None else _metadata(text) for text in metadata],
+        metadata=[None if text is None else text_of(text) for text in metadata],
         rejected=[RejectedInput(_whole(n), text_of(i), Reason(why), text_of(how)) for n, i, why, how in rejected],
         places=[text_of(text) for text in places],
     )
-    seen = np.sort([*block.positions.tolist(), *(item.position for item in block.rejected)])
+    for text in [text for text in block.metadata if text is not None]:
+        # What every reader and database takes: a JSON object, bounded, without control characters.
+        if len(text) > MAX_METADATA_BYTES or _CONTROL.search(text):
+            raise ValueError("metadata that cannot be stored")
+        metadata_of(text)
+    # Every row of the range exactly once, as a crystal or as a rejection: nothing vanishes in a child.
+    rows = np.sort([*block.positions.tolist(), *(item.position for item in block.rejected)])
     n_crystals = block.crystals.n_crystals
     lengths = {len(block.positions), len(ids), len(metadata), len(places) or n_crystals, n_crystals}
-    if len(lengths) > 1 or block.stop - block.start != len(seen) or (seen != np.arange(block.start, block.stop)).any():
+    if len(lengths) > 1 or block.stop - block.start != len(rows) or (rows != np.arange(block.start, block.stop)).any():
         raise ValueError("a block that loses or doubles rows")
     return block
-
-
-def _metadata(text: Any) -> str:
-    """Metadata that every reader and database takes: a JSON object, bounded, without control characters."""
-    if len(text_of(text)) > MAX_METADATA_BYTES or _CONTROL.search(text):
-        raise ValueError("metadata that cannot be stored")
-    metadata_of(text)
-    return text_of(text)
 
 
 def _whole(value: Any) -> int:
@@ -107,15 +113,15 @@ class Table:
     Args:
         path: the file.
         label: how its rows are named when they have no id.
-        kind: Parquet or ASE database.
-        pool: one child that runs `READER`, with `heard_table` as its `decode`.
+        file_format: name of its row in the table of formats.
+        pool: one child that runs `READER`, with `decode_table` as its `decode`.
 
     Raises:
         SourceError: the child could not open it; the text says why.
     """
 
-    def __init__(self, path: Path, label: str, kind: FileFormat, pool: SandboxPool) -> None:
-        self._job = TableJob(path.absolute(), label, kind, 0, None)
+    def __init__(self, path: Path, label: str, file_format: str, pool: SandboxPool) -> None:
+        self._job = TableJob(path.absolute(), label, file_format, 0, None)
         self._pool = pool
         outcome = self._pool.run(self._job.content())
         if outcome.ending is not Ending.VALUE or isinstance(outcome.value, SourceBlock):
@@ -131,26 +137,21 @@ class Table:
         """Blocks from row `start_row` on; row 0 has input position `first_position`."""
         row = start_row
         while row < self.n_rows:
-            job = TableJob(self._job.path, self._job.label, self._job.format, first_position, row)
+            job = replace(self._job, first_position=first_position, start_row=row)
             outcome = self._pool.run(job.content())
-            if self._answers(outcome, first_position, row):
-                yield outcome.value
-                row = outcome.value.stop - first_position
+            block = outcome.value
+            # Only the block that was asked for: it begins at the row and does not leave the table.
+            if (
+                isinstance(block, SourceBlock)
+                and block.start == first_position + row
+                and row < block.stop - first_position <= self.n_rows
+            ):
+                yield block
+                row = block.stop - first_position
             else:
                 end = self.group_ends[bisect_right(self.group_ends, row)]
-                yield from rejected_rows(job.label, first_position, (row, end), *_why_not(outcome, row, end))
+                reason = _REASONS.get(outcome.ending, Reason.PARSE)
+                fault = block if isinstance(block, str) else "the reader gave other rows than asked for"
+                detail = f"reading rows {row} to {end - 1}: {(outcome.detail or fault)[:200]}"
+                yield from rejected_rows(job.label, first_position, (row, end), reason, detail)
                 row = end
-
-    def _answers(self, outcome: Outcome, first_position: int, row: int) -> bool:
-        """Whether the child gave the block that was asked for: it begins at the row and does not leave the table."""
-        block = outcome.value
-        if not isinstance(block, SourceBlock):
-            return False
-        return block.start == first_position + row and row < block.stop - first_position <= self.n_rows
-
-
-def _why_not(outcome: Outcome, row: int, end: int) -> tuple[Reason, str]:
-    """Reason and detail of the rows of a row group that could not be read."""
-    reason = {Ending.TIMED_OUT: Reason.DEADLINE, Ending.DIED: Reason.WORKER_DIED}.get(outcome.ending, Reason.PARSE)
-    told = outcome.value if isinstance(outcome.value, str) else "the reader gave other rows than asked for"
-    return reason, f"reading rows {row} to {end - 1}: {(outcome.detail or told)[:200]}"

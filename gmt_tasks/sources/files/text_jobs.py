@@ -6,7 +6,6 @@ crystal and every refusal anew and raises where a part is of the wrong kind or l
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from gmt_tasks.sandbox.messages import Array, Message
 from gmt_tasks.sources.metadata import metadata_json, metadata_of
-from gmt_tasks.sources.parsed import ParsedCrystal, as_batch
+from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal, as_batch
 from gmt_tasks.sources.source import MissingSymmetry
 from models.crystals.crystal import CrystalBatch
 from models.errors import Reason
@@ -23,21 +22,19 @@ MAX_TEXT_CHARS = 100_000
 """Longest id, detail or note that is taken from a child."""
 
 
-class TextFormat(StrEnum):
-    """The texts that children read: one crystal each, but a JSON document, which may hold a list."""
-
-    CIF = "cif"
-    POSCAR = "poscar"
-    EXTENDED_XYZ = "extxyz"
-    JSON_RECORD = "json_record"
-    JSON_DOCUMENT = "json_document"
-
-
 @dataclass(frozen=True)
 class TextJob:
-    """A text to read: a data block of a CIF, a POSCAR, a frame, JSON; `first_line` is its 1-based line in the file."""
+    """A text to read: a data block of a CIF, a POSCAR, a frame, JSON.
 
-    format: TextFormat
+    Attributes:
+        format: name of its row in the table of formats.
+        text: the text.
+        first_line: 1-based line of the file at which it begins.
+        max_sites: largest number of sites that a text may expand to by its symmetry operations.
+        missing_symmetry: what to do with a CIF whose space group cannot be resolved.
+    """
+
+    format: str
     text: str
     first_line: int
     max_sites: int
@@ -49,64 +46,46 @@ class TextJob:
 
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> "TextJob":
-        """The job that a JSON value tells."""
-        kind, missing = TextFormat(content["format"]), MissingSymmetry(content["missing_symmetry"])
-        return cls(**{**content, "format": kind, "missing_symmetry": missing})
+        """The job of a JSON value, the counterpart of `content`."""
+        return cls(**{**content, "missing_symmetry": MissingSymmetry(content["missing_symmetry"])})
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why an input is no crystal, as a value (an exception would lose its attributes between processes).
-
-    Attributes:
-        reason: from the closed list.
-        detail: where and what.
-        source_id: the id that the input has of its own, where it could be read.
-    """
-
-    reason: Reason
-    detail: str
-    source_id: str | None = None
-
-
-Reading = ParsedCrystal | Refusal
-
-
-def told(readings: Reading | Sequence[Reading]) -> Message:
+def encode_readings(readings: Reading | Sequence[Reading]) -> Message:
     """What was read as a message: one reading, or the list of those that a document held."""
-    several = not isinstance(readings, (ParsedCrystal, Refusal))
-    listed: Sequence[Reading] = readings if several else [readings]  # type: ignore[list-item, assignment]
-    crystals = [reading for reading in listed if isinstance(reading, ParsedCrystal)]
-    parts = [
-        [reading.source_id, metadata_json(reading.extra, reading.notes)]
-        if isinstance(reading, ParsedCrystal)
-        else [reading.source_id, reading.reason, reading.detail]
-        for reading in listed
-    ]
-    return Message([several, parts], batch_arrays(as_batch(crystals)))
+    is_single = isinstance(readings, (ParsedCrystal, Refusal))
+    sequence: Sequence[Reading] = [readings] if is_single else readings  # type: ignore[list-item, assignment]
+    parts: list[list[Any]] = []
+    for reading in sequence:
+        if isinstance(reading, ParsedCrystal):
+            parts.append([reading.source_id, metadata_json(reading.extra, reading.notes)])
+        else:
+            parts.append([reading.source_id, reading.reason, reading.detail])
+    crystals = [reading for reading in sequence if isinstance(reading, ParsedCrystal)]
+    return Message([not is_single, parts], batch_arrays(as_batch(crystals)))
 
 
-def heard(message: Message) -> Reading | list[Reading]:
-    """What a child read, checked; the counterpart of `told`.
+def decode_readings(message: Message) -> Reading | list[Reading]:
+    """What a child read, checked; the counterpart of `encode_readings`.
 
     Raises:
-        ValueError, TypeError, KeyError: the message is none that `told` makes.
+        ValueError, TypeError, KeyError: the message is none that `encode_readings` makes.
     """
     several, parts = message.content
     batch = decode_batch(message.arrays)
+    # Two entries are a crystal, three a refusal: the arrays must hold as many crystals as the parts say.
     if sum(len(part) == 2 for part in parts) != batch.n_crystals:
         raise ValueError(f"{batch.n_crystals} crystals, and another number of names")
     readings: list[Reading] = []
     crystals = zip(batch.lattice, pairwise(batch.first_atom.tolist()), strict=True)
     for source_id, *rest in parts:
-        own = None if source_id is None else text_of(source_id)
+        own_id = None if source_id is None else text_of(source_id)
         if len(rest) == 2:
-            readings.append(Refusal(Reason(rest[0]), text_of(rest[1]), own))
+            readings.append(Refusal(Reason(rest[0]), text_of(rest[1]), own_id))
             continue
         lattice, (first, stop) = next(crystals)
         extra = metadata_of(None if rest[0] is None else text_of(rest[0]))
         coords, numbers = batch.frac_coords[first:stop], batch.numbers[first:stop]
-        readings.append(ParsedCrystal(lattice, coords, numbers, (), own, extra))
+        readings.append(ParsedCrystal(lattice, coords, numbers, (), own_id, extra))
     if several:
         return readings
     (reading,) = readings
@@ -126,7 +105,7 @@ def batch_arrays(batch: CrystalBatch) -> tuple[Array, ...]:
 
 
 def decode_batch(arrays: Sequence[Array]) -> CrystalBatch:
-    """The batch that four arrays of a message tell, not validated.
+    """The batch in four arrays of a message, not validated; the counterpart of `batch_arrays`.
 
     Raises:
         ValueError: shapes or counts do not fit together.
@@ -137,6 +116,7 @@ def decode_batch(arrays: Sequence[Array]) -> CrystalBatch:
     shapes = [array.shape for array in arrays]
     if shapes != [(n_crystals, 3, 3), (n_atoms, 3), (n_atoms,), (n_crystals,)] or kinds != ["f", "f", "i", "i"]:
         raise ValueError(f"arrays of shapes {shapes} are no crystals")
+    # Each count by itself too: a sum of huge ones may overflow to the right number.
     if counts.min(initial=0) < 0 or counts.max(initial=0) > n_atoms or int(counts.sum()) != n_atoms:
         raise ValueError(f"{n_atoms} atoms, and counts that do not sum to them")
     owner = np.repeat(np.arange(n_crystals), counts.astype(np.int64))

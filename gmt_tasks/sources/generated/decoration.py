@@ -65,6 +65,11 @@ class Geometry:
     class_of_site: NDArray[np.int64]
     anion_contacts: tuple[float, ...]
 
+    @property
+    def multiplicities(self) -> list[int]:
+        """Number of sites of each class in the primitive cell, cations first."""
+        return [site.multiplicity for site in self.cations + self.anions]
+
 
 @dataclass(frozen=True)
 class Decoration:
@@ -120,10 +125,11 @@ def decorations(geometry: Geometry, elements: Sequence[str]) -> Iterator[Decorat
     ions = [(symbol, charge) for symbol, charge in CATIONS if symbol in elements]
     best: dict[tuple[tuple[str, int], ...], Decoration] = {}
     for names in permutations([name for name in ANIONS if name in elements], len(geometry.anions)):
-        for found in _fitting(geometry, names, ions):
-            formula = tuple(sorted(zip(found.elements, _multiplicities(geometry), strict=True)))
-            if formula not in best or found.misfit < best[formula].misfit:
-                best[formula] = found
+        for decoration in _fitting(geometry, names, ions):
+            # The same formula may be had by exchanging elements between sites: the better fit is the likely crystal.
+            formula = tuple(sorted(zip(decoration.elements, geometry.multiplicities, strict=True)))
+            if formula not in best or decoration.misfit < best[formula].misfit:
+                best[formula] = decoration
     yield from best.values()
 
 
@@ -145,6 +151,7 @@ def _fitting(geometry: Geometry, names: Sequence[str], ions: Sequence[tuple[str,
         chosen.append(fitting)
         scales.append((cation + radii[site.anion]) / site.bond_length)
         charges.append(np.array([charge * site.multiplicity for _, charge in fitting], np.int64))
+    # One axis per cation class: the sums over all combinations are outer sums of the classes' own.
     total, mean = np.array(negative), np.array(0.0)
     for by_ion, scale in zip(charges, scales, strict=True):
         total, mean = np.add.outer(total, by_ion), np.add.outer(mean, np.log(scale) / len(scales))
@@ -157,22 +164,18 @@ def _fitting(geometry: Geometry, names: Sequence[str], ions: Sequence[tuple[str,
     for combination in np.argwhere(fits).tolist():
         placed = [of_site[ion] for of_site, ion in zip(chosen, combination, strict=True)]
         elements = tuple(symbol for symbol, _ in placed)
-        if len(set(elements)) == len(elements):
+        if len(set(elements)) == len(elements):  # an element on two sites would be another structure type
             index = tuple(combination)
             states = tuple(charge for _, charge in placed) + tuple(anion.charge for anion in anions)
             yield Decoration(geometry, (*elements, *names), states, float(np.exp(mean[index])), float(misfit[index]))
 
 
-def _multiplicities(geometry: Geometry) -> list[int]:
-    return [site.multiplicity for site in geometry.cations + geometry.anions]
-
-
 @cache
 def _cation_radius(symbol: str, charge: int, coordination: int) -> float | None:
-    """Shannon crystal radius in angstrom at the listed coordination nearest to the wanted one; None if none is near."""
-    listed = _shannon_radii(symbol).get(charge, {})
-    near = [number for number in listed if abs(number - coordination) <= (1 if coordination <= 6 else 2)]
-    return listed[min(near, key=lambda number: abs(number - coordination))] if near else None
+    """Shannon crystal radius in angstrom at the tabulated coordination nearest to the wanted one, None if none is."""
+    radii = _shannon_radii(symbol).get(charge, {})
+    near = [number for number in radii if abs(number - coordination) <= (1 if coordination <= 6 else 2)]
+    return radii[min(near, key=lambda number: abs(number - coordination))] if near else None
 
 
 @cache
@@ -188,14 +191,11 @@ def _shannon_radii(symbol: str) -> dict[int, dict[int, float]]:
         for roman, by_spin in by_coordination.items():
             entry = by_spin.get("High Spin") or by_spin.get("") or next(iter(by_spin.values()))
             # Square-planar (SQ) and pyramidal (PY) entries give way to the regular one of the same number.
-            number = _roman(roman.rstrip("SQPY"))
+            values = [_ROMAN[letter] for letter in roman.rstrip("SQPY")]
+            # A smaller numeral before a larger one is subtracted.
+            number = sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True))
             table.setdefault(int(charge), {}).setdefault(number, float(entry["crystal_radius"]))
     return table
-
-
-def _roman(text: str) -> int:
-    values = [_ROMAN[letter] for letter in text]
-    return sum(-v if i + 1 < len(values) and v < values[i + 1] else v for i, v in enumerate(values))
 
 
 def _nearest_images(lattice: Floats, frac_coords: Floats) -> Floats:

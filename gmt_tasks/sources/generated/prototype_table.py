@@ -7,6 +7,7 @@ bonds that the real crystal does not have (anatase, brookite, coesite, tenorite,
 """
 
 from dataclasses import dataclass
+from itertools import chain
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,10 @@ class Prototype:
         return self.spacegroup in PIEZO_SPACEGROUPS
 
 
-PIEZO_SPACEGROUPS = frozenset(
-    number
-    for first, last in (
-        (1, 1), (3, 9), (16, 46), (75, 82), (89, 122), (143, 146), (149, 161), (168, 174), (177, 190), (195, 199),
-        (215, 220),
-    )
-    for number in range(first, last + 1)
-)  # fmt: skip
+PIEZO_SPACEGROUPS = frozenset(chain(
+    range(1, 2), range(3, 10), range(16, 47), range(75, 83), range(89, 123), range(143, 147), range(149, 162),
+    range(168, 175), range(177, 191), range(195, 200), range(215, 221),
+))  # fmt: skip
 """Space groups of the 20 piezoelectric classes: no inversion, and not 432 (numbers 207 to 214)."""
 
 PROTOTYPES: tuple[Prototype, ...] = (
@@ -127,17 +124,13 @@ PROTOTYPES: tuple[Prototype, ...] = (
     Prototype("ABXY-zrcusias", "ABCD_tP8_129_c_b_a_c", ("As", "Si")),
 )
 
+_OXIDATION_STATES = (
+    "Li:1 Na:1 K:1 Rb:1 Cs:1 Cu:12 Ag:1 Tl:13 Be:2 Mg:2 Ca:2 Sr:2 Ba:2 Zn:2 Cd:2 Hg:2 Pb:24 Sn:4 Mn:24 "
+    "Fe:23 Co:23 Ni:2 B:3 Al:3 Ga:3 In:3 Sc:3 Y:3 La:3 Ce:34 Nd:3 Sm:3 Gd:3 Er:3 Lu:3 Cr:3 V:35 Ti:4 Zr:4 "
+    "Hf:4 Si:4 Ge:4 Te:4 Nb:5 Ta:5 P:5 As:35 Sb:35 Bi:35 Mo:6 W:6"
+)
 CATIONS: tuple[tuple[str, int], ...] = tuple(
-    (symbol, int(charge))
-    for symbol, charges in (
-        entry.split(":")
-        for entry in (
-            "Li:1 Na:1 K:1 Rb:1 Cs:1 Cu:12 Ag:1 Tl:13 Be:2 Mg:2 Ca:2 Sr:2 Ba:2 Zn:2 Cd:2 Hg:2 Pb:24 Sn:4 Mn:24 "
-            "Fe:23 Co:23 Ni:2 B:3 Al:3 Ga:3 In:3 Sc:3 Y:3 La:3 Ce:34 Nd:3 Sm:3 Gd:3 Er:3 Lu:3 Cr:3 V:35 Ti:4 Zr:4 "
-            "Hf:4 Si:4 Ge:4 Te:4 Nb:5 Ta:5 P:5 As:35 Sb:35 Bi:35 Mo:6 W:6"
-        ).split()
-    )
-    for charge in charges
+    (entry.partition(":")[0], int(charge)) for entry in _OXIDATION_STATES.split() for charge in entry.partition(":")[2]
 )
 """Cations and their oxidation states: main group, transition metals and the common rare earths; no noble gas, nothing
 heavier than bismuth, no radioactive element."""

@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from hashlib import sha256
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,11 @@ class PrototypesSource:
         for part in filter(None, text.partition(":")[2].split(",")):
             key, _, value = part.partition("=")
             if key == "elements":
-                parameters[key] = _known_elements(value.split("+"))
+                symbols = value.split("+")
+                if unknown := [symbol for symbol in symbols if symbol not in DEFAULT_ELEMENTS]:
+                    used = " ".join(DEFAULT_ELEMENTS)
+                    raise SourceError(f"{unknown[0]!r} is not among the elements of prototypes: {used}.")
+                parameters[key] = tuple(symbols)
             elif key in ("n", "seed") and value.isascii() and value.isdigit():
                 parameters[key] = int(value)
             else:
@@ -92,83 +97,68 @@ class PrototypesSource:
         """The n decorations in their order."""
         shuffled = random.Random(self.seed)
         by_type = [list(decorations(geometry, self.elements)) for geometry in _geometries()]
-        for found in by_type:
-            shuffled.shuffle(found)
+        for of_type in by_type:
+            shuffled.shuffle(of_type)
         shuffled.shuffle(by_type)
         available = sum(map(len, by_type))
         if available < self.n:
             raise SourceError(f"{available} decorations fit, {self.n} were asked for. Lower n or allow more elements.")
-        pools = {
-            allowed: _round_robin([found for found in by_type if found and _is_piezo(found) is allowed])
-            for allowed in (True, False)
-        }
+        pools = {}
+        for is_piezo in (True, False):
+            of_kind = [d for d in by_type if d and d[0].geometry.prototype.piezo_allowed is is_piezo]
+            # The first of each type, then the second of each, and so on: neighbours are of different types.
+            rounds = chain.from_iterable(zip_longest(*of_kind))
+            pools[is_piezo] = (decoration for decoration in rounds if decoration is not None)
         chosen: list[Decoration] = []
         while len(chosen) < self.n:
-            wanted = _PATTERN[len(chosen) % len(_PATTERN)]
-            following = next(pools[wanted], None) or next(pools[not wanted])
+            is_piezo = _PATTERN[len(chosen) % len(_PATTERN)]
+            following = next(pools[is_piezo], None) or next(pools[not is_piezo])
             chosen.append(following)
         return chosen
 
 
-def _is_piezo(found: list[Decoration]) -> bool:
-    return found[0].geometry.prototype.piezo_allowed
-
-
-def _round_robin(lists: Sequence[list[Decoration]]) -> Iterator[Decoration]:
-    """The first of each list, then the second of each, and so on."""
-    depth = 0
-    while any(depth < len(found) for found in lists):
-        yield from (found[depth] for found in lists if depth < len(found))
-        depth += 1
-
-
 def _block(chosen: list[Decoration], start: int) -> SourceBlock:
     """Decorations as crystals."""
-    frac_coords = [found.geometry.structure.frac_coords for found in chosen]
+    frac_coords = [decoration.geometry.structure.frac_coords for decoration in chosen]
     numbers, lattices = [], []
-    for found in chosen:
-        of_class = np.array([_NUMBER[element] for element in found.elements], dtype=np.int64)
-        numbers.append(of_class[found.geometry.class_of_site])
-        lattices.append(found.geometry.structure.lattice * found.scale)
+    for decoration in chosen:
+        of_class = np.array([_NUMBER[element] for element in decoration.elements], dtype=np.int64)
+        numbers.append(of_class[decoration.geometry.class_of_site])
+        lattices.append(decoration.geometry.structure.lattice * decoration.scale)
     return SourceBlock(
         start=start,
         stop=start + len(chosen),
         positions=np.arange(start, start + len(chosen)),
-        source_ids=[_source_id(found) for found in chosen],
+        source_ids=[_source_id(decoration) for decoration in chosen],
         crystals=CrystalBatch.from_arrays(lattices, frac_coords, numbers),
-        metadata=[_metadata(found) for found in chosen],
+        metadata=[_metadata(decoration) for decoration in chosen],
     )
 
 
-def _source_id(found: Decoration) -> str:
+def _source_id(decoration: Decoration) -> str:
     """E.g. "prototypes:ABX3-perovskite:BaTiO3"; unique, because a formula occurs once per structure type."""
-    multiplicities = [site.multiplicity for site in found.geometry.cations + found.geometry.anions]
+    multiplicities = decoration.geometry.multiplicities
     divisor = int(np.gcd.reduce(multiplicities))
     # Cations by rising charge, then anions by rising charge: BaTiO3, LiGaO2, LaCuOSe.
-    keys = [(charge < 0, charge, element) for charge, element in zip(found.charges, found.elements, strict=True)]
+    ions = zip(decoration.charges, decoration.elements, strict=True)
+    keys = [(charge < 0, charge, element) for charge, element in ions]
     order = sorted(range(len(keys)), key=keys.__getitem__)
-    parts = ((found.elements[k], multiplicities[k] // divisor) for k in order)
+    parts = ((decoration.elements[k], multiplicities[k] // divisor) for k in order)
     formula = "".join(f"{element}{count if count > 1 else ''}" for element, count in parts)
-    return f"{NAME}:{found.geometry.prototype.name}:{formula}"
+    return f"{NAME}:{decoration.geometry.prototype.name}:{formula}"
 
 
-def _metadata(found: Decoration) -> str | None:
-    prototype = found.geometry.prototype
+def _metadata(decoration: Decoration) -> str | None:
+    """Type, oxidation states and fit of a decoration."""
+    prototype = decoration.geometry.prototype
     extra = {
         "prototype": prototype.name,
         "aflow": prototype.aflow,
         "prototype_spacegroup": prototype.spacegroup,
-        "oxidation_states": dict(zip(found.elements, found.charges, strict=True)),
-        "misfit": round(found.misfit, 4),
+        "oxidation_states": dict(zip(decoration.elements, decoration.charges, strict=True)),
+        "misfit": round(decoration.misfit, 4),
     }
     return metadata_json(extra, ["unrelaxed: cell scaled to ionic radii"])
-
-
-def _known_elements(symbols: Sequence[str]) -> tuple[str, ...]:
-    unknown = [symbol for symbol in symbols if symbol not in DEFAULT_ELEMENTS]
-    if unknown:
-        raise SourceError(f"{unknown[0]!r} is not among the elements of prototypes: {' '.join(DEFAULT_ELEMENTS)}.")
-    return tuple(symbols)
 
 
 @cache
@@ -189,7 +179,7 @@ def _geometries() -> tuple[Geometry, ...]:
     geometries = []
     for prototype in PROTOTYPES:
         entries = library.get(prototype.aflow, [])
-        if prototype.mineral is not None:
+        if prototype.mineral is not None:  # some types are in the library several times, with other parameters
             entries = [entry for entry in entries if entry["tags"]["mineral"] == prototype.mineral]
         if len(entries) != 1:
             raise SourceError(f"The installed pymatgen has {len(entries)} prototypes {prototype.aflow}, expected 1.")

@@ -65,6 +65,13 @@ class ReferenceCrystal:
     frac_coords: NDArray[np.float64]
     numbers: NDArray[np.int64]
 
+    def metadata(self) -> str | None:
+        """Name, source and literature values as metadata."""
+        extra: dict[str, Any] = {"name": self.name, "structure_source": self.structure_source}
+        if self.literature:
+            extra["literature"] = {name: list(entry) for name, entry in self.literature.items()}
+        return metadata_json(extra, [self.note] if self.note else [])
+
 
 @cache
 def reference_crystals() -> dict[str, ReferenceCrystal]:
@@ -129,7 +136,7 @@ class ReferenceSource:
                 [crystal.frac_coords for crystal in crystals],
                 [crystal.numbers for crystal in crystals],
             ),
-            metadata=[_metadata(crystal) for crystal in crystals],
+            metadata=[crystal.metadata() for crystal in crystals],
         )
 
 
@@ -153,11 +160,3 @@ def _crystal(record: dict[str, Any]) -> ReferenceCrystal:
         frac_coords=np.array(record["frac_coords"]),
         numbers=np.array(record["numbers"], dtype=np.int64),
     )
-
-
-def _metadata(crystal: ReferenceCrystal) -> str | None:
-    """Name, source and literature values as metadata."""
-    extra: dict[str, Any] = {"name": crystal.name, "structure_source": crystal.structure_source}
-    if crystal.literature:
-        extra["literature"] = {name: list(entry) for name, entry in crystal.literature.items()}
-    return metadata_json(extra, [crystal.note] if crystal.note else [])

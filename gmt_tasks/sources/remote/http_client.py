@@ -1,9 +1,9 @@
-"""One polite client for everything that is fetched from the network.
+"""One HTTP client for everything that is fetched from the network, with rate limits and retries.
 
-It names itself, asks seldom, waits when told to (429, Retry-After), tries again after faults that pass (502, 503, 504,
-a broken connection, a body cut short), reads no more than a bound, and goes nowhere that it was not sent: an answer
-that points to another host is followed only to a public one, over https. All of this sits in the transport adapter, so
-that a library that takes a `requests.Session` (mp-api) is as polite as our own calls.
+It names itself, limits its rate, waits when asked to (429, Retry-After), retries transient faults (502, 503, 504, a
+broken connection, a body cut short), reads no more than a bound, and goes nowhere that it was not sent: an answer that
+points to another host is followed only to a public one, over https. All of this sits in the transport adapter, so that
+a library that takes a `requests.Session` (mp-api) keeps to it like our own calls.
 
 Source of the back-off: urllib3's Retry (exponential, with jitter).
 """
@@ -39,7 +39,7 @@ BODY_TIMEOUT_S = 600.0
 ATTEMPTS = 5
 LONGEST_WAIT_S = 120.0
 _OK = 200
-_PASSING = (429, 502, 503, 504)
+_TRANSIENT = (429, 502, 503, 504)
 _CHUNK = 1 << 16
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -75,7 +75,7 @@ class RateLimits:
         """The rules of repetition; GET only, and at the end the last answer is handed over as it is."""
         return Retry(
             total=self.attempts,
-            status_forcelist=_PASSING,
+            status_forcelist=_TRANSIENT,
             allowed_methods={"GET"},
             backoff_factor=self.retry_wait_s,
             backoff_max=LONGEST_WAIT_S,
@@ -102,17 +102,17 @@ class RateLimitedAdapter(HTTPAdapter):
     """The transport: one for all requests that concern one server.
 
     Args:
-        home: address of the server.
-        politeness: how often and how patiently.
-        leaves_home: whether answers may lead to another host (public, over https); never with a secret in the headers.
+        server: its address.
+        rate_limits: how often and how patiently it is asked.
+        follow_hosts: whether answers may lead to another host (public, over https); never with a secret in the headers.
     """
 
-    def __init__(self, home: str, rate_limits: RateLimits, *, leaves_home: bool) -> None:
+    def __init__(self, server: str, rate_limits: RateLimits, *, follow_hosts: bool) -> None:
         super().__init__(max_retries=rate_limits.retries())
-        self._home = _origin(urlsplit(home))
+        self._origin = _origin(urlsplit(server))
         self._rate_limits = rate_limits
-        self._leaves_home = leaves_home
-        self._turns: dict[str, float] = {}
+        self._follow_hosts = follow_hosts
+        self._next_request_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def send(self, request: requests.PreparedRequest, stream: bool = False, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: FBT001  requests' own signature
@@ -126,11 +126,16 @@ class RateLimitedAdapter(HTTPAdapter):
         self._check_address(url)
         options["timeout"] = options.get("timeout") or (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
         retries = self._rate_limits.retries()
+        host = urlsplit(url).netloc
         while True:
-            self._wait_turn(url)
+            # Each thread takes the next free moment of the host, and sleeps until then outside the lock.
+            with self._lock:
+                moment = max(time.monotonic(), self._next_request_s.get(host, 0.0))
+                self._next_request_s[host] = moment + 1 / self._rate_limits.requests_per_s
+            time.sleep(max(0.0, moment - time.monotonic()))
             try:
                 response = super().send(request, stream=True, **options)
-                return response if stream else _whole(response)
+                return response if stream else _read_body(response)
             except requests.exceptions.ChunkedEncodingError as error:
                 # The head of this answer was fine, so that urllib3 has handed the body over and repeats nothing.
                 try:
@@ -142,26 +147,19 @@ class RateLimitedAdapter(HTTPAdapter):
     def _check_address(self, url: str) -> None:
         """Refuses addresses that no answer may lead to: a redirect or a link is foreign input."""
         parts = urlsplit(url)
-        if _origin(parts) == self._home:
+        if _origin(parts) == self._origin:
             return
-        if not self._leaves_home or parts.scheme != "https" or not _is_public(parts.hostname or ""):
+        if not self._follow_hosts or parts.scheme != "https" or not is_public(parts.hostname or ""):
             shown = f"{parts.scheme}://{parts.hostname}"
             raise SourceError(
-                f"{self._home[1]} refers to {shown}, which is not followed: only the same server"
-                f"{' or a public one over https' if self._leaves_home else ''} is. If that is right, name the other "
+                f"{self._origin[1]} refers to {shown}, which is not followed: only the same server"
+                f"{' or a public one over https' if self._follow_hosts else ''} is. If that is right, name the other "
                 "address yourself."
             )
 
-    def _wait_turn(self, url: str) -> None:
-        """Waits until the host may be asked again."""
-        host = urlsplit(url).netloc
-        with self._lock:
-            turn = max(time.monotonic(), self._turns.get(host, 0.0))
-            self._turns[host] = turn + 1 / self._rate_limits.requests_per_s
-        time.sleep(max(0.0, turn - time.monotonic()))
-
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    """Scheme, host and port of an address."""
     try:
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError as error:
@@ -169,16 +167,17 @@ def _origin(parts: SplitResult) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname or "", port
 
 
-def _is_public(host: str) -> bool:
+def is_public(host: str) -> bool:
     """True when every address of the host is one of the public internet."""
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:
         return False
-    return bool(found) and all(ipaddress.ip_address(each.partition("%")[0]).is_global for each in found)
+    # Of an IPv6 address the part behind % is an interface of this machine.
+    return bool(addresses) and all(ipaddress.ip_address(text.partition("%")[0]).is_global for text in addresses)
 
 
-def _whole(response: requests.Response) -> requests.Response:
+def _read_body(response: requests.Response) -> requests.Response:
     """The response with its body read, bounded in size and time."""
     chunks: list[bytes] = []
     size, deadline_s = 0, time.monotonic() + BODY_TIMEOUT_S
@@ -187,8 +186,8 @@ def _whole(response: requests.Response) -> requests.Response:
             size += len(chunk)
             if size > MAX_BODY_BYTES:
                 raise SourceError(
-                    f"{_shown(response.url)} sends more than {MAX_BODY_BYTES >> 20} MiB in one answer. Ask for less at "
-                    "once (page_limit, narrower criteria)."
+                    f"{_without_query(response.url)} sends more than {MAX_BODY_BYTES >> 20} MiB in one answer. Ask for "
+                    "less at once (page_limit, narrower criteria)."
                 )
             if time.monotonic() > deadline_s:
                 raise requests.exceptions.ReadTimeout(f"no whole answer within {BODY_TIMEOUT_S:g} s")
@@ -206,19 +205,19 @@ class HttpClient:
     """Asks one server.
 
     Args:
-        home: address of the server.
-        politeness: how often and how patiently.
-        leaves_home: whether links and redirects may lead to other public hosts.
+        server: its address.
+        rate_limits: how often and how patiently it is asked.
+        follow_hosts: whether links and redirects may lead to other public hosts.
     """
 
-    def __init__(self, home: str, rate_limits: RateLimits, *, leaves_home: bool = True) -> None:
+    def __init__(self, server: str, rate_limits: RateLimits, *, follow_hosts: bool = True) -> None:
         self.rate_limits = rate_limits
         self.session = requests.Session()
         self.session.max_redirects = 5
         self.session.headers.update(
             {"User-Agent": rate_limits.user_agent(), "Accept": "application/json, application/vnd.api+json, */*;q=0.1"}
         )
-        adapter = RateLimitedAdapter(home, rate_limits, leaves_home=leaves_home)
+        adapter = RateLimitedAdapter(server, rate_limits, follow_hosts=follow_hosts)
         for scheme in ("http://", "https://", ""):  # "" is any other, which the adapter then refuses
             self.session.mount(scheme, adapter)
 
@@ -240,6 +239,10 @@ class HttpClient:
 def check_status(response: requests.Response, also: tuple[int, ...] = ()) -> None:
     """Raises for an answer that is an error, with the server's own words.
 
+    Args:
+        response: the answer.
+        also: error statuses that the caller handles itself.
+
     Raises:
         UnreachableError: 429 and 5xx: the server may answer later.
         SourceError: anything else from 400 on.
@@ -247,22 +250,26 @@ def check_status(response: requests.Response, also: tuple[int, ...] = ()) -> Non
     status = response.status_code
     if status < 400 or status in also:
         return
-    said = f"{_shown(response.url)} answers {status} {response.reason}{_words_of(response)}"
-    if status in _PASSING or status >= 500:
-        raise UnreachableError(f"{said}, also after {ATTEMPTS} repetitions. Try again later.")
-    raise SourceError(f"{said}. Correct the address, the filter or the key.")
+    problem = f"{_without_query(response.url)} answers {status} {response.reason}{_error_text(response)}"
+    if status in _TRANSIENT or status >= 500:
+        raise UnreachableError(f"{problem}, also after {ATTEMPTS} repetitions. Try again later.")
+    raise SourceError(f"{problem}. Correct the address, the filter or the key.")
 
 
-def _words_of(response: requests.Response) -> str:
+def _error_text(response: requests.Response) -> str:
     """What the server says about an error: JSON:API's `errors`, FastAPI's `detail`, else nothing."""
     try:
-        found = load_json(response.content[:_CHUNK])
+        content = load_json(response.content[:_CHUNK])
     except RefusedInputError:
         return ""
-    said = found.get("errors") or found.get("detail") or found.get("message") if isinstance(found, dict) else None
-    first = said[0] if isinstance(said, list) and said else said
-    text = first.get("detail") or first.get("msg") or first.get("title") if isinstance(first, dict) else first
-    return f": {str(text)[:300]}" if text else ""
+    if not isinstance(content, dict):
+        return ""
+    error = content.get("errors") or content.get("detail") or content.get("message")
+    if isinstance(error, list) and error:
+        error = error[0]
+    if isinstance(error, dict):
+        error = error.get("detail") or error.get("msg") or error.get("title")
+    return f": {str(error)[:300]}" if error else ""
 
 
 def json_of(response: requests.Response) -> Any:
@@ -277,20 +284,19 @@ def json_of(response: requests.Response) -> Any:
     except RefusedInputError as refused:
         begin = response.content[:60].decode("utf-8", "replace")
         raise SourceError(
-            f"{_shown(response.url)} answers {kind} where JSON was expected ({refused.detail}); it begins {begin!r}. "
-            "Check the address, or whether a proxy answers in its place."
+            f"{_without_query(response.url)} answers {kind} where JSON was expected ({refused.detail}); it begins "
+            f"{begin!r}. Check the address, or whether a proxy answers in its place."
         ) from refused
 
 
 def unreachable(url: str, error: Exception, more: str = "") -> UnreachableError:
     """A fault of the connection as one line."""
-    text = (
-        f"{_shown(url)} gave no whole answer after {ATTEMPTS} repetitions ({type(error).__name__}: {str(error)[:200]})"
-    )
+    fault = f"{type(error).__name__}: {str(error)[:200]}"
+    text = f"{_without_query(url)} gave no whole answer after {ATTEMPTS} repetitions ({fault})"
     return UnreachableError(f"{text}. {more[:1].upper() + more[1:] + '. ' if more else ''}Try again later.")
 
 
-def _shown(url: str) -> str:
+def _without_query(url: str) -> str:
     """The address without its query, which may be long, and without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"

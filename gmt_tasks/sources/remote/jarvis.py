@@ -41,7 +41,7 @@ KEPT = (
 _NAME = "jarvis"
 _UNKNOWN = "na"
 """What the lists hold where a number is not known."""
-_ETAG, _FETCHED, _LISTING = "etag", "fetched", "listing_number"
+_ETAG, _FETCHED, _WALK = "etag", "fetched", "listing_number"
 
 
 def open_crystals(text: str) -> Source:
@@ -92,8 +92,9 @@ class PublishedList:
         path = mirror.path.with_name(f"{mirror.path.stem}.zip")
         fetched = mirror.mark(_FETCHED)
         if not (path.exists() and fetched and fetched["url"] == url):  # else an earlier call was stopped while reading
-            known = mirror.mark(_ETAG) if mirror.mark(COMPLETE) and fetched and fetched["url"] == url else None
-            etag = download(HttpClient(url, RateLimits.of(self.settings)), url, path, known or None)
+            is_same_url = mirror.mark(COMPLETE) and fetched and fetched["url"] == url
+            known_etag = mirror.mark(_ETAG) if is_same_url else None
+            etag = download(HttpClient(url, RateLimits.of(self.settings)), url, path, known_etag or None)
             if etag is None:
                 event("jarvis.unchanged", source=self.name, file=member)
                 return
@@ -119,16 +120,16 @@ class PublishedList:
 
     def _take(self, mirror: Mirror, path: Path, member: str) -> None:
         """Takes the records of the file into the mirror, and removes the file."""
-        number = int(mirror.mark(_LISTING) or 0) + 1
+        walk = int(mirror.mark(_WALK) or 0) + 1
         n_new = 0
         try:
             with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
                 items = list_items(io.TextIOWrapper(stream, encoding="utf-8"), member)
-                while records := [_record(self.name, item) for item in islice(items, RECORDS_PER_WRITE)]:
+                while records := [self._record(item) for item in islice(items, RECORDS_PER_WRITE)]:
                     refuse_changed_schema(self.name, [record.body for record in records])
-                    n_new += mirror.write(records, {}, number)
+                    n_new += mirror.write(records, {}, walk)
         except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, UnicodeDecodeError, SourceError) as error:
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # else the next call would read the same file again
             if isinstance(error, SourceError):
                 raise
             raise SourceError(
@@ -136,19 +137,19 @@ class PublishedList:
                 "run the same command again, and report it if it stays."
             ) from error
         etag = mirror.mark(_FETCHED)["etag"]
-        n_gone = mirror.forget_unlisted(number, {_LISTING: number, COMPLETE: True, _ETAG: etag})
+        n_gone = mirror.remove_unmet(walk, {_WALK: walk, COMPLETE: True, _ETAG: etag})
         path.unlink(missing_ok=True)
         event("jarvis.taken", source=self.name, records=len(mirror), new_or_changed=n_new, gone=n_gone)
 
-
-def _record(name: str, item: Any) -> MirrorRecord:
-    """What is kept of a record; numbers that are not known are left out."""
-    jid = item.get("jid") if isinstance(item, Mapping) else None
-    if not isinstance(jid, str) or not jid:
-        raise SourceError(f"{name}: a record has no `jid`. The format of the list has changed; report it.")
-    kept = {key: item[key] for key in KEPT if key in item and not _is_unknown(item[key])}
-    return MirrorRecord(jid, {"id": jid, **kept})
-
-
-def _is_unknown(value: Any) -> bool:
-    return value is None or value == _UNKNOWN or (isinstance(value, Sequence) and len(value) == 0)
+    def _record(self, item: Any) -> MirrorRecord:
+        """What is kept of a record; numbers that are not known are left out."""
+        jid = item.get("jid") if isinstance(item, Mapping) else None
+        if not isinstance(jid, str) or not jid:
+            raise SourceError(f"{self.name}: a record has no `jid`. The format of the list has changed; report it.")
+        body: dict[str, Any] = {"id": jid}
+        for key in KEPT:
+            value = item.get(key)
+            is_empty = isinstance(value, Sequence) and len(value) == 0
+            if value is not None and value != _UNKNOWN and not is_empty:
+                body[key] = value
+        return MirrorRecord(jid, body)

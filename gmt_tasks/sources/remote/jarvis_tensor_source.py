@@ -29,7 +29,7 @@ def tensor_file_fingerprint(path: Path) -> str:
     """Changes with the content of the file, or of the released files in the folder."""
     names = [f"{stem}{suffix}" for stem in FILES for suffix in SUFFIXES]
     paths = [path / name for name in names if (path / name).exists()] if path.is_dir() else [path]
-    return content_fingerprint(NamedFile(each, each.name, None) for each in paths)
+    return content_fingerprint(NamedFile(tensor_file, tensor_file.name, None) for tensor_file in paths)
 
 
 class TensorFileSource:
@@ -50,22 +50,18 @@ class TensorFileSource:
 
     def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
         """The crystals from position `start` on, in blocks of 1,024, in the order of the files."""
-        ids, crystals = _crystals(self._path)
+        ids: list[str] = []
+        parts = []
+        for tensors in read_tensor_files(self._path).values():
+            # A record with several tensors is one crystal: each id counts where it comes first.
+            earlier = set(ids)
+            first_row = {jid: row for row, jid in reversed(list(enumerate(tensors.ids))) if jid not in earlier}
+            rows = sorted(first_row.values())
+            ids += [tensors.ids[row] for row in rows]
+            parts.append(tensors.crystals.select(rows))
+        crystals = CrystalBatch.join(parts)
         for first in range(start, len(ids), CRYSTALS_PER_BLOCK):
             stop = min(first + CRYSTALS_PER_BLOCK, len(ids))
             positions = np.arange(first, stop, dtype=np.int64)
-            yield SourceBlock(
-                first, stop, positions, ids[first:stop], crystals.select(positions), [None] * len(positions)
-            )
-
-
-def _crystals(path: Path) -> tuple[list[str], CrystalBatch]:
-    """Ids and crystals; a record with several tensors is one crystal."""
-    ids: dict[str, None] = {}
-    parts = []
-    for found in read_tensor_files(path).values():
-        first = {jid: row for row, jid in reversed(list(enumerate(found.ids))) if jid not in ids}
-        rows = sorted(first.values())
-        ids |= dict.fromkeys(found.ids[row] for row in rows)
-        parts.append(found.crystals.select(rows))
-    return list(ids), CrystalBatch.join(parts)
+            metadata: list[str | None] = [None] * len(positions)
+            yield SourceBlock(first, stop, positions, ids[first:stop], crystals.select(positions), metadata)

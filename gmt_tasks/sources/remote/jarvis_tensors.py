@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from gmt_tasks.sources.json_records import load_json, parse_record
-from gmt_tasks.sources.parsed import Floats, ParsedCrystal, RefusedInputError
-from gmt_tasks.sources.remote.safe_unpickler import Inert, read_pickle_safely
+from gmt_tasks.sources.parsed import Floats, ParsedCrystal, RefusedInputError, as_batch
+from gmt_tasks.sources.remote.safe_unpickler import PickledObject, read_pickle_safely
 from models.crystals.crystal import CrystalBatch
 from models.errors import Reason, SourceError
 from models.quantities import Tensor
@@ -68,21 +68,21 @@ def read_jarvis_tensors(folder: Path) -> dict[Tensor, JarvisTensors]:
     """Reads what there is of the two files.
 
     Raises:
-        SourceError: neither file is there; a file is refused (see inert_pickle.py) or holds something else; a record
+        SourceError: neither file is there; a file is refused (see safe_unpickler.py) or holds something else; a record
             has no readable crystal or a tensor of another shape.
     """
-    found: dict[Tensor, JarvisTensors] = {}
+    tensors: dict[Tensor, JarvisTensors] = {}
     for stem, keys in FILES.items():
         path = _path(folder, stem)
         if path is not None:
-            found |= _read_file(path, keys)
-    if not found:
+            tensors |= _read_file(path, keys)
+    if not tensors:
         names = " or ".join(f"{stem}.pkl" for stem in FILES)
         raise SourceError(
             f"No {names} in {folder} (.json and .json.gz are read too). Name the folder that holds the files released "
             "with GMTNet with --data."
         )
-    return found
+    return tensors
 
 
 def read_jarvis_file(path: Path) -> dict[Tensor, JarvisTensors]:
@@ -92,34 +92,42 @@ def read_jarvis_file(path: Path) -> dict[Tensor, JarvisTensors]:
         SourceError: as for `read_jarvis_tensors`.
     """
     stem = path.name.partition(".")[0]
-    known = {quantity: key for keys in FILES.values() for quantity, key in keys.items()}
-    return _read_file(path, FILES.get(stem, known))
+    every_key = {quantity: key for keys in FILES.values() for quantity, key in keys.items()}
+    return _read_file(path, FILES.get(stem, every_key))
 
 
 def _path(folder: Path, stem: str) -> Path | None:
+    """The released file in a folder, in whichever form it is there."""
     paths = [folder / f"{stem}{suffix}" for suffix in SUFFIXES]
     return next((path for path in paths if path.exists()), None)
 
 
 def _read_file(path: Path, keys: dict[Tensor, str]) -> dict[Tensor, JarvisTensors]:
+    """The tensors under some keys; the crystal of a record is read once, however many tensors it has."""
     records = _records(path)
-    found = {}
+    tensors = {}
     crystals: dict[int, ParsedCrystal] = {}
     for quantity, key in keys.items():
-        rows = [row for row, record in enumerate(records) if _is_known(record.get(key))]
+        # The published loaders skip what is missing, None or empty.
+        rows = [row for row, record in enumerate(records) if record.get(key) is not None and np.size(record[key]) > 0]
         for row in rows:
             crystals[row] = crystals.get(row) or _crystal(records[row], path.name, row)
-        tensors = [_tensor(quantity, records[row][key], path.name, row) for row in rows]
-        chosen = [crystals[row] for row in rows]
-        batch = CrystalBatch.from_arrays(
-            [c.lattice for c in chosen], [c.frac_coords for c in chosen], [c.numbers for c in chosen]
-        )
-        entries = np.array(tensors).reshape(-1, *_ENTRIES[quantity])
-        found[quantity] = JarvisTensors([_id(records[row], row) for row in rows], batch, _ours(quantity, entries))
-    return found
+        values = [_tensor(quantity, records[row][key], path.name, row) for row in rows]
+        entries = np.array(values).reshape(-1, *_ENTRIES[quantity])
+        if quantity is Tensor.PIEZOELECTRIC:
+            entries = voigt_to_piezo(reorder_vasp_voigt(entries))
+        elif quantity is Tensor.ELASTIC:
+            entries = reorder_vasp_voigt(entries, n_voigt_axes=2) / KBAR_PER_GPA
+        ids = []
+        for row in rows:
+            id_key = next((key for key in _ID_KEYS if key in records[row]), None)
+            ids.append(f"record-{row}" if id_key is None else str(records[row][id_key]))
+        tensors[quantity] = JarvisTensors(ids, as_batch([crystals[row] for row in rows]), entries)
+    return tensors
 
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
+    """The records of a file, as they are in it."""
     if path.suffix == ".pkl":
         content = read_pickle_safely(path)
     else:
@@ -134,13 +142,8 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
     return content
 
 
-def _is_known(value: Any) -> bool:
-    """Whether a record has the tensor: the published loaders skip what is missing, None or empty."""
-    return value is not None and np.size(value) > 0
-
-
 def _tensor(quantity: Tensor, value: Any, name: str, row: int) -> Floats:
-    """The entries as listed, once their shape is right and they are numbers."""
+    """The entries in the order of the file, once their shape is right and they are numbers."""
     try:
         entries = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -153,23 +156,11 @@ def _tensor(quantity: Tensor, value: Any, name: str, row: int) -> Floats:
     return entries
 
 
-def _ours(quantity: Tensor, entries: Floats) -> Floats:
-    """Our index order and unit, [n_crystals, ...]."""
-    if quantity is Tensor.PIEZOELECTRIC:
-        return voigt_to_piezo(reorder_vasp_voigt(entries))
-    if quantity is Tensor.ELASTIC:
-        return reorder_vasp_voigt(entries, n_voigt_axes=2) / KBAR_PER_GPA
-    return entries
-
-
-def _id(record: Mapping[str, Any], row: int) -> str:
-    return next((str(record[key]) for key in _ID_KEYS if key in record), f"record-{row}")
-
-
 def _crystal(record: Mapping[str, Any], name: str, row: int) -> ParsedCrystal:
+    """The crystal of a record."""
     atoms = record.get("atoms", record.get("structure"))
     try:
-        return parse_record({"atoms": _described(atoms) if isinstance(atoms, Inert) else atoms})
+        return parse_record({"atoms": _jarvis_atoms(atoms) if isinstance(atoms, PickledObject) else atoms})
     except (RefusedInputError, KeyError, AttributeError, IndexError, TypeError) as error:
         detail = error.detail if isinstance(error, RefusedInputError) else repr(error)
         raise SourceError(
@@ -178,28 +169,20 @@ def _crystal(record: Mapping[str, Any], name: str, row: int) -> ParsedCrystal:
         ) from error
 
 
-def _described(found: Inert) -> dict[str, Any]:
+def _jarvis_atoms(pickled: PickledObject) -> dict[str, Any]:
     """A pickled JARVIS Atoms or pymatgen Structure as a JARVIS dictionary."""
-    if found.kind == "jarvis.core.atoms.Atoms":
-        state = found.state
-        return {
-            "lattice_mat": state["lattice_mat"],
-            "coords": state["frac_coords"],
-            "elements": [str(symbol) for symbol in state["elements"]],
-        }
-    if found.kind == "pymatgen.core.structure.Structure":
-        sites = [site.state for site in found.state["_sites"]]
-        return {
-            "lattice_mat": found.state["_lattice"].state["_matrix"],
-            "coords": [site["_frac_coords"] for site in sites],
-            "elements": [_only_element(site["_species"]) for site in sites],
-        }
-    raise RefusedInputError(Reason.PARSE, f"a {found.kind} is no crystal")
-
-
-def _only_element(composition: Inert) -> str:
-    """The element of a site that holds one."""
-    elements = list(composition.state["_data"].items())
-    if len(elements) != 1 or elements[0][1] != 1:
-        raise RefusedInputError(Reason.DISORDERED, "a site is shared or partly empty")
-    return str(elements[0][0].arguments[0])
+    state = pickled.state
+    if pickled.class_name == "jarvis.core.atoms.Atoms":
+        elements = [str(symbol) for symbol in state["elements"]]
+        return {"lattice_mat": state["lattice_mat"], "coords": state["frac_coords"], "elements": elements}
+    if pickled.class_name != "pymatgen.core.structure.Structure":
+        raise RefusedInputError(Reason.PARSE, f"a {pickled.class_name} is no crystal")
+    sites = [site.state for site in state["_sites"]]
+    coords, elements = [site["_frac_coords"] for site in sites], []
+    for site in sites:
+        # A composition maps elements to amounts; an element was made by a call with its symbol.
+        amounts = list(site["_species"].state["_data"].items())
+        if len(amounts) != 1 or amounts[0][1] != 1:
+            raise RefusedInputError(Reason.DISORDERED, "a site is shared or partly empty")
+        elements.append(str(amounts[0][0].arguments[0]))
+    return {"lattice_mat": state["_lattice"].state["_matrix"], "coords": coords, "elements": elements}

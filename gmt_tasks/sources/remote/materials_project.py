@@ -1,12 +1,13 @@
 """The Materials Project through mp-api: `mp:chemsys=Al-N`, `mp:ids=mp-66,mp-149`, `mp:band_gap=0.5..3,num_sites=..20`.
 
-A listing by criteria gives ids and dates; the documents that are new or changed are then asked for by id, a batch at a
-time, into a mirror. So an interrupted download goes on with the next batch, and a later one fetches only what changed.
+A search by criteria gives the index: ids and dates; the documents that are new or changed are then asked for by id, a
+batch at a time, into a mirror. So an interrupted download goes on with the next batch, and a later one fetches only
+what changed.
 
-What mp-api gets wrong is met here. A search without criteria would leave the API for a bucket with everything: it is
-refused. Ranges for elasticity are sent under a wrong name: they are asked of the summary, and checked again on what
-arrives. An answer without `meta.total_doc`, or an empty page in the middle, silently ends a search: answers are checked
-before mp-api reads them, and the number of documents after.
+What mp-api gets wrong is made up for here. A search without criteria would leave the API for a bucket with everything:
+it is refused. Ranges for elasticity are sent under a wrong name: they are asked of the summary, and checked again on
+what arrives. An answer without `meta.total_doc`, or an empty page in the middle, silently ends a search: answers are
+checked before mp-api reads them, and the number of documents after.
 """
 
 import warnings
@@ -32,7 +33,8 @@ _TOO_LONG = (414, 422)
 """Answers after which mp-api itself asks again for fewer ids."""
 
 _NAME = "mp"
-_LISTING = "listing_number"
+_WALK = "listing_number"
+"""Mark of a mirror: the number of its last walk through the index."""
 _FIELDS = {
     Route.SUMMARY: (
         "formula_pretty", "structure", "band_gap", "energy_above_hull", "formation_energy_per_atom", "is_stable",
@@ -53,14 +55,15 @@ _NEEDED = {
 }
 """The field without which a document of a collection says nothing."""
 
+_LEFT_OUT = {"material_id", "last_updated", "builder_meta"}
 _LICENCES = {"BY-C": "CC-BY-4.0", "BY-NC": "CC-BY-NC-4.0"}
 
 
 def licence_of(document: Mapping[str, Any]) -> str:
     """Licence of a document: CC BY 4.0 unless its builder says otherwise (structures of GNoME are BY-NC)."""
     meta = document.get("builder_meta")
-    said = meta.get("license") if isinstance(meta, Mapping) else None
-    return _LICENCES.get(str(said), str(said)) if said else "CC-BY-4.0"
+    code = meta.get("license") if isinstance(meta, Mapping) else None
+    return _LICENCES.get(str(code), str(code)) if code else "CC-BY-4.0"
 
 
 def open_candidates(text: str) -> MirroredSource:
@@ -94,55 +97,62 @@ class Collection:
         return Mirror.of(settings.cache_folder, _NAME, question)
 
     def refresh(self, mirror: Mirror) -> None:
-        """Lists what there is, and fetches the documents that are new or have another date."""
-        listed = self._stamps()
-        known = mirror.stamps()
-        number = int(mirror.mark(_LISTING) or 0) + 1
+        """Asks for the index, and fetches the documents that are new or have another date."""
+        index = self._index()
+        stored = mirror.stamps()
+        walk = int(mirror.mark(_WALK) or 0) + 1
         # Without a date nobody can say that a document is the same.
-        same = [each for each, stamp in listed.items() if stamp is not None and known.get(each) == stamp]
-        mirror.still_listed(same, number)
-        wanted = [each for each in listed if each not in set(same)]
+        unchanged = {name for name, stamp in index.items() if stamp is not None and stored.get(name) == stamp}
+        mirror.mark_unchanged(unchanged, walk)
+        wanted = [name for name in index if name not in unchanged]
         for start in range(0, len(wanted), IDS_PER_REQUEST):
             batch = wanted[start : start + IDS_PER_REQUEST]
-            n_new = mirror.write(self._records(batch), {}, number)
+            n_new = mirror.write(self._records(batch), {}, walk)
             event("mp.batch", route=self.route, documents=len(batch), new_or_changed=n_new, of=len(wanted))
-        n_gone = mirror.forget_unlisted(number, {_LISTING: number, COMPLETE: True})
-        event("mp.listed", source=self._query.name, route=self.route, documents=len(listed), gone=n_gone)
+        n_gone = mirror.remove_unmet(walk, {_WALK: walk, COMPLETE: True})
+        event("mp.listed", source=self._query.name, route=self.route, documents=len(index), gone=n_gone)
 
-    def _stamps(self) -> dict[str, str | None]:
-        """Ids and dates of the documents that the query means, in the order of the listing."""
+    def _index(self) -> dict[str, str | None]:
+        """Ids and dates of the documents that the query means, in the order of the API."""
         criteria = dict(self._query.criteria)
         if self.route is not Route.SUMMARY:
             criteria["has_props"] = [self.route.value]
         fields = ["material_id", "last_updated", *self._query.range_fields]
-        found = self._api.search(Route.SUMMARY, fields, deprecated=False, **criteria)
+        summaries = self._api.search(Route.SUMMARY, fields, deprecated=False, **criteria)
         for field in self._query.range_fields:
-            if found and not any(field in each for each in found):
+            if summaries and not any(field in summary for summary in summaries):
                 raise _changed(Route.SUMMARY, field)
-        meant = [each for each in found if self._query.is_meant(each)]
-        if len(meant) < len(found):
-            event("mp.outside_ranges", source=self._query.name, documents=len(found) - len(meant))
+        # The server does not know every range: what it sent is checked again.
+        meant = [summary for summary in summaries if self._query.is_meant(summary)]
+        if len(meant) < len(summaries):
+            event("mp.outside_ranges", source=self._query.name, documents=len(summaries) - len(meant))
         if self.route is Route.SUMMARY:
-            return {_id(each): _stamp(each) for each in meant}
-        ids = [_id(each) for each in meant]
-        batches = [ids[start : start + IDS_PER_REQUEST] for start in range(0, len(ids), IDS_PER_REQUEST)]
-        documents = [self._api.search(self.route, fields[:2], material_ids=batch) for batch in batches]
-        return {_id(each): _stamp(each) for batch in documents for each in batch}
+            return {_id(summary): _stamp(summary) for summary in meant}
+        ids = [_id(summary) for summary in meant]
+        stamps: dict[str, str | None] = {}
+        for start in range(0, len(ids), IDS_PER_REQUEST):
+            batch = ids[start : start + IDS_PER_REQUEST]
+            documents = self._api.search(self.route, fields[:2], material_ids=batch)
+            stamps |= {_id(document): _stamp(document) for document in documents}
+        return stamps
 
     def _records(self, ids: Sequence[str]) -> list[MirrorRecord]:
         """The documents with these ids."""
         fields = ["material_id", "last_updated", *_FIELDS[self.route]]
-        found = self._api.search(self.route, fields, material_ids=ids)
-        if found and not any(_NEEDED[self.route] in each for each in found):
+        documents = self._api.search(self.route, fields, material_ids=ids)
+        if documents and not any(_NEEDED[self.route] in document for document in documents):
             raise _changed(self.route, _NEEDED[self.route])
-        bodies = [_body(each) for each in found]
+        bodies = []
+        for document in documents:
+            # Without dates and versions, which change when the content does not.
+            body = {"id": _id(document), **document, "licence": licence_of(document)}
+            bodies.append({key: value for key, value in body.items() if key not in _LEFT_OUT})
         if self.route is Route.SUMMARY:
             refuse_changed_schema(self._query.name, bodies)
         else:
             self._add_structures(bodies)
-        return [
-            MirrorRecord(body["id"], body, doc.get("last_updated")) for body, doc in zip(bodies, found, strict=True)
-        ]
+        pairs = zip(bodies, documents, strict=True)
+        return [MirrorRecord(body["id"], body, document.get("last_updated")) for body, document in pairs]
 
     def _add_structures(self, bodies: Sequence[dict[str, Any]]) -> None:
         """Gives documents without a structure that of the summary, and says so."""
@@ -150,14 +160,14 @@ class Collection:
         if not without:
             return
         summaries = self._api.search(Route.SUMMARY, ["material_id", "structure"], material_ids=without)
-        structures = {_id(each): each.get("structure") for each in summaries}
+        structures = {_id(summary): summary.get("structure") for summary in summaries}
         for body in bodies:
             if body["id"] in structures and not isinstance(body.get("structure"), Mapping):
                 body |= {"structure": structures[body["id"]], "structure_of": "summary"}
 
 
 class Api:
-    """mp-api, with a polite connection and a look at every answer.
+    """mp-api over our HTTP client, with a check of every answer.
 
     Args:
         settings: endpoint and key.
@@ -183,9 +193,9 @@ class Api:
         """mp-api's client. Its own first requests (heartbeat) know neither timeout nor retries, so ours goes first."""
         key, endpoint = self._key, self._settings.mp_endpoint
         # The key is in the headers of every request: no redirect may take it elsewhere.
-        client = HttpClient(endpoint, RateLimits.of(self._settings), leaves_home=False)
+        client = HttpClient(endpoint, RateLimits.of(self._settings), follow_hosts=False)
         client.get_json(f"{endpoint.rstrip('/')}/heartbeat")
-        client.session.hooks["response"].append(self._look_at)
+        client.session.hooks["response"].append(self._check_answer)
         from mp_api.client import MPRester
         from mp_api.client.core.client import BaseRester
 
@@ -217,18 +227,21 @@ class Api:
         """
         try:
             # Route by route, and imported with the rester: mp_api takes five seconds and more.
-            found = getattr(self._rester.materials, route.value).search(
+            results = getattr(self._rester.materials, route.value).search(
                 **criteria, fields=list(fields), chunk_size=DOCUMENTS_PER_PAGE
             )
         except SourceError as error:
-            if self._key in str(error):  # a server may repeat what it was told
+            if self._key in str(error):  # a server may repeat what it was sent
                 raise type(error)(str(error).replace(self._key, "***")) from None
             raise
         except (requests.RequestException, HTTPError) as error:
             raise unreachable(self._settings.mp_endpoint, error) from error
         except Exception as error:  # mp-api wraps what it meets, a dropped connection too, in errors of its own
-            raise self._told(route, error) from error
-        documents = {_id(each): each for each in found}
+            if isinstance(error.__context__, requests.RequestException):
+                raise unreachable(self._settings.mp_endpoint, error.__context__) from error
+            text = f"{type(error).__name__}: {str(error)[:300]}".replace(self._key, "***")
+            raise SourceError(f"mp-api cannot search {route.value}: {text}. Correct the criteria.") from error
+        documents = {_id(document): document for document in results}
         if len(documents) < self._total:
             raise SourceError(
                 f"The Materials Project says that {self._total} {route.value} documents match and sends "
@@ -236,14 +249,7 @@ class Api:
             )
         return list(documents.values())
 
-    def _told(self, route: Route, error: Exception) -> SourceError:
-        """An error of mp-api as ours, without the key."""
-        text = f"{type(error).__name__}: {str(error)[:300]}".replace(self._key, "***")
-        if isinstance(error.__context__, requests.RequestException):
-            return unreachable(self._settings.mp_endpoint, error.__context__)
-        return SourceError(f"mp-api cannot search {route.value}: {text}. Correct the criteria.")
-
-    def _look_at(self, response: requests.Response, **_: Any) -> None:
+    def _check_answer(self, response: requests.Response, **_: Any) -> None:
         """Checks an answer before mp-api reads it: what it lacks would end a search early and without a word."""
         if response.status_code in _TOO_LONG:
             return
@@ -253,7 +259,7 @@ class Api:
         answer = json_of(response)
         data = answer.get("data") if isinstance(answer, Mapping) else None
         meta = answer.get("meta") if isinstance(answer, Mapping) else None
-        if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
+        if not isinstance(data, list) or not all(isinstance(document, Mapping) for document in data):
             raise _changed(None, "data")
         if not isinstance(meta, Mapping) or not isinstance(meta.get("total_doc"), int):
             raise _changed(None, "meta.total_doc")
@@ -268,23 +274,16 @@ def _fields_of(model: Any) -> list[str]:
 
 def _id(document: Mapping[str, Any]) -> str:
     """The material's id."""
-    found = document.get("material_id")
-    if not isinstance(found, str) or not found:
+    material_id = document.get("material_id")
+    if not isinstance(material_id, str) or not material_id:
         raise _changed(None, "material_id")
-    return found
+    return material_id
 
 
 def _stamp(document: Mapping[str, Any]) -> str | None:
     """When a document was last updated, as text; None where it does not say."""
-    found = document.get("last_updated")
-    return None if found is None else str(found)
-
-
-def _body(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a document: no dates and versions, which change when the content does not."""
-    left_out = {"material_id", "last_updated", "builder_meta"}
-    kept = {key: value for key, value in document.items() if key not in left_out}
-    return {"id": _id(document), **kept, "licence": licence_of(document)}
+    date = document.get("last_updated")
+    return None if date is None else str(date)
 
 
 def _changed(route: Route | None, field: str) -> SourceError:

@@ -92,14 +92,14 @@ class MaterialsQuery:
         """
         values: dict[str, list[str]] = {}
         key = ""
-        for part in filter(None, (each.strip() for each in text.partition(":")[2].split(","))):
+        for part in filter(None, map(str.strip, text.partition(":")[2].split(","))):
             name, equals, value = part.partition("=")
             if equals:
                 key = _ALIASES.get(name, name)
                 if key in values:
                     raise SourceError(f"{text[:100]!r} names {key} twice. Give each criterion once.")
                 values[key] = [value]
-            elif key in LISTS:
+            elif key in LISTS:  # a comma stands between criteria and between the entries of a list
                 values[key].append(part)
             else:
                 raise SourceError(f"{part[:50]!r} in {text[:100]!r} is no criterion. Give {_EXAMPLES}.")
@@ -108,8 +108,8 @@ class MaterialsQuery:
                 f"{text!r} has no criterion; without one everything would be fetched. Give {_EXAMPLES}; "
                 "docs/sources.md lists the criteria."
             )
-        ranges = {name: _range(name, each[0]) for name, each in values.items() if name in RANGES}
-        criteria = {LISTS.get(name, name): _value(name, each) for name, each in values.items()}
+        ranges = {name: _range(name, texts[0]) for name, texts in values.items() if name in RANGES}
+        criteria = {LISTS.get(name, name): _value(name, texts) for name, texts in values.items()}
         named = tuple(route for route in LABELLED if route in values.get("has_props", ()))
         return cls(text, criteria, ranges, named or LABELLED)
 
@@ -120,7 +120,15 @@ class MaterialsQuery:
 
     def is_meant(self, summary: Mapping[str, Any]) -> bool:
         """Whether a summary document lies in every range; a number that is missing lies in none."""
-        return all(_lies_in(_number(summary, RANGES[name]), bounds) for name, bounds in self.ranges.items())
+        for name, (low, high) in self.ranges.items():
+            value: Any = summary
+            for key in RANGES[name].split("."):
+                value = value.get(key) if isinstance(value, Mapping) else None
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                return False
+            if (low is not None and not value >= low) or (high is not None and not value <= high):
+                return False
+        return True
 
 
 def _value(name: str, values: list[str]) -> Any:
@@ -132,7 +140,9 @@ def _value(name: str, values: list[str]) -> Any:
             raise SourceError(f"{name}={values[0]} is neither true nor false.")
         return values[0].lower() == "true"
     if name == "spacegroup_number":
-        return _spacegroup(values[0])
+        if not (values[0].isascii() and values[0].isdigit() and 1 <= int(values[0]) <= 230):
+            raise SourceError(f"spacegroup_number={values[0]} is no number from 1 to 230.")
+        return int(values[0])
     if name not in LISTS:
         known = ", ".join(sorted([*RANGES, *LISTS, *FLAGS, "spacegroup_number"]))
         raise SourceError(f"{name[:50]!r} is no criterion of mp:. Known: {known}.")
@@ -147,12 +157,6 @@ def _value(name: str, values: list[str]) -> Any:
     return values
 
 
-def _spacegroup(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 230):
-        raise SourceError(f"spacegroup_number={text} is no number from 1 to 230.")
-    return int(text)
-
-
 def _range(name: str, text: str) -> Range:
     """Bounds of `low..high`, `low..`, `..high`, or one number."""
     low, dots, high = text.partition("..")
@@ -165,16 +169,3 @@ def _range(name: str, text: str) -> Range:
     if not given or not all(map(math.isfinite, given)) or given != sorted(given):
         raise SourceError(f"{name}={text[:50]} is no range. Write {name}=low..high, with either end left out.")
     return bounds
-
-
-def _number(document: Mapping[str, Any], path: str) -> float | None:
-    """The number at a dotted path of a document."""
-    found: Any = document
-    for key in path.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, (int, float)) and not isinstance(found, bool) else None
-
-
-def _lies_in(value: float | None, bounds: Range) -> bool:
-    low, high = bounds
-    return value is not None and (low is None or value >= low) and (high is None or value <= high)

@@ -1,8 +1,9 @@
 """Mirrors: what was fetched from the network, kept on disk, so that runs read a fixed set of records and work offline.
 
-A mirror is one SQLite file. A page of records and the mark that says how far the listing came are one transaction: a
+A mirror is one SQLite file. A page of records and the mark that says how far the download came are one transaction: a
 killed download loses at most the page under way, and never has half of one. A record that changed takes the place of
-the old one, so that the order of the others stays.
+the old one, so that the order of the others stays. Every walk through the provider's index has a number, and a record
+the number of the last walk that met it: what a whole walk did not meet is gone.
 """
 
 import json
@@ -65,7 +66,7 @@ class Mirror:
 
         Args:
             folder: where mirrors lie.
-            provider: "mp", "optimade" or "jarvis".
+            provider: name of the folder: "mp", "optimade" or "jarvis".
             question: whatever changes the answer; no secret, since it is written beside the records.
         """
         text = json.dumps(question, sort_keys=True)
@@ -97,41 +98,49 @@ class Mirror:
             row = connection.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def write(self, records: Iterable[MirrorRecord], marks: Mapping[str, Any], listing: int = 0) -> int:
+    def write(self, records: Iterable[MirrorRecord], marks: Mapping[str, Any], walk: int = 0) -> int:
         """Adds records or replaces those of the same id, and sets marks, all or nothing.
 
         Args:
             records: what arrived.
             marks: values that JSON knows, by name.
-            listing: number of the listing that brought the records, see `forget_unlisted`.
+            walk: number of the walk through the index that brought the records, see `remove_unmet`.
 
         Returns:
             How many records are new or say something new.
         """
-        rows = [_row(record, listing) for record in records]
+        rows = []
+        for record in records:
+            # Keys sorted: the same content has the same digest, however the provider orders it.
+            text = json.dumps(record.body, sort_keys=True).encode()
+            rows.append((record.id, record.stamp, sha256(text).digest(), walk, zlib.compress(text, 3)))
+        n_new = 0
         with self._connected() as connection:
-            known = _digests(connection, [row[0] for row in rows])
+            for record_id, _, digest, *_ in rows:
+                stored = connection.execute("SELECT digest FROM record WHERE id = ?", (record_id,)).fetchone()
+                n_new += stored is None or stored[0] != digest
             connection.executemany(_UPSERT, rows)
             connection.executemany(_MARK, [(name, json.dumps(value)) for name, value in marks.items()])
-        return sum(known.get(row[0]) != row[2] for row in rows)
+        return n_new
 
-    def forget_unlisted(self, listing: int, marks: Mapping[str, Any]) -> int:
-        """Removes the records that an earlier listing brought and this one did not; returns how many."""
+    def remove_unmet(self, walk: int, marks: Mapping[str, Any]) -> int:
+        """Removes the records that an earlier walk met and this one did not; returns how many."""
         with self._connected() as connection:
-            cursor = connection.execute("DELETE FROM record WHERE listing < ?", (listing,))
+            cursor = connection.execute("DELETE FROM record WHERE listing < ?", (walk,))
             connection.executemany(_MARK, [(name, json.dumps(value)) for name, value in marks.items()])
             return cursor.rowcount
 
-    def still_listed(self, ids: Sequence[str], listing: int) -> None:
-        """Records that did not change, named by a new listing."""
+    def mark_unchanged(self, ids: Iterable[str], walk: int) -> None:
+        """Records that a new walk met without a change."""
         with self._connected() as connection:
-            connection.executemany("UPDATE record SET listing = ? WHERE id = ?", [(listing, each) for each in ids])
+            rows = [(walk, record_id) for record_id in ids]
+            connection.executemany("UPDATE record SET listing = ? WHERE id = ?", rows)
 
-    def count_listed(self, ids: Sequence[str], listing: int) -> int:
-        """How many of these records a listing has brought already."""
+    def count_met(self, ids: Sequence[str], walk: int) -> int:
+        """How many of these records a walk has met already."""
         with self._connected() as connection:
             find = "SELECT count(*) FROM record WHERE id = ? AND listing = ?"
-            return sum(connection.execute(find, (each, listing)).fetchone()[0] for each in ids)
+            return sum(connection.execute(find, (record_id, walk)).fetchone()[0] for record_id in ids)
 
     def stamps(self) -> dict[str, str | None]:
         """When each record last changed, by id."""
@@ -157,15 +166,3 @@ class Mirror:
             cursor = connection.execute("SELECT id, body FROM record ORDER BY position LIMIT -1 OFFSET ?", (start,))
             while page := cursor.fetchmany(size):
                 yield [(record_id, json.loads(zlib.decompress(body))) for record_id, body in page]
-
-
-def _row(record: MirrorRecord, listing: int) -> tuple[str, str | None, bytes, int, bytes]:
-    text = json.dumps(record.body, sort_keys=True).encode()
-    return record.id, record.stamp, sha256(text).digest(), listing, zlib.compress(text, 3)
-
-
-def _digests(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, bytes]:
-    """Digests of the records that are known already, by id."""
-    find = "SELECT digest FROM record WHERE id = ?"
-    found = ((each, connection.execute(find, (each,)).fetchone()) for each in ids)
-    return {each: row[0] for each, row in found if row is not None}

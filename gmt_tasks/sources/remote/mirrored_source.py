@@ -4,14 +4,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from db.records import RejectedInput
 from gmt_tasks.settings import RemoteSettings
-from gmt_tasks.sources.files.text_jobs import Refusal
 from gmt_tasks.sources.json_records import refused_or_parsed
-from gmt_tasks.sources.metadata import metadata_json
-from gmt_tasks.sources.parsed import ParsedCrystal, as_batch
+from gmt_tasks.sources.parsed import Reading, Refusal, block_of_readings
 from gmt_tasks.sources.remote.http_client import UnreachableError
 from gmt_tasks.sources.remote.mirror import Mirror
 from gmt_tasks.sources.source import SourceBlock
@@ -20,7 +15,7 @@ from models.errors import Reason, SourceError
 
 RECORDS_PER_BLOCK = 1024
 COMPLETE = "complete"
-"""The mark that a first listing came to its end; later ones only add, replace and remove."""
+"""The mark that a first walk through the index came to its end; later ones only add, replace and remove."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +32,7 @@ def bring_up_to_date(
     Args:
         mirror: what is here.
         name: the source as the user wrote it.
-        refresh: fetches; sets the mark `complete` when a listing has come to its end.
+        refresh: fetches; sets the mark `complete` when it has come to the end of the index.
         settings: with `offline`, nothing is fetched.
         may_be_empty: nothing that matches is no fault.
 
@@ -95,26 +90,9 @@ class MirroredSource:
                 "crystals that did not change are not computed again."
             )
         for page in self._mirror.pages(start, RECORDS_PER_BLOCK):
-            yield self._block(page, start)
+            readings = [refused_or_parsed(body) for _, body in page]
+            yield block_of_readings(start, readings, [record_id for record_id, _ in page])
             start += len(page)
-
-    def _block(self, page: Sequence[tuple[str, Any]], start: int) -> SourceBlock:
-        results = [refused_or_parsed(body) for _, body in page]
-        crystals = [(row, result) for row, result in enumerate(results) if isinstance(result, ParsedCrystal)]
-        rejected = [
-            RejectedInput(start + row, page[row][0], result.reason, result.detail)
-            for row, result in enumerate(results)
-            if isinstance(result, Refusal)
-        ]
-        return SourceBlock(
-            start=start,
-            stop=start + len(page),
-            positions=np.array([start + row for row, _ in crystals], dtype=np.int64),
-            source_ids=[page[row][0] for row, _ in crystals],
-            crystals=as_batch([crystal for _, crystal in crystals]),
-            metadata=[metadata_json(crystal.extra, crystal.notes) for _, crystal in crystals],
-            rejected=rejected,
-        )
 
 
 def refuse_changed_schema(name: str, bodies: Sequence[Any]) -> None:
@@ -127,8 +105,9 @@ def refuse_changed_schema(name: str, bodies: Sequence[Any]) -> None:
     Raises:
         SourceError: no record of the page is readable; names the field that is missing or of another kind.
     """
-    results = [refused_or_parsed(body) for body in bodies]
-    unreadable = [result for result in results if isinstance(result, Refusal) and result.reason is Reason.PARSE]
+    readings = [refused_or_parsed(body) for body in bodies]
+    # Disorder and the like are properties of a crystal: only what cannot be parsed speaks about the format.
+    unreadable = [reading for reading in readings if isinstance(reading, Refusal) and reading.reason is Reason.PARSE]
     if bodies and len(unreadable) == len(bodies):
         raise SourceError(
             f"{name}: none of {len(bodies)} records of a page is readable, the first because of: "

@@ -1,9 +1,9 @@
 """Crystals of any OPTIMADE provider: `optimade:URL?filter=...`, page by page into a mirror.
 
-The first listing follows `links.next` from page to page; the address of the next page is kept with the records, so
-that an interrupted listing goes on there. Later ones ask for `last_modified` at or after the newest that is known,
-where the provider gives that property; otherwise the listing is repeated, and records that say the same count as
-unchanged. Filters go to the provider as they were written.
+The first walk through the provider's index follows `links.next` from page to page; the address of the next page is
+kept with the records, so that an interrupted walk goes on there. Later ones ask for `last_modified` at or after the
+newest that is known, where the provider gives that property; otherwise the walk is repeated, and records that say the
+same count as unchanged. Filters go to the provider as they were written.
 
 Source: OPTIMADE API specification 1.2, sections "Entry Listing Endpoints" and "Structures Entries".
 """
@@ -33,10 +33,11 @@ FIELDS = (
 )  # fmt: skip
 
 _NAME = "optimade"
-_NEXT, _NUMBER, _SINCE = "next_page", "listing_number", "since"
+_NEXT, _WALK, _SINCE = "next_page", "listing_number", "since"
 _NEWEST, _NEWEST_SEEN, _DATED = "newest", "newest_seen", "every_record_dated"
 _HAS_OR = re.compile(r"\bOR\b")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_VERSIONED = re.compile(r"/v\d+(\.\d+)*$")
 
 
 def open_optimade(text: str) -> MirroredSource:
@@ -50,13 +51,15 @@ def open_optimade(text: str) -> MirroredSource:
         SourceError: no http(s) URL, or a parameter that is not known here.
     """
     settings = load_remote_settings()
-    listing = _Listing.from_text(text)
-    client = HttpClient(listing.endpoint, RateLimits.of(settings))
-    mirror = Mirror.of(settings.cache_folder, _NAME, listing.question())
-    return MirroredSource(text, mirror, lambda found: listing.refresh(found, client), settings)
+    query = _Query.from_text(text)
+    client = HttpClient(query.endpoint, RateLimits.of(settings))
+    # What decides which records come names the mirror.
+    question = {"endpoint": query.endpoint, "filter": query.filter_text, "fields": list(query.fields)}
+    mirror = Mirror.of(settings.cache_folder, _NAME, question)
+    return MirroredSource(text, mirror, lambda to_update: query.refresh(to_update, client), settings)
 
 
-class _Listing:
+class _Query:
     """A question to one provider.
 
     Args:
@@ -70,13 +73,13 @@ class _Listing:
     def __init__(self, name: str, endpoint: str, filter_text: str, page_limit: int, fields: Sequence[str]) -> None:
         self.name = name
         self.endpoint = endpoint
-        self._filter = filter_text
+        self.filter_text = filter_text
+        self.fields = fields
         self._page_limit = page_limit
-        self._fields = fields
         self._announced = 0
 
     @classmethod
-    def from_text(cls, text: str) -> "_Listing":
+    def from_text(cls, text: str) -> "_Query":
         """Reads what the user wrote."""
         parts = urlsplit(text.partition(":")[2])
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
@@ -89,15 +92,15 @@ class _Listing:
         if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= 10_000:
             raise SourceError(f"page_limit={limit} is no number from 1 to 10000. Correct it or leave it out.")
         extra = [field for field in given.get("response_fields", "").split(",") if field and field not in FIELDS]
-        endpoint = urlunsplit((parts.scheme, parts.netloc, _structures(parts.path), "", ""))
+        # A base URL may name version and endpoint or not.
+        path = parts.path.rstrip("/")
+        if not path.endswith("/structures"):
+            path += "/structures" if _VERSIONED.search(path) else "/v1/structures"
+        endpoint = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
         return cls(text, endpoint, given.get("filter", ""), int(limit), (*FIELDS, *extra))
 
-    def question(self) -> dict[str, Any]:
-        """What decides which records come, for the name of the mirror."""
-        return {"endpoint": self.endpoint, "filter": self._filter, "fields": list(self._fields)}
-
     def refresh(self, mirror: Mirror, client: HttpClient) -> None:
-        """Goes on with an unfinished listing, or begins one: of what changed where that can be asked, else of all."""
+        """Goes on with an unfinished walk, or begins one: through what changed where that can be asked, else all."""
         url = mirror.mark(_NEXT) or self._begin(mirror)
         try:
             following = self._take_page(mirror, client, url)
@@ -110,38 +113,38 @@ class _Listing:
             event("optimade.begun_again", source=self.name, because=error)
             url = self._begin(mirror, everything=True)
             following = self._take_page(mirror, client, url)
-        self._follow(mirror, client, {url}, following)
+        seen = {url}
+        while following is not None:
+            if following in seen:
+                problem = f"the provider's pages lead back to {following[:200]}"
+                raise SourceError(f"{self.name}: {problem}. Report it to them.")
+            seen.add(following)
+            following = self._take_page(mirror, client, following)
         self._end(mirror)
 
-    def _follow(self, mirror: Mirror, client: HttpClient, seen: set[str], url: str | None) -> None:
-        """Takes the pages from an address on, to the last."""
-        while url is not None:
-            if url in seen:
-                raise SourceError(f"{self.name}: the provider's pages lead back to {url[:200]}. Report it to them.")
-            seen.add(url)
-            url = self._take_page(mirror, client, url)
-
     def _begin(self, mirror: Mirror, *, everything: bool = False) -> str:
-        """Numbers a new listing and gives its first page."""
-        askable = mirror.mark(COMPLETE) and mirror.mark(_DATED) and not everything
-        since = mirror.mark(_NEWEST) if askable else None
-        number = int(mirror.mark(_NUMBER) or 0) + (since is None)
+        """Numbers a new walk and gives its first page."""
+        # One undated record is enough that a question by date would miss changes.
+        can_ask_by_date = mirror.mark(COMPLETE) and mirror.mark(_DATED) and not everything
+        since = mirror.mark(_NEWEST) if can_ask_by_date else None
+        walk = int(mirror.mark(_WALK) or 0) + (since is None)
         url = self._first_page(since)
-        marks = {_NEXT: url, _SINCE: since, _NUMBER: number, _NEWEST_SEEN: since}
+        marks = {_NEXT: url, _SINCE: since, _WALK: walk, _NEWEST_SEEN: since}
         mirror.write((), marks if since else marks | {_DATED: True})
         return url
 
     def _first_page(self, since: str | None) -> str:
-        """URL of a listing, of all records or of those modified since."""
+        """URL of the first page, of all records or of those modified since."""
         clause = f'last_modified >= "{since}"' if since else ""
         # Some servers understand no parentheses: they are set only where the filter's own OR would swallow the clause.
-        mine = f"({self._filter})" if clause and _HAS_OR.search(_QUOTED.sub("", self._filter)) else self._filter
-        query = {
-            "filter": " AND ".join(part for part in (mine, clause) if part),
+        has_or = _HAS_OR.search(_QUOTED.sub("", self.filter_text)) is not None
+        own_clause = f"({self.filter_text})" if clause and has_or else self.filter_text
+        parameters = {
+            "filter": " AND ".join(filter(None, (own_clause, clause))),
             "page_limit": str(self._page_limit),
-            "response_fields": ",".join(self._fields),
+            "response_fields": ",".join(self.fields),
         }
-        return f"{self.endpoint}?{urlencode({k: v for k, v in query.items() if v}, quote_via=quote)}"
+        return f"{self.endpoint}?{urlencode({k: v for k, v in parameters.items() if v}, quote_via=quote)}"
 
     def _take_page(self, mirror: Mirror, client: HttpClient, url: str) -> str | None:
         """Writes one page into the mirror together with the address of the next; returns that, None at the end."""
@@ -152,34 +155,30 @@ class _Listing:
         records = [_record(self.name, body) for body in bodies]
         if following and not records:
             raise SourceError(f"{self.name}: an empty page of the provider leads to another one. Report it to them.")
-        number, since, newest = mirror.mark(_NUMBER), mirror.mark(_SINCE), mirror.mark(_NEWEST_SEEN)
+        walk, since, newest = mirror.mark(_WALK), mirror.mark(_SINCE), mirror.mark(_NEWEST_SEEN)
         stamps = [record.stamp for record in records if record.stamp is not None]
-        dated = bool(mirror.mark(_DATED)) and len(stamps) == len(records)
-        if since and (not dated or any(_moment(each) < _moment(since) for each in stamps)):
+        is_dated = bool(mirror.mark(_DATED)) and len(stamps) == len(records)
+        if since and (not is_dated or any(_moment(stamp) < _moment(since) for stamp in stamps)):
             raise SourceError(f"{self.name}: asked for what changed since {since}, the provider sends other records.")
-        if records and not since and mirror.count_listed([record.id for record in records], number) == len(records):
+        if records and not since and mirror.count_met([record.id for record in records], walk) == len(records):
             raise SourceError(
                 f"{self.name}: the provider sends the same {len(records)} records for different pages; its paging does "
                 "not work. Report it to them."
             )
         newest = max([*stamps, *([newest] if newest else [])], key=_moment, default=None)
-        n_new = mirror.write(records, {_NEXT: following, _NEWEST_SEEN: newest, _DATED: dated}, number)
+        n_new = mirror.write(records, {_NEXT: following, _NEWEST_SEEN: newest, _DATED: is_dated}, walk)
         self._announced = max(self._announced, _announced(answer))
         event("optimade.page", source=self.name, records=len(records), new_or_changed=n_new)
         return following
 
     def _end(self, mirror: Mirror) -> None:
-        """Closes a listing; one of everything also tells which records are gone."""
-        gone_before = 0 if mirror.mark(_SINCE) else mirror.mark(_NUMBER)
-        n_gone = mirror.forget_unlisted(gone_before, {COMPLETE: True, _NEWEST: mirror.mark(_NEWEST_SEEN)})
-        if len(mirror) < self._announced and gone_before:
+        """Ends a walk; one through everything also shows which records are gone."""
+        whole_walk = 0 if mirror.mark(_SINCE) else mirror.mark(_WALK)
+        n_gone = mirror.remove_unmet(whole_walk, {COMPLETE: True, _NEWEST: mirror.mark(_NEWEST_SEEN)})
+        if len(mirror) < self._announced and whole_walk:
             # Not an error: some providers estimate. But nobody shall take a part for the whole.
-            _log.warning(
-                "%s: the provider announces %d records, and its pages hold %d",
-                self.name,
-                self._announced,
-                len(mirror),
-            )
+            text = "%s: the provider announces %d records, and its pages hold %d"
+            _log.warning(text, self.name, self._announced, len(mirror))
         event("optimade.listed", source=self.name, records=len(mirror), gone=n_gone)
 
 
@@ -194,14 +193,6 @@ def _parameters(text: str, query: str) -> dict[str, str]:
     if unknown:
         raise SourceError(f"{text[:100]!r}: {sorted(unknown)[0]!r} is not filter, page_limit or response_fields.")
     return given
-
-
-def _structures(path: str) -> str:
-    """Path of the structures below a base URL, which may name version and endpoint or not."""
-    path = path.rstrip("/")
-    if path.endswith("/structures"):
-        return path
-    return f"{path}/structures" if re.search(r"/v\d+(\.\d+)*$", path) else f"{path}/v1/structures"
 
 
 def _data(name: str, answer: Any) -> list[Any]:
@@ -235,29 +226,30 @@ def _record(name: str, body: Any) -> MirrorRecord:
 
 def _moment(stamp: str) -> datetime:
     """The time that RFC 3339 text means; without a zone it is taken for UTC."""
-    found = datetime.fromisoformat(stamp)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(stamp)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _announced(answer: Mapping[str, Any]) -> int:
     """How many records the provider says that the filter matches; 0 where it does not say."""
     meta = answer.get("meta")
-    found = meta.get("data_returned") if isinstance(meta, Mapping) else None
-    return found if isinstance(found, int) else 0
+    n_records = meta.get("data_returned") if isinstance(meta, Mapping) else None
+    return n_records if isinstance(n_records, int) else 0
 
 
 def _next_of(name: str, answer: Mapping[str, Any], url: str) -> str | None:
     """Address of the next page; where it may lead is decided by the client."""
     links = answer.get("links")
-    found = links.get("next") if isinstance(links, Mapping) else None
-    if isinstance(found, Mapping):
-        found = found.get("href")
+    following = links.get("next") if isinstance(links, Mapping) else None
+    if isinstance(following, Mapping):
+        following = following.get("href")
     meta = answer.get("meta")
-    if not found and isinstance(meta, Mapping) and meta.get("more_data_available") is True:
+    if not following and isinstance(meta, Mapping) and meta.get("more_data_available") is True:
         raise SourceError(
             f"{name}: the provider says that there is more, and not where (`links.next` is missing). The format has "
-            "changed; what arrived is kept, and the listing is not complete."
+            "changed; what arrived is kept, and the download is not complete."
         )
-    if found is not None and not isinstance(found, str):
-        raise SourceError(f"{name}: `links.next` is a {type(found).__name__}, not an address. The format has changed.")
-    return urljoin(url, found) if found else None
+    if following is not None and not isinstance(following, str):
+        kind = type(following).__name__
+        raise SourceError(f"{name}: `links.next` is a {kind}, not an address. The format has changed.")
+    return urljoin(url, following) if following else None

@@ -1,11 +1,11 @@
 """Pickles read as data: nothing that a file names is executed or imported.
 
 A pickle is a program; the usual reader lets it call any function of any installed package. Here every name that a file
-mentions is looked up in a closed list, and behind each name stands an inert stand-in of ours, not the real thing:
+mentions is looked up in a closed list, and behind each name stands a class of ours without behaviour, not the real one:
 
 * numpy arrays and scalars: numbers of fixed size only, with as many bytes as their shape says. numpy's own reader is
   not used, since a forged type can make it take raw bytes for object pointers;
-* crystals as JARVIS and pymatgen pickle them: `Inert`, a record of what the file says about the object;
+* crystals as JARVIS and pymatgen pickle them: `PickledObject`, a record of what the file says about the object;
 * plain containers.
 
 Everything else is refused with the name that the file asked for.
@@ -46,24 +46,24 @@ class _RefusedPickleError(Exception):
     """The file asks for something that data does not need; the text says what."""
 
 
-class Inert:
+class PickledObject:
     """What a file says about an object of a foreign class. It can do nothing.
 
     Attributes:
-        kind: module and class that the file names.
+        class_name: module and class that the file names.
         arguments: what the file passes to the constructor.
         state: the attributes that it sets.
     """
 
-    kind = ""
+    class_name = ""
     arguments: tuple[Any, ...]
     state: dict[str, Any]
 
-    def __new__(cls, *arguments: Any) -> "Inert":
+    def __new__(cls, *arguments: Any) -> "PickledObject":
         """An object, whether the file calls the class or its `__new__`."""
-        found = super().__new__(cls)
-        found.arguments, found.state = arguments, {}
-        return found
+        pickled = super().__new__(cls)
+        pickled.arguments, pickled.state = arguments, {}
+        return pickled
 
     def __setstate__(self, state: Any) -> None:
         for part in state if isinstance(state, tuple) else (state,):
@@ -112,18 +112,6 @@ def _from_bytes(raw: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
     return np.frombuffer(raw, dtype=numbers).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _reconstruct(*_arguments: Any) -> _Array:
-    return _Array()
-
-
-def _frombuffer(raw: Any, kind: Any, shape: Any, order: Any) -> _Array:
-    return _Array(_from_bytes(raw, kind, shape, order))
-
-
-def _scalar(kind: Any, raw: Any) -> Any:
-    return _from_bytes(raw, kind, (), "C").item()
-
-
 def _encode(text: Any, encoding: Any) -> bytes:
     """Bytes as protocols 0 to 2 write them; other codecs could unpack an archive."""
     if not isinstance(text, str) or encoding != "latin1":
@@ -131,17 +119,13 @@ def _encode(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
-    """How protocols 0 to 2 write no bytes; with an argument, bytes would allocate as much as it says."""
-    return b""
-
-
 _NUMPY: dict[str, Callable[..., Any]] = {
-    "_reconstruct": _reconstruct,
-    "ndarray": _reconstruct,
+    # Arrays get their content as a state, later: the arguments say nothing.
+    "_reconstruct": lambda *_arguments: _Array(),
+    "ndarray": lambda *_arguments: _Array(),
     "dtype": _Type,
-    "scalar": _scalar,
-    "_frombuffer": _frombuffer,
+    "scalar": lambda kind, raw: _from_bytes(raw, kind, (), "C").item(),
+    "_frombuffer": lambda raw, kind, shape, order: _Array(_from_bytes(raw, kind, shape, order)),
 }
 _NUMPY_MODULES = frozenset(
     {"numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric"}
@@ -152,8 +136,9 @@ _PLAIN: dict[tuple[str, str], Callable[..., Any]] = {
     ("builtins", "tuple"): tuple,
     ("collections", "OrderedDict"): dict,
     ("_codecs", "encode"): _encode,
-    ("builtins", "bytes"): _no_bytes,
-    ("__builtin__", "bytes"): _no_bytes,
+    # How protocols 0 to 2 write no bytes; with an argument, the real one would allocate as much as it says.
+    ("builtins", "bytes"): lambda: b"",
+    ("__builtin__", "bytes"): lambda: b"",
 }
 _CRYSTALS = frozenset(
     {
@@ -173,7 +158,7 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _CRYSTALS:
-            return type(name, (Inert,), {"kind": f"{module}.{name}"})
+            return type(name, (PickledObject,), {"class_name": f"{module}.{name}"})
         if module in _NUMPY_MODULES and name in _NUMPY:
             return _NUMPY[name]
         if (module, name) in _PLAIN:
@@ -185,7 +170,7 @@ class _Reader(pickle.Unpickler):
 
 
 def load_pickle_safely(data: bytes, name: str) -> Any:
-    """The content of a pickle: containers, texts, numbers, numpy arrays of numbers and `Inert` records.
+    """The content of a pickle: containers, texts, numbers, numpy arrays of numbers and `PickledObject` records.
 
     Args:
         data: the bytes of the file.
@@ -209,12 +194,12 @@ def load_pickle_safely(data: bytes, name: str) -> Any:
 
 
 def read_pickle_safely(path: Path) -> Any:
-    """`load_inert_pickle` of a file."""
+    """`load_pickle_safely` of a file."""
     return load_pickle_safely(path.read_bytes(), path.name)
 
 
 def _decoded(value: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
-    """The value with arrays in place of their stand-ins; each container is visited once, however often it occurs.
+    """The value with real arrays; each container is visited once, however often it occurs.
 
     Args:
         value: what the reader made.
@@ -224,7 +209,7 @@ def _decoded(value: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
         return value.value
     if value is None or isinstance(value, _LEAVES):
         return value
-    if not isinstance(value, (list, dict, tuple, Inert)):
+    if not isinstance(value, (list, dict, tuple, PickledObject)):
         raise _RefusedPickleError(f"it holds a {type(value).__name__} outside an array or a crystal")
     if id(value) in seen:
         return seen[id(value)][1]
@@ -232,13 +217,13 @@ def _decoded(value: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
         decoded = tuple(_decoded(part, seen) for part in value)
         seen[id(value)] = value, decoded
         return decoded
-    seen[id(value)] = value, value
+    seen[id(value)] = value, value  # before its content, which may hold it again
     if isinstance(value, list):
         value[:] = [_decoded(part, seen) for part in value]
         return value
-    if isinstance(value, Inert):
+    if isinstance(value, PickledObject):
         value.arguments = _decoded(value.arguments, seen)
-    content = value.state if isinstance(value, Inert) else value
+    content = value.state if isinstance(value, PickledObject) else value
     for key in content:
         content[key] = _decoded(content[key], seen)
     return value

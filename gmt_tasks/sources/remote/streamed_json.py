@@ -24,7 +24,7 @@ def list_items(stream: TextIO, name: str) -> Iterator[Any]:
     decoder = json.JSONDecoder()
     text, place = "", 0
     while not text:
-        text = _more(stream, name).lstrip()
+        text = _next_chunk(stream, name).lstrip()
     if text[0] != "[":
         raise SourceError(f"{name} is no JSON list (it begins {text[:20]!r}). The format of the source has changed.")
     place = 1
@@ -38,15 +38,16 @@ def list_items(stream: TextIO, name: str) -> Iterator[Any]:
                 raise SourceError(f"{name} holds {text[place : place + 20]!r} where a record should begin.")
             item, place = decoder.raw_decode(text, place)
         except json.JSONDecodeError:  # the item goes on in what was not read yet
-            text, place = text[place:] + _more(stream, name), 0
+            text, place = text[place:] + _next_chunk(stream, name), 0
             if len(text) > MAX_ITEM_CHARS:
                 raise SourceError(f"{name} has a record of more than {MAX_ITEM_CHARS:,} characters.") from None
             continue
         yield item
 
 
-def _more(stream: TextIO, name: str) -> str:
-    found = stream.read(_CHUNK)
-    if not found:
+def _next_chunk(stream: TextIO, name: str) -> str:
+    """More of the text, which must go on: its list has not ended."""
+    chunk = stream.read(_CHUNK)
+    if not chunk:
         raise SourceError(f"{name} ends in the middle of its list. It is fetched anew in the next call.")
-    return found
+    return chunk

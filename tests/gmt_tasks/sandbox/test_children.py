@@ -30,10 +30,10 @@ def test_a_hang_a_crash_and_an_exception_leave_their_neighbours_alone() -> None:
 
 
 def test_waiting_costs_no_processor_time_but_has_a_limit_of_its_own() -> None:
-    orders = [("sleep", 2.5), ("return", 1), ("sleep", 60)]
-    patient, value, late = endings(orders, deadline_s=0.2, wall_s=8.0, max_workers=1)
+    orders = [("sleep", 1.5), ("return", 1), ("sleep", 60)]
+    patient, value, late = endings(orders, deadline_s=0.2, wall_s=5.0, max_workers=1)
     assert (patient.ending, value.ending, late.ending) == (Ending.VALUE, Ending.VALUE, Ending.TIMED_OUT)
-    assert late.detail == "stopped after 8 s"
+    assert late.detail == "stopped after 5 s"
 
 
 def test_each_argument_has_its_processor_time_anew() -> None:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pickle
+import socket
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gmt_tasks.sandbox.children import Ending, Outcome, SandboxPool
-from gmt_tasks.sandbox.messages import MAX_MESSAGE_BYTES, MalformedMessageError, Message, decoded, encoded
+from gmt_tasks.sandbox.children import Ending, Outcome, SandboxPool, _outcome
+from gmt_tasks.sandbox.messages import MAX_MESSAGE_BYTES, Channel, MalformedMessageError, Message, decode, encode
 from tests.gmt_tasks.sandbox.sandboxed import BEHAVIOURS, TARGET, endings
 
 
@@ -61,23 +62,35 @@ def one_more(message: Message) -> int:
     return int(message.content + 1)
 
 
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_nonsense_is_no_answer(kind: str) -> None:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    with ours, theirs:
+        theirs.sendall(bytes.fromhex(NONSENSE[kind]))
+        with pytest.raises(MalformedMessageError):
+            _outcome(Channel(ours).get() or Message(), one_more)
+
+
 def test_nonsense_ends_the_child_and_costs_its_own_argument() -> None:
+    # One that is no outcome, one that announces too much, one that does not decode.
+    answers = [NONSENSE[kind] for kind in ("no ending", "far too long", "the wrong kind")]
     with SandboxPool(TARGET, decode=one_more, wall_s=20.0, max_workers=2) as pool:
-        outcomes: list[Outcome] = list(pool.map([*(("say", said) for said in NONSENSE.values()), ("return", 7)]))
-    assert [outcome.ending for outcome in outcomes] == [Ending.DIED] * len(NONSENSE) + [Ending.VALUE]
+        outcomes: list[Outcome] = list(pool.map([*(("say", answer) for answer in answers), ("return", 7)]))
+    assert [outcome.ending for outcome in outcomes] == [Ending.DIED] * 3 + [Ending.VALUE]
     assert all("answered with" in outcome.detail for outcome in outcomes[:-1])
     assert outcomes[-1].value == 8
 
 
 def test_an_endless_answer_is_stopped() -> None:
-    dribbling, value = endings([("dribble", 0.001), ("return", 1)], max_workers=1, wall_s=3.0)
+    dribbling, value = endings([("dribble", 0.001), ("return", 1)], max_workers=1, wall_s=2.0)
     assert (dribbling.ending, value.value) == (Ending.TIMED_OUT, 1)
 
 
 def test_a_child_that_does_not_read_does_not_stop_its_parent() -> None:
     """It answers and reads no more: the next argument, larger than any buffer, must not be waited for."""
     orders = [("say", framed(b'[["value", 1], []]')), ("return", "y" * (8 << 20)), ("return", 3)]
-    first, second, third = endings(orders, max_workers=1, wall_s=4.0)
+    first, second, third = endings(orders, max_workers=1, wall_s=3.0)
     assert (first.value, second.ending, third.value) == (1, Ending.TIMED_OUT, 3)
 
 
@@ -111,8 +124,8 @@ def test_native_code_changes_no_file_but_in_its_folder_and_signals_nobody(tmp_pa
 def test_arrays_survive_the_wire(shape: tuple[int, ...], kind: type) -> None:
     array = np.random.default_rng(0).integers(-(2**60), 2**60, shape).astype(kind)
     message = Message({"text": 'Å "\ud800', "number": 1.5, "none": None}, (array, array[..., :1]))
-    lengths, head, *arrays = encoded(message)
-    back = decoded(bytearray(head), bytearray(b"".join(arrays)))
+    lengths, head, *arrays = encode(message)
+    back = decode(bytearray(head), bytearray(b"".join(arrays)))
     assert struct.unpack("<QQ", lengths) == (len(head), sum(len(piece) for piece in arrays))
     assert back.content == message.content
     for ours, theirs in zip(message.arrays, back.arrays, strict=True):
@@ -121,6 +134,6 @@ def test_arrays_survive_the_wire(shape: tuple[int, ...], kind: type) -> None:
 
 
 def test_a_message_whose_arrays_were_cut_is_none() -> None:
-    _, head, *arrays = encoded(Message(1, (np.arange(4.0),)))
+    _, head, *arrays = encode(Message(1, (np.arange(4.0),)))
     with pytest.raises(MalformedMessageError, match="24 bytes"):
-        decoded(bytearray(head), bytearray(b"".join(arrays))[:-8])
+        decode(bytearray(head), bytearray(b"".join(arrays))[:-8])

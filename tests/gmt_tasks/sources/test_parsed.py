@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gmt_tasks.sources.parsed import RefusedInputError, atomic_number, atomic_numbers, ordered_species, require_finite
 from models.crystals.crystal import SYMBOLS
 from models.errors import Reason
 
 
-@given(st.integers(1, 118), st.sampled_from(["", "+", "2+", "3-", "0+", "2.5+", "+2"]))
-def test_every_element_is_known_with_and_without_an_oxidation_state(number: int, charge: str) -> None:
-    assert atomic_number(SYMBOLS[number] + charge) == number
+@pytest.mark.parametrize("charge", ["", "+", "2+", "3-", "0+", "2.5+", "+2"])
+def test_every_element_is_known_with_and_without_an_oxidation_state(charge: str) -> None:
+    assert [atomic_number(symbol + charge) for symbol in SYMBOLS[1:]] == list(range(1, 119))
 
 
 @pytest.mark.parametrize("label", ["X", "Qq", "", "fe", "FE", "Fe1", "H2O", "Va", "12", "Fe++x", "X0+"])

@@ -47,8 +47,8 @@ def came_out(result: IngestedBlock, name: str) -> str:
     for row in crystals:
         batch = result.crystals.select([row])
         notes = json.loads(result.metadata[row] or "{}").get("notes", [])
-        told = f" ({'; '.join(notes)})" if notes else ""
-        parts.append(f"crystal {batch.formulas()[0]}, {len(batch.numbers)} atoms{told}")
+        shown = f" ({'; '.join(notes)})" if notes else ""
+        parts.append(f"crystal {batch.formulas()[0]}, {len(batch.numbers)} atoms{shown}")
     parts += [f"{result.rejected[row].reason}: {result.rejected[row].detail}" for row in rejected]
     return " / ".join(parts)
 

@@ -8,7 +8,7 @@ import pytest
 
 from gmt_tasks.sources.files import archives
 from gmt_tasks.sources.files.archives import UnpackJob, unpack
-from gmt_tasks.sources.files.text_jobs import Refusal
+from gmt_tasks.sources.parsed import Refusal
 from models.errors import Reason
 from tests.gmt_tasks.sources.files.hostile_files import cif, tar_bytes, zip_bytes
 

@@ -8,8 +8,8 @@ from pymatgen.core import Lattice, Structure
 
 from gmt_tasks.sources.files.cif import read_cif_block
 from gmt_tasks.sources.files.parse import parse_text
-from gmt_tasks.sources.files.text_jobs import Refusal, TextFormat, TextJob
-from gmt_tasks.sources.parsed import ParsedCrystal
+from gmt_tasks.sources.files.text_jobs import TextJob
+from gmt_tasks.sources.parsed import ParsedCrystal, Refusal
 from gmt_tasks.sources.source import MissingSymmetry
 from models.errors import Reason
 
@@ -41,12 +41,12 @@ def cif(sites: str = SITES, symmetry: str = P1, a: str = "4.0", b: str = "5.0", 
 def read(text: str, missing: MissingSymmetry = MissingSymmetry.REFUSE, max_sites: int = 10_000) -> ParsedCrystal:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return read_cif_block(text, 1, max_sites, missing)
+        return read_cif_block(TextJob("cif", text, 1, max_sites, missing))
 
 
 def refusal(text: str, **options: int) -> Refusal:
     """The refusal of a text, through the function that the child runs."""
-    result = parse_text(TextJob(TextFormat.CIF, text, 1, options.get("max_sites", 10_000), MissingSymmetry.REFUSE))
+    result = parse_text(TextJob("cif", text, 1, options.get("max_sites", 10_000), MissingSymmetry.REFUSE))
     if not isinstance(result, Refusal):
         pytest.fail(f"accepted with {len(result.numbers)} atoms")
     return result
@@ -153,7 +153,7 @@ def test_one_atom_outside_a_loop_is_an_atom() -> None:
     assert read(text).numbers.tolist() == [84]
 
 
-def test_a_negative_length_is_the_left_handed_listing_of_the_same_cell() -> None:
+def test_a_negative_length_is_the_left_handed_representation_of_the_same_cell() -> None:
     right, left = read(cif()), read(cif(a="-4.0"))
     assert np.allclose(abs(np.linalg.det(right.lattice)), abs(np.linalg.det(left.lattice)))
 

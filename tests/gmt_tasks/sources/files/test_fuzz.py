@@ -1,8 +1,8 @@
 """Mutated files of every format: no crash, no hang, every outcome a crystal or a reason, every file accounted for.
 
-The short run mutates 40 files. The long one (marker chaos) ends after GMTSCREEN_FUZZ_EXECUTIONS files (20,000 unless
-told) or GMTSCREEN_FUZZ_SECONDS (300 unless told), whichever comes first, with the same assertions, and prints what came
-of each format. A failing round names its seed; the same seed makes the same files.
+The short run mutates 40 files. The long one (marker chaos) ends after GMTSCREEN_FUZZ_EXECUTIONS files (20,000 by
+default) or GMTSCREEN_FUZZ_SECONDS (300 by default), whichever comes first, with the same assertions, and prints what
+came of each format. A failing round names its seed; the same seed makes the same files.
 """
 
 import os
@@ -54,6 +54,12 @@ class Harvest:
         return "\n".join(lines)
 
 
+def format_name(name: str) -> str:
+    """Name of the format that a file name means."""
+    row = file_format(name)
+    return "none" if row is None else row.name
+
+
 def real_and_sound_files() -> dict[str, bytes]:
     """Our own small files, and the small ones among the real ones where they are."""
     real = sorted(AWKWARD.glob("*")) if AWKWARD.is_dir() else []
@@ -66,7 +72,7 @@ def write_mutants(folder: Path, n_files: int, seed: int, seeds: dict[str, bytes]
     random = np.random.default_rng(seed)
     by_format: dict[str, list[tuple[str, bytes]]] = {}
     for name, data in seeds.items():
-        by_format.setdefault(str(file_format(name)), []).append((name, data))
+        by_format.setdefault(format_name(name), []).append((name, data))
     for number in range(n_files):
         originals = list(by_format.values())[number % len(by_format)]
         name, data = originals[int(random.integers(len(originals)))]
@@ -92,7 +98,7 @@ def endings_of(block: SourceBlock, source: str) -> Iterator[tuple[str, str]]:
 
 def harvest_of(folder: Path) -> Harvest:
     """Reads a directory of mutants, checks the laws, and counts how its inputs ended."""
-    harvest = Harvest(Counter(str(file_format(file.label)) for file in find_files(str(folder))))
+    harvest = Harvest(Counter(format_name(file.label) for file in find_files(str(folder))))
     seen: set[str] = set()
     position = 0
     source = open_source(str(folder), OPTIONS)
@@ -104,7 +110,7 @@ def harvest_of(folder: Path) -> Harvest:
             found = FOLDER.search(text)
             assert found, f"an input of no file: {text}"
             seen.add(found[1])
-            harvest.endings[str(file_format(found[2])), ending] += 1
+            harvest.endings[format_name(found[2]), ending] += 1
     missing = {path.name for path in folder.iterdir()} - seen
     assert not missing, f"no input of {sorted(missing)[:5]}"
     return harvest
@@ -139,6 +145,7 @@ def longest(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
+@pytest.mark.usefixtures("shared_children")
 def test_mutated_files_end_as_crystals_or_reasons(tmp_path: Path) -> None:
     harvest = fuzz(tmp_path / "round", 40, 0, sound_files())
     crystals = sum(n for (_, ending), n in harvest.endings.items() if ending == "crystal")
@@ -191,6 +198,7 @@ def test_negative_control_a_lost_file_is_seen(tmp_path: Path, monkeypatch: pytes
         harvest_of(tmp_path)
 
 
+@pytest.mark.usefixtures("shared_children")
 def test_every_sound_file_gives_crystals_only(tmp_path: Path) -> None:
     for name, data in sound_files().items():
         (tmp_path / name).write_bytes(data)

@@ -12,7 +12,7 @@ from db.records import IngestedBlock
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.files.parquet import TableFile
 from gmt_tasks.sources.open import open_source
-from gmt_tasks.sources.source import ReadOptions, SourceBlock
+from gmt_tasks.sources.source import SourceBlock
 from models.crystals.primitive import MAX_LISTED_ATOMS
 from models.errors import Reason
 from tests.gmt_tasks.sources.files.hostile_files import cif
@@ -66,8 +66,11 @@ def text_of(kind: str, n_left_out: int = 0) -> str:
     return json.dumps({"lattice": cell["lattice"], "species": [s for s, _ in atoms], "frac_coords": flat}) + "\n"
 
 
+pytestmark = pytest.mark.usefixtures("shared_children")
+
+
 def ingested(path: Path) -> IngestedBlock:
-    (block,) = open_source(str(path), ReadOptions(deadline_s=60.0, memory_bytes=3 << 30)).blocks()
+    (block,) = open_source(str(path)).blocks()
     return ingest_block(path.name, block)
 
 

@@ -7,8 +7,8 @@ from pymatgen.io.vasp.inputs import Poscar
 
 from gmt_tasks.sources.files.parse import parse_text
 from gmt_tasks.sources.files.poscar import read_poscar
-from gmt_tasks.sources.files.text_jobs import Refusal, TextFormat, TextJob
-from gmt_tasks.sources.parsed import RefusedInputError
+from gmt_tasks.sources.files.text_jobs import TextJob
+from gmt_tasks.sources.parsed import ParsedCrystal, Refusal, RefusedInputError
 from gmt_tasks.sources.source import MissingSymmetry
 from models.errors import Reason
 
@@ -28,11 +28,19 @@ def poscar(comment: str = "cell", scale: str = "1.0", c: str = "4.0", species: s
     return GOOD.format(comment=comment, scale=scale, c=c, species=species, z=z)
 
 
+def job(text: str) -> TextJob:
+    return TextJob("poscar", text, 1, 10_000, MissingSymmetry.REFUSE)
+
+
+def read(text: str) -> ParsedCrystal:
+    return read_poscar(job(text))
+
+
 def test_what_pymatgen_writes_is_read_back() -> None:
     lattice = Lattice.from_parameters(4.1, 5.2, 6.3, 80, 95, 105)
     frac_coords = [[0, 0, 0], [0.3, 0.4, 0.5], [0.7, 0.1, 0.2], [0.2, 0.8, 0.9]]
     structure = Structure(lattice, ["Li", "Ga", "O", "O"], frac_coords)
-    crystal = read_poscar(str(Poscar(structure)))
+    crystal = read(str(Poscar(structure)))
     assert np.allclose(crystal.lattice, lattice.matrix, atol=1e-8)
     assert np.allclose(crystal.frac_coords, structure.frac_coords, atol=1e-8)
     assert crystal.numbers.tolist() == [3, 31, 8, 8]
@@ -40,17 +48,17 @@ def test_what_pymatgen_writes_is_read_back() -> None:
 
 
 def test_a_negative_scale_is_a_volume() -> None:
-    assert abs(np.linalg.det(read_poscar(poscar(scale="-128.0")).lattice)) == pytest.approx(128.0)
+    assert abs(np.linalg.det(read(poscar(scale="-128.0")).lattice)) == pytest.approx(128.0)
 
 
 def test_a_vasp_4_file_without_elements_is_refused_and_never_becomes_hydrogen_and_helium() -> None:
     with pytest.raises(RefusedInputError, match="VASP 4") as refused:
-        read_poscar(poscar(species=""))
+        read(poscar(species=""))
     assert refused.value.reason is Reason.UNKNOWN_SPECIES
 
 
 def test_elements_in_the_comment_of_a_vasp_4_file_are_used_with_a_note() -> None:
-    crystal = read_poscar(poscar(comment="Na Cl", species=""))
+    crystal = read(poscar(comment="Na Cl", species=""))
     assert crystal.numbers.tolist() == [11, 17]
     assert crystal.notes[0].startswith("species_from_comment")
 
@@ -74,13 +82,13 @@ def test_elements_in_the_comment_of_a_vasp_4_file_are_used_with_a_note() -> None
     ],
 )
 def test_each_fault_has_its_reason_and_its_place(text: str, reason: Reason, place: str) -> None:
-    result = parse_text(TextJob(TextFormat.POSCAR, text, 1, 10_000, MissingSymmetry.REFUSE))
+    result = parse_text(job(text))
     if not isinstance(result, Refusal):
         pytest.fail("accepted")
     assert (result.reason, place in result.detail) == (reason, True), result
 
 
 def test_deuterium_is_hydrogen_with_a_note() -> None:
-    crystal = read_poscar(poscar(species="D Cl\n"))
+    crystal = read(poscar(species="D Cl\n"))
     assert crystal.numbers.tolist() == [1, 17]
     assert crystal.notes[0].startswith("isotope_merged")

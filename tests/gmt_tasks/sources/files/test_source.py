@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from gmt_tasks.ingest.validate import ingest_block
-from gmt_tasks.sandbox.messages import Message
-from gmt_tasks.sources.files.parse import answer
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from models.errors import Reason, SourceError
@@ -41,7 +39,7 @@ def record(number: int, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def mixed(tmp_path: Path) -> Path:
+def mixed(tmp_path: Path, shared_children: None) -> Path:
     """Twelve inputs in eight files of every format, with faults in between; one file is no input."""
     root = tmp_path / "mixed"
     (root / "sub").mkdir(parents=True)
@@ -63,19 +61,19 @@ def read(text: str | Path, start: int = 0, options: ReadOptions | None = None) -
     return list(open_source(str(text), options).blocks(start))
 
 
-def listing(blocks: list[SourceBlock]) -> dict[int, tuple[str, Any]]:
+def by_position(blocks: list[SourceBlock]) -> dict[int, tuple[str, Any]]:
     """Position -> (id, atomic numbers or reason); fails when a position comes twice."""
-    found: dict[int, tuple[str, Any]] = {}
+    inputs: dict[int, tuple[str, Any]] = {}
     for block in blocks:
         entries = [(item.position, item.source_id, item.reason) for item in block.rejected]
         first = block.crystals.first_atom
         for k, (position, source_id) in enumerate(zip(block.positions.tolist(), block.source_ids, strict=True)):
             entries.append((position, source_id, block.crystals.numbers[first[k] : first[k + 1]].tolist()))
         for position, source_id, what in entries:
-            if position in found:
+            if position in inputs:
                 pytest.fail(f"position {position} twice")
-            found[position] = (source_id, what)
-    return dict(sorted(found.items()))
+            inputs[position] = (source_id, what)
+    return dict(sorted(inputs.items()))
 
 
 EXPECTED = {
@@ -95,12 +93,12 @@ EXPECTED = {
 
 
 def test_a_directory_is_read_in_sorted_order_and_every_input_ends_somewhere(mixed: Path) -> None:
-    assert listing(read(mixed)) == EXPECTED
+    assert by_position(read(mixed)) == EXPECTED
 
 
 @pytest.mark.parametrize("start", [1, 2, 5, 8, 9, 10, 11, 12])
 def test_reading_continues_at_any_position(mixed: Path, start: int) -> None:
-    assert listing(read(mixed, start)) == {k: entry for k, entry in EXPECTED.items() if k >= start}
+    assert by_position(read(mixed, start)) == {k: entry for k, entry in EXPECTED.items() if k >= start}
 
 
 def test_blocks_cover_their_range_without_gaps(mixed: Path) -> None:
@@ -112,19 +110,22 @@ def test_blocks_cover_their_range_without_gaps(mixed: Path) -> None:
 
 
 def test_a_glob_takes_what_matches_and_refuses_unknown_formats_loudly(mixed: Path) -> None:
-    assert listing(read(f"{mixed}/*.cif")) == {k: EXPECTED[k] for k in range(3)}
-    assert (0, ("notes.txt", Reason.PARSE)) in listing(read(f"{mixed}/*.txt")).items()
+    assert by_position(read(f"{mixed}/*.cif")) == {k: EXPECTED[k] for k in range(3)}
+    assert (0, ("notes.txt", Reason.PARSE)) in by_position(read(f"{mixed}/*.txt")).items()
 
 
 def test_a_single_file_keeps_its_name(mixed: Path) -> None:
-    assert listing(read(mixed / "sub" / "POSCAR")) == {0: ("POSCAR", [14])}
+    assert by_position(read(mixed / "sub" / "POSCAR")) == {0: ("POSCAR", [14])}
 
 
-def test_long_inputs_come_in_several_blocks(tmp_path: Path) -> None:
-    for k in range(300):
+def test_long_inputs_come_in_several_blocks(
+    tmp_path: Path, shared_children: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gmt_tasks.sources.files.source.TEXTS_PER_BLOCK", 16)
+    for k in range(20):
         (tmp_path / f"{k:03d}.cif").write_text(CIF.format(name=k, symbol="Li"))
     blocks = read(tmp_path)
-    assert [(block.start, block.stop) for block in blocks] == [(0, 256), (256, 300)]
+    assert [(block.start, block.stop) for block in blocks] == [(0, 16), (16, 20)]
     assert all(block.crystals.n_crystals == block.stop - block.start for block in blocks)
 
 
@@ -146,20 +147,20 @@ def test_huge_metadata_is_dropped_with_a_note(tmp_path: Path) -> None:
 def test_a_line_beyond_the_limit_costs_itself(tmp_path: Path) -> None:
     lines = [json.dumps(record(3)), json.dumps(record(4, blob="x" * 5_000_000)), json.dumps(record(5))]
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    found = listing(read(tmp_path / "x.jsonl", options=ReadOptions(max_text_bytes=100_000)))
+    found = by_position(read(tmp_path / "x.jsonl", options=ReadOptions(max_text_bytes=100_000)))
     assert found == {0: ("x.jsonl#1", [3]), 1: ("x.jsonl#2", Reason.TOO_LARGE), 2: ("x.jsonl#3", [5])}
 
 
 def test_a_packed_stream_of_zeros_is_cut_off(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress((b" " * 4000 + b"\n") * (10 << 10)))
-    found = listing(read(tmp_path / "x.jsonl.gz"))
+    found = by_position(read(tmp_path / "x.jsonl.gz"))
     assert [what for _, what in found.values()] == [Reason.ARCHIVE]
 
 
 def test_a_truncated_packed_file_keeps_the_lines_before_the_break(tmp_path: Path) -> None:
     packed = gzip.compress("\n".join(json.dumps(record(1 + k % 90, id=str(k))) for k in range(5000)).encode())
     (tmp_path / "x.jsonl.gz").write_bytes(packed[: len(packed) // 2])
-    entries = list(listing(read(tmp_path / "x.jsonl.gz")).values())
+    entries = list(by_position(read(tmp_path / "x.jsonl.gz")).values())
     assert entries[-1][1] is Reason.ARCHIVE
     # The line in which the stream breaks is not readable either; all before it are.
     assert len(entries) > 1000 and all(isinstance(what, list) for _, what in entries[:-2])
@@ -168,24 +169,12 @@ def test_a_truncated_packed_file_keeps_the_lines_before_the_break(tmp_path: Path
 def test_a_text_that_hangs_the_parser_is_stopped_and_its_neighbours_live(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "gmt_tasks.sources.files.source.PARSER",
-        "tests.gmt_tasks.sources.files.test_source:slow_or_deadly_parse",
-        raising=True,
-    )
+    parser = "tests.gmt_tasks.sources.files.hanging_reader:answer"
+    monkeypatch.setattr("gmt_tasks.sources.files.source.PARSER", parser)
     for name, symbol in [("a", "Li"), ("hang", "Be"), ("segfault", "B"), ("z", "C")]:
         (tmp_path / f"{name}.cif").write_text(CIF.format(name=name, symbol=symbol))
-    found = listing(read(tmp_path, options=ReadOptions(deadline_s=2.0, max_workers=1)))
-    assert [what for _, what in found.values()] == [[3], Reason.DEADLINE, Reason.WORKER_DIED, [6]]
-
-
-def slow_or_deadly_parse(content: Any) -> Message:
-    """Stands in for the parser in the child: hangs or dies on the texts that say so."""
-    while "data_hang" in content["text"]:
-        pass
-    if "data_segfault" in content["text"]:
-        os.abort()
-    return answer(content)
+    found = by_position(read(tmp_path, options=ReadOptions(deadline_s=1.0, max_workers=1)))
+    assert [what for _, what in found.values()] == [[3], Reason.DEADLINE, Reason.WORKER_DIED, [3]]
 
 
 def test_the_fingerprint_sees_content_and_names_and_nothing_else(mixed: Path, tmp_path: Path) -> None:
@@ -231,7 +220,7 @@ def test_a_folder_that_may_not_be_looked_into_is_a_refused_input(
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", guarded)
-    assert listing(read(tmp_path)) == {0: ("a.json", [3]), 1: ("closed", Reason.PARSE)}
+    assert by_position(read(tmp_path)) == {0: ("a.json", [3]), 1: ("closed", Reason.PARSE)}
 
 
 @pytest.mark.parametrize("fault", [{"species": ["Qq"]}, {"species": [3, 3], "frac_coords": [[0, 0, 0]] * 2}])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import spglib
 
+from gmt_tasks.ingest.deduplicate import content_ids
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.generated.decoration import MAX_MISFIT
 from gmt_tasks.sources.generated.prototype_table import DEFAULT_ELEMENTS, PIEZO_SPACEGROUPS, PROTOTYPES
@@ -124,7 +125,7 @@ def test_the_wrong_cation_does_not_fit() -> None:
         volume("prototypes:AX-wurtzite:BaO", "Ba+O")
 
 
-def test_a_seed_gives_the_same_crystals_in_every_process_and_another_seed_others() -> None:
+def test_a_seed_gives_the_same_crystals_in_another_process_and_another_seed_others() -> None:
     root = Path(__file__).parents[4]
     code = (
         "from gmt_tasks.sources.generated.prototypes import PrototypesSource as P;"
@@ -132,21 +133,14 @@ def test_a_seed_gives_the_same_crystals_in_every_process_and_another_seed_others
         "b = next(P(n=60, seed=5, elements=['Ba', 'Ti', 'Zn', 'Li', 'O', 'S', 'Ga', 'Na']).blocks());"
         "print(b.source_ids, content_ids(b.crystals))"
     )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=root,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(outputs) == 1
+    # A hash seed of its own: the order of a set is another one there.
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    there = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
+    ).stdout
     elements = ["S", "O", "Ba", "Ti", "Zn", "Li", "Ga", "Na"]  # their order must not matter either
     here = next(PrototypesSource(n=60, seed=5, elements=elements).blocks())
-    assert str(here.source_ids) in outputs.pop()
+    assert there.strip() == f"{here.source_ids} {content_ids(here.crystals)}"
     assert next(PrototypesSource(n=60, seed=6, elements=elements).blocks()).source_ids != here.source_ids
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gmt_tasks.settings import RemoteSettings
-from gmt_tasks.sources.remote import http_client as polite_http
+from gmt_tasks.sources.remote import http_client
 from gmt_tasks.sources.remote.http_client import HttpClient, RateLimits, UnreachableError
 from gmt_tasks.sources.remote.resumable_download import CHUNK, download
 from models.errors import SourceError
@@ -71,26 +71,26 @@ def test_retry_after_is_waited_for_and_bounded(naps: list[float]) -> None:
     with serving(ok) as server:
         server.faults = [Answer(b"{}", 429, headers={"Retry-After": text}) for text in ("7", "86400")]
         client(server).get_json(server.url)
-    assert [nap for nap in naps if nap >= 1] == [7, polite_http.LONGEST_WAIT_S]
+    assert [nap for nap in naps if nap >= 1] == [7, http_client.LONGEST_WAIT_S]
 
 
 def test_waits_double_with_jitter_and_are_bounded() -> None:
     rules = RateLimits(retry_wait_s=1.0, attempts=50).retries()
     waits = []
     for _ in range(12):
-        rules = rules.increment("GET", "/", error=polite_http.ProtocolError("x"))
+        rules = rules.increment("GET", "/", error=http_client.ProtocolError("x"))
         waits.append(rules.get_backoff_time())
     assert all(2**k <= wait <= 2**k + 0.5 for k, wait in enumerate(waits[1:6], start=1))
-    assert max(waits) <= polite_http.LONGEST_WAIT_S
+    assert max(waits) <= http_client.LONGEST_WAIT_S
     assert len({wait % 1 for wait in waits[1:6]}) == 5
 
 
 def test_a_host_is_asked_no_more_often_than_agreed(naps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     with serving(ok) as server:
-        errors_as_one_line = client(server, RateLimits(requests_per_s=20, retry_wait_s=0))
+        limited = client(server, RateLimits(requests_per_s=20, retry_wait_s=0))
         for _ in range(4):
-            errors_as_one_line.session.get(server.url)
+            limited.session.get(server.url)
     assert [round(nap, 6) for nap in naps if nap] == [0.05, 0.1, 0.15]
 
 
@@ -101,7 +101,7 @@ def test_the_client_names_itself_and_whoever_runs_it() -> None:
         assert "(me@example.org)" in server.requests[0].headers["user-agent"]
 
 
-def test_an_error_of_the_server_is_told_in_its_own_words() -> None:
+def test_an_error_of_the_server_is_reported_in_its_own_words() -> None:
     said = {"errors": [{"status": "400", "detail": "filter: unknown property frob"}]}
     with serving(lambda _: Answer.json(said, status=400)) as server, pytest.raises(SourceError, match="property frob"):
         client(server).get_json(server.url)
@@ -119,7 +119,7 @@ def test_a_page_that_is_no_json_is_named_by_its_kind() -> None:
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polite_http, "MAX_BODY_BYTES", 1 << 20)
+    monkeypatch.setattr(http_client, "MAX_BODY_BYTES", 1 << 20)
     with serving(lambda _: Answer.json("x" * (1 << 20))) as server, pytest.raises(SourceError, match="more than 1 MiB"):
         client(server).get_json(server.url)
     with serving(lambda _: Answer.json("x" * 1000)) as server:
@@ -127,13 +127,13 @@ def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.Monkey
 
 
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polite_http, "BODY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(http_client, "BODY_TIMEOUT_S", 0.0)
     with serving(ok) as server, pytest.raises(UnreachableError, match="no whole answer within"):
         client(server).get_json(server.url)
 
 
 def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polite_http, "READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(http_client, "READ_TIMEOUT_S", 0.1)
     with serving(lambda _: Answer.json({}, delay_s=0.4)) as server, pytest.raises(UnreachableError):
         client(server, RateLimits(1000, 0, attempts=1)).get_json(server.url)
 
@@ -155,10 +155,10 @@ def test_a_redirect_on_the_same_server_is_followed() -> None:
 
 
 def test_a_client_with_a_secret_never_leaves_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polite_http, "_is_public", lambda host: True)
+    monkeypatch.setattr(http_client, "is_public", lambda host: True)
     redirect = Answer(b"", 302, headers={"Location": "https://elsewhere.example/x"})
     with serving(lambda _: redirect) as server:
-        stays = HttpClient(server.url, FAST, leaves_home=False)
+        stays = HttpClient(server.url, FAST, follow_hosts=False)
         with pytest.raises(SourceError, match="only the same server is"):
             stays.get_json(server.url)
 

@@ -138,7 +138,7 @@ def test_faults_that_pass_lose_nothing(server: LocalServer, fault: Answer) -> No
     assert not server.faults
 
 
-def test_faults_that_stay_are_told_and_whole_mirrors_go_on(
+def test_faults_that_stay_are_reported_and_whole_mirrors_go_on(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert block_of(ALL).source_ids == ALL_IDS
@@ -273,14 +273,14 @@ def test_without_a_key_one_line_says_where_to_get_one(
     assert server.requests == []
 
 
-def test_a_wrong_key_is_told_by_the_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_reported_by_the_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MP_API_KEY", "x" * 32)
     with pytest.raises(SourceError, match="403.*Invalid API key"):
         block_of(ALL)
 
 
 def test_a_redirect_never_takes_the_key_to_another_host(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gmt_tasks.sources.remote.http_client._is_public", lambda host: True)
+    monkeypatch.setattr("gmt_tasks.sources.remote.http_client.is_public", lambda host: True)
     block_of("mp:ids=mp-149")
     server.faults = [Answer(b"", 302, headers={"Location": "https://elsewhere.example/steal"})]
     with pytest.raises(SourceError, match="elsewhere.example, which is not followed: only the same server is"):

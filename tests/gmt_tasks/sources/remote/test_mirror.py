@@ -59,12 +59,12 @@ def test_numbers_survive_to_the_last_bit(tmp_path: Path) -> None:
     assert everything(mirror) == [("r1", [0.1, 1e-300, math.pi])]
 
 
-def test_what_a_new_listing_no_longer_names_is_forgotten(tmp_path: Path) -> None:
+def test_what_a_new_walk_no_longer_meets_is_removed(tmp_path: Path) -> None:
     mirror = mirror_of(tmp_path)
     mirror.write([record(1), record(2), record(3)], {}, 1)
-    mirror.still_listed(["r1"], 2)
+    mirror.mark_unchanged(["r1"], 2)
     mirror.write([record(3)], {}, 2)
-    assert mirror.forget_unlisted(2, {COMPLETE: True}) == 1
+    assert mirror.remove_unmet(2, {COMPLETE: True}) == 1
     assert [name for name, _ in everything(mirror)] == ["r1", "r3"]
 
 

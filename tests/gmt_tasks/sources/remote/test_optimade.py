@@ -120,7 +120,7 @@ def test_faults_that_pass_lose_nothing(cache: Path, fault: Answer) -> None:
         assert len(ids_of(server)) == 10
 
 
-def test_an_interrupted_listing_goes_on_with_the_next_page(cache: Path) -> None:
+def test_an_interrupted_download_goes_on_with_the_next_page(cache: Path) -> None:
     with serving(Provider([structure(k) for k in range(10)])) as server:
         respond, server.respond = server.respond, lambda r: BAD_GATEWAY if "page_offset" in r.query else respond(r)
         with pytest.raises(UnreachableError, match="502"):
@@ -131,7 +131,7 @@ def test_an_interrupted_listing_goes_on_with_the_next_page(cache: Path) -> None:
         assert [r.query.get("page_offset") for r in server.requests[n_before:]] == ["4", "8"]
 
 
-def test_a_mark_that_the_provider_forgot_begins_the_listing_again(cache: Path) -> None:
+def test_a_mark_that_the_provider_forgot_begins_again(cache: Path) -> None:
     with serving(Provider([structure(k) for k in range(6)])) as server:
         respond, server.respond = server.respond, lambda r: BAD_GATEWAY if "page_offset" in r.query else respond(r)
         with pytest.raises(UnreachableError):
@@ -177,7 +177,7 @@ def undated(structures: list[Any], _: str) -> list[Any]:
     return structures
 
 
-def test_a_provider_without_dates_is_listed_anew_and_gone_records_go(cache: Path) -> None:
+def test_a_provider_without_dates_is_read_anew_and_gone_records_go(cache: Path) -> None:
     provider = Provider([structure(k, None) for k in range(6)])
     with serving(provider) as server:
         first = open_optimade(name_of(server)).fingerprint()
@@ -197,7 +197,7 @@ def test_a_provider_that_ignores_the_date_in_a_filter_brings_nothing_that_was_no
         assert ids_of(server) == ["s-0", "s-1"]
 
 
-def test_a_provider_that_refuses_dates_in_filters_is_listed_anew(cache: Path) -> None:
+def test_a_provider_that_refuses_dates_in_filters_is_read_anew(cache: Path) -> None:
     provider = Provider([structure(k) for k in range(3)])
     with serving(provider) as server:
         ids_of(server)
@@ -265,7 +265,7 @@ def test_an_answer_of_another_shape_is_never_taken_for_the_end(cache: Path, answ
         ids_of(server)
 
 
-def test_a_listing_shorter_than_announced_is_told(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_fewer_records_than_announced_are_reported(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     answer = {"data": [structure(1)], "links": {"next": None}, "meta": {"data_returned": 700}}
     with serving(lambda _: Answer.json(answer)) as server:
         ids_of(server)

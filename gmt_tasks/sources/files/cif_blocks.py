@@ -1,0 +1,67 @@
+"""The data blocks of a CIF: cut apart by the driver without being understood."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gmt_tasks.sources.files.inputs import FileInput, TextFile
+from gmt_tasks.sources.parsed import RefusedInputError
+from models.errors import Reason
+
+
+@dataclass(frozen=True)
+class CifBlock:
+    """One data block of a CIF: its name, its text, and its first line (1-based) in the file."""
+
+    header: str
+    text: str
+    first_line: int
+
+
+_BLOCK_START = re.compile(r"^\s*data_(\S*)", re.IGNORECASE)
+# Blanks, not white space: a run of a million empty lines would be looked through from each of them.
+_HOLDS_CRYSTAL = re.compile(r"^[ \t]*_(?:atom_site_(?:label|type_symbol|fract_x)|cell_length_a)\b", re.I | re.M)
+
+
+def split_blocks(file: TextFile) -> Iterator[FileInput]:
+    """Every data block with a crystal; blocks of one file are told apart by `#` and their 0-based number."""
+    text, notes = file.read()
+    blocks = blocks_with_crystals(text)
+    for number, block in enumerate(blocks):
+        source_id = f"{file.label}#{number}" if len(blocks) > 1 else file.label
+        yield FileInput(source_id, file.job(block.text, block.first_line), notes)
+
+
+def blocks_with_crystals(text: str) -> list[CifBlock]:
+    """The data blocks of a CIF that hold a cell or atoms.
+
+    Blocks without either (publication data, powder patterns) are no inputs. Text fields between semicolons may hold
+    anything, also a line that begins with `data_`.
+
+    Raises:
+        RefusedInputError: no block holds a cell or atoms (`parse`).
+    """
+    lines = text.splitlines()
+    starts: list[tuple[int, str]] = []
+    in_text_field = False
+    for number, line in enumerate(lines):
+        if line.startswith(";"):
+            in_text_field = not in_text_field
+        elif not in_text_field and (match := _BLOCK_START.match(line)):
+            starts.append((number, match[1]))
+    ends = [*(number for number, _ in starts), len(lines)][1:]
+    blocks = [
+        CifBlock(header, "\n".join(lines[start:end]) + "\n", start + 1)
+        for (start, header), end in zip(starts, ends, strict=True)
+    ]
+    crystals = [block for block in blocks if "powder_pattern" not in block.header and _HOLDS_CRYSTAL.search(block.text)]
+    if crystals:
+        return crystals
+    if blocks:
+        raise RefusedInputError(Reason.PARSE, f"{len(blocks)} data blocks, none with a cell or atoms")
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.startswith("#"):
+            shown = line.strip()[:60]
+            detail = f"line {number}: no data block begins (a line such as data_name); found {shown!r}"
+            raise RefusedInputError(Reason.PARSE, detail)
+    raise RefusedInputError(Reason.PARSE, "the file is empty")
