@@ -35,7 +35,8 @@ from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.published.mask import PUBLISHED_SYMPREC, ideal_entries, published_entries
 from models.quantities import Tensor
 from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
-from models.symmetry.search import ListedOperations, find_symmetry, listed_operations
+from models.symmetry.operations import ListedOperations, listed_operations
+from models.symmetry.search import find_symmetry
 from models.tensor_model import TensorModel
 from models.tensors.voigt import from_components
 
