@@ -160,13 +160,12 @@ def closest_of(pairs: Neighbors, crystal_of_atom: Ints, limit: float) -> dict[in
         limit: in angstrom.
     """
     near = pairs.take(pairs.distance < limit)
-    closest: dict[int, tuple[int, int, float]] = {}
-    for pair in np.argsort(near.distance, kind="stable"):
-        crystal = int(crystal_of_atom[near.center[pair]])
-        start = np.searchsorted(crystal_of_atom, crystal)
-        i, j = int(near.center[pair] - start), int(near.neighbor[pair] - start)
-        closest.setdefault(crystal, (i, j, float(near.distance[pair])))
-    return closest
+    near = near.take(np.argsort(near.distance, kind="stable"))
+    crystals, rows = np.unique(crystal_of_atom[near.center], return_index=True)
+    starts = np.searchsorted(crystal_of_atom, crystals)
+    first, second = near.center[rows] - starts, near.neighbor[rows] - starts
+    triples = zip(first.tolist(), second.tolist(), near.distance[rows].tolist(), strict=True)
+    return dict(zip(crystals.tolist(), triples, strict=True))
 
 
 def _within_budget(rows: Ints, costs: Ints) -> Sequence[Ints]:

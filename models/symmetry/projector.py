@@ -1,7 +1,7 @@
 """The exact projector onto the tensors that a point group allows, and the orthogonal operations it is made of.
 
-P T = 1/|G| Σ_R (R ⊗ … ⊗ R) T, in float64 with exactly orthogonal R. All functions work on the operations of many crystals
-at once: operations [n_ops, 3, 3] with the crystal that each belongs to, ascending, [n_ops].
+P T = 1/|G| Σ_R (R ⊗ … ⊗ R) T, in float64 with exactly orthogonal R. All functions work on the operations of many
+crystals at once: operations [n_ops, 3, 3] with the crystal that each belongs to, ascending, [n_ops].
 """
 
 import numpy as np
@@ -57,8 +57,8 @@ def orthogonal_operations(operations: Floats, conventional: Floats, crystal_of_o
     """Cartesian operations that are orthogonal to rounding, also where the cell has the symmetry only approximately.
 
     The metric of the cell is averaged over the group and the cell is strained (without rotation) to that metric: W is
-    taken in the basis F B with F² = B⁻ᵀ ⟨Wᵀ BᵀB W⟩ B⁻¹, F symmetric. The result depends on the crystal alone, not on the
-    cell or setting chosen.
+    taken in the basis F B with F² = B⁻ᵀ ⟨Wᵀ BᵀB W⟩ B⁻¹, F symmetric. The result depends on the crystal alone, not on
+    the cell or setting chosen.
 
     Args:
         operations: in the conventional basis, acting on columns, shape [n_ops, 3, 3].
