@@ -4,8 +4,8 @@ The science is in `models/fingerprint/`. A content id is a hash: the same crysta
 orientation has the same one. Noise can carry a representation over an edge of the hash, so before a block is stored its
 crystals are compared with the few of their bucket, in the database and in the block, and take over the id of the first
 one that equals them within 0.01 angstrom; the mirror image of a known crystal takes over the id that was reserved for
-it. Of a large bucket, one pass of the prefilter leaves those that are worth comparing atom by atom. What ids cannot tell
-apart is in docs/identity.md.
+it. Of a large bucket, one pass of the prefilter leaves those that are worth comparing atom by atom. What ids cannot
+tell apart is in docs/identity.md.
 """
 
 from bisect import bisect_left
@@ -198,7 +198,7 @@ class _DistinctCrystals:
         return crystal
 
     def _fingerprint(self, place: int, key: str = "") -> EnvironmentFingerprint:
-        """The environment fingerprint of a crystal, and in advance those of the crystals that come next in its bucket."""
+        """The environment fingerprint of a crystal; those of the next ones in its bucket are made with it."""
         if place not in self._fingerprints:
             places = self._places_of_bucket.get(key, [place])
             first = bisect_left(places, place)

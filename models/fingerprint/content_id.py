@@ -4,8 +4,8 @@ The content id is a hash of the reduced formula, of nine averages over the atoms
 angstrom and, for a chiral crystal, of its hand. The same crystal in another cell, origin, order or orientation differs
 in these numbers by rounding errors only and has the same id on every machine. A hash has edges, though: two
 representations that differ by noise may fall on different sides of one. Whoever knows other crystals therefore compares
-a new one with those of its bucket: crystals of one formula that lie in the same or, near an edge, the neighbouring bin of
-two averages. Equal crystals always share a bucket, so nothing needs to be compared with everything.
+a new one with those of its bucket: crystals of one formula that lie in the same or, near an edge, the neighbouring bin
+of two averages. Equal crystals always share a bucket, so nothing needs to be compared with everything.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
 """The surroundings of a crystal's atoms as numbers that no rotation, origin, cell or order of atoms changes.
 
 Everything is made of the neighbours within a multiple of the cube root of the volume per atom, so that it does not
-depend on the scale of a crystal. The distances of an atom's nearest neighbours, sorted and element by element, change by
-no more than twice what the atoms move; averages of them over neighbours, taken once and again, depend on the stacking a
-few layers away. No tolerance and no symmetry search enters: the numbers are continuous,
-also where a crystal is nearly symmetric.
+depend on the scale of a crystal. The distances of an atom's nearest neighbours, sorted and element by element, change
+by no more than twice what the atoms move; averages of them over neighbours, taken once and again, depend on the
+stacking a few layers away. No tolerance and no symmetry search enters: the numbers are continuous, also where a crystal
+is nearly symmetric.
 
 Sources: sorted distances as invariants of periodic crystals: D. Widdowson, V. Kurlin, Adv. Neural Inf. Process. Syst.
 35 (2022). Handedness as a triple product of polar vectors: A. B. Harris, R. D. Kamien, T. C. Lubensky, Rev. Mod. Phys.

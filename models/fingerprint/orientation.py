@@ -2,9 +2,9 @@
 
 Stored tensors are in the frame of the stored lattice; whoever has the same crystal in another orientation needs the
 matrix that rotates them into that frame. Candidates map two neighbour vectors of one atom onto vectors of the same
-lengths and angle; the right ones also map the sums of (r.u)^k over all neighbour directions r, for k = 1 to 4 and twenty
-probe directions u. Tensors of rank up to four depend on nothing else, so matrices that agree on it (those that differ by
-an operation of the point group) rotate every stored tensor alike.
+lengths and angle; the right ones also map the sums of (r.u)^k over all neighbour directions r, for k = 1 to 4 and
+twenty probe directions u. Tensors of rank up to four depend on nothing else, so matrices that agree on it (those that
+differ by an operation of the point group) rotate every stored tensor alike.
 """
 
 import numpy as np

@@ -25,8 +25,8 @@ class EnvironmentFingerprint(NamedTuple):
     """What is compared of one crystal.
 
     Attributes:
-        rows: distances around each atom (see `Environments.rows`) without the columns of absent elements, in angstrom, shape
-            [n_atoms, n_columns].
+        rows: distances around each atom (see `Environments.rows`) without the columns of absent elements, in angstrom,
+            shape [n_atoms, n_columns].
         element: rank of each atom's element, shape [n_atoms].
         handedness: pseudoscalars in angstrom, shape [n_components].
     """

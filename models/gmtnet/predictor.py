@@ -11,6 +11,7 @@ import torch
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
+from models.crystals.neighborhood import Neighborhood
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import load_checkpoint
@@ -47,7 +48,7 @@ class GMTNetPredictor:
         build_graph: makes the graphs; another one may be put in its place on an object, to test what it may not change.
     """
 
-    build_graph: Callable[[CrystalBatch, GraphSpec], CrystalGraph] = staticmethod(build_graph)
+    build_graph: Callable[[CrystalBatch, GraphSpec, Neighborhood | None], CrystalGraph] = staticmethod(build_graph)
 
     def __init__(
         self,
@@ -94,19 +95,27 @@ class GMTNetPredictor:
         torch.manual_seed(seed)
         return GMTNetPredictor([build_network(config, dtype)], frozenset(range(1, 119)), dtype=dtype)
 
+    @property
+    def graph_spec(self) -> GraphSpec:
+        """How far an atom sees; see `models.tensor_model.GraphModel`."""
+        return self.config.graph
+
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         """Raw tensors of every member and crystal, float64, input frame; see `TensorModel.predict`."""
         return self.predict_with_scalars(crystals)[0]
 
-    def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
-        """Tensors and scalars in one pass; see `ScalarModel.predict_with_scalars`."""
+    def predict_with_scalars(
+        self, crystals: CrystalBatch, neighbors: Neighborhood | None = None
+    ) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
+        """Tensors and scalars in one pass; see `GraphModel.predict_with_scalars`. Without neighbors it searches."""
         if not crystals.n_crystals:  # every crystal of a shard may have been refused
             n_members = len(self.networks)
             empty = {q: np.zeros((n_members, 0, *TENSORS[q].shape)) for q in self.config.tensors}
             return empty, {s: np.zeros((n_members, 0)) for s in self.config.scalars}
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
         parts = [
-            self._predict_batch(crystals.select(rows)) for rows in self._batches(crystals.atoms_per_crystal, order)
+            self._predict_batch(crystals.select(rows), neighbors and neighbors.select(rows))
+            for rows in self._batches(crystals.atoms_per_crystal, order)
         ]
         back = np.argsort(order, kind="stable")
         found = {output: np.concatenate([p[output] for p in parts], axis=1)[:, back] for output in parts[0]}
@@ -130,9 +139,10 @@ class GMTNetPredictor:
         published.config = replace(self.config, graph=PUBLISHED_GRAPH)
         return published
 
-    def _predict_batch(self, crystals: CrystalBatch) -> dict[Tensor | Scalar, Floats]:
+    def _predict_batch(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> dict[Tensor | Scalar, Floats]:
         """Components of one batch, [n_members, n_crystals, n_components], and scalars, [n_members, n_crystals, 1]."""
-        graph = TorchGraph.from_graph(self.build_graph(crystals, self.config.graph), self.device, self.dtype)
+        edges = self.build_graph(crystals, self.config.graph, neighbors)
+        graph = TorchGraph.from_graph(edges, self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
             found = [network(graph) for network in self.networks]
         return {

@@ -29,7 +29,7 @@ SYMPRECS_ANGSTROM = (1e-3, 1e-2, 1e-1)
 """Tolerances whose space groups are compared: a crystal whose group changes between them is near-symmetric."""
 
 SIGN_FREE_CLASSES = frozenset({"-43m", "23", "-42m", "-4", "-6m2", "-6"})
-"""Classes that a rotation by 90 or 60 degrees leaves as they are while e changes sign: published signs are arbitrary."""
+"""Classes that a rotation by 90 or 60 degrees leaves as they are while e changes sign: a label has no sign."""
 
 
 @dataclass(frozen=True)

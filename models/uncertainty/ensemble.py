@@ -14,7 +14,7 @@ from models.tensors.voigt import to_components
 
 Floats = NDArray[np.float64]
 
-MAX_STRETCH = 4.0
+MAX_NORM_CORRECTION = 4.0
 """Members that cancel to a quarter of their size or less say nothing about a direction; noise is not blown up further.
 
 Random directions of n members cancel to n^-1/2 of their size.
@@ -46,8 +46,8 @@ def common_signs(quantity: Tensor, members: Floats) -> Floats:
     return signs
 
 
-def stretch(quantity: Tensor, members: Floats) -> Floats:
-    """What the mean must be multiplied with to be as large as its members are on average, 1 to MAX_STRETCH.
+def norm_correction(quantity: Tensor, members: Floats) -> Floats:
+    """What the mean must be multiplied with to be as large as its members are on average, 1 to MAX_NORM_CORRECTION.
 
     Only for the tensor whose size a network learns apart from its direction (models/gmtnet/heads.py): there the mean
     size and the mean direction are two answers, and a ranking by size must not suffer from doubt about direction.
@@ -63,7 +63,7 @@ def stretch(quantity: Tensor, members: Floats) -> Floats:
         return np.ones(members.shape[1])
     components = to_components(quantity, members)
     mean_size = np.linalg.norm(components, axis=2).mean(axis=0)
-    size = np.maximum(np.linalg.norm(components.mean(axis=0), axis=1), mean_size / MAX_STRETCH)
+    size = np.maximum(np.linalg.norm(components.mean(axis=0), axis=1), mean_size / MAX_NORM_CORRECTION)
     factors: Floats = np.divide(mean_size, size, out=np.ones_like(size), where=size > 0)
     return factors
 
