@@ -79,6 +79,7 @@ def _with_primitive_cells(block: SourceBlock, max_atoms: int) -> SourceBlock:
     if not listed:
         return block
     metadata = list(block.metadata)
+    # said beside the crystal: its tensors are those of the given cell, but its atoms are fewer
     for row, n_atoms in listed.items():
         n_left = int(crystals.atoms_per_crystal[row])
         note = f"reduced_to_primitive: {n_atoms} atoms listed, {n_left} in the primitive cell; same Cartesian frame"

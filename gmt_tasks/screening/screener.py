@@ -42,7 +42,7 @@ class TensorPrediction:
         refused: the others: index -> reason and detail.
         intervals: how far these may be off: ends of the 90 % intervals and error radii of the tensors, by the names of
             `models.quantities.UNCERTAINTY_COLUMNS`, each [n_results]; NaN where nothing is known.
-        reliability: what speaks for or against trusting these, by the names of `models.quantities.RELIABILITY`, each
+        reliability: what speaks for or against relying on these, by the names of `models.quantities.RELIABILITY`, each
             [n_results].
     """
 
@@ -224,6 +224,7 @@ def warnings_of(derived: DerivedProperties) -> list[list[str]]:
         spread, worst = max((float(values[k]), quantity.value) for quantity, values in result.symprec_spread.items())
         change = f"another would change {worst} by {100 * spread:.3g} %"
         texts[k].append(f"near-symmetric: the space group depends on the tolerance ({groups} angstrom); {change}")
+    # a wrong sign changes no ranking, but whoever applies a field wants to know
     for k in np.flatnonzero(result.sign_votes < 1.0):
         n_members = len(next(iter(result.members.values())))
         agree = round(n_members * result.sign_votes[k])

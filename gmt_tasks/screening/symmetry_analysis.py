@@ -56,15 +56,15 @@ def analyse_symmetry(crystals: CrystalBatch, symprec: float, neighbors: Neighbor
         neighbors: of the same crystals, see `canonical_order`; searched for if None.
     """
     tolerances = sorted({symprec, *SYMPRECS_ANGSTROM})
-    found = dict(zip(tolerances, find_symmetries(crystals, tolerances, neighbors), strict=True))
-    symmetry = found[symprec]
+    symmetries = dict(zip(tolerances, find_symmetries(crystals, tolerances, neighbors), strict=True))
+    symmetry = symmetries[symprec]
     for other in (symprec * 3, symprec / 3, symprec / 30):
         failed = symmetry.failed
         if not len(failed):
             break
         around = neighbors and neighbors.select(failed)
         symmetry = _patched(symmetry, failed, find_symmetries(crystals.select(failed), [other], around)[0])
-    return SymmetryAnalysis(symmetry, tuple(found[tolerance] for tolerance in SYMPRECS_ANGSTROM))
+    return SymmetryAnalysis(symmetry, tuple(symmetries[tolerance] for tolerance in SYMPRECS_ANGSTROM))
 
 
 def _patched(old: SymmetryBatch, rows: Ints, new: SymmetryBatch) -> SymmetryBatch:

@@ -28,7 +28,7 @@ class NeighborRule(StrEnum):
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """How far an atom sees.
+    """How far an atom's edges reach.
 
     Attributes:
         n_neighbors: k of the k-th neighbour distance r_k.
@@ -97,7 +97,7 @@ def find_graph_neighbors(
 
     Args:
         batch: crystals whose cells `find_malformed` lets pass.
-        specs: how far an atom sees in each graph.
+        specs: how far edges reach in each graph.
         least_radius_angstrom: how far to search in any case.
     """
     volume_per_atom = np.abs(np.linalg.det(batch.lattice)) / batch.atoms_per_crystal
@@ -123,7 +123,7 @@ def find_graph_neighbors(
 
 
 def _needed_radius(near: Neighborhood, spec: GraphSpec) -> Floats:
-    """How far a graph looks in each crystal in angstrom, infinite where r_k is not known yet, [n_crystals]."""
+    """How far a graph reaches in each crystal in angstrom, infinite where r_k is not known yet, [n_crystals]."""
     needed = np.zeros(len(near.radius_angstrom))
     np.maximum.at(needed, near.crystal_of_atom, spec.reach * near.kth_distance(spec.n_neighbors))
     return needed
@@ -134,7 +134,7 @@ def build_graph(batch: CrystalBatch, spec: GraphSpec, neighbors: Neighborhood | 
 
     Args:
         batch: validated crystals.
-        spec: how far an atom sees.
+        spec: how far edges reach.
         neighbors: of the same crystals, from a `find_graph_neighbors` that was given this spec; searched for if None.
 
     Raises:

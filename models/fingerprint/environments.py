@@ -60,7 +60,7 @@ class Environments:
             atomic number), of its second and so on, then averages over neighbours in which what sets like atoms of a
             crystal apart is amplified; shape [n_atoms, n_columns].
             Columns of elements that a crystal does not have, and of neighbours too far away, hold the reach.
-        summary: averages over what each atom sees near and far, in angstrom, the last without unit; [n_atoms, 4].
+        summary: averages over near and far neighbours of each atom in angstrom, the last without unit; [n_atoms, 4].
         handedness: pseudoscalars, without unit; zero where the crystal is its own mirror image, opposite for the two
             enantiomorphs; shape [n_crystals, 4].
         overlaps: crystals whose atoms overlap; their other numbers have no meaning.
