@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from gmt_tasks.screening.screener import DEFAULT_SYMPREC, Screener, TensorPrediction
-from models.crystals.crystal import CrystalBatch, find_invalid
+from models.crystals.crystal import CrystalBatch, find_malformed
 
 
 class _Lattice(Protocol):
@@ -39,11 +39,12 @@ def predict(
         Results in the frame of each crystal's own lattice; crystals without one are in `refused` with a reason.
     """
     batch = crystals if isinstance(crystals, CrystalBatch) else _as_batch(crystals)
-    invalid = find_invalid(batch)
-    good = np.array([k for k in range(batch.n_crystals) if k not in invalid], dtype=np.int64)
-    found = Screener.load(model, symprec=symprec).predict(batch.select(good))
-    refused = invalid | {int(good[k]): why for k, why in found.refused.items()}
-    return replace(found, rows=good[found.rows], refused=refused)
+    # the screener, which searches for neighbours anyway, refuses crystals with overlapping atoms itself
+    malformed = find_malformed(batch)
+    good = np.array([k for k in range(batch.n_crystals) if k not in malformed], dtype=np.int64)
+    prediction = Screener.load(model, symprec=symprec).predict(batch.select(good))
+    refused = malformed | {int(good[k]): why for k, why in prediction.refused.items()}
+    return replace(prediction, rows=good[prediction.rows], refused=refused)
 
 
 def _as_batch(crystals: "StructureLike | Iterable[StructureLike]") -> CrystalBatch:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch
+from models.crystals.graph import GraphSpec
+from models.crystals.neighborhood import Neighborhood
 from models.quantities import Scalar, Tensor
 
 Floats = NDArray[np.float64]
@@ -35,3 +37,20 @@ class ScalarModel(Protocol):
 
     def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
         """Tensors as `TensorModel.predict` gives them, and scalars in their units, [n_networks, n_crystals] each."""
+
+
+@runtime_checkable
+class GraphModel(Protocol):
+    """A scalar model that takes the neighbors of the atoms from a search that was made for others too.
+
+    Nobody needs to be one: a model with `predict` alone searches for itself, at the price of one more search.
+    """
+
+    @property
+    def graph_spec(self) -> GraphSpec:
+        """How far an atom sees: the neighbors that it is given reach as far (`find_graph_neighbors`)."""
+
+    def predict_with_scalars(
+        self, crystals: CrystalBatch, neighbors: Neighborhood
+    ) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
+        """As `ScalarModel.predict_with_scalars`; `neighbors` are those of the same crystals."""

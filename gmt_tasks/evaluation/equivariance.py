@@ -18,6 +18,7 @@ from gmt_tasks.evaluation.equivalent_representations import Representation, equi
 from gmt_tasks.screening.screener import Screener
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import CrystalGraph, GraphSpec, build_graph
+from models.crystals.neighborhood import Neighborhood
 from models.errors import Reason
 from models.quantities import TENSORS, Tensor
 from models.symmetry.search import find_symmetry
@@ -222,9 +223,8 @@ def _with_shuffled_neighbors(model: Any) -> Any:
         return model
     rng = np.random.default_rng(0)
 
-    # A shallow copy: the weights are shared, only the way to the graph differs.
-    def build(crystals: CrystalBatch, spec: GraphSpec) -> CrystalGraph:
-        return shuffle_neighbors(build_graph(crystals, spec), rng)
+    def build(crystals: CrystalBatch, spec: GraphSpec, neighbors: Neighborhood | None = None) -> CrystalGraph:
+        return shuffle_neighbors(build_graph(crystals, spec, neighbors), rng)
 
     other = copy(model)
     other.build_graph = build

@@ -25,9 +25,12 @@ from numpy.typing import NDArray
 from gmt_tasks.evaluation.evaluation import Evaluation, train_mean
 from gmt_tasks.evaluation.scores import ScoredSet, TensorMetrics, printed_norm, score_errors
 from gmt_tasks.labels.files import LabelledCrystals, Split
-from gmt_tasks.screening.infer import RawPrediction, infer, unsupported
+from gmt_tasks.screening.average import average
+from gmt_tasks.screening.infer import RawPrediction, infer
+from gmt_tasks.screening.refusals import unsupported
 from gmt_tasks.screening.screener import DEFAULT_SYMPREC
-from gmt_tasks.screening.symmetrize import analyse_symmetry, symmetrize
+from gmt_tasks.screening.symmetrize import symmetrize
+from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
 from gmt_tasks.training.published_protocol import ZERO_PIEZO_C_PER_M2, PublishedLabels, read_published
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.errors import ModelError
@@ -35,7 +38,8 @@ from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.published.mask import PUBLISHED_SYMPREC, ideal_entries, published_entries
 from models.quantities import Tensor
 from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
-from models.symmetry.search import ListedOperations, find_symmetry, listed_operations
+from models.symmetry.operations import ListedOperations, listed_operations
+from models.symmetry.search import find_symmetry
 from models.tensor_model import TensorModel
 from models.tensors.voigt import from_components
 
@@ -152,7 +156,8 @@ def _predict(model: TensorModel, crystals: CrystalBatch, quantity: Tensor, *, pr
     # The protocol looks at one tensor; projecting the others would only cost time.
     raw = infer(model, crystals)
     only = RawPrediction(crystals, {quantity: raw.tensors[quantity]})
-    return kept, symmetrize(only, analyse_symmetry(crystals, DEFAULT_SYMPREC)).tensors[quantity]
+    analysis = analyse_symmetry(crystals, DEFAULT_SYMPREC)
+    return kept, symmetrize(average(only, analysis.symmetry), analysis).tensors[quantity]
 
 
 def _label_sets(quantity: Tensor, size: Floats, listed: ListedOperations) -> Iterator[tuple[str, Bools]]:

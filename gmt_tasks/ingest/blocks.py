@@ -38,6 +38,7 @@ def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: 
     Yields:
         Blocks in order.
     """
+    # the limit as a position in this source
     stop = None if plan.limit is None else max(plan.limit - n_before, 0)
     if stop is not None and start >= stop:
         return

@@ -28,11 +28,11 @@ PART = 128
 """Crystals that travel together."""
 
 PATIENCE = 1024
-"""Crystals that are named here before processes are worth their start."""
+"""Crystals whose ids are computed here before processes are worth their start."""
 
 
 class ContentIdPool:
-    """Names crystals in processes of its own once there are many; use it as a context.
+    """Computes content ids in processes of its own once there are many crystals; use it as a context.
 
     Args:
         n_processes: at most, and no more than there are cores; with 1 everything is computed in this process.
@@ -56,7 +56,7 @@ class ContentIdPool:
         self._executor = None
 
     def identify(self, batch: CrystalBatch) -> Identities:
-        """Content ids, twins and families of all crystals of a batch, the same as those of `identify`."""
+        """Content ids and buckets of all crystals of a batch, the same as those of `identify`."""
         self._n_seen += batch.n_crystals
         if self._n_processes < 2 or self._n_seen < self._patience:
             return identify(batch)
@@ -64,20 +64,18 @@ class ContentIdPool:
             batch.select(range(start, min(start + PART, batch.n_crystals)))
             for start in range(0, batch.n_crystals, PART)
         ]
+        if self._executor is None:
+            # fork would copy the threads and connections of this process
+            executor = ProcessPoolExecutor(self._n_processes, get_context("spawn"), initializer=_end_with_parent)
+            self._ending.callback(executor.shutdown, wait=True, cancel_futures=True)
+            self._executor = executor
         try:
-            return Identities.join(list(self._started().map(identify, parts)))
+            return Identities.join(list(self._executor.map(identify, parts)))
         except BrokenProcessPool:
             # somebody ended a process, or memory ran out: slower is better than not at all
             LOGGER.warning("a process that computes content ids died; the driver goes on alone, more slowly")
             self._n_processes = 1
             return identify(batch)
-
-    def _started(self) -> ProcessPoolExecutor:
-        if self._executor is None:
-            executor = ProcessPoolExecutor(self._n_processes, get_context("spawn"), initializer=_end_with_parent)
-            self._ending.callback(executor.shutdown, wait=True, cancel_futures=True)
-            self._executor = executor
-        return self._executor
 
 
 def _end_with_parent() -> None:

@@ -8,7 +8,7 @@ from db.records import IngestedBlock, RejectedInput
 from gmt_tasks.ingest.content_id_pool import Identify
 from gmt_tasks.sources.metadata import with_note
 from gmt_tasks.sources.source import SourceBlock
-from models.crystals.crystal import MAX_ATOMS, find_invalid
+from models.crystals.crystal import MAX_ATOMS, find_malformed, overlap_problem
 from models.crystals.primitive import with_primitive_cells
 from models.errors import SourceError
 from models.fingerprint.content_id import identify
@@ -20,7 +20,9 @@ MAX_DETAIL_CHARS = 1000
 def ingest_block(
     source_name: str, block: SourceBlock, max_atoms: int = MAX_ATOMS, identify: Identify = identify
 ) -> IngestedBlock:
-    """Validates a block of a source and names each accepted crystal by its content.
+    """Validates a block of a source and gives each accepted crystal its content id.
+
+    Neighbours are searched for once: the search that gives the content ids also shows which atoms overlap.
 
     Args:
         source_name: the source as the user wrote it.
@@ -36,32 +38,38 @@ def ingest_block(
     """
     _check_complete(source_name, block)
     block = _with_primitive_cells(block, max_atoms)
-    invalid = find_invalid(block.crystals, max_atoms)
+    invalid = find_malformed(block.crystals, max_atoms)
+    rows = [row for row in range(block.crystals.n_crystals) if row not in invalid]
+    identities = identify(block.crystals.select(rows) if invalid else block.crystals)
+    invalid |= {rows[k]: overlap_problem(*pair) for k, pair in identities.overlaps.items()}
+    if identities.overlaps:
+        identities = identities.select([k for k in range(len(rows)) if k not in identities.overlaps])
+        rows = [row for row in rows if row not in invalid]
     ids = [storable(text, MAX_ID_CHARS) for text in block.source_ids]
-    refused = [
-        RejectedInput(int(block.positions[row]), ids[row], reason, _placed(block, row, detail))
-        for row, (reason, detail) in invalid.items()
-    ]
+    rejected = [*block.rejected]
+    for row, (reason, detail) in invalid.items():
+        place = block.places[row] if block.places else ""
+        # the file and line it came from, where its id does not say it
+        placed = f"{place}: {detail}" if place and place != block.source_ids[row] else detail
+        rejected.append(RejectedInput(int(block.positions[row]), block.source_ids[row], reason, placed))
     rejected = [
         replace(item, source_id=storable(item.source_id, MAX_ID_CHARS), detail=storable(item.detail, MAX_DETAIL_CHARS))
-        for item in [*block.rejected, *refused]
+        for item in rejected
     ]
-    good = np.array([row for row in range(block.crystals.n_crystals) if row not in invalid], dtype=np.int64)
-    crystals = block.crystals.select(good) if invalid else block.crystals
-    identities = identify(crystals)
+    good = np.array(rows, dtype=np.int64)
     return IngestedBlock(
         source=source_name,
         start=block.start,
         stop=block.stop,
         positions=block.positions[good],
-        source_ids=[ids[row] for row in good],
+        source_ids=[ids[row] for row in rows],
         crystal_ids=identities.ids,
-        crystals=crystals,
-        metadata=[block.metadata[row] for row in good],
+        crystals=block.crystals.select(good) if invalid else block.crystals,
+        metadata=[block.metadata[row] for row in rows],
         rejected=sorted(rejected, key=lambda rejected: rejected.position),
-        enantiomorph_ids=identities.twins,
-        families=identities.families,
-        sketches=identities.sketches,
+        enantiomorph_ids=identities.enantiomorph_ids,
+        families=identities.buckets,
+        sketches=identities.prefilter,
     )
 
 
@@ -71,6 +79,7 @@ def _with_primitive_cells(block: SourceBlock, max_atoms: int) -> SourceBlock:
     if not listed:
         return block
     metadata = list(block.metadata)
+    # said beside the crystal: its tensors are those of the given cell, but its atoms are fewer
     for row, n_atoms in listed.items():
         n_left = int(crystals.atoms_per_crystal[row])
         note = f"reduced_to_primitive: {n_atoms} atoms listed, {n_left} in the primitive cell; same Cartesian frame"
@@ -96,12 +105,6 @@ def storable(text: str, limit: int) -> str:
     return text[: limit - len(mark)] + mark
 
 
-def _placed(block: SourceBlock, row: int, detail: str) -> str:
-    """The detail of a crystal that was refused, behind the file and line it came from where its id does not say it."""
-    place = block.places[row] if block.places else ""
-    return f"{place}: {detail}" if place and place != block.source_ids[row] else detail
-
-
 def _check_complete(source_name: str, block: SourceBlock) -> None:
     """Raises unless every position of the block is exactly once a crystal or a rejection."""
     n_crystals = block.crystals.n_crystals
@@ -112,10 +115,10 @@ def _check_complete(source_name: str, block: SourceBlock) -> None:
             "metadata; report it, nothing of this block was stored."
         )
     rejected = np.array([item.position for item in block.rejected], dtype=np.int64)
-    seen = np.sort(np.concatenate([block.positions, rejected]))
+    covered = np.sort(np.concatenate([block.positions, rejected]))
     expected = np.arange(block.start, block.stop)
-    if not np.array_equal(seen, expected):
+    if not np.array_equal(covered, expected):
         raise SourceError(
-            f"Source {source_name} covers {len(seen)} of {len(expected)} inputs of its block {block.start} to "
+            f"Source {source_name} covers {len(covered)} of {len(expected)} inputs of its block {block.start} to "
             f"{block.stop} exactly once; report it, nothing of this block was stored."
         )

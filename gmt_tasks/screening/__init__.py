@@ -1,1 +1,1 @@
-"""Infer, symmetrize, derive, and what is said beside the numbers: intervals, reliability."""
+"""Infer, average, symmetrize, derive, and what is said beside the numbers: intervals, reliability."""

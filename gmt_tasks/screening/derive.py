@@ -10,11 +10,14 @@ from gmt_tasks.screening.symmetrize import SymmetrizedPrediction
 from models.derived.dielectric import derive_dielectric
 from models.derived.elastic import Unstable, derive_elastic
 from models.derived.piezoelectric import derive_piezoelectric
-from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
+from models.quantities import DERIVED, INTERVALS, TENSORS, ColumnKind, Tensor
 from models.uncertainty.ensemble import spread_of_numbers, spread_of_tensors
 from models.uncertainty.scales import to_scale
 
 Floats = NDArray[np.float64]
+
+OF_SYMMETRY_ALONE = frozenset({"piezo_allowed"})
+"""Columns that are known whatever a model predicts."""
 
 
 @dataclass(frozen=True)
@@ -23,47 +26,55 @@ class DerivedProperties:
 
     Attributes:
         prediction: the symmetrized tensors.
-        columns: every name of `models.quantities.DERIVED`, each [n_crystals]; NaN where it has no meaning (for
-            instance a compliance of an unstable crystal).
-        spread: of the members around each derived number, on its scale (models/uncertainty/scales.py), and around
-            each tensor in its unit, by error column; each [n_crystals], 0 for a single member.
+        columns: every name of `models.quantities.DERIVED`, each [n_crystals]; NaN (or an empty text) where it has no
+            meaning, for instance a compliance of an unstable crystal, and where the model predicts no such tensor.
+        spread: of the networks around each derived number, on its scale (models/uncertainty/scales.py), and around
+            each tensor in its unit, by error column; each [n_crystals], 0 for a single network, NaN for what the model
+            does not predict.
     """
 
     prediction: SymmetrizedPrediction
     columns: dict[str, NDArray[Any]]
-    spread: dict[str, NDArray[np.float64]]
+    spread: dict[str, Floats]
 
 
 def derive(prediction: SymmetrizedPrediction) -> DerivedProperties:
-    """All derived columns of a batch, and the members' spread. Unstable crystals are flagged, not refused."""
+    """All derived columns of a batch, and the spread of the networks. Unstable crystals are flagged, not refused."""
     columns = derived_columns(prediction.tensors, prediction.analysis.symmetry.piezo_allowed)
     return DerivedProperties(prediction, columns, _spread(prediction, columns))
 
 
 def derived_columns(tensors: dict[Tensor, Floats], piezo_allowed: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """The columns of tensors [n, ...] with flags [n], in the order of `DERIVED`."""
+    """The columns of tensors [n, ...] with flags [n], in the order of `DERIVED`; unknown where a tensor is missing."""
+    n = len(piezo_allowed)
+    given = {q: tensors.get(q, np.full((n, *TENSORS[q].shape), np.nan)) for q in Tensor}
     columns: dict[str, NDArray[Any]] = {}
-    columns |= derive_elastic(tensors[Tensor.ELASTIC], Unstable.FLAG)
-    columns |= derive_piezoelectric(tensors[Tensor.PIEZOELECTRIC], tensors[Tensor.ELASTIC], piezo_allowed)
-    columns |= derive_dielectric(tensors[Tensor.DIELECTRIC_ELECTRONIC], tensors[Tensor.DIELECTRIC_TOTAL])
+    columns |= derive_elastic(given[Tensor.ELASTIC], Unstable.FLAG)
+    columns |= derive_piezoelectric(given[Tensor.PIEZOELECTRIC], given[Tensor.ELASTIC], piezo_allowed)
+    columns |= derive_dielectric(given[Tensor.DIELECTRIC_ELECTRONIC], given[Tensor.DIELECTRIC_TOTAL])
+    for name, row in DERIVED.items():
+        # also what symmetry alone would fix: nobody predicted it
+        if not tensors.keys() >= set(row.from_tensors) and name not in OF_SYMMETRY_ALONE:
+            columns[name] = np.full(n, "" if row.kind is ColumnKind.TEXT else np.nan)
     return {name: np.asarray(columns[name]) for name in DERIVED}
 
 
 def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]]) -> dict[str, Floats]:
-    """Distances of the members from the ensemble; nothing is derived twice for a single member."""
+    """Distances of the networks from the ensemble; nothing is derived twice for a single network."""
     n_crystals = prediction.crystals.n_crystals
-    if len(prediction.members[Tensor.ELASTIC]) == 1:
-        return {name: np.zeros(n_crystals) for name in (*INTERVALS, *(q.error_column for q in TENSORS.values()))}
-    spread = {
-        TENSORS[q].error_column: spread_of_tensors(q, members, prediction.tensors[q])
-        for q, members in prediction.members.items()
-    }
-    each = {q: members.reshape(-1, *members.shape[2:]) for q, members in prediction.members.items()}
-    n_members = len(prediction.members[Tensor.ELASTIC])
-    derived = derived_columns(each, np.tile(prediction.analysis.symmetry.piezo_allowed, n_members))
+    n_members = max((len(members) for members in prediction.members.values()), default=1)
+    error_columns = [row.error_column for row in TENSORS.values()]
+    if n_members == 1:
+        return {name: np.zeros(n_crystals) for name in [*INTERVALS, *error_columns]}
+    spread = {name: np.full(n_crystals, np.nan) for name in [*INTERVALS, *error_columns]}
+    for quantity, members in prediction.members.items():
+        spread[TENSORS[quantity].error_column] = spread_of_tensors(quantity, members, prediction.tensors[quantity])
+    # the columns of all networks at once, as if each were so many more crystals
+    flat = {q: members.reshape(-1, *members.shape[2:]) for q, members in prediction.members.items()}
+    derived = derived_columns(flat, np.tile(prediction.analysis.symmetry.piezo_allowed, n_members))
     for name in INTERVALS:
         scale = DERIVED[name].scale
         if scale is not None:
-            theirs = to_scale(scale, derived[name]).reshape(n_members, n_crystals)
-            spread[name] = spread_of_numbers(theirs, to_scale(scale, columns[name]))
+            numbers = to_scale(scale, derived[name]).reshape(n_members, n_crystals)
+            spread[name] = spread_of_numbers(numbers, to_scale(scale, columns[name]))
     return spread

@@ -1,7 +1,8 @@
 """Intervals of a prediction: 90 % intervals of the derived numbers and error radii of the tensors.
 
 What crystal symmetry fixes is exact: a forbidden piezoelectric tensor is 0 within [0, 0], whatever a network is worth.
-What no label speaks of has no interval: NaN here, null in a line, NULL in the database, never an invented width.
+What no label calibrates, or the model does not predict, has no interval: NaN here, null in a line, NULL in the
+database.
 """
 
 import numpy as np
@@ -45,7 +46,7 @@ def interval_columns(derived: DerivedProperties, calibration: Calibration) -> di
     """Both ends of every interval and every error radius.
 
     Args:
-        derived: predictions with the members' spread.
+        derived: predictions with the spread of the networks.
         calibration: widths of the model that made them.
 
     Returns:
@@ -63,13 +64,16 @@ def interval_columns(derived: DerivedProperties, calibration: Calibration) -> di
         if scale is not None and width is not None:
             lower, upper = interval_around(scale, values, width.half_width(derived.spread[name], system))
         exact = zero_by_symmetry(name, symmetry) & np.isfinite(values)
-        # a number that symmetry makes 0 may carry its arithmetic's last bit
+        # not simply 0: a number that symmetry makes 0 may carry its arithmetic's last bit
         lower = np.where(exact, np.minimum(values, 0.0), lower)
         upper = np.where(exact, np.maximum(values, 0.0), upper)
         columns |= dict(zip(ends, (lower, upper), strict=True))
     for quantity, row in TENSORS.items():
-        radius, width = np.full(len(system), np.nan), calibration.widths.get(row.error_column)
-        if width is not None:
+        columns[row.error_column] = radius = np.full(len(system), np.nan)
+        if quantity not in prediction.tensors:
+            continue
+        if (width := calibration.widths.get(row.error_column)) is not None:
+            # errors grow with the tensor: widths are calibrated relative to its size
             size = size_of(quantity, prediction.tensors[quantity])
             radius = size * width.half_width(derived.spread[row.error_column] / size, system)
         exact = zero_by_symmetry(row.error_column, symmetry)

@@ -13,7 +13,6 @@ from models.crystals.crystal import CrystalBatch
 CRYSTALS_PER_CALL = 64
 """Small enough that lines appear soon, large enough to fill a batch."""
 
-
 MAX_NOTES, MAX_NOTE_CHARS = 20, 300
 
 
@@ -63,6 +62,7 @@ def _in_order(screener: LineScreener, block: IngestedBlock) -> Iterator[dict[str
         ids = [block.source_ids[row] for row in rows]
         lines = screener.predict_lines(ids, block.crystals.select(rows))
         for row, line in zip(rows, lines, strict=True):
+            # what the reader changed stands behind what the model warns of
             line["warnings"] = [*line.get("warnings", []), *reader_notes(block.metadata[row])]
             while rejected and rejected[0].position < block.positions[row]:
                 yield rejection_line(rejected.pop(0))

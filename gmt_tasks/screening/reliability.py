@@ -1,8 +1,8 @@
-"""trust: what speaks for or against a result that its tensors do not show.
+"""reliability: what speaks for or against a result that its tensors do not show.
 
 The columns of `models.quantities.RELIABILITY` come from the crystal, from the training data of the model, and from a
 predicted band gap where the model gives one. Unseen elements are refused before; here is what is predicted all the
-same, but should not be believed blindly.
+same, but should not be relied on unseen.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,6 @@ Floats = NDArray[np.float64]
 
 METAL_GAP_EV = 0.1
 """A predicted gap below this is a metal's; semilocal DFT, where the labels come from, gives small gaps as none."""
-
 
 METAL_LOGIT = 1.5
 """Log odds above which a crystal is called a metal. Most training candidates are metals, so even odds would call a
@@ -48,13 +47,13 @@ def reliability_columns(
     if not crystals.n_crystals:  # every crystal of a shard may have been refused
         return {name: np.zeros(0) for name in RELIABILITY}
     graph = build_graph(crystals, DESCRIPTOR_GRAPH) if graph is None else graph
-    unknown = np.full(crystals.n_crystals, np.nan)
+    score = unknown = np.full(crystals.n_crystals, np.nan)
     gap = unknown if band_gap_ev is None else band_gap_ev
-    score = unknown
     if reference is not None:
         score = reference.score(reference.distance(describe(crystals, graph), crystals))
     dimension = network_dimension(crystals, graph)
     vacuum = vacuum_width(crystals)
+    # bonds alone do not tell a layer in vacuum from a layered crystal
     in_vacuum = vacuum > MIN_VACUUM_ANGSTROM
     columns = {
         "ood_score": score,
@@ -92,7 +91,7 @@ def _flag(truth: NDArray[np.bool_], known: Floats) -> Floats:
 
 
 def reliability_warnings(columns: Mapping[str, NDArray[Any]]) -> list[list[str]]:
-    """Sentences a reader should see beside a prediction, per crystal; columns as from `trust_columns`."""
+    """Sentences a reader should see beside a prediction, per crystal; columns as from `reliability_columns`."""
     texts: list[list[str]] = [[] for _ in columns["ood_score"]]
     for k in np.flatnonzero(columns["ood"] == 1):
         score = 100 * columns["ood_score"][k]

@@ -1,7 +1,7 @@
-"""The line predict → symmetrize → derive for a block of crystals, with every crystal accounted for."""
+"""infer → average → symmetrize → derive for a block of crystals, with every crystal accounted for."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,17 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import ModelVersion, ResultBlock, uncertainty_of
+from gmt_tasks.screening.average import average
 from gmt_tasks.screening.derive import DerivedProperties, derive
-from gmt_tasks.screening.infer import infer, not_finite, unsupported
+from gmt_tasks.screening.infer import infer
 from gmt_tasks.screening.intervals import interval_columns
+from gmt_tasks.screening.refusals import Refusals, not_finite, overlapping, unsupported
 from gmt_tasks.screening.reliability import band_gap_of, reliability_columns, reliability_warnings
-from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, SymmetryAnalysis, analyse_symmetry, symmetrize
+from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, symmetrize
+from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
+from models.applicability.descriptor import DESCRIPTOR_GRAPH
 from models.applicability.distance import TrainingReference
+from models.crystals.canonical_order import ORDER_RADIUS_ANGSTROM
 from models.crystals.crystal import CrystalBatch
-from models.errors import ModelError, Reason
+from models.crystals.graph import build_graph, find_graph_neighbors
+from models.crystals.neighborhood import Neighborhood
+from models.errors import Reason
 from models.quantities import RELIABILITY, TENSORS, ColumnKind, symprec_spread_column
-from models.symmetry.search import SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetry
-from models.tensor_model import TensorModel
+from models.symmetry.search import SYMPRECS_ANGSTROM
+from models.tensor_model import GraphModel, TensorModel
 from models.uncertainty.conformal import Calibration
 
 DEFAULT_SYMPREC = 1e-2
@@ -35,20 +42,20 @@ class TensorPrediction:
         refused: the others: index -> reason and detail.
         intervals: how far these may be off: ends of the 90 % intervals and error radii of the tensors, by the names of
             `models.quantities.UNCERTAINTY_COLUMNS`, each [n_results]; NaN where nothing is known.
-        reliability: what speaks for or against trusting these, by the names of `models.quantities.RELIABILITY`, each
+        reliability: what speaks for or against relying on these, by the names of `models.quantities.RELIABILITY`, each
             [n_results].
     """
 
     rows: NDArray[np.int64]
     derived: DerivedProperties
-    refused: dict[int, tuple[Reason, str]]
+    refused: Refusals
     intervals: dict[str, NDArray[np.float64]]
     reliability: dict[str, NDArray[Any]]
 
     def warnings(self) -> list[list[str]]:
         """Sentences a reader should see beside each result: what is odd about the tensors, then about the crystal."""
-        both = zip(warnings_of(self.derived), reliability_warnings(self.reliability), strict=True)
-        return [of_tensors + of_crystal for of_tensors, of_crystal in both]
+        of_crystals = reliability_warnings(self.reliability)
+        return [[*tensor, *crystal] for tensor, crystal in zip(warnings_of(self.derived), of_crystals, strict=True)]
 
 
 @dataclass
@@ -61,7 +68,7 @@ class Screener:
         symprec: distance tolerance of the symmetry search in angstrom.
         metrics: what the model's card reports.
         calibration: how wide its intervals are; without one nothing but what symmetry fixes has an interval.
-        novelty: its training data, to measure distance to; without it nothing is said about distance.
+        applicability: its training data, to measure distance to; without it nothing is said about distance.
     """
 
     model: TensorModel
@@ -75,6 +82,8 @@ class Screener:
     def load(cls, model: str = "gmtnet", *, device: str = "auto", symprec: float = DEFAULT_SYMPREC) -> "Screener":
         """Loads a shipped model by name (`gmtnet`, `gmtnet@0.1.0`) or a checkpoint by path.
 
+        A model that predicts only some of the tensors gives results without the others and what derives from them.
+
         Args:
             model: name or path.
             device: "auto" takes the GPU when there is one, else "cpu" or "cuda".
@@ -87,34 +96,46 @@ class Screener:
 
         path = find_checkpoint(model)
         predictor, card = GMTNetPredictor.load(path, device=device)
-        missing = [quantity.value for quantity in TENSORS if quantity not in card.config.tensors]
-        if missing:
-            raise ModelError(f"{path} lacks {', '.join(missing)}. Train it on labels of all tensors to screen with it.")
         calibration = Calibration.from_json(card.calibration)
         version = ModelVersion(card.name, card.version, card.sha256)
         return cls(predictor, version, symprec, card.metrics, calibration, load_training_reference(path, card))
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
-        """Tensors and derived columns of validated crystals; refused ones are named with their reason."""
+        """Tensors and derived columns of crystals; refused ones are named with their reason.
+
+        Neighbours are searched for once, as far as any of overlaps, canonical order, graph and descriptors looks, and
+        symmetry once per tolerance.
+
+        Args:
+            crystals: such as `find_malformed` lets pass.
+        """
         refused = unsupported(crystals, self.model.elements)
-        rows = _without(np.arange(crystals.n_crystals), refused)
-        analysis = _analyse(crystals.select(rows), self.symprec)
-        refused |= {
-            int(rows[k]): (Reason.SYMMETRY_FAILED, f"at symprec {self.symprec} and looser")
-            for k in analysis.symmetry.failed
-        }
-        settled = np.setdiff1d(np.arange(len(rows)), analysis.symmetry.failed)
-        rows, analysis = rows[settled], _select(analysis, settled)
-        raw = infer(self.model, crystals.select(rows))
-        broken = not_finite(raw)
-        if broken:
-            refused |= {int(rows[k]): why for k, why in broken.items()}
-            good = _without(np.arange(len(rows)), broken)
-            rows, analysis = rows[good], _select(analysis, good)
-            raw = raw.select(good)
-        derived = derive(symmetrize(raw, analysis))
-        reliability = reliability_columns(raw.crystals, self.applicability, band_gap_ev=band_gap_of(raw.scalars))
-        return TensorPrediction(rows, derived, refused, interval_columns(derived, self.calibration), reliability)
+        accepted = self._with_neighbors(crystals, refused)
+        # before the symmetry search, which takes atoms in one place for one
+        accepted, _ = accepted.without(overlapping(accepted.neighbors), refused)
+        analysis = analyse_symmetry(accepted.crystals, self.symprec, accepted.neighbors)
+        why = Reason.SYMMETRY_FAILED, f"at symprec {self.symprec} and looser"
+        accepted, kept = accepted.without(dict.fromkeys(analysis.symmetry.failed.tolist(), why), refused)
+        analysis = analysis.select(kept)
+        raw = infer(self.model, accepted.crystals, accepted.neighbors)
+        accepted, kept = accepted.without(not_finite(raw), refused)
+        raw, analysis = raw.select(kept), analysis.select(kept)
+        derived = derive(symmetrize(average(raw, analysis.symmetry), analysis))
+        reliability = reliability_columns(
+            accepted.crystals,
+            self.applicability,
+            band_gap_ev=band_gap_of(raw.scalars),
+            graph=build_graph(accepted.crystals, DESCRIPTOR_GRAPH, accepted.neighbors),
+        )
+        intervals = interval_columns(derived, self.calibration)
+        return TensorPrediction(accepted.rows, derived, refused, intervals, reliability)
+
+    def _with_neighbors(self, crystals: CrystalBatch, refused: Refusals) -> "_Accepted":
+        """The crystals that are not refused, and their neighbors as far as anything below looks."""
+        graphs = [DESCRIPTOR_GRAPH, *([self.model.graph_spec] if isinstance(self.model, GraphModel) else [])]
+        rows = np.array([row for row in range(crystals.n_crystals) if row not in refused], dtype=np.int64)
+        chosen = crystals.select(rows)
+        return _Accepted(rows, chosen, find_graph_neighbors(chosen, graphs, ORDER_RADIUS_ANGSTROM))
 
     def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
         """The rows that go to the database for a shard."""
@@ -138,29 +159,30 @@ class Screener:
         for row, name in enumerate(ids):
             if row in place:
                 k = place[row]
-                yield (
-                    {"id": name, "formula": formulas[row]}
-                    | self._line(prediction, k)
-                    | {"warnings": warnings[k]}
-                    | self._provenance()
-                )
+                line = {"id": name, "formula": formulas[row]} | self._line(prediction, k) | {"warnings": warnings[k]}
             else:
-                yield rejected_line(name, formulas[row], *prediction.refused[row]) | self._provenance()
+                line = rejected_line(name, formulas[row], *prediction.refused[row])
+            yield line | self._provenance()
 
     def _line(self, prediction: TensorPrediction, k: int) -> dict[str, Any]:
+        """What the line of the k-th result says beside its name, warnings and model."""
         derived = prediction.derived
         result = derived.prediction
-        symmetry = {name: _plain(column[k]) for name, column in symmetry_columns(result).items()}
+        reliability = _plain_row(prediction.reliability, k)
+        for name, quantity in RELIABILITY.items():
+            # stored as numbers, since a flag may be unknown
+            if quantity.kind is ColumnKind.FLAG and reliability[name] is not None:
+                reliability[name] = bool(reliability[name])
         return (
             {"status": "ok", "reason": None}
-            | symmetry
+            | _plain_row(symmetry_columns(result), k)
             | {"frame": "input"}
             | {q.value: t[k].tolist() for q, t in result.tensors.items()}
             | {"units": {q.value: TENSORS[q].unit for q in result.tensors}}
             | {"removed_fraction": {q.value: float(f[k]) for q, f in result.removed_fraction.items()}}
-            | {"derived": {name: _plain(column[k]) for name, column in derived.columns.items()}}
-            | uncertainty_of({name: _plain(column[k]) for name, column in prediction.intervals.items()})
-            | {"ood": _plain(prediction.reliability["ood_score"][k]), "trust": _reliability(prediction, k)}
+            | {"derived": _plain_row(derived.columns, k)}
+            | uncertainty_of(_plain_row(prediction.intervals, k))
+            | {"ood": reliability["ood_score"], "trust": reliability}
         )
 
     def _provenance(self) -> dict[str, str]:
@@ -193,22 +215,16 @@ def symmetry_columns(prediction: SymmetrizedPrediction) -> dict[str, NDArray[Any
     return columns | {symprec_spread_column(q): spread for q, spread in prediction.symprec_spread.items()}
 
 
-def _reliability(prediction: TensorPrediction, k: int) -> dict[str, Any]:
-    """The columns of `models.quantities.RELIABILITY` of one crystal; flags are true, false, or null where unknown."""
-    values = {name: _plain(column[k]) for name, column in prediction.reliability.items()}
-    flags = {name for name, quantity in RELIABILITY.items() if quantity.kind is ColumnKind.FLAG}
-    return {name: bool(value) if name in flags and value is not None else value for name, value in values.items()}
-
-
 def warnings_of(derived: DerivedProperties) -> list[list[str]]:
     """Sentences a reader should see beside a prediction, per crystal."""
     result = derived.prediction
     texts: list[list[str]] = [[] for _ in range(result.crystals.n_crystals)]
     for k in np.flatnonzero(result.analysis.ambiguous):
         groups = ", ".join(f"{n} at {s:g}" for n, s in zip(result.analysis.numbers[k], SYMPRECS_ANGSTROM, strict=True))
-        spread, worst = max((float(each[k]), quantity.value) for quantity, each in result.symprec_spread.items())
+        spread, worst = max((float(values[k]), quantity.value) for quantity, values in result.symprec_spread.items())
         change = f"another would change {worst} by {100 * spread:.3g} %"
         texts[k].append(f"near-symmetric: the space group depends on the tolerance ({groups} angstrom); {change}")
+    # a wrong sign changes no ranking, but whoever applies a field wants to know
     for k in np.flatnonzero(result.sign_votes < 1.0):
         n_members = len(next(iter(result.members.values())))
         agree = round(n_members * result.sign_votes[k])
@@ -223,45 +239,34 @@ def warnings_of(derived: DerivedProperties) -> list[list[str]]:
     return texts
 
 
-def _analyse(crystals: CrystalBatch, symprec: float) -> SymmetryAnalysis:
-    """Symmetry at the tolerance; crystals for which the search fails there get a looser, then a tighter one."""
-    analysis = analyse_symmetry(crystals, symprec)
-    for other in (symprec * 3, symprec / 3, symprec / 30):
-        failed = analysis.symmetry.failed
-        if not len(failed):
-            break
-        analysis = _patched(analysis, failed, find_symmetry(crystals.select(failed), other))
-    return analysis
+@dataclass(frozen=True)
+class _Accepted:
+    """Crystals that are not refused so far: their rows among those asked for, ascending, and their neighbors."""
+
+    rows: NDArray[np.int64]
+    crystals: CrystalBatch
+    neighbors: Neighborhood
+
+    def without(self, problems: Refusals, refused: Refusals) -> tuple["_Accepted", NDArray[np.int64]]:
+        """The crystals without problems, and their places; the others are entered among the refused."""
+        refused |= {int(self.rows[k]): why for k, why in problems.items()}
+        kept = np.array([k for k in range(len(self.rows)) if k not in problems], dtype=np.int64)
+        if not problems:
+            return self, kept
+        return _Accepted(self.rows[kept], self.crystals.select(kept), self.neighbors.select(kept)), kept
 
 
-def _patched(analysis: SymmetryAnalysis, rows: NDArray[np.int64], new: SymmetryBatch) -> SymmetryAnalysis:
-    """Replaces the symmetry of some crystals; what was found at the three fixed tolerances stays."""
-    old = analysis.symmetry
-    number, hall, cell = old.number.copy(), old.hall_number.copy(), old.conventional.copy()
-    number[rows], hall[rows], cell[rows] = new.number, new.hall_number, new.conventional
-    owner = np.concatenate([old.crystal_of_op, rows[new.crystal_of_op]])
-    order = np.argsort(owner, kind="stable")
-    rotations = np.concatenate([old.rotations, new.rotations])[order]
-    symmetry = SymmetryBatch(number, hall, cell, rotations, owner[order], old.symprec)
-    return SymmetryAnalysis(symmetry, analysis.at)
-
-
-def _select(analysis: SymmetryAnalysis, rows: NDArray[np.int64]) -> SymmetryAnalysis:
-    if len(rows) == len(analysis.numbers):
-        return analysis
-    return SymmetryAnalysis(analysis.symmetry.select(rows), tuple(each.select(rows) for each in analysis.at))
-
-
-def _without(rows: NDArray[np.int64], refused: dict[int, tuple[Reason, str]]) -> NDArray[np.int64]:
-    return np.array([r for r in rows if int(r) not in refused], dtype=np.int64)
+def _plain_row(columns: Mapping[str, NDArray[Any]], k: int) -> dict[str, Any]:
+    """The k-th row of columns as JSON values."""
+    return {name: _plain(column[k]) for name, column in columns.items()}
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value: NaN becomes null."""
+    """A JSON value: NaN and the empty text, which stand for what is unknown, become null."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
-    return str(value)
+    return str(value) or None

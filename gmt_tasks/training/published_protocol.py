@@ -27,7 +27,7 @@ from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.errors import SourceError
 from models.gmtnet.published.mask import PUBLISHED_SYMPREC, ideal_entries, published_entries
 from models.quantities import ELASTIC_INVARIANTS, TENSORS, Tensor
-from models.symmetry.search import listed_operations
+from models.symmetry.operations import listed_operations
 from models.tensors.voigt import reorder_vasp_voigt, to_components
 
 Bools = NDArray[np.bool_]

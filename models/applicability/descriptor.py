@@ -2,7 +2,7 @@
 
 The numbers need no network: 36 say which elements there are (mean, spread, highest and lowest of nine properties), 18
 how the atoms are packed, bonded and surrounded. All are means over atoms or extremes, so they are the same for every
-listing of the crystal, and continuous in the positions: an edge that enters the graph has weight zero.
+representation of the crystal, and continuous in the positions: an edge that enters the graph has weight zero.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
 Floats = NDArray[np.float64]
 
 DESCRIPTOR_GRAPH = GraphSpec(n_neighbors=12, reach=1.25)
-"""The graph that descriptors are made of, whatever graph the network sees."""
+"""The graph that descriptors are made of, whatever graph the network has."""
 
 _ELEMENT_TABLE = Path(__file__).resolve().parent.parent / "gmtnet" / "element_descriptors.csv"
 _STATISTICS = ("mean", "spread", "highest", "lowest")
@@ -57,9 +57,9 @@ def element_properties() -> tuple[tuple[str, ...], Floats]:
     columns = []
     for name in names:
         bins = table[:, [k for k, column in enumerate(header) if column.rpartition("_")[0] == name]]
-        known = bins.sum(axis=1) > 0
+        has_value = bins.sum(axis=1) > 0
         value = bins.argmax(axis=1) / (bins.shape[1] - 1)
-        columns.append(np.where(known, value, value[known].mean()))
+        columns.append(np.where(has_value, value, value[has_value].mean()))
     return names, np.stack(columns, axis=1)
 
 
@@ -78,7 +78,13 @@ def describe(crystals: CrystalBatch, graph: CrystalGraph) -> Floats:
     """
     if not crystals.n_crystals:
         return np.zeros((0, len(feature_names())))
-    return np.concatenate([_composition(crystals), _structure(crystals, graph)], axis=1)
+    values = element_properties()[1][crystals.numbers]
+    first = crystals.first_atom[:-1]
+    highest = np.maximum.reduceat(values, first, axis=0)
+    lowest = np.minimum.reduceat(values, first, axis=0)
+    # in the order of `_STATISTICS`
+    composition = [_mean(crystals, values), _spread(crystals, values), highest, lowest]
+    return np.concatenate([*composition, _structure(crystals, graph)], axis=1)
 
 
 def _mean(crystals: CrystalBatch, values: Floats) -> Floats:
@@ -97,15 +103,6 @@ def _spread(crystals: CrystalBatch, values: Floats) -> Floats:
     return np.sqrt(_mean(crystals, deviation**2))
 
 
-def _composition(crystals: CrystalBatch) -> Floats:
-    """The four statistics of the element properties, [n_crystals, 36]."""
-    values = element_properties()[1][crystals.numbers]
-    first = crystals.first_atom[:-1]
-    highest = np.maximum.reduceat(values, first, axis=0)
-    lowest = np.minimum.reduceat(values, first, axis=0)
-    return np.concatenate([_mean(crystals, values), _spread(crystals, values), highest, lowest], axis=1)
-
-
 def _structure(crystals: CrystalBatch, graph: CrystalGraph) -> Floats:
     """The numbers named in STRUCTURE_FEATURES, [n_crystals, 18]."""
     center, n_atoms = graph.center, len(crystals.numbers)
@@ -114,6 +111,7 @@ def _structure(crystals: CrystalBatch, graph: CrystalGraph) -> Floats:
     direction = graph.vector / distance[:, None]
     length = distance / (radius[center] + radius[graph.neighbor])  # 1 is a covalent bond
     cutoff_envelope = np.maximum(1.0 - graph.scaled_distance**6, 0.0) ** 2
+    # the small term is for atoms without bonds: their sums must not vanish
     bond = cutoff_envelope * np.exp(-((np.maximum(length - 0.8, 0.0) / 0.25) ** 2)) + 1e-6 * cutoff_envelope
     shell = np.maximum(1.0 - graph.scaled_distance**2, 0.0) ** 2
 

@@ -69,6 +69,7 @@ def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
     """
     bonds = find_bonds(crystals, graph)
     piece, cell = _pieces(bonds, len(crystals.numbers))
+    # a bond that closes a ring leads back to the same atom, or to an image of it: the translation between them
     loop = cell[bonds.first] + bonds.shift - cell[bonds.second]
     back = np.einsum("bi,bij->bj", loop, crystals.lattice[crystals.crystal_of_atom[bonds.first]])
     length = np.linalg.norm(back, axis=1)
@@ -89,17 +90,17 @@ def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
 def _pieces(bonds: Bonds, n_atoms: int) -> tuple[Ints, Ints]:
     """Lowest atom of the connected piece of every atom [n_atoms], and the cell in which a path from there meets it.
 
-    All atoms hand their lowest known atom on to their bonded neighbours until nothing changes.
+    The lowest atom spreads along the bonds until nothing changes.
     """
     lowest = np.arange(n_atoms)
     cell = np.zeros((n_atoms, 3), dtype=np.int64)
     while True:
-        heard = lowest[bonds.first]
-        news = np.flatnonzero(heard < lowest[bonds.second])
-        if not len(news):
+        offered = lowest[bonds.first]
+        lower = np.flatnonzero(offered < lowest[bonds.second])
+        if not len(lower):
             return lowest, cell
-        # Of repeated targets numpy keeps the last value, here the lowest atom heard of.
-        news = news[np.argsort(-heard[news], kind="stable")]
-        target = bonds.second[news]
-        cell[target] = cell[bonds.first[news]] + bonds.shift[news]
-        lowest[target] = heard[news]
+        # of repeated targets numpy keeps the last value, here the lowest atom
+        lower = lower[np.argsort(-offered[lower], kind="stable")]
+        target = bonds.second[lower]
+        cell[target] = cell[bonds.first[lower]] + bonds.shift[lower]
+        lowest[target] = offered[lower]

@@ -1,7 +1,7 @@
 """How far a crystal is from the training data, as a number between 0 and 1 that a reader can act on.
 
 Distance is the mean over the three nearest training crystals in the space of descriptor.py, plus a term for
-elements that training hardly saw. The score is the share of held-out crystals of the same kind as the training
+elements that training hardly had. The score is the share of held-out crystals of the same kind as the training
 data that are nearer: 0.5 is as usual as usual can be, above 0.95 a crystal is called out of distribution.
 Source: the kind of score follows J. P. Janet et al., Chem. Sci. 10, 7913 (2019), with descriptors for features.
 """
@@ -35,7 +35,7 @@ _CHUNK = 128
 
 @dataclass(frozen=True)
 class TrainingReference:
-    """The training data of a model as its distance score sees them.
+    """The training data of a model as its distance score uses them.
 
     Attributes:
         center: mean descriptor of the training crystals, [n_features].
@@ -65,12 +65,18 @@ class TrainingReference:
         squared = (self.points**2).sum(axis=1)
         n_nearest = min(N_NEAREST, len(self.points))
         nearest = np.zeros(len(points))
+        # as differences of squares: one matrix product instead of all differences
         for start in range(0, len(points), _CHUNK):
             rows = points[start : start + _CHUNK]
             far = squared - 2.0 * rows @ self.points.T + (rows**2).sum(axis=1)[:, None]
             closest = np.partition(far, n_nearest - 1, axis=1)[:, :n_nearest]
             nearest[start : start + _CHUNK] = np.sqrt(np.maximum(closest, 0.0)).mean(axis=1)
-        return nearest + RARITY_WEIGHT * self._rarity(crystals)
+        if not crystals.n_crystals:
+            return nearest
+        # 1 for an element that training never had, near 0 for frequent ones; the rarest of a crystal counts
+        rarity = 1.0 / (1.0 + self.element_counts / RARE_COUNT)
+        rarest: Floats = np.maximum.reduceat(rarity[crystals.numbers], crystals.first_atom[:-1])
+        return nearest + RARITY_WEIGHT * rarest
 
     def score(self, distance: Floats) -> Floats:
         """Share of held-out crystals that are nearer to the training data, 0 to 1, [n_crystals].
@@ -79,7 +85,7 @@ class TrainingReference:
             ModelError: the reference was never calibrated.
         """
         if not len(self.quantiles):
-            raise ModelError("The distance score has no calibration. Make it again with fit_novelty on labelled data.")
+            raise ModelError("The distance score has no calibration. Fit its reference again on labelled data.")
         inside = np.interp(distance, self.quantiles, _LEVELS)
         excess = np.maximum(distance - self.quantiles[-1], 0.0) / max(self.tail, 1e-9)
         beyond = 1.0 - (1.0 - OOD_SCORE) * np.exp(-excess)
@@ -101,14 +107,6 @@ class TrainingReference:
         excess = held_out[held_out > quantiles[-1]] - quantiles[-1]
         tail = float(excess.mean()) if len(excess) else 0.0
         return TrainingReference(self.center, self.scale, self.points, self.element_counts, quantiles, tail)
-
-    def _rarity(self, crystals: CrystalBatch) -> Floats:
-        """1 for crystals with an element that training never saw, near 0 when all are frequent, [n_crystals]."""
-        rarity = 1.0 / (1.0 + self.element_counts / RARE_COUNT)
-        if not crystals.n_crystals:
-            return np.zeros(0)
-        rarest: Floats = np.maximum.reduceat(rarity[crystals.numbers], crystals.first_atom[:-1])
-        return rarest
 
 
 def reference_of(descriptors: Floats, crystals: CrystalBatch) -> TrainingReference:
@@ -144,14 +142,11 @@ def as_points(descriptors: Floats) -> NDArray[np.float32]:
     return _placed(descriptors, descriptors.mean(axis=0), np.maximum(descriptors.std(axis=0), 1e-6))
 
 
-def _weights() -> Floats:
-    """Weight of every feature: composition and structure each share theirs evenly, [n_features]."""
-    n_structure = len(STRUCTURE_FEATURES)
-    n_composition = len(feature_names()) - n_structure
-    return np.repeat([COMPOSITION_WEIGHT * n_composition**-0.5, n_structure**-0.5], [n_composition, n_structure])
-
-
 def _placed(descriptors: Floats, center: Floats, scale: Floats) -> NDArray[np.float32]:
     """Points in the space of distances; no feature counts for more than six standard deviations."""
     deviations = np.clip((descriptors - center) / scale, -_CLIP, _CLIP)
-    return (_weights() * deviations).astype(np.float32)
+    # composition and structure each share their weight evenly among their features
+    n_structure = len(STRUCTURE_FEATURES)
+    n_composition = len(feature_names()) - n_structure
+    shares = [COMPOSITION_WEIGHT * n_composition**-0.5, n_structure**-0.5]
+    return (np.repeat(shares, [n_composition, n_structure]) * deviations).astype(np.float32)

@@ -25,8 +25,8 @@ _MIN_SPACING_ANGSTROM = MIN_VACUUM_ANGSTROM + 2.0
 def vacuum_width(crystals: CrystalBatch) -> Floats:
     """Width of the widest empty layer between lattice planes in angstrom, 0 where all are narrow, [n_crystals].
 
-    Only families of planes that are at least 8 angstrom apart are searched; they are finitely many and do not depend
-    on the choice of the cell.
+    Only sets of parallel planes that are at least 8 angstrom apart are searched; they are finitely many and do not
+    depend on the choice of the cell.
 
     Args:
         crystals: validated crystals.
@@ -83,7 +83,7 @@ def _widest_gap(height: Floats, radius: Floats, group: Ints, n_groups: int) -> F
     group = np.tile(group, 3)
     order = np.lexsort((lower, group))
     lower, upper, group, middle = lower[order], upper[order], group[order], (rounds == 0)[order]
-    # The running maximum of all upper ends so far; groups are put far apart so that none sees another's.
+    # The running maximum of all upper ends so far; groups are put far apart so that none reaches into another's.
     apart = (2.0 * np.abs(upper).max() + 4.0) * group
     covered = np.maximum.accumulate(upper + apart) - apart
     gap = np.where((group[1:] == group[:-1]) & middle[1:], lower[1:] - covered[:-1], 0.0)

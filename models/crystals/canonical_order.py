@@ -1,31 +1,36 @@
-"""A listing of a crystal that does not depend on how it was listed: canonical order of atoms, canonical origin.
+"""Canonical order of atoms and canonical origin: a list of atoms that does not depend on how the crystal was given.
 
 Symmetry searches decide within a tolerance, and at its edge their answer depends on which atom comes first and where
-the origin lies: of 6,000 real candidates two changed their point group when they were told in another way. Atoms are
-put in the order of two sums over their surroundings that no rotation, shift or choice of cell changes; atoms on which
-the sums agree are equivalent, and may stand in any order. The first one is the origin.
+the origin lies: of 6,000 real candidates two changed their point group when given in an equivalent representation.
+Atoms are put in the order of two sums over their surroundings that no rotation, shift or choice of cell changes; atoms
+on which the sums agree are equivalent, and may stand in any order. The first one is the origin.
 """
 
 import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats
-from models.crystals.neighbors import find_neighbors
+from models.crystals.neighborhood import Neighborhood, find_neighborhood
 
-_RADIUS_ANGSTROM = 4.5
+ORDER_RADIUS_ANGSTROM = 4.5
+"""How far the order of atoms looks."""
+
 _WIDTH_ANGSTROM = 2.0
 _DECIMALS = 7  # far above rounding errors, far below the tolerances of symmetry searches
 
 
-def canonical_order(batch: CrystalBatch) -> CrystalBatch:
+def canonical_order(batch: CrystalBatch, neighbors: Neighborhood | None = None) -> CrystalBatch:
     """The same crystals in the same cells, atoms in canonical order, the first atom at the origin.
 
     Args:
         batch: validated crystals.
+        neighbors: of the same crystals, at least out to ORDER_RADIUS_ANGSTROM; searched for if None.
 
     Returns:
         Fractional coordinates in [0, 1) up to rounding; only the order within equivalent atoms is left to chance.
     """
-    first, second = _surroundings(batch)
+    if neighbors is None:
+        neighbors = find_neighborhood(batch, np.full(batch.n_crystals, ORDER_RADIUS_ANGSTROM))
+    first, second = _surroundings(batch, neighbors)
     keys = (np.round(second, _DECIMALS), np.round(first, _DECIMALS), batch.numbers, batch.crystal_of_atom)
     order = np.lexsort(keys)
     frac = batch.frac_coords[order]
@@ -35,13 +40,14 @@ def canonical_order(batch: CrystalBatch) -> CrystalBatch:
     return CrystalBatch(batch.lattice, frac, batch.numbers[order], batch.crystal_of_atom)
 
 
-def _surroundings(batch: CrystalBatch) -> tuple[Floats, Floats]:
+def _surroundings(batch: CrystalBatch, neighbors: Neighborhood) -> tuple[Floats, Floats]:
     """Two smooth sums over each atom's neighbours, of their elements and of their own first sums, [n_atoms] each."""
-    radius = np.full(batch.n_crystals, _RADIUS_ANGSTROM)
-    found = find_neighbors(batch.lattice, batch.frac_coords, batch.crystal_of_atom, radius)
-    weight = np.exp(-((found.distance / _WIDTH_ANGSTROM) ** 2)) * (1.0 - (found.distance / _RADIUS_ANGSTROM) ** 2) ** 3
-    weight *= np.sqrt(batch.numbers[found.neighbor])
+    near = neighbors.within(ORDER_RADIUS_ANGSTROM)
+    weight = np.exp(-((near.distance / _WIDTH_ANGSTROM) ** 2))
+    # the envelope is zero at the radius: an atom that enters changes nothing at first
+    weight = weight * (1.0 - (near.distance / ORDER_RADIUS_ANGSTROM) ** 2) ** 3
+    weight *= np.sqrt(batch.numbers[near.neighbor])
     n_atoms = len(batch.numbers)
-    first: Floats = np.bincount(found.center, weight, n_atoms).astype(np.float64)
-    second: Floats = np.bincount(found.center, weight * first[found.neighbor], n_atoms).astype(np.float64)
+    first: Floats = np.bincount(near.center, weight, n_atoms).astype(np.float64)
+    second: Floats = np.bincount(near.center, weight * first[near.neighbor], n_atoms).astype(np.float64)
     return first, second

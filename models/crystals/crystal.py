@@ -194,19 +194,40 @@ def _formula(species: list[int], amounts: list[int]) -> str:
 def find_invalid(batch: CrystalBatch, max_atoms: int = MAX_ATOMS) -> dict[int, tuple[Reason, str]]:
     """Crystals that no calculation should see, with the reason and a detail; every check is one pass over arrays.
 
-    The order of the checks is the order of trust: finite numbers first, because the native libraries further down
-    crash on NaN; then species, size, cell, density, and last the distances between atoms.
-
     Args:
-        batch: crystals, not yet trusted.
+        batch: crystals as a source gave them.
         max_atoms: largest number of atoms in a cell.
 
     Returns:
         For each refused crystal its index, the reason and where it went wrong.
     """
+    problems = find_malformed(batch, max_atoms)
+    rows = _all_but(problems, batch.n_crystals)
+    sound = batch.select(rows)
+    pairs = closest_pairs(sound.lattice, sound.frac_coords, sound.crystal_of_atom, MIN_DISTANCE_ANGSTROM)
+    return problems | {int(rows[k]): overlap_problem(*pair) for k, pair in pairs.items()}
+
+
+def overlap_problem(first: int, second: int, distance: float) -> tuple[Reason, str]:
+    """Why a crystal is refused in which two atoms (0-based) are closer than 0.5 angstrom."""
+    return Reason.OVERLAP, f"atoms {first} and {second} (0-based) are {distance:.3f} angstrom apart"
+
+
+def find_malformed(batch: CrystalBatch, max_atoms: int = MAX_ATOMS) -> dict[int, tuple[Reason, str]]:
+    """The crystals that `find_invalid` refuses before it looks at the distances between atoms.
+
+    For those who search for neighbours anyway: they see in their own search which atoms overlap. The order of the
+    checks is that of what the next one relies on: finite numbers first, because the native libraries further down
+    crash on NaN; then species, size, cell and density.
+
+    Args:
+        batch: crystals as a source gave them.
+        max_atoms: largest number of atoms in a cell.
+    """
     problems: dict[int, tuple[Reason, str]] = {}
     counts = batch.atoms_per_crystal
 
+    # the first reason stays: what comes later may be only its consequence
     def refuse(bad: NDArray[np.bool_], reason: Reason, detail: Callable[[int], str]) -> None:
         for crystal in np.flatnonzero(bad).tolist():
             problems.setdefault(crystal, (reason, detail(crystal)))
@@ -231,11 +252,7 @@ def find_invalid(batch: CrystalBatch, max_atoms: int = MAX_ATOMS) -> dict[int, t
     wrong = n_atoms_with((batch.numbers < 1) | (batch.numbers > MAX_ATOMIC_NUMBER))
     refuse(wrong > 0, Reason.UNKNOWN_SPECIES, lambda k: f"{wrong[k]} atoms with an atomic number outside 1 to 118")
     refuse(counts > max_atoms, Reason.TOO_LARGE, lambda k: f"{counts[k]} atoms, limit {max_atoms}")
-    _refuse_cells(batch, problems)
-    good = _all_but(problems, batch.n_crystals)
-    for row, (i, j, distance) in closest_pairs(*_flat(batch.select(good)), MIN_DISTANCE_ANGSTROM).items():
-        problems[int(good[row])] = (Reason.OVERLAP, f"atoms {i} and {j} (0-based) are {distance:.3f} angstrom apart")
-    return problems
+    return problems | _find_malformed_cells(batch, _all_but(problems, batch.n_crystals))
 
 
 def _all_but(problems: Iterable[int], n_crystals: int) -> Ints:
@@ -245,11 +262,10 @@ def _all_but(problems: Iterable[int], n_crystals: int) -> Ints:
     return np.flatnonzero(sound)
 
 
-def _refuse_cells(batch: CrystalBatch, problems: dict[int, tuple[Reason, str]]) -> None:
-    """Adds crystals whose cell is flat, empty or far too dense; heights are those of the reduced cell."""
-    rows = _all_but(problems, batch.n_crystals)
+def _find_malformed_cells(batch: CrystalBatch, rows: Ints) -> dict[int, tuple[Reason, str]]:
+    """Those of the given crystals whose cell is flat, empty or far too dense; heights are of the reduced cell."""
     lattice = batch.lattice[rows]
-    # Through the largest entry first: the square of 1e200 is infinite.
+    # through the largest entry first: the square of 1e200 is infinite
     lengths = np.abs(lattice).max(axis=2, initial=0)
     usable = (lengths.min(axis=1, initial=np.inf) > 1e-4) & (lengths.max(axis=1, initial=0) < 1e4)
     lengths[usable] = np.linalg.norm(lattice[usable], axis=2)
@@ -257,21 +273,20 @@ def _refuse_cells(batch: CrystalBatch, problems: dict[int, tuple[Reason, str]]) 
     volume[usable] = np.abs(np.linalg.det(lattice[usable]))
     usable &= (lengths.min(axis=1, initial=np.inf) > 1e-3) & (lengths.max(axis=1, initial=0) < 1e4)
     usable[usable] = volume[usable] > 1e-7 * np.prod(lengths[usable], axis=1)
+    # a cell without volume cannot be reduced: its heights stay 0
     heights = np.zeros((len(rows), 3))
     heights[usable] = cell_heights(reduce_lattices(lattice[usable])[0])
     thinnest = heights.min(axis=1, initial=np.inf)
     per_atom = volume / np.maximum(batch.atoms_per_crystal[rows], 1)
     flat = ~usable | (per_atom > MAX_VOLUME_PER_ATOM_A3)
     dense = (per_atom < MIN_VOLUME_PER_ATOM_A3) | (thinnest < MIN_HEIGHT_ANGSTROM)
+    problems: dict[int, tuple[Reason, str]] = {}
     for k in np.flatnonzero(flat | dense).tolist():
-        if flat[k]:
-            shown = ", ".join(f"{length:.5g}" for length in lengths[k])
-            found = Reason.DEGENERATE_CELL, f"volume {volume[k]:.3g} angstrom^3, lengths {shown} angstrom"
-        else:
-            size = f"{per_atom[k]:.3g} angstrom^3 per atom, thinnest cell height {thinnest[k]:.3g} angstrom"
-            found = Reason.TOO_DENSE, size
-        problems[int(rows[k])] = found
-
-
-def _flat(batch: CrystalBatch) -> tuple[Floats, Floats, Ints]:
-    return batch.lattice, batch.frac_coords, batch.crystal_of_atom
+        shown = ", ".join(f"{length:.5g}" for length in lengths[k])
+        size = f"{per_atom[k]:.3g} angstrom^3 per atom, thinnest cell height {thinnest[k]:.3g} angstrom"
+        problems[int(rows[k])] = (
+            (Reason.DEGENERATE_CELL, f"volume {volume[k]:.3g} angstrom^3, lengths {shown} angstrom")
+            if flat[k]
+            else (Reason.TOO_DENSE, size)
+        )
+    return problems

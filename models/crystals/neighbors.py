@@ -36,6 +36,10 @@ class Neighbors(NamedTuple):
         """The pairs of the given rows."""
         return Neighbors(self.center[rows], self.neighbor[rows], self.vector[rows], self.distance[rows])
 
+    def renamed(self, atoms: Ints) -> "Neighbors":
+        """The same pairs with other names for the atoms: atom k becomes atoms[k]."""
+        return self._replace(center=atoms[self.center], neighbor=atoms[self.neighbor])
+
     @staticmethod
     def join(parts: Sequence["Neighbors"]) -> "Neighbors":
         """All pairs, sorted by center; pairs of one center keep their order."""
@@ -87,6 +91,9 @@ def reduce_lattices(lattice: Floats) -> tuple[Floats, Floats]:
 def find_neighbors(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, radius: Floats) -> Neighbors:
     """All pairs of atoms and images closer than a radius, the atom itself excluded, every image exactly once.
 
+    The pairs of one atom come in the order of the neighbour, then of its image: a larger radius adds pairs between
+    those of a smaller one and changes nothing about them.
+
     Args:
         lattice: rows a, b, c in angstrom, shape [n_crystals, 3, 3].
         frac_coords: shape [n_atoms, 3].
@@ -94,24 +101,28 @@ def find_neighbors(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, 
         radius: in angstrom, shape [n_crystals].
     """
     counts = np.bincount(crystal_of_atom, minlength=len(lattice))
-    groups = _within_budget(np.arange(len(lattice)), counts**2)
-    if len(groups) > 1:  # all pairs of all atoms of large cells at once would not fit into memory
-        ends = np.concatenate([[0], np.cumsum(counts)])
-        parts = []
-        for group in groups:
-            atoms = slice(ends[group[0]], ends[group[-1] + 1])
-            owner = crystal_of_atom[atoms] - group[0]
-            near = find_neighbors(lattice[group], frac_coords[atoms], owner, radius[group])
-            parts.append(near._replace(center=near.center + atoms.start, neighbor=near.neighbor + atoms.start))
-        return Neighbors.join(parts)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    parts = []
+    # all pairs of all atoms of large cells at once would not fit into memory
+    for group in _within_budget(np.arange(len(lattice)), counts**2):
+        atoms = np.arange(ends[group[0]], ends[group[-1] + 1])
+        owner = crystal_of_atom[atoms] - group[0]
+        parts.append(_search(lattice[group], frac_coords[atoms], owner, radius[group]).renamed(atoms))
+    return parts[0] if len(parts) == 1 else Neighbors.join(parts)
+
+
+def _search(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, radius: Floats) -> Neighbors:
+    """The neighbors of crystals whose pairs of atoms fit into memory; arguments as of `find_neighbors`."""
     reduced, transform = reduce_lattices(lattice)
     frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
     pairs = _pairs_within_crystals(frac, reduced, crystal_of_atom)
     images = np.floor(radius[:, None] / cell_heights(reduced) + 0.5).astype(np.int64)
     parts = []
+    # crystals that need the same images are searched together
     for counts in np.unique(images, axis=0):
         rows = np.flatnonzero((images == counts).all(axis=1)[pairs.crystal])
-        shifts = _shift_grid(counts)
+        axes = [np.arange(-n, n + 1, dtype=np.float64) for n in counts]
+        shifts = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         chunks = np.array_split(rows, max(1, len(rows) * len(shifts) // _MAX_CANDIDATES))
         parts += [_within(pairs.take(chunk), reduced, shifts, radius) for chunk in chunks]
     return Neighbors.join(parts)
@@ -134,20 +145,27 @@ def closest_pairs(
     frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
     swept = np.flatnonzero(~thin[crystal_of_atom])
     parts = [_swept_pairs(swept, frac[swept], reduced, heights, crystal_of_atom[swept], limit)]
-    counts = np.bincount(crystal_of_atom, minlength=len(lattice))
     atoms, crystals = np.flatnonzero(thin[crystal_of_atom]), np.flatnonzero(thin)
     owner = np.searchsorted(crystals, crystal_of_atom[atoms])
     near = find_neighbors(lattice[crystals], frac_coords[atoms], owner, np.full(len(crystals), limit))
-    parts.append(near._replace(center=atoms[near.center], neighbor=atoms[near.neighbor]))
-    found = Neighbors.join(parts)
-    first_atom = np.cumsum(counts) - counts
-    closest: dict[int, tuple[int, int, float]] = {}
-    for pair in np.argsort(found.distance, kind="stable"):
-        crystal = int(crystal_of_atom[found.center[pair]])
-        start = first_atom[crystal]
-        i, j = int(found.center[pair] - start), int(found.neighbor[pair] - start)
-        closest.setdefault(crystal, (i, j, float(found.distance[pair])))
-    return closest
+    return closest_of(Neighbors.join([*parts, near.renamed(atoms)]), crystal_of_atom, limit)
+
+
+def closest_of(pairs: Neighbors, crystal_of_atom: Ints, limit: float) -> dict[int, tuple[int, int, float]]:
+    """The same as `closest_pairs` from neighbors that were searched at least out to the limit.
+
+    Args:
+        pairs: neighbors in all crystals.
+        crystal_of_atom: ascending, shape [n_atoms].
+        limit: in angstrom.
+    """
+    near = pairs.take(pairs.distance < limit)
+    near = near.take(np.argsort(near.distance, kind="stable"))
+    crystals, rows = np.unique(crystal_of_atom[near.center], return_index=True)
+    starts = np.searchsorted(crystal_of_atom, crystals)
+    first, second = near.center[rows] - starts, near.neighbor[rows] - starts
+    triples = zip(first.tolist(), second.tolist(), near.distance[rows].tolist(), strict=True)
+    return dict(zip(crystals.tolist(), triples, strict=True))
 
 
 def _within_budget(rows: Ints, costs: Ints) -> Sequence[Ints]:
@@ -177,18 +195,19 @@ def _swept_pairs(
     along = (along - np.floor(along)) * length
     # Atoms near the lower face stand a second time behind the upper one, so that the sweep needs no wrapping.
     ghosts = np.flatnonzero(along < limit)
-    member = np.concatenate([np.arange(len(frac)), ghosts])
-    stretch = float(length.max()) + 3 * limit
-    key = np.concatenate([along, along[ghosts] + length[ghosts]]) + crystal_of_atom[member] * stretch
+    atom = np.concatenate([np.arange(len(frac)), ghosts])
+    # crystals lie one behind the other, too far apart for a pair between two of them
+    spacing = float(length.max()) + 3 * limit
+    key = np.concatenate([along, along[ghosts] + length[ghosts]]) + crystal_of_atom[atom] * spacing
     order = np.argsort(key, kind="stable")
-    member, key, is_ghost = member[order], key[order], order >= len(frac)
+    atom, key, is_ghost = atom[order], key[order], order >= len(frac)
     n_after = np.searchsorted(key, key + limit * (1 + 1e-6)) - np.arange(len(key)) - 1
     n_after[is_ghost] = 0
     parts = []
     for rows in _within_budget(np.arange(len(key)), n_after):
         first = np.repeat(rows, n_after[rows])
         within = np.arange(len(first)) - np.repeat(np.cumsum(n_after[rows]) - n_after[rows], n_after[rows])
-        i, j = member[first], member[first + 1 + within]
+        i, j = atom[first], atom[first + 1 + within]
         difference = frac[j] - frac[i]
         difference -= np.floor(difference + 0.5)
         vector = np.einsum("ni,nij->nj", difference, lattice[crystal_of_atom[i]])
@@ -222,11 +241,6 @@ def _pairs_within_crystals(frac: Floats, lattice: Floats, crystal_of_atom: Ints)
     difference -= np.floor(difference + 0.5)
     crystal = crystal_of_atom[first]
     return _Pairs(first, second, crystal, np.einsum("ni,nij->nj", difference, lattice[crystal]))
-
-
-def _shift_grid(counts: Ints) -> Floats:
-    axes = [np.arange(-n, n + 1, dtype=np.float64) for n in counts]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def _within(pairs: _Pairs, lattice: Floats, shifts: Floats, radius: Floats) -> Neighbors:

@@ -1,14 +1,14 @@
-"""The primitive cell of a crystal listed as a large supercell: pure translations, found without comparing all pairs.
+"""The primitive cell of a crystal given as a large supercell: pure translations, found without comparing all pairs.
 
-The translations of a crystal modulo those of the listed cell are a finite group. Its order divides the number of atoms
-of every element, so its elements of prime order p are the vectors (i, j, k) / p of the listed cell for the few p that
+The translations of a crystal modulo those of the given cell are a finite group. Its order divides the number of atoms
+of every element, so its elements of prime order p are the vectors (i, j, k) / p of the given cell for the few p that
 divide them all. Such vectors are read off one atom's distances to its like, tried on all atoms through a grid of boxes
 with at most one atom each, and the cell is folded by each that holds. An atom that contradicts one vector contradicts
 most others: it is asked first about each of the rest. Every step takes time with the number of atoms, and their number
 is bounded, so that an almost perfect crystal costs little more than a perfect one.
 
-The basis changes, the Cartesian frame does not: tensors of the primitive cell are those of the listed cell as it
-stands. Positions are averages over the copies.
+The basis changes, the Cartesian frame does not: tensors of the primitive cell are those of the given cell as they
+are. Positions are averages over the copies.
 """
 
 from collections.abc import Iterator
@@ -69,18 +69,19 @@ def with_primitive_cells(batch: CrystalBatch, max_atoms: int) -> tuple[CrystalBa
         than 50,000 atoms, those without a smaller cell within 0.01 angstrom, and faulty ones stay.
     """
     counts = batch.atoms_per_crystal
-    found = {
+    cells = {
         int(row): cell
         for row in np.flatnonzero((counts > max_atoms) & (counts <= MAX_LISTED_ATOMS))
         if (cell := _primitive(batch, int(row), max_atoms)) is not None
     }
-    if not found:
+    if not cells:
         return batch, {}
-    small = CrystalBatch.from_arrays(*zip(*found.values(), strict=True))
+    small = CrystalBatch.from_arrays(*zip(*cells.values(), strict=True))
     joined = CrystalBatch.join([batch, small])
+    # the small cells stand behind all others; the order of the batch puts them where the large ones were
     place = np.arange(batch.n_crystals)
-    place[list(found)] = batch.n_crystals + np.arange(len(found))
-    return joined.select(place), {row: int(counts[row]) for row in found}
+    place[list(cells)] = batch.n_crystals + np.arange(len(cells))
+    return joined.select(place), {row: int(counts[row]) for row in cells}
 
 
 def _primitive(batch: CrystalBatch, row: int, max_atoms: int) -> tuple[Floats, Floats, Ints] | None:
@@ -93,7 +94,10 @@ def _primitive(batch: CrystalBatch, row: int, max_atoms: int) -> tuple[Floats, F
     trials = iter(range(_MAX_TRIALS))
     while (folded := _folded_once(cell, trials)) is not None:
         cell = folded
-    if len(cell.numbers) > max_atoms or _largest_shift(listed, cell) > TOLERANCE_ANGSTROM:
+    # every folding moves atoms to the mean of their copies: how far each is from there after all of them
+    steps = listed.frac_coords @ (listed.lattice @ np.linalg.inv(cell.lattice)) - cell.frac_coords[cell.atom_of_listed]
+    shifts = np.linalg.norm((steps - np.rint(steps)) @ cell.lattice, axis=1)
+    if len(cell.numbers) > max_atoms or shifts.max() > TOLERANCE_ANGSTROM:
         return None
     return cell.lattice, cell.frac_coords, cell.numbers
 
@@ -105,8 +109,8 @@ def _is_usable(lattice: Floats, frac_coords: Floats, numbers: Ints) -> bool:
     lengths = np.linalg.norm(lattice, axis=1)
     if lengths.min() < 1e-3 or abs(np.linalg.det(lattice)) < 1e-7 * np.prod(lengths):
         return False
-    known = bool((numbers >= 1).all() and (numbers <= MAX_ATOMIC_NUMBER).all())
-    return known and bool((np.abs(frac_coords) < MAX_FRACTIONAL).all())
+    are_elements = bool((numbers >= 1).all() and (numbers <= MAX_ATOMIC_NUMBER).all())
+    return are_elements and bool((np.abs(frac_coords) < MAX_FRACTIONAL).all())
 
 
 def _common_divisor(numbers: Ints) -> int:
@@ -127,15 +131,19 @@ def _folded_once(cell: _Cell, trials: Iterator[int]) -> _Cell | None:
     if grid is None:
         return None
     shuffled = np.random.default_rng(0).permutation(len(cell.numbers))
+    # the rarest element has the fewest vectors from one of its atoms to the others
+    elements, counts = np.unique(cell.numbers, return_counts=True)
+    rarest = int(np.flatnonzero(cell.numbers == elements[counts.argmin()])[0])
     for prime in _prime_factors(_common_divisor(cell.numbers)):
-        wanted = _generators(cell, _atom_of_rarest(cell.numbers), prime)
-        while wanted:
+        generators = _generators(cell, rarest, prime)
+        while generators:
             if next(trials, None) is None:
                 return None
-            generator = wanted.pop()
+            generator = generators.pop()
             partner, witness = _partners(cell, grid, np.array(generator) / prime, shuffled)
             if partner is None:
-                wanted &= _generators(cell, witness, prime)
+                # what contradicts one vector contradicts most others
+                generators &= _generators(cell, witness, prime)
             elif (folded := _folded(cell, partner, np.array(generator), prime)) is not None:
                 return folded
     return None
@@ -173,12 +181,6 @@ def _prime_factors(number: int) -> list[int]:
     return [*factors, number] if number > 1 else factors
 
 
-def _atom_of_rarest(numbers: Ints) -> int:
-    """The first atom of the element with the fewest atoms."""
-    elements, counts = np.unique(numbers, return_counts=True)
-    return int(np.flatnonzero(numbers == elements[counts.argmin()])[0])
-
-
 def _generators(cell: _Cell, atom: int, prime: int) -> set[tuple[int, int, int]]:
     """Vectors (i, j, k) / prime that lead from an atom to its like, one of each group of multiples, as (i, j, k).
 
@@ -195,8 +197,8 @@ def _generators(cell: _Cell, atom: int, prime: int) -> set[tuple[int, int, int]]
         return set()
     first = np.take_along_axis(vectors, (vectors != 0).argmax(axis=1)[:, None], axis=1)[:, 0]
     inverse = np.array([0, *(pow(n, -1, prime) for n in range(1, prime))], dtype=np.int64)
-    found, counts = np.unique(vectors * inverse[first][:, None] % prime, axis=0, return_counts=True)
-    return {(i, j, k) for i, j, k in found[counts == prime - 1].tolist()}
+    groups, counts = np.unique(vectors * inverse[first][:, None] % prime, axis=0, return_counts=True)
+    return {(i, j, k) for i, j, k in groups[counts == prime - 1].tolist()}
 
 
 def _partners(cell: _Cell, grid: _Grid, shift: Floats, shuffled: Ints) -> tuple[Ints | None, int]:
@@ -208,7 +210,7 @@ def _partners(cell: _Cell, grid: _Grid, shift: Floats, shuffled: Ints) -> tuple[
     start, size = 0, _FIRST_SAMPLE
     while start < len(shuffled):
         asked = shuffled[start : start + size]
-        partner[asked] = _found_at(cell, grid, cell.frac_coords[asked] + shift, cell.numbers[asked])
+        partner[asked] = _atoms_at(cell, grid, cell.frac_coords[asked] + shift, cell.numbers[asked])
         lost = asked[partner[asked] < 0]
         if len(lost):
             return None, int(lost[0])
@@ -216,10 +218,11 @@ def _partners(cell: _Cell, grid: _Grid, shift: Floats, shuffled: Ints) -> tuple[
     return partner, -1
 
 
-def _found_at(cell: _Cell, grid: _Grid, points: Floats, numbers: Ints) -> Ints:
+def _atoms_at(cell: _Cell, grid: _Grid, points: Floats, numbers: Ints) -> Ints:
     """The atom of the given element at each point (fractional), -1 where there is none, shape [n_points]."""
-    found = np.full(len(points), -1)
+    atoms = np.full(len(points), -1)
     place = points * grid.n_boxes
+    # an atom within reach of a point lies in its box or in one that the corners of its surroundings lie in
     for corner in np.ndindex(2, 2, 2):
         key = _box_keys(place + (2 * np.array(corner) - 1) * grid.reach, grid.n_boxes)
         slot = np.minimum(np.searchsorted(grid.key, key), len(grid.key) - 1)
@@ -227,8 +230,8 @@ def _found_at(cell: _Cell, grid: _Grid, points: Floats, numbers: Ints) -> Ints:
         apart = cell.frac_coords[atom] - points
         distance = np.linalg.norm((apart - np.rint(apart)) @ cell.lattice, axis=1)
         hit = (grid.key[slot] == key) & (cell.numbers[atom] == numbers) & (distance < 2 * TOLERANCE_ANGSTROM)
-        found[hit] = atom[hit]
-    return found
+        atoms[hit] = atom[hit]
+    return atoms
 
 
 def _folded(cell: _Cell, partner: Ints, generator: Ints, prime: int) -> _Cell | None:
@@ -249,11 +252,3 @@ def _folded(cell: _Cell, partner: Ints, generator: Ints, prime: int) -> _Cell | 
     apart -= np.rint(apart)
     mean = np.stack([np.bincount(atom, column) for column in apart.T], axis=1) / prime
     return _reduced(basis @ cell.lattice, frac[kept] + mean, cell.numbers[kept], atom[cell.atom_of_listed])
-
-
-def _largest_shift(listed: _Cell, cell: _Cell) -> float:
-    """Largest distance of a listed atom from where the folded cell has it, in angstrom."""
-    inverse = np.linalg.inv(cell.lattice)
-    apart = listed.frac_coords @ (listed.lattice @ inverse) - cell.frac_coords[cell.atom_of_listed]
-    apart -= np.rint(apart)
-    return float(np.linalg.norm(apart @ cell.lattice, axis=1).max())

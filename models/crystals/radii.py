@@ -42,9 +42,9 @@ _VDW = (
 
 
 def _by_number(rows: tuple[tuple[float, ...], ...], unknown: float) -> Floats:
-    known = [radius for row in rows for radius in row]
+    radii = [radius for row in rows for radius in row]
     table = np.full(MAX_ATOMIC_NUMBER + 1, unknown)
-    table[1 : len(known) + 1] = known
+    table[1 : len(radii) + 1] = radii
     table.flags.writeable = False
     return table
 

@@ -1,1 +1,1 @@
-"""What makes two listings the same crystal: environment fingerprints, content ids, structure match."""
+"""What makes two representations the same crystal: environment fingerprints, content ids, structure match."""

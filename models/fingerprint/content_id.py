@@ -1,11 +1,11 @@
-"""Names of crystals: the content id, the id of the mirror image, and the families within which to look for relatives.
+"""Ids of crystals: the content id, that of the mirror image, and the buckets in which equal crystals are looked for.
 
 The content id is a hash of the reduced formula, of nine averages over the atoms' environments in steps of 1e-4
 angstrom and, for a chiral crystal, of its hand. The same crystal in another cell, origin, order or orientation differs
-in these numbers by rounding errors only and has the same id on every machine. A hash has edges, though: two listings
-that differ by noise may fall on different sides of one. Whoever knows other crystals therefore compares a new one with
-those of its family: crystals of one formula that lie in the same or, near an edge, the neighbouring bin of two
-averages. Relatives always share a family, so nothing needs to be compared with everything.
+in these numbers by rounding errors only and has the same id on every machine. A hash has edges, though: two
+representations that differ by noise may fall on different sides of one. Whoever knows other crystals therefore compares
+a new one with those of its bucket: crystals of one formula that lie in the same or, near an edge, the neighbouring bin
+of two averages. Equal crystals always share a bucket, so nothing needs to be compared with everything.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from itertools import product
 import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats
-from models.fingerprint.environments import Environments, find_environments
-from models.fingerprint.prefilter import WIDTH, Prefilter, sketch
+from models.fingerprint.environments import ClosestPairs, Environments, find_environments
+from models.fingerprint.prefilter import WIDTH, Prefilter, prefilter_of
 
 STEP_ANGSTROM = 1e-4
 """Step of the averages that are hashed; far above rounding errors, far below what distinguishes two crystals."""
@@ -34,36 +34,53 @@ _MARGIN_ANGSTROM = 0.01  # the two averages of the same crystal differ by less: 
 
 @dataclass(frozen=True)
 class Identities:
-    """Names of the crystals of a batch, one entry per crystal.
+    """Ids of the crystals of a batch, one entry per crystal.
 
     Attributes:
         ids: content ids, `gx-` and 20 hexadecimal digits each.
-        twins: content id of the mirror image of a chiral crystal, None for an achiral one.
-        families: the bins in which crystals equal to this one may lie; the first is its own.
-        sketches: what rules out nearly all others of a family at a glance, in angstrom, shape [n_crystals, WIDTH].
+        enantiomorph_ids: content id of the mirror image of a chiral crystal, None for an achiral one.
+        buckets: the bins in which crystals equal to this one may lie; the first is its own.
+        prefilter: what rules out nearly all others of a bucket, in angstrom, shape [n_crystals, WIDTH].
+        overlaps: crystals to refuse because atoms overlap, as the search for neighbours shows; their ids mean nothing.
     """
 
     ids: list[str]
-    twins: list[str | None]
-    families: list[tuple[str, ...]]
-    sketches: Prefilter
+    enantiomorph_ids: list[str | None]
+    buckets: list[tuple[str, ...]]
+    prefilter: Prefilter
+    overlaps: ClosestPairs
 
     @staticmethod
     def join(parts: Sequence["Identities"]) -> "Identities":
-        """The names of several batches, in order."""
+        """The ids of several batches, in order."""
+        overlaps, n_before = ClosestPairs(), 0
+        for part in parts:
+            overlaps |= {n_before + row: pair for row, pair in part.overlaps.items()}
+            n_before += len(part.ids)
         return Identities(
-            [each for part in parts for each in part.ids],
-            [each for part in parts for each in part.twins],
-            [each for part in parts for each in part.families],
-            np.concatenate([np.zeros((0, WIDTH), np.float32), *(part.sketches for part in parts)]),
+            [crystal_id for part in parts for crystal_id in part.ids],
+            [crystal_id for part in parts for crystal_id in part.enantiomorph_ids],
+            [buckets for part in parts for buckets in part.buckets],
+            np.concatenate([np.zeros((0, WIDTH), np.float32), *(part.prefilter for part in parts)]),
+            overlaps,
+        )
+
+    def select(self, rows: Sequence[int]) -> "Identities":
+        """The ids of the given crystals, none of which has overlapping atoms."""
+        return Identities(
+            [self.ids[row] for row in rows],
+            [self.enantiomorph_ids[row] for row in rows],
+            [self.buckets[row] for row in rows],
+            self.prefilter[list(rows)],
+            {},
         )
 
 
 def identify(batch: CrystalBatch) -> Identities:
-    """Content ids, twins and families of all crystals of a batch.
+    """Content ids and buckets of all crystals of a batch, from one search for neighbours.
 
     Args:
-        batch: validated crystals, i.e. those that `find_invalid` lets pass.
+        batch: crystals that `find_malformed` lets pass.
     """
     if not batch.n_crystals:
         return Identities.join([])
@@ -72,13 +89,18 @@ def identify(batch: CrystalBatch) -> Identities:
     steps = np.floor(averages / STEP_ANGSTROM + (0.5 + _EDGE_SHIFT)).astype("<i8")
     formulas = batch.formulas()
     ids: list[str] = []
-    twins: list[str | None] = []
+    enantiomorph_ids: list[str | None] = []
     for formula, numbers, hand in zip(formulas, steps, hands(environments.handedness), strict=True):
-        name = sha256(f"{formula}:".encode() + numbers.tobytes())
-        names = [_hashed(name.digest(), sign) for sign in (hand, -hand)]
-        ids.append(names[0])
-        twins.append(names[1] if hand else None)
-    return Identities(ids, twins, _families(formulas, averages[:, :2]), sketch(batch, environments))
+        content = sha256(f"{formula}:".encode() + numbers.tobytes()).digest()
+        # the mirror image has the same content and the other hand
+        one, other = (
+            f"gx-{sha256(content + sign.to_bytes(2, 'little', signed=True)).hexdigest()[:_DIGITS]}"
+            for sign in (hand, -hand)
+        )
+        ids.append(one)
+        enantiomorph_ids.append(other if hand else None)
+    buckets = _buckets(formulas, averages[:, :2])
+    return Identities(ids, enantiomorph_ids, buckets, prefilter_of(batch, environments), environments.overlaps)
 
 
 def hands(handedness: Floats) -> list[int]:
@@ -91,12 +113,8 @@ def hands(handedness: Floats) -> list[int]:
     # the first component that is strong enough: a later one may be zero by symmetry or by chance
     first = np.argmax(strong, axis=1)
     sign = np.sign(np.take_along_axis(handedness, first[:, None], axis=1)[:, 0])
-    found: list[int] = np.where(strong.any(axis=1), sign * (first + 1), 0).astype(int).tolist()
-    return found
-
-
-def _hashed(content: bytes, hand: int) -> str:
-    return "gx-" + sha256(content + hand.to_bytes(2, "little", signed=True)).hexdigest()[:_DIGITS]
+    hand: list[int] = np.where(strong.any(axis=1), sign * (first + 1), 0).astype(int).tolist()
+    return hand
 
 
 def _averages(batch: CrystalBatch, environments: Environments) -> Floats:
@@ -113,12 +131,13 @@ def _averages(batch: CrystalBatch, environments: Environments) -> Floats:
     return np.concatenate([environments.size[:, None], means, spreads], axis=1)
 
 
-def _families(formulas: list[str], averages: Floats) -> list[tuple[str, ...]]:
+def _buckets(formulas: list[str], averages: Floats) -> list[tuple[str, ...]]:
     """Keys of the bins within the margin of each crystal's two averages [n_crystals, 2], its own first."""
-    own = np.floor(averages / _BIN_ANGSTROM).astype(int)
-    low = np.floor((averages - _MARGIN_ANGSTROM) / _BIN_ANGSTROM).astype(int)
-    high = np.floor((averages + _MARGIN_ANGSTROM) / _BIN_ANGSTROM).astype(int)
-    return [
-        tuple(f"{formula}:{i}:{j}" for i, j in product(dict.fromkeys((x, a, b)), dict.fromkeys((y, c, d))))
-        for formula, (x, y), (a, c), (b, d) in zip(formulas, own.tolist(), low.tolist(), high.tolist(), strict=True)
-    ]
+    # own bin first, then that of either end of the margin: mostly the same one
+    ends = averages[:, :, None] + np.array([0.0, -_MARGIN_ANGSTROM, _MARGIN_ANGSTROM])
+    bins = np.floor(ends / _BIN_ANGSTROM).astype(int).tolist()
+    buckets = []
+    for formula, (of_first, of_second) in zip(formulas, bins, strict=True):
+        pairs = product(dict.fromkeys(of_first), dict.fromkeys(of_second))
+        buckets.append(tuple(f"{formula}:{i}:{j}" for i, j in pairs))
+    return buckets

@@ -1,10 +1,10 @@
-"""What the atoms of a crystal see around them: numbers that no rotation, origin, cell or order of atoms changes.
+"""The surroundings of a crystal's atoms as numbers that no rotation, origin, cell or order of atoms changes.
 
-Everything is made of the neighbours within a multiple of the cube root of the volume per atom, so that a sparse crystal
-is seen as far as a dense one. The distances of an atom's nearest neighbours, sorted and element
-by element, change by no more than twice what the atoms move; averages of them over neighbours, taken once and again,
-let an atom see the stacking a few layers away. No tolerance and no symmetry search enters: the numbers are continuous,
-also where a crystal is nearly symmetric.
+Everything is made of the neighbours within a multiple of the cube root of the volume per atom, so that it does not
+depend on the scale of a crystal. The distances of an atom's nearest neighbours, sorted and element by element, change
+by no more than twice what the atoms move; averages of them over neighbours, taken once and again, depend on the
+stacking a few layers away. No tolerance and no symmetry search enters: the numbers are continuous, also where a crystal
+is nearly symmetric.
 
 Sources: sorted distances as invariants of periodic crystals: D. Widdowson, V. Kurlin, Adv. Neural Inf. Process. Syst.
 35 (2022). Handedness as a triple product of polar vectors: A. B. Harris, R. D. Kamien, T. C. Lubensky, Rev. Mod. Phys.
@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.crystals.crystal import CrystalBatch, Floats, Ints
-from models.crystals.neighbors import Neighbors, find_neighbors
+from models.crystals.crystal import MIN_DISTANCE_ANGSTROM, CrystalBatch, Floats, Ints
+from models.crystals.neighborhood import find_neighborhood
+from models.crystals.neighbors import Neighbors, closest_of
 
 
-class Sight(NamedTuple):
-    """How far an atom sees.
+class Range(NamedTuple):
+    """Which neighbours of an atom count.
 
     Attributes:
         reach: in cube roots of the volume per atom.
@@ -32,14 +33,17 @@ class Sight(NamedTuple):
     nearest: int
 
 
-NEAR = Sight(2.0, 24)
+NEAR = Range(2.0, 24)
 """For every crystal: 33 neighbours on average, enough to tell face-centred from hexagonal packing."""
 
-FAR = Sight(3.0, 96)
+FAR = Range(3.0, 96)
 """For crystals that may be the same: 113 neighbours, past the layers whose stacking makes a polytype."""
 
 N_AVERAGES = 3
 """Columns of averages at the end of a row: over neighbours, over neighbours of neighbours, and once more."""
+
+ClosestPairs = dict[int, tuple[int, int, float]]
+"""Crystal -> the two atoms (0-based) that overlap most, and their distance in angstrom."""
 
 _GAIN = 2.0  # averaging dilutes what distinguishes two stackings; noise it dilutes even more
 _CODE = 0.6180339887498949  # elements of a crystal count 1, 1.6, 2.2, ...: exchanged species are seen
@@ -56,9 +60,10 @@ class Environments:
             atomic number), of its second and so on, then averages over neighbours in which what sets like atoms of a
             crystal apart is amplified; shape [n_atoms, n_columns].
             Columns of elements that a crystal does not have, and of neighbours too far away, hold the reach.
-        summary: averages over what each atom sees near and far, in angstrom, the last without unit; [n_atoms, 4].
+        summary: averages over near and far neighbours of each atom in angstrom, the last without unit; [n_atoms, 4].
         handedness: pseudoscalars, without unit; zero where the crystal is its own mirror image, opposite for the two
             enantiomorphs; shape [n_crystals, 4].
+        overlaps: crystals whose atoms overlap; their other numbers have no meaning.
         element: rank of each atom's element among those of its crystal, shape [n_atoms].
     """
 
@@ -67,10 +72,11 @@ class Environments:
     summary: Floats
     handedness: Floats
     element: Ints
+    overlaps: ClosestPairs
 
 
 class _Shell(NamedTuple):
-    """Neighbours of one chunk of crystals with their weights: `weight` fades to zero at the reach."""
+    """Neighbours of one chunk of crystals with their weights: `weight` goes to zero at the reach."""
 
     pairs: Neighbors
     weight: Floats
@@ -85,57 +91,60 @@ class _Shell(NamedTuple):
         seen, first = np.unique(self.pairs.center, return_index=True)
         total = np.zeros((self.n_atoms, flat.shape[1]))
         total[seen] = np.add.reduceat(flat, first, axis=0) if len(first) else 0.0
-        # an atom that sees nothing has the mean 0, and comes there continuously
+        # an atom without neighbours has the mean 0, and comes there continuously
         mean: Floats = (total[:, 1:] / (total[:, :1] + 1e-2)).reshape(self.n_atoms, *values.shape[1:])
         return mean
 
 
-def find_environments(batch: CrystalBatch, sight: Sight = NEAR) -> Environments:
-    """The environments of all atoms of a batch.
+def find_environments(batch: CrystalBatch, kept: Range = NEAR) -> Environments:
+    """The environments of all atoms of a batch, from one search for neighbours.
 
     Args:
-        batch: validated crystals.
-        sight: how many distances the rows hold; nothing else depends on it.
+        batch: crystals that `find_malformed` lets pass.
+        kept: the neighbours whose distances the rows hold; nothing else depends on it.
     """
     group = np.cumsum(batch.atoms_per_crystal) // _ATOMS_AT_A_TIME
     chunks = np.split(np.arange(batch.n_crystals), np.flatnonzero(np.diff(group)) + 1)
-    parts = [_of_chunk(batch.select(chunk), sight) for chunk in chunks]
+    parts = [_of_chunk(batch.select(chunk), kept) for chunk in chunks]
     width = max(part.rows.shape[1] for part in parts)
+    rows, overlaps = [], ClosestPairs()
+    for chunk, part in zip(chunks, parts, strict=True):
+        # as many columns of absent elements as the widest chunk needs, before the averages
+        n_columns = part.rows.shape[1]
+        rows.append(np.insert(part.rows, [n_columns - N_AVERAGES] * (width - n_columns), 0.0, axis=1))
+        overlaps |= {int(chunk[row]): pair for row, pair in part.overlaps.items()}
     return Environments(
         np.concatenate([part.size for part in parts]),
-        np.concatenate([_widened(part.rows, width) for part in parts]),
+        np.concatenate(rows),
         np.concatenate([part.summary for part in parts]),
         np.concatenate([part.handedness for part in parts]),
         np.concatenate([part.element for part in parts]),
+        overlaps,
     )
 
 
-def _widened(rows: Floats, width: int) -> Floats:
-    """Rows with as many columns of absent elements as the widest chunk needs, before the averages."""
-    missing = width - rows.shape[1]
-    return np.insert(rows, [rows.shape[1] - N_AVERAGES] * missing, 0.0, axis=1) if missing else rows
-
-
-def _of_chunk(batch: CrystalBatch, sight: Sight) -> Environments:
+def _of_chunk(batch: CrystalBatch, kept: Range) -> Environments:
+    """The environments of crystals whose neighbours fit into memory at once."""
     size = np.cbrt(np.abs(np.linalg.det(batch.lattice)) / np.maximum(batch.atoms_per_crystal, 1))
     size_there = size[batch.crystal_of_atom]
     element, n_elements = element_ranks(batch)
     code = 1.0 + _CODE * element
-    all_pairs = find_neighbors(batch.lattice, batch.frac_coords, batch.crystal_of_atom, FAR.reach * size)
-    seen = all_pairs.distance / size_there[all_pairs.center]
-    pairs = all_pairs.take(seen < NEAR.reach)
-    weight = code[pairs.neighbor] * _cutoff_envelope(seen[seen < NEAR.reach] / NEAR.reach)
-    shell = _Shell(pairs, weight, pairs.vector / pairs.distance[:, None], len(code))
+    all_pairs = find_neighborhood(batch, FAR.reach * size).pairs
+    scaled = all_pairs.distance / size_there[all_pairs.center]
+    pairs = all_pairs.take(scaled < NEAR.reach)
+    weight = code[pairs.neighbor] * _cutoff_envelope(scaled[scaled < NEAR.reach] / NEAR.reach)
+    # atoms in the same place have no direction to each other
+    direction = pairs.vector / np.maximum(pairs.distance, np.finfo(np.float64).tiny)[:, None]
+    shell = _Shell(pairs, weight, direction, len(code))
     rows = _sorted_distances(pairs, element, NEAR.reach * size_there, n_elements, NEAR.nearest)
     near, middle = _summaries(rows, n_elements[batch.crystal_of_atom])
-    distant = (
-        np.bincount(all_pairs.center, code[all_pairs.neighbor] * _cutoff_envelope(seen / FAR.reach), len(code)) / 10
-    )
+    far_weight = code[all_pairs.neighbor] * _cutoff_envelope(scaled / FAR.reach)
+    distant = np.bincount(all_pairs.center, far_weight, len(code)) / 10
     averages = [near + middle]
     for _ in range(N_AVERAGES):
         averages.append(_GAIN * shell.mean(averages[-1][pairs.neighbor]))
     contrast = _contrast(np.stack(averages[1:], axis=1), batch.crystal_of_atom, element)
-    if sight is FAR:
+    if kept is FAR:
         rows = _sorted_distances(all_pairs, element, FAR.reach * size_there, n_elements, FAR.nearest)
     return Environments(
         size,
@@ -143,6 +152,7 @@ def _of_chunk(batch: CrystalBatch, sight: Sight) -> Environments:
         np.stack([near, middle, averages[-1], distant], axis=1),
         _handedness(batch, shell, size),
         element,
+        closest_of(all_pairs, batch.crystal_of_atom, MIN_DISTANCE_ANGSTROM),
     )
 
 
@@ -153,8 +163,8 @@ def _cutoff_envelope(distance: Floats) -> Floats:
 
 def element_ranks(batch: CrystalBatch) -> tuple[Ints, Ints]:
     """Rank of each atom's element among those of its crystal, [n_atoms], and the number of elements, [n_crystals]."""
-    both = batch.crystal_of_atom * 1000 + batch.numbers
-    distinct, index = np.unique(both, return_inverse=True)
+    element_of_crystal = batch.crystal_of_atom * 1000 + batch.numbers
+    distinct, index = np.unique(element_of_crystal, return_inverse=True)
     n_elements = np.bincount(distinct // 1000, minlength=batch.n_crystals).astype(np.int64)
     first = np.cumsum(n_elements) - n_elements
     return index - first[batch.crystal_of_atom], n_elements
@@ -178,8 +188,8 @@ def _summaries(distances: Floats, n_elements: Ints) -> tuple[Floats, Floats]:
     rank = np.arange(distances.shape[1])
     code = np.where(rank < n_elements[:, None], 1.0 + _CODE * rank, 0.0)
     code /= code.sum(axis=1, keepdims=True)
-    fading = 0.8 ** np.arange(NEAR.nearest)
-    near: Floats = np.einsum("aek,ae,k->a", distances, code, fading / fading.sum())
+    weight = 0.8 ** np.arange(NEAR.nearest)
+    near: Floats = np.einsum("aek,ae,k->a", distances, code, weight / weight.sum())
     far: Floats = np.einsum("aek,ae->a", distances, code) / NEAR.nearest
     return near, far
 

@@ -1,16 +1,17 @@
-"""How one listing of a crystal is turned against another: the orthogonal matrix between their Cartesian frames.
+"""How the same crystal is oriented in two representations: the orthogonal matrix between their Cartesian frames.
 
-Stored tensors are in the frame of the stored lattice; whoever listed the same crystal in another orientation needs the
-matrix that turns them into the frame of that listing. Candidates map two neighbour vectors of one atom onto vectors of
-the same lengths and angle; the right ones also map the sums of (r.u)^k over all neighbour directions r, for k = 1 to 4
-and twenty probe directions u. That is all that tensors of rank up to four can see, so matrices that agree on it (those
-that differ by an operation of the point group) turn every stored tensor alike.
+Stored tensors are in the frame of the stored lattice; whoever has the same crystal in another orientation needs the
+matrix that rotates them into that frame. Candidates map two neighbour vectors of one atom onto vectors of the same
+lengths and angle; the right ones also map the sums of (r.u)^k over all neighbour directions r, for k = 1 to 4 and
+twenty probe directions u. Tensors of rank up to four depend on nothing else, so matrices that agree on it (those that
+differ by an operation of the point group) rotate every stored tensor alike.
 """
 
 import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats
-from models.crystals.neighbors import Neighbors, find_neighbors
+from models.crystals.neighborhood import find_neighborhood
+from models.crystals.neighbors import Neighbors
 from models.fingerprint.environments import element_ranks
 
 _REACH = 1.8  # cube roots of the volume per atom
@@ -23,14 +24,14 @@ _PROBES /= np.linalg.norm(_PROBES, axis=1, keepdims=True)
 
 
 def find_rotation(first: CrystalBatch, second: CrystalBatch) -> Floats | None:
-    """The orthogonal matrix R that turns vectors of the first listing into those of the second: v -> R v.
+    """The orthogonal matrix R that maps vectors of the first representation onto those of the second: v -> R v.
 
-    Tensors of the first listing become those of the second by `models.tensors.rotate.rotate(quantity, T, R)`. The
+    Tensors in the first frame become those in the second by `models.tensors.rotate.rotate(quantity, T, R)`. The
     identity comes out exactly where it does, and proper rotations go before improper ones.
 
     Args:
         first: one crystal.
-        second: the same crystal in another listing.
+        second: the same crystal in another representation.
 
     Returns:
         Shape [3, 3]; None where no matrix was found.
@@ -38,7 +39,7 @@ def find_rotation(first: CrystalBatch, second: CrystalBatch) -> Floats | None:
     here, there = _surroundings(first), _surroundings(second)
     wanted = _moments(*there)
     chosen, least = None, _AGREEMENT * np.abs(wanted).max()
-    # what comes later must be clearly better: noise alone turns or mirrors nothing
+    # what comes later must be clearly better: noise alone rotates or mirrors nothing
     for candidates in [np.eye(3)[None], *_candidates(here[0], there[0])]:
         # R must satisfy M_first(R^T u) = M_second(u)
         moments = _moments(*here, (_PROBES @ candidates).reshape(-1, 3)).reshape(4, len(candidates), -1)
@@ -50,14 +51,14 @@ def find_rotation(first: CrystalBatch, second: CrystalBatch) -> Floats | None:
 
 
 def _surroundings(crystal: CrystalBatch) -> tuple[Neighbors, Floats]:
-    """Neighbours and their weights, which depend on the elements and on what the center sees."""
+    """Neighbours and their weights, which depend on the elements and on the surroundings of the center."""
     reach = _REACH * np.cbrt(np.abs(np.linalg.det(crystal.lattice)) / crystal.atoms_per_crystal)
-    pairs = find_neighbors(crystal.lattice, crystal.frac_coords, crystal.crystal_of_atom, reach)
+    pairs = find_neighborhood(crystal, reach).pairs
     code = 1.0 + 0.6180339887498949 * element_ranks(crystal)[0]
     cutoff_envelope = (1.0 - (pairs.distance / reach[0]) ** 2) ** 3
-    seen = np.bincount(pairs.center, cutoff_envelope * code[pairs.neighbor], len(code))
-    # centers count by what they see: else odd sums, in which each pair stands twice, would vanish
-    weight = cutoff_envelope * code[pairs.neighbor] * (code * seen)[pairs.center] / (code * seen).sum()
+    around = np.bincount(pairs.center, cutoff_envelope * code[pairs.neighbor], len(code))
+    # centers count by their surroundings: else odd sums, in which each pair stands twice, would vanish
+    weight = cutoff_envelope * code[pairs.neighbor] * (code * around)[pairs.center] / (code * around).sum()
     return pairs, weight
 
 
@@ -80,8 +81,15 @@ def _candidates(pairs: Neighbors, there: Neighbors) -> list[Floats]:
     other = int(np.argmax(cosines < _PARALLEL))
     frame = _frame(vectors[0][None], vectors[other][None])[0]
     images = _images(there, vectors[0], vectors[other])
-    mirrored = images * np.array([1.0, 1.0, -1.0])
-    return [_distinct(found @ frame.T) for found in (images, mirrored) if len(found)]
+    if not len(images):
+        return []
+    candidates = []
+    for frames in (images, images * np.array([1.0, 1.0, -1.0])):
+        matrices = frames @ frame.T
+        # equivalent atoms give the same matrix many times: one of those that agree to 0.01 is enough
+        _, first = np.unique(np.round(matrices.reshape(-1, 9), 2), axis=0, return_index=True)
+        candidates.append(matrices[np.sort(first)])
+    return candidates
 
 
 def _images(pairs: Neighbors, first: Floats, second: Floats) -> Floats:
@@ -103,9 +111,3 @@ def _frame(first: Floats, second: Floats) -> Floats:
     z = np.cross(first, second)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     return np.stack([x, np.cross(z, x), z], axis=2)
-
-
-def _distinct(turns: Floats) -> Floats:
-    """The matrices without those that differ by less than 0.01 from an earlier one."""
-    _, first = np.unique(np.round(turns.reshape(-1, 9), 2), axis=0, return_index=True)
-    return turns[np.sort(first)]

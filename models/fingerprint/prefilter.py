@@ -1,9 +1,9 @@
-"""A short description of a crystal that tells at a glance which of thousands it cannot be.
+"""The prefilter of structure matching: a row of numbers per crystal that rules out nearly all others in one pass.
 
-A sketch holds the smallest and the largest distance, over all atoms, to the first, second, ... neighbour of two of the
-crystal's elements. Where every atom of one crystal has a counterpart in the other that sees the same distances within a
-tolerance, these extremes agree within the tolerance too: crystals whose sketches differ by more are different crystals,
-and only the rest need to be compared atom by atom.
+A row holds the smallest and the largest distance, over all atoms, to the first, second, ... neighbour of two of the
+crystal's elements. Where every atom of one crystal has a counterpart in the other with the same distances within a
+tolerance, these extremes agree within the tolerance too: crystals whose rows differ by more are different crystals, and
+only the rest need to be compared atom by atom.
 """
 
 import numpy as np
@@ -15,17 +15,17 @@ from models.fingerprint.environments import NEAR, Environments, element_ranks, f
 Prefilter = NDArray[np.float32]
 
 WIDTH = 4 * NEAR.nearest
-"""Numbers of a sketch."""
+"""Numbers of a row."""
 
 MARGIN_ANGSTROM = 0.015
-"""Relatives differ by less: by the tolerance of `kinship`, and where the sight ends by twice the change of its size."""
+"""Equal crystals differ by less: by the tolerance of `match_structures`, and at the reach by twice its change."""
 
-_FIRST_LOOK = 12  # columns that rule out nearly everything
+_FIRST_COLUMNS = 12  # columns that rule out nearly everything
 _COLUMNS = np.arange(WIDTH).reshape(4, -1).T.ravel()  # all four kinds of extremes early, near neighbours first
 
 
-def sketch(batch: CrystalBatch, environments: Environments) -> Prefilter:
-    """Sketches of the crystals whose environments, seen by `NEAR`, are given; in angstrom, shape [n_crystals, WIDTH].
+def prefilter_of(batch: CrystalBatch, environments: Environments) -> Prefilter:
+    """Rows of the crystals whose environments within `NEAR` are given; in angstrom, shape [n_crystals, WIDTH].
 
     Args:
         batch: validated crystals.
@@ -35,26 +35,28 @@ def sketch(batch: CrystalBatch, environments: Environments) -> Prefilter:
     atoms = np.arange(len(last))[:, None]
     column = np.arange(NEAR.nearest)
     rows = environments.rows
-    seen = np.concatenate([rows[:, : NEAR.nearest], rows[atoms, last[:, None] * NEAR.nearest + column]], axis=1)
+    # the first and the last element of each crystal: one that all its atoms have for certain
+    distances = np.concatenate([rows[:, : NEAR.nearest], rows[atoms, last[:, None] * NEAR.nearest + column]], axis=1)
     starts = batch.first_atom[:-1]
-    extremes = [np.minimum.reduceat(seen, starts, axis=0), np.maximum.reduceat(seen, starts, axis=0)]
+    extremes = [np.minimum.reduceat(distances, starts, axis=0), np.maximum.reduceat(distances, starts, axis=0)]
     return np.concatenate(extremes, axis=1)[:, _COLUMNS].astype(np.float32)
 
 
-def sketches(batch: CrystalBatch) -> Prefilter:
-    """Sketches of all crystals of a batch in angstrom, shape [n_crystals, WIDTH]."""
+def find_prefilter(batch: CrystalBatch) -> Prefilter:
+    """Rows of all crystals of a batch in angstrom, shape [n_crystals, WIDTH]."""
     if not batch.n_crystals:
         return np.zeros((0, WIDTH), np.float32)
-    return sketch(batch, find_environments(batch, NEAR))
+    return prefilter_of(batch, find_environments(batch, NEAR))
 
 
-def alike(one: Prefilter, others: Prefilter) -> Ints:
+def possible_matches(one: Prefilter, others: Prefilter) -> Ints:
     """Which crystals the given one may be: ascending rows of `others`.
 
     Args:
-        one: a sketch, shape [WIDTH].
-        others: sketches of crystals of the same reduced formula, shape [n_others, WIDTH].
+        one: a row, shape [WIDTH].
+        others: rows of crystals of the same reduced formula, shape [n_others, WIDTH].
     """
-    near = np.flatnonzero((np.abs(others[:, :_FIRST_LOOK] - one[:_FIRST_LOOK]) <= MARGIN_ANGSTROM).all(axis=1))
-    found: Ints = near[(np.abs(others[near] - one) <= MARGIN_ANGSTROM).all(axis=1)]
-    return found
+    first = np.abs(others[:, :_FIRST_COLUMNS] - one[:_FIRST_COLUMNS])
+    near = np.flatnonzero((first <= MARGIN_ANGSTROM).all(axis=1))
+    matches: Ints = near[(np.abs(others[near] - one) <= MARGIN_ANGSTROM).all(axis=1)]
+    return matches

@@ -25,8 +25,8 @@ class EnvironmentFingerprint(NamedTuple):
     """What is compared of one crystal.
 
     Attributes:
-        rows: what each atom sees (see `Environments.rows`) without the columns of absent elements, in angstrom, shape
-            [n_atoms, n_columns].
+        rows: distances around each atom (see `Environments.rows`) without the columns of absent elements, in angstrom,
+            shape [n_atoms, n_columns].
         element: rank of each atom's element, shape [n_atoms].
         handedness: pseudoscalars in angstrom, shape [n_components].
     """
@@ -37,33 +37,34 @@ class EnvironmentFingerprint(NamedTuple):
 
 
 def environment_fingerprints(batch: CrystalBatch) -> list[EnvironmentFingerprint]:
-    """The portraits of all crystals of a batch.
+    """The environment fingerprints of all crystals of a batch.
 
     Args:
         batch: validated crystals.
     """
     environments = find_environments(batch, FAR)
-    found = []
+    fingerprints = []
     for crystal in range(batch.n_crystals):
         atoms = slice(batch.first_atom[crystal], batch.first_atom[crystal + 1])
         element = environments.element[atoms]
         present = (int(element.max()) + 1) * FAR.nearest
+        # the columns in between are of elements that only other crystals of the batch have
         rows = environments.rows[atoms]
         rows = np.concatenate([rows[:, :present], rows[:, -N_AVERAGES:]], axis=1)
-        found.append(EnvironmentFingerprint(rows, element, environments.handedness[crystal]))
-    return found
+        fingerprints.append(EnvironmentFingerprint(rows, element, environments.handedness[crystal]))
+    return fingerprints
 
 
 def match_structures(first: EnvironmentFingerprint, second: EnvironmentFingerprint) -> StructureMatch:
     """What two crystals of the same reduced formula are to each other.
 
-    They are the same or mirror images when every atom of either has a counterpart of its element in the other that sees
-    the same within `TOLERANCE_ANGSTROM`, and groups of atoms that see the same are equally frequent in both. Which of
-    the two, their handedness says.
+    They are the same or mirror images when every atom of either has a counterpart of its element in the other with the
+    same distances within `TOLERANCE_ANGSTROM`, and groups of atoms with the same distances are equally frequent in
+    both. Which of the two, their handedness says.
 
     Args:
-        first: portrait of one crystal.
-        second: portrait of the other.
+        first: of one crystal.
+        second: of the other.
     """
     if first.rows.shape[1] != second.rows.shape[1] or not _covers(first, second) or not _covers(second, first):
         return StructureMatch.OTHER
@@ -87,11 +88,9 @@ def _covers(first: EnvironmentFingerprint, second: EnvironmentFingerprint) -> bo
 def _equally_frequent(first: EnvironmentFingerprint, second: EnvironmentFingerprint) -> bool:
     """Whether each group of like atoms is the same share of both crystals; stackings differ in nothing else."""
     for element in range(int(first.element.max()) + 1):
-        rows = [
-            environment_fingerprint.rows[environment_fingerprint.element == element]
-            for environment_fingerprint in (first, second)
-        ]
+        rows = [crystal.rows[crystal.element == element] for crystal in (first, second)]
         group = _groups(np.concatenate(rows))
+        # cells may differ in size: the shares of the groups count, not their numbers of atoms
         counts = [np.bincount(part, minlength=group.max() + 1) for part in np.split(group, [len(rows[0])])]
         if (counts[0] * len(rows[1]) != counts[1] * len(rows[0])).any():
             return False
@@ -104,6 +103,7 @@ def _groups(rows: Floats) -> Ints:
     for seed in range(len(rows)):
         reached = [seed] if group[seed] < 0 else []
         group[reached] = group.max() + 1
+        # the group grows by the atoms near any of its atoms until there are none
         while reached:
             near = np.abs(rows - rows[reached.pop()]).max(axis=1) <= TOLERANCE_ANGSTROM
             fresh = np.flatnonzero(near & (group < 0))

@@ -11,6 +11,7 @@ import torch
 
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
+from models.crystals.neighborhood import Neighborhood
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import load_checkpoint
@@ -47,7 +48,7 @@ class GMTNetPredictor:
         build_graph: makes the graphs; another one may be put in its place on an object, to test what it may not change.
     """
 
-    build_graph: Callable[[CrystalBatch, GraphSpec], CrystalGraph] = staticmethod(build_graph)
+    build_graph: Callable[[CrystalBatch, GraphSpec, Neighborhood | None], CrystalGraph] = staticmethod(build_graph)
 
     def __init__(
         self,
@@ -95,12 +96,19 @@ class GMTNetPredictor:
         torch.manual_seed(seed)
         return GMTNetPredictor([build_network(config, dtype)], frozenset(range(1, 119)), dtype=dtype)
 
+    @property
+    def graph_spec(self) -> GraphSpec:
+        """How far an atom sees; see `models.tensor_model.GraphModel`."""
+        return self.config.graph
+
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         """Raw tensors of every network and crystal, float64, input frame; see `TensorModel.predict`."""
         return self.predict_with_scalars(crystals)[0]
 
-    def predict_with_scalars(self, crystals: CrystalBatch) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
-        """Tensors and scalars in one pass; see `ScalarModel.predict_with_scalars`."""
+    def predict_with_scalars(
+        self, crystals: CrystalBatch, neighbors: Neighborhood | None = None
+    ) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
+        """Tensors and scalars in one pass; see `GraphModel.predict_with_scalars`. Without neighbors it searches."""
         if not crystals.n_crystals:  # every crystal of a shard may have been refused
             n_networks = len(self.networks)
             empty = {q: np.zeros((n_networks, 0, *TENSORS[q].shape)) for q in self.config.tensors}
@@ -109,7 +117,10 @@ class GMTNetPredictor:
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
         total = np.cumsum(crystals.atoms_per_crystal[order])
         cuts = np.flatnonzero(np.diff((total - 1) // self.batch_atoms)) + 1
-        parts = [self._predict_batch(crystals.select(rows)) for rows in np.split(order, cuts)]
+        parts = [
+            self._predict_batch(crystals.select(rows), neighbors and neighbors.select(rows))
+            for rows in np.split(order, cuts)
+        ]
         outputs, back = {}, np.argsort(order, kind="stable")
         for output in parts[0]:
             outputs[output] = np.concatenate([part[output] for part in parts], axis=1)[:, back]
@@ -133,9 +144,10 @@ class GMTNetPredictor:
         published.config = replace(self.config, graph=PUBLISHED_GRAPH)
         return published
 
-    def _predict_batch(self, crystals: CrystalBatch) -> dict[Tensor | Scalar, Floats]:
+    def _predict_batch(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> dict[Tensor | Scalar, Floats]:
         """Components of one batch, [n_networks, n_crystals, n_components], and scalars, [n_networks, n_crystals, 1]."""
-        graph = TorchGraph.from_graph(self.build_graph(crystals, self.config.graph), self.device, self.dtype)
+        edges = self.build_graph(crystals, self.config.graph, neighbors)
+        graph = TorchGraph.from_graph(edges, self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
             answers = [network(graph) for network in self.networks]
         # algebra on tensors is float64 from here on: symmetrization must not add errors of float32

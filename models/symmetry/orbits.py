@@ -1,9 +1,9 @@
-"""Crystals seen from one atom per orbit: the same prediction from a third of the atoms.
+"""Crystals reduced to one atom per orbit: the same prediction from a third of the atoms.
 
-Atoms that the space group maps onto each other have the same invariants, and tensors that the same operation turns into
-each other. So the network need only look at one atom of each orbit; a neighbour's tensors are those of its orbit's
-first atom, turned, and the mean over a crystal's atoms is the weighted mean over the orbits' first atoms, averaged over
-the point group. Used in training, where symmetry is found once per crystal and serves hundreds of passes.
+Atoms that the space group maps onto each other have the same invariants, and tensors that the same operation maps onto
+each other. So the network needs only one atom of each orbit; a neighbour's tensors are those of its orbit's first atom,
+rotated, and the mean over a crystal's atoms is the weighted mean over the orbits' first atoms, averaged over the point
+group. Used in training, where symmetry is found once per crystal and serves hundreds of passes.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from numpy.typing import DTypeLike
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints, rows_of
 from models.crystals.graph import CrystalGraph
-from models.symmetry.search import CellOperations, cell_operations
+from models.symmetry.operations import cell_operations
 from models.tensors.irreps import wigner_matrices
 from models.tensors.rotate import nearest_rotation
 
 DEGREES = (1, 2, 3, 4)
-_CHUNK = 4096  # rotations turned at once: 24 MB for l = 4
-_MISSES = 10.0  # times the tolerance: an atom that no operation brings closer lies on another orbit
+_CHUNK = 4096  # rotations at a time: 24 MB of matrices for l = 4
+_MAX_MISS = 10.0  # times the tolerance: an atom that no operation brings closer lies on another orbit
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class OrbitGraph:
             of the orbit to the atom, shape [n_atoms, 165].
         averages: their means over the point group, then those with det R for the other parity, [n_crystals, 328].
         center: the orbit an edge informs, ascending, shape [n_edges].
-        neighbor: the atom it tells about, shape [n_edges].
-        vector, closeness: as in CrystalGraph.
+        neighbor: the atom at its other end, shape [n_edges].
+        vector, scaled_distance: as in CrystalGraph.
     """
 
     n_crystals: int
@@ -94,6 +94,7 @@ def reduce_to_orbits(
         dtype: of `turns` and `averages`; float64 costs twice the memory and is exact to rounding.
     """
     first, rotations, group, crystal_of_op = _find_orbits(batch, symprec)
+    # edges to the first atoms alone are kept; where they lead, every atom of every orbit still counts
     is_first = first == np.arange(len(first))
     orbit = np.cumsum(is_first) - 1
     sizes = np.bincount(orbit[first], minlength=int(is_first.sum()))
@@ -139,31 +140,24 @@ def _find_orbits(batch: CrystalBatch, symprec: float) -> tuple[Ints, Floats, Flo
     for crystal in range(batch.n_crystals):
         start, stop = batch.first_atom[crystal : crystal + 2]
         lattice, positions = batch.lattice[crystal], batch.frac_coords[start:stop]
-        found = cell_operations(batch, crystal, symprec)
-        best = None if found is None else _closest_operations(lattice, positions, found, _MISSES * symprec)
-        if found is None or best is None:
-            firsts.append(np.arange(start, stop))
-            turns.append(np.broadcast_to(np.eye(3), (stop - start, 3, 3)))
-            groups.append(np.eye(3)[None])
-            continue
-        cartesian = nearest_rotation(lattice.T @ found.rotations @ np.linalg.inv(lattice.T))
-        firsts.append(start + found.orbits)
-        turns.append(cartesian[best])
-        groups.append(cartesian)
+        orbits, group = np.arange(stop - start), np.eye(3)[None]
+        operation = np.zeros(stop - start, dtype=np.int64)
+        operations = cell_operations(batch, crystal, symprec)
+        if operations is not None:
+            # for each atom the operation that brings its orbit's first atom closest
+            images = positions[operations.orbits] @ np.swapaxes(operations.rotations, -1, -2)
+            offset = images + operations.translations[:, None] - positions
+            distance = np.linalg.norm((offset - np.round(offset)) @ lattice, axis=-1)
+            # In a supercell that breaks its crystal's symmetry the orbits are those of the crystal, but the operations
+            # only those that keep the cell: atoms are missed, and every atom stays an orbit of its own.
+            if distance.min(axis=0).max() < _MAX_MISS * symprec:
+                orbits, operation = operations.orbits, np.argmin(distance, axis=0)
+                group = nearest_rotation(lattice.T @ operations.rotations @ np.linalg.inv(lattice.T))
+        firsts.append(start + orbits)
+        turns.append(group[operation])
+        groups.append(group)
     owner = np.repeat(np.arange(batch.n_crystals), [len(g) for g in groups])
     return np.concatenate(firsts), np.concatenate(turns), np.concatenate(groups), owner
-
-
-def _closest_operations(lattice: Floats, positions: Floats, found: CellOperations, limit: float) -> Ints | None:
-    """For each atom the operation that takes its orbit's first atom there, [n_atoms].
-
-    None if some atom is missed by more than `limit` angstrom: in a supercell that breaks its crystal's symmetry the
-    orbits are those of the crystal, but the operations only those that keep the cell.
-    """
-    images = positions[found.orbits] @ np.swapaxes(found.rotations, -1, -2) + found.translations[:, None]
-    offset = images - positions
-    distance = np.linalg.norm((offset - np.round(offset)) @ lattice, axis=-1)
-    return np.argmin(distance, axis=0) if distance.min(axis=0).max() < limit else None
 
 
 def _turns(rotations: Floats, dtype: DTypeLike) -> Floats:
@@ -178,8 +172,9 @@ def _turns(rotations: Floats, dtype: DTypeLike) -> Floats:
 def _averages(turns: Floats, crystal_of_op: Ints, n_crystals: int) -> Floats:
     """Means of D and of det(R) D over each crystal's operations, [n_crystals, 328]."""
     counts = np.bincount(crystal_of_op, minlength=n_crystals)
-    both = np.concatenate([turns[:, :-1], turns[:, :-1] * turns[:, -1:]], axis=1)
-    total = np.add.reduceat(both, np.cumsum(counts) - counts, axis=0)
+    # for even and odd tensors of each degree: an improper operation counts them with opposite signs
+    of_parities = np.concatenate([turns[:, :-1], turns[:, :-1] * turns[:, -1:]], axis=1)
+    total = np.add.reduceat(of_parities, np.cumsum(counts) - counts, axis=0)
     mean: Floats = total / counts[:, None]
     return mean
 

@@ -76,7 +76,7 @@ class ConformalWidth:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; an infinite quantile is null."""
-        systems = {name: {"n": each.n, "factor": _short(each.factor)} for name, each in self.systems.items()}
+        systems = {name: {"n": width.n, "factor": _short(width.factor)} for name, width in self.systems.items()}
         quantile = _short(self.quantile) if math.isfinite(self.quantile) else None
         return {"n": self.n, "floor": _short(self.floor), "quantile": quantile, "systems": systems}
 
@@ -84,7 +84,7 @@ class ConformalWidth:
     def from_json(data: dict[str, Any]) -> "ConformalWidth":
         """Reads what `to_json` wrote."""
         quantile = math.inf if data["quantile"] is None else float(data["quantile"])
-        systems = {name: SystemWidth(int(each["n"]), float(each["factor"])) for name, each in data["systems"].items()}
+        systems = {name: SystemWidth(int(row["n"]), float(row["factor"])) for name, row in data["systems"].items()}
         return ConformalWidth(int(data["n"]), float(data["floor"]), quantile, systems)
 
 
@@ -110,7 +110,7 @@ class Calibration:
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Calibration":
         """Reads what `to_json` wrote; an empty dict is a model without calibration."""
-        widths = {name: ConformalWidth.from_json(each) for name, each in data.get("widths", {}).items()}
+        widths = {name: ConformalWidth.from_json(row) for name, row in data.get("widths", {}).items()}
         return Calibration(float(data.get("alpha", ALPHA)), int(data.get("members", 1)), widths)
 
 
@@ -123,8 +123,8 @@ def calibrate_width(error: Floats, spread: Floats, system: NDArray[np.str_], *, 
         system: crystal systems, [n_crystals].
         alpha: share of misses.
     """
-    known = np.isfinite(error) & np.isfinite(spread)
-    error, spread, system = error[known], spread[known], system[known]
+    usable = np.isfinite(error) & np.isfinite(spread)
+    error, spread, system = error[usable], spread[usable], system[usable]
     if len(error) < SMALLEST_N:
         return ConformalWidth(len(error), 0.0, math.inf, {})
     floor = best_floor(error, spread, alpha)
@@ -136,6 +136,7 @@ def calibrate_width(error: Floats, spread: Floats, system: NDArray[np.str_], *, 
 
 def finite_sample_quantile(scores: Floats, alpha: float) -> float:
     """The ceil((n + 1)(1 - alpha))-th smallest of n scores; infinite when there is none."""
+    # a product that is a whole number but for its last bit must not be rounded up to the next one
     rank = math.ceil((len(scores) + 1) * (1 - alpha) - 1e-9)
     return float(np.partition(scores, rank - 1)[rank - 1]) if 1 <= rank <= len(scores) else math.inf
 
@@ -150,6 +151,7 @@ def best_floor(error: Floats, spread: Floats, alpha: float) -> float:
     if not spread.any():
         return float(floors[len(floors) // 2])
     widths = spread[None, :] + floors[:, None]
+    # the mean logarithm: an interval twice as long counts the same for a small and a large number
     quantiles = np.array([finite_sample_quantile(error / width, alpha) for width in widths])
     return float(floors[np.argmin(np.log(np.maximum(quantiles, 1e-300)) + np.log(widths).mean(axis=1))])
 
@@ -165,11 +167,12 @@ def system_widths(scores: Floats, system: NDArray[np.str_], alpha: float) -> dic
     rare = names[counts < SMALLEST_SYSTEM]
     widths = {}
     for name, n in zip(names.tolist(), counts.tolist(), strict=True):
-        mine = scores[np.isin(system, rare) if name in rare else system == name]
-        own = finite_sample_quantile(mine, alpha)
+        of_system = scores[np.isin(system, rare) if name in rare else system == name]
+        own = finite_sample_quantile(of_system, alpha)
         factor = 1.0
-        if len(mine) >= SMALLEST_SYSTEM and 0 < own < math.inf and 0 < pooled < math.inf:
-            factor = math.exp(len(mine) / (len(mine) + SHRINKAGE) * math.log(own / pooled))
+        if len(of_system) >= SMALLEST_SYSTEM and 0 < own < math.inf and 0 < pooled < math.inf:
+            # few crystals know their own quantile badly: their factor is drawn towards 1, that of the pooled one
+            factor = math.exp(len(of_system) / (len(of_system) + SHRINKAGE) * math.log(own / pooled))
         widths[name] = SystemWidth(n, factor)
     return widths
 

@@ -1,9 +1,9 @@
-"""An ensemble's answer: the mean of its members, and how far they are from it.
+"""The prediction of an ensemble: the mean of its networks (members), and their spread around it.
 
 The overall sign of the piezoelectric tensor is the hardest thing to learn: many labels leave it open, and in some
-crystal classes a turn of the crystal maps the class onto itself and e onto -e. So the sign is a vote of the members,
-and direction and size are means of theirs, each by itself: averaged as they come, members would cancel and a strong
-piezoelectric would look like none.
+crystal classes a rotation of the crystal maps the class onto itself and e onto -e. So the sign is a vote of the
+members, and direction and norm are means of theirs, each by itself: averaged as they come, members would cancel and a
+strong piezoelectric would look like none.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ from models.tensors.voigt import to_components
 
 Floats = NDArray[np.float64]
 
-MAX_STRETCH = 4.0
-"""Members that cancel to a quarter of their size or less say nothing about a direction; noise is not blown up further.
+MAX_NORM_CORRECTION = 4.0
+"""Members that cancel to a quarter of their norm or less determine no direction; noise is not scaled up further.
 
-Random directions of n members cancel to n^-1/2 of their size.
+Random directions of n members cancel to n^-1/2 of their norm.
 """
 
 
@@ -29,25 +29,26 @@ def common_signs(quantity: Tensor, members: Floats) -> Floats:
         members: tensors, [n_members, n_crystals, ...].
 
     Returns:
-        +1 or -1, [n_members, n_crystals]; -1 for members that are turned round. The sum over the members is never
+        +1 or -1, [n_members, n_crystals]; -1 for members that are reversed. The sum over the members is never
         negative: the majority keeps its sign. The order of the members does not matter.
     """
     if quantity is not Tensor.PIEZOELECTRIC or len(members) < 2:
         return np.ones(members.shape[:2])
     components = np.swapaxes(to_components(quantity, members), 0, 1)
     overlaps = components @ np.swapaxes(components, 1, 2)
+    # signs that make the mean longest are hard to find; those of the leading eigenvector are nearly always the same
     leading = np.linalg.eigh(overlaps)[1][:, :, -1]
     chosen = np.where(leading < 0, -1.0, 1.0)
     # the majority keeps its sign; with as many members on either side, the stronger side does
     total = chosen.sum(axis=1)
-    turn = np.where(total == 0, leading.sum(axis=1), total) < 0
-    chosen[turn] *= -1
+    reversed_rows = np.where(total == 0, leading.sum(axis=1), total) < 0
+    chosen[reversed_rows] *= -1
     signs: Floats = chosen.T
     return signs
 
 
-def stretch(quantity: Tensor, members: Floats) -> Floats:
-    """What the mean must be multiplied with to be as large as its members are on average, 1 to MAX_STRETCH.
+def norm_correction(quantity: Tensor, members: Floats) -> Floats:
+    """What the mean must be multiplied with to be as large as its members are on average, 1 to MAX_NORM_CORRECTION.
 
     Only for the tensor whose size a network learns apart from its direction (models/gmtnet/heads.py): there the mean
     size and the mean direction are two answers, and a ranking by size must not suffer from doubt about direction.
@@ -63,7 +64,7 @@ def stretch(quantity: Tensor, members: Floats) -> Floats:
         return np.ones(members.shape[1])
     components = to_components(quantity, members)
     mean_size = np.linalg.norm(components, axis=2).mean(axis=0)
-    size = np.maximum(np.linalg.norm(components.mean(axis=0), axis=1), mean_size / MAX_STRETCH)
+    size = np.maximum(np.linalg.norm(components.mean(axis=0), axis=1), mean_size / MAX_NORM_CORRECTION)
     factors: Floats = np.divide(mean_size, size, out=np.ones_like(size), where=size > 0)
     return factors
 
@@ -105,7 +106,7 @@ def spread_of_numbers(members: Floats, value: Floats) -> Floats:
         farthest of the others; NaN where no member or not the ensemble has one.
     """
     squared = (members - value) ** 2
-    known = np.isfinite(squared)
-    farthest = np.where(known, squared, 0.0).max(axis=0, initial=0.0)
-    spread = np.sqrt(np.where(known, squared, farthest).mean(axis=0))
-    return np.where(known.any(axis=0) & np.isfinite(value), spread, np.nan)
+    has_number = np.isfinite(squared)
+    farthest = np.where(has_number, squared, 0.0).max(axis=0, initial=0.0)
+    spread = np.sqrt(np.where(has_number, squared, farthest).mean(axis=0))
+    return np.where(has_number.any(axis=0) & np.isfinite(value), spread, np.nan)

@@ -35,8 +35,8 @@ def from_scale(scale: Scale, places: Floats) -> Floats:
     with np.errstate(over="ignore"):
         if scale.transform is Transform.LOG:
             return np.asarray(np.exp(places) + scale.origin)
-        stretched = np.sinh(places) if scale.transform is Transform.ASINH else places
-        return np.asarray(stretched * scale.unit)
+        in_units = np.sinh(places) if scale.transform is Transform.ASINH else places
+        return np.asarray(in_units * scale.unit)
 
 
 def interval_around(scale: Scale, values: Floats, half_width: Floats) -> tuple[Floats, Floats]:
@@ -52,10 +52,10 @@ def interval_around(scale: Scale, values: Floats, half_width: Floats) -> tuple[F
         certain range stays inside its interval. Both are NaN where value or half width are not finite numbers.
     """
     place = to_scale(scale, values)
-    known = np.isfinite(place) & np.isfinite(half_width)
-    width = np.where(known, half_width, 0.0)
+    finite = np.isfinite(place) & np.isfinite(half_width)
+    width = np.where(finite, half_width, 0.0)
     lower = np.maximum(from_scale(scale, place - width), scale.lower)
     upper = np.minimum(from_scale(scale, place + width), scale.upper)
     # rounding of the way there and back, and values that physics excludes, must not leave their own interval
     lower, upper = np.minimum(lower, values), np.maximum(upper, values)
-    return np.where(known, lower, np.nan), np.where(known, upper, np.nan)
+    return np.where(finite, lower, np.nan), np.where(finite, upper, np.nan)

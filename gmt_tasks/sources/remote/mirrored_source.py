@@ -6,7 +6,7 @@ from typing import Any
 
 from gmt_tasks.settings import RemoteSettings
 from gmt_tasks.sources.json_records import refused_or_parsed
-from gmt_tasks.sources.parsed import Reading, Refusal, block_of_readings
+from gmt_tasks.sources.parsed import Refusal, block_of_readings
 from gmt_tasks.sources.remote.http_client import UnreachableError
 from gmt_tasks.sources.remote.mirror import Mirror
 from gmt_tasks.sources.source import SourceBlock

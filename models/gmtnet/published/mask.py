@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.quantities import TENSORS, IndexSymmetry, Tensor
-from models.symmetry.search import ListedOperations, listed_operations
+from models.symmetry.operations import ListedOperations, listed_operations
 from models.tensors.irreps import change_of_basis, irreps_to_tensor
 from models.tensors.rotate import component_rotation, rotate
 from models.tensors.voigt import from_components, reorder_vasp_voigt, to_components, to_printed, voigt_to_piezo

@@ -23,7 +23,8 @@ from models.gmtnet.network import build_network
 from models.gmtnet.predictor import GMTNetPredictor
 from models.quantities import Tensor
 from models.reference.crystals import random_orthogonal, transformed
-from models.symmetry.search import find_symmetry, listed_operations
+from models.symmetry.operations import listed_operations
+from models.symmetry.search import find_symmetry
 from models.tensors.voigt import from_components
 from models.testing.contract import textbook_crystals
 from tests.gmt_tasks.sources.remote.jarvis_files import made_up_tensors, write_jarvis_files

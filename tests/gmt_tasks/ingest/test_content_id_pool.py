@@ -22,10 +22,10 @@ NAMED = identify(MANY)
 
 OWNER = """
 import sys, time
-from gmt_tasks.ingest.content_id_pool import IdentityPool
+from gmt_tasks.ingest.content_id_pool import ContentIdPool
 from models.reference.crystals import textbook_crystals
 if __name__ == "__main__":
-    pool = IdentityPool(2, patience=0)
+    pool = ContentIdPool(2, patience=0)
     pool.identify(textbook_crystals().crystals)
     print(*pool._executor._processes, flush=True)
     time.sleep(600)
@@ -54,9 +54,9 @@ def test_names_come_in_order_and_are_those_computed_here(pool: ContentIdPool) ->
         assert pool._executor is not None
         nothing = pool.identify(CrystalBatch.from_arrays([], [], []))
     assert few.ids == NAMED.ids[:50]
-    assert (named.ids, named.twins, named.families) == (NAMED.ids, NAMED.twins, NAMED.families)
-    assert np.array_equal(named.sketches, NAMED.sketches)
-    assert nothing.ids == [] and nothing.sketches.shape == (0, NAMED.sketches.shape[1])
+    assert (named.ids, named.enantiomorph_ids, named.buckets) == (NAMED.ids, NAMED.enantiomorph_ids, NAMED.buckets)
+    assert np.array_equal(named.prefilter, NAMED.prefilter)
+    assert nothing.ids == [] and nothing.prefilter.shape == (0, NAMED.prefilter.shape[1])
 
 
 def test_a_killed_process_costs_time_but_no_name(pool: ContentIdPool, monkeypatch: pytest.MonkeyPatch) -> None:

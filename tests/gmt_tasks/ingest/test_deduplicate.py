@@ -15,7 +15,8 @@ from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.runs.lifecycle import dry_balance, ingest_source, run_spec
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import CrystalBatch
-from models.fingerprint.prefilter import MARGIN_ANGSTROM, alike, sketches
+from models.fingerprint.content_id import identify
+from models.fingerprint.prefilter import MARGIN_ANGSTROM, find_prefilter, possible_matches
 from models.fingerprint.structure_match import (
     TOLERANCE_ANGSTROM,
     StructureMatch,
@@ -204,7 +205,7 @@ def test_a_large_family_is_sorted_as_if_each_crystal_were_compared_with_every_ot
 
 def test_a_sketch_never_rules_out_a_relative_and_nearly_every_other_crystal() -> None:
     batch = crystals_of_all_classes(seed=5).crystals
-    told = sketches(batch)
+    told = find_prefilter(batch)
     for sigma in (1e-4, 2e-3):
         again = trials.noisy(batch, sigma, seed=1)
         related = [
@@ -212,10 +213,10 @@ def test_a_sketch_never_rules_out_a_relative_and_nearly_every_other_crystal() ->
             for pair in zip(environment_fingerprints(batch), environment_fingerprints(again), strict=True)
         ]
         assert sum(related) > 10
-        gaps = np.abs(sketches(again) - told).max(axis=1)
+        gaps = np.abs(find_prefilter(again) - told).max(axis=1)
         assert (gaps[related] <= MARGIN_ANGSTROM).all()
-    perturbed = sketches(CrystalBatch.join([trials.noisy(QUARTZ, 0.05, seed) for seed in range(50)]))
-    assert [alike(one, perturbed).tolist() for one in perturbed] == [[k] for k in range(50)]
+    perturbed = find_prefilter(CrystalBatch.join([trials.noisy(QUARTZ, 0.05, seed) for seed in range(50)]))
+    assert [possible_matches(one, perturbed).tolist() for one in perturbed] == [[k] for k in range(50)]
 
 
 def test_the_dry_run_counts_what_the_run_recognises(store: ResultStore) -> None:
@@ -257,7 +258,7 @@ def test_an_interrupted_adoption_goes_on(store: ResultStore, monkeypatch: pytest
     listing_ids(store, {str(k): trials.strained(QUARTZ, 0.02 * k * np.eye(3)) for k in range(7)})
     monkeypatch.setattr("gmt_tasks.ingest.deduplicate._BACKFILLED_AT_A_TIME", 2)
     first = store.crystals_without_family(3)
-    families = [key[0] for key in encode_block(first.crystals).families]
+    families = [key[0] for key in identify(first.crystals).buckets]
     store.set_families(first.ids, families, [None] * 3)
     assert len(store.crystals_without_family(100).ids) == 4
     assert backfill(store) == 4

@@ -10,9 +10,12 @@ import pytest
 import spglib
 
 from db.records import ModelVersion
-from gmt_tasks.screening.infer import RawPrediction, not_finite, unsupported
+from gmt_tasks.screening.average import average
+from gmt_tasks.screening.infer import RawPrediction
+from gmt_tasks.screening.refusals import not_finite, unsupported
 from gmt_tasks.screening.screener import Screener, TensorPrediction, warnings_of
-from gmt_tasks.screening.symmetrize import analyse_symmetry, symmetrize
+from gmt_tasks.screening.symmetrize import symmetrize
+from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.errors import Reason
 from models.gmtnet.config import GMTNET
@@ -306,7 +309,7 @@ def test_the_removed_fraction_is_the_part_that_the_point_group_forbids() -> None
     raw = ToyTensorModel().predict(TEXTBOOK)
     allowed = {q: t.copy() for q, t in raw.items()}
     raw[Tensor.DIELECTRIC_TOTAL][:, 4] += np.diag([0.3, 0.0, -0.3])  # magnesia: cubic
-    result = symmetrize(RawPrediction(TEXTBOOK, raw), analysis)
+    result = symmetrize(average(RawPrediction(TEXTBOOK, raw), analysis.symmetry), analysis)
     size = np.linalg.norm(raw[Tensor.DIELECTRIC_TOTAL][0, 4])
     assert result.removed_fraction[Tensor.DIELECTRIC_TOTAL][4] == pytest.approx(0.3 * np.sqrt(2) / size)
     assert np.allclose(result.tensors[Tensor.DIELECTRIC_TOTAL][4], allowed[Tensor.DIELECTRIC_TOTAL][0, 4])

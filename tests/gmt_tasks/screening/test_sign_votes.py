@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from gmt_tasks.screening.average import average
 from gmt_tasks.screening.derive import derive
 from gmt_tasks.screening.infer import infer
 from gmt_tasks.screening.screener import warnings_of
-from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, analyse_symmetry, symmetrize
+from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, symmetrize
+from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
 from models.crystals.crystal import CrystalBatch, Floats
 from models.quantities import Tensor
 from models.reference.crystals import crystals_of_all_classes
@@ -26,7 +28,8 @@ class Undecided(ToyTensorModel):
 
 def symmetrized(model: ToyTensorModel) -> SymmetrizedPrediction:
     crystals = crystals_of_all_classes().crystals
-    return symmetrize(infer(model, crystals), analyse_symmetry(crystals, 1e-2))
+    analysis = analyse_symmetry(crystals, 1e-2)
+    return symmetrize(average(infer(model, crystals), analysis.symmetry), analysis)
 
 
 def test_the_majority_decides_and_nothing_cancels() -> None:

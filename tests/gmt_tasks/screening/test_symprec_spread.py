@@ -9,7 +9,8 @@ from db.records import IngestedBlock, ModelVersion, RunSpec
 from db.store import ResultStore
 from gmt_tasks.ingest.deduplicate import content_ids
 from gmt_tasks.screening.screener import Screener, TensorPrediction, warnings_of
-from gmt_tasks.screening.symmetrize import analyse_symmetry, symprec_spread
+from gmt_tasks.screening.symmetrize import symprec_spread
+from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
 from models.crystals.crystal import CrystalBatch
 from models.quantities import Tensor, symprec_spread_column
 from models.symmetry.search import SYMPRECS_ANGSTROM, find_symmetry

@@ -1,9 +1,10 @@
 """The distance score: zero at home, growing with distance, and honest as a share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models.applicability import distance as distance_module
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.distance import OOD_SCORE, RARITY_WEIGHT, TrainingReference, reference_of
 from models.crystals.crystal import CrystalBatch, Floats
@@ -30,7 +31,8 @@ def test_distance_agrees_with_a_loop_over_all_pairs(reference: TrainingReference
     few = HELD_OUT.select(range(5))
     found = reference.distance(described(few), few)
     for k, row in enumerate((described(few) - reference.center) / reference.scale):
-        place = distance_module._weights() * np.clip(row, -6, 6)
+        weights = np.where(np.arange(54) < 36, 0.5 * 36**-0.5, 18**-0.5)
+        place = weights * np.clip(row, -6, 6)
         nearest = np.sort(np.linalg.norm(reference.points - place, axis=1))[:3]
         held = reference.element_counts[np.unique(few.select([k]).numbers)].min()
         assert found[k] == pytest.approx(nearest.mean() + RARITY_WEIGHT / (1 + held / 5), abs=1e-4)
@@ -58,15 +60,13 @@ def test_slabs_and_molecules_are_farther_than_random_crystals(reference: Trainin
 
 
 def test_an_unseen_element_raises_the_distance_and_a_frequent_one_does_not(reference: TrainingReference) -> None:
-    numbers = HELD_OUT.numbers
-    seen, unseen = (
-        reference._rarity(HELD_OUT),
-        reference._rarity(
-            CrystalBatch(HELD_OUT.lattice, HELD_OUT.frac_coords, np.full_like(numbers, 92), HELD_OUT.crystal_of_atom)
-        ),
-    )
-    assert (unseen == 1.0).all()
-    assert seen.max() < 0.5
+    numbers = np.full_like(HELD_OUT.numbers, 92)
+    unseen = CrystalBatch(HELD_OUT.lattice, HELD_OUT.frac_coords, numbers, HELD_OUT.crystal_of_atom)
+    descriptors = described(HELD_OUT)  # the same for both: they differ in nothing but how often training had them
+    added = reference.distance(descriptors, unseen) - reference.distance(descriptors, HELD_OUT)
+    assert (added > 0.5 * RARITY_WEIGHT).all()
+    frequent = replace(reference, element_counts=np.full_like(reference.element_counts, 1e9))
+    assert np.allclose(reference.distance(descriptors, unseen) - frequent.distance(descriptors, unseen), RARITY_WEIGHT)
 
 
 def test_the_score_grows_with_distance_beyond_all_that_was_held_out(reference: TrainingReference) -> None:

@@ -101,7 +101,7 @@ def test_counting_the_images_of_an_atom_twice_would_show() -> None:
     graph = build_graph(batch, DEFAULT)
     arrays = {f.name: getattr(graph, f.name) for f in fields(graph)}
     own = np.flatnonzero(graph.center == graph.neighbor)
-    for name in ("center", "neighbor", "vector", "closeness"):
+    for name in ("center", "neighbor", "vector", "scaled_distance"):
         arrays[name] = np.concatenate([arrays[name], arrays[name][own]])
     large = build_graph(in_cell(batch, np.diag([2, 2, 2])), DEFAULT)
     assert surroundings(large) == surroundings(graph) * 8

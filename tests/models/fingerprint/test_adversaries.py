@@ -140,7 +140,7 @@ def test_the_mirror_image_in_the_other_group_of_a_pair_is_the_twin(number: int) 
     one = stackings.in_space_group(number, seed=1)
     mirrored = transformed(one, MIRROR)
     assert (stackings.space_group(one), stackings.space_group(mirrored)) == (number, ENANTIOMORPHIC[number])
-    assert identify(mirrored).ids == identify(one).twins != [None]
+    assert identify(mirrored).ids == identify(one).enantiomorph_ids != [None]
     assert relation(one, mirrored) is StructureMatch.ENANTIOMORPH
 
 
@@ -148,8 +148,8 @@ def test_crystals_are_chiral_in_every_sohncke_group_and_in_no_other() -> None:
     assert [stackings.is_sohncke(n) for n in (*SOHNCKE, *OTHERS)] == [True] * len(SOHNCKE) + [False] * len(OTHERS)
     made = CrystalBatch.join([stackings.in_space_group(n, seed=2) for n in (*SOHNCKE, *OTHERS)])
     told, mirrored = identify(made), identify(transformed(made, MIRROR))
-    assert mirrored.ids[: len(SOHNCKE)] == told.twins[: len(SOHNCKE)]
-    assert told.twins[len(SOHNCKE) :] == [None] * len(OTHERS)
+    assert mirrored.ids[: len(SOHNCKE)] == told.enantiomorph_ids[: len(SOHNCKE)]
+    assert told.enantiomorph_ids[len(SOHNCKE) :] == [None] * len(OTHERS)
     assert mirrored.ids[len(SOHNCKE) :] == told.ids[len(SOHNCKE) :]
 
 
@@ -157,8 +157,8 @@ def test_merohedral_twin_domains_are_one_crystal_unless_the_twin_law_is_improper
     quartz = identify(textbook("quartz"))
     dauphine, brazil = np.diag([-1.0, -1.0, 1.0]), -np.eye(3)
     assert identify(transformed(textbook("quartz"), dauphine)).ids == quartz.ids
-    assert identify(transformed(textbook("quartz"), brazil)).ids == quartz.twins
-    assert identify(transformed(textbook("quartz"), brazil @ dauphine)).ids == quartz.twins
+    assert identify(transformed(textbook("quartz"), brazil)).ids == quartz.enantiomorph_ids
+    assert identify(transformed(textbook("quartz"), brazil @ dauphine)).ids == quartz.enantiomorph_ids
     pyrite = stackings.in_space_group(205, seed=3)
     quarter_turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     assert identify(transformed(pyrite, quarter_turn)).ids == identify(pyrite).ids

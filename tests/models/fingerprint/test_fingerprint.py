@@ -30,7 +30,7 @@ def test_a_crystal_told_in_another_way_has_its_id_and_its_mirror_image_that_of_i
     retold, told = RETOLD[name], identify(CLASSIFIED)
     mirrored = np.linalg.det(retold.turn) < 0
     expected = [
-        (told.twins[row] or told.ids[row]) if mirror else told.ids[row]
+        (told.enantiomorph_ids[row] or told.ids[row]) if mirror else told.ids[row]
         for row, mirror in zip(retold.rows.tolist(), mirrored.tolist(), strict=True)
     ]
     assert identify(retold.crystals).ids == expected
@@ -38,14 +38,15 @@ def test_a_crystal_told_in_another_way_has_its_id_and_its_mirror_image_that_of_i
 
 def test_exactly_the_eleven_classes_without_improper_operations_have_twins() -> None:
     found = identify(CLASSIFIED)
-    chiral = {name for name, twin in zip(CRYSTAL_CLASSES, found.twins, strict=True) if twin is not None}
+    chiral = {name for name, twin in zip(CRYSTAL_CLASSES, found.enantiomorph_ids, strict=True) if twin is not None}
     assert chiral - CHIRAL == set()
     assert CHIRAL - {"1"} <= chiral  # the weak hand of two atoms in a triclinic cell may be lost
 
 
 def test_the_twin_of_the_twin_is_the_crystal() -> None:
     told, mirrored = identify(CLASSIFIED), identify(transformed(CLASSIFIED, MIRROR))
-    for own, twin, other, other_twin in zip(told.ids, told.twins, mirrored.ids, mirrored.twins, strict=True):
+    pairs = [zip(batch.ids, batch.enantiomorph_ids, strict=True) for batch in (told, mirrored)]
+    for (own, twin), (other, other_twin) in zip(*pairs, strict=True):
         assert (other, other_twin) == ((own, None) if twin is None else (twin, own))
 
 
@@ -76,7 +77,7 @@ def test_ids_are_hashes_of_a_promised_form_that_no_company_changes() -> None:
 @pytest.mark.parametrize("sigma", [1e-6, 1e-4, 1e-3])
 def test_noise_below_the_tolerance_leaves_crystals_the_same_and_in_their_families(sigma: float) -> None:
     told, again = CLASSIFIED, trials.noisy(CLASSIFIED, sigma, seed=1)
-    families = zip(identify(told).families, identify(again).families, strict=True)
+    families = zip(identify(told).buckets, identify(again).buckets, strict=True)
     assert all(own[0] in other and other[0] in own for own, other in families)
     pairs = zip(environment_fingerprints(told), environment_fingerprints(again), strict=True)
     assert {match_structures(first, second) for first, second in pairs} == {StructureMatch.SAME}
@@ -127,7 +128,7 @@ def test_a_stacking_read_from_another_layer_or_from_the_other_end_is_the_same_cr
 def test_known_enantiomorphs_are_two_crystals_linked_to_each_other(crystal: CrystalBatch) -> None:
     left, right = identify(crystal), identify(transformed(crystal, MIRROR))
     assert left.ids != right.ids
-    assert (left.twins, right.twins) == (right.ids, left.ids)
+    assert (left.enantiomorph_ids, right.enantiomorph_ids) == (right.ids, left.ids)
     assert relation(crystal, transformed(crystal, MIRROR)) is StructureMatch.ENANTIOMORPH
     noisy_mirror = trials.noisy(transformed(crystal, MIRROR), 1e-3, seed=7)
     assert relation(crystal, noisy_mirror) is StructureMatch.ENANTIOMORPH
@@ -136,15 +137,15 @@ def test_known_enantiomorphs_are_two_crystals_linked_to_each_other(crystal: Crys
 def test_quartz_has_a_twin_and_inverted_aluminium_nitride_is_aluminium_nitride() -> None:
     textbook = textbook_crystals()
     quartz, nitride = (textbook.crystals.select([textbook.names.index(n)]) for n in ("quartz", "wurtzite AlN"))
-    assert identify(transformed(quartz, -np.eye(3))).ids == identify(quartz).twins != [None]
+    assert identify(transformed(quartz, -np.eye(3))).ids == identify(quartz).enantiomorph_ids != [None]
     assert identify(transformed(nitride, -np.eye(3))).ids == identify(nitride).ids
-    assert identify(nitride).twins == [None]
+    assert identify(nitride).enantiomorph_ids == [None]
 
 
 def test_the_two_cristobalites_are_different_and_the_idealised_one_is_achiral() -> None:
     alpha, beta = identify(trials.cristobalite("alpha")), identify(trials.cristobalite("beta"))
     assert alpha.ids != beta.ids
-    assert beta.twins == [None]
+    assert beta.enantiomorph_ids == [None]
     assert relation(trials.cristobalite("alpha"), trials.cristobalite("beta")) is StructureMatch.OTHER
 
 

@@ -6,12 +6,12 @@ import pytest
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import from_components, to_components
 from models.uncertainty.ensemble import (
-    MAX_STRETCH,
+    MAX_NORM_CORRECTION,
     common_signs,
+    norm_correction,
     scaled,
     spread_of_numbers,
     spread_of_tensors,
-    stretch,
     with_signs,
 )
 
@@ -80,7 +80,7 @@ def test_the_stretched_mean_is_as_large_as_its_members_and_keeps_their_mean_dire
     members = made(Tensor.PIEZOELECTRIC)
     mean = members.mean(axis=0)
     assert (size_of(mean) < 0.9 * size_of(members).mean(axis=0)).all()  # directions differ: they shrink each other
-    stretched = scaled(mean, stretch(Tensor.PIEZOELECTRIC, members))
+    stretched = scaled(mean, norm_correction(Tensor.PIEZOELECTRIC, members))
     assert np.allclose(size_of(stretched), size_of(members).mean(axis=0))
     assert np.allclose(np.einsum("nijk,nijk->n", stretched, mean), size_of(stretched) * size_of(mean))
 
@@ -88,13 +88,13 @@ def test_the_stretched_mean_is_as_large_as_its_members_and_keeps_their_mean_dire
 def test_members_that_cancel_are_not_blown_up() -> None:
     one = made(Tensor.PIEZOELECTRIC, 1)[0]
     members = np.stack([one, -0.999 * one])
-    assert np.array_equal(stretch(Tensor.PIEZOELECTRIC, members), np.full(6, MAX_STRETCH))
-    assert np.array_equal(stretch(Tensor.PIEZOELECTRIC, 0.0 * members), np.ones(6))  # forbidden by symmetry
+    assert np.array_equal(norm_correction(Tensor.PIEZOELECTRIC, members), np.full(6, MAX_NORM_CORRECTION))
+    assert np.array_equal(norm_correction(Tensor.PIEZOELECTRIC, 0.0 * members), np.ones(6))  # forbidden by symmetry
 
 
 @pytest.mark.parametrize("quantity", list(Tensor))
 def test_members_that_agree_and_even_tensors_are_not_stretched(quantity: Tensor) -> None:
     one = made(quantity, 1)
-    assert np.allclose(stretch(quantity, np.concatenate([one, one])), 1.0)
+    assert np.allclose(norm_correction(quantity, np.concatenate([one, one])), 1.0)
     if quantity is not Tensor.PIEZOELECTRIC:
-        assert np.array_equal(stretch(quantity, made(quantity)), np.ones(6))
+        assert np.array_equal(norm_correction(quantity, made(quantity)), np.ones(6))

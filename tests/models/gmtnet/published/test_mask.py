@@ -16,7 +16,8 @@ from models.gmtnet.published.mask import (
 )
 from models.quantities import TENSORS, Tensor
 from models.reference.crystals import in_cell, random_orthogonal, transformed
-from models.symmetry.search import ListedOperations, find_symmetry, listed_operations
+from models.symmetry.operations import ListedOperations, listed_operations
+from models.symmetry.search import find_symmetry
 from models.tensors.irreps import change_of_basis
 from models.tensors.rotate import component_rotation, rotate
 from models.tensors.voigt import from_components, to_components, voigt_to_stiffness

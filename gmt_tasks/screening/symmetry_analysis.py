@@ -1,0 +1,78 @@
+"""The symmetry of crystals as a screening needs it: at the chosen tolerance, and at three to find near-symmetric ones.
+
+Each tolerance is searched once per crystal; projector, flags and the dependence on the tolerance share the answer.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.crystals.crystal import CrystalBatch
+from models.crystals.neighborhood import Neighborhood
+from models.symmetry.search import SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetries
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SymmetryAnalysis:
+    """Symmetry of crystals at the chosen tolerance, and at three.
+
+    Attributes:
+        symmetry: at the chosen tolerance, or at the nearest at which a group was found.
+        at: at each tolerance of SYMPRECS_ANGSTROM.
+    """
+
+    symmetry: SymmetryBatch
+    at: tuple[SymmetryBatch, ...]
+
+    @cached_property
+    def numbers(self) -> Ints:
+        """Space-group number at each tolerance of SYMPRECS_ANGSTROM, 0 where none was found, [n_crystals, 3]."""
+        return np.stack([symmetry.number for symmetry in self.at], axis=1)
+
+    @property
+    def ambiguous(self) -> NDArray[np.bool_]:
+        """The space group changes with the tolerance: the crystal is near-symmetric, [n_crystals]."""
+        return np.asarray((self.numbers != self.symmetry.number[:, None]).any(axis=1))
+
+    def select(self, rows: Ints) -> "SymmetryAnalysis":
+        """The symmetry of the given crystals, in ascending order of their indices."""
+        if len(rows) == len(self.numbers):
+            return self
+        return SymmetryAnalysis(self.symmetry.select(rows), tuple(symmetry.select(rows) for symmetry in self.at))
+
+
+def analyse_symmetry(crystals: CrystalBatch, symprec: float, neighbors: Neighborhood | None = None) -> SymmetryAnalysis:
+    """Symmetry at `symprec` (angstrom) and at the three tolerances that tell near-symmetric crystals.
+
+    Crystals in which nothing is found at `symprec` get the group of a looser, then of a tighter tolerance.
+
+    Args:
+        crystals: validated crystals.
+        symprec: distance tolerance in angstrom.
+        neighbors: of the same crystals, see `canonical_order`; searched for if None.
+    """
+    tolerances = sorted({symprec, *SYMPRECS_ANGSTROM})
+    symmetries = dict(zip(tolerances, find_symmetries(crystals, tolerances, neighbors), strict=True))
+    symmetry = symmetries[symprec]
+    for other in (symprec * 3, symprec / 3, symprec / 30):
+        failed = symmetry.failed
+        if not len(failed):
+            break
+        around = neighbors and neighbors.select(failed)
+        symmetry = _patched(symmetry, failed, find_symmetries(crystals.select(failed), [other], around)[0])
+    return SymmetryAnalysis(symmetry, tuple(symmetries[tolerance] for tolerance in SYMPRECS_ANGSTROM))
+
+
+def _patched(old: SymmetryBatch, rows: Ints, new: SymmetryBatch) -> SymmetryBatch:
+    """Replaces the symmetry of some crystals."""
+    number, hall, cell = old.number.copy(), old.hall_number.copy(), old.conventional.copy()
+    number[rows], hall[rows], cell[rows] = new.number, new.hall_number, new.conventional
+    owner = np.concatenate([old.crystal_of_op, rows[new.crystal_of_op]])
+    # operations stand in the order of their crystals
+    order = np.argsort(owner, kind="stable")
+    rotations = np.concatenate([old.rotations, new.rotations])[order]
+    return SymmetryBatch(number, hall, cell, rotations, owner[order], old.symprec)

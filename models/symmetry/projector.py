@@ -1,0 +1,84 @@
+"""The exact projector onto the tensors that a point group allows, and the orthogonal operations it is made of.
+
+P T = 1/|G| Σ_R (R ⊗ … ⊗ R) T, in float64 with exactly orthogonal R. All functions work on the operations of many
+crystals at once: operations [n_ops, 3, 3] with the crystal that each belongs to, ascending, [n_ops].
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.crystals.crystal import Floats, Ints
+from models.quantities import Tensor
+from models.tensors.rotate import rotate
+
+_ROUNDING = 1e-12  # entries below this share of a tensor's norm are rounding errors of the group average
+
+
+def group_mean(per_op: Floats, crystal_of_op: Ints, n_crystals: int) -> Floats:
+    """Mean of [n_ops, ...] over each crystal's operations, shape [n_crystals, ...]; 0 where there are none."""
+    counts = np.bincount(crystal_of_op, minlength=n_crystals)
+    total = np.zeros((n_crystals, *per_op.shape[1:]))
+    has = counts > 0
+    # reduceat would give the next crystal's first operation for a crystal without operations
+    if has.any():
+        total[has] = np.add.reduceat(per_op, (np.cumsum(counts) - counts)[has], axis=0)
+    mean: Floats = total / np.maximum(counts, 1).reshape(-1, *[1] * (per_op.ndim - 1))
+    return mean
+
+
+def allows_piezoelectricity(rotations: Floats, crystal_of_op: Ints, n_crystals: int) -> NDArray[np.bool_]:
+    """Whether each point group allows a piezoelectric tensor, shape [n_crystals]; from the character of i;jk."""
+    trace = np.einsum("oii->o", rotations)
+    trace_squared = np.einsum("oij,oji->o", rotations, rotations)
+    n_free = group_mean(0.5 * trace * (trace**2 + trace_squared), crystal_of_op, n_crystals)
+    return n_free > 0.5
+
+
+def project(quantity: Tensor, tensors: Floats, rotations: Floats, crystal_of_op: Ints) -> Floats:
+    """The part of each tensor that its crystal's point group allows; entries that are rounding errors are 0.
+
+    Args:
+        quantity: which tensor.
+        tensors: in the stored shape of the quantity, shape [n_crystals, ...].
+        rotations: orthogonal operations in the frame of the tensors, shape [n_ops, 3, 3].
+        crystal_of_op: ascending, shape [n_ops].
+
+    Returns:
+        P T of the same shape.
+    """
+    rotated = rotate(quantity, tensors[crystal_of_op].astype(np.float64), rotations)
+    mean = group_mean(rotated, crystal_of_op, len(tensors))
+    norm = np.sqrt((mean**2).sum(axis=tuple(range(1, mean.ndim)), keepdims=True))
+    mean[np.abs(mean) < _ROUNDING * norm] = 0.0
+    return mean
+
+
+def orthogonal_operations(operations: Floats, conventional: Floats, crystal_of_op: Ints) -> Floats:
+    """Cartesian operations that are orthogonal to rounding, also where the cell has the symmetry only approximately.
+
+    The metric of the cell is averaged over the group and the cell is strained (without rotation) to that metric: W is
+    taken in the basis F B with F² = B⁻ᵀ ⟨Wᵀ BᵀB W⟩ B⁻¹, F symmetric. The result depends on the crystal alone, not on
+    the cell or setting chosen.
+
+    Args:
+        operations: in the conventional basis, acting on columns, shape [n_ops, 3, 3].
+        conventional: B, columns a, b, c in angstrom, shape [n_crystals, 3, 3].
+        crystal_of_op: ascending, shape [n_ops].
+    """
+    if not len(operations):
+        return operations
+    metric = np.swapaxes(conventional, 1, 2) @ conventional
+    metrics = np.swapaxes(operations, 1, 2) @ metric[crystal_of_op] @ operations
+    counts = np.bincount(crystal_of_op, minlength=len(conventional))
+    averaged = np.broadcast_to(np.eye(3), metric.shape).copy()
+    has = counts > 0
+    averaged[has] = np.add.reduceat(metrics, (np.cumsum(counts) - counts)[has], axis=0) / counts[has, None, None]
+    inverse = np.linalg.inv(conventional)
+    strain_squared = np.swapaxes(inverse, 1, 2) @ averaged @ inverse
+    values, vectors = np.linalg.eigh(0.5 * (strain_squared + np.swapaxes(strain_squared, 1, 2)))
+    strain = (vectors * np.sqrt(np.abs(values))[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    basis = (strain @ conventional)[crystal_of_op]
+    rotations = basis @ operations @ np.linalg.inv(basis)
+    # one Newton step of the polar decomposition removes the rounding left by the inversion of skewed cells
+    polished: Floats = 0.5 * (rotations + np.linalg.inv(np.swapaxes(rotations, 1, 2)))
+    return polished
