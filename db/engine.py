@@ -4,6 +4,7 @@ SQLite: write-ahead log, so readers never wait for the writer; every write trans
 start, so that "read, then decide, then write" is safe; foreign keys on. PostgreSQL: psycopg 3.
 """
 
+import os
 import re
 import sqlite3
 import time
@@ -108,7 +109,32 @@ def open_engine(url: URL) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     with reading(engine):
         pass
+    if sqlite:
+        _keep_to_the_file(engine, Path(url.database or "").absolute())
     return engine
+
+
+def _keep_to_the_file(engine: Engine, path: Path) -> None:
+    """Refuses work from now on when another file, or none, is at the path.
+
+    SQLite goes on in a deleted file without a word, and all that it stores there is gone at the end; a new connection
+    would make a new, empty file.
+    """
+    opened = path.stat()
+
+    def check(*_: object) -> None:
+        try:
+            same = os.path.samestat(path.stat(), opened)
+        except OSError:
+            same = False
+        if not same:
+            raise StoreError(
+                f"The database {path} was deleted or replaced while it was in use; what this command stored is not in "
+                "what is there now. Put the file back if you moved it, and run the same command again."
+            )
+
+    event.listen(engine, "do_connect", check)
+    event.listen(engine, "begin", check)
 
 
 def _check_folder(path: Path) -> None:

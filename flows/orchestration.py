@@ -3,28 +3,26 @@
 Prefect stores the parameters of flows and tasks. A session holds the database URL, which may hold a password, so it
 travels in a context variable; what the tasks take as parameters is numbers and source texts.
 
-Our own server listens on 127.0.0.1 and answers only whoever knows a secret made for this process: other users of the
-machine reach that port too. A server elsewhere is used only with credentials.
+Where no server is named, this process has one of its own (flows/private_server.py). A server elsewhere is used only
+with credentials.
 """
 
 import os
-import secrets
-import shutil
-import signal
-import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from flows.private_server import START_S, PrivateServer
 from gmt_tasks.runs.session import ScreenSession
 from models.errors import GmtError
 
 _SESSION: ContextVar[ScreenSession | None] = ContextVar("gmtscreen_session", default=None)
 
-_WATCHERS: dict[int, "subprocess.Popen[bytes]"] = {}
-"""By the process they watch over; kept so that the pipes to them stay open as long as this process lives."""
+_SERVERS: list[PrivateServer] = []
+"""At most one: that of this process."""
 
 QUIET_PREFECT = {
     "DO_NOT_TRACK": "1",
@@ -34,7 +32,7 @@ QUIET_PREFECT = {
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(START_S)),
 }
 """Set before Prefect is imported, each only where the user has set nothing; PREFECT_API_URL is never touched."""
 
@@ -48,31 +46,44 @@ def quiet_prefect() -> None:
         os.environ.setdefault(name, value)
 
 
-def start_server() -> None:
-    """Starts Prefect's ephemeral server where no other is named, so that it neither dies too early nor lives too long.
+def begin_server() -> None:
+    """Begins to start this process's own server, unless another is named; `start_server` waits for it.
 
-    Ctrl-C goes to every process of a terminal's group. The server must survive it, or the flow could not report its
-    end: a child inherits the blocked signals of the thread that starts it, and uvicorn does not unblock them.
-
-    Raises:
-        GmtError: a server beyond this machine is named and nothing to authenticate with.
+    Prefect's profile and files may name one too, but Prefect takes seconds to import: until it is imported they are
+    expected to name none.
     """
-    from prefect.server.api.server import SubprocessASGIServer
+    if _SERVERS or os.environ.get("PREFECT_API_URL"):
+        return
+    if "prefect" in sys.modules and _other_server_is_named():
+        return
+    _SERVERS.append(PrivateServer())
+
+
+def _other_server_is_named() -> bool:
     from prefect.settings import get_current_settings
 
     settings = get_current_settings()
-    if settings.api.url:
-        refuse_open_server(settings.api.url, has_credentials=bool(settings.api.auth_string or settings.api.key))
-        return
-    if not settings.server.ephemeral.enabled:
-        return
-    _lock_server()
-    # The same instance that Prefect's clients ask for: they find it running.
-    server = SubprocessASGIServer()
-    with _sigint_blocked():
-        server.start()
-    if server.server_process is not None:
-        _end_with_this_process(server.server_process.pid)
+    return bool(settings.api.url) or not settings.server.ephemeral.enabled
+
+
+def start_server() -> None:
+    """Makes sure of a server: one that the user names, or else our own.
+
+    Raises:
+        GmtError: a server beyond this machine is named and nothing to authenticate with, or our own does not start.
+    """
+    begin_server()
+    from prefect.context import refresh_global_settings_context
+    from prefect.settings import get_current_settings
+
+    if _SERVERS and not _other_server_is_named():
+        os.environ |= _SERVERS[0].wait()
+        refresh_global_settings_context()
+    api = get_current_settings().api
+    if _SERVERS and api.url != _SERVERS[0].url:
+        _SERVERS.pop().stop()
+    if api.url:
+        refuse_open_server(api.url, has_credentials=bool(api.auth_string or api.key))
 
 
 def refuse_open_server(url: str, *, has_credentials: bool) -> None:
@@ -100,40 +111,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _lock_server() -> None:
-    """Gives our own server a secret, in the environment that it inherits; what the user has set stays."""
-    from prefect.context import refresh_global_settings_context
-
-    secret = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or f"gmtscreen:{secrets.token_urlsafe(32)}"
-    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = os.environ["PREFECT_API_AUTH_STRING"] = secret
-    refresh_global_settings_context()
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_this_process(pid: int) -> None:
-    """Ends a process when this one is gone, even when this one was killed and could clean up nothing.
-
-    A shell waits for the end of a pipe that only this process holds open. Without it every killed run would leave a
-    server behind. After an orderly end the server is gone before the shell wakes.
-    """
-    shell = shutil.which("sh")
-    if shell is None or pid in _WATCHERS:
-        return
-    command = [shell, "-c", f"read -r line; kill {pid} 2>/dev/null"]
-    pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
-    # A session of its own, so that Ctrl-C in the terminal does not end the watcher before its time.
-    watcher = subprocess.Popen(command, stdin=pipe, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603
-    _WATCHERS[pid] = watcher
 
 
 @contextmanager

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import psutil
+
 from models.errors import GmtError
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StoppedError(GmtError):
@@ -20,7 +24,7 @@ class StoppedError(GmtError):
 
 
 class StopRequest:
-    """Whether SIGINT or SIGTERM came."""
+    """Whether SIGINT, SIGTERM or SIGHUP came."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -42,11 +46,11 @@ class StopRequest:
 
 @contextmanager
 def kept_signal_handlers() -> Iterator[None]:
-    """Puts the SIGTERM and SIGINT handlers back at the end, for libraries that replace them."""
+    """Puts the handlers of signals that stop a process back at the end, for libraries that replace them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in _STOPPING}
     try:
         yield
     finally:
@@ -56,9 +60,10 @@ def kept_signal_handlers() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """SIGINT and SIGTERM set a flag, so that a commit is never cut in two; a second SIGINT interrupts at once.
+    """SIGINT, SIGTERM and SIGHUP set a flag, so that no commit is cut in two; a second SIGINT interrupts at once.
 
-    Outside the main thread signals cannot be caught; the flag then stays unset.
+    SIGHUP, which a closing terminal sends, stays ignored under `nohup`. Outside the main thread signals cannot be
+    caught; the flag then stays unset.
     """
     stop = StopRequest()
 
@@ -69,8 +74,9 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     with kept_signal_handlers():
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, on_signal)
-            signal.signal(signal.SIGTERM, on_signal)
+            for each in _STOPPING:
+                if each != signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:
+                    signal.signal(each, on_signal)
         yield stop
 
 
@@ -99,13 +105,7 @@ def is_dead(holder: str) -> bool:
     host, _, rest = holder.rpartition(":")[0].rpartition(":")
     if host != socket.gethostname() or not rest.isdigit():
         return False
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return not psutil.pid_exists(int(rest))
 
 
 def tcp_answers(address: str) -> bool:

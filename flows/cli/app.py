@@ -6,7 +6,7 @@ import sys
 import typer
 
 from flows.cli import compare, doctor, ensemble, equivariance, ingest, models, read, registry, retrain, screen, suggest
-from flows.cli.console import Exit, errors_as_one_line, fail, say
+from flows.cli.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
 app = typer.Typer(
@@ -61,6 +61,10 @@ app.command("exactness", hidden=True)(errors_as_one_line(equivariance.equivarian
 app.add_typer(models_app, name="models")
 
 
+_WITH_TEMPORARY_FILES = {"screen", "ingest", "predict", "retrain"}
+"""Commands that read sources or start servers: what they keep in temporary files must go when they are killed, too."""
+
+
 def without_password(words: list[str]) -> tuple[list[str], str | None]:
     """A command line without the `--db` whose URL holds a password.
 
@@ -100,6 +104,11 @@ def main() -> None:
         refuse_foreign_packages()
     except ForeignPackageError as error:
         sys.exit(fail(str(error), Exit.BAD_USAGE).code)
+    if not _WITH_TEMPORARY_FILES.isdisjoint(sys.argv[1:2]):
+        from gmt_tasks.workers.run_folder import hold_temporary_files
+
+        with errors_as_lines(Exit.BAD_USAGE):
+            hold_temporary_files()
     app()
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import Exit, print_json
-from flows.cli.open_ports import TABLES, listeners_of, process_tree, read_listeners
+from flows.cli.open_ports import listeners_of, listeners_of_machine, process_tree
 from flows.cli.options import AsJson, Db, Model
 from gmt_tasks.import_guard import REPOSITORY_ROOT, find_foreign_packages
 
@@ -179,9 +179,9 @@ def check_ray() -> Check:
     return Check("ray, gpu", Health.GOOD, f"starts, on loopback only; {devices}")
 
 
-def check_ports(tables: tuple[Path, ...] = TABLES) -> Check:
+def check_ports() -> Check:
     """What of Ray, Prefect and PostgreSQL listens, and whether beyond loopback."""
-    listening = {(each.port, each.loopback) for table in tables for each in read_listeners(table)}
+    listening = {(each.port, each.loopback) for each in listeners_of_machine()}
     known = sorted((port, loopback) for port, loopback in listening if port in KNOWN_PORTS)
     wide = sum(not loopback for _, loopback in listening)
     found = ", ".join(f"{KNOWN_PORTS[port]} {port} {'loopback' if near else 'ALL INTERFACES'}" for port, near in known)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -66,18 +67,20 @@ def screen(
 def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) -> None:
     """Walks the session through the flow `screen`, with progress on standard error."""
     from flows.cli.progress import progress_display
-    from flows.orchestration import quiet_prefect, session_in_use, start_server
+    from flows.orchestration import begin_server, quiet_prefect, session_in_use, start_server
 
     say(
         f"run {session.run.id}{' resumed' if session.run.resumed else ''}, model {session.run.spec.model}, "
         f"database {session.settings.shown_database}"
     )
+    quiet_prefect()
+    begin_server()
     # Ray before Prefect: started in a process full of Prefect's threads it can take a minute.
     session.start_workers()
-    quiet_prefect()
-    start_server()
+    # While server and workers start.
     from flows.screen import screen as screen_flow
 
+    start_server()
     with progress_display() as display, session_in_use(session):
         session.on_ingest, session.on_progress = display.read, display.show
         try:
@@ -163,10 +166,11 @@ def predict(
 
     settings = load_settings(model=model, symprec=symprec, device=device)
     opened = _open(sources, settings, assume_p1=assume_p1)
-    screener = load_screener(settings.model, settings.device, settings.symprec)
+    load = partial(load_screener, settings.model, settings.device, settings.symprec)
+    lines = prediction_lines(load, opened, max_atoms=settings.max_atoms, limit=limit)
     n_ok = n_rejected = 0
     with _output(out) as stream:
-        for line in prediction_lines(screener, opened, max_atoms=settings.max_atoms, limit=limit):
+        for line in lines:
             n_ok, n_rejected = n_ok + (line["status"] == "ok"), n_rejected + (line["status"] != "ok")
             stream.write(json_text(line) + "\n")
             stream.flush()

@@ -12,11 +12,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from db.records import IngestedBlock, KnownCrystals
-from db.store import ResultStore
 from gmt_tasks.ingest.content_id_pool import ContentIdPool
 from gmt_tasks.telemetry import event
 from models.crystals.crystal import CrystalBatch, Floats
@@ -29,6 +29,9 @@ from models.fingerprint.structure_match import (
     environment_fingerprints,
     match_structures,
 )
+
+if TYPE_CHECKING:
+    from db.store import ResultStore
 
 Lookup = Callable[[Iterable[str]], KnownCrystals]
 """Gives the known crystals of buckets; `ResultStore.relatives`."""
@@ -52,7 +55,7 @@ def nothing_known(_: Iterable[str]) -> KnownCrystals:
     return KnownCrystals([], [], [], CrystalBatch.from_arrays([], [], []))
 
 
-def backfill(store: ResultStore, n_processes: int = 1) -> int:
+def backfill(store: "ResultStore", n_processes: int = 1) -> int:
     """Gives crystals that were stored before there were buckets theirs, so that they are found; returns their number.
 
     They keep their ids, under which results and inputs refer to them: an input that equals one of them takes its id.

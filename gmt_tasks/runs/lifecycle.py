@@ -6,14 +6,17 @@ Each step may be repeated: the ledger knows how far it came, and goes on from th
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from db.records import Balance, IngestedBlock, ModelVersion, RunSpec
-from db.store import ResultStore
 from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
 from gmt_tasks.ingest.deduplicate import Deduplicator, backfill
 from gmt_tasks.sources.source import Source
 from gmt_tasks.telemetry import event
 from models.errors import GmtError
+
+if TYPE_CHECKING:
+    from db.store import ResultStore
 
 SMALLEST_SHARD_ATOMS = 128
 SHARDS_PER_WORKER_AND_BLOCK = 16
@@ -53,7 +56,7 @@ def run_spec(sources: Sequence[Source], model: ModelVersion, symprec: float, pla
 
 
 def ingest_source(
-    store: ResultStore,
+    store: "ResultStore",
     run_id: int,
     source: Source,
     plan: IngestPlan,
@@ -94,7 +97,7 @@ def shard_atoms_for(block: IngestedBlock, plan: IngestPlan) -> int:
     return min(plan.shard_atoms, max(SMALLEST_SHARD_ATOMS, fair))
 
 
-def close_run(store: ResultStore, run_id: int, seconds: float) -> Balance:
+def close_run(store: "ResultStore", run_id: int, seconds: float) -> Balance:
     """Finishes a run whose inputs all ended somewhere.
 
     Args:
@@ -124,6 +127,8 @@ def dry_balance(sources: Sequence[Source], plan: IngestPlan) -> Balance:
         Counts with `done` and `quarantined` 0; `pending` is the number of crystals to compute.
     """
     model = ModelVersion("dry-run", "0", "0" * 64)
+    from db.store import ResultStore
+
     with TemporaryDirectory(prefix="gmtscreen-dry-") as folder, ResultStore(Path(folder) / "dry.db") as store:
         store.register_model(model, {})
         run = store.open_run(run_spec(sources, model, 0.0, plan))

@@ -1,6 +1,8 @@
 """Predictions without a database: one JSON object per input, in the order of the sources."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from db.records import IngestedBlock, RejectedInput
@@ -32,25 +34,35 @@ def load_screener(model: str, device: str, symprec: float) -> LineScreener:
 
 
 def prediction_lines(
-    screener: LineScreener, sources: Iterable[Source], *, max_atoms: int, limit: int | None = None
+    load: Callable[[], LineScreener], sources: Iterable[Source], *, max_atoms: int, limit: int | None = None
 ) -> Iterator[dict[str, Any]]:
     """Predicts everything that the sources hold.
 
     Args:
-        screener: does the work.
+        load: gives what does the work; called once, before this returns.
         sources: opened sources, in order.
         max_atoms: larger cells are rejected.
         limit: inputs to take from all sources together.
 
-    Yields:
+    Returns:
         One object per input in input order: the promised line, or for a rejected input its id, reason and detail.
     """
-    n_before, plan = 0, IngestPlan(max_atoms, shard_atoms=1, limit=limit)
+    blocks = _blocks(sources, IngestPlan(max_atoms, shard_atoms=1, limit=limit))
+    # To import torch and to read the first file takes seconds each, on different processors.
+    with ThreadPoolExecutor(1) as reading:
+        first = reading.submit(lambda: list(islice(blocks, 1)))
+        screener = load()
+    return chain.from_iterable(_in_order(screener, block) for block in chain(first.result(), blocks))
+
+
+def _blocks(sources: Iterable[Source], plan: IngestPlan) -> Iterator[IngestedBlock]:
+    """The validated blocks of all sources, cut at the limit."""
+    n_before = 0
     for source in sources:
         n_read = 0
         for block in ingested_blocks(source, plan, n_before=n_before):
             n_read = block.stop
-            yield from _in_order(screener, block)
+            yield block
         n_before += n_read
 
 

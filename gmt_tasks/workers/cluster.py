@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants, services
 from ray._private import worker as ray_worker
+from ray._private.node import Node
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # a compiled module
 from ray.exceptions import RayError
 
@@ -18,6 +19,7 @@ from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
 from gmt_tasks.telemetry import event
 from gmt_tasks.workers.jobs import first_line
+from gmt_tasks.workers.run_folder import run_folder
 from models.errors import ModelError
 
 ACTORS_PER_GPU = 8
@@ -42,16 +44,27 @@ _LOST_ADVICE = (
 _CLUSTER_OF_MACHINES = ray_constants.ENABLE_RAY_CLUSTER
 """What RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER says, by default true on Linux."""
 
+_SERVERS_FOR_CLUSTERS = {
+    name: getattr(Node, name) for name in ("start_monitor", "start_log_monitor", "start_api_server")
+}
+
 
 def _adjust_ray(*, loopback_only: bool) -> None:
-    """Two things for which `ray.init` has no option.
+    """Three things for which `ray.init` has no option.
 
     Ray takes the address of the network card, and then its servers listen on every interface; told otherwise it does
     what it does on desktop systems, and everything stays on 127.0.0.1. And it prints the death of a worker to standard
-    output, into the middle of what a program prints there; here that is an event.
+    output, into the middle of what a program prints there; here that is an event. And a private Ray needs none of the
+    servers for autoscaling, printing of logs and a dashboard, each a Python process that imports Ray for a second.
     """
+    for name, original in _SERVERS_FOR_CLUSTERS.items():
+        setattr(Node, name, _start_nothing if loopback_only else original)
     ray_constants.ENABLE_RAY_CLUSTER = _CLUSTER_OF_MACHINES and not loopback_only
     ray_worker.print_to_stdstream = _print_as_event
+
+
+def _start_nothing(*_: object, **__: object) -> None:
+    """Stands in for what starts a server of Ray that is not needed."""
 
 
 def _print_as_event(data: dict[str, Any], *_: object, **__: object) -> None:
@@ -83,7 +96,8 @@ def start_ray(address: str | None = None, n_cpus: int | None = None) -> bool:
     variables = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
     if address is None:
         options |= {"address": "local", "num_cpus": n_cpus, "include_dashboard": False}
-        options |= {"object_store_memory": OBJECT_STORE_BYTES}
+        # Ray opens this folder to every user of the machine; the one around it is private.
+        options |= {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(run_folder() / "ray")}
         variables |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0"} | _own_token()
     else:
         _check_address(address)

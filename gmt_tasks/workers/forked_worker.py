@@ -11,6 +11,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from db.records import ResultBlock
 from gmt_tasks.workers.jobs import first_line
 from models.errors import Reason
@@ -104,35 +106,30 @@ def _limit_memory(*, gpu: bool) -> None:
 
     Not on a GPU, whose driver reserves address space without end.
     """
-    free = free_memory_bytes()
-    if gpu or free is None:
+    if gpu:
         return
-    limit = _data_bytes() + max(free // 2, _SMALLEST_ALLOWANCE_BYTES)
+    free = free_memory_bytes()
+    used = psutil.Process().memory_info()
+    # What the limit counts; where the system does not tell, all that is in memory.
+    limit = getattr(used, "data", used.rss) + max(free // 2, _SMALLEST_ALLOWANCE_BYTES)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def free_memory_bytes() -> int | None:
-    """Memory that this machine, or the container around this process, still has; None where nobody says."""
-    free = [_number_in(Path("/proc/meminfo"), "MemAvailable:")]
+def free_memory_bytes() -> int:
+    """Memory that this machine, or the container around this process, still has."""
+    free = [int(psutil.virtual_memory().available)]
     for group in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")):
         for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
             most, now = _number_in(group / limit), _number_in(group / used)
-            free.append(None if most is None or now is None else most - now)
-    known = [each for each in free if each is not None]
-    return max(min(known), 0) if known else None
+            if most is not None and now is not None:
+                free.append(most - now)
+    return max(min(free), 0)
 
 
-def _data_bytes() -> int:
-    return _number_in(Path("/proc/self/status"), "VmData:") or 0
-
-
-def _number_in(path: Path, name: str = "") -> int | None:
-    """A number of bytes in a file of the kernel: the whole file, or the line that begins with a name, in kB."""
+def _number_in(path: Path) -> int | None:
+    """The number of bytes that is all of a file of the kernel; None when there is no such file, or it says "max"."""
     try:
-        text = path.read_text(encoding="ascii")
+        text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    if not name:
-        return int(text) if text.strip().isdigit() else None
-    found = [line.split()[1] for line in text.splitlines() if line.startswith(name)]
-    return int(found[0]) * 1024 if found and found[0].isdigit() else None
+    return int(text) if text.isdigit() else None

@@ -10,19 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from e3nn import o3
 from torch import Tensor as TorchTensor
 from torch import nn
 
+from models.gmtnet.spherical import degree_of, irreps_in_product, spherical_harmonics, wigner_3j
 from models.gmtnet.torch_graph import Features, TorchGraph
 
 Channels = Mapping[str, int]
 """Number of channels of each kind of irrep."""
-
-
-def read_irreps(text: str) -> dict[str, int]:
-    """{"0e": 32, "1o": 16} of "32x0e+16x1o"."""
-    return {str(ir): channels for channels, ir in o3.Irreps(text).simplify()}
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,7 @@ def make_table(graph: TorchGraph, share: TorchTensor, l_max: int) -> EdgeTable:
     first = torch.cumsum(counts, 0) - counts
     n_slots = int(counts.max()) if len(center) else 0
     slot = center * n_slots + torch.arange(len(center), device=center.device) - first[center]
-    irreps = o3.Irreps.spherical_harmonics(l_max)
-    harmonics = o3.spherical_harmonics(irreps, graph.vector, normalize=True, normalization="component")
+    harmonics = spherical_harmonics(l_max, graph.vector)
     table = _tabulate(harmonics * share[:, None], slot, n_atoms, n_slots)
     return EdgeTable(graph, share, slot, table.transpose(1, 2))
 
@@ -152,10 +146,9 @@ class AtomCoupling(nn.Module):
         n_paths: dict[str, int] = {}
         for i, a in enumerate(self.kinds):
             for b in self.kinds[i:]:
-                products = [ir for ir in o3.Irrep(a) * o3.Irrep(b) if str(ir) in channels_out]
+                kinds = [ir for ir in irreps_in_product(a, b) if ir in channels_out]
                 if a == b:  # the antisymmetric product of a feature with itself is zero
-                    products = [ir for ir in products if (2 * o3.Irrep(a).l - ir.l) % 2 == 0]
-                kinds = [str(ir) for ir in products]
+                    kinds = [ir for ir in kinds if degree_of(ir) % 2 == 0]
                 if kinds:
                     self.register_buffer(f"coupling_{a}_{b}", _coupling(a, b, kinds), persistent=False)
                     self.pairs.append((a, b, kinds))
@@ -186,8 +179,8 @@ def _coupling(a: str, b: str, results: list[str]) -> TorchTensor:
     """
     blocks = []
     for ir in results:
-        degrees = [o3.Irrep(x).l for x in (a, b, ir)]
-        symbol = o3.wigner_3j(*degrees, dtype=torch.get_default_dtype()) * (2 * degrees[2] + 1) ** 0.5
+        symbol = wigner_3j(degree_of(a), degree_of(b), degree_of(ir)).to(torch.get_default_dtype())
+        symbol = symbol * (2 * degree_of(ir) + 1) ** 0.5
         blocks.append(symbol.flatten(0, 1).T)
     return torch.cat(blocks)
 

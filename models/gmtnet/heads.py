@@ -7,12 +7,12 @@ middle of the labels.
 """
 
 import torch
-from e3nn import o3
 from torch import Tensor as TorchTensor
 from torch import nn
 
-from models.gmtnet.equivariant import Channels, TensorLinear, read_irreps
+from models.gmtnet.equivariant import Channels, TensorLinear
 from models.gmtnet.invariants import mandel_rows
+from models.gmtnet.spherical import degree_of, read_irreps
 from models.gmtnet.torch_graph import Features
 from models.quantities import TENSORS, Tensor
 from models.tensors.irreps import change_of_basis
@@ -35,13 +35,14 @@ class TensorHead(nn.Module):
 
     def __init__(self, quantity: Tensor, channels: Channels) -> None:
         super().__init__()
-        irreps = o3.Irreps(TENSORS[quantity].irreps)
-        self.kinds = [str(ir) for _, ir in irreps]
-        self.read = TensorLinear(channels, read_irreps(TENSORS[quantity].irreps))
+        copies = read_irreps(TENSORS[quantity].irreps)
+        n_components = sum(n * (2 * degree_of(ir) + 1) for ir, n in copies.items())
+        self.kinds = list(copies)
+        self.read = TensorLinear(channels, copies)
         basis = torch.tensor(change_of_basis(quantity).copy(), dtype=torch.get_default_dtype())
         self.register_buffer("basis", basis, persistent=False)
-        self.register_buffer("mean", torch.zeros(irreps.dim))
-        self.register_buffer("scale", torch.ones(irreps.dim))
+        self.register_buffer("mean", torch.zeros(n_components))
+        self.register_buffer("scale", torch.ones(n_components))
 
     def components_of(self, read: Features) -> TorchTensor:
         """Components [n_crystals, n_components] of read irreps {kind: [2l + 1, n_crystals, copies]}."""

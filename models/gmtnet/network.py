@@ -5,18 +5,22 @@ heads -> independent Cartesian components of each tensor, and scalars that help 
 Source: Yan et al., arXiv:2406.12888; what differs from it is listed under Decisions in ARCHITECTURE.md.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor as TorchTensor
 from torch import nn
-from torch_geometric.utils import scatter
 
 from models.gmtnet.config import GMTNetConfig, ProductKind
-from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table, read_irreps
+from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead
 from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, cutoff_envelope
-from models.gmtnet.published.layers import PublishedConvolutions
+from models.gmtnet.spherical import read_irreps
 from models.gmtnet.torch_graph import Features, TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
+
+if TYPE_CHECKING:
+    from models.gmtnet.published.layers import PublishedConvolutions
 
 Outputs = dict[Tensor | Scalar, TorchTensor]
 
@@ -30,8 +34,7 @@ class GMTNet(nn.Module):
         self.embedding = ElementEmbedding(config.channels)
         self.radial = RadialFeatures(config.radial, config.radial_range, config.n_radial, config.channels)
         self.comformer = nn.ModuleList(ComFormerLayer(config.channels) for _ in range(config.n_comformer))
-        published = config.product is ProductKind.FULL
-        self.convolutions = PublishedConvolutions(config) if published else CoupledConvolutions(config)
+        self.convolutions = _convolutions(config)
         channels = self.convolutions.channels
         self.heads = nn.ModuleDict()
         for quantity in config.tensors:
@@ -65,7 +68,7 @@ class GMTNet(nn.Module):
         for layer in self.comformer:
             nodes = layer(nodes, edges, weight, graph.ends)
         # weights that sum to one over an atom's edges: a mean that is continuous when an edge reaches the cutoff
-        total = scatter(weight, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
+        total = weight.new_zeros(len(graph.numbers)).scatter_add_(0, graph.ends[0], weight)
         features = self.convolutions(nodes, edges, graph, weight / total[graph.ends[0]])
         means = {ir: graph.mean(x) for ir, x in features.items()}
         return graph.average(means), graph.mean(nodes[None])[0]
@@ -111,6 +114,15 @@ def build_network(config: GMTNetConfig, dtype: torch.dtype = torch.float32) -> G
         return GMTNet(config)
     finally:
         torch.set_default_dtype(before)
+
+
+def _convolutions(config: GMTNetConfig) -> "CoupledConvolutions | PublishedConvolutions":
+    if config.product is not ProductKind.FULL:
+        return CoupledConvolutions(config)
+    # e3nn takes as long to import as torch.
+    from models.gmtnet.published.layers import PublishedConvolutions
+
+    return PublishedConvolutions(config)
 
 
 def _floor(quantity: Tensor, results: Outputs, like: TorchTensor) -> TorchTensor | None:

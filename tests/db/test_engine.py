@@ -118,3 +118,27 @@ def test_opening_waits_for_another_process_that_is_writing_a_file_without_log(tm
     assert not writer.in_transaction
     end.join()
     writer.close()
+
+
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "deleted"])
+def test_a_database_that_is_replaced_or_deleted_in_use_is_noticed_and_not_made_anew(
+    tmp_path: Path, replaced: bool
+) -> None:
+    path = tmp_path / "test.db"
+    ResultStore(tmp_path / "other.db").close()
+    with ResultStore(path) as store:
+        store.open_run(spec())
+        assert len(store.runs()) == 1
+        if replaced:
+            (tmp_path / "other.db").replace(path)
+        else:
+            path.unlink()
+        with pytest.raises(StoreError, match="deleted or replaced"):
+            store.runs()
+        store.close()  # the next call needs a new connection
+        with pytest.raises(StoreError, match="deleted or replaced"):
+            store.open_run(spec())
+        assert path.exists() is replaced
+    if replaced:
+        with ResultStore(path) as other:
+            assert other.runs() == []

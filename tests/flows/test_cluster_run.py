@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.open_ports import PROC, listeners_of
+from flows.cli.open_ports import listeners_of
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from tests.flows.conftest import write_crystals
 from tests.flows.test_chaos import dump, n_done
@@ -30,6 +30,7 @@ pytestmark = [
 N_CRYSTALS = 240
 PATIENCE_S = 300.0
 WORKER = "ray::WorkerProcess"
+PROC = Path("/proc")
 
 FAKE = "tests.flows.cli.fake_cli"
 

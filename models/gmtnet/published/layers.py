@@ -10,9 +10,11 @@ import torch
 from e3nn import o3
 from torch import Tensor as TorchTensor
 from torch import nn
+from torch_geometric.utils import scatter
 
 from models.gmtnet.config import GMTNetConfig
-from models.gmtnet.equivariant import Channels, read_irreps
+from models.gmtnet.equivariant import Channels
+from models.gmtnet.spherical import read_irreps
 from models.gmtnet.torch_graph import Features, TorchGraph
 from models.quantities import TENSORS
 
@@ -74,6 +76,6 @@ class _Convolution(nn.Module):
             graph.at_neighbors(str(ir), features[str(ir)]).transpose(1, 2).flatten(1) for _, ir in self.irreps_in
         ]
         message = self.product(torch.cat(sources, dim=1), harmonics, self.weights(edges))
-        total = message.new_zeros(len(graph.numbers), message.shape[1]).index_add(0, graph.ends[0], message)
+        total = scatter(message, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
         blocks = zip(self.irreps_out, self.irreps_out.slices(), strict=True)
         return {str(ir): total[:, s].view(-1, count, ir.dim).permute(2, 0, 1) for (count, ir), s in blocks}

@@ -24,7 +24,7 @@ def test_what_the_reader_changed_stands_among_the_warnings(tmp_path: Path) -> No
     species = {"a": ["D"], "b": ["Qq"], "c": ["Na"]}
     rows = [json.dumps({**ROW, "id": own, "species": labels}) for own, labels in species.items()]
     (tmp_path / "x.jsonl").write_text("\n".join(rows))
-    lines = list(prediction_lines(NamingScreener(), [open_source(str(tmp_path / "x.jsonl"))], max_atoms=10))
+    lines = list(prediction_lines(NamingScreener, [open_source(str(tmp_path / "x.jsonl"))], max_atoms=10))
     assert [line["id"] for line in lines] == ["a", "b", "c"]
     assert lines[0]["warnings"] == ["w", "isotope_merged: D read as H (1 sites)"]
     assert lines[1]["reason"] == "unknown_species"

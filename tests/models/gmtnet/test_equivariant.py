@@ -13,7 +13,6 @@ from models.gmtnet.equivariant import (
     NeighborConvolution,
     TensorLinear,
     make_table,
-    read_irreps,
 )
 from models.gmtnet.torch_graph import Features, TorchGraph
 from models.reference.crystals import random_orthogonal, transformed
@@ -52,11 +51,6 @@ def largest_difference(a: Features, b: Features) -> float:
 
 def a_rotation(sign: int) -> np.ndarray:  # type: ignore[type-arg]
     return sign * random_orthogonal(np.random.default_rng(11))
-
-
-def test_irreps_are_read_kind_by_kind() -> None:
-    assert read_irreps("32x0e+16x1o") == {"0e": 32, "1o": 16}
-    assert read_irreps("2x0e+2x2e+1x4e") == {"0e": 2, "2e": 2, "4e": 1}
 
 
 @ROTATIONS

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.gmtnet.config import GMTNET, GMTNET_PAPER
-from models.gmtnet.equivariant import read_irreps
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead
+from models.gmtnet.spherical import read_irreps
 from models.gmtnet.torch_graph import Features
 from models.quantities import TENSORS, Scalar, Tensor
 from models.reference.crystals import random_orthogonal
