@@ -11,15 +11,15 @@ from sqlalchemy.exc import DBAPIError
 
 from models.errors import StoreError
 
-_PASSING_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_TRANSIENT_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 
-_PASSING_POSTGRES = ("08", "57P0", "40001", "40P01", "53300", "55P03")
+_TRANSIENT_POSTGRES = ("08", "57P0", "40001", "40P01", "53300", "55P03")
 """SQLSTATEs, or how they begin: no connection, server stops or starts, serialization, deadlock, too many clients,
 lock timeout. Source: PostgreSQL documentation, appendix A."""
 
 _POSTGRES_FULL = "53100"
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*(@)")
-_GO_ON = "then run the same command again: nothing that was committed is lost."
+_RESUME = "then run the same command again: nothing that was committed is lost."
 
 
 class StoreUnavailableError(StoreError):
@@ -29,44 +29,49 @@ class StoreUnavailableError(StoreError):
 
 
 def store_error(url: URL, error: Exception) -> StoreError:
-    """The error that tells a person what the database said and what to do, in one line and without the password.
+    """The error that reports what the database answered and what to do, in one line and without the password.
 
     Args:
         url: the database.
         error: what SQLAlchemy or the driver raised.
     """
-    shown, said = url.render_as_string(hide_password=True), _said(url, error)
-    if is_passing(error):
+    shown = url.render_as_string(hide_password=True)
+    answer = " ".join(hide_password(str(getattr(error, "orig", None) or error)).split()).rstrip(".?")
+    # Short passwords would blank out parts of ordinary words; drivers do not echo them anyway.
+    if url.password and len(url.password) >= 4:
+        answer = answer.replace(url.password, "***")
+    if _is_transient(error):
         return StoreUnavailableError(
-            f"The database {shown} does not answer: {said}. Check that it runs and that nothing else locks it, {_GO_ON}"
+            f"The database {shown} does not answer: {answer}. Check that it runs and that nothing else locks it, "
+            f"{_RESUME}"
         )
-    if is_full(error):
-        return StoreError(f"The database {shown} is full: {said}. Free space where it lies, {_GO_ON}")
+    if _is_full(error):
+        return StoreError(f"The database {shown} is full: {answer}. Free space where it lies, {_RESUME}")
     return StoreError(
-        f"The database {shown} refused: {said}. Check that it is reachable, that its disk works, and that it is "
-        f"written by nothing but gmtscreen, {_GO_ON}"
+        f"The database {shown} refused: {answer}. Check that it is reachable, that its disk works, and that it is "
+        f"written by nothing but gmtscreen, {_RESUME}"
     )
 
 
-def is_passing(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """True when the failure can go away by itself: a lost connection, a server that restarts, a lock."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) in _PASSING_SQLITE
-    state = _sqlstate(error)
+        return _sqlite_code(error.orig) in _TRANSIENT_SQLITE
+    state = getattr(error.orig, "sqlstate", None)
     # A connection that breaks, or cannot be made, ends before the server could name a state.
     nameless = state is None and type(error.orig).__name__ == "OperationalError"
-    return error.connection_invalidated or nameless or (state or "").startswith(_PASSING_POSTGRES)
+    return error.connection_invalidated or nameless or (state or "").startswith(_TRANSIENT_POSTGRES)
 
 
-def is_full(error: Exception) -> bool:
+def _is_full(error: Exception) -> bool:
     """True when the database has no space left."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):
         return _sqlite_code(error.orig) == sqlite3.SQLITE_FULL
-    return _sqlstate(error) == _POSTGRES_FULL
+    return getattr(error.orig, "sqlstate", None) == _POSTGRES_FULL
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:
@@ -74,19 +79,6 @@ def _sqlite_code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
-
-
 def hide_password(text: str) -> str:
     """The text with the password of every URL in it replaced by ***."""
     return _PASSWORD.sub(r"\1***\2", text)
-
-
-def _said(url: URL, error: Exception) -> str:
-    original = getattr(error, "orig", None) or error
-    said = " ".join(hide_password(str(original)).split()).rstrip(".?")
-    # Short passwords would blank out parts of ordinary words; drivers do not echo them anyway.
-    if url.password and len(url.password) >= 4:
-        said = said.replace(url.password, "***")
-    return said

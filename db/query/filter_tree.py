@@ -42,7 +42,7 @@ class Quantifier(StrEnum):
 
 
 class Knowledge(StrEnum):
-    """Whether a value is there."""
+    """Whether a value exists."""
 
     KNOWN = "IS KNOWN"
     UNKNOWN = "IS UNKNOWN"
@@ -136,16 +136,18 @@ def to_text(tree: Filter) -> str:
 
 
 def _joined(term: Filter) -> str:
-    # Parentheses also where precedence would do without: the tree tells (a AND b) AND c from a AND b AND c.
+    # Parentheses also where precedence would do without: the tree distinguishes (a AND b) AND c from a AND b AND c.
     return f"({to_text(term)})" if isinstance(term, And | Or) else to_text(term)
 
 
 def _literal(value: float | str | bool) -> str:
+    # Flags first: in Python a bool is an int too.
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
+    # Beyond 1e15 `.0f` would print digits that the number does not have.
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 

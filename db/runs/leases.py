@@ -7,7 +7,7 @@ older one, and its late result is refused without a trace.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from db.bulk import upsert
 from db.codec import clean_detail, read_crystals, result_rows
@@ -19,23 +19,26 @@ from models.crystals.crystal import CrystalBatch
 from models.errors import Reason, StoreError
 
 REFUSED_BY_MODEL = frozenset({Reason.UNSUPPORTED_ELEMENT, Reason.SYMMETRY_FAILED})
-"""The model has nothing to say about such crystals; nothing went wrong."""
+"""The model cannot predict such crystals; no calculation failed."""
 
 
 def lease(connection: Connection, run_id: int, holder: str, stale_after_s: float) -> ShardLease | None:
-    """Takes the first shard that is pending or whose holder fell silent; see `ResultStore.lease_shard`."""
+    """Takes the first shard that is pending or whose holder gave no heartbeat; see `ResultStore.lease_shard`."""
     run_row(connection, run_id)
     now = database_time(connection)
     silent = (shards.c.state == ShardState.LEASED) & (shards.c.heartbeat <= now - stale_after_s)
-    row = _first_free(connection, run_id, shards.c.state == ShardState.PENDING) or _first_free(
-        connection, run_id, silent
-    )
+    row = None
+    # Pending shards first: a silent holder may still be computing, and its work would be done twice.
+    for condition in (shards.c.state == ShardState.PENDING, silent):
+        free = select(shards).where(shards.c.run_id == run_id, condition).order_by(shards.c.shard_id).limit(1)
+        # On PostgreSQL two callers skip each other's row; SQLite has one writer at a time and ignores the lock clause.
+        row = row or connection.execute(free.with_for_update(skip_locked=True)).first()
     if row is None:
         return None
-    mine = {"state": ShardState.LEASED, "token": row.token + 1, "attempt": row.attempt + 1}
-    unchanged = _shard(run_id, row.shard_id) & (shards.c.token == row.token)
-    taken = connection.execute(update(shards).where(unchanged).values(**mine, holder=holder, heartbeat=now))
-    if taken.rowcount != 1:
+    values = {"state": ShardState.LEASED, "token": row.token + 1, "attempt": row.attempt + 1}
+    unchanged = _has_token(run_id, row.shard_id, row.token)
+    leased = connection.execute(update(shards).where(unchanged).values(**values, holder=holder, heartbeat=now))
+    if leased.rowcount != 1:
         raise StoreError(f"Shard {row.shard_id} of run {run_id} changed while it was being leased. Lease again.")
     ids, batch = _crystals_of(connection, run_id, row.shard_id)
     return ShardLease(run_id, row.shard_id, row.token + 1, row.attempt + 1, ids, batch)
@@ -66,24 +69,18 @@ def lease_once(
     return leased
 
 
-def _first_free(connection: Connection, run_id: int, condition: ColumnElement[bool]) -> Row[Any] | None:
-    # On PostgreSQL two callers skip each other's row; SQLite has one writer at a time and ignores the lock clause.
-    free = select(shards).where(shards.c.run_id == run_id, condition).order_by(shards.c.shard_id).limit(1)
-    return connection.execute(free.with_for_update(skip_locked=True)).first()
-
-
-def _shard(run_id: int, shard_id: int) -> ColumnElement[bool]:
-    return (shards.c.run_id == run_id) & (shards.c.shard_id == shard_id)
+def _has_token(run_id: int, shard_id: int, token: int) -> ColumnElement[bool]:
+    return (shards.c.run_id == run_id) & (shards.c.shard_id == shard_id) & (shards.c.token == token)
 
 
 def _crystals_of(connection: Connection, run_id: int, shard_id: int) -> tuple[list[str], CrystalBatch]:
-    members = (
+    statement = (
         select(crystals.c.id, crystals.c.lattice, crystals.c.numbers, crystals.c.frac_coords)
         .join(inputs, inputs.c.crystal_id == crystals.c.id)
         .where(inputs.c.run_id == run_id, inputs.c.shard_id == shard_id)
         .order_by(inputs.c.slot)
     )
-    rows = connection.execute(members).all()
+    rows = connection.execute(statement).all()
     batch = read_crystals(
         [row.lattice for row in rows], [row.numbers for row in rows], [row.frac_coords for row in rows]
     )
@@ -91,8 +88,7 @@ def _crystals_of(connection: Connection, run_id: int, shard_id: int) -> tuple[li
 
 
 def _held(lease: ShardLease) -> ColumnElement[bool]:
-    held = (shards.c.token == lease.token) & (shards.c.state == ShardState.LEASED)
-    return _shard(lease.run_id, lease.shard_id) & held
+    return _has_token(lease.run_id, lease.shard_id, lease.token) & (shards.c.state == ShardState.LEASED)
 
 
 def heartbeat(connection: Connection, lease: ShardLease) -> bool:
@@ -138,7 +134,9 @@ def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> boo
     now = database_time(connection)
     done = {"state": ShardState.DONE, "finished": now, "holder": None}
     if connection.execute(update(shards).where(_held(lease)).values(**done)).rowcount != 1:
-        return _is_committed(connection, lease)
+        # True when this very lease committed before: its holder did not receive the answer and asks again.
+        own = _has_token(lease.run_id, lease.shard_id, lease.token) & (shards.c.state == ShardState.DONE)
+        return connection.execute(select(shards.c.shard_id).where(own)).first() is not None
     model_id = run_row(connection, lease.run_id).model_id
     rows = result_rows(block, {"model_id": model_id, "run_id": lease.run_id, "created": now})
     # In the order of their ids: two runs that write the same crystals then wait for each other, never in a circle.
@@ -148,6 +146,7 @@ def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> boo
 
 
 def _check_complete(lease: ShardLease, block: ResultBlock) -> None:
+    # Compared as lists too: a crystal that is answered twice is as wrong as one that is missing.
     answered = [*block.crystal_ids, *(crystal_id for crystal_id, _, _ in block.quarantined)]
     wrong = sorted(set(answered) ^ set(lease.crystal_ids))
     if wrong or len(answered) != len(lease.crystal_ids):
@@ -156,12 +155,6 @@ def _check_complete(lease: ShardLease, block: ResultBlock) -> None:
             f"shard has {len(lease.crystal_ids)}; {len(wrong)} differ{', first ' + wrong[0] if wrong else ''}. "
             "Give each crystal of the shard one result or one quarantine."
         )
-
-
-def _is_committed(connection: Connection, lease: ShardLease) -> bool:
-    """True when this very lease committed before: its holder did not hear the answer and asks again."""
-    same = _shard(lease.run_id, lease.shard_id) & (shards.c.token == lease.token) & (shards.c.state == ShardState.DONE)
-    return connection.execute(select(shards.c.shard_id).where(same)).first() is not None
 
 
 def _mark_without_result(connection: Connection, lease: ShardLease, block: ResultBlock) -> None:
@@ -173,13 +166,9 @@ def _mark_without_result(connection: Connection, lease: ShardLease, block: Resul
         .where(accepted, inputs.c.crystal_id == bindparam("of_crystal"))
         .values(outcome=bindparam("end"), stage=Stage.PREDICT, reason=bindparam("why"), detail=bindparam("what"))
     )
-    rows = [
-        {"of_crystal": crystal_id, "end": _end(reason), "why": reason, "what": clean_detail(detail)}
-        for crystal_id, reason, detail in block.quarantined
-    ]
+    rows = []
+    for crystal_id, reason, detail in block.quarantined:
+        # Rejected when the model cannot predict such a crystal, quarantined when its calculation failed.
+        outcome = Outcome.REJECTED if reason in REFUSED_BY_MODEL else Outcome.QUARANTINED
+        rows.append({"of_crystal": crystal_id, "end": outcome, "why": reason, "what": clean_detail(detail)})
     connection.execute(marked, rows)
-
-
-def _end(reason: Reason) -> Outcome:
-    """Rejected when the model has nothing to say about such a crystal, quarantined when its calculation failed."""
-    return Outcome.REJECTED if reason in REFUSED_BY_MODEL else Outcome.QUARANTINED

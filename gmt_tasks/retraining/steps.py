@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.records import Judgement, ModelProvenance, ModelVersion
+from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
@@ -227,7 +227,7 @@ def decide(
     version = ModelVersion(card.name, card.version, card.sha256)
     origin = ModelProvenance(str(folder), files, plan.snapshot, code_version())
     store.register_model(version, dict(card.metrics), origin)
-    judgement = Judgement(who_decides(settings), str(report["summary"]), report)
+    judgement = DecisionRecord(who_decides(settings), str(report["summary"]), report)
     ending = Ending.HELD if report["passes"] else Ending.REFUSED
     if report["passes"] and options.promote:
         store.promote_model(card.name, card.version, judgement)
