@@ -1,4 +1,4 @@
-"""The command that brings crystals or labels into the database without computing anything."""
+"""The command that reads crystals or labels into the database without computing anything."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from db.store import ResultStore
     from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
     from gmt_tasks.labels.ingest import LabelReport
-    from gmt_tasks.labels.readers.source import LabelSource
     from gmt_tasks.settings import Settings
     from models.crystals.crystal import CrystalBatch
 
@@ -42,23 +41,18 @@ def ingest(
     json: AsJson = False,
 ) -> None:
     """Brings crystals, or with --labels checked DFT labels, into the database. Run it again to resume."""
-    from gmt_tasks.settings import load_settings
+    from gmt_tasks.settings import SettingsError, load_settings
 
     without_model = labels and model == WITHOUT_MODEL
     settings = load_settings(db=db, model=None if without_model else model, device=device)
     if labels:
-        _refuse_options(limit=limit is not None, assume_p1=assume_p1)
+        # Not ignored silently: who gives them expects that they act.
+        for option, is_given in (("--limit", limit is not None), ("--assume-p1", assume_p1)):
+            if is_given:
+                raise SettingsError(f"{option} is for crystals and means nothing with --labels: omit it.")
         _ingest_labels(sources, settings, plot=plot, json=json, without_model=without_model)
     else:
         _ingest_crystals(sources, settings, limit, assume_p1=assume_p1, json=json)
-
-
-def _refuse_options(**given: bool) -> None:
-    from gmt_tasks.settings import SettingsError
-
-    for name, used in given.items():
-        if used:
-            raise SettingsError(f"--{name.replace('_', '-')} is for crystals and means nothing with --labels: omit it.")
 
 
 def _ingest_crystals(
@@ -74,6 +68,7 @@ def _ingest_crystals(
     with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
         quiet_prefect()
         start_server()
+        # Imported only now: flows read Prefect's settings when they are defined.
         from flows.ingest import ingest as ingest_flow
 
         with session_in_use(session):
@@ -92,15 +87,19 @@ def _ingest_crystals(
 def _ingest_labels(
     texts: list[str], settings: "Settings", *, plot: Path | None, json: bool, without_model: bool
 ) -> None:
-    """Checks labels and brings them in; ends with 1 when an instalment is refused."""
+    """Checks labels and brings them in; ends with 1 when a label batch is refused."""
     from db.store import ResultStore
     from gmt_tasks.labels.batch import Verdict
+    from gmt_tasks.labels.ingest import ingest_labels
     from gmt_tasks.labels.readers.open import open_label_source
 
     sources = [open_label_source(text) for text in dict.fromkeys(texts)]
     with ResultStore(settings.database) as store, errors_as_lines(Exit.BROKEN_PROMISE):
         expect = None if without_model else _predictor(settings)
-        reports = [_bring(store, source, expect, quiet=json) for source in sources]
+        reports = []
+        for source in sources:
+            on_block = _counter(source.name, quiet=json)
+            reports.append(ingest_labels(store, source, expect=expect, on_block=on_block))
         if plot is not None:
             _draw(store, reports, plot)
     if json:
@@ -108,14 +107,14 @@ def _ingest_labels(
     else:
         for report in reports:
             _print(report)
-    refused = [report for report in reports if report.verdict in (Verdict.REFUSED, Verdict.STALE)]
+    refused = [report.source for report in reports if report.verdict in (Verdict.REFUSED, Verdict.STALE)]
     if refused:
-        say(f"{len(refused)} of {len(reports)} instalments refused: {', '.join(each.source for each in refused)}")
+        say(f"{len(refused)} of {len(reports)} label batches refused: {', '.join(refused)}")
         raise SystemExit(int(Exit.BROKEN_PROMISE))
 
 
 def _predictor(settings: "Settings") -> "PredictSizes":
-    """Loads the model when it is first asked: an instalment that brings nothing new needs none."""
+    """Loads the model when it is first asked: a label batch without anything new needs none."""
     from gmt_tasks.labels.checks.unit_checks import load_predictor
     from gmt_tasks.registry.current_model import chosen_model
 
@@ -129,31 +128,25 @@ def _predictor(settings: "Settings") -> "PredictSizes":
     return predict
 
 
-def _bring(store: "ResultStore", source: "LabelSource", expect: "PredictSizes | None", *, quiet: bool) -> "LabelReport":
-    from gmt_tasks.labels.ingest import ingest_labels
-
-    return ingest_labels(store, source, expect=expect, on_block=_counter(source.name, quiet=quiet))
-
-
 def _counter(name: str, *, quiet: bool) -> "Callable[[int], None]":
-    """Says now and then how many labels were looked at."""
-    looked_at = 0
+    """Reports after every block how many labels were checked."""
+    n_checked = 0
 
-    def told(n: int) -> None:
-        nonlocal looked_at
-        looked_at += n
+    def add(n: int) -> None:
+        nonlocal n_checked
+        n_checked += n
         if not quiet:
-            say(f"{name}: {looked_at:,} labels looked at")
+            say(f"{name}: {n_checked:,} labels checked")
 
-    return told
+    return add
 
 
 def _draw(store: "ResultStore", reports: "list[LabelReport]", path: Path) -> None:
     from flows.reports.plot_labels import plot_labels
 
-    found = [label for report in reports for label in store.labels.of_ingest(report.ingest_id)]
-    if found:
-        say(f"picture: {plot_labels(found, path)}")
+    labels = [label for report in reports for label in store.labels.of_ingest(report.ingest_id)]
+    if labels:
+        say(f"picture: {plot_labels(labels, path)}")
     else:
         say("no picture: there is nothing new to draw")
 
@@ -163,6 +156,7 @@ def _print(report: "LabelReport") -> None:
     from flows.reports.label_tables import comparisons_table, findings_table, parts_table, reasons_table
     from flows.reports.tables import console
 
+    # Empty tables are left out: a repetition has none to show.
     out = console()
     if report.parts:
         out.print(parts_table(report))
@@ -175,7 +169,7 @@ def _print(report: "LabelReport") -> None:
     split = ", ".join(f"{n:,} {name}" for name, n in report.splits.items())
     say(
         f"{report.source}: {report.verdict}; {report.brought:,} rows, {report.known:,} known before, "
-        f"{report.accepted:,} teach from now on{f' ({split})' if split else ''}"
+        f"{report.accepted:,} accepted for training{f' ({split})' if split else ''}"
     )
     if report.superseded:
         say(f"{report.superseded:,} earlier labels are superseded by newer values of the same source and id")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+# None instead of a default: only what was given on the command line overrides environment and settings file.
 Sources = Annotated[
     list[str],
     typer.Argument(

@@ -13,7 +13,7 @@ PLAIN_EVERY_S = 10.0
 
 
 class ProgressDisplay(Protocol):
-    """Shows how far a run is; a context manager."""
+    """Shows how far a run has come; a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -22,10 +22,10 @@ class ProgressDisplay(Protocol):
     ) -> None: ...
 
     def read(self, n_inputs: int) -> None:
-        """So many inputs are read."""
+        """Shows the number of inputs that are read."""
 
     def show(self, progress: Progress) -> None:
-        """The run is so far."""
+        """Shows the crystals that are done."""
 
 
 class PlainProgress:
@@ -47,6 +47,7 @@ class PlainProgress:
 
     def show(self, progress: Progress) -> None:
         """Says how many crystals are done, at most every ten seconds and when all are."""
+        # The last line always comes: a log that ends at 98 % looks like a run that died.
         if self._due() or (progress.n_done == progress.n_total and progress.crystals_per_s > 0):
             rest = f", rest in {duration(progress.eta_s)}" if progress.eta_s else ""
             rate = f" {progress.crystals_per_s:.1f} crystals/s" if progress.crystals_per_s else ""
@@ -64,6 +65,7 @@ class BarProgress:
     """A bar with crystals per second and the time that is left."""
 
     def __init__(self) -> None:
+        # Imported here: plain lines, in a log or a pipe, do without.
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars

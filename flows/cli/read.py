@@ -3,9 +3,10 @@
 import csv
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -61,12 +62,13 @@ def rejects(run: RunNumber = None, *, db: Db = None, json: AsJson = False) -> No
     with open_store(db) as store:
         rows = store.rejects(run)
     if json:
-        print_json([{key: row[key] for key in ("source", "source_id", "stage", "reason", "detail")} for row in rows])
+        print_json(rows)
         return
     if not rows:
         say("nothing was rejected or quarantined")
         return
     console().print(rejects_table(rows))
+    # What to do depends on the reason alone: once per reason, not once per row.
     for text, n in Counter(row["reason"] for row in rows).most_common():
         reason = Reason(text)
         console().print(f"{n:>6} {reason.value}: {reason.sentence} {reason.advice}")
@@ -118,6 +120,7 @@ def query(
             show_filter(filter_text, error.position)
             raise
     write_frame(frame, chosen, out)
+    # A full page looks like a complete answer.
     if limit and len(frame) == limit:
         say(f"{limit} rows shown; --limit 0 gives all")
 
@@ -144,7 +147,9 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
     if chosen is Format.PARQUET and out is not None:
         frame.to_parquet(out, index=False)
     elif chosen is Format.CSV:
-        _write_text(out, lambda stream: _write_csv(frame, stream))
+        # Without `newline`, Windows would change the line breaks.
+        with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as stream:
+            _write_csv(frame, stream)
     elif chosen is Format.JSON:
         records = frame.to_dict(orient="records")
         if out is None:
@@ -157,26 +162,16 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
         console().print(frame_table(list(frame.columns), frame.itertuples(index=False)))
 
 
-def _write_text(out: Path | None, write: Any) -> None:
-    if out is None:
-        write(sys.stdout)
-        return
-    with out.open("w", encoding="utf-8", newline="") as stream:
-        write(stream)
-
-
-def _write_csv(frame: "pd.DataFrame", stream: Any) -> None:
+def _write_csv(frame: "pd.DataFrame", stream: TextIO) -> None:
     """CSV with empty cells for unknown values and several source ids joined by semicolons."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(frame.columns)
     for row in frame.itertuples(index=False):
-        writer.writerow([_csv_cell(value) for value in row])
-
-
-def _csv_cell(value: Any) -> Any:
-    """A value for CSV; a text that a spreadsheet would take for a formula gets a quote in front."""
-    if isinstance(value, list):
-        value = ";".join(value)
-    if isinstance(value, str):
-        return ("'" if value.startswith(FORMULA_STARTS) else "") + printable(value)
-    return "" if value is None or value != value else value
+        cells = []
+        for value in row:
+            text = ";".join(value) if isinstance(value, list) else value
+            if isinstance(text, str):
+                # A text that a spreadsheet would take for a formula gets a quote in front.
+                text = ("'" if text.startswith(FORMULA_STARTS) else "") + printable(text)
+            cells.append("" if text is None or text != text else text)
+        writer.writerow(cells)

@@ -33,12 +33,17 @@ def well_known_document(evaluation: "Evaluation", picture: str) -> str:
         picture: path of the parity plot, relative to the document.
     """
     rows = evaluation.literature
+    # What each part of the data means, and the crystals whose formula is in it.
+    titles: dict[str, list[str]] = {part: [] for part in PARTS}
+    for row in rows:
+        if row.title not in titles[row.part]:
+            titles[row.part].append(row.title)
     polar = [row for row in rows if row.crystal in WURTZITES and row.name in POLAR]
     return render(
         "well-known-crystals.md",
         evaluation=evaluation,
         summary=summary_table(rows),
-        parts=_parts(rows),
+        parts=[(PARTS[part], crystals) for part, crystals in titles.items() if crystals],
         picture=picture,
         wurtzites=wurtzite_table(polar),
         n_right=sum(row.ratio > 0 for row in polar),
@@ -63,27 +68,22 @@ def summary_table(rows: Sequence["LiteratureComparison"]) -> str:
 
 def _summary(rows: Sequence["LiteratureComparison"]) -> list[str]:
     off = [abs(row.ratio - 1) for row in rows]
+    # A wrong sign is off by more than any factor.
     far = sum(row.ratio <= 0 or abs(math.log(row.ratio)) > math.log(OUTLIER) for row in rows)
-    known = [row.inside for row in rows if row.inside is not None]
-    inside = f"{sum(known)} of {len(known)}" if known else "-"
+    bounded = [row.inside for row in rows if row.inside is not None]
+    inside = f"{sum(bounded)} of {len(bounded)}" if bounded else "-"
     n = len(rows)
     return [
         str(n),
         f"{100 * median(off):.0f} %",
-        f"{sum(each <= 0.25 for each in off)} of {n}",
+        f"{sum(deviation <= 0.25 for deviation in off)} of {n}",
         f"{far} of {n}",
         inside,
     ]
 
 
-def _parts(rows: Sequence["LiteratureComparison"]) -> list[tuple[str, list[str]]]:
-    """What each part of the data means, and the crystals whose formula is in it; parts without any are left out."""
-    titles = {part: list(dict.fromkeys(row.title for row in rows if row.part == part)) for part in PARTS}
-    return [(meaning, titles[part]) for part, meaning in PARTS.items() if titles[part]]
-
-
 def wurtzite_table(polar: Sequence["LiteratureComparison"]) -> str:
-    """Signs of e33 and e31 of wurtzites where the literature knows them."""
+    """Signs of e33 and e31 of wurtzites where the literature gives them."""
     body = []
     for row in polar:
         sign = "right" if row.ratio > 0 else "**wrong**"
@@ -95,6 +95,7 @@ def wurtzite_table(polar: Sequence["LiteratureComparison"]) -> str:
 
 def comparison_table(rows: Sequence["LiteratureComparison"]) -> str:
     """Every comparison; a crystal's name, part and flags stand in its first row."""
+    # Numbered as in the document's list of sources: both follow the order of the rows.
     sources = _sources(rows)
     head = ("crystal", "part", "property", "literature", "predicted", "90 %", "ratio", "inside", "source")
     body, last = [], ""

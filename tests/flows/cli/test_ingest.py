@@ -37,7 +37,7 @@ def test_good_labels_are_brought_in_and_a_repetition_says_so(labels: str, db: st
     first = run(labels, "--labels", "--model", "none", "--db", db)
     assert first.exit_code == 0, first.stderr
     assert "elastic_stiffness" in first.stdout
-    assert "accepted; 12 rows, 0 known before, 12 teach from now on" in first.stderr
+    assert "accepted; 12 rows, 0 known before, 12 accepted for training" in first.stderr
     again = run(labels, "--labels", "--model", "none", "--db", db)
     assert again.exit_code == 0
     assert "repeated; 12 rows, 12 known before, 0 teach" in again.stderr
@@ -49,7 +49,7 @@ def test_a_refused_instalment_ends_with_1_and_says_why_and_what_to_do(tmp_path: 
     assert result.exit_code == 1
     assert "voigt_order" in result.stdout
     assert "Bring it to the order" in " ".join(result.stdout.split())
-    assert "1 of 1 instalments refused" in result.stderr
+    assert "1 of 1 label batches refused" in result.stderr
 
 
 def test_the_report_is_json_too(labels: str, db: str) -> None:
