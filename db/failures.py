@@ -35,17 +35,21 @@ def store_error(url: URL, error: Exception) -> StoreError:
         url: the database.
         error: what SQLAlchemy or the driver raised.
     """
+    original = getattr(error, "orig", None) or error
+    # The low byte is SQLite's primary code; the rest gives the exact kind. Errors of the module itself have none.
+    sqlite_code = int(getattr(original, "sqlite_errorcode", 0)) & 0xFF
+    sqlstate = getattr(original, "sqlstate", None)
     shown = url.render_as_string(hide_password=True)
-    answer = " ".join(hide_password(str(getattr(error, "orig", None) or error)).split()).rstrip(".?")
+    answer = " ".join(hide_password(str(original)).split()).rstrip(".?")
     # Short passwords would blank out parts of ordinary words; drivers do not echo them anyway.
     if url.password and len(url.password) >= 4:
         answer = answer.replace(url.password, "***")
-    if _is_transient(error):
+    if isinstance(error, DBAPIError) and _is_transient(error, sqlite_code, sqlstate):
         return StoreUnavailableError(
             f"The database {shown} does not answer: {answer}. Check that it runs and that nothing else locks it, "
             f"{_RESUME}"
         )
-    if _is_full(error):
+    if sqlite_code == sqlite3.SQLITE_FULL or sqlstate == _POSTGRES_FULL:
         return StoreError(f"The database {shown} is full: {answer}. Free space where it lies, {_RESUME}")
     return StoreError(
         f"The database {shown} refused: {answer}. Check that it is reachable, that its disk works, and that it is "
@@ -53,30 +57,14 @@ def store_error(url: URL, error: Exception) -> StoreError:
     )
 
 
-def _is_transient(error: Exception) -> bool:
+def _is_transient(error: DBAPIError, sqlite_code: int, sqlstate: str | None) -> bool:
     """True when the failure can go away by itself: a lost connection, a server that restarts, a lock."""
-    if not isinstance(error, DBAPIError):
-        return False
     if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) in _TRANSIENT_SQLITE
-    state = getattr(error.orig, "sqlstate", None)
-    # A connection that breaks, or cannot be made, ends before the server could name a state.
-    nameless = state is None and type(error.orig).__name__ == "OperationalError"
-    return error.connection_invalidated or nameless or (state or "").startswith(_TRANSIENT_POSTGRES)
-
-
-def _is_full(error: Exception) -> bool:
-    """True when the database has no space left."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) == sqlite3.SQLITE_FULL
-    return getattr(error.orig, "sqlstate", None) == _POSTGRES_FULL
-
-
-def _sqlite_code(error: sqlite3.Error) -> int:
-    # The low byte is the primary code; the rest says which kind of it. Errors of the module itself have none.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+        return sqlite_code in _TRANSIENT_SQLITE
+    if sqlstate is None:
+        # A connection that breaks, or cannot be made, ends before the server could name a state.
+        return error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
+    return error.connection_invalidated or sqlstate.startswith(_TRANSIENT_POSTGRES)
 
 
 def hide_password(text: str) -> str:

@@ -197,7 +197,7 @@ class ResultStore:
         """
         # Outlives the repetitions of `write`: a repetition finds the lease whose answer was lost.
         taken: list[ShardLease] = []
-        return write(self._engine, leases.lease_once, run_id, holder, stale_after_s, taken)
+        return write(self._engine, leases.lease_shard, run_id, holder, stale_after_s, taken)
 
     def heartbeat(self, lease: ShardLease) -> bool:
         """Says that the holder lives; False means that the lease is lost and the work can be dropped."""

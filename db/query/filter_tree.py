@@ -117,10 +117,11 @@ Filter = Comparison | Matches | Has | Is | Flag | Not | And | Or
 def to_text(tree: Filter) -> str:
     """The filter as text; `parse_filter(to_text(tree)) == tree`."""
     match tree:
-        case And(terms):
-            return " AND ".join(_joined(term) for term in terms)
-        case Or(terms):
-            return " OR ".join(_joined(term) for term in terms)
+        case And(terms) | Or(terms):
+            # Parentheses also where precedence would do without: the tree distinguishes (a AND b) AND c from
+            # a AND b AND c.
+            texts = [f"({to_text(term)})" if isinstance(term, And | Or) else to_text(term) for term in terms]
+            return (" AND " if isinstance(tree, And) else " OR ").join(texts)
         case Not(term):
             return f"NOT ({to_text(term)})" if isinstance(term, And | Or | Not) else f"NOT {to_text(term)}"
         case Comparison(name, operator, value):
@@ -133,11 +134,6 @@ def to_text(tree: Filter) -> str:
             return f"{name} {knowledge}"
         case Flag(name):
             return name
-
-
-def _joined(term: Filter) -> str:
-    # Parentheses also where precedence would do without: the tree distinguishes (a AND b) AND c from a AND b AND c.
-    return f"({to_text(term)})" if isinstance(term, And | Or) else to_text(term)
 
 
 def _literal(value: float | str | bool) -> str:

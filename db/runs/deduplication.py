@@ -1,6 +1,7 @@
 """Crystals that may be the same as new ones, found by their bucket: one indexed look-up, no scan."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
 
@@ -9,21 +10,17 @@ from db.codec import read_crystals
 from db.records import KnownCrystals
 from db.tables import crystals
 
-_Rows = list[Row[tuple[str, str | None, str | None, bytes, bytes, bytes]]]
-
 
 def relatives(connection: Connection, families: Iterable[str]) -> KnownCrystals:
     """The crystals of the given families; see `ResultStore.relatives`."""
     buckets = list(families)
-    rows: _Rows = []
-    for start in range(0, len(buckets), MAX_VARIABLES):
-        rows += _rows(connection, crystals.c.family.in_(buckets[start : start + MAX_VARIABLES]))
-    return _as_crystals(rows)
+    starts = range(0, len(buckets), MAX_VARIABLES)
+    return _crystals(connection, [crystals.c.family.in_(buckets[at : at + MAX_VARIABLES]) for at in starts])
 
 
 def without_family(connection: Connection, limit: int) -> KnownCrystals:
     """Crystals that no look-up finds; see `ResultStore.crystals_without_family`."""
-    return _as_crystals(_rows(connection, crystals.c.family.is_(None), limit))
+    return _crystals(connection, [crystals.c.family.is_(None)], limit)
 
 
 def set_families(
@@ -39,13 +36,14 @@ def set_families(
         connection.execute(statement, sorted(rows, key=lambda row: str(row["of"])))
 
 
-def _rows(connection: Connection, condition: ColumnElement[bool], limit: int | None = None) -> _Rows:
+def _crystals(
+    connection: Connection, conditions: Iterable[ColumnElement[bool]], limit: int | None = None
+) -> KnownCrystals:
     columns = crystals.c
     chosen = (columns.id, columns.twin_id, columns.family, columns.lattice, columns.numbers, columns.frac_coords)
-    return list(connection.execute(select(*chosen).where(condition).order_by(columns.id).limit(limit)))
-
-
-def _as_crystals(rows: _Rows) -> KnownCrystals:
+    rows: list[Row[Any]] = []
+    for condition in conditions:
+        rows += connection.execute(select(*chosen).where(condition).order_by(columns.id).limit(limit)).all()
     return KnownCrystals(
         [row.id for row in rows],
         [row.twin_id for row in rows],

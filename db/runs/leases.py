@@ -15,15 +15,36 @@ from db.records import ResultBlock, ShardLease, Stage
 from db.runs.ledger import run_row
 from db.tables import Outcome, ShardState, crystals, inputs, results, shards
 from db.transactions import database_time
-from models.crystals.crystal import CrystalBatch
 from models.errors import Reason, StoreError
 
 REFUSED_BY_MODEL = frozenset({Reason.UNSUPPORTED_ELEMENT, Reason.SYMMETRY_FAILED})
 """The model cannot predict such crystals; no calculation failed."""
 
+# Only a leased shard can be committed, and the next lease has a newer token: the one who held it is out for good.
+REVOKED: dict[str, Any] = {"state": ShardState.PENDING, "holder": None, "heartbeat": None}
+"""Values of a shard whose lease ends without a result."""
 
-def lease(connection: Connection, run_id: int, holder: str, stale_after_s: float) -> ShardLease | None:
-    """Takes the first shard that is pending or whose holder gave no heartbeat; see `ResultStore.lease_shard`."""
+
+def lease_shard(
+    connection: Connection, run_id: int, holder: str, stale_after_s: float, taken: list[ShardLease]
+) -> ShardLease | None:
+    """Takes the first shard that is pending or whose holder gave no heartbeat; see `ResultStore.lease_shard`.
+
+    Repeated because the answer to COMMIT was lost, it gives the same lease again. Without this the shard of the lost
+    answer would wait until its lease goes stale.
+
+    Args:
+        connection: in a write transaction.
+        run_id: the run.
+        holder: who works on it.
+        stale_after_s: see `ResultStore.lease_shard`.
+        taken: the leases that earlier attempts of this call took; the new one is appended.
+    """
+    if taken:
+        # The holder counts: if the COMMIT was lost too, the next holder has got the very same token.
+        own = select(shards.c.shard_id).where(_in_state(taken[-1], ShardState.LEASED), shards.c.holder == holder)
+        if connection.execute(own).first() is not None:
+            return taken[-1]
     run_row(connection, run_id)
     now = database_time(connection)
     silent = (shards.c.state == ShardState.LEASED) & (shards.c.heartbeat <= now - stale_after_s)
@@ -35,45 +56,16 @@ def lease(connection: Connection, run_id: int, holder: str, stale_after_s: float
         row = row or connection.execute(free.with_for_update(skip_locked=True)).first()
     if row is None:
         return None
-    values = {"state": ShardState.LEASED, "token": row.token + 1, "attempt": row.attempt + 1}
-    unchanged = _has_token(run_id, row.shard_id, row.token)
-    leased = connection.execute(update(shards).where(unchanged).values(**values, holder=holder, heartbeat=now))
-    if leased.rowcount != 1:
+    values = {"state": ShardState.LEASED, "token": row.token + 1, "attempt": row.attempt + 1, "holder": holder}
+    unchanged = (shards.c.run_id == run_id) & (shards.c.shard_id == row.shard_id) & (shards.c.token == row.token)
+    if connection.execute(update(shards).where(unchanged).values(**values, heartbeat=now)).rowcount != 1:
         raise StoreError(f"Shard {row.shard_id} of run {run_id} changed while it was being leased. Lease again.")
-    ids, batch = _crystals_of(connection, run_id, row.shard_id)
-    return ShardLease(run_id, row.shard_id, row.token + 1, row.attempt + 1, ids, batch)
+    taken.append(_lease(connection, run_id, row.shard_id, row.token + 1, row.attempt + 1))
+    return taken[-1]
 
 
-def lease_once(
-    connection: Connection, run_id: int, holder: str, stale_after_s: float, taken: list[ShardLease]
-) -> ShardLease | None:
-    """As `lease`; repeated because the answer to COMMIT was lost, it gives the same lease again.
-
-    Without this the shard of the lost answer would wait until its lease goes stale.
-
-    Args:
-        connection: in a write transaction.
-        run_id: the run.
-        holder: who works on it.
-        stale_after_s: see `ResultStore.lease_shard`.
-        taken: the leases that earlier attempts of this call took; the new one is appended.
-    """
-    if taken:
-        # The holder counts: if the COMMIT was lost too, the next holder has got the very same token.
-        mine = select(shards.c.shard_id).where(_held(taken[-1]), shards.c.holder == holder)
-        if connection.execute(mine).first() is not None:
-            return taken[-1]
-    leased = lease(connection, run_id, holder, stale_after_s)
-    if leased is not None:
-        taken.append(leased)
-    return leased
-
-
-def _has_token(run_id: int, shard_id: int, token: int) -> ColumnElement[bool]:
-    return (shards.c.run_id == run_id) & (shards.c.shard_id == shard_id) & (shards.c.token == token)
-
-
-def _crystals_of(connection: Connection, run_id: int, shard_id: int) -> tuple[list[str], CrystalBatch]:
+def _lease(connection: Connection, run_id: int, shard_id: int, token: int, attempt: int) -> ShardLease:
+    """The lease with the shard's crystals, in the order of their slots: similar sizes stand together."""
     statement = (
         select(crystals.c.id, crystals.c.lattice, crystals.c.numbers, crystals.c.frac_coords)
         .join(inputs, inputs.c.crystal_id == crystals.c.id)
@@ -84,35 +76,37 @@ def _crystals_of(connection: Connection, run_id: int, shard_id: int) -> tuple[li
     batch = read_crystals(
         [row.lattice for row in rows], [row.numbers for row in rows], [row.frac_coords for row in rows]
     )
-    return [row.id for row in rows], batch
+    return ShardLease(run_id, shard_id, token, attempt, [row.id for row in rows], batch)
 
 
-def _held(lease: ShardLease) -> ColumnElement[bool]:
-    return _has_token(lease.run_id, lease.shard_id, lease.token) & (shards.c.state == ShardState.LEASED)
+def _in_state(lease: ShardLease, state: ShardState) -> ColumnElement[bool]:
+    """The shard of a lease that nobody took over, in a state."""
+    same_shard = (shards.c.run_id == lease.run_id) & (shards.c.shard_id == lease.shard_id)
+    return same_shard & (shards.c.token == lease.token) & (shards.c.state == state)
 
 
 def heartbeat(connection: Connection, lease: ShardLease) -> bool:
     """Says that the holder lives; False when the lease is no longer the newest."""
-    beat = update(shards).where(_held(lease)).values(heartbeat=database_time(connection))
+    beat = update(shards).where(_in_state(lease, ShardState.LEASED)).values(heartbeat=database_time(connection))
     return connection.execute(beat).rowcount == 1
 
 
 def give_back(connection: Connection, lease: ShardLease) -> bool:
     """Makes a shard pending again after its work failed; the attempt counts."""
-    return connection.execute(update(shards).where(_held(lease)).values(**_revoked())).rowcount == 1
+    return connection.execute(update(shards).where(_in_state(lease, ShardState.LEASED)).values(**REVOKED)).rowcount == 1
 
 
 def release(connection: Connection, run_id: int, holder: str) -> int:
     """Makes all shards of a holder that stops in good order pending again; the attempts do not count."""
     mine = (shards.c.run_id == run_id) & (shards.c.state == ShardState.LEASED) & (shards.c.holder == holder)
-    statement = update(shards).where(mine).values(**_revoked(), attempt=shards.c.attempt - 1)
+    statement = update(shards).where(mine).values(**REVOKED, attempt=shards.c.attempt - 1)
     return connection.execute(statement).rowcount
 
 
 def reclaim(connection: Connection, run_id: int, dead_holders: Sequence[str]) -> int:
     """Makes all shards of holders that are known to be dead pending again; the attempts count."""
     theirs = shards.c.holder.in_(list(dead_holders)) & (shards.c.state == ShardState.LEASED)
-    statement = update(shards).where(shards.c.run_id == run_id, theirs).values(**_revoked())
+    statement = update(shards).where(shards.c.run_id == run_id, theirs).values(**REVOKED)
     return connection.execute(statement).rowcount
 
 
@@ -123,20 +117,15 @@ def holders(connection: Connection, run_id: int) -> list[str]:
     return [str(holder) for holder in connection.execute(statement).scalars()]
 
 
-def _revoked() -> dict[str, Any]:
-    # Only a leased shard can be committed, and the next lease has a newer token: the one who held it is out for good.
-    return {"state": ShardState.PENDING, "holder": None, "heartbeat": None}
-
-
 def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> bool:
     """Writes a shard's results and its ledger entry; see `ResultStore.commit_shard`."""
     _check_complete(lease, block)
     now = database_time(connection)
     done = {"state": ShardState.DONE, "finished": now, "holder": None}
-    if connection.execute(update(shards).where(_held(lease)).values(**done)).rowcount != 1:
+    if connection.execute(update(shards).where(_in_state(lease, ShardState.LEASED)).values(**done)).rowcount != 1:
         # True when this very lease committed before: its holder did not receive the answer and asks again.
-        own = _has_token(lease.run_id, lease.shard_id, lease.token) & (shards.c.state == ShardState.DONE)
-        return connection.execute(select(shards.c.shard_id).where(own)).first() is not None
+        own = select(shards.c.shard_id).where(_in_state(lease, ShardState.DONE))
+        return connection.execute(own).first() is not None
     model_id = run_row(connection, lease.run_id).model_id
     rows = result_rows(block, {"model_id": model_id, "run_id": lease.run_id, "created": now})
     # In the order of their ids: two runs that write the same crystals then wait for each other, never in a circle.

@@ -38,6 +38,9 @@ MIN_PREFIX = 4
 
 NO_INPUT = Balance(0, 0, 0, 0, 0, 0)
 
+OF_CURSOR = and_(cursors.c.run_id == inputs.c.run_id, cursors.c.source_index == inputs.c.source_index)
+"""Joins inputs with the source that they came from."""
+
 
 def balances(connection: Connection, run_id: int | None = None) -> dict[int, Balance]:
     """The balance of one run, or of all; what came in is counted by the cursors, where it ended by the inputs."""
@@ -196,17 +199,13 @@ def list_rejects(connection: Connection, run_id: int | None) -> list[dict[str, A
         run_row(connection, run_id)
     statement = (
         select(cursors.c.source, inputs.c.source_id, inputs.c.stage, inputs.c.reason, inputs.c.detail)
-        .join(cursors, _of_cursor())
+        .join(cursors, OF_CURSOR)
         .where(inputs.c.outcome.in_([Outcome.REJECTED, Outcome.QUARANTINED]))
         .order_by(inputs.c.run_id, inputs.c.source_index, inputs.c.position)
     )
     if run_id is not None:
         statement = statement.where(inputs.c.run_id == run_id)
     return [dict(row) for row in connection.execute(statement).mappings()]
-
-
-def _of_cursor() -> ColumnElement[bool]:
-    return and_(cursors.c.run_id == inputs.c.run_id, cursors.c.source_index == inputs.c.source_index)
 
 
 def show(connection: Connection, text: str) -> dict[str, Any]:
@@ -245,7 +244,7 @@ def _arrivals(condition: ColumnElement[bool]) -> Select[Any]:
             *(inputs.c[name] for name in ("position", "source_id", "outcome", "stage", "reason", "detail", "metadata")),
             inputs.c.turn,
         )
-        .join(cursors, _of_cursor())
+        .join(cursors, OF_CURSOR)
         .where(condition)
         .order_by(inputs.c.run_id, inputs.c.source_index, inputs.c.position)
     )
@@ -315,7 +314,7 @@ def dump(connection: Connection, run_id: int | None) -> Iterator[dict[str, Any]]
     names = ("position", "source_id", "crystal_id", "outcome", "stage", "reason", "detail", "metadata")
     arrivals = (
         select(runs.c.key.label("run_key"), cursors.c.source, *(inputs.c[name] for name in names))
-        .join(cursors, _of_cursor())
+        .join(cursors, OF_CURSOR)
         .join(runs, runs.c.id == inputs.c.run_id)
         .order_by(runs.c.key, inputs.c.source_index, inputs.c.position)
     )

@@ -47,10 +47,6 @@ def plot_labels(labels: Sequence[StoredLabel], path: Path) -> Path:
     return written(figure, path)
 
 
-def _is_refused(label: StoredLabel) -> bool:
-    return label.state is LabelState.REFUSED
-
-
 def _draw_residuals(panel: Any, labels: Sequence[StoredLabel]) -> None:
     """One line of points per source and kind; rows are spread in height so that they do not hide each other."""
     parts = sorted({label.part for label in labels if label.residual is not None})
@@ -58,7 +54,7 @@ def _draw_residuals(panel: Any, labels: Sequence[StoredLabel]) -> None:
     random = np.random.default_rng(0)
     for row, part in enumerate(parts):
         for refused, color, mark in ((False, PALETTE[0], "."), (True, PALETTE[1], "x")):
-            chosen = [x for x in labels if x.part == part and _is_refused(x) is refused]
+            chosen = [x for x in labels if x.part == part and (x.state is LabelState.REFUSED) is refused]
             residuals = [x.residual for x in chosen if x.residual is not None]
             values = np.maximum(np.array(residuals, dtype=float), SMALLEST_RESIDUAL)
             heights = row + random.uniform(-0.3, 0.3, len(values))
@@ -75,7 +71,7 @@ def _draw_residuals(panel: Any, labels: Sequence[StoredLabel]) -> None:
 def _draw_comparison(panel: Any, labels: Sequence[StoredLabel], colors: Mapping[Part, str]) -> None:
     for part, color in colors.items():
         for refused, mark in ((False, "."), (True, "x")):
-            chosen = [x for x in labels if x.part == part and _is_refused(x) is refused]
+            chosen = [x for x in labels if x.part == part and (x.state is LabelState.REFUSED) is refused]
             label = [x.sizes.get(SIZES_OF[x.kind][0], np.nan) for x in chosen]
             # The prediction itself is not stored; label and ratio give it back.
             predicted = [value / (x.ratio or np.nan) for value, x in zip(label, chosen, strict=True)]

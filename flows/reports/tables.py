@@ -145,13 +145,9 @@ def interval_text(ends: Sequence[Any] | None) -> str:
     return "0" if not any(ends) else f"{_digits(ends[0])} to {_digits(ends[1])}"
 
 
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
-
-
-def _short(value: float) -> str:
-    """An end of an interval, with as many digits as its width deserves: 170, 18, 1.8, 0.83."""
-    return f"{value:.0f}" if 10 <= abs(value) < 1e5 else f"{value:.2g}"
+def _digits(value: float, n: int = 3) -> str:
+    """A number with n significant digits, more before the point where it is large: 170, 18, 1.8, 0.83 for n = 2."""
+    return f"{value:.0f}" if 10 ** (n - 1) <= abs(value) < 1e5 else f"{value:.{n}g}"
 
 
 def with_intervals(
@@ -176,7 +172,8 @@ def with_intervals(
         values = dict(zip(columns, row, strict=True))
         for name, (lower, upper) in pairs.items():
             if interval_text((values[lower], values[upper])) != "-":
-                values[name] = f"{_digits(values[name])} ({_short(values[lower])}–{_short(values[upper])})"
+                # The ends deserve fewer digits than the number: they are estimates of its error.
+                values[name] = f"{_digits(values[name])} ({_digits(values[lower], 2)}–{_digits(values[upper], 2)})"
         folded_rows.append([values[name] for name in remaining])
     return remaining, folded_rows
 

@@ -93,7 +93,8 @@ def coverage_table(rows: Sequence["Coverage"]) -> str:
 
 def system_table(rows: Sequence["Coverage"]) -> str:
     """Coverage per crystal system, one line per quantity."""
-    systems = [name for name in CRYSTAL_SYSTEMS if any(row.system == name for row in rows)]
+    measured = {row.system for row in rows}
+    systems = [name for name in CRYSTAL_SYSTEMS if name in measured]
     by_pair = {(row.quantity, row.system): row for row in rows}
     body = []
     for name in dict.fromkeys(row.quantity for row in rows):

@@ -50,7 +50,7 @@ def well_known_document(evaluation: "Evaluation", picture: str) -> str:
         n_signs=len(polar),
         misses=MISSES.read_text(encoding="utf-8").rstrip(),
         comparisons=comparison_table(rows),
-        sources=_sources(rows),
+        sources=list(dict.fromkeys(row.source for row in rows)),
     )
 
 
@@ -87,8 +87,7 @@ def wurtzite_table(polar: Sequence["LiteratureComparison"]) -> str:
     body = []
     for row in polar:
         sign = "right" if row.ratio > 0 else "**wrong**"
-        values = [figures(row.literature), figures(row.predicted), interval_text(row), ratio_text(row)]
-        body.append([row.title, row.part, short_property(row.name), *values, sign])
+        body.append([row.title, row.part, short_property(row.name), *_values(row), sign])
     head = ("crystal", "part", "component", "literature, C/m²", "predicted, C/m²", "90 %", "ratio", "sign")
     return markdown_table(head, body, texts=3)
 
@@ -96,27 +95,23 @@ def wurtzite_table(polar: Sequence["LiteratureComparison"]) -> str:
 def comparison_table(rows: Sequence["LiteratureComparison"]) -> str:
     """Every comparison; a crystal's name, part and flags stand in its first row."""
     # Numbered as in the document's list of sources: both follow the order of the rows.
-    sources = _sources(rows)
+    sources = list(dict.fromkeys(row.source for row in rows))
     head = ("crystal", "part", "property", "literature", "predicted", "90 %", "ratio", "inside", "source")
     body, last = [], ""
     for row in rows:
         title = row.title + (f" ({', '.join(row.flags)})" if row.flags else "")
         first = [title, row.part] if row.crystal != last else ["", ""]
         inside = "-" if row.inside is None else "yes" if row.inside else "**no**"
-        numbers = [figures(row.literature), figures(row.predicted), interval_text(row), ratio_text(row)]
-        body.append([*first, with_unit(row), *numbers, inside, f"[{sources.index(row.source) + 1}]"])
+        body.append([*first, with_unit(row), *_values(row), inside, f"[{sources.index(row.source) + 1}]"])
         last = row.crystal
     return markdown_table(head, body, texts=3)
 
 
-def interval_text(row: "LiteratureComparison") -> str:
-    """Both ends of the interval, "-" without one."""
-    return "-" if row.inside is None else f"{figures(row.lower)} to {figures(row.upper)}"
-
-
-def ratio_text(row: "LiteratureComparison") -> str:
-    """Predicted / literature with two decimals."""
-    return "-" if math.isnan(row.ratio) else f"{row.ratio:.2f}".replace("-", "−")
+def _values(row: "LiteratureComparison") -> list[str]:
+    """Literature, prediction, both ends of its interval and predicted / literature; "-" where there is none."""
+    interval = "-" if row.inside is None else f"{figures(row.lower)} to {figures(row.upper)}"
+    ratio = "-" if math.isnan(row.ratio) else f"{row.ratio:.2f}".replace("-", "−")
+    return [figures(row.literature), figures(row.predicted), interval, ratio]
 
 
 def with_unit(row: "LiteratureComparison") -> str:
@@ -124,7 +119,3 @@ def with_unit(row: "LiteratureComparison") -> str:
     unit = DERIVED[row.name].unit if row.name in DERIVED else TENSORS[row.tensor].unit
     name = short_property(row.name).replace("|", "&#124;")
     return name if unit == "1" else f"{name}, {unit.replace('^2', '²')}"
-
-
-def _sources(rows: Sequence["LiteratureComparison"]) -> list[str]:
-    return list(dict.fromkeys(row.source for row in rows))

@@ -43,14 +43,12 @@ def describe_model(model: str) -> tuple[ModelVersion, dict[str, Any]]:
     return ModelVersion(card.name, card.version, card.sha256), dict(card.metrics)
 
 
-def resolved_model(model: str) -> str:
-    """The model as a worker with another working folder finds it: paths of checkpoints become absolute."""
-    return str(Path(model).resolve()) if model.endswith(".json") or Path(model).is_dir() else model
-
-
 def worker_factory(settings: Settings) -> Callable[[], Worker]:
     """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen."""
-    model = resolved_model(settings.model)
+    model = settings.model
+    # A worker has another working folder: paths of checkpoints become absolute.
+    if model.endswith(".json") or Path(model).is_dir():
+        model = str(Path(model).resolve())
     if settings.ray_address and Path(model).is_absolute():
         from models.gmtnet.card import find_checkpoint
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from db.store import ResultStore
-from flows.cli import app
+from flows.cli.app import app
 from tests.flows.conftest import write_crystals
 
 # The first test waits for Ray and for Prefect to start, which takes minutes on a busy machine.

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from db.engine import parse_url
 from db.store import ResultStore
-from flows.cli import app
 from flows.cli import app as cli
+from flows.cli.app import app
 from flows.cli.open_ports import PROC, Listener, listeners_of, process_tree
 from flows.orchestration import is_loopback, refuse_open_server
 from gmt_tasks.import_guard import REPOSITORY_ROOT

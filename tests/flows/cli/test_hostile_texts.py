@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from db.query.filter_tree import Comparison, Matches, Operator, TextMatch, to_text
 from db.records import RejectedInput
 from db.store import ResultStore
-from flows.cli import app
+from flows.cli.app import app
 from flows.cli.console import json_text
 from flows.cli.read import FORMULA_STARTS
 from models.errors import Reason

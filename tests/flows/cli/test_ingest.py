@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from db.store import ResultStore
-from flows.cli import app
 from flows.cli import ingest as cli_ingest
+from flows.cli.app import app
 from flows.reports.plot_labels import plot_labels
 from tests.flows.conftest import write_crystals
 from tests.gmt_tasks.labels.planted_faults import expected_sizes, good_rows, write_rows, wrong_voigt_order
@@ -40,7 +40,7 @@ def test_good_labels_are_brought_in_and_a_repetition_says_so(labels: str, db: st
     assert "accepted; 12 rows, 0 known before, 12 accepted for training" in first.stderr
     again = run(labels, "--labels", "--model", "none", "--db", db)
     assert again.exit_code == 0
-    assert "repeated; 12 rows, 12 known before, 0 teach" in again.stderr
+    assert "repeated; 12 rows, 12 known before, 0 accepted" in again.stderr
 
 
 def test_a_refused_instalment_ends_with_1_and_says_why_and_what_to_do(tmp_path: Path, db: str) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from db.records import DecisionRecord, ModelVersion, ResultBlock, RunSpec, ShardLease
 from db.store import ResultStore
-from flows.cli import app
+from flows.cli.app import app
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.ingest.blocks import IngestPlan
 from gmt_tasks.process import new_holder
