@@ -43,7 +43,6 @@ KIND_TYPES: dict[ColumnKind, TypeEngine[Any]] = {
 }
 """How a derived column of each kind is stored."""
 
-# One object per type: the tables read shorter, and SQLAlchemy copies nothing from a type to its columns.
 INTEGER = Integer()
 FLAG = Boolean()
 NUMBER: Double[float] = Double()

@@ -44,7 +44,14 @@ def store_error(url: URL, error: Exception) -> StoreError:
     # Short passwords would blank out parts of ordinary words; drivers do not echo them anyway.
     if url.password and len(url.password) >= 4:
         answer = answer.replace(url.password, "***")
-    if isinstance(error, DBAPIError) and _is_transient(error, sqlite_code, sqlstate):
+    transient = False
+    if isinstance(error, DBAPIError) and isinstance(original, sqlite3.Error):
+        transient = sqlite_code in _TRANSIENT_SQLITE
+    elif isinstance(error, DBAPIError):
+        # A connection that breaks, or cannot be made, ends before the server could name a state.
+        nameless = sqlstate is None and type(original).__name__ == "OperationalError"
+        transient = error.connection_invalidated or nameless or (sqlstate or "").startswith(_TRANSIENT_POSTGRES)
+    if transient:
         return StoreUnavailableError(
             f"The database {shown} does not answer: {answer}. Check that it runs and that nothing else locks it, "
             f"{_RESUME}"
@@ -55,16 +62,6 @@ def store_error(url: URL, error: Exception) -> StoreError:
         f"The database {shown} refused: {answer}. Check that it is reachable, that its disk works, and that it is "
         f"written by nothing but gmtscreen, {_RESUME}"
     )
-
-
-def _is_transient(error: DBAPIError, sqlite_code: int, sqlstate: str | None) -> bool:
-    """True when the failure can go away by itself: a lost connection, a server that restarts, a lock."""
-    if isinstance(error.orig, sqlite3.Error):
-        return sqlite_code in _TRANSIENT_SQLITE
-    if sqlstate is None:
-        # A connection that breaks, or cannot be made, ends before the server could name a state.
-        return error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
-    return error.connection_invalidated or sqlstate.startswith(_TRANSIENT_POSTGRES)
 
 
 def hide_password(text: str) -> str:

@@ -56,7 +56,7 @@ class ResultStore:
         try:
             create_or_migrate(self._engine)
         except BaseException:
-            # Nobody gets an object to close: without this the connections stay open until the collector comes.
+            # Nobody gets an object to close: without this the connections would stay open.
             self._engine.dispose()
             raise
 

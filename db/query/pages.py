@@ -135,7 +135,7 @@ def to_condition(tree: Filter) -> Condition:
         case Matches(name, match, text):
             return _on_texts(name, lambda column: _match(column, match, text))
         case Has(name, quantifier, values):
-            return _has_elements(quantifier, values) if name == "elements" else _has_ids(quantifier, values)
+            return _has(name, quantifier, values)
         case Is(name, knowledge):
             # Every crystal came from somewhere, so its source ids are always known.
             column = crystals.c.id if name == "source_ids" else COLUMNS[name]
@@ -187,27 +187,24 @@ def _match(column: ColumnElement[Any], match: TextMatch, text: str) -> Condition
     return func.substr(column, func.length(column) - (n - 1)) == needle
 
 
-def _has_elements(quantifier: Quantifier, symbols: tuple[str, ...]) -> Condition:
+def _has(name: str, quantifier: Quantifier, values: tuple[str, ...]) -> Condition:
+    if name == "source_ids":
+        # A table of their own: one row per input, so each quantifier becomes a look-up there.
+        if quantifier is Quantifier.ONLY:
+            return not_(_on_texts(name, lambda column: column.not_in(values)))
+        if quantifier is Quantifier.ANY:
+            return _on_texts(name, lambda column: column.in_(values))
+        return and_(*(_compare(name, Operator.EQUAL, source_id) for source_id in values))
     column = crystals.c.elements
     if quantifier is Quantifier.ONLY:
         # Taking every given symbol out of ",Al,N," must leave nothing between the outer commas.
         rest: ColumnElement[Any] = column
-        for symbol in dict.fromkeys(symbols):
+        for symbol in dict.fromkeys(values):
             rest = func.replace(rest, literal(f",{symbol},", Text()), literal(",", Text()))
         return rest == literal(",", Text())
     # A text from which ",Al," can be removed holds it; unlike LIKE this means the same on both dialects.
-    present = [
-        func.replace(column, literal(f",{symbol},", Text()), literal("", Text())) != column for symbol in symbols
-    ]
+    present = [func.replace(column, literal(f",{symbol},", Text()), literal("", Text())) != column for symbol in values]
     return or_(*present) if quantifier is Quantifier.ANY else and_(*present)
-
-
-def _has_ids(quantifier: Quantifier, ids: tuple[str, ...]) -> Condition:
-    if quantifier is Quantifier.ONLY:
-        return not_(_on_texts("source_ids", lambda column: column.not_in(ids)))
-    if quantifier is Quantifier.ANY:
-        return _on_texts("source_ids", lambda column: column.in_(ids))
-    return and_(*(_compare("source_ids", Operator.EQUAL, source_id) for source_id in ids))
 
 
 def page(connection: Connection, request: Request) -> Page:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-# None instead of a default: only what was given on the command line overrides environment and settings file.
 Sources = Annotated[
     list[str],
     typer.Argument(
@@ -13,6 +12,7 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+# None instead of a default, here and below: only what is given on the command line overrides the environment.
 Db = Annotated[
     str | None,
     typer.Option(

@@ -168,6 +168,7 @@ def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterat
     from gmt_tasks.evaluation.literature_names import predicted_value
     from gmt_tasks.sources.generated.reference_crystals import literature_of
 
+    # Only what both have: a model without some tensor predicts none of its components.
     for source_id in source_ids:
         for name, (measured, source) in literature_of(source_id).items():
             predicted = predicted_value(name, result)
