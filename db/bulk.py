@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, MetaData, Select, select
+from sqlalchemy import Column, Connection, MetaData, Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
-from sqlalchemy.types import TypeEngine
 
 from db.base import metadata
 
@@ -21,7 +20,7 @@ COPY_FROM_ROWS = 64
 
 
 def insert_rows(connection: Connection, table: Table, rows: Rows) -> None:
-    """Inserts rows that must be new."""
+    """Inserts rows whose primary keys must be new."""
     _insert(connection, table.insert(), rows)
 
 
@@ -36,8 +35,9 @@ def upsert(connection: Connection, table: Table, rows: Rows) -> None:
         return
     keys = [column.name for column in table.primary_key]
     statement = _dialect_insert(connection, table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    _insert(connection, statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+    # `excluded` is both dialects' name for the row that could not be inserted.
+    replaced = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    _insert(connection, statement.on_conflict_do_update(index_elements=keys, set_=replaced), rows)
 
 
 def _dialect_insert(connection: Connection, table: Table) -> Any:
@@ -47,27 +47,30 @@ def _dialect_insert(connection: Connection, table: Table) -> Any:
 def _insert(connection: Connection, statement: Insert, rows: Rows) -> None:
     """Runs an INSERT for rows that all have the same keys."""
     if connection.dialect.name == "postgresql" and len(rows) >= COPY_FROM_ROWS:
+        # COPY cannot resolve conflicts: the rows pass through a temporary table, from which the INSERT takes them.
         names = list(rows[0])
-        connection.execute(statement.from_select(names, _copied(connection, str(statement.table), names, rows)))
+        connection.execute(statement.from_select(names, _staged(connection, str(statement.table), names, rows)))
     elif rows:
         connection.execute(statement, rows)
 
 
-def _copied(connection: Connection, table: str, names: list[str], rows: Rows) -> Select[Any]:
-    """Brings rows into a temporary table of the table's shape; gives the SELECT that reads them.
+def _staged(connection: Connection, table: str, names: list[str], rows: Rows) -> Select[Any]:
+    """Copies rows into a temporary table of the table's shape; gives the SELECT that reads them.
 
     The temporary table stays with the connection, empty between transactions: making one per transaction would fill
     the server's catalogue with dead rows. Within a transaction each table can be filled once.
     """
-    kinds = metadata.tables[table].c
-    staged = Table(f"staged_{table}", MetaData(), *(Column(name, kinds[name].type) for name in names))
-    make = f"CREATE TEMP TABLE IF NOT EXISTS {staged.name} ON COMMIT DELETE ROWS AS TABLE {table} WITH NO DATA"
-    connection.exec_driver_sql(make)
+    columns = metadata.tables[table].c
+    staged = Table(f"staged_{table}", MetaData(), *(Column(name, columns[name].type) for name in names))
+    creation = f"CREATE TEMP TABLE IF NOT EXISTS {staged.name} ON COMMIT DELETE ROWS AS TABLE {table} WITH NO DATA"
+    connection.exec_driver_sql(creation)
     statement = f"COPY {staged.name} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types([_postgres_type(column.type, connection.dialect) for column in staged.columns])
+            # A binary COPY knows types by their bare names, without the collation.
+            types = [column.type.compile(connection.dialect).partition(" COLLATE ")[0] for column in staged.columns]
+            copy.set_types([name.lower() for name in types])
             for row in rows:
                 copy.write_row(tuple(row.values()))
     except connection.dialect.loaded_dbapi.Error as error:
@@ -76,8 +79,3 @@ def _copied(connection: Connection, table: str, names: list[str], rows: Rows) ->
             connection.invalidate(error)
         raise DBAPIError(statement, None, error, connection_invalidated=driver.closed) from None
     return select(staged)
-
-
-def _postgres_type(kind: TypeEngine[Any], dialect: Dialect) -> str:
-    """The type's name without its collation, which a binary COPY is told."""
-    return kind.compile(dialect).partition(" COLLATE ")[0].lower()

@@ -1,4 +1,4 @@
-"""Opens SQLite and PostgreSQL so that the rest of `db` need not know which one it talks to.
+"""Opens SQLite and PostgreSQL so that the rest of `db` need not know which of them it uses.
 
 SQLite: write-ahead log, so readers never wait for the writer; every write transaction takes the write lock at its
 start, so that "read, then decide, then write" is safe; foreign keys on. PostgreSQL: psycopg 3.
@@ -21,7 +21,7 @@ from models.errors import StoreError
 
 BUSY_TIMEOUT_S: float = 60
 
-_LIKE_A_LOGIN = re.compile(r"password=|:[^/]*@")
+_LOGIN_PATTERN = re.compile(r"password=|:[^/]*@")
 
 MIGRATION_LOCK = 7470021
 """Key of the PostgreSQL advisory lock that lets one process at a time change the schema."""
@@ -65,22 +65,17 @@ def parse_url(db: str | Path) -> URL:
     backend = "postgresql" if url.drivername == "postgres" else url.get_backend_name()
     if backend == "sqlite":
         return _sqlite_url(url.database or "")
-    if backend == "postgresql":
-        return _password_in_its_place(url).set(drivername="postgresql+psycopg")
-    raise StoreError(f"{backend} is not supported. Use an SQLite path or a postgresql:// URL.")
-
-
-def _password_in_its_place(url: URL) -> URL:
-    """A password given as `?password=` becomes the URL's own, which is left out wherever a URL is printed."""
-    given = url.query.get("password")
-    if not given:
-        return url
-    own = url.password or (given if isinstance(given, str) else given[-1])
-    return url.set(password=own).difference_update_query(["password"])
+    if backend != "postgresql":
+        raise StoreError(f"{backend} is not supported. Use an SQLite path or a postgresql:// URL.")
+    if parameter := url.query.get("password"):
+        # A password given as `?password=` becomes the URL's own, which is left out wherever a URL is printed.
+        password = url.password or (parameter if isinstance(parameter, str) else parameter[-1])
+        url = url.set(password=password).difference_update_query(["password"])
+    return url.set(drivername="postgresql+psycopg")
 
 
 def _sqlite_url(path: str) -> URL:
-    if _LIKE_A_LOGIN.search(path):
+    if _LOGIN_PATTERN.search(path):
         # A URL without its slashes or libpq's `host=... password=...` would become a file, named like the password.
         raise StoreError("The database is neither path nor URL. Write postgresql://user:password@host:5432/name.")
     if path in ("", ":memory:"):
@@ -96,8 +91,7 @@ def open_engine(url: URL) -> Engine:
     """
     sqlite = url.get_backend_name() == "sqlite"
     if sqlite:
-        _check_folder(Path(url.database or ""))
-        _check_owner(Path(url.database or ""))
+        _check_file(Path(url.database or ""))
     settings = {} if sqlite else {name: value for name, value in POSTGRES_SETTINGS.items() if name not in url.query}
     try:
         engine = create_engine(url, hide_parameters=True, pool_pre_ping=not sqlite, connect_args=settings)
@@ -107,6 +101,7 @@ def open_engine(url: URL) -> Engine:
     if sqlite:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    # The first connection is made here, so that a wrong address does not show in the middle of the work.
     with reading(engine):
         pass
     if sqlite:
@@ -137,15 +132,12 @@ def _keep_to_the_file(engine: Engine, path: Path) -> None:
     event.listen(engine, "begin", check)
 
 
-def _check_folder(path: Path) -> None:
+def _check_file(path: Path) -> None:
+    """Refuses a path that cannot be a database, and the database of another program before opening changes it."""
     if not path.parent.exists():
         raise StoreError(f"The folder {path.parent} of the database {path.name} does not exist. Create it first.")
     if path.is_dir():
         raise StoreError(f"{path} is a folder. Give the path of a file, for example {path / 'gmtscreen.db'}.")
-
-
-def _check_owner(path: Path) -> None:
-    """Refuses the database of another program before anything is written to it; to open it as ours would change it."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -11,15 +11,15 @@ from sqlalchemy.exc import DBAPIError
 
 from models.errors import StoreError
 
-_PASSING_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_TRANSIENT_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 
-_PASSING_POSTGRES = ("08", "57P0", "40001", "40P01", "53300", "55P03")
+_TRANSIENT_POSTGRES = ("08", "57P0", "40001", "40P01", "53300", "55P03")
 """SQLSTATEs, or how they begin: no connection, server stops or starts, serialization, deadlock, too many clients,
 lock timeout. Source: PostgreSQL documentation, appendix A."""
 
 _POSTGRES_FULL = "53100"
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*(@)")
-_GO_ON = "then run the same command again: nothing that was committed is lost."
+_RESUME = "then run the same command again: nothing that was committed is lost."
 
 
 class StoreUnavailableError(StoreError):
@@ -29,64 +29,41 @@ class StoreUnavailableError(StoreError):
 
 
 def store_error(url: URL, error: Exception) -> StoreError:
-    """The error that tells a person what the database said and what to do, in one line and without the password.
+    """The error that reports what the database answered and what to do, in one line and without the password.
 
     Args:
         url: the database.
         error: what SQLAlchemy or the driver raised.
     """
-    shown, said = url.render_as_string(hide_password=True), _said(url, error)
-    if is_passing(error):
+    original = getattr(error, "orig", None) or error
+    # The low byte is SQLite's primary code; the rest gives the exact kind. Errors of the module itself have none.
+    sqlite_code = int(getattr(original, "sqlite_errorcode", 0)) & 0xFF
+    sqlstate = getattr(original, "sqlstate", None)
+    shown = url.render_as_string(hide_password=True)
+    answer = " ".join(hide_password(str(original)).split()).rstrip(".?")
+    # Short passwords would blank out parts of ordinary words; drivers do not echo them anyway.
+    if url.password and len(url.password) >= 4:
+        answer = answer.replace(url.password, "***")
+    transient = False
+    if isinstance(error, DBAPIError) and isinstance(original, sqlite3.Error):
+        transient = sqlite_code in _TRANSIENT_SQLITE
+    elif isinstance(error, DBAPIError):
+        # A connection that breaks, or cannot be made, ends before the server could name a state.
+        nameless = sqlstate is None and type(original).__name__ == "OperationalError"
+        transient = error.connection_invalidated or nameless or (sqlstate or "").startswith(_TRANSIENT_POSTGRES)
+    if transient:
         return StoreUnavailableError(
-            f"The database {shown} does not answer: {said}. Check that it runs and that nothing else locks it, {_GO_ON}"
+            f"The database {shown} does not answer: {answer}. Check that it runs and that nothing else locks it, "
+            f"{_RESUME}"
         )
-    if is_full(error):
-        return StoreError(f"The database {shown} is full: {said}. Free space where it lies, {_GO_ON}")
+    if sqlite_code == sqlite3.SQLITE_FULL or sqlstate == _POSTGRES_FULL:
+        return StoreError(f"The database {shown} is full: {answer}. Free space where it lies, {_RESUME}")
     return StoreError(
-        f"The database {shown} refused: {said}. Check that it is reachable, that its disk works, and that it is "
-        f"written by nothing but gmtscreen, {_GO_ON}"
+        f"The database {shown} refused: {answer}. Check that it is reachable, that its disk works, and that it is "
+        f"written by nothing but gmtscreen, {_RESUME}"
     )
-
-
-def is_passing(error: Exception) -> bool:
-    """True when the failure can go away by itself: a lost connection, a server that restarts, a lock."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) in _PASSING_SQLITE
-    state = _sqlstate(error)
-    # A connection that breaks, or cannot be made, ends before the server could name a state.
-    nameless = state is None and type(error.orig).__name__ == "OperationalError"
-    return error.connection_invalidated or nameless or (state or "").startswith(_PASSING_POSTGRES)
-
-
-def is_full(error: Exception) -> bool:
-    """True when the database has no space left."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) == sqlite3.SQLITE_FULL
-    return _sqlstate(error) == _POSTGRES_FULL
-
-
-def _sqlite_code(error: sqlite3.Error) -> int:
-    # The low byte is the primary code; the rest says which kind of it. Errors of the module itself have none.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _sqlstate(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
 
 
 def hide_password(text: str) -> str:
     """The text with the password of every URL in it replaced by ***."""
     return _PASSWORD.sub(r"\1***\2", text)
-
-
-def _said(url: URL, error: Exception) -> str:
-    original = getattr(error, "orig", None) or error
-    said = " ".join(hide_password(str(original)).split()).rstrip(".?")
-    # Short passwords would blank out parts of ordinary words; drivers do not echo them anyway.
-    if url.password and len(url.password) >= 4:
-        said = said.replace(url.password, "***")
-    return said

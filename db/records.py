@@ -1,4 +1,4 @@
-"""The types that cross the database's door: what a run is, what comes in, what a shard gives back.
+"""The types that go into the database and come out of it: runs, blocks of inputs, results of a shard.
 
 Arrays in, arrays out: blocks hold flat numpy arrays with one row per crystal, never lists of objects with one row each.
 """
@@ -63,7 +63,7 @@ class ModelProvenance:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class DecisionRecord:
     """Why a model version becomes the current one, or does not.
 
     Attributes:
@@ -96,7 +96,7 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as the ledger knows it; `resumed` says whether an earlier call opened it."""
+    """A run as the ledger stores it; `resumed` says whether an earlier call opened it."""
 
     id: int
     state: RunState
@@ -128,7 +128,7 @@ class IngestedBlock:
         crystals: the accepted crystals, n_crystals of them.
         metadata: JSON text per accepted crystal, or None.
         rejected: the others.
-        twin_ids: content id of each crystal's mirror image, None for an achiral one; empty where nobody asked.
+        enantiomorph_ids: content id of each crystal's mirror image, None for an achiral one; empty where not computed.
         families: keys under which each crystal's relatives are found, its own first; empty where nobody asked.
         sketches: of each crystal, see models/fingerprint/prefilter.py; not stored; empty where nobody asked.
         turns: rows whose listing is turned against the stored crystal of their id: the orthogonal matrix from the
@@ -156,7 +156,7 @@ class KnownCrystals:
 
     Attributes:
         ids: content ids.
-        twin_ids: content id of the mirror image, None for an achiral crystal.
+        enantiomorph_ids: content id of the mirror image, None for an achiral crystal.
         families: the family each lies in.
         crystals: the crystals as stored.
     """
@@ -219,7 +219,7 @@ class Balance:
 
 
 def uncertainty_of(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """How far the numbers of one result may be off, as lines and reports say it.
+    """How far the numbers of one result may be off, as prediction records and reports state it.
 
     Args:
         columns: values by the names of `models.quantities.UNCERTAINTY_COLUMNS`, None where nothing is known.
@@ -230,6 +230,7 @@ def uncertainty_of(columns: Mapping[str, Any]) -> dict[str, Any]:
         None where nothing is known.
     """
     ends = {name: [columns[lower], columns[upper]] for name, (lower, upper) in INTERVALS.items()}
+    # Both ends or none: an interval with one end is no interval.
     return {
         "uncertainty": {name: pair for name, pair in ends.items() if None not in pair},
         "error_radius": {tensor.value: columns[row.error_column] for tensor, row in TENSORS.items()},

@@ -15,22 +15,22 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
 from db.codec import clean_text, to_json
-from db.records import Judgement, ModelProvenance, ModelVersion
+from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
 from models.errors import StoreError
 
 
 def add(
-    connection: Connection, model: ModelVersion, metrics: dict[str, Any], origin: ModelProvenance | None = None
+    connection: Connection, model: ModelVersion, metrics: dict[str, Any], provenance: ModelProvenance | None = None
 ) -> int:
-    """Registers a version. Without an origin it is current where its name has no current version, else a candidate.
+    """Registers a version. Without provenance it is current where its name has no current version, else a candidate.
 
     Args:
         connection: in a write transaction.
         model: the version; registering the same one again changes nothing but fills what is empty.
         metrics: what it scored, JSON-serialisable.
-        origin: where its files are; such a version becomes current by a promotion only.
+        provenance: where its files are; such a version becomes current by a promotion only.
 
     Returns:
         Its id in the database.
@@ -38,7 +38,7 @@ def add(
     Raises:
         StoreError: the same name and version is registered with other weights or other files.
     """
-    first = origin is None and current(connection, model.name) is None
+    first = provenance is None and current(connection, model.name) is None
     row = {
         "name": model.name,
         "version": model.version,
@@ -48,35 +48,38 @@ def add(
         "promotion": _next_promotion(connection, model.name) if first else None,
         "created": database_time(connection),
     }
+    # Another process may register the same version meanwhile: only the row that is there then counts.
     insert_absent(connection, models, [row])
-    known = _row(connection, model.name, model.version)
-    if known.sha256 != model.sha256:
+    stored = _row(connection, model.name, model.version)
+    if stored.sha256 != model.sha256:
         raise StoreError(
-            f"{model} is registered with sha256 {known.sha256[:12]}, this one has {model.sha256[:12]}. "
+            f"{model} is registered with sha256 {stored.sha256[:12]}, this one has {model.sha256[:12]}. "
             "Versions are immutable: give the new weights a new version."
         )
-    if metrics and known.metrics == "{}":
-        connection.execute(update(models).where(models.c.id == known.id).values(metrics=to_json(metrics)))
-    if origin is not None:
-        _fill_origin(connection, model, known, origin)
-    return int(known.id)
+    if metrics and stored.metrics == "{}":
+        connection.execute(update(models).where(models.c.id == stored.id).values(metrics=to_json(metrics)))
+    if provenance is not None:
+        _fill_provenance(connection, model, stored, provenance)
+    return int(stored.id)
 
 
-def _fill_origin(connection: Connection, model: ModelVersion, known: Row[Any], origin: ModelProvenance) -> None:
-    """Notes where the files are, once; the folder alone may change later, because files may be moved."""
-    files = to_json(origin.files)
-    if known.files not in (None, files):
+def _fill_provenance(
+    connection: Connection, model: ModelVersion, stored: Row[Any], provenance: ModelProvenance
+) -> None:
+    """Stores where the files are, once; the folder alone may change later, because files may be moved."""
+    files = to_json(provenance.files)
+    if stored.files not in (None, files):
         raise StoreError(
             f"{model} is registered with other files beside its weights (calibration or distance score). "
             "Versions are immutable: give the changed model a new version."
         )
     values = {
-        "folder": origin.folder,
+        "folder": provenance.folder,
         "files": files,
-        "snapshot": known.snapshot or origin.snapshot,
-        "code_version": known.code_version or origin.code_version,
+        "snapshot": stored.snapshot or provenance.snapshot,
+        "code_version": stored.code_version or provenance.code_version,
     }
-    connection.execute(update(models).where(models.c.id == known.id).values(values))
+    connection.execute(update(models).where(models.c.id == stored.id).values(values))
 
 
 def list_models(connection: Connection) -> list[dict[str, Any]]:
@@ -96,9 +99,8 @@ def describe(connection: Connection, text: str) -> dict[str, Any]:
         StoreError: there is none.
     """
     name, _, version = text.partition("@")
-    if not version:
-        now = current(connection, name)
-        version = "" if now is None else now.version
+    if not version and (present := current(connection, name)) is not None:
+        version = present.version
     row = _row(connection, name, version)
     return _decoded(dict(row._mapping)) | {"decisions": decisions(connection, name, version)}
 
@@ -110,7 +112,7 @@ def decisions(connection: Connection, name: str, version: str | None = None) -> 
         select(
             models.c.name.concat("@").concat(models.c.version).label("model"),
             before.c.name.concat("@").concat(before.c.version).label("before"),
-            *(promotions.c[each] for each in ("decision", "who", "why", "report", "created")),
+            *(promotions.c[column] for column in ("decision", "who", "why", "report", "created")),
         )
         .select_from(promotions.join(models, models.c.id == promotions.c.model_id))
         .outerjoin(before, before.c.id == promotions.c.before_id)
@@ -132,8 +134,8 @@ def current(connection: Connection, name: str | None = None) -> ModelVersion | N
     return None if row is None else ModelVersion(row.name, row.version, row.sha256)
 
 
-def promote(connection: Connection, name: str, version: str, judgement: Judgement) -> None:
-    """Makes a version the current one of its name, retires the one before, and keeps the judgement.
+def promote(connection: Connection, name: str, version: str, record: DecisionRecord) -> None:
+    """Makes a version the current one of its name, retires the one before, and keeps the decision record.
 
     Raises:
         StoreError: no such version.
@@ -142,30 +144,30 @@ def promote(connection: Connection, name: str, version: str, judgement: Judgemen
     chosen = _row(connection, name, version)
     if chosen.state != ModelState.CURRENT:  # a step that is repeated after a lost answer must not count twice
         _make_current(connection, chosen, _next_promotion(connection, name))
-        _keep(connection, Decision.PROMOTED, int(chosen.id), before, judgement)
+        _add_record(connection, Decision.PROMOTED, int(chosen.id), before, record)
 
 
-def refuse(connection: Connection, name: str, version: str, judgement: Judgement) -> None:
-    """Keeps the judgement that a version shall not become current; what is current stays.
+def refuse(connection: Connection, name: str, version: str, record: DecisionRecord) -> None:
+    """Keeps the record of the decision that a version shall not become current; what is current stays.
 
     Raises:
         StoreError: no such version.
     """
     before = _lock_name(connection, name)
-    _keep(connection, Decision.REFUSED, int(_row(connection, name, version).id), before, judgement)
+    _add_record(connection, Decision.REFUSED, int(_row(connection, name, version).id), before, record)
 
 
-def roll_back(connection: Connection, name: str, judgement: Judgement) -> ModelVersion:
+def roll_back(connection: Connection, name: str, record: DecisionRecord) -> ModelVersion:
     """Makes the version that was current before the present one current again, and returns it.
 
     Raises:
         StoreError: the name is unknown, or there was no earlier promotion.
     """
     undone = _lock_name(connection, name)
-    now = current(connection, name)
-    if now is None:
-        raise StoreError(unknown_model(connection, name))
-    promotion = _row(connection, name, now.version).promotion
+    present = current(connection, name)
+    if present is None:
+        raise StoreError(_unknown_model(connection, name))
+    promotion = _row(connection, name, present.version).promotion
     earlier = (
         select(models)
         .where(models.c.name == name, models.c.promotion < promotion)
@@ -174,10 +176,13 @@ def roll_back(connection: Connection, name: str, judgement: Judgement) -> ModelV
     )
     before = connection.execute(earlier).first()
     if before is None:
-        raise StoreError(f"{now} is the first version of {name} that was ever current; there is none to go back to.")
+        raise StoreError(
+            f"{present} is the first version of {name} that was ever current; there is none to go back to."
+        )
     _make_current(connection, before, before.promotion)
+    # Without a number, no later roll back leads to the version that was taken back here.
     connection.execute(update(models).where(models.c.id == undone).values(promotion=None))
-    _keep(connection, Decision.ROLLED_BACK, int(before.id), undone, judgement)
+    _add_record(connection, Decision.ROLLED_BACK, int(before.id), undone, record)
     return ModelVersion(before.name, before.version, before.sha256)
 
 
@@ -191,19 +196,18 @@ def matching_ids(connection: Connection, text: str) -> list[int]:
     statement = select(models.c.id).where(models.c.name == name)
     if version:
         statement = statement.where(models.c.version == version)
-    found = [int(row) for row in connection.execute(statement).scalars()]
-    if not found:
-        raise StoreError(unknown_model(connection, text))
-    return found
+    ids = [int(model_id) for model_id in connection.execute(statement).scalars()]
+    if not ids:
+        raise StoreError(_unknown_model(connection, text))
+    return ids
 
 
-def unknown_model(connection: Connection, text: str) -> str:
+def _unknown_model(connection: Connection, text: str) -> str:
     """The sentence that says which models there are instead of an unknown one."""
-    known = [f"{row.name}@{row.version}" for row in connection.execute(select(models.c.name, models.c.version))]
-    close = difflib.get_close_matches(text, known, n=3, cutoff=0.0)
-    return f"This database knows no model {text!r}. It knows {len(known)}" + (
-        f", for example {', '.join(close)}." if close else "."
-    )
+    names = [f"{row.name}@{row.version}" for row in connection.execute(select(models.c.name, models.c.version))]
+    closest = difflib.get_close_matches(text, names, n=3, cutoff=0.0)
+    examples = f", for example {', '.join(closest)}" if closest else ""
+    return f"This database knows no model {text!r}. It knows {len(names)}{examples}."
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:
@@ -213,7 +217,7 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
 def _row(connection: Connection, name: str, version: str) -> Row[Any]:
     row = connection.execute(select(models).where(models.c.name == name, models.c.version == version)).first()
     if row is None:
-        raise StoreError(unknown_model(connection, f"{name}@{version}" if version else name))
+        raise StoreError(_unknown_model(connection, f"{name}@{version}" if version else name))
     return row
 
 
@@ -232,22 +236,23 @@ def _next_promotion(connection: Connection, name: str) -> int:
 
 
 def _make_current(connection: Connection, chosen: Row[Any], promotion: int) -> None:
+    # First retire, then promote: no statement ever sees two current versions of a name.
     others = (models.c.name == chosen.name) & (models.c.state == ModelState.CURRENT)
     connection.execute(update(models).where(others).values(state=ModelState.RETIRED))
     values = {"state": ModelState.CURRENT, "promotion": promotion}
     connection.execute(update(models).where(models.c.id == chosen.id).values(values))
 
 
-def _keep(
-    connection: Connection, decision: Decision, model_id: int, before_id: int | None, judgement: Judgement
+def _add_record(
+    connection: Connection, decision: Decision, model_id: int, before_id: int | None, record: DecisionRecord
 ) -> None:
     row = {
         "model_id": model_id,
         "before_id": before_id,
         "decision": decision,
-        "who": clean_text(judgement.who),
-        "why": clean_text(judgement.why),
-        "report": None if judgement.report is None else to_json(judgement.report),
+        "who": clean_text(record.who),
+        "why": clean_text(record.why),
+        "report": None if record.report is None else to_json(record.report),
         "created": database_time(connection),
     }
     connection.execute(insert(promotions), [row])

@@ -1,4 +1,4 @@
-"""ResultStore: the one door to the database, the same on SQLite and PostgreSQL.
+"""ResultStore: the only interface to the database, the same on SQLite and PostgreSQL.
 
 Every method is one transaction and may be repeated: a block that is in, a shard that is committed, a run that is
 finished stay as they are. What a killed process leaves behind is therefore always a state to go on from, and a method
@@ -16,8 +16,8 @@ from db.labels.store import LabelStore
 from db.query import pages as search
 from db.records import (
     Balance,
+    DecisionRecord,
     IngestedBlock,
-    Judgement,
     KnownCrystals,
     ModelProvenance,
     ModelVersion,
@@ -39,7 +39,7 @@ STALE_AFTER_S = 45.0
 
 
 class ResultStore:
-    """The memory of gmtscreen: models, runs, inputs, shards, results.
+    """The database of gmtscreen: models, runs, inputs, shards, results.
 
     Args:
         db: path of an SQLite file, or an SQLAlchemy URL (sqlite:///..., postgresql://...). The schema is created or
@@ -56,6 +56,7 @@ class ResultStore:
         try:
             create_or_migrate(self._engine)
         except BaseException:
+            # Nobody gets an object to close: without this the connections would stay open.
             self._engine.dispose()
             raise
 
@@ -91,13 +92,13 @@ class ResultStore:
     # Models
 
     def register_model(
-        self, model: ModelVersion, metrics: dict[str, Any], origin: ModelProvenance | None = None
+        self, model: ModelVersion, metrics: dict[str, Any], provenance: ModelProvenance | None = None
     ) -> int:
         """Registers a model version and gives its id; the first of a name becomes current. See `registry.add`."""
-        return write(self._engine, registry.add, model, metrics, origin)
+        return write(self._engine, registry.add, model, metrics, provenance)
 
     def list_models(self) -> list[dict[str, Any]]:
-        """All model versions, newest first, with state, metrics and origin."""
+        """All model versions, newest first, with state, metrics and provenance."""
         return read(self._engine, registry.list_models)
 
     def describe_model(self, text: str) -> dict[str, Any]:
@@ -112,19 +113,19 @@ class ResultStore:
         """The current version of a name, or the newest current one; None when there is none."""
         return read(self._engine, registry.current, name)
 
-    def promote_model(self, name: str, version: str, judgement: Judgement) -> None:
+    def promote_model(self, name: str, version: str, record: DecisionRecord) -> None:
         """Makes a version the current one of its name and keeps who did it and why."""
-        write(self._engine, registry.promote, name, version, judgement)
+        write(self._engine, registry.promote, name, version, record)
 
-    def refuse_model(self, name: str, version: str, judgement: Judgement) -> None:
+    def refuse_model(self, name: str, version: str, record: DecisionRecord) -> None:
         """Keeps that a version shall not become current, and why."""
         with writing(self._engine) as connection:
-            registry.refuse(connection, name, version, judgement)
+            registry.refuse(connection, name, version, record)
 
-    def roll_back_model(self, name: str, judgement: Judgement) -> ModelVersion:
+    def roll_back_model(self, name: str, record: DecisionRecord) -> ModelVersion:
         """Makes the version that was current before the present one current again, and returns it."""
         with writing(self._engine) as connection:  # once: each repetition would go one version further back
-            return registry.roll_back(connection, name, judgement)
+            return registry.roll_back(connection, name, record)
 
     # Runs and what comes in
 
@@ -138,7 +139,7 @@ class ResultStore:
         Raises:
             StoreError: there is no such run.
         """
-        return read(self._engine, ledger.known_run, run_id)
+        return read(self._engine, ledger.get_run, run_id)
 
     def ingest_cursor(self, run_id: int, source: str) -> tuple[int, bool]:
         """How far a source is read: the next input position, and whether the source is exhausted."""
@@ -194,8 +195,9 @@ class ResultStore:
         Returns:
             The shard's crystals and a token that is newer than every other of this shard.
         """
+        # Outlives the repetitions of `write`: a repetition finds the lease whose answer was lost.
         taken: list[ShardLease] = []
-        return write(self._engine, leases.lease_once, run_id, holder, stale_after_s, taken)
+        return write(self._engine, leases.lease_shard, run_id, holder, stale_after_s, taken)
 
     def heartbeat(self, lease: ShardLease) -> bool:
         """Says that the holder lives; False means that the lease is lost and the work can be dropped."""
@@ -243,7 +245,7 @@ class ResultStore:
             run_id: the run.
             seconds: wall time since this call of the program opened the run, in s; a resumed run sums them.
         """
-        return write(self._engine, reports.close_books, run_id, seconds)
+        return write(self._engine, reports.close_run, run_id, seconds)
 
     def progress(self, run_id: int) -> tuple[int, int]:
         """Crystals in shards that are done, and in all shards of a run: how far the work is, in milliseconds.
@@ -305,7 +307,7 @@ class ResultStore:
             model: NAME or NAME@VERSION; without it, each crystal's row is that of its current model, else the newest.
         """
         request = search.Request(filter, search.field_names(fields), sort, limit, model)
-        return search.to_frame(read(self._engine, search.fetch, request), request.fields)
+        return search.to_frame(read(self._engine, search.page, request).rows, request.fields)
 
     def page(self, request: search.Request) -> search.Page:
         """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""

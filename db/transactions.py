@@ -1,13 +1,13 @@
-"""Transactions: all of it or nothing, and once more when the database was away for a moment.
+"""Transactions: all of it or nothing, repeated while the database is away.
 
 A step that `write` or `read` runs must be repeatable: when a connection breaks during COMMIT, nobody knows whether the
-server heard it. The ledger's steps are: a block that is in and a shard that is committed stay as they are.
+server received it. The ledger's steps are: a block that is in and a shard that is committed stay as they are.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, func, select
@@ -47,31 +47,29 @@ def write(engine: Engine, step: Callable[Concatenate[Connection, P], T], *args: 
         StoreUnavailableError: the database stayed away for `PATIENCE_S` seconds.
         StoreError: it refused for another reason, at once.
     """
-
-    def once() -> T:
-        with writing(engine) as connection:
-            return step(connection, *args, **kwargs)
-
-    return _patiently(once)
+    return _repeated(writing, engine, step, *args, **kwargs)
 
 
 def read(engine: Engine, step: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs a step in a read transaction of its own; otherwise as `write`."""
-
-    def once() -> T:
-        with reading(engine) as connection:
-            return step(connection, *args, **kwargs)
-
-    return _patiently(once)
+    return _repeated(reading, engine, step, *args, **kwargs)
 
 
-def _patiently(once: Callable[[], T]) -> T:
-    """The first answer; between failures that can go away it pauses, twice as long each time."""
+def _repeated(
+    transaction: Callable[[Engine], AbstractContextManager[Connection]],
+    engine: Engine,
+    step: Callable[Concatenate[Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """The step's first result; between failures that can go away it pauses, twice as long each time."""
     deadline, pause = time.monotonic() + PATIENCE_S, FIRST_PAUSE_S
     while True:
         try:
-            return once()
+            with transaction(engine) as connection:
+                return step(connection, *args, **kwargs)
         except StoreUnavailableError as error:
+            # Another pause that outlasts the deadline would only delay the error.
             if time.monotonic() + pause > deadline:
                 raise
             LOGGER.warning("%s; trying again in %g s", str(error).partition(". Check ")[0], pause)
@@ -82,6 +80,7 @@ def _patiently(once: Callable[[], T]) -> T:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One write transaction, once: all of it is committed, or nothing."""
+    # SQLite: the write lock at the start, else a transaction that has read could not begin to write beside another.
     with _translated(engine), engine.execution_options(**{SQLITE_BEGIN: "IMMEDIATE"}).begin() as connection:
         yield connection
 
@@ -90,6 +89,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """One read transaction that sees one state of the database throughout; on SQLite it never waits for a writer."""
     if engine.dialect.name == "postgresql":
+        # PostgreSQL's default would let each statement see what others committed meanwhile.
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with _translated(engine), engine.connect() as connection, connection.begin():
         yield connection

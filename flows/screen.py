@@ -1,4 +1,4 @@
-"""The flow that screens: open, ingest each source, drive the shards, close the balance.
+"""The flow that screens: open, ingest each source, drive the shards, close the run.
 
 One task drives all shards of a run: a task per crystal would cost more than the crystal. Workers start before this
 module is imported, see `flows.cli.screen`.
@@ -25,7 +25,7 @@ def drive_shards(run: int) -> int:  # noqa: ARG001  Prefect shows the number in 
 
 @task(name="finish", task_run_name="finish run {run}", cache_policy=NO_CACHE, persist_result=False)
 def finish_run(run: int) -> dict[str, int]:
-    """Closes the balance and shows it; fails when inputs are unaccounted for."""
+    """Closes the run and shows its balance; fails when inputs are unaccounted for."""
     balance = current_session().finish()
     create_markdown_artifact(
         key=f"gmtscreen-run-{run}",
@@ -50,6 +50,7 @@ def screen(sources: list[str], limit: int | None = None) -> dict[str, int]:
         The closed balance: n_in, done, duplicate, rejected, quarantined, pending.
     """
     with session_for(partial(open_session, sources, limit)) as session, stop_on_signals() as stop:
+        # A signal becomes a request that is answered between two blocks or shards: nothing is cut off half written.
         session.stop = stop
         run = open_run()
         for index, source in enumerate(session.sources):

@@ -1,12 +1,11 @@
-"""Which schema a database has, found without alembic: this runs at every opening."""
+"""Which schema a database has, read without alembic: this runs at every opening."""
 
 from sqlalchemy import ColumnClause, Connection, column, inspect, select, table
 
 from db.tables import results
 
 HEAD = "0005"
-"""The newest revision; a test holds it equal to what the folder `versions` says."""
-
+"""The newest revision; a test holds it equal to the newest file of the folder `versions`."""
 
 REVISION_TABLE = "alembic_version"
 """Alembic's own table; every database of ours has it."""
@@ -16,6 +15,7 @@ def revision_of(connection: Connection) -> str | None:
     """The schema revision of a database, None for an empty one."""
     if not inspect(connection).has_table(REVISION_TABLE):
         return None
+    # Read by itself: alembic would take a third of a second to import.
     number: ColumnClause[str] = column("version_num")
     revisions = select(number).select_from(table(REVISION_TABLE))
     return connection.execute(revisions).scalar_one_or_none()
@@ -23,8 +23,8 @@ def revision_of(connection: Connection) -> str | None:
 
 def missing_columns(connection: Connection) -> list[str]:
     """The columns of `results` that the registry of quantities has and the database lacks."""
-    present = {found["name"] for found in inspect(connection).get_columns("results")}
-    return [wanted.name for wanted in results.columns if wanted.name not in present]
+    present = {column["name"] for column in inspect(connection).get_columns("results")}
+    return [column.name for column in results.columns if column.name not in present]
 
 
 def is_current(connection: Connection) -> bool:

@@ -21,6 +21,7 @@ from models.errors import StoreError
 def config_for(connection: Connection | None = None) -> Config:
     """Alembic's configuration for the revisions of this package, without any file."""
     config = Config()
+    # Alembic reads options through configparser, to which a percent sign is a reference.
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

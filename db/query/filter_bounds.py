@@ -33,30 +33,26 @@ def check_bounds(text: str) -> None:
     depth = opened = 0
     terms = 1
     for match in _COUNTED.finditer(text):
-        sign = match[0]
+        sign, at = match[0], match.start()
         terms += sign in {"AND", "OR", ","}
         opened += sign == "("
         depth += (sign == "(") - (sign == ")")
-        if depth > MAX_DEPTH or opened > MAX_PARENTHESES or terms > MAX_TERMS:
-            raise _too_much(depth, opened, match.start())
+        if depth > MAX_DEPTH:
+            raise FilterError(f"The filter is more than {MAX_DEPTH} parentheses deep at position {at}. Flatten it.", at)
+        if opened > MAX_PARENTHESES:
+            message = f"The filter opens more than {MAX_PARENTHESES} parentheses, from position {at}. Leave out some."
+            raise FilterError(message, at)
+        if terms > MAX_TERMS:
+            raise FilterError(f"The filter has more than {MAX_TERMS} terms, from position {at}. Split it.", at)
 
 
 def _check_characters(text: str) -> None:
-    bad = _UNSTORABLE.search(text)
-    if bad:
-        raise FilterError(f"Position {bad.start()} holds a character that no text can have. Remove it.", bad.start())
+    unstorable = _UNSTORABLE.search(text)
+    if unstorable:
+        at = unstorable.start()
+        raise FilterError(f"Position {at} holds a character that no text can have. Remove it.", at)
+    # Bytes, not characters: what the lexer and the database must hold.
     size = len(text.encode())
     if size > MAX_BYTES:
-        kept = len(text.encode()[:MAX_BYTES].decode(errors="ignore"))
-        raise FilterError(
-            f"The filter has {size} bytes, the limit is {MAX_BYTES}. Split it into several queries.", kept
-        )
-
-
-def _too_much(depth: int, opened: int, at: int) -> FilterError:
-    if depth > MAX_DEPTH:
-        return FilterError(f"The filter is more than {MAX_DEPTH} parentheses deep at position {at}. Flatten it.", at)
-    if opened > MAX_PARENTHESES:
-        message = f"The filter opens more than {MAX_PARENTHESES} parentheses, from position {at}. Leave out some."
-        return FilterError(message, at)
-    return FilterError(f"The filter has more than {MAX_TERMS} terms, from position {at}. Split it.", at)
+        at = len(text.encode()[:MAX_BYTES].decode(errors="ignore"))
+        raise FilterError(f"The filter has {size} bytes, the limit is {MAX_BYTES}. Split it into several queries.", at)

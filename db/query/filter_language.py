@@ -81,6 +81,7 @@ STRING: /"[^"\\]*+(?:\\["\\][^"\\]*+)*+"/
 _ELEMENTS = frozenset(SYMBOLS[1:])
 _ESCAPED = re.compile(r"\\(.)")
 _ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT}
+_KEYWORDS = frozenset("AND OR NOT HAS ALL ANY ONLY IS KNOWN UNKNOWN CONTAINS TRUE FALSE".split())
 _EXAMPLE = 'For example: k_vrh_gpa > 150 AND elements HAS ALL "Al","N".'
 
 
@@ -88,7 +89,7 @@ _EXAMPLE = 'For example: k_vrh_gpa > 150 AND elements HAS ALL "Al","N".'
 def _parser() -> "Lark":
     from lark import Lark
 
-    # Builds the filter while it parses: no tree of lark's in between, and what is meant wrongly ends the parsing.
+    # Builds the filter while it parses: no tree of lark's in between, and a wrong name or kind ends the parsing.
     return Lark(_GRAMMAR, parser="lalr", lexer="contextual", transformer=_Builder())
 
 
@@ -122,22 +123,9 @@ def _syntax_error(text: str, at: int) -> FilterError:
         return FilterError(f"The filter ends too early. {_EXAMPLE}", len(text))
     word = re.match(r"\w+|\W", text[at:])
     shown = word.group()[:40] if word else text[at]
+    # The common slips get the rule that they break; everything else gets an example.
     hint = _EXAMPLE
-    if shown.upper() in {
-        "AND",
-        "OR",
-        "NOT",
-        "HAS",
-        "ALL",
-        "ANY",
-        "ONLY",
-        "IS",
-        "KNOWN",
-        "UNKNOWN",
-        "CONTAINS",
-        "TRUE",
-        "FALSE",
-    }:
+    if shown.upper() in _KEYWORDS:
         hint = f"Keywords are written in capitals: {shown.upper()}. {hint}" if shown != shown.upper() else hint
     elif shown == '"':
         hint = 'A text starts and ends with a double quote; inside it write \\" for a quote and \\\\ for a backslash.'
@@ -179,48 +167,59 @@ class _Builder:
         return Is(_property(tokens[0]), Knowledge(f"IS {tokens[1]}"))
 
     def matches(self, tokens: "list[Token]") -> Matches:
-        known = _property(tokens[0])
-        if PROPERTIES[known] not in (Kind.TEXT, Kind.SOURCE_IDS):
-            raise _misfit(tokens[0], f"{known} is a {PROPERTIES[known]}; {tokens[1]} needs a text")
+        name = _property(tokens[0])
+        if PROPERTIES[name] not in (Kind.TEXT, Kind.SOURCE_IDS):
+            raise _misfit(tokens[0], f"{name} is a {PROPERTIES[name]}; {tokens[1]} needs a text")
         match = {"CONTAINS": TextMatch.CONTAINS, "STARTS": TextMatch.STARTS, "ENDS": TextMatch.ENDS}[tokens[1]]
-        return Matches(known, match, str(_value(tokens[2])))
+        return Matches(name, match, str(_value(tokens[2])))
 
     def length(self, tokens: "list[Token]") -> Comparison:
         if PROPERTIES[_property(tokens[0])] is not Kind.ELEMENTS:
             raise _misfit(tokens[0], f"LENGTH is known of elements only, not of {tokens[0]}")
+        # The length of the list of elements is a column of its own, so it can be compared like any number.
         operator = Operator(tokens[1]) if len(tokens) == 3 else Operator.EQUAL
         return Comparison("nelements", operator, _value(tokens[-1]))
 
     def flag(self, tokens: "list[Token]") -> Flag:
-        known = _property(tokens[0])
-        if PROPERTIES[known] is not Kind.FLAG:
-            raise _misfit(
-                tokens[0], f"{known} is a {PROPERTIES[known]} and cannot stand alone; compare it with a value"
-            )
-        return Flag(known)
+        name = _property(tokens[0])
+        if PROPERTIES[name] is not Kind.FLAG:
+            raise _misfit(tokens[0], f"{name} is a {PROPERTIES[name]} and cannot stand alone; compare it with a value")
+        return Flag(name)
 
 
-def _compare(name: "Token", operator: Operator, token: "Token") -> Comparison:
-    known = _property(name)
-    kind = PROPERTIES[known]
-    value = _value(token)
+def _compare(left: "Token", operator: Operator, right: "Token") -> Comparison:
+    name = _property(left)
+    kind = PROPERTIES[name]
+    value = _value(right)
     allowed: type = {Kind.NUMBER: float, Kind.INTEGER: float, Kind.FLAG: bool}.get(kind, str)
     if kind is Kind.ELEMENTS:
-        raise _misfit(name, f'{name} is a {kind}; write {name} HAS "Al"')
+        raise _misfit(left, f'{left} is a {kind}; write {left} HAS "Al"')
+    # Not isinstance: TRUE would pass as a number.
     if type(value) is not allowed:
         wanted = {float: "a number", bool: "TRUE or FALSE", str: "a text in double quotes"}[allowed]
-        raise _misfit(token, f"{known} is a {kind} and is compared with {wanted}, not with {token[:40]}")
+        raise _misfit(right, f"{name} is a {kind} and is compared with {wanted}, not with {right[:40]}")
     if kind not in _ORDERED and operator not in (Operator.EQUAL, Operator.UNEQUAL):
-        raise _misfit(name, f"{known} is a {kind} and has no order; use = or !=")
-    return Comparison(known, operator, value)
+        raise _misfit(left, f"{name} is a {kind} and has no order; use = or !=")
+    return Comparison(name, operator, value)
 
 
-def _has(name: "Token", quantifier: Quantifier, tokens: "Sequence[Token]") -> Has:
-    known = _property(name)
-    kind = PROPERTIES[known]
+def _has(left: "Token", quantifier: Quantifier, tokens: "Sequence[Token]") -> Has:
+    name = _property(left)
+    kind = PROPERTIES[name]
     if kind not in (Kind.ELEMENTS, Kind.SOURCE_IDS):
-        raise _misfit(name, f"{known} is a {kind}; HAS needs a list, elements or source_ids")
-    return Has(known, quantifier, tuple(_member(kind, token) for token in tokens))
+        raise _misfit(left, f"{name} is a {kind}; HAS needs a list, elements or source_ids")
+    texts = []
+    for token in tokens:
+        text = _value(token)
+        if not isinstance(text, str):
+            raise _misfit(token, f"a {kind} holds texts; write {token[:40]} in double quotes")
+        # An unknown symbol would find nothing for ever: rather say so.
+        if kind is Kind.ELEMENTS and text not in _ELEMENTS:
+            closest = difflib.get_close_matches(text[:8].capitalize(), SYMBOLS[1:], n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(closest)}?" if closest else ""
+            raise _misfit(token, f"there is no element {text[:40]!r}{hint}")
+        texts.append(text)
+    return Has(name, quantifier, tuple(texts))
 
 
 def _misfit(token: "Token", sentence: str) -> FilterError:
@@ -236,19 +235,8 @@ def _value(token: "Token") -> float | str | bool:
         return _ESCAPED.sub(r"\1", token[1:-1])
     if token.type in ("TRUE", "FALSE"):
         return token.type == "TRUE"
+    # The grammar bounds no exponent: 1e999 is a number there and infinite here.
     number = float(token)
     if not math.isfinite(number):
         raise _misfit(token, f"{token[:40]} is too large a number")
     return number
-
-
-def _member(kind: Kind, token: "Token") -> str:
-    value = _value(token)
-    if not isinstance(value, str):
-        raise _misfit(token, f"a {kind} holds texts; write {token[:40]} in double quotes")
-    if kind is Kind.ELEMENTS and value not in _ELEMENTS:
-        close = difflib.get_close_matches(value[:8].capitalize(), SYMBOLS[1:], n=3, cutoff=0.5)
-        raise _misfit(
-            token, f"there is no element {value[:40]!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")
-        )
-    return value

@@ -42,7 +42,7 @@ class Quantifier(StrEnum):
 
 
 class Knowledge(StrEnum):
-    """Whether a value is there."""
+    """Whether a value exists."""
 
     KNOWN = "IS KNOWN"
     UNKNOWN = "IS UNKNOWN"
@@ -117,10 +117,11 @@ Filter = Comparison | Matches | Has | Is | Flag | Not | And | Or
 def to_text(tree: Filter) -> str:
     """The filter as text; `parse_filter(to_text(tree)) == tree`."""
     match tree:
-        case And(terms):
-            return " AND ".join(_joined(term) for term in terms)
-        case Or(terms):
-            return " OR ".join(_joined(term) for term in terms)
+        case And(terms) | Or(terms):
+            # Parentheses also where precedence would do without: the tree distinguishes (a AND b) AND c from
+            # a AND b AND c.
+            texts = [f"({to_text(term)})" if isinstance(term, And | Or) else to_text(term) for term in terms]
+            return (" AND " if isinstance(tree, And) else " OR ").join(texts)
         case Not(term):
             return f"NOT ({to_text(term)})" if isinstance(term, And | Or | Not) else f"NOT {to_text(term)}"
         case Comparison(name, operator, value):
@@ -135,17 +136,14 @@ def to_text(tree: Filter) -> str:
             return name
 
 
-def _joined(term: Filter) -> str:
-    # Parentheses also where precedence would do without: the tree tells (a AND b) AND c from a AND b AND c.
-    return f"({to_text(term)})" if isinstance(term, And | Or) else to_text(term)
-
-
 def _literal(value: float | str | bool) -> str:
+    # Flags first: in Python a bool is an int too.
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
+    # Beyond 1e15 `.0f` would print digits that the number does not have.
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 

@@ -135,7 +135,7 @@ def to_condition(tree: Filter) -> Condition:
         case Matches(name, match, text):
             return _on_texts(name, lambda column: _match(column, match, text))
         case Has(name, quantifier, values):
-            return _has_elements(quantifier, values) if name == "elements" else _has_ids(quantifier, values)
+            return _has(name, quantifier, values)
         case Is(name, knowledge):
             # Every crystal came from somewhere, so its source ids are always known.
             column = crystals.c.id if name == "source_ids" else COLUMNS[name]
@@ -155,17 +155,15 @@ _COMPARE: dict[Operator, Callable[[ColumnElement[Any], ColumnElement[Any]], Cond
 
 
 def _compare(name: str, operator: Operator, value: float | str | bool) -> Condition:
+    # Of a list, != means that no entry is equal, not that some entry differs.
     if name == "source_ids" and operator is Operator.UNEQUAL:
         return not_(_compare(name, Operator.EQUAL, value))
-    return _on_texts(name, lambda column: _COMPARE[operator](column, _bound(value)))
-
-
-def _bound(value: float | str | bool) -> ColumnElement[Any]:
-    """The value with its own type: typed like an integer column, PostgreSQL would round 2.5 to 2."""
+    bound: ColumnElement[Any] = literal(value)
     if isinstance(value, float):
+        # With its own type: typed like an integer column, PostgreSQL would round 2.5 to 2.
         small_integer = value.is_integer() and abs(value) < 2**31
-        return literal(int(value), Integer()) if small_integer else literal(value, Double())
-    return literal(value)
+        bound = literal(int(value), Integer()) if small_integer else literal(value, Double())
+    return _on_texts(name, lambda column: _COMPARE[operator](column, bound))
 
 
 def _on_texts(name: str, test: Callable[[ColumnElement[Any]], Condition]) -> Condition:
@@ -189,33 +187,28 @@ def _match(column: ColumnElement[Any], match: TextMatch, text: str) -> Condition
     return func.substr(column, func.length(column) - (n - 1)) == needle
 
 
-def _has_elements(quantifier: Quantifier, symbols: tuple[str, ...]) -> Condition:
+def _has(name: str, quantifier: Quantifier, values: tuple[str, ...]) -> Condition:
+    if name == "source_ids":
+        # A table of their own: one row per input, so each quantifier becomes a look-up there.
+        if quantifier is Quantifier.ONLY:
+            return not_(_on_texts(name, lambda column: column.not_in(values)))
+        if quantifier is Quantifier.ANY:
+            return _on_texts(name, lambda column: column.in_(values))
+        return and_(*(_compare(name, Operator.EQUAL, source_id) for source_id in values))
     column = crystals.c.elements
     if quantifier is Quantifier.ONLY:
         # Taking every given symbol out of ",Al,N," must leave nothing between the outer commas.
         rest: ColumnElement[Any] = column
-        for symbol in dict.fromkeys(symbols):
+        for symbol in dict.fromkeys(values):
             rest = func.replace(rest, literal(f",{symbol},", Text()), literal(",", Text()))
         return rest == literal(",", Text())
-    each = [func.replace(column, literal(f",{symbol},", Text()), literal("", Text())) != column for symbol in symbols]
-    return or_(*each) if quantifier is Quantifier.ANY else and_(*each)
-
-
-def _has_ids(quantifier: Quantifier, ids: tuple[str, ...]) -> Condition:
-    if quantifier is Quantifier.ONLY:
-        return not_(_on_texts("source_ids", lambda column: column.not_in(ids)))
-    if quantifier is Quantifier.ANY:
-        return _on_texts("source_ids", lambda column: column.in_(ids))
-    return and_(*(_compare("source_ids", Operator.EQUAL, each) for each in ids))
-
-
-def fetch(connection: Connection, request: Request) -> list[dict[str, Any]]:
-    """The rows of a request, without limit when its limit is 0."""
-    return page(connection, request).rows
+    # A text from which ",Al," can be removed holds it; unlike LIKE this means the same on both dialects.
+    present = [func.replace(column, literal(f",{symbol},", Text()), literal("", Text())) != column for symbol in values]
+    return or_(*present) if quantifier is Quantifier.ANY else and_(*present)
 
 
 def page(connection: Connection, request: Request) -> Page:
-    """The rows of a request and where the next page starts.
+    """The rows of a request, without limit when its limit is 0, and where the next page starts.
 
     Raises:
         FilterError: filter, sort or limit are not valid.
@@ -224,17 +217,18 @@ def page(connection: Connection, request: Request) -> Page:
     if request.limit < 0:
         raise FilterError(f"The limit is {request.limit}. Give 0 for all rows, or a positive number.")
     sort, descending = _sort_column(request.sort)
-    wanted = [COLUMNS[name].label(name) for name in request.fields if name != "source_ids"]
+    columns = [COLUMNS[name].label(name) for name in request.fields if name != "source_ids"]
     keys = [results.c.crystal_id.label("_crystal"), results.c.model_id.label("_model"), sort.label("_sort")]
-    statement = select(*keys, *wanted).select_from(_HITS).where(*_conditions(connection, request))
+    statement = select(*keys, *columns).select_from(_HITS).where(*_conditions(connection, request))
     statement = _ordered(statement, sort, descending, request.after)
     if request.limit:
-        statement = statement.limit(request.limit + 1)  # one more tells whether there is a next page
-    found = connection.execute(statement).mappings().all()
-    last = len(found) > request.limit > 0
-    kept = found[: request.limit] if request.limit else found
-    mark = PageMark(kept[-1]["_sort"], kept[-1]["_crystal"], kept[-1]["_model"]) if last else None
-    return Page(list(_finish_rows(connection, kept, request.fields)), mark)
+        statement = statement.limit(request.limit + 1)  # one more shows whether there is a next page
+    rows = connection.execute(statement).mappings().all()
+    mark = None
+    if len(rows) > request.limit > 0:
+        rows = rows[: request.limit]
+        mark = PageMark(rows[-1]["_sort"], rows[-1]["_crystal"], rows[-1]["_model"])
+    return Page(list(_finish_rows(connection, rows, request.fields)), mark)
 
 
 def count(connection: Connection, request: Request) -> int:
@@ -258,6 +252,7 @@ def _ordered(statement: Select[Any], sort: ColumnElement[Any], descending: bool,
             results.c.crystal_id > after.crystal_id,
             and_(results.c.crystal_id == after.crystal_id, results.c.model_id > after.model_id),
         )
+        # Unknown values sort last: after one of them only further unknown ones come.
         if after.value is None:
             statement = statement.where(sort.is_(None), beyond)
         else:
@@ -275,17 +270,18 @@ def _conditions(connection: Connection, request: Request) -> Iterator[Condition]
     chosen = None if request.model is None else registry.matching_ids(connection, request.model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
+    # Who filters by model wants to see several results of one crystal.
     if tree is None or "model" not in properties_of(tree):
         yield from _best_model_only(connection, chosen)
 
 
 def _best_model_only(connection: Connection, chosen: list[int] | None) -> Iterator[Condition]:
     """One row per crystal: that of the current model, else of the newest; nothing to do when there is one model."""
-    known = connection.execute(select(models.c.id, models.c.state).order_by(models.c.id)).all()
-    known = [row for row in known if chosen is None or row.id in chosen]
-    if len(known) < 2:
+    versions = connection.execute(select(models.c.id, models.c.state).order_by(models.c.id)).all()
+    versions = [row for row in versions if chosen is None or row.id in chosen]
+    if len(versions) < 2:
         return
-    ordered = sorted(known, key=lambda row: (row.state == ModelState.CURRENT, row.id))
+    ordered = sorted(versions, key=lambda row: (row.state == ModelState.CURRENT, row.id))
     ranks = {row.id: rank for rank, row in enumerate(ordered)}
     other = results.alias("other")
     better = case(ranks, value=other.c.model_id, else_=-1) > case(ranks, value=results.c.model_id, else_=-1)
@@ -307,14 +303,14 @@ def _finish_rows(connection: Connection, rows: Sequence[Any], fields: tuple[str,
 
 def source_ids(connection: Connection, crystal_ids: Sequence[str]) -> dict[str, list[str]]:
     """All the ids that crystals came with, sorted."""
-    found: dict[str, set[str]] = {crystal_id: set() for crystal_id in crystal_ids}
-    wanted = list(found)
-    for start in range(0, len(wanted), MAX_VARIABLES):
-        chunk = wanted[start : start + MAX_VARIABLES]
+    ids: dict[str, set[str]] = {crystal_id: set() for crystal_id in crystal_ids}
+    keys = list(ids)
+    for start in range(0, len(keys), MAX_VARIABLES):
+        chunk = keys[start : start + MAX_VARIABLES]
         statement = select(inputs.c.crystal_id, inputs.c.source_id).where(inputs.c.crystal_id.in_(chunk))
         for crystal_id, source_id in connection.execute(statement):
-            found[crystal_id].add(source_id)
-    return {crystal_id: sorted(ids) for crystal_id, ids in found.items()}
+            ids[crystal_id].add(source_id)
+    return {crystal_id: sorted(of_crystal) for crystal_id, of_crystal in ids.items()}
 
 
 _DTYPES = {Kind.NUMBER: "float64", Kind.INTEGER: "Int64", Kind.FLAG: "boolean"}
@@ -325,6 +321,7 @@ def to_frame(rows: list[dict[str, Any]], fields: tuple[str, ...]) -> "pd.DataFra
     # Imported here: it takes longer than most queries.
     import pandas as pd
 
-    dtypes = {name: _DTYPES.get(PROPERTIES[name], "object") for name in fields}
-    columns = {name: pd.Series([row[name] for row in rows], dtype=dtypes[name]) for name in fields}
+    columns = {}
+    for name in fields:
+        columns[name] = pd.Series([row[name] for row in rows], dtype=_DTYPES.get(PROPERTIES[name], "object"))
     return pd.DataFrame(columns)

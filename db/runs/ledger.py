@@ -20,19 +20,15 @@ from db.transactions import database_time
 from models.errors import StoreError
 
 
-def run_key(spec: RunSpec) -> str:
-    """What two calls must share to be the same run: the sha256 of the specification's canonical JSON."""
-    model = [spec.model.name, spec.model.version, spec.model.sha256]
-    return hashlib.sha256(to_json([spec.sources, spec.fingerprints, model, spec.settings]).encode()).hexdigest()
-
-
 def open_run(connection: Connection, spec: RunSpec) -> Run:
     """The run of a specification; the same specification is the same run."""
     _check_spec(spec)
     model_id = registry.add(connection, spec.model, {})
     _check_symprec(connection, spec, model_id)
-    key = run_key(spec)
-    known = connection.execute(select(runs.c.id).where(runs.c.key == key)).first()
+    # What two calls must share to be the same run: the sha256 of the specification's canonical JSON.
+    model = [spec.model.name, spec.model.version, spec.model.sha256]
+    key = hashlib.sha256(to_json([spec.sources, spec.fingerprints, model, spec.settings]).encode()).hexdigest()
+    earlier = connection.execute(select(runs.c.id).where(runs.c.key == key)).first()
     row = {
         "key": key,
         "sources": to_json(spec.sources),
@@ -44,14 +40,12 @@ def open_run(connection: Connection, spec: RunSpec) -> Run:
         "seconds": 0.0,
     }
     insert_absent(connection, runs, [row])
-    found = connection.execute(select(runs).where(runs.c.key == key)).one()
+    run = connection.execute(select(runs).where(runs.c.key == key)).one()
+    # A source named twice is read once.
     sources = enumerate(dict.fromkeys(spec.sources))
-    new = [
-        {"run_id": found.id, "source_index": index, "source": source, "next_position": 0, "exhausted": False}
-        for index, source in sources
-    ]
-    insert_absent(connection, cursors, new)
-    return Run(int(found.id), RunState(found.state), spec, known is not None)
+    start = {"run_id": run.id, "next_position": 0, "exhausted": False}
+    insert_absent(connection, cursors, [start | {"source_index": index, "source": source} for index, source in sources])
+    return Run(int(run.id), RunState(run.state), spec, earlier is not None)
 
 
 def _check_spec(spec: RunSpec) -> None:
@@ -84,25 +78,23 @@ def run_row(connection: Connection, run_id: int) -> Row[Any]:
     """
     row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
     if row is None:
-        known = connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(5)).scalars().all()
-        newest = f"The newest are {', '.join(str(run) for run in known)}." if known else "It has none yet."
+        newest_ids = connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(5)).scalars().all()
+        newest = f"The newest are {', '.join(map(str, newest_ids))}." if newest_ids else "It has none yet."
         raise StoreError(f"This database has no run {run_id}. {newest}")
     return row
 
 
-def spec_of(connection: Connection, run: Row[Any]) -> RunSpec:
-    """The specification that a run's row was made from."""
+def get_run(connection: Connection, run_id: int) -> Run:
+    """A run by its number with its specification; see `ResultStore.get_run`."""
+    run = run_row(connection, run_id)
     model = connection.execute(select(models).where(models.c.id == run.model_id)).one()
-    sources, fingerprints = (tuple(json.loads(run.sources)), tuple(json.loads(run.fingerprints)))
-    return RunSpec(
-        sources, fingerprints, ModelVersion(model.name, model.version, model.sha256), json.loads(run.settings)
+    spec = RunSpec(
+        tuple(json.loads(run.sources)),
+        tuple(json.loads(run.fingerprints)),
+        ModelVersion(model.name, model.version, model.sha256),
+        json.loads(run.settings),
     )
-
-
-def known_run(connection: Connection, run_id: int) -> Run:
-    """A run by its number, as `ResultStore.get_run` gives it."""
-    row = run_row(connection, run_id)
-    return Run(run_id, RunState(row.state), spec_of(connection, row), resumed=True)
+    return Run(run_id, RunState(run.state), spec, resumed=True)
 
 
 def cursor_row(connection: Connection, run_id: int, source: str) -> Row[Any]:
@@ -127,6 +119,7 @@ def cursor_position(connection: Connection, run_id: int, source: str) -> tuple[i
 
 def lock_run(connection: Connection, run_id: int) -> None:
     """Makes other writers of this run's ingest wait until the transaction ends."""
+    # An UPDATE that changes nothing: SELECT ... FOR UPDATE does not exist on SQLite.
     connection.execute(update(runs).where(runs.c.id == run_id).values(state=runs.c.state))
 
 
@@ -137,20 +130,24 @@ def add_block(connection: Connection, run_id: int, block: IngestedBlock, shard_a
     cursor = cursor_row(connection, run_id, block.source)
     _check_block(block, shard_atoms)
     if block.stop <= cursor.next_position:
-        return
+        return  # a repetition: the block is in
     if block.start != cursor.next_position:
         raise StoreError(
             f"The block {block.start} to {block.stop} of {block.source} does not start at the cursor "
             f"{cursor.next_position}. Ask ingest_cursor where to go on."
         )
-    seen = set(_known(connection, inputs.c.crystal_id, block.crystal_ids, inputs.c.run_id == run_id))
-    first = _first_of_each(block.crystal_ids, seen)
-    insert_absent(connection, crystals, _sorted_rows(block, first))
-    done = set(_known(connection, results.c.crystal_id, block.crystal_ids, results.c.model_id == run.model_id))
-    todo = [row for row in first if block.crystal_ids[row] not in done]
-    places = _cut_shards(connection, run_id, block, todo, shard_atoms)
+    # Rows whose crystal comes for the first time in this run.
+    accepted = set(_present(connection, inputs.c.crystal_id, block.crystal_ids, inputs.c.run_id == run_id))
+    rows_by_id = {crystal_id: row for row, crystal_id in reversed([*enumerate(block.crystal_ids)])}
+    new = sorted(row for crystal_id, row in rows_by_id.items() if crystal_id not in accepted)
+    # In the order of their ids: two runs that insert the same crystals then wait for each other instead of deadlocking.
+    insert_absent(connection, crystals, sorted(crystal_rows(block, new), key=lambda row: str(row["id"])))
+    # What an earlier run of the same model computed is not computed again.
+    done = set(_present(connection, results.c.crystal_id, block.crystal_ids, results.c.model_id == run.model_id))
+    pending = [row for row in new if block.crystal_ids[row] not in done]
+    places = _cut_shards(connection, run_id, block, pending, shard_atoms)
     common = {"run_id": run_id, "source_index": cursor.source_index}
-    rows = [*_crystal_inputs(block, set(first), places), *_rejected_inputs(block)]
+    rows = [*_crystal_inputs(block, set(new), places), *_rejected_inputs(block)]
     insert_rows(connection, inputs, [row | common for row in rows])
     at_cursor = (cursors.c.run_id == run_id) & (cursors.c.source_index == cursor.source_index)
     connection.execute(update(cursors).where(at_cursor).values(next_position=block.stop))
@@ -170,6 +167,7 @@ def _check_block(block: IngestedBlock, shard_atoms: int) -> None:
         raise StoreError(
             f"The columns of the block have different lengths {sorted(lengths)}. Give one row per accepted crystal."
         )
+    # Every input is accounted for before anything is written: nothing that came in can vanish.
     covered = sorted([*block.positions.tolist(), *(rejected.position for rejected in block.rejected)])
     if covered != list(range(block.start, block.stop)):
         raise StoreError(
@@ -178,33 +176,19 @@ def _check_block(block: IngestedBlock, shard_atoms: int) -> None:
         )
 
 
-def _known(connection: Connection, column: Any, ids: Sequence[str], condition: Any) -> Iterator[str]:
+def _present(connection: Connection, column: Any, ids: Sequence[str], condition: Any) -> Iterator[str]:
     """Those of the ids that the column holds in rows that satisfy the condition."""
     for start in range(0, len(ids), MAX_VARIABLES):
         chunk = ids[start : start + MAX_VARIABLES]
         yield from connection.execute(select(column).where(column.in_(chunk), condition)).scalars()
 
 
-def _first_of_each(crystal_ids: list[str], seen: set[str]) -> list[int]:
-    """Rows whose crystal comes for the first time in this run."""
-    first: dict[str, int] = {}
-    for row, crystal_id in enumerate(crystal_ids):
-        if crystal_id not in seen:
-            first.setdefault(crystal_id, row)
-    return list(first.values())
-
-
-def _sorted_rows(block: IngestedBlock, chosen: list[int]) -> list[dict[str, Any]]:
-    # In the order of their ids: two runs that insert the same crystals then wait for each other instead of deadlocking.
-    return sorted(crystal_rows(block, chosen), key=lambda row: str(row["id"]))
-
-
 def _cut_shards(
-    connection: Connection, run_id: int, block: IngestedBlock, todo: list[int], shard_atoms: int
+    connection: Connection, run_id: int, block: IngestedBlock, pending: list[int], shard_atoms: int
 ) -> dict[int, tuple[int, int]]:
     """Makes shards of crystals of similar size; gives (shard, slot) of each row. Similar sizes pad and balance well."""
     atoms = block.crystals.atoms_per_crystal
-    ordered = sorted(todo, key=lambda row: (int(atoms[row]), row))
+    ordered = sorted(pending, key=lambda row: (int(atoms[row]), row))
     cut = np.cumsum([0, *(int(atoms[row]) for row in ordered)])[:-1] // shard_atoms
     last = connection.execute(select(func.max(shards.c.shard_id)).where(shards.c.run_id == run_id)).scalar_one()
     first_id = 0 if last is None else int(last) + 1
@@ -212,8 +196,8 @@ def _cut_shards(
     rows = []
     # A crystal larger than shard_atoms skips numbers of `cut`; unique() closes the gaps.
     for shard, number in enumerate(np.unique(cut)):
-        members = [ordered[i] for i in np.flatnonzero(cut == number)]
-        places |= {row: (first_id + shard, slot) for slot, row in enumerate(members)}
+        in_shard = [ordered[i] for i in np.flatnonzero(cut == number)]
+        places |= {row: (first_id + shard, slot) for slot, row in enumerate(in_shard)}
         rows.append(
             {
                 "run_id": run_id,
@@ -221,8 +205,8 @@ def _cut_shards(
                 "state": ShardState.PENDING,
                 "token": 0,
                 "attempt": 0,
-                "n_crystals": len(members),
-                "n_atoms": int(atoms[members].sum()),
+                "n_crystals": len(in_shard),
+                "n_atoms": int(atoms[in_shard].sum()),
             }
         )
     insert_rows(connection, shards, rows)
@@ -230,7 +214,7 @@ def _cut_shards(
 
 
 def _crystal_inputs(
-    block: IngestedBlock, first: set[int], places: dict[int, tuple[int, int]]
+    block: IngestedBlock, new: set[int], places: dict[int, tuple[int, int]]
 ) -> Iterator[dict[str, Any]]:
     positions = block.positions.tolist()
     for row, crystal_id in enumerate(block.crystal_ids):
@@ -240,7 +224,7 @@ def _crystal_inputs(
             "position": positions[row],
             "source_id": clean_text(block.source_ids[row]),
             "crystal_id": crystal_id,
-            "outcome": Outcome.ACCEPTED if row in first else Outcome.DUPLICATE,
+            "outcome": Outcome.ACCEPTED if row in new else Outcome.DUPLICATE,
             "stage": None,
             "reason": None,
             "detail": None,

@@ -1,4 +1,4 @@
-"""What the ledger says: balances, runs, rejects, one crystal with everything, and a dump to compare two databases."""
+"""What the ledger holds: balances, runs, rejects, one crystal with everything, and a dump to compare two databases."""
 
 import json
 from collections.abc import Iterator
@@ -38,6 +38,9 @@ MIN_PREFIX = 4
 
 NO_INPUT = Balance(0, 0, 0, 0, 0, 0)
 
+OF_CURSOR = and_(cursors.c.run_id == inputs.c.run_id, cursors.c.source_index == inputs.c.source_index)
+"""Joins inputs with the source that they came from."""
+
 
 def balances(connection: Connection, run_id: int | None = None) -> dict[int, Balance]:
     """The balance of one run, or of all; what came in is counted by the cursors, where it ended by the inputs."""
@@ -53,16 +56,17 @@ def balances(connection: Connection, run_id: int | None = None) -> dict[int, Bal
         .select_from(inputs.join(runs, runs.c.id == inputs.c.run_id).outerjoin(results, done))
         .group_by(inputs.c.run_id, inputs.c.outcome)
     )
-    read = select(cursors.c.run_id, func.sum(cursors.c.next_position).label("n")).group_by(cursors.c.run_id)
+    arrived = select(cursors.c.run_id, func.sum(cursors.c.next_position).label("n")).group_by(cursors.c.run_id)
     if run_id is not None:
-        ended, read = (ended.where(inputs.c.run_id == run_id), read.where(cursors.c.run_id == run_id))
+        ended, arrived = ended.where(inputs.c.run_id == run_id), arrived.where(cursors.c.run_id == run_id)
+    # An accepted input is done as soon as its crystal has a result of the run's model, whichever run computed it.
     counts: dict[int, dict[str, int]] = {}
     for row in connection.execute(ended):
         of_run = counts.setdefault(row.run_id, {})
         of_run[row.outcome] = row.n
         if row.outcome == Outcome.ACCEPTED:
             of_run["done"] = row.done
-    return {row.run_id: _balance(int(row.n), counts.get(row.run_id, {})) for row in connection.execute(read)}
+    return {row.run_id: _balance(int(row.n), counts.get(row.run_id, {})) for row in connection.execute(arrived)}
 
 
 def balance_of(connection: Connection, run_id: int) -> Balance:
@@ -71,12 +75,12 @@ def balance_of(connection: Connection, run_id: int) -> Balance:
     return balances(connection, run_id)[run_id]
 
 
-def close_books(connection: Connection, run_id: int, seconds: float) -> Balance:
+def close_run(connection: Connection, run_id: int, seconds: float) -> Balance:
     """Adds working time to a run and finishes it when it is read to its end and balanced; see `ResultStore.finish`."""
     lock_run(connection, run_id)
     run, balance = run_row(connection, run_id), balance_of(connection, run_id)
     if run.state == RunState.FINISHED:
-        return balance
+        return balance  # its working time is closed too
     values: dict[str, Any] = {"seconds": run.seconds + seconds}
     if balance.closed and run.state == RunState.RUNNING:
         values |= {"state": RunState.FINISHED, "finished": database_time(connection)}
@@ -123,8 +127,8 @@ def run_numbers(connection: Connection) -> list[int]:
 
 def progress(connection: Connection, run_id: int) -> tuple[int, int]:
     """Crystals in shards that are done, and in all shards of a run; see `ResultStore.progress`."""
-    found = _by_state(connection, run_id)
-    return found.get(ShardState.DONE, (0, 0))[1], sum(n_crystals for _, n_crystals in found.values())
+    counts = _by_state(connection, run_id)
+    return counts.get(ShardState.DONE, (0, 0))[1], sum(n_crystals for _, n_crystals in counts.values())
 
 
 def _by_state(connection: Connection, run_id: int) -> dict[str, tuple[int, int]]:
@@ -139,15 +143,15 @@ def _by_state(connection: Connection, run_id: int) -> dict[str, tuple[int, int]]
 
 def _progress(connection: Connection, run_id: int, now: float) -> dict[str, Any]:
     """Shards by state, crystals in done shards, and the present rate in crystals per second."""
-    found = _by_state(connection, run_id)
+    by_state = _by_state(connection, run_id)
     recent = select(func.count(), func.sum(shards.c.n_crystals), func.min(shards.c.finished)).where(
         shards.c.run_id == run_id, shards.c.state == ShardState.DONE, shards.c.finished > now - RATE_WINDOW_S
     )
     n_shards, n_crystals, since = connection.execute(recent).one()
     # The window opens when its first shard ends, so that shard itself does not count towards the rate.
     rate = (n_shards - 1) / n_shards * int(n_crystals) / max(now - since, 1e-3) if n_shards > 1 else 0.0
-    counts = {state.value: found.get(state.value, (0, 0))[0] for state in ShardState}
-    return {"shards": counts, "crystals_done": found.get(ShardState.DONE, (0, 0))[1], "rate": rate}
+    counts = {state.value: by_state.get(state.value, (0, 0))[0] for state in ShardState}
+    return {"shards": counts, "crystals_done": by_state.get(ShardState.DONE, (0, 0))[1], "rate": rate}
 
 
 def _overall_rate(connection: Connection, run_id: int) -> float:
@@ -166,7 +170,7 @@ def _overall_rate(connection: Connection, run_id: int) -> float:
 def _run_summary(row: Any, balance: Balance, progress: dict[str, Any], overall: float) -> dict[str, Any]:
     finished = row["state"] == RunState.FINISHED
     if not overall and row["seconds"] > 0:
-        overall = progress["crystals_done"] / row["seconds"]  # one shard says nothing about a rate
+        overall = progress["crystals_done"] / row["seconds"]  # one shard gives no rate
     rate = overall if finished else progress["rate"]
     return {
         "run": row["id"],
@@ -195,7 +199,7 @@ def list_rejects(connection: Connection, run_id: int | None) -> list[dict[str, A
         run_row(connection, run_id)
     statement = (
         select(cursors.c.source, inputs.c.source_id, inputs.c.stage, inputs.c.reason, inputs.c.detail)
-        .join(cursors, _of_cursor())
+        .join(cursors, OF_CURSOR)
         .where(inputs.c.outcome.in_([Outcome.REJECTED, Outcome.QUARANTINED]))
         .order_by(inputs.c.run_id, inputs.c.source_index, inputs.c.position)
     )
@@ -204,16 +208,17 @@ def list_rejects(connection: Connection, run_id: int | None) -> list[dict[str, A
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def _of_cursor() -> ColumnElement[bool]:
-    return and_(cursors.c.run_id == inputs.c.run_id, cursors.c.source_index == inputs.c.source_index)
-
-
 def show(connection: Connection, text: str) -> dict[str, Any]:
     """Everything about one crystal; see `ResultStore.show`."""
     crystal_id = find_crystal(connection, text)
     row = connection.execute(select(crystals).where(crystals.c.id == crystal_id)).one()
     batch = read_crystals([row.lattice], [row.numbers], [row.frac_coords])
-    arrived = list(connection.execute(_arrivals(inputs.c.crystal_id == crystal_id)).mappings())
+    arrivals = []
+    for arrival in connection.execute(_arrivals(inputs.c.crystal_id == crystal_id)).mappings():
+        decoded = {"metadata": json.loads(arrival["metadata"] or "null"), "turn": read_rotation(arrival["turn"])}
+        arrivals.append({**arrival, **decoded})
+    # The mirror image is a crystal of its own, which may never have come in.
+    enantiomorph = connection.execute(select(crystals.c.id).where(crystals.c.id == row.twin_id)).first()
     return {
         "id": row.id,
         "formula": row.formula,
@@ -223,19 +228,12 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "lattice": batch.lattice[0],
         "numbers": batch.numbers,
         "frac_coords": batch.frac_coords,
-        "source_ids": sorted({arrival["source_id"] for arrival in arrived}),
-        "inputs": [
-            {**arrival, "metadata": json.loads(arrival["metadata"] or "null"), "turn": read_rotation(arrival["turn"])}
-            for arrival in arrived
-        ],
+        "source_ids": sorted({arrival["source_id"] for arrival in arrivals}),
+        "inputs": arrivals,
         "twin_id": row.twin_id,
-        "twin_stored": _is_stored(connection, row.twin_id),
+        "twin_stored": enantiomorph is not None,
         "results": _results_of(connection, crystal_id),
     }
-
-
-def _is_stored(connection: Connection, crystal_id: str | None) -> bool:
-    return connection.execute(select(crystals.c.id).where(crystals.c.id == crystal_id)).first() is not None
 
 
 def _arrivals(condition: ColumnElement[bool]) -> Select[Any]:
@@ -246,7 +244,7 @@ def _arrivals(condition: ColumnElement[bool]) -> Select[Any]:
             *(inputs.c[name] for name in ("position", "source_id", "outcome", "stage", "reason", "detail", "metadata")),
             inputs.c.turn,
         )
-        .join(cursors, _of_cursor())
+        .join(cursors, OF_CURSOR)
         .where(condition)
         .order_by(inputs.c.run_id, inputs.c.source_index, inputs.c.position)
     )
@@ -259,24 +257,25 @@ def _results_of(connection: Connection, crystal_id: str) -> list[dict[str, Any]]
         .where(results.c.crystal_id == crystal_id)
         .order_by(models.c.id.desc())
     )
-    return [_result(row) for row in connection.execute(statement).mappings()]
-
-
-def _result(row: Any) -> dict[str, Any]:
-    return {
-        "model": f"{row['name']}@{row['version']}",
-        "model_sha256": row["sha256"],
-        "model_state": row["state"],
-        "run": row["run_id"],
-        "created": row["created"],
-        **{name: row[name] for name in SYMMETRY_COLUMNS},
-        "tensors": {tensor.value: read_tensor(tensor, row[tensor.value]) for tensor in Tensor},
-        "removed_fraction": {tensor.value: row[removed_fraction_column(tensor)] for tensor in Tensor},
-        "derived": {name: row[name] for name in DERIVED},
-        **uncertainty_of(row),
-        "trust": {name: row[name] for name in RELIABILITY},
-        "warnings": json.loads(row["warnings"]),
-    }
+    facts = []
+    for row in connection.execute(statement).mappings():
+        # The flat columns of a row, grouped as a reader asks for them.
+        fact = {
+            "model": f"{row['name']}@{row['version']}",
+            "model_sha256": row["sha256"],
+            "model_state": row["state"],
+            "run": row["run_id"],
+            "created": row["created"],
+        }
+        fact |= {name: row[name] for name in SYMMETRY_COLUMNS}
+        fact["tensors"] = {tensor.value: read_tensor(tensor, row[tensor.value]) for tensor in Tensor}
+        fact["removed_fraction"] = {tensor.value: row[removed_fraction_column(tensor)] for tensor in Tensor}
+        fact["derived"] = {name: row[name] for name in DERIVED}
+        fact |= uncertainty_of(dict(row))
+        fact["trust"] = {name: row[name] for name in RELIABILITY}
+        fact["warnings"] = json.loads(row["warnings"])
+        facts.append(fact)
+    return facts
 
 
 def find_crystal(connection: Connection, text: str) -> str:
@@ -288,55 +287,53 @@ def find_crystal(connection: Connection, text: str) -> str:
     text = clean_text(text)
     if connection.execute(select(crystals.c.id).where(crystals.c.id == text)).first() is not None:
         return text
-    came = select(inputs.c.crystal_id).where(inputs.c.source_id == text, inputs.c.crystal_id.is_not(None))
-    found = set(connection.execute(came).scalars())
-    if not found and len(text) >= MIN_PREFIX:
+    by_source = select(inputs.c.crystal_id).where(inputs.c.source_id == text, inputs.c.crystal_id.is_not(None))
+    ids = set(connection.execute(by_source).scalars())
+    if not ids and len(text) >= MIN_PREFIX:
         # A range instead of LIKE: it uses the primary key, and nothing in the text has a special meaning.
         beyond = text + "\U0010ffff"
-        starts = select(crystals.c.id).where(crystals.c.id >= text, crystals.c.id < beyond).limit(6)
-        found = set(connection.execute(starts).scalars())
-    if len(found) == 1:
-        return str(found.pop())
-    if found:
-        raise StoreError(
-            f"{text!r} means {len(found)} crystals: {', '.join(sorted(found)[:5])}. Give one of these ids."
-        )
-    raise StoreError(_not_found(connection, text))
-
-
-def _not_found(connection: Connection, text: str) -> str:
+        by_prefix = select(crystals.c.id).where(crystals.c.id >= text, crystals.c.id < beyond).limit(6)
+        ids = set(connection.execute(by_prefix).scalars())
+    if len(ids) == 1:
+        return str(ids.pop())
+    if ids:
+        raise StoreError(f"{text!r} means {len(ids)} crystals: {', '.join(sorted(ids)[:5])}. Give one of these ids.")
+    # An input of that id may have come in and have been refused: then its reason is the answer.
     refused = connection.execute(_arrivals(inputs.c.source_id == text).limit(1)).first()
-    if refused is not None:
-        reason = Reason(refused.reason)
-        return f"{text!r} of {refused.source} gave no crystal. {reason.sentence} {refused.detail}. {reason.advice}"
-    hint = f"Give a source id, or at least {MIN_PREFIX} characters of a content id."
-    return f"No crystal has the id or source id {text!r}. {hint}"
+    if refused is None:
+        hint = f"Give a source id, or at least {MIN_PREFIX} characters of a content id."
+        raise StoreError(f"No crystal has the id or source id {text!r}. {hint}")
+    reason = Reason(refused.reason)
+    sentence = f"{text!r} of {refused.source} gave no crystal. {reason.sentence} {refused.detail}. {reason.advice}"
+    raise StoreError(sentence)
 
 
 def dump(connection: Connection, run_id: int | None) -> Iterator[dict[str, Any]]:
     """All inputs and results in an order that does not depend on how they were computed; see `ResultStore.dump`."""
     run = None if run_id is None else run_row(connection, run_id)
     names = ("position", "source_id", "crystal_id", "outcome", "stage", "reason", "detail", "metadata")
-    came = (
+    arrivals = (
         select(runs.c.key.label("run_key"), cursors.c.source, *(inputs.c[name] for name in names))
-        .join(cursors, _of_cursor())
+        .join(cursors, OF_CURSOR)
         .join(runs, runs.c.id == inputs.c.run_id)
         .order_by(runs.c.key, inputs.c.source_index, inputs.c.position)
     )
-    kept = [results.c[name] for name in BLOCK_COLUMNS]
-    kept += [results.c[tensor.value] for tensor in Tensor]
-    kept += [results.c[removed_fraction_column(tensor)] for tensor in Tensor]
+    # Times, leases and row numbers are left out: they differ between two computations of the same.
+    columns = [results.c[name] for name in BLOCK_COLUMNS]
+    columns += [results.c[tensor.value] for tensor in Tensor]
+    columns += [results.c[removed_fraction_column(tensor)] for tensor in Tensor]
     of_crystal = [crystals.c.formula, crystals.c.lattice, crystals.c.numbers, crystals.c.frac_coords]
-    out = (
-        select(models.c.sha256, results.c.crystal_id, *of_crystal, *kept, results.c.warnings)
+    predictions = (
+        select(models.c.sha256, results.c.crystal_id, *of_crystal, *columns, results.c.warnings)
         .join(crystals, crystals.c.id == results.c.crystal_id)
         .join(models, models.c.id == results.c.model_id)
         .order_by(models.c.sha256, results.c.crystal_id)
     )
     if run is not None:
-        came = came.where(inputs.c.run_id == run.id)
-        members = select(inputs.c.crystal_id).where(inputs.c.run_id == run.id, inputs.c.crystal_id.is_not(None))
-        out = out.where(results.c.model_id == run.model_id, results.c.crystal_id.in_(members))
-    for table, statement in (("inputs", came), ("results", out)):
+        arrivals = arrivals.where(inputs.c.run_id == run.id)
+        of_run = select(inputs.c.crystal_id).where(inputs.c.run_id == run.id, inputs.c.crystal_id.is_not(None))
+        predictions = predictions.where(results.c.model_id == run.model_id, results.c.crystal_id.in_(of_run))
+    for table, statement in (("inputs", arrivals), ("results", predictions)):
+        # Row by row from the server: a dump may be larger than the memory.
         for row in connection.execute(statement.execution_options(yield_per=1000)).mappings():
             yield {"table": table, **row}

@@ -54,6 +54,7 @@ COMMANDS = (
 )
 """Where each command hangs, its name, its function and an example that its help shows."""
 
+# Registered here and not where they are written: the functions stay plain ones, callable from tests and other commands.
 for _parent, _name, _function, _example in COMMANDS:
     _parent.command(_name, epilog=f"Example: {_example}")(errors_as_one_line(_function))
 # The former name of `equivariance`: scripts go on working, help no longer lists it.
@@ -77,6 +78,7 @@ def without_password(words: list[str]) -> tuple[list[str], str | None]:
     from gmt_tasks.telemetry import redact
 
     for place, word in enumerate(words):
+        # Both ways of writing it: --db=URL and --db URL.
         option, joined, value = word.partition("=")
         last = place if joined else place + 1
         url = value if joined else "".join(words[last : last + 1])
@@ -88,7 +90,7 @@ def without_password(words: list[str]) -> tuple[list[str], str | None]:
 def hide_password() -> None:
     """Starts this process anew when its arguments hold a password: every user of the machine can read them.
 
-    The URL goes into the environment instead. What Ray notes down as the command of a run is then free of it too.
+    The URL goes into the environment instead. What Ray records as the command of a run is then free of it too.
     """
     words, url = without_password(sys.orig_argv[1:])
     if url is not None:
@@ -99,6 +101,7 @@ def hide_password() -> None:
 def main() -> None:
     """Entry point of the command `gmtscreen`."""
     hide_password()
+    # Before any command imports: a package of the same name in the working folder must not stand in for ours.
     put_root_first()
     try:
         refuse_foreign_packages()

@@ -1,6 +1,6 @@
-"""How the command line speaks: facts on standard output, everything else on standard error, errors as one line.
+"""Output of the command line: facts on standard output, everything else on standard error, errors as one line.
 
-Exit codes: 0 done; 1 the work began and a promise is broken (stopped, inputs unaccounted for, workers died); 2 the
+Exit codes: 0 done; 1 the work began and was not completed (stopped, inputs unaccounted for, workers died); 2 the
 command cannot be carried out as it was given (no such file, no such run, a filter that cannot be read).
 This module imports nothing of gmtscreen at its top, because it also reports that gmtscreen's packages are shadowed.
 """
@@ -41,6 +41,7 @@ def fail(text: str, code: Exit) -> SystemExit:
     """Prints an error as one line on standard error and gives the exit to raise."""
     from gmt_tasks.telemetry import redact
 
+    # Whatever library raised, a URL in its text may hold a password.
     say("gmtscreen: " + redact(" ".join(text.split())))
     return SystemExit(int(code))
 
@@ -61,7 +62,7 @@ def errors_as_lines(code: Exit) -> Iterator[None]:
     """Turns errors inside into one line and an exit code.
 
     Args:
-        code: for our own errors; a stop is always a broken promise, an unreadable filter always bad usage.
+        code: for our own errors; a stop is always incomplete work, an unreadable filter always bad usage.
     """
     from gmt_tasks.process import StoppedError
     from models.errors import FilterError, GmtError
@@ -81,6 +82,7 @@ def errors_as_lines(code: Exit) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(int(Exit.DONE)) from None
     except Exception as error:
+        # A traceback is for who asked for it; everybody else gets one line and what to do.
         if os.environ.get("GMTSCREEN_DEBUG"):
             raise
         raise fail(
@@ -105,7 +107,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
     if text.isprintable():
         return text
     # Of the characters that are not printable, only line breaks of the indentation stand outside a text.
-    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def plain(value: Any) -> Any:
@@ -123,5 +125,6 @@ def plain(value: Any) -> Any:
 
 def show_filter(text: str, position: int | None) -> None:
     """Prints a filter with a caret under the place where it could not be read."""
+    # A longer filter wraps in the terminal, and the caret would point at another place.
     if position is not None and "\n" not in text and len(text) <= 200:
         say(f"  {text}\n  {' ' * position}^")

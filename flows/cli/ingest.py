@@ -1,4 +1,4 @@
-"""The command that brings crystals or labels into the database without computing anything."""
+"""The command that reads crystals or labels into the database without computing anything."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,7 +46,7 @@ def ingest(
     without_model = labels and model == WITHOUT_MODEL
     settings = load_settings(db=db, model=None if without_model else model, device=device)
     if labels:
-        # An option that would be ignored in silence is a misunderstanding.
+        # Not ignored silently: who gives them expects that they act.
         for option, is_given in (("--limit", limit is not None), ("--assume-p1", assume_p1)):
             if is_given:
                 raise SettingsError(f"{option} is for crystals and means nothing with --labels: omit it.")
@@ -69,6 +69,7 @@ def _ingest_crystals(
         # Prefect reads its settings when it is imported: the flow comes after they are set.
         quiet_prefect()
         start_server()
+        # Imported only now: flows read Prefect's settings when they are defined.
         from flows.ingest import ingest as ingest_flow
 
         with session_in_use(session):
@@ -87,7 +88,7 @@ def _ingest_crystals(
 def _ingest_labels(
     texts: list[str], settings: "Settings", *, plot: Path | None, json: bool, without_model: bool
 ) -> None:
-    """Checks labels and brings them in; ends with 1 when a batch is refused."""
+    """Checks labels and brings them in; ends with 1 when a label batch is refused."""
     from db.store import ResultStore
     from gmt_tasks.labels.ingest import ingest_labels
     from gmt_tasks.labels.label_batch import BatchStatus
@@ -99,8 +100,8 @@ def _ingest_labels(
         expect = None if without_model else _predictor(settings)
         reports = []
         for source in sources:
-            report = ingest_labels(store, source, expect=expect, on_block=_counter(source.name, quiet=json))
-            reports.append(report)
+            on_block = _counter(source.name, quiet=json)
+            reports.append(ingest_labels(store, source, expect=expect, on_block=on_block))
         if plot is not None:
             _draw(store, reports, plot)
     if json:
@@ -108,14 +109,14 @@ def _ingest_labels(
     else:
         for report in reports:
             _print(report)
-    refused = [report for report in reports if report.status in (BatchStatus.REFUSED, BatchStatus.STALE)]
+    refused = [report.source for report in reports if report.status in (BatchStatus.REFUSED, BatchStatus.STALE)]
     if refused:
-        say(f"{len(refused)} of {len(reports)} batches refused: {', '.join(report.source for report in refused)}")
+        say(f"{len(refused)} of {len(reports)} label batches refused: {', '.join(refused)}")
         raise SystemExit(int(Exit.BROKEN_PROMISE))
 
 
 def _predictor(settings: "Settings") -> "PredictSizes":
-    """Loads the model when it is first asked: a batch that brings nothing new needs none."""
+    """Loads the model when it is first asked: a label batch without anything new needs none."""
     from gmt_tasks.labels.checks.unit_checks import load_predictor
     from gmt_tasks.registry.current_model import chosen_model
 
@@ -130,14 +131,14 @@ def _predictor(settings: "Settings") -> "PredictSizes":
 
 
 def _counter(name: str, *, quiet: bool) -> "Callable[[int], None]":
-    """Reports after each block how many labels were read."""
-    n_read = 0
+    """Reports after every block how many labels were checked."""
+    n_checked = 0
 
     def add(n: int) -> None:
-        nonlocal n_read
-        n_read += n
+        nonlocal n_checked
+        n_checked += n
         if not quiet:
-            say(f"{name}: {n_read:,} labels read")
+            say(f"{name}: {n_checked:,} labels checked")
 
     return add
 
@@ -157,6 +158,7 @@ def _print(report: "LabelReport") -> None:
     from flows.reports.label_tables import comparisons_table, findings_table, parts_table, reasons_table
     from flows.reports.tables import console
 
+    # Empty tables are left out: a repetition has none to show.
     out = console()
     if report.parts:
         out.print(parts_table(report))

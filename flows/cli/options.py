@@ -12,6 +12,7 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+# None instead of a default, here and below: only what is given on the command line overrides the environment.
 Db = Annotated[
     str | None,
     typer.Option(

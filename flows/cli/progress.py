@@ -2,8 +2,8 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Protocol, Self
+from abc import ABC, abstractmethod
+from typing import Self
 
 from flows.cli.console import say
 from flows.reports.tables import duration
@@ -12,33 +12,29 @@ from gmt_tasks.telemetry import Progress
 PLAIN_EVERY_S = 10.0
 
 
-class ProgressDisplay(Protocol):
-    """Shows how far a run is; a context manager."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def read(self, n_inputs: int) -> None:
-        """So many inputs are read."""
-
-    def show(self, progress: Progress) -> None:
-        """The run is so far."""
-
-
-class PlainProgress:
-    """A line on standard error at the start, every ten seconds and at the end of the crystals."""
-
-    def __init__(self) -> None:
-        self._next_s = 0.0
+class ProgressDisplay(ABC):
+    """Shows how far a run has come; a context manager."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         return None
+
+    @abstractmethod
+    def read(self, n_inputs: int) -> None:
+        """Shows the number of inputs that are read."""
+
+    @abstractmethod
+    def show(self, progress: Progress) -> None:
+        """Shows the crystals that are done."""
+
+
+class PlainProgress(ProgressDisplay):
+    """A line on standard error at the start, every ten seconds and at the end of the crystals."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
 
     def read(self, n_inputs: int) -> None:
         """Says how many inputs are read, at most every ten seconds."""
@@ -47,6 +43,7 @@ class PlainProgress:
 
     def show(self, progress: Progress) -> None:
         """Says how many crystals are done, at most every ten seconds and when all are."""
+        # The last line always comes: a log that ends at 98 % looks like a run that died.
         if self._due() or (progress.n_done == progress.n_total and progress.crystals_per_s > 0):
             rest = f", rest in {duration(progress.eta_s)}" if progress.eta_s else ""
             rate = f" {progress.crystals_per_s:.1f} crystals/s" if progress.crystals_per_s else ""
@@ -60,10 +57,11 @@ class PlainProgress:
         return True
 
 
-class BarProgress:
+class BarProgress(ProgressDisplay):
     """A bar with crystals per second and the time that is left."""
 
     def __init__(self) -> None:
+        # Imported here: plain lines, in a log or a pipe, do without.
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars

@@ -3,10 +3,10 @@
 import csv
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from enum import StrEnum
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -66,12 +66,13 @@ def rejects(run: RunNumber = None, *, db: Db = None, json: AsJson = False) -> No
     with open_store(db) as store:
         rows = store.rejects(run)
     if json:
-        print_json([dict(zip(REJECT_KEYS, itemgetter(*REJECT_KEYS)(row), strict=True)) for row in rows])
+        print_json(rows)
         return
     if not rows:
         say("nothing was rejected or quarantined")
         return
     console().print(rejects_table(rows))
+    # What to do depends on the reason alone: once per reason, not once per row.
     for text, n in Counter(row["reason"] for row in rows).most_common():
         reason = Reason(text)
         console().print(f"{n:>6} {reason.value}: {reason.sentence} {reason.advice}")
@@ -124,6 +125,7 @@ def query(
             show_filter(filter_text, error.position)
             raise
     write_frame(frame, chosen, out)
+    # A full page looks like a complete answer.
     if limit and len(frame) == limit:
         say(f"{limit} rows shown; --limit 0 gives all")
 
@@ -149,10 +151,9 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
     """Writes query results to a file or to standard output."""
     if chosen is Format.PARQUET and out is not None:
         frame.to_parquet(out, index=False)
-    elif chosen is Format.CSV and out is None:
-        _write_csv(frame, sys.stdout)
-    elif chosen is Format.CSV and out is not None:
-        with out.open("w", encoding="utf-8", newline="") as stream:
+    elif chosen is Format.CSV:
+        # Without `newline`, Windows would change the line breaks.
+        with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as stream:
             _write_csv(frame, stream)
     elif chosen is Format.JSON:
         records = frame.to_dict(orient="records")
@@ -171,13 +172,11 @@ def _write_csv(frame: "pd.DataFrame", stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(frame.columns)
     for row in frame.itertuples(index=False):
-        cells: list[Any] = []
+        cells = []
         for value in row:
-            content = ";".join(value) if isinstance(value, list) else value
-            if isinstance(content, str):
+            text = ";".join(value) if isinstance(value, list) else value
+            if isinstance(text, str):
                 # A text that a spreadsheet would take for a formula gets a quote in front.
-                quote = "'" if content.startswith(FORMULA_STARTS) else ""
-                cells.append(quote + printable(content))
-            else:
-                cells.append("" if content is None or content != content else content)
+                text = ("'" if text.startswith(FORMULA_STARTS) else "") + printable(text)
+            cells.append("" if text is None or text != text else text)
         writer.writerow(cells)

@@ -72,7 +72,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Although the gate refused it.")] = False,
 ) -> None:
     """Makes a version the current one of its name. A checkpoint is copied beside the database first."""
-    from db.records import Judgement
+    from db.records import DecisionRecord
     from gmt_tasks.registry.current_model import who_decides
 
     settings, store = _open(db)
@@ -88,7 +88,7 @@ def promote(
                 f"The gate refused {name}: {newest['why']}. Promote it all the same with --force.", Exit.BROKEN_PROMISE
             )
         before = store.current_model(row["name"])
-        store.promote_model(row["name"], row["version"], Judgement(who_decides(settings), why, report))
+        store.promote_model(row["name"], row["version"], DecisionRecord(who_decides(settings), why, report))
     say(f"{name} is current, before it was {before or 'none'}; screen the same sources again to compute with it")
 
 
@@ -99,13 +99,13 @@ def rollback(
     why: Why = "rolled back by hand",
 ) -> None:
     """Makes the version that was current before the present one current again."""
-    from db.records import Judgement
+    from db.records import DecisionRecord
     from gmt_tasks.registry.current_model import who_decides
 
     settings, store = _open(db)
     with store:
         before = store.current_model(name)
-        now = store.roll_back_model(name, Judgement(who_decides(settings), why))
+        now = store.roll_back_model(name, DecisionRecord(who_decides(settings), why))
         facts = _file_facts(store.describe_model(str(now)), settings)
     say(f"{now} is current again, before it was {before}; results of both stay in the database")
     if facts["file_faults"]:

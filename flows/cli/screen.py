@@ -14,7 +14,6 @@ from flows.cli.console import Exit, errors_as_lines, json_text, print_json, say
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Sources, Symprec
 
 if TYPE_CHECKING:
-    from db.records import Balance
     from gmt_tasks.runs.session import ScreenSession
     from gmt_tasks.settings import Settings
     from gmt_tasks.sources.source import Source
@@ -65,7 +64,7 @@ def screen(
 
 
 def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) -> None:
-    """Walks the session through the flow `screen`, with progress on standard error."""
+    """Runs the session through the flow `screen`, with progress on standard error."""
     from flows.cli.progress import progress_display
     from flows.orchestration import begin_server, quiet_prefect, session_in_use, start_server
 
@@ -106,17 +105,14 @@ def _dry_run(sources: "list[Source]", settings: "Settings", limit: int | None, *
 
     balance = dry_balance(sources, IngestPlan(settings.max_atoms, settings.shard_atoms, limit=limit))
     if json:
-        print_json({"dry_run": True, **_counts(balance)})
+        counts = asdict(balance)
+        # "in" is the name that `status --json` prints; as a Python name it is taken.
+        print_json({"dry_run": True, "in": counts.pop("n_in"), **counts})
         return
     from flows.reports.tables import balance_table, console
 
     console().print(balance_table("dry", balance))
     say("dry run: nothing was computed or stored; `pending` is what a run would compute")
-
-
-def _counts(balance: "Balance") -> dict[str, int]:
-    counts = asdict(balance)
-    return {"in": counts.pop("n_in"), **counts}
 
 
 def _report(session: "ScreenSession", *, json: bool) -> None:
@@ -136,10 +132,11 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
         say("this run was finished before: nothing was computed again")
     else:
         say(f"nothing to compute: all {balance.done:,} crystals had results of this model already")
-    version = str(session.run.spec.model)
     from models.quantities import INTERVALS
 
+    # The ends of the intervals are asked for as columns of their own and then folded into the numbers they bound.
     fields = [*TOP_FIELDS, *(end for name in TOP_FIELDS if name in INTERVALS for end in INTERVALS[name])]
+    version = str(session.run.spec.model)
     top = session.store.query(TOP_FILTER, fields=fields, sort=TOP_SORT, limit=TOP_ROWS, model=version)
     if len(top):
         console().print()
@@ -167,15 +164,15 @@ def predict(
     settings = load_settings(model=model, symprec=symprec, device=device)
     opened = _open(sources, settings, assume_p1=assume_p1)
     load = partial(load_screener, settings.model, settings.device, settings.symprec)
-    lines = prediction_lines(load, opened, max_atoms=settings.max_atoms, limit=limit)
-    n_ok = n_rejected = 0
+    n_predicted = n_rejected = 0
     with _output(out) as stream:
-        for line in lines:
-            n_ok, n_rejected = n_ok + (line["status"] == "ok"), n_rejected + (line["status"] != "ok")
+        for line in prediction_lines(load, opened, max_atoms=settings.max_atoms, limit=limit):
+            n_predicted += line["status"] == "ok"
+            n_rejected += line["status"] != "ok"
             stream.write(json_text(line) + "\n")
-            stream.flush()
+            stream.flush()  # who reads a pipe gets each crystal as soon as it is done
     if out is not None or n_rejected:
-        say(f"{n_ok:,} predicted, {n_rejected:,} rejected{f', written to {out}' if out else ''}")
+        say(f"{n_predicted:,} predicted, {n_rejected:,} rejected{f', written to {out}' if out else ''}")
 
 
 @contextmanager

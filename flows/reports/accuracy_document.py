@@ -40,6 +40,7 @@ def accuracy_document(evaluation: "Evaluation", parity: str) -> str:
         val_properties=property_table(evaluation, "val"),
         against=_against(evaluation),
         parity=parity,
+        # Without calibration no point has an interval, and the caption must not speak of bars.
         with_bars=any(math.isfinite(end) for points in evaluation.parity for end in points.upper),
         consistency=consistency_table(evaluation),
     )
@@ -61,20 +62,18 @@ def tensor_table(evaluation: "Evaluation", split: str) -> str:
 
 
 def _tensor_rows(evaluation: "Evaluation", chosen: Sequence["TensorMetrics"]) -> Iterator[list[str]]:
-    for m, around in _with_spreads(chosen):
-        shares = (
-            with_spread_percent(getattr(m, name), _spread_of(around, name)) for name in ("ewt25", "ewt10", "ewt5")
-        )
+    for row, spread in _with_spreads(chosen):
+        shares = (with_spread_percent(row, spread, name) for name in ("ewt25", "ewt10", "ewt5"))
         yield [
-            tensor_name(Tensor(m.quantity)),
-            m.labels,
-            named(evaluation, m.predictor),
-            str(m.n),
-            with_spread(m.fnorm, _spread_of(around, "fnorm")),
-            with_spread(m.fnorm_trimmed, _spread_of(around, "fnorm_trimmed")),
+            tensor_name(Tensor(row.quantity)),
+            row.labels,
+            predictor_name(evaluation, row.predictor),
+            str(row.n),
+            with_spread(row.fnorm, _spread_of(spread, "fnorm")),
+            with_spread(row.fnorm_trimmed, _spread_of(spread, "fnorm_trimmed")),
             " / ".join(shares),
-            with_spread(m.median_relative, _spread_of(around, "median_relative")),
-            percent(m.success),
+            with_spread(row.median_relative, _spread_of(spread, "median_relative")),
+            percent(row.success),
         ]
 
 
@@ -82,29 +81,33 @@ Metrics = TypeVar("Metrics", "TensorMetrics", "PropertyMetrics")
 
 
 def _with_spreads(chosen: Sequence[Metrics]) -> Iterator[tuple[Metrics, Metrics | None]]:
-    """Rows of one set in the order of the table; the members' row with that of their spread, the others with None."""
-    by = {m.predictor: m for m in chosen}
-    others: list[str] = [predictor for predictor in by if predictor not in {MODEL, SINGLE, SPREAD, MEAN}]
+    """Rows of one set in the order of the table; that of a single network with its spread, the others with None."""
+    by_predictor = {row.predictor: row for row in chosen}
+    # The spread is no line of its own: it stands behind the numbers of the single network.
+    others: list[str] = [predictor for predictor in by_predictor if predictor not in {MODEL, SINGLE, SPREAD, MEAN}]
     for predictor in (MODEL, SINGLE, *others, MEAN):
-        if predictor in by:
-            yield by[predictor], by.get(SPREAD) if predictor == SINGLE else None
+        if predictor in by_predictor:
+            yield by_predictor[predictor], by_predictor.get(SPREAD) if predictor == SINGLE else None
 
 
 def _spread_of(metrics: "TensorMetrics | PropertyMetrics | None", name: str) -> float | None:
-    """One number of the row that holds the members' spread; None without such a row."""
+    """One number of the row that holds the spread over networks; None without such a row."""
     return None if metrics is None else float(getattr(metrics, name))
 
 
-def named(evaluation: "Evaluation", predictor: str) -> str:
+def predictor_name(evaluation: "Evaluation", predictor: str) -> str:
     """A predictor's name for readers; the model itself in bold."""
     if predictor == MODEL:
         return "**ensemble**" if evaluation.provenance.members > 1 else "**model**"
     return f"{SINGLE} ± seeds" if predictor == SINGLE else predictor
 
 
-def with_spread_percent(value: float, spread: float | None) -> str:
-    """A percentage with one decimal, ± its spread where there is one."""
-    return percent(value) if spread is None or math.isnan(spread) else f"{percent(value)} ± {percent(spread)}"
+def with_spread_percent(
+    row: "TensorMetrics | PropertyMetrics", spread: "TensorMetrics | PropertyMetrics | None", name: str
+) -> str:
+    """A percentage of a row with one decimal, ± its spread where there is one."""
+    value, deviation = float(getattr(row, name)), _spread_of(spread, name)
+    return percent(value) if deviation is None or math.isnan(deviation) else f"{percent(value)} ± {percent(deviation)}"
 
 
 def tensor_name(tensor: Tensor) -> str:
@@ -114,10 +117,11 @@ def tensor_name(tensor: Tensor) -> str:
 
 
 def _published_row(row: "PublishedTensor", labels: str) -> list[str]:
-    who = f"*{row.predictor}* {ELSEWHERE}"
+    predictor = f"*{row.predictor}* {ELSEWHERE}"
+    # Papers give two of the three shares, or none.
     shares = " / ".join([percent(row.ewt25), percent(row.ewt10), "-"]) if row.ewt25 == row.ewt25 else "-"
     return [
-        tensor_name(row.quantity), labels, who, "", quoted(row.fnorm), quoted(row.fnorm_trimmed), shares,
+        tensor_name(row.quantity), labels, predictor, "", quoted(row.fnorm), quoted(row.fnorm_trimmed), shares,
         quoted(row.median_relative), "-",
     ]  # fmt: skip
 
@@ -135,18 +139,14 @@ def _against(evaluation: "Evaluation") -> list[str]:
     for quantity in Tensor:
         chosen = [m for m in evaluation.tensors if m.split == "test" and m.quantity == quantity.value]
         sets = tuple(dict.fromkeys(m.labels for m in chosen))
-        for m in (m for m in chosen if m.predictor == MODEL):
-            best = best_published(published_for(quantity, m.labels, sets))
-            if best is not None:
-                change = 100 * (m.fnorm_trimmed / best.fnorm_trimmed - 1)
-                text = f"{figures(m.fnorm_trimmed)} against {quoted(best.fnorm_trimmed)} of {best.predictor}"
-                lines.append(f"{tensor_name(quantity)} ({m.labels}): {text}, {signed_percent(change)}.")
+        for row in chosen:
+            best = best_published(published_for(quantity, row.labels, sets))
+            if row.predictor == MODEL and best is not None:
+                # Of the best 90 %: a few outliers would decide a comparison of plain means.
+                change = f"{100 * (row.fnorm_trimmed / best.fnorm_trimmed - 1):+.0f} %".replace("-", "−")
+                text = f"{figures(row.fnorm_trimmed)} against {quoted(best.fnorm_trimmed)} of {best.predictor}"
+                lines.append(f"{tensor_name(quantity)} ({row.labels}): {text}, {change}.")
     return lines
-
-
-def signed_percent(value: float) -> str:
-    """A change in percent with its sign, no decimals."""
-    return f"{value:+.0f} %".replace("-", "−")
 
 
 def property_table(evaluation: "Evaluation", split: str) -> str:
@@ -157,24 +157,26 @@ def property_table(evaluation: "Evaluation", split: str) -> str:
     chosen = [m for m in evaluation.properties if m.split == split]
     for name in dict.fromkeys(m.property for m in chosen):
         rows += _property_rows(evaluation, [m for m in chosen if m.property == name])
-        for other in PUBLISHED_PROPERTIES if split == "test" else ():
-            if other.name == name:
-                who = f"*{other.predictor}* {ELSEWHERE}"
-                rows.append([f"`{name}`", unit_of(name), who, "", quoted(other.mae), "-", quoted(other.spearman), "-"])
+        # Figures of others are of held-out crystals: beside ours on val they would compare unlike things.
+        for row in PUBLISHED_PROPERTIES if split == "test" else ():
+            if row.name == name:
+                predictor = f"*{row.predictor}* {ELSEWHERE}"
+                scores = [quoted(row.mae), "-", quoted(row.spearman), "-"]
+                rows.append([f"`{name}`", unit_of(name), predictor, "", *scores])
     return markdown_table(_PROPERTY_HEAD, rows, texts=3)
 
 
 def _property_rows(evaluation: "Evaluation", chosen: Sequence["PropertyMetrics"]) -> Iterator[list[str]]:
-    for m, around in _with_spreads(chosen):
+    for row, spread in _with_spreads(chosen):
         yield [
-            f"`{m.property}`",
-            unit_of(m.property),
-            named(evaluation, m.predictor),
-            str(m.n),
-            with_spread(m.mae, _spread_of(around, "mae")),
-            with_spread(m.median_relative, _spread_of(around, "median_relative")),
-            with_spread(m.spearman, _spread_of(around, "spearman")),
-            with_spread_percent(m.top5_hits, _spread_of(around, "top5_hits")),
+            f"`{row.property}`",
+            unit_of(row.property),
+            predictor_name(evaluation, row.predictor),
+            str(row.n),
+            with_spread(row.mae, _spread_of(spread, "mae")),
+            with_spread(row.median_relative, _spread_of(spread, "median_relative")),
+            with_spread(row.spearman, _spread_of(spread, "spearman")),
+            with_spread_percent(row, spread, "top5_hits"),
         ]
 
 
@@ -187,12 +189,17 @@ def unit_of(name: str) -> str:
 
 def consistency_table(evaluation: "Evaluation") -> str:
     """Success rates, a row per crystal system and a column per tensor."""
-    found = {(row.system, row.quantity): row for row in evaluation.consistency}
+    by_pair = {(row.system, row.quantity): row for row in evaluation.consistency}
     systems = dict.fromkeys(row.system for row in evaluation.consistency)
     rows = []
     for system in systems:
-        cells = [found.get((system, tensor.value)) for tensor in Tensor]
-        rows.append([system, *(f"{percent(c.success)} ({c.n})" if c else "-" for c in cells)])
-    worst = [max((r.worst for r in evaluation.consistency if r.quantity == t.value), default=math.nan) for t in Tensor]
-    rows.append(["largest residual", *("-" if math.isnan(w) else f"{w:.0e}" for w in worst)])
+        cells = [by_pair.get((system, tensor.value)) for tensor in Tensor]
+        rows.append([system, *(f"{percent(cell.success)} ({cell.n})" if cell else "-" for cell in cells)])
+    # The last line: a success rate alone does not show how close the residuals are to the tolerance.
+    last = ["largest residual"]
+    for tensor in Tensor:
+        residuals = [row.worst for row in evaluation.consistency if row.quantity == tensor.value]
+        worst = max(residuals, default=math.nan)
+        last.append("-" if math.isnan(worst) else f"{worst:.0e}")
+    rows.append(last)
     return markdown_table(("crystal system", *(TENSORS[t].symbol for t in Tensor)), rows)

@@ -19,12 +19,13 @@ VOIGT = "Voigt order 11 22 33 23 13 12"
 
 
 def print_crystal(out: Console, facts: dict[str, Any]) -> None:
-    """Prints what `ResultStore.show` knows.
+    """Prints the facts that `ResultStore.show` gives.
 
     Args:
         out: where to.
         facts: see `ResultStore.show`.
     """
+    # Soft wrap: a pipe gets whole lines, to be searched.
     for line in identity_lines(facts):
         out.print(line, soft_wrap=True)
     for result in facts["results"]:
@@ -43,23 +44,23 @@ def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
     more = f" and {len(facts['source_ids']) - len(shown)} more" if len(facts["source_ids"]) > len(shown) else ""
     yield f"  came as {', '.join(shown)}{more}"
     if facts["twin_id"]:
-        known = "also stored" if facts["twin_stored"] else "not stored"
-        yield f"  chiral; its mirror image is {facts['twin_id']}, {known}"
+        where = "also stored" if facts["twin_stored"] else "not stored"
+        yield f"  chiral; its mirror image is {facts['twin_id']}, {where}"
     for arrival in facts["inputs"]:
         if arrival["reason"]:
             yield f"  run {arrival['run']}: {arrival['outcome']}, {arrival['reason']}: {arrival['detail']}"
-    yield from turn_lines(facts["inputs"])
+    yield from rotation_lines(facts["inputs"])
 
 
-def turn_lines(arrivals: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Which listings of the crystal are turned against the stored one, and how."""
-    turned = {arrival["source_id"]: arrival["turn"] for arrival in arrivals if arrival["turn"] is not None}
-    for source_id, turn in list(turned.items())[:5]:
-        kind = "turned" if np.linalg.det(turn) > 0 else "mirrored"
-        yield f"  {source_id} lists it {kind}: vectors of the frame below become those of its listing by the matrix"
-        yield matrix_text(turn, "    ")
-    if len(turned) > 5:
-        yield f"  and {len(turned) - 5} more listings are turned"
+def rotation_lines(arrivals: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Which inputs of the crystal are rotated against the stored one, and how."""
+    rotations = {arrival["source_id"]: arrival["turn"] for arrival in arrivals if arrival["turn"] is not None}
+    for source_id, rotation in list(rotations.items())[:5]:
+        kind = "rotated" if np.linalg.det(rotation) > 0 else "mirrored"
+        yield f"  {source_id} gives it {kind}: the matrix takes vectors of the frame below into the frame of that input"
+        yield matrix_text(rotation, "    ")
+    if len(rotations) > 5:
+        yield f"  and {len(rotations) - 5} more inputs are rotated"
 
 
 def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -> None:
@@ -75,16 +76,17 @@ def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -
     out.print(derived_table(result["derived"], result.get("uncertainty", {})))
     for line in reliability_lines(result.get("trust", {})):
         out.print(line, soft_wrap=True)
-    compared = list(literature_rows(facts["source_ids"], result))
-    if compared:
+    literature = list(literature_rows(facts["source_ids"], result))
+    if literature:
         out.print()
-        print_literature(out, compared)
+        print_literature(out, literature)
     for warning in result["warnings"]:
         out.print(f"warning: {warning}", soft_wrap=True)
 
 
 def symmetry_line(result: dict[str, Any]) -> str:
     """Space group at the tolerance used, and at the others when they differ."""
+    # The three tolerances are worth a line only where they disagree: then every tensor below depends on the choice.
     at = {"1e-3": result["spacegroup_1e3"], "1e-2": result["spacegroup_1e2"], "1e-1": result["spacegroup_1e1"]}
     ambiguous = ", ".join(f"{number} at {symprec}" for symprec, number in at.items() if number is not None)
     note = f"; AMBIGUOUS: {ambiguous} angstrom" if result["symmetry_ambiguous"] and ambiguous else ""
@@ -95,6 +97,7 @@ def symmetry_line(result: dict[str, Any]) -> str:
 def _print_tensor(out: Console, tensor: Tensor, result: dict[str, Any]) -> None:
     quantity = TENSORS[tensor]
     removed = result["removed_fraction"].get(tensor.value)
+    # Only what a reader can act on: shares of the size of rounding errors are left out.
     share = f", symmetrization removed {100 * removed:.2g} %" if removed and removed > SHOWN_FRACTION else ""
     spread = result.get(symprec_spread_column(tensor))
     share += f", another tolerance changes it by {100 * spread:.2g} %" if spread and spread > SHOWN_FRACTION else ""
@@ -117,11 +120,13 @@ def matrix_text(matrix: Floats, indent: str = "") -> str:
         matrix: shape [n_rows, n_columns].
         indent: in front of every line.
     """
+    # One number of decimals for the whole matrix, so that the columns stay aligned.
     largest = float(np.abs(matrix).max(initial=0.0))
     digits = 4 if largest < 10 else 3 if largest < 100 else 1
-    texts = [["." if value == 0 else f"{value:.{digits}f}" for value in row] for row in matrix.tolist()]
-    width = max(len(text) for row in texts for text in row)
-    return "\n".join(indent + " ".join(text.rjust(width) for text in row) for row in texts)
+    texts = ["." if value == 0 else f"{value:.{digits}f}" for value in matrix.ravel().tolist()]
+    width = max(map(len, texts))
+    cells, n_columns = [text.rjust(width) for text in texts], matrix.shape[1]
+    return "\n".join(indent + " ".join(cells[at : at + n_columns]) for at in range(0, len(cells), n_columns))
 
 
 def derived_table(derived: dict[str, Any], uncertainty: dict[str, Any]) -> Table:
@@ -143,9 +148,9 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
         reliability: the columns of `models.quantities.RELIABILITY` of one result.
     """
     if reliability.get("ood_score") is not None:
-        verdict = "OUT OF DISTRIBUTION" if reliability["ood"] else "in distribution"
+        domain = "OUT OF DISTRIBUTION" if reliability["ood"] else "in distribution"
         score = f"{100 * reliability['ood_score']:.1f} %"
-        yield f"training data: {verdict}; {score} of held-out crystals are nearer to it"
+        yield f"training data: {domain}; {score} of held-out crystals are nearer to it"
     if reliability.get("bond_dimensionality") is not None:
         kind = ("molecules or atoms", "chains", "layers", "a framework")[int(reliability["bond_dimensionality"])]
         vacuum = (
@@ -153,6 +158,7 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
         )
         yield f"bonds form {kind}{vacuum}"
     if reliability.get("band_gap_ev") is not None:
+        # The network's band gap may come out below zero; for a reader that is a metal's zero.
         metal = "; probably a METAL" if reliability["metal"] else ""
         yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}"
 
@@ -162,6 +168,7 @@ def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterat
     from gmt_tasks.evaluation.literature_names import predicted_value
     from gmt_tasks.sources.generated.reference_crystals import literature_of
 
+    # Only what both have: a model without some tensor predicts none of its components.
     for source_id in source_ids:
         for name, (measured, source) in literature_of(source_id).items():
             predicted = predicted_value(name, result)

@@ -36,6 +36,7 @@ def write_documents(evaluation: "Evaluation", folder: Path) -> list[Path]:
     figures.mkdir(parents=True, exist_ok=True)
     pictures = draw(evaluation, figures)
     shown = {name: f"{FIGURES}/{path.name}" for name, path in pictures.items()}
+    # The pictures come first: each document names only those that were drawn.
     texts = {
         "accuracy.md": accuracy_document(evaluation, shown["parity"]),
         "uncertainty.md": uncertainty_document(evaluation, shown),
@@ -61,6 +62,7 @@ def draw(evaluation: "Evaluation", folder: Path) -> dict[str, Path]:
         "parity": plot_parity(test, folder / "parity-test.png"),
         "literature": plot_literature(evaluation.literature, folder / "well-known-crystals.png"),
     }
+    # NaN is a coverage without intervals: such a model has nothing to draw here.
     calibrated = any(row.coverage == row.coverage for row in evaluation.coverage)
     if evaluation.reliability and calibrated:
         drawn["reliability"] = plot_reliability(evaluation.reliability, folder / "reliability.png")

@@ -34,6 +34,7 @@ def comparisons_table(report: "LabelReport") -> Table:
     table = new_table("kind", "source", *numbers, title="compared", numbers=numbers)
     table.columns[0].no_wrap = True
     for part in report.parts:
+        # Scalars have no symmetry to check, and rows without a prediction no ratio.
         if part.residual_max is None and part.ratio_median is None:
             continue
         residual = "" if part.residual_max is None else f"{part.residual_max:.3f}"
@@ -44,11 +45,11 @@ def comparisons_table(report: "LabelReport") -> Table:
 
 
 def reasons_table(report: "LabelReport") -> Table:
-    """One line per part and reason, refused or merely marked (these teach), with one example."""
-    counted = ("rows", "teach")
+    """One line per part and reason, refused or merely marked (accepted all the same), with one example."""
+    counted = ("rows", "accepted")
     table = new_table("kind", *counted, "reason", "for example", title="why", numbers=counted)
     for part in report.parts:
-        for reason, n in sorted(part.reasons.items(), key=lambda each: -each[1]):
+        for reason, n in sorted(part.reasons.items(), key=lambda entry: -entry[1]):
             table.add_row(part.kind, f"{n:,}", f"{part.marked.get(reason, 0):,}", reason, part.examples[reason])
     return table
 

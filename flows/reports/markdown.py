@@ -71,10 +71,12 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts:
     Raises:
         ValueError: a row has another number of cells than the head.
     """
-    lines = [f"| {' | '.join(head)} |", "|" + "".join("---|" if k < texts else "---:|" for k in range(len(head)))]
+    rule = "|" + "".join("---|" if k < texts else "---:|" for k in range(len(head)))
+    lines = [f"| {' | '.join(head)} |", rule]
     for row in rows:
         if len(row) != len(head):
             raise ValueError(f"A row has {len(row)} cells, the head {len(head)}: {row}. Fill or drop cells.")
+        # A bar inside a cell, as in |e14|, would end it.
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
     return "\n".join(lines)
 
@@ -90,6 +92,7 @@ def figures(value: float, digits: int = 3) -> str:
         return "∞" if value > 0 else "−∞"
     if not value:
         return "0"
+    # Rounding may carry into a further digit (9.996 to 10.0): the decimals are counted again afterwards.
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
     rounded = round(value, decimals)
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))

@@ -23,7 +23,7 @@ def plot_labels(labels: Sequence[StoredLabel], path: Path) -> Path:
     """Draws residuals and, where labels were compared with predictions, two more panels, as one PNG.
 
     Args:
-        labels: of one or several instalments, settled.
+        labels: of one or several label batches, every one checked.
         path: file to write.
 
     Returns:
@@ -47,19 +47,16 @@ def plot_labels(labels: Sequence[StoredLabel], path: Path) -> Path:
     return written(figure, path)
 
 
-def _is_refused(label: StoredLabel) -> bool:
-    return label.state is LabelState.REFUSED
-
-
 def _draw_residuals(panel: Any, labels: Sequence[StoredLabel]) -> None:
     """One line of points per source and kind; rows are spread in height so that they do not hide each other."""
     parts = sorted({label.part for label in labels if label.residual is not None})
+    # A fixed seed: the same labels give the same picture.
     random = np.random.default_rng(0)
     for row, part in enumerate(parts):
         for refused, color, mark in ((False, PALETTE[0], "."), (True, PALETTE[1], "x")):
-            found = [x.residual or 0.0 for x in labels if x.part == part and x.residual is not None]
-            chosen = [_is_refused(x) is refused for x in labels if x.part == part and x.residual is not None]
-            values = np.maximum(np.array(found)[np.array(chosen)], SMALLEST_RESIDUAL)
+            chosen = [x for x in labels if x.part == part and (x.state is LabelState.REFUSED) is refused]
+            residuals = [x.residual for x in chosen if x.residual is not None]
+            values = np.maximum(np.array(residuals, dtype=float), SMALLEST_RESIDUAL)
             heights = row + random.uniform(-0.3, 0.3, len(values))
             panel.plot(values, heights, mark, color=color, markersize=3, alpha=0.6)
     panel.axvline(MAX_RESIDUAL, color="black", linewidth=0.8, linestyle=":")
@@ -74,9 +71,10 @@ def _draw_residuals(panel: Any, labels: Sequence[StoredLabel]) -> None:
 def _draw_comparison(panel: Any, labels: Sequence[StoredLabel], colors: Mapping[Part, str]) -> None:
     for part, color in colors.items():
         for refused, mark in ((False, "."), (True, "x")):
-            found = [x for x in labels if x.part == part and _is_refused(x) is refused]
-            label = [x.sizes.get(KINDS[x.kind].sizes[0].name, np.nan) for x in found]
-            predicted = [value / (x.ratio or np.nan) for value, x in zip(label, found, strict=True)]
+            chosen = [x for x in labels if x.part == part and (x.state is LabelState.REFUSED) is refused]
+            label = [x.sizes.get(KINDS[x.kind].sizes[0].name, np.nan) for x in chosen]
+            # The prediction itself is not stored; label and ratio give it back.
+            predicted = [value / (x.ratio or np.nan) for value, x in zip(label, chosen, strict=True)]
             panel.plot(predicted, label, mark, color=color, markersize=4, alpha=0.7)
         source, kind = part
         panel.plot(

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flows.reports.plots import written
 from models.quantities import DERIVED, TENSORS
 
@@ -47,8 +49,8 @@ def plot_parity(points: Sequence["ParityPoints"], out: Path) -> Path:
     rows = -(-len(points) // columns)
     figure = Figure(figsize=(3.9 * columns, 3.7 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel, each in zip(panels, points, strict=False):
-        _parity_panel(panel, each)
+    for panel, of_property in zip(panels, points, strict=False):
+        _parity_panel(panel, of_property)
     for panel in panels[len(points) :]:
         panel.set_visible(False)
     return written(figure, out)
@@ -56,11 +58,13 @@ def plot_parity(points: Sequence["ParityPoints"], out: Path) -> Path:
 
 def _parity_panel(panel: Any, points: "ParityPoints") -> None:
     drawn = [value for value in (*points.label, *points.predicted) if value > 0]
+    # A logarithmic axis has no zero: smaller values are drawn at its beginning.
     least = SMALLEST.get(points.property, 0.8 * min(drawn))
     ends = (least, 1.25 * max(drawn))
     panel.fill_between(ends, [x / WITHIN for x in ends], [x * WITHIN for x in ends], color="0.9", linewidth=0)
     panel.plot(ends, ends, color="0.4", linewidth=0.8)
     rows = list(zip(points.label, points.predicted, points.lower, points.upper, strict=True))
+    # Vermillion shows at a glance the labels that the 90 % intervals miss: there should be a tenth of them.
     bounded = [row for row in rows if math.isfinite(row[3] - row[2])]
     inside = [row for row in bounded if row[2] <= row[0] <= row[3]]
     outside = [row for row in bounded if not row[2] <= row[0] <= row[3]]
@@ -80,8 +84,9 @@ def _parity_panel(panel: Any, points: "ParityPoints") -> None:
 def _points_with_bars(
     panel: Any, rows: Sequence[tuple[float, float, float, float]], least: float, color: str, label: str
 ) -> None:
-    x, y, low, high = ([max(value, least) for value in column] for column in zip(*rows, strict=True))
-    if all(math.isfinite(row[3] - row[2]) for row in rows):
+    ends = np.array(rows)
+    x, y, low, high = np.maximum(ends, least).T
+    if np.isfinite(ends[:, 3] - ends[:, 2]).all():
         panel.vlines(x, low, high, color=color, linewidth=0.6, alpha=0.25)
     panel.scatter(x, y, s=9, color=color, linewidth=0, alpha=0.75, label=label, zorder=3)
 
@@ -133,6 +138,7 @@ def _literature_panel(panel: Any, rows: Sequence["LiteratureComparison"]) -> Non
                 unit = "" if quantity.unit == "1" else f", {quantity.unit.replace('^2', '²')}"
                 label = f"{quantity.symbol}{unit}" if same_sign else f"{quantity.symbol}, wrong sign"
                 x, y = [abs(row.literature) for row in part], [abs(row.predicted) for row in part]
+                # Hollow: the size may be right, the sign is not.
                 style = {"marker": quantity.marker, "edgecolor": quantity.color, "label": label}
                 panel.scatter(x, y, s=22, facecolor=quantity.color if same_sign else "none", zorder=3, **style)
     panel.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
@@ -146,14 +152,13 @@ def _literature_panel(panel: Any, rows: Sequence["LiteratureComparison"]) -> Non
 
 def _name_outliers(panel: Any, rows: Sequence["LiteratureComparison"]) -> None:
     """Names beside points, above the diagonal to the left and below it to the right, moved apart where they meet."""
+    span = math.log(panel.get_ylim()[1] / panel.get_ylim()[0])
     for above in (True, False):
-        side = sorted(
-            (row for row in rows if (abs(row.ratio) > 1) is above), key=lambda row: math.log(abs(row.predicted))
-        )
-        span = math.log(panel.get_ylim()[1] / panel.get_ylim()[0])
+        side = sorted((row for row in rows if (abs(row.ratio) > 1) is above), key=lambda row: abs(row.predicted))
         level = -math.inf
         for row in side:
             x, y = abs(row.literature), abs(row.predicted)
+            # Each name stands at its point's height, or as far above the last name as its letters need.
             level = max(level + 0.021 * span, math.log(y))
             shift = -14 if above else 14
             panel.annotate(
@@ -183,6 +188,7 @@ def short_property(name: str) -> str:
 def _polar_panel(panel: Any, rows: Sequence["LiteratureComparison"]) -> None:
     formulas = {row.crystal: row.title.split()[-1] for row in rows}
     crystals = list(formulas)
+    # Both components of a crystal side by side, so that neither hides the other.
     for name, color, shift in zip(POLAR, (OUTSIDE, INSIDE), (0.14, -0.14), strict=True):
         part = [row for row in rows if row.name == name]
         y = [crystals.index(row.crystal) + shift for row in part]

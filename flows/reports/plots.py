@@ -21,7 +21,7 @@ COLUMNS = 4
 
 
 def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
-    """Found against promised coverage, one panel per tensor; on the diagonal the intervals keep their promise.
+    """Empirical against nominal coverage, one panel per tensor; on the diagonal the intervals are calibrated.
 
     Args:
         curves: one per quantity.
@@ -32,10 +32,13 @@ def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
     """
     from matplotlib.figure import Figure
 
-    order = [row.group for row in TENSORS.values()]
-    parts: dict[str, list[ReliabilityCurve]] = {}
-    for curve in sorted(curves, key=lambda curve: order.index(_group(curve.quantity))):
-        parts.setdefault(_group(curve.quantity), []).append(curve)
+    parts: dict[str, list[ReliabilityCurve]] = {row.group: [] for row in TENSORS.values()}
+    tensors = {quantity.error_column: tensor for tensor, quantity in TENSORS.items()}
+    for curve in curves:
+        # An error radius belongs to its tensor, a derived number to the first tensor that it is made from.
+        tensor = tensors.get(curve.quantity) or DERIVED[curve.quantity].from_tensors[0]
+        parts[TENSORS[tensor].group].append(curve)
+    parts = {name: part for name, part in parts.items() if part}
     figure = Figure(figsize=(3.9 * len(parts), 6.0), layout="constrained")
     panels = figure.subplots(1, len(parts), squeeze=False).ravel()
     for panel, (name, part) in zip(panels, parts.items(), strict=True):
@@ -43,16 +46,11 @@ def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
     return written(figure, out)
 
 
-def _group(quantity: str) -> str:
-    """Which panel a quantity belongs to."""
-    tensor = next((t for t, row in TENSORS.items() if row.error_column == quantity), None)
-    return TENSORS[tensor or DERIVED[quantity].from_tensors[0]].group
-
-
 def _reliability_panel(panel: Any, name: str, curves: Sequence["ReliabilityCurve"]) -> None:
     panel.fill_between([0, 100], [-5, 95], [5, 105], color="0.9", linewidth=0, label="± 5 %")
     panel.plot([0, 100], [0, 100], color="0.6", linewidth=1)
     for k, curve in enumerate(curves):
+        # More curves than colours: the next round has another style of line.
         style = STYLES[k // len(PALETTE) % len(STYLES)]
         label = f"{curve.quantity} ({curve.n})"
         color = PALETTE[k % len(PALETTE)]
@@ -86,8 +84,8 @@ def plot_selective(curves: Sequence["SelectiveCurve"], out: Path) -> Path:
 
 
 def _selective_panel(panel: Any, curve: "SelectiveCurve") -> None:
-    kept = [100 * share for share in curve.kept]
-    panel.plot(kept, curve.error, linewidth=1, label=f"by interval, area {curve.aurc:.3g}")
+    percentages = [100 * share for share in curve.kept]
+    panel.plot(percentages, curve.error, linewidth=1, label=f"by interval, area {curve.aurc:.3g}")
     panel.axhline(curve.aurc_random, color="0.6", linewidth=1, label=f"random, {curve.aurc_random:.3g}")
     panel.plot([], [], " ", label=f"perfect, {curve.aurc_oracle:.3g}")
     panel.set_title(f"{curve.quantity}, n = {curve.n}", fontsize=7)

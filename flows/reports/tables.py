@@ -23,7 +23,7 @@ class PlainConsole(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints objects; control characters in texts become question marks."""
-        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+        super().print(*(printable(entry) if isinstance(entry, str) else entry for entry in objects), **options)
 
 
 class PlainTable(Table):
@@ -31,7 +31,7 @@ class PlainTable(Table):
 
     def add_row(self, *cells: Any, **options: Any) -> None:
         """Adds a row; control characters in texts become question marks."""
-        super().add_row(*(printable(each) if isinstance(each, str) else each for each in cells), **options)
+        super().add_row(*(printable(entry) if isinstance(entry, str) else entry for entry in cells), **options)
 
 
 def console() -> Console:
@@ -124,9 +124,10 @@ def frame_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 def cell(name: str, value: Any) -> str:
     """A value as text for a table; unknown values are a dash."""
+    # numpy's scalars become Python's, so that the tests of types below hold.
     if hasattr(value, "item"):
         value = value.item()
-    if value is None or value != value:
+    if value is None or value != value:  # NaN
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -144,13 +145,9 @@ def interval_text(ends: Sequence[Any] | None) -> str:
     return "0" if not any(ends) else f"{_digits(ends[0])} to {_digits(ends[1])}"
 
 
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
-
-
-def _short(value: float) -> str:
-    """An end of an interval, with as many digits as its width deserves: 170, 18, 1.8, 0.83."""
-    return f"{value:.0f}" if 10 <= abs(value) < 1e5 else f"{value:.2g}"
+def _digits(value: float, n: int = 3) -> str:
+    """A number with n significant digits, more before the point where it is large: 170, 18, 1.8, 0.83 for n = 2."""
+    return f"{value:.0f}" if 10 ** (n - 1) <= abs(value) < 1e5 else f"{value:.{n}g}"
 
 
 def with_intervals(
@@ -166,18 +163,19 @@ def with_intervals(
     Returns:
         The remaining columns and their rows.
     """
-    place = {name: k for k, name in enumerate(columns)}
-    inside = {name: pair for name, pair in ends.items() if {name, *pair} <= set(place)}
-    kept = [name for name in columns if not any(name in pair for pair in inside.values())]
+    # Only numbers that are shown together with both ends can be folded.
+    pairs = {name: pair for name, pair in ends.items() if {name, *pair} <= set(columns)}
+    end_names = {end for pair in pairs.values() for end in pair}
+    remaining = [name for name in columns if name not in end_names]
     folded_rows = []
     for row in rows:
-        values = {name: row[place[name]] for name in kept}
-        for name, pair in inside.items():
-            ends_of = [row[place[end]] for end in pair]
-            if interval_text(ends_of) != "-":
-                values[name] = f"{_digits(values[name])} ({_short(ends_of[0])}–{_short(ends_of[1])})"
-        folded_rows.append(list(values.values()))
-    return kept, folded_rows
+        values = dict(zip(columns, row, strict=True))
+        for name, (lower, upper) in pairs.items():
+            if interval_text((values[lower], values[upper])) != "-":
+                # The ends deserve fewer digits than the number: they are estimates of its error.
+                values[name] = f"{_digits(values[name])} ({_digits(values[lower], 2)}–{_digits(values[upper], 2)})"
+        folded_rows.append([values[name] for name in remaining])
+    return remaining, folded_rows
 
 
 def duration(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""docs/uncertainty.md: do the intervals keep their promise, do they order errors, does the distance score know more."""
+"""docs/uncertainty.md: coverage of the intervals, selective prediction, and errors by the distance score."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gmt_tasks.evaluation.calibration import Coverage
     from gmt_tasks.evaluation.evaluation import Evaluation
 
-PROMISED = 90.0
+NOMINAL = 90.0
 BAND = (85.0, 95.0)
 """Coverage outside this band is flagged."""
 
@@ -30,27 +30,28 @@ def uncertainty_document(evaluation: "Evaluation", pictures: dict[str, str]) -> 
     """
     rows = [row for row in evaluation.coverage if row.split == "test"]
     bounded = [row for row in rows if row.coverage == row.coverage]
+    # One count over all systems, one over single systems: the latter shows what averages hide.
     return render(
         "uncertainty.md",
         evaluation=evaluation,
         pictures=pictures,
         calibrated=bool(bounded),
-        promised=f"{PROMISED:.0f}",
+        nominal=f"{NOMINAL:.0f}",
         band=[f"{end:.0f}" for end in BAND],
-        quantities_kept=_kept([row for row in bounded if row.system == EVERY_SYSTEM]),
-        systems_kept=_kept([row for row in bounded if row.system != EVERY_SYSTEM]),
+        quantities_kept=_share_in_band([row for row in bounded if row.system == EVERY_SYSTEM]),
+        systems_kept=_share_in_band([row for row in bounded if row.system != EVERY_SYSTEM]),
         coverage=coverage_table(rows),
         coverage_by_system=system_table(rows),
         selective=selective_table(evaluation),
         auroc_target=AUROC_TARGET,
-        found=sum(each.auroc >= AUROC_TARGET for each in evaluation.families),
-        found_uncounted=sum(each.auroc_uncounted >= AUROC_TARGET for each in evaluation.families),
+        detected=sum(family.auroc >= AUROC_TARGET for family in evaluation.families),
+        detected_uncounted=sum(family.auroc_uncounted >= AUROC_TARGET for family in evaluation.families),
         families=family_table(evaluation),
         errors=error_table(evaluation),
     )
 
 
-def _kept(rows: Sequence["Coverage"]) -> str:
+def _share_in_band(rows: Sequence["Coverage"]) -> str:
     return f"{sum(BAND[0] <= row.coverage <= BAND[1] for row in rows)} of {len(rows)}"
 
 
@@ -67,8 +68,9 @@ def coverage_cell(row: "Coverage") -> str:
     if row.coverage != row.coverage:
         return "-"
     text = f"{row.coverage:.1f}" if BAND[0] <= row.coverage <= BAND[1] else f"**{row.coverage:.1f}**"
+    # Crystals without interval were not counted, so they are no trials of the test either.
     bounded = round(row.n * (1 - row.unbounded / 100))
-    return text + ("\\*" if chance_of_coverage(row.coverage, bounded, PROMISED) < 0.05 else "")
+    return text + ("\\*" if chance_of_coverage(row.coverage, bounded, NOMINAL) < 0.05 else "")
 
 
 def coverage_table(rows: Sequence["Coverage"]) -> str:
@@ -91,42 +93,42 @@ def coverage_table(rows: Sequence["Coverage"]) -> str:
 
 def system_table(rows: Sequence["Coverage"]) -> str:
     """Coverage per crystal system, one line per quantity."""
-    systems = [name for name in CRYSTAL_SYSTEMS if any(row.system == name for row in rows)]
-    found = {(row.quantity, row.system): row for row in rows}
+    measured = {row.system for row in rows}
+    systems = [name for name in CRYSTAL_SYSTEMS if name in measured]
+    by_pair = {(row.quantity, row.system): row for row in rows}
     body = []
     for name in dict.fromkeys(row.quantity for row in rows):
-        cells = [found.get((name, system)) for system in systems]
-        body.append([quantity_name(name), *(f"{coverage_cell(c)} ({c.n})" if c else "" for c in cells)])
+        cells = [by_pair.get((name, system)) for system in systems]
+        body.append([quantity_name(name), *(f"{coverage_cell(cell)} ({cell.n})" if cell else "" for cell in cells)])
     return markdown_table(("quantity", *systems), body)
 
 
 def selective_table(evaluation: "Evaluation") -> str:
     """What keeping the most certain crystals gains, one line per quantity."""
     rows = []
-    for curve in (each for each in evaluation.curves if each.split == "test"):
-        room = curve.aurc_random - curve.aurc_oracle
-        gained = f"{100 * (curve.aurc_random - curve.aurc) / room:.0f}".replace("-", "−") if room > 0 else "-"
+    for curve in evaluation.curves:
+        if curve.split != "test":
+            continue
+        # As a share of what the perfect order would gain: areas of different quantities have different units.
+        most = curve.aurc_random - curve.aurc_oracle
+        gained = f"{100 * (curve.aurc_random - curve.aurc) / most:.0f}".replace("-", "−") if most > 0 else "-"
         areas = [figures(area) for area in (curve.aurc, curve.aurc_random, curve.aurc_oracle)]
         rows.append([quantity_name(curve.quantity), str(curve.n), *areas, gained])
     return markdown_table(("quantity", "n", "AURC", "random order", "perfect order", "of the way, %"), rows)
 
 
 def family_table(evaluation: "Evaluation") -> str:
-    """How well each family that was left out is found."""
+    """How well each family of crystals that was left out is detected."""
     head = (
         "family left out", "crystals", "AUROC", "AUROC without element count", "flagged of the family, %",
         "flagged of the others, %",
     )  # fmt: skip
-    rows = [
-        [
-            each.family,
-            str(each.n_outside),
-            *(f"{a:.2f}" if a >= AUROC_TARGET else f"**{a:.2f}**" for a in (each.auroc, each.auroc_uncounted)),
-            percent(100 * each.flagged_outside, 0),
-            percent(100 * each.flagged_inside, 0),
-        ]
-        for each in evaluation.families
-    ]
+    rows = []
+    for row in evaluation.families:
+        areas = (row.auroc, row.auroc_uncounted)
+        texts = [f"{area:.2f}" if area >= AUROC_TARGET else f"**{area:.2f}**" for area in areas]
+        flagged = (percent(100 * row.flagged_outside, 0), percent(100 * row.flagged_inside, 0))
+        rows.append([row.family, str(row.n_outside), *texts, *flagged])
     return markdown_table(head, rows)
 
 
@@ -135,15 +137,15 @@ def error_table(evaluation: "Evaluation") -> str:
     head = ("tensor", "split", "n", "nearest third", "middle", "farthest third", "Spearman", "flagged (n)")
     rows = [
         [
-            tensor_name(Tensor(each.quantity)).partition(",")[0],
-            each.split,
-            str(each.n),
-            figures(each.median_low),
-            figures(each.median_middle),
-            figures(each.median_high),
-            f"{each.spearman:.2f}".replace("-", "−"),
-            f"{figures(each.median_flagged)} ({each.n_flagged})",
+            tensor_name(Tensor(row.quantity)).partition(",")[0],  # without unit: the errors are relative
+            row.split,
+            str(row.n),
+            figures(row.median_low),
+            figures(row.median_middle),
+            figures(row.median_high),
+            f"{row.spearman:.2f}".replace("-", "−"),
+            f"{figures(row.median_flagged)} ({row.n_flagged})",
         ]
-        for each in evaluation.applicability
+        for row in evaluation.applicability
     ]
     return markdown_table(head, rows, texts=2)

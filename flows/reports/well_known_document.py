@@ -33,19 +33,24 @@ def well_known_document(evaluation: "Evaluation", picture: str) -> str:
         picture: path of the parity plot, relative to the document.
     """
     rows = evaluation.literature
+    # What each part of the data means, and the crystals whose formula is in it.
+    titles: dict[str, list[str]] = {part: [] for part in PARTS}
+    for row in rows:
+        if row.title not in titles[row.part]:
+            titles[row.part].append(row.title)
     polar = [row for row in rows if row.crystal in WURTZITES and row.name in POLAR]
     return render(
         "well-known-crystals.md",
         evaluation=evaluation,
         summary=summary_table(rows),
-        parts=_parts(rows),
+        parts=[(PARTS[part], crystals) for part, crystals in titles.items() if crystals],
         picture=picture,
         wurtzites=wurtzite_table(polar),
         n_right=sum(row.ratio > 0 for row in polar),
         n_signs=len(polar),
         misses=MISSES.read_text(encoding="utf-8").rstrip(),
         comparisons=comparison_table(rows),
-        sources=_sources(rows),
+        sources=list(dict.fromkeys(row.source for row in rows)),
     )
 
 
@@ -63,59 +68,50 @@ def summary_table(rows: Sequence["LiteratureComparison"]) -> str:
 
 def _summary(rows: Sequence["LiteratureComparison"]) -> list[str]:
     off = [abs(row.ratio - 1) for row in rows]
+    # A wrong sign is off by more than any factor.
     far = sum(row.ratio <= 0 or abs(math.log(row.ratio)) > math.log(OUTLIER) for row in rows)
-    known = [row.inside for row in rows if row.inside is not None]
-    inside = f"{sum(known)} of {len(known)}" if known else "-"
+    bounded = [row.inside for row in rows if row.inside is not None]
+    inside = f"{sum(bounded)} of {len(bounded)}" if bounded else "-"
     n = len(rows)
     return [
         str(n),
         f"{100 * median(off):.0f} %",
-        f"{sum(each <= 0.25 for each in off)} of {n}",
+        f"{sum(deviation <= 0.25 for deviation in off)} of {n}",
         f"{far} of {n}",
         inside,
     ]
 
 
-def _parts(rows: Sequence["LiteratureComparison"]) -> list[tuple[str, list[str]]]:
-    """What each part of the data means, and the crystals whose formula is in it; parts without any are left out."""
-    titles = {part: list(dict.fromkeys(row.title for row in rows if row.part == part)) for part in PARTS}
-    return [(meaning, titles[part]) for part, meaning in PARTS.items() if titles[part]]
-
-
 def wurtzite_table(polar: Sequence["LiteratureComparison"]) -> str:
-    """Signs of e33 and e31 of wurtzites where the literature knows them."""
+    """Signs of e33 and e31 of wurtzites where the literature gives them."""
     body = []
     for row in polar:
         sign = "right" if row.ratio > 0 else "**wrong**"
-        values = [figures(row.literature), figures(row.predicted), interval_text(row), ratio_text(row)]
-        body.append([row.title, row.part, short_property(row.name), *values, sign])
+        body.append([row.title, row.part, short_property(row.name), *_values(row), sign])
     head = ("crystal", "part", "component", "literature, C/m²", "predicted, C/m²", "90 %", "ratio", "sign")
     return markdown_table(head, body, texts=3)
 
 
 def comparison_table(rows: Sequence["LiteratureComparison"]) -> str:
     """Every comparison; a crystal's name, part and flags stand in its first row."""
-    sources = _sources(rows)
+    # Numbered as in the document's list of sources: both follow the order of the rows.
+    sources = list(dict.fromkeys(row.source for row in rows))
     head = ("crystal", "part", "property", "literature", "predicted", "90 %", "ratio", "inside", "source")
     body, last = [], ""
     for row in rows:
         title = row.title + (f" ({', '.join(row.flags)})" if row.flags else "")
         first = [title, row.part] if row.crystal != last else ["", ""]
         inside = "-" if row.inside is None else "yes" if row.inside else "**no**"
-        numbers = [figures(row.literature), figures(row.predicted), interval_text(row), ratio_text(row)]
-        body.append([*first, with_unit(row), *numbers, inside, f"[{sources.index(row.source) + 1}]"])
+        body.append([*first, with_unit(row), *_values(row), inside, f"[{sources.index(row.source) + 1}]"])
         last = row.crystal
     return markdown_table(head, body, texts=3)
 
 
-def interval_text(row: "LiteratureComparison") -> str:
-    """Both ends of the interval, "-" without one."""
-    return "-" if row.inside is None else f"{figures(row.lower)} to {figures(row.upper)}"
-
-
-def ratio_text(row: "LiteratureComparison") -> str:
-    """Predicted / literature with two decimals."""
-    return "-" if math.isnan(row.ratio) else f"{row.ratio:.2f}".replace("-", "−")
+def _values(row: "LiteratureComparison") -> list[str]:
+    """Literature, prediction, both ends of its interval and predicted / literature; "-" where there is none."""
+    interval = "-" if row.inside is None else f"{figures(row.lower)} to {figures(row.upper)}"
+    ratio = "-" if math.isnan(row.ratio) else f"{row.ratio:.2f}".replace("-", "−")
+    return [figures(row.literature), figures(row.predicted), interval, ratio]
 
 
 def with_unit(row: "LiteratureComparison") -> str:
@@ -123,7 +119,3 @@ def with_unit(row: "LiteratureComparison") -> str:
     unit = DERIVED[row.name].unit if row.name in DERIVED else TENSORS[row.tensor].unit
     name = short_property(row.name).replace("|", "&#124;")
     return name if unit == "1" else f"{name}, {unit.replace('^2', '²')}"
-
-
-def _sources(rows: Sequence["LiteratureComparison"]) -> list[str]:
-    return list(dict.fromkeys(row.source for row in rows))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from db.records import Judgement, ModelProvenance, ModelVersion
+from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
 from gmt_tasks.labels.files import Split, read_labels
@@ -192,7 +192,7 @@ class Retraining:
         version = ModelVersion(card.name, card.version, card.sha256)
         provenance = ModelProvenance(str(folder), files, plan.snapshot, code_version())
         store.register_model(version, dict(card.metrics), provenance)
-        judgement = Judgement(who_decides(self.settings), str(report["summary"]), report)
+        judgement = DecisionRecord(who_decides(self.settings), str(report["summary"]), report)
         ending = Ending.HELD if report["passes"] else Ending.REFUSED
         if report["passes"] and self.options.promote:
             store.promote_model(card.name, card.version, judgement)

@@ -1,4 +1,4 @@
-"""Shard: lease ahead, submit, commit on arrival, until nothing is left to lease.
+"""Driving of shards: lease ahead, submit, commit on arrival, until nothing is left to lease.
 
 This loop is the single writer of its process. It may die at any point: what it committed stays, what it had leased is
 taken over by the next driver, at once on the same host, otherwise when its leases have gone stale.
@@ -50,7 +50,7 @@ class ShardDriver:
         run_id: the run.
         pool: where shards are computed.
         holder: name under which shards are leased.
-        on_progress: told after every commit.
+        on_progress: called after every commit.
         stop: checked before every lease.
         stale_after_s: a lease without heartbeat for so many seconds may be taken over.
     """
@@ -65,7 +65,7 @@ class ShardDriver:
     _leases: dict[tuple[int, int], ShardLease] = field(default_factory=dict, init=False)
     _last_beat_s: float = field(default=0.0, init=False)
     _ask_again_s: float = field(default=0.0, init=False)
-    _dry: bool = field(default=False, init=False)
+    _none_free: bool = field(default=False, init=False)
 
     def drive(self) -> int:
         """Works until no shard of the run is pending or held by another living driver.
@@ -77,6 +77,7 @@ class ShardDriver:
             StoppedError: a stop was asked for; the leases are given back.
             GmtError: the pool or the database failed; the leases are given back as far as that is possible.
         """
+        # A crash before this call leaves leases that nobody renews: at once, not when they have gone stale.
         self._reclaim()
         n_before, n_total = self.store.progress(self.run_id)
         meter, n_committed = RateMeter(), 0
@@ -108,8 +109,9 @@ class ShardDriver:
         while self.pool.has_room and time.monotonic() >= self._ask_again_s:
             self.stop.check()
             lease = self.store.lease_shard(self.run_id, self.holder, self.stale_after_s)
-            self._dry = lease is None
+            self._none_free = lease is None
             if lease is None:
+                # The database need not be asked again and again while the last shards are computed.
                 self._ask_again_s = time.monotonic() + POLL_S
                 break
             self._leases[lease.shard_id, lease.token] = lease
@@ -119,10 +121,11 @@ class ShardDriver:
 
     def _more_may_come(self) -> bool:
         """True until a lease was refused while nobody else holds one: then no shard is left."""
-        if not self._dry:
+        if not self._none_free:
             return True
         others = [holder for holder in self.store.holders(self.run_id) if holder != self.holder]
         if others:
+            # One of them may have died: its shards are then for this driver.
             event("shards.wait", other_drivers=len(others))
             self._reclaim()
         return bool(others)

@@ -1,6 +1,6 @@
-"""Store: what a run writes before and after the shards. Open it, bring its sources in, close its books.
+"""What a run writes before and after its shards: opening it, ingesting its sources, closing it.
 
-Each step may be repeated: the ledger knows how far it came, and goes on from there.
+Each step may be repeated: the ledger stores how far it came, and the next call goes on from there.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ def ingest_source(
     n_before: int = 0,
     on_block: Callable[[int], None] = lambda n: None,
 ) -> int:
-    """Brings the inputs of a source into a run, from where an earlier call stopped to its end or the limit.
+    """Reads the inputs of a source into a run, from where an earlier call stopped to its end or the limit.
 
     Args:
         store: the database.
@@ -72,7 +72,7 @@ def ingest_source(
         source: one of its sources.
         plan: bounds and shard size.
         n_before: inputs that the sources before this one took of the limit.
-        on_block: told the number of inputs of each block that was written; may raise to stop.
+        on_block: called with the number of inputs of each block that was written; may raise to stop.
 
     Returns:
         Number of inputs of this source that the run has.
@@ -80,10 +80,12 @@ def ingest_source(
     position, exhausted = store.ingest_cursor(run_id, source.name)
     if exhausted:
         return position
+    # Crystals of a database that is older than the deduplicator would not be recognised as duplicates.
     backfill(store, plan.n_workers)
     deduplicator = Deduplicator(store.relatives)
     for block in ingested_blocks(source, plan, position, n_before):
         store.add_block(run_id, deduplicator.deduplicated(block), shard_atoms_for(block, plan))
+        # The block is in: a stop from here on loses nothing.
         position = block.stop
         event("ingest.block", source=source.name, inputs=position, rejected=len(block.rejected))
         on_block(block.stop - block.start)
@@ -93,12 +95,13 @@ def ingest_source(
 
 def shard_atoms_for(block: IngestedBlock, plan: IngestPlan) -> int:
     """Atoms per shard of a block: enough shards for all workers, none tiny, none above the plan's size."""
+    # Several shards per worker: the last ones then end at about the same time on all of them.
     fair = len(block.crystals.numbers) // (SHARDS_PER_WORKER_AND_BLOCK * max(plan.n_workers, 1))
     return min(plan.shard_atoms, max(SMALLEST_SHARD_ATOMS, fair))
 
 
 def close_run(store: "ResultStore", run_id: int, seconds: float) -> Balance:
-    """Finishes a run whose inputs all ended somewhere.
+    """Finishes a run whose inputs are all accounted for.
 
     Args:
         store: the database.
@@ -126,6 +129,7 @@ def dry_balance(sources: Sequence[Source], plan: IngestPlan) -> Balance:
     Returns:
         Counts with `done` and `quarantined` 0; `pending` is the number of crystals to compute.
     """
+    # The real ingest, so that duplicates and refusals are those of the run; the model is never loaded.
     model = ModelVersion("dry-run", "0", "0" * 64)
     from db.store import ResultStore
 

@@ -1,7 +1,7 @@
-"""A screening from the first source to the closed balance, as an object that a flow walks through step by step.
+"""A screening from the first source to the closed balance, as an object whose steps a flow calls one after another.
 
 It holds what must not become a flow's parameter (the database URL) and what cannot travel (workers, connections). The
-order of the steps, their retries and their picture belong to `flows/`.
+order of the steps, their retries and their display belong to `flows/`.
 """
 
 import os
@@ -36,21 +36,19 @@ def describe_model(model: str) -> tuple[ModelVersion, dict[str, Any]]:
     Raises:
         ModelError: there is no such model.
     """
-    # The card beside the weights says it all; loading the weights is the workers' business.
+    # The card beside the weights is enough: loading the weights is left to the workers.
     from models.gmtnet.card import find_checkpoint, read_card
 
     card = read_card(find_checkpoint(model))
     return ModelVersion(card.name, card.version, card.sha256), dict(card.metrics)
 
 
-def resolved_model(model: str) -> str:
-    """The model as a worker with another working folder finds it: paths of checkpoints become absolute."""
-    return str(Path(model).resolve()) if model.endswith(".json") or Path(model).is_dir() else model
-
-
 def worker_factory(settings: Settings) -> Callable[[], Worker]:
     """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen."""
-    model = resolved_model(settings.model)
+    model = settings.model
+    # A worker has another working folder: paths of checkpoints become absolute.
+    if model.endswith(".json") or Path(model).is_dir():
+        model = str(Path(model).resolve())
     if settings.ray_address and Path(model).is_absolute():
         from models.gmtnet.card import find_checkpoint
 
@@ -80,8 +78,8 @@ class ScreenSession:
         store: the database.
         run: the run of this specification; `run.resumed` says whether it existed before.
         plan: bounds and shard size.
-        on_progress: told after every commit.
-        on_ingest: told the number of inputs read so far.
+        on_progress: called after every commit.
+        on_ingest: called with the number of inputs read so far.
         stop: checked before every lease and after every block of inputs.
         n_committed: crystals that this session computed, and
         drive_s: the time that took, workers' start excluded, in seconds.
@@ -103,13 +101,7 @@ class ScreenSession:
     _n_seen: int = field(default=0, init=False)
 
     @classmethod
-    def open(
-        cls,
-        settings: Settings,
-        sources: list[Source],
-        *,
-        limit: int | None = None,
-    ) -> Self:
+    def open(cls, settings: Settings, sources: list[Source], *, limit: int | None = None) -> Self:
         """Opens the database, the model and the run; reads no crystal yet.
 
         Args:
@@ -122,7 +114,9 @@ class ScreenSession:
         """
         settings = chosen_model(settings)
         version, metrics = describe_model(settings.model)
-        plan = IngestPlan(settings.max_atoms, settings.shard_atoms, settings.workers or _cpu_count(), limit)
+        # The cores that this process may use: in a container they are fewer than the machine has.
+        n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        plan = IngestPlan(settings.max_atoms, settings.shard_atoms, settings.workers or n_cores, limit)
         store = ResultStore(settings.database)
         store.register_model(version, metrics)
         run = store.open_run(run_spec(sources, version, settings.symprec, plan))
@@ -161,7 +155,7 @@ class ScreenSession:
             self._pool = WorkerPool(factory, settings.workers, settings.gpus_per_worker, address=settings.ray_address)
 
     def ingest(self, index: int) -> int:
-        """Brings source number `index` in; call it for 0, 1, 2, ... Returns the number of its inputs.
+        """Ingests source number `index`; call it for 0, 1, 2, ... Returns the number of its inputs.
 
         Raises:
             StoppedError: a stop was asked for; the next call goes on at the same place.
@@ -180,6 +174,7 @@ class ScreenSession:
 
     def drive(self) -> int:
         """Computes what is pending; returns the number of crystals that this call committed."""
+        # Starting workers takes seconds to minutes; a resumed run may need none.
         n_done, n_total = self.store.progress(self.run.id)
         if n_done == n_total:
             return 0
@@ -197,13 +192,10 @@ class ScreenSession:
         try:
             self.n_committed += driver.drive()
         finally:
+            # Also after a stop: the rate is that of the work that was done.
             self.drive_s += time.monotonic() - began_s
         return self.n_committed
 
     def finish(self) -> Balance:
-        """Closes the books; raises OpenBalanceError when inputs are unaccounted for."""
+        """Closes the run; raises OpenBalanceError when inputs are unaccounted for."""
         return close_run(self.store, self.run.id, time.monotonic() - self._began_s)
-
-
-def _cpu_count() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

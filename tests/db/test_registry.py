@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from db.records import Judgement, ModelProvenance, ModelVersion
+from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from models.errors import StoreError
 
-WHY = Judgement("ana@lab", "all measures are better", {"verdict": "promote"})
+WHY = DecisionRecord("ana@lab", "all measures are better", {"verdict": "promote"})
 VERSIONS = [ModelVersion("toy", str(k), f"{k}" * 64) for k in range(1, 5)]
 
 
@@ -103,10 +103,10 @@ def test_where_the_files_are_is_kept_and_they_may_move_but_not_change(store: Res
 
 
 def test_every_decision_is_kept_with_who_why_and_what_was_before(four: ResultStore) -> None:
-    refusal = Judgement("cron@lab", "C is worse", {"verdict": "refuse"})
+    refusal = DecisionRecord("cron@lab", "C is worse", {"verdict": "refuse"})
     four.refuse_model("toy", "2", refusal)
     four.promote_model("toy", "3", WHY)
-    four.roll_back_model("toy", Judgement("ben@lab", "d33 looks odd"))
+    four.roll_back_model("toy", DecisionRecord("ben@lab", "d33 looks odd"))
     kept = four.model_decisions("toy")
     assert [(each["model"], each["before"], each["decision"]) for each in kept] == [
         ("toy@1", "toy@3", "rolled_back"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from db.query.filter_tree import Filter, Flag, Is, Knowledge, Not, to_text
 from db.query.pages import DEFAULT_FIELDS, Request
 from db.query.properties import PROPERTIES
-from db.records import IngestedBlock, Judgement, ModelVersion, ResultBlock
+from db.records import DecisionRecord, IngestedBlock, ModelVersion, ResultBlock
 from db.store import ResultStore
 from models.crystals.crystal import SYMBOLS as ALL_SYMBOLS
 from models.crystals.crystal import CrystalBatch
@@ -202,9 +202,9 @@ def seeds_by_model(store: ResultStore, **options: Any) -> dict[str, list[int]]:
 def test_each_crystal_is_one_row_by_its_current_model_else_by_the_newest(store: ResultStore) -> None:
     screened_twice(store)
     assert seeds_by_model(store) == {"toy@1": [0, 1, 2, 3, 4], "toy@2": [5, 6, 7]}
-    store.promote_model("toy", "2", Judgement("ana", "it is better"))
+    store.promote_model("toy", "2", DecisionRecord("ana", "it is better"))
     assert seeds_by_model(store) == {"toy@1": [0, 1], "toy@2": [2, 3, 4, 5, 6, 7]}
-    store.roll_back_model("toy", Judgement("ana", "it was not"))
+    store.roll_back_model("toy", DecisionRecord("ana", "it was not"))
     assert seeds_by_model(store) == {"toy@1": [0, 1, 2, 3, 4], "toy@2": [5, 6, 7]}
 
 

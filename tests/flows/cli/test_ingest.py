@@ -49,7 +49,7 @@ def test_a_refused_batch_ends_with_1_and_says_why_and_what_to_do(tmp_path: Path,
     assert result.exit_code == 1
     assert "voigt_order" in result.stdout
     assert "Bring it to the order" in " ".join(result.stdout.split())
-    assert "1 of 1 batches refused" in result.stderr
+    assert "1 of 1 label batches refused" in result.stderr
 
 
 def test_the_report_is_json_too(labels: str, db: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from db.records import Judgement, ModelVersion, ResultBlock, RunSpec, ShardLease
+from db.records import DecisionRecord, ModelVersion, ResultBlock, RunSpec, ShardLease
 from db.store import ResultStore
 from flows.cli.app import app
 from gmt_tasks.import_guard import REPOSITORY_ROOT
@@ -95,7 +95,7 @@ def test_a_changed_file_is_reported_and_not_promoted(db: str, checkpoint: Path) 
 def test_what_the_gate_refused_is_promoted_by_force_only(db: str, checkpoint: Path) -> None:
     run("models", "promote", str(checkpoint), "--why", "x", "--db", db)
     run("models", "rollback", "gmtnet", "--db", db)
-    refusal = Judgement("cron", "refused for 1 reason: test: C error", {"passes": False})
+    refusal = DecisionRecord("cron", "refused for 1 reason: test: C error", {"passes": False})
     with ResultStore(db) as store:
         store.refuse_model("gmtnet", "9.0", refusal)
     refused = run("models", "promote", "gmtnet@9.0", "--why", "x", "--db", db)
@@ -149,7 +149,7 @@ def screened(tmp_path: Path) -> str:
             assert ShardDriver(store, opened.id, pool, new_holder()).drive() == 4
             close_run(store, opened.id, 1.0)
             if version == "2":
-                store.promote_model("fake", "2", Judgement("ana", "better"))
+                store.promote_model("fake", "2", DecisionRecord("ana", "better"))
     return str(path)
 
 
@@ -157,7 +157,7 @@ def test_after_a_promotion_all_is_computed_again_and_the_old_results_stay(screen
     with ResultStore(screened) as store:
         assert store.count(model="fake@1") == store.count(model="fake@2") == 4
         assert set(store.query(fields=["model"])["model"]) == {"fake@2"}
-        store.roll_back_model("fake", Judgement("ana", "odd"))
+        store.roll_back_model("fake", DecisionRecord("ana", "odd"))
         assert set(store.query(fields=["model"])["model"]) == {"fake@1"}
 
 

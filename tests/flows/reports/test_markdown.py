@@ -46,4 +46,4 @@ def test_a_template_gets_every_value_that_it_asks_for_or_fails() -> None:
 def test_templates_are_part_of_the_installed_package() -> None:
     patterns = project()["tool"]["setuptools"]["package-data"]["flows"]
     packaged = {path for pattern in patterns for path in (ROOT / "flows").glob(pattern)}
-    assert set((ROOT / "flows" / "templates").iterdir()) <= packaged
+    assert set((ROOT / "flows" / "reports" / "templates").iterdir()) <= packaged

@@ -107,7 +107,7 @@ def test_a_listing_in_another_orientation_says_so_and_how(store: ResultStore) ->
     # up to an operation of 6mm, which keeps the polar axis
     assert np.allclose(turns["turned"] @ [0, 0, 1], TURN @ [0, 0, 1], atol=1e-9)
     text = "\n".join(identity_lines(facts))
-    assert "turned lists it" in text and "same frame lists it" not in text
+    assert "turned gives it" in text and "same frame gives it" not in text
 
 
 def test_an_inverted_polar_crystal_is_the_same_crystal_with_its_axis_turned(store: ResultStore) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db.records import Judgement, ModelProvenance, ModelVersion
+from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from gmt_tasks.registry.current_model import chosen_model, who_decides
 from gmt_tasks.registry.model_files import (
@@ -21,7 +21,7 @@ from gmt_tasks.settings import Settings, load_settings
 from models.errors import ModelError
 from models.gmtnet.card import WEIGHTS_FOLDER, read_card
 
-WHY = Judgement("ana", "better")
+WHY = DecisionRecord("ana", "better")
 
 
 def checkpoint(folder: Path, weights: bytes = b"weights") -> Path:
