@@ -8,7 +8,7 @@ import os
 import re
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -113,20 +113,26 @@ def _keep_to_the_file(engine: Engine, path: Path) -> None:
     """Refuses work from now on when another file, or none, is at the path.
 
     SQLite goes on in a deleted file without a word, and all that it stores there is gone at the end; a new connection
-    would make a new, empty file.
+    would make a new, empty file. The log that it leaves beside a file that was put in its place is removed: whoever
+    opens that file next would have our rows written into it.
     """
     opened = path.stat()
+    log_files = [path.with_name(path.name + ending) for ending in ("-wal", "-shm")]
+    ours: dict[Path, int] = {}
 
     def check(*_: object) -> None:
-        try:
-            same = os.path.samestat(path.stat(), opened)
-        except OSError:
-            same = False
-        if not same:
-            raise StoreError(
-                f"The database {path} was deleted or replaced while it was in use; what this command stored is not in "
-                "what is there now. Put the file back if you moved it, and run the same command again."
-            )
+        with suppress(OSError):
+            if os.path.samestat(path.stat(), opened):
+                ours.update((file, file.stat().st_ino) for file in log_files if file.exists())
+                return
+        for file, inode in ours.items():
+            with suppress(OSError):
+                if file.stat().st_ino == inode:
+                    file.unlink()
+        raise StoreError(
+            f"The database {path} was deleted or replaced while it was in use; what this command stored is not in "
+            "what is there now. Put the file back if you moved it, and run the same command again."
+        )
 
     event.listen(engine, "do_connect", check)
     event.listen(engine, "begin", check)

@@ -1,6 +1,7 @@
 """Settings that every test shares, and the closing lines that say what was not run and how to run it."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,11 @@ from hypothesis import HealthCheck, settings
 # Kernels are tiny and results must not depend on the number of cores; read before numpy and torch are imported.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# A suite that is started in the background inherits ignored signals, and hands them down to the processes it tests.
+for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 # Repeatable by default: the same examples on every machine, and none fails by the clock. To look for new examples:
 # pytest --hypothesis-profile=search

@@ -157,7 +157,7 @@ def _save_arrays(labels: LabelledCrystals, path: Path, digest: str) -> None:
 def _load_arrays(path: Path, digest: str) -> LabelledCrystals | None:
     """The arrays that were kept; None where there are none, or those of other files or of another program."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(path) as archive:
             if str(archive["digest"]) != digest:
                 return None
             arrays = dict(archive)

@@ -90,14 +90,14 @@ PARQUET = FileFormat(
     name="parquet",
     label=".parquet",
     suffixes=(".parquet",),
-    reader=f"{_FILES}.parquet:TableFile",
+    reader=f"{_FILES}.tables.parquet:TableFile",
     content=Content.TABLE,
 )
 ASE_DATABASE = FileFormat(
     name="db",
     label="an ASE .db",
     suffixes=(".db",),
-    reader=f"{_FILES}.ase_database:AseDatabase",
+    reader=f"{_FILES}.tables.ase_database:AseDatabase",
     content=Content.TABLE,
     # A run's own database often lies in the same directory and has the same ending.
     is_sought=False,

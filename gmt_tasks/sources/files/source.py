@@ -15,7 +15,7 @@ from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, Member, UnpackJob
 from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
 from gmt_tasks.sources.files.formats import Content, file_format
 from gmt_tasks.sources.files.inputs import FileInput, finished, inputs_of
-from gmt_tasks.sources.files.tables import READER, Table, decode_table
+from gmt_tasks.sources.files.tables.table import READER, Table, decode_table
 from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings
 from gmt_tasks.sources.parsed import Refusal, block_of_readings
 from gmt_tasks.sources.source import ReadOptions, SourceBlock

@@ -1,6 +1,7 @@
 """The published graph is what the published code builds, and has its flaws; ours, beside it, has not."""
 
 from collections import defaultdict
+from contextlib import suppress
 from itertools import product
 
 import numpy as np
@@ -20,6 +21,10 @@ def n_edges(graph: CrystalGraph) -> Ints:
     return np.bincount(graph.crystal_of_atom[graph.center], minlength=graph.n_crystals)
 
 
+class SplitShellError(Exception):
+    """An atom's 16th and 17th neighbour are equally far: which one counts is a matter of rounding."""
+
+
 def published_by_hand(batch: CrystalBatch, radius: float) -> list[tuple[int, int, float, float, float]]:
     """The published algorithm with loops and sets, for one crystal: center, neighbour, rounded vector."""
     lattice, frac = batch.lattice[0], batch.frac_coords
@@ -33,7 +38,9 @@ def published_by_hand(batch: CrystalBatch, radius: float) -> list[tuple[int, int
                 length = float(np.sqrt((((np.array(image) @ lattice + cartesian[j]) - cartesian[i]) ** 2).sum()))
                 if 1e-8 < length <= radius:
                     near.append((length, j, image))
-        limit = sorted(near)[15][0]
+        limit, beyond = sorted(near)[15][0], sorted(near)[16][0]
+        if beyond - limit < 1e-9:
+            raise SplitShellError
         for length, j, image in near:
             if length <= limit:
                 edges[min(i, j), max(i, j)].add(tuple(-x for x in image) if j < i else image)
@@ -54,14 +61,18 @@ def listed(graph: CrystalGraph) -> list[tuple[int, int, float, float, float]]:
 
 @pytest.mark.parametrize("crystal", range(8))
 def test_edges_are_those_of_the_published_algorithm_written_with_loops(crystal: int) -> None:
-    """Crystals without symmetry, whose shells no rounding error can split; some atoms see their own images."""
-    rng = np.random.default_rng(crystal)
+    """Crystals without symmetry; an atom's own images come in pairs: where one ends the list, another is drawn."""
     base = crystals_of_all_classes(seed=3).crystals.select([0]) if crystal else TEXTBOOK.select([9])
-    strain = np.eye(3) + 0.05 * rng.normal(size=(3, 3))
-    frac = base.frac_coords + 0.03 * rng.normal(size=base.frac_coords.shape)
-    batch = CrystalBatch(base.lattice @ strain, frac, base.numbers, base.crystal_of_atom)
-    graph = build_graph(batch, PUBLISHED_GRAPH)
-    assert listed(graph) == published_by_hand(batch, float(np.linalg.norm(graph.vector, axis=1).max()) + 0.5)
+    for attempt in range(10):
+        rng = np.random.default_rng([crystal, attempt])
+        strain = np.eye(3) + 0.05 * rng.normal(size=(3, 3))
+        frac = base.frac_coords + 0.03 * rng.normal(size=base.frac_coords.shape)
+        batch = CrystalBatch(base.lattice @ strain, frac, base.numbers, base.crystal_of_atom)
+        graph = build_graph(batch, PUBLISHED_GRAPH)
+        with suppress(SplitShellError):
+            expected = published_by_hand(batch, float(np.linalg.norm(graph.vector, axis=1).max()) + 0.5)
+            break
+    assert listed(graph) == expected
     own = graph.center == graph.neighbor
     if own.any():
         doubled = [row for row in listed(graph) if row[0] == row[1]]

@@ -28,7 +28,7 @@ def relation(first: CrystalBatch, second: CrystalBatch) -> StructureMatch:
 @pytest.mark.parametrize("name", RETOLD)
 def test_a_crystal_told_in_another_way_has_its_id_and_its_mirror_image_that_of_its_twin(name: str) -> None:
     retold, told = RETOLD[name], identify(CLASSIFIED)
-    mirrored = np.linalg.det(retold.turn) < 0
+    mirrored = np.linalg.det(retold.rotation) < 0
     expected = [
         (told.enantiomorph_ids[row] or told.ids[row]) if mirror else told.ids[row]
         for row, mirror in zip(retold.rows.tolist(), mirrored.tolist(), strict=True)

@@ -10,8 +10,8 @@ import pytest
 from db.records import RejectedInput
 from gmt_tasks.sandbox.messages import Message, decode, encode
 from gmt_tasks.sources.files.archives import decode_members
-from gmt_tasks.sources.files.table_child import answer
-from gmt_tasks.sources.files.tables import TableJob, decode_table, encode_block
+from gmt_tasks.sources.files.tables.child import answer
+from gmt_tasks.sources.files.tables.table import TableJob, decode_table, encode_block
 from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings, encode_readings
 from gmt_tasks.sources.metadata import metadata_json
 from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal

@@ -10,7 +10,7 @@ import pytest
 
 from db.records import IngestedBlock
 from gmt_tasks.ingest.validate import ingest_block
-from gmt_tasks.sources.files.parquet import TableFile
+from gmt_tasks.sources.files.tables.parquet import TableFile
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.primitive import MAX_LISTED_ATOMS
@@ -115,7 +115,7 @@ def test_rows_beyond_what_is_looked_at_are_refused_by_the_reader(tmp_path: Path)
 
 
 def test_long_rows_come_in_short_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gmt_tasks.sources.files.parquet.VALUES_PER_BLOCK", 120)
+    monkeypatch.setattr("gmt_tasks.sources.files.tables.parquet.VALUES_PER_BLOCK", 120)
     pq.write_table(pa.Table.from_pylist([CELL] * 100), tmp_path / "t.parquet")
     blocks: list[SourceBlock] = list(TableFile(tmp_path / "t.parquet", "t").blocks(0))
     assert max(block.stop - block.start for block in blocks) == 120 // 9

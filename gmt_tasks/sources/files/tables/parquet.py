@@ -1,6 +1,6 @@
 """Crystals from Parquet, columnar all the way: no Python object per crystal, a few microseconds per row.
 
-Runs in a sandboxed child (gmt_tasks/sources/files/tables.py): a crafted Parquet file can crash the native reader.
+Runs in a sandboxed child (gmt_tasks/sources/files/tables/table.py): a crafted Parquet file can crash the native reader.
 
 Columns: `id` (text, optional), `lattice` (9 or 3 x 3 numbers, rows a b c, angstrom), `species` (atomic numbers or
 symbols), `frac_coords` (3n or n x 3 numbers); every other column travels along as metadata. A null, a wrong length or

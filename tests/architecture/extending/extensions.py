@@ -11,17 +11,22 @@ Edit = tuple[str, str]
 LABEL_ROW: dict[str, list[Edit]] = {
     "gmt_tasks/labels/kinds.py": [
         (
-            "KINDS: dict[str, LabelKind] = {\n",
-            '    "thermal_expansion": LabelKind(("1e-6/K",), "thermal", {"tensor": Tensor.THERMAL_EXPANSION}),\n',
-        )
-    ],
-    "gmt_tasks/labels/files.py": [
-        (
-            "_READERS = {\n",
-            '    "thermal_expansion": lambda row: {\n'
-            '        Tensor.THERMAL_EXPANSION: row["tensor"],\n'
-            '        f"primary {Tensor.THERMAL_EXPANSION}": True,\n'
-            "    },\n",
+            "_ROWS = (\n",
+            """    LabelKind(
+        "thermal_expansion",
+        units=("1e-6/K",),
+        file="thermal",
+        values=(
+            TensorValue(
+                "tensor",
+                Tensor.THERMAL_EXPANSION,
+                sizes=lambda expansion: {"alpha_mean": float(np.trace(expansion) / 3)},
+            ),
+        ),
+        sizes=(Size("alpha_mean", 0.3, 0.5),),
+        primary=True,
+    ),
+""",
         )
     ],
 }
@@ -73,18 +78,13 @@ EDITS: dict[str, dict[str, list[Edit]]] = {
     },
     "A source": {
         "gmt_tasks/sources/open.py": [
-            (
-                "    # Each source is imported when it is named: pymatgen's tables alone cost a second.\n",
-                '    if text == "textbook":\n'
-                "        from gmt_tasks.sources.generated.textbook import TextbookSource\n\n"
-                "        return TextbookSource()\n",
-            )
+            ("GENERATED = {\n", '    "textbook": "gmt_tasks.sources.generated.textbook:TextbookSource.from_text",\n')
         ],
     },
     "A command": {
         "flows/cli/app.py": [
             ("COMMANDS = (\n", '    (app, "greet", greet.greet, "gmtscreen greet"),\n'),
-            ("from flows.cli.console import Exit, errors_as_one_line, fail, say\n", "from flows.cli import greet\n"),
+            ("import typer\n", "\nfrom flows.cli import greet\n"),
         ],
     },
 }
@@ -106,6 +106,11 @@ class TextbookSource:
     """All of them, in one block."""
 
     name = "textbook"
+
+    @classmethod
+    def from_text(cls, text: str) -> "TextbookSource":
+        """The source; nothing can be chosen."""
+        return cls()
 
     def fingerprint(self) -> str:
         """They never change."""

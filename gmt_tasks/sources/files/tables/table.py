@@ -24,7 +24,7 @@ from models.errors import Reason, SourceError
 
 _CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 _REASONS = {Ending.TIMED_OUT: Reason.DEADLINE, Ending.DIED: Reason.WORKER_DIED}
-READER = "gmt_tasks.sources.files.table_child:answer"
+READER = "gmt_tasks.sources.files.tables.child:answer"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.architecture.extensions import EDITS, NEW_FILES, extended_copy
+from tests.architecture.extending.extensions import EDITS, NEW_FILES, extended_copy
 from tests.architecture.source_tree import ROOT
 
 DOCUMENT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -74,7 +74,7 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("out")
     # the copy stands before this checkout, which the tests' own modules come from
     environment = {**os.environ, "PYTHONPATH": f"{copy}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
-    program = ROOT / "tests" / "architecture" / "extended_program.py"
+    program = ROOT / "tests" / "architecture" / "extending" / "extended_program.py"
     run = subprocess.run(
         [sys.executable, str(program), str(out)], env=environment, cwd=out, capture_output=True, text=True, check=False
     )

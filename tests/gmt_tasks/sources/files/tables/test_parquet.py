@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmt_tasks.sources.files.parquet import TableFile, read_batch
+from gmt_tasks.sources.files.tables.parquet import TableFile, read_batch
 from gmt_tasks.sources.json_records import parse_record
 from gmt_tasks.sources.parsed import RefusedInputError
 from gmt_tasks.sources.source import SourceBlock

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gmt_tasks.sources.files.ase_database import ROWS_PER_BLOCK, AseDatabase
+from gmt_tasks.sources.files.tables.ase_database import ROWS_PER_BLOCK, AseDatabase
 from models.errors import Reason, SourceError
 
 LATTICE = np.array([[4.0, 0.2, 0.0], [0.0, 5.0, 0.1], [0.3, 0.0, 6.0]])

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from gmt_tasks.sandbox.messages import Message
 from gmt_tasks.sandbox.target import load
 from gmt_tasks.sources.files.formats import Content, formats_of
-from gmt_tasks.sources.files.tables import TableJob, encode_block
+from gmt_tasks.sources.files.tables.table import TableJob, encode_block
 from gmt_tasks.sources.source import SourceBlock
 from models.errors import SourceError
 

@@ -1,0 +1,1 @@
+"""Tables of crystals, read by a sandboxed child: Parquet, databases of ASE."""
