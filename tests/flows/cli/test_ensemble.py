@@ -35,7 +35,7 @@ def test_calibrate_says_the_widths_and_where_there_is_no_interval(asked: dict[st
     assert result.exit_code == 0
     assert asked == {"model": "mine.json", "data": Path("labels"), "device": "auto"}
     text = " ".join(result.stdout.split())
-    assert "90 % intervals from val, 3 members" in text
+    assert "90 % intervals from val, 3 networks" in text
     assert "cubic 0.75" in text and "trigonal 1.50" in text
     assert "too few labels" in text
 
