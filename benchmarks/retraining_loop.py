@@ -1,8 +1,8 @@
 """The loop that keeps a screening alive, on real labels, by the commands that its users type.
 
-`python -m benchmarks.retraining_loop WORK --data ../shared/data` divides the label files by formula into three
-label batches and walks: a model is trained on the first, a better one with the second, what was screened is screened again, the
-better model is rolled back and restored, poisoned versions of the third are offered, at last the true third. Each
+`python -m benchmarks.retraining_loop WORK --data ../shared/data` divides the label files by formula into three label
+batches and walks: a model is trained on the first, a better one with the second, what was screened is screened again,
+the better model is rolled back and restored, poisoned versions of the third are offered, at last the true third. Each
 command's output lies in WORK/NN-name.txt; a table at the end says how each ended. Stopped, it goes on where it was.
 About an hour and a half on two cores.
 """

@@ -61,7 +61,8 @@ WORDS = (
     Word(
         "famil(y|ies)",
         "bucket",
-        honest=r"crystal famil\w+|famil\w+ of (elements|planes)|[\"`]family[\"`]|(c|row|columns)\.family|ix_crystals_family",
+        honest=r"crystal famil\w+|famil\w+ of (elements|planes)|[\"`]family[\"`]|(c|row|columns)\.family|"
+        "ix_crystals_family",
         where=COMPARED,
     ),
     Word("novelty", "applicability domain", honest=r"\.novelty\.safetensors|novelty_sha256|\"novelty\"|novelty\.png"),
