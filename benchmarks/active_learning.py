@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.search_curves import SearchCurve, pools, search_curves
-from benchmarks.search_document import search_table, verdict, write_active_learning
+from benchmarks.search_document import conclusion, search_table, write_active_learning
 from flows.cli.models import DEFAULT_DATA
 from gmt_tasks.labels.files import Split, read_labels
 from gmt_tasks.screening.screener import Screener
@@ -27,7 +27,7 @@ def main() -> None:
     for split in (Split.VAL, Split.TEST):
         curves += [curve for pool in pools(labels, screener, split) for curve in search_curves(pool)]
         mine = [curve for curve in curves if curve.split == split.value]
-        sys.stdout.write("\n".join([split.value, search_table(mine), verdict(mine), ""]) + "\n")
+        sys.stdout.write("\n".join([split.value, search_table(mine), conclusion(mine), ""]) + "\n")
         sys.stdout.flush()
     if asked.write is not None:
         for path in write_active_learning(curves, str(screener.model_version), asked.write):

@@ -87,7 +87,7 @@ class Clock:
 
 def ingest(store: ResultStore, source: Any, run_id: int, clock: Clock) -> int:
     """Brings the file in; gives the number of inputs."""
-    blocks, deduplicator, n_inputs = ingested_blocks(source, PLAN), Deduplicator(store.relatives), 0
+    blocks, deduplicator, n_inputs = ingested_blocks(source, PLAN), Deduplicator(store.crystals_in_buckets), 0
     while (block := clock.call("read, validate, identify", lambda: next(blocks, None))) is not None:
         with clock.of("recognise"):
             block = deduplicator.deduplicated(block)

@@ -137,8 +137,8 @@ def processor_time(lease: ShardLease, factory: Callable[[], Worker], n_poison: i
     block = one.screen(Job.whole(lease))
     if len(block.quarantined) != n_poison:
         raise SystemExit(f"{len(block.quarantined)} of {n_poison} poison crystals were quarantined")
-    for runner in one._idle:  # its parent, the server, must have waited for it: only then its time is known
-        runner.kill()
+    for worker in one._idle:  # its parent, the server, must have waited for it: only then its time is known
+        worker.kill()
     one.close()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

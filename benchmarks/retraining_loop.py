@@ -1,8 +1,8 @@
 """The loop that keeps a screening alive, on real labels, by the commands that its users type.
 
-`python -m benchmarks.retraining_loop WORK --data ../shared/data` divides the label files by formula into three
-instalments and walks: the first teaches a model, the second a better one, what was screened is screened again, the
-better model is rolled back and restored, poisoned versions of the third are offered, at last the true third. Each
+`python -m benchmarks.retraining_loop WORK --data ../shared/data` divides the label files by formula into three label
+batches and walks: a model is trained on the first, a better one with the second, what was screened is screened again,
+the better model is rolled back and restored, poisoned versions of the third are offered, at last the true third. Each
 command's output lies in WORK/NN-name.txt; a table at the end says how each ended. Stopped, it goes on where it was.
 About an hour and a half on two cores.
 """
@@ -29,7 +29,7 @@ from tests.gmt_tasks.labels.planted_faults import halved, rotated, scaled, with_
 
 Row = dict[str, Any]
 
-N_INSTALMENTS = 3
+N_LABEL_BATCHES = 3
 CONFIG = """network = "gmtnet"
 name = "loop"
 version = "1"
@@ -47,14 +47,14 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def instalments(data: Path) -> list[dict[str, list[Row]]]:
-    """The rows of every label file, by instalment and file; a formula is in one instalment only."""
-    found: list[dict[str, list[Row]]] = [defaultdict(list) for _ in range(N_INSTALMENTS)]
+def label_batches(data: Path) -> list[dict[str, list[Row]]]:
+    """The rows of every label file, by label batch and file; a formula is in one label batch only."""
+    found: list[dict[str, list[Row]]] = [defaultdict(list) for _ in range(N_LABEL_BATCHES)]
     for path in sorted(data.glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for row in map(json.loads, lines):
                 formula = Composition(row["formula"]).reduced_formula
-                place = int(sha256(f"loop {formula}".encode()).hexdigest(), 16) % N_INSTALMENTS
+                place = int(sha256(f"loop {formula}".encode()).hexdigest(), 16) % N_LABEL_BATCHES
                 found[place][path.name.partition(".")[0]].append(row)
     return found
 
@@ -80,11 +80,11 @@ POISONS: dict[str, Callable[[Sequence[Row]], list[Row]]] = {
     "wrong-crystals": wrong_crystals,
 }
 """Faults by name. All but the last leave scalars as they are, which pass; without a model to compare with the last one
-passes in many parts, and what they would teach is the gate's."""
+passes in many parts, and what comes of training on them is the gate's."""
 
 
 def write(folder: Path, files: dict[str, list[Row]], change: Callable[[Sequence[Row]], Iterable[Row]] = list) -> None:
-    """Label files of an instalment, each changed as it is said."""
+    """Label files of a label batch, each changed as it is said."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in files.items():
         with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8", compresslevel=1) as file:
@@ -105,7 +105,7 @@ SCREEN = ("screen", *SCREENED, "--model", "loop")
 
 
 def first_steps() -> list[Step]:
-    """The first instalment and its model: too few labels and epochs for the bounds of the canary set."""
+    """The first label batch and its model: too few labels and epochs for the bounds of the gate."""
     return [
         Step("first labels", ("ingest", "first", "--labels", "--model", "none")),
         Step("first model", RETRAIN, 1),
@@ -113,7 +113,7 @@ def first_steps() -> list[Step]:
 
 
 def second_steps() -> list[Step]:
-    """The second instalment, and what was screened before and after."""
+    """The second label batch, and what was screened before and after."""
     return [
         Step("screen", SCREEN),
         Step("second labels", ("ingest", "second", "--labels", "--model", "loop")),
@@ -136,7 +136,7 @@ def decision_steps(first: str, second: str) -> list[Step]:
 
 
 def poison_steps() -> list[Step]:
-    """Poisoned versions of the third instalment, a retraining on what came through, and the true third."""
+    """Poisoned versions of the third label batch, a retraining on what came through, and the true third."""
     offered = [Step(f"third, {name}", ("ingest", name, "--labels", "--model", "loop"), 1) for name in POISONS]
     return [
         *offered,
@@ -198,7 +198,7 @@ def main() -> None:
     asked = parser.parse_args()
     walk = Walk(asked.work.absolute())
     if not (walk.folder / "loop.toml").exists():
-        first, second, third = instalments(asked.data)
+        first, second, third = label_batches(asked.data)
         write(walk.folder / "first", first)
         write(walk.folder / "second", second)
         write(walk.folder / "third", third)

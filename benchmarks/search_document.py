@@ -38,9 +38,9 @@ def active_learning_document(curves: Sequence[SearchCurve], model: str, picture:
         top_percent=f"{100 * TOP_SHARE:.0f}",
         random_seeds=RANDOM_SEEDS,
         test_table=search_table(test),
-        test_verdict=verdict(test),
+        test_conclusion=conclusion(test),
         val_table=search_table(val),
-        val_verdict=verdict(val),
+        val_conclusion=conclusion(val),
     )
 
 
@@ -62,7 +62,7 @@ def search_table(curves: Sequence[SearchCurve]) -> str:
     return markdown_table(head, rows) + "\n\nCells: labels until 50 % / 80 % of the best are found."
 
 
-def verdict(curves: Sequence[SearchCurve]) -> str:
+def conclusion(curves: Sequence[SearchCurve]) -> str:
     """Where the rule needs at least three times fewer labels than chance, and where not."""
     short = [
         f"`{name}` ({100 * share:.0f} %: {figures(advantage(mine, OURS, share))})"

@@ -69,7 +69,7 @@ def crystal_rows(block: IngestedBlock, chosen: Sequence[int]) -> list[dict[str, 
                 "numbers": numbers[first:last].tobytes(),
                 "frac_coords": frac_coords[first:last].tobytes(),
                 "twin_id": block.enantiomorph_ids[crystal] if block.enantiomorph_ids else None,
-                "family": block.families[crystal][0] if block.families else None,
+                "family": block.buckets[crystal][0] if block.buckets else None,
             }
         )
     return rows

@@ -129,10 +129,10 @@ class IngestedBlock:
         metadata: JSON text per accepted crystal, or None.
         rejected: the others.
         enantiomorph_ids: content id of each crystal's mirror image, None for an achiral one; empty where not computed.
-        families: keys under which each crystal's relatives are found, its own first; empty where nobody asked.
-        sketches: of each crystal, see models/fingerprint/prefilter.py; not stored; empty where nobody asked.
-        turns: rows whose listing is turned against the stored crystal of their id: the orthogonal matrix from the
-            stored frame into that of the listing, shape [3, 3].
+        buckets: keys under which crystals that may equal each one are found, its own first; empty where not computed.
+        prefilter_rows: of each crystal, see models/fingerprint/prefilter.py; not stored; empty where not computed.
+        rotations: by row, for crystals whose frame differs from that of the stored crystal of their id: the orthogonal
+            matrix from the stored frame into theirs, shape [3, 3].
     """
 
     source: str
@@ -145,9 +145,9 @@ class IngestedBlock:
     metadata: list[str | None]
     rejected: list[RejectedInput]
     enantiomorph_ids: list[str | None] = field(default_factory=list)
-    families: list[tuple[str, ...]] = field(default_factory=list)
-    sketches: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    turns: dict[int, Floats] = field(default_factory=dict)
+    buckets: list[tuple[str, ...]] = field(default_factory=list)
+    prefilter_rows: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    rotations: dict[int, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,13 +157,13 @@ class KnownCrystals:
     Attributes:
         ids: content ids.
         enantiomorph_ids: content id of the mirror image, None for an achiral crystal.
-        families: the family each lies in.
+        buckets: the key of the bucket that each lies in.
         crystals: the crystals as stored.
     """
 
     ids: list[str]
     enantiomorph_ids: list[str | None]
-    families: list[str]
+    buckets: list[str]
     crystals: CrystalBatch
 
 

@@ -27,7 +27,7 @@ from db.records import (
     ShardLease,
 )
 from db.runs import leases, ledger, reports
-from db.runs.deduplication import relatives, set_families, without_family
+from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 
@@ -162,21 +162,21 @@ class ResultStore:
         """
         write(self._engine, ledger.add_block, run_id, block, shard_atoms)
 
-    def relatives(self, families: Iterable[str]) -> KnownCrystals:
-        """The stored crystals of the given families, among which those that equal a new crystal are.
+    def crystals_in_buckets(self, buckets: Iterable[str]) -> KnownCrystals:
+        """The stored crystals of the given buckets, among which those that equal a new crystal are.
 
         Args:
-            families: keys, see `IngestedBlock.families`.
+            buckets: keys, see `IngestedBlock.buckets`.
         """
-        return read(self._engine, relatives, list(families))
+        return read(self._engine, crystals_in_buckets, list(buckets))
 
-    def crystals_without_family(self, limit: int) -> KnownCrystals:
-        """Stored crystals that no look-up finds, because the database is older than families; at most `limit`."""
-        return read(self._engine, without_family, limit)
+    def crystals_without_bucket(self, limit: int) -> KnownCrystals:
+        """Stored crystals that no look-up finds, because the database is older than buckets; at most `limit`."""
+        return read(self._engine, crystals_without_bucket, limit)
 
-    def set_families(self, ids: Sequence[str], families: Sequence[str], enantiomorph_ids: Sequence[str | None]) -> None:
-        """Gives crystals without a family theirs, and the ids of their mirror images; their own ids stay."""
-        write(self._engine, set_families, ids, families, enantiomorph_ids)
+    def set_buckets(self, ids: Sequence[str], buckets: Sequence[str], enantiomorph_ids: Sequence[str | None]) -> None:
+        """Gives crystals without a bucket theirs, and the ids of their mirror images; their own ids stay."""
+        write(self._engine, set_buckets, ids, buckets, enantiomorph_ids)
 
     def end_ingest(self, run_id: int, source: str) -> None:
         """Marks a source as read to its end; when all sources are, the run's state is RUNNING."""

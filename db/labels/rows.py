@@ -158,8 +158,8 @@ def unresolved(connection: Connection, ingest_id: int, hashes: Sequence[str]) ->
     is_ours: dict[str, bool] = {}
     for chunk in _chunks(hashes):
         mine = labels.c.hash.in_(chunk)
-        adopted = {"ingest_id": ingest_id, "state": LabelState.PENDING, "stage": None, "reason": kept, "detail": None}
-        connection.execute(update(labels).where(mine, again).values(adopted))
+        claimed = {"ingest_id": ingest_id, "state": LabelState.PENDING, "stage": None, "reason": kept, "detail": None}
+        connection.execute(update(labels).where(mine, again).values(claimed))
         state, owner = labels.c.state, labels.c.ingest_id
         for row in connection.execute(select(labels.c.hash, state, owner).where(mine)):
             is_ours[row.hash] = row.ingest_id == ingest_id
@@ -234,7 +234,7 @@ def ratios_of(connection: Connection, split: str) -> dict[str, list[float]]:
 
 
 def crystals_of(connection: Connection, crystal_ids: Sequence[str]) -> CrystalBatch:
-    """The stored crystals of the given ids, in that order, each in the frame of its first listing."""
+    """The stored crystals of the given ids, in that order, each in the frame of its first representation."""
     kept: dict[str, Row[Any]] = {}
     for chunk in _chunks(list(dict.fromkeys(crystal_ids))):
         named = crystals.c

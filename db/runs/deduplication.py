@@ -11,26 +11,26 @@ from db.records import KnownCrystals
 from db.tables import crystals
 
 
-def relatives(connection: Connection, families: Iterable[str]) -> KnownCrystals:
-    """The crystals of the given families; see `ResultStore.relatives`."""
-    buckets = list(families)
-    starts = range(0, len(buckets), MAX_VARIABLES)
-    return _crystals(connection, [crystals.c.family.in_(buckets[at : at + MAX_VARIABLES]) for at in starts])
+def crystals_in_buckets(connection: Connection, buckets: Iterable[str]) -> KnownCrystals:
+    """The crystals of the given buckets; see `ResultStore.crystals_in_buckets`."""
+    keys = list(buckets)
+    starts = range(0, len(keys), MAX_VARIABLES)
+    return _crystals(connection, [crystals.c.family.in_(keys[at : at + MAX_VARIABLES]) for at in starts])
 
 
-def without_family(connection: Connection, limit: int) -> KnownCrystals:
-    """Crystals that no look-up finds; see `ResultStore.crystals_without_family`."""
+def crystals_without_bucket(connection: Connection, limit: int) -> KnownCrystals:
+    """Crystals that no look-up finds; see `ResultStore.crystals_without_bucket`."""
     return _crystals(connection, [crystals.c.family.is_(None)], limit)
 
 
-def set_families(
-    connection: Connection, ids: Sequence[str], families: Sequence[str], enantiomorph_ids: Sequence[str | None]
+def set_buckets(
+    connection: Connection, ids: Sequence[str], buckets: Sequence[str], enantiomorph_ids: Sequence[str | None]
 ) -> None:
-    """Makes crystals known to look-ups; see `ResultStore.set_families`."""
+    """Makes crystals known to look-ups; see `ResultStore.set_buckets`."""
     columns = crystals.c
     statement = update(crystals).where(columns.id == bindparam("of"), columns.family.is_(None))
     names = ("of", "family", "twin_id")
-    rows = [dict(zip(names, row, strict=True)) for row in zip(ids, families, enantiomorph_ids, strict=True)]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(ids, buckets, enantiomorph_ids, strict=True)]
     if rows:
         # In the order of their ids: two drivers that do the same wait for each other instead of deadlocking.
         connection.execute(statement, sorted(rows, key=lambda row: str(row["of"])))

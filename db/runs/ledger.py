@@ -231,7 +231,7 @@ def _crystal_inputs(
             "metadata": None if metadata is None else clean_text(metadata),
             "shard_id": shard_id,
             "slot": slot,
-            "turn": np.asarray(block.turns[row], dtype="<f8").tobytes() if row in block.turns else None,
+            "turn": np.asarray(block.rotations[row], dtype="<f8").tobytes() if row in block.rotations else None,
         }
 
 

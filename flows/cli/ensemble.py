@@ -55,7 +55,7 @@ def _print_calibration(calibration: "Calibration") -> None:
     from flows.reports.tables import cell, console, new_table
 
     numbers = ["labels", "floor", "quantile"]
-    networks = f"{calibration.members} network" + ("s" if calibration.members > 1 else "")
+    networks = f"{calibration.n_networks} network" + ("s" if calibration.n_networks > 1 else "")
     title = f"{100 * (1 - calibration.alpha):.0f} % intervals from val, {networks}"
     table = new_table("quantity", *numbers, "factor by crystal system", title=title, numbers=numbers)
     for name, width in calibration.widths.items():

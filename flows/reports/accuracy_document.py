@@ -98,8 +98,8 @@ def _spread_of(metrics: "TensorMetrics | PropertyMetrics | None", name: str) -> 
 def predictor_name(evaluation: "Evaluation", predictor: str) -> str:
     """A predictor's name for readers; the model itself in bold."""
     if predictor == MODEL:
-        return "**ensemble**" if evaluation.provenance.members > 1 else "**model**"
-    return f"{SINGLE} ± seeds" if predictor == SINGLE else predictor
+        return "**ensemble**" if evaluation.provenance.n_networks > 1 else "**model**"
+    return "one network ± seeds" if predictor == SINGLE else predictor
 
 
 def with_spread_percent(

@@ -16,7 +16,7 @@ def plot_applicability(families: Sequence[FamilyDetection], errors: Sequence[Err
 
     Args:
         families: from `detect_families`.
-        errors: from `errors_by_novelty`.
+        errors: from `errors_by_distance`.
         path: file to write.
 
     Returns:

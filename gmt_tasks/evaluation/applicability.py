@@ -121,14 +121,14 @@ def detect_families(labels: LabelledCrystals) -> list[FamilyDetection]:
     descriptors = descriptors_of(crystals)
     in_train = np.arange(len(rows)) < len(train)
     detections = []
-    for name, member in (element_families(crystals) | structure_families(labels, rows, descriptors)).items():
-        if not MIN_FAMILY <= member.sum() < len(rows) - MIN_FAMILY:
+    for name, in_family in (element_families(crystals) | structure_families(labels, rows, descriptors)).items():
+        if not MIN_FAMILY <= in_family.sum() < len(rows) - MIN_FAMILY:
             continue
-        others = np.flatnonzero(in_train & ~member)
+        others = np.flatnonzero(in_train & ~in_family)
         reference = reference_of(descriptors[others], crystals.select(others))
         # Infinite counts switch the term for rare elements off: what is left is the distance to the neighbours.
         uncounted = replace(reference, element_counts=np.full(MAX_ATOMIC_NUMBER + 1, np.inf))
-        inside, outside = np.flatnonzero(~in_train & ~member), np.flatnonzero(member)
+        inside, outside = np.flatnonzero(~in_train & ~in_family), np.flatnonzero(in_family)
         parts = [(descriptors[part], crystals.select(part)) for part in (inside, outside)]
         distances = [reference.distance(*part) for part in parts]
         score = auroc(*distances), auroc(*(uncounted.distance(*part) for part in parts))

@@ -115,7 +115,7 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     prediction = screener.predict(labels.crystals.select(rows))
     errors = held_out_errors(labels, rows[prediction.rows], prediction)
     widths = {name: calibrate_width(e.error, e.spread, e.system) for name, e in errors.items()}
-    n_networks = len(next(iter(prediction.derived.prediction.members.values())))
+    n_networks = len(next(iter(prediction.derived.prediction.by_network.values())))
     return Calibration(ALPHA, n_networks, widths)
 
 

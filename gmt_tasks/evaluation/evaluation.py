@@ -63,13 +63,13 @@ class Provenance:
     """What was measured, and on what.
 
     Attributes:
-        members: how many networks the model has.
+        n_networks: how many networks the model has.
         seeds: of their training, as far as the card says.
         files: names of the label files.
         crystals: labelled crystals of each split.
     """
 
-    members: int = 1
+    n_networks: int = 1
     seeds: tuple[int, ...] = ()
     files: tuple[str, ...] = ()
     crystals: dict[str, int] = field(default_factory=dict)
@@ -103,8 +103,9 @@ class Evaluation:
         plain = asdict(replace(self, curves=[]))
         for name in ("reliability", "parity", "literature"):
             del plain[name]
-        # Cards of every version have these figures under this key.
+        # Cards of every version have these figures under these keys.
         plain["novelty"] = plain.pop("applicability")
+        plain["provenance"] = {"members": plain["provenance"].pop("n_networks"), **plain["provenance"]}
         for curve in self.curves:
             areas = {"aurc": curve.aurc, "aurc_random": curve.aurc_random, "aurc_oracle": curve.aurc_oracle}
             plain["curves"].append({"quantity": curve.quantity, "split": curve.split, "n": curve.n, **areas})
@@ -192,7 +193,7 @@ def tensor_metrics(
 ) -> list[TensorMetrics]:
     """Scores of a tensor by every predictor on every set of labels."""
     result = prediction.derived.prediction
-    predicted, by_network = result.tensors[quantity], result.members[quantity]
+    predicted, by_network = result.tensors[quantity], result.by_network[quantity]
     # A tensor obeys its point group when the projection onto what the group allows leaves it as it is.
     projected = result.analysis.symmetry.project(quantity, predicted)
     residual = printed_norm(projected - predicted, quantity)
@@ -220,7 +221,7 @@ def property_metrics(
 ) -> list[PropertyMetrics]:
     """Scores of the properties that people sort by, by every predictor."""
     symmetry = prediction.derived.prediction.analysis.symmetry
-    by_network = prediction.derived.prediction.members
+    by_network = prediction.derived.prediction.by_network
     n_networks = len(by_network[Tensor.ELASTIC])
     # Properties are not linear in the tensors: a network's property comes from that network's tensors.
     derived = []

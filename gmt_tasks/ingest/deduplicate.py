@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from db.store import ResultStore
 
 Lookup = Callable[[Iterable[str]], KnownCrystals]
-"""Gives the known crystals of buckets; `ResultStore.relatives`."""
+"""Gives the known crystals of buckets; `ResultStore.crystals_in_buckets`."""
 
 _REMEMBERED = 200_000  # prefilter rows of stored crystals: 80 MB
 _FINGERPRINTS_AT_A_TIME = 64
@@ -67,10 +67,10 @@ def backfill(store: "ResultStore", n_processes: int = 1) -> int:
     """
     n_backfilled = 0
     with ContentIdPool(n_processes) as pool:
-        while (old := store.crystals_without_family(_BACKFILLED_AT_A_TIME)).ids:
+        while (old := store.crystals_without_bucket(_BACKFILLED_AT_A_TIME)).ids:
             identities = pool.identify(old.crystals)
             own_buckets = [buckets[0] for buckets in identities.buckets]
-            store.set_families(old.ids, own_buckets, identities.enantiomorph_ids)
+            store.set_buckets(old.ids, own_buckets, identities.enantiomorph_ids)
             n_backfilled += len(old.ids)
     if n_backfilled:
         event("ingest.adopted", crystals=n_backfilled)
@@ -96,23 +96,23 @@ class Deduplicator:
 
         Returns:
             The same block; crystals that equal a known or an earlier one have its id, and those that are rotated
-            against it their `turns`.
+            against it their `rotations`.
         """
-        if not block.families:
+        if not block.buckets:
             return block
-        known = self._lookup(dict.fromkeys(key for keys in block.families for key in keys))
+        known = self._lookup(dict.fromkeys(key for keys in block.buckets for key in keys))
         distinct = _DistinctCrystals(known, self._prefilters_of(known, _contested(known, block)), block)
         ids, enantiomorph_ids = list(block.crystal_ids), list(block.enantiomorph_ids)
         rotations: dict[int, Floats] = {}
         for row in range(len(ids)):
             place = len(known.ids) + row
-            crystal = distinct.find(place, ids[row], enantiomorph_ids[row], block.families[row])
+            crystal = distinct.find(place, ids[row], enantiomorph_ids[row], block.buckets[row])
             ids[row], enantiomorph_ids[row] = crystal.crystal_id, crystal.enantiomorph_id
             if crystal.place != place:
                 rotation = _rotation(distinct.together, crystal.place, place)
                 if rotation is not None:
                     rotations[row] = rotation
-        return replace(block, crystal_ids=ids, enantiomorph_ids=enantiomorph_ids, turns=rotations)
+        return replace(block, crystal_ids=ids, enantiomorph_ids=enantiomorph_ids, rotations=rotations)
 
     def _prefilters_of(self, known: KnownCrystals, places: list[int]) -> dict[int, Prefilter]:
         """Prefilter rows of the stored crystals in the given places; computed once as long as they are remembered."""
@@ -128,10 +128,10 @@ class Deduplicator:
 def _contested(known: KnownCrystals, block: IngestedBlock) -> list[int]:
     """Places of the stored crystals whose bucket a crystal of another id is compared with."""
     ids_of_bucket: defaultdict[str, set[str]] = defaultdict(set)
-    for crystal_id, buckets in zip(block.crystal_ids, block.families, strict=True):
+    for crystal_id, buckets in zip(block.crystal_ids, block.buckets, strict=True):
         for bucket in buckets:
             ids_of_bucket[bucket].add(crystal_id)
-    places = enumerate(zip(known.ids, known.families, strict=True))
+    places = enumerate(zip(known.ids, known.buckets, strict=True))
     # a crystal that only its equals ask about is found by its id
     return [place for place, (own, bucket) in places if ids_of_bucket.get(bucket, {own}) != {own}]
 
@@ -167,16 +167,16 @@ class _DistinctCrystals:
 
     def __init__(self, known: KnownCrystals, known_rows: dict[int, Prefilter], block: IngestedBlock) -> None:
         self.together = CrystalBatch.join([known.crystals, block.crystals])
-        self._n_known, self._rows = len(known.ids), block.sketches
+        self._n_known, self._rows = len(known.ids), block.prefilter_rows
         self._fingerprints: dict[int, EnvironmentFingerprint] = {}
         self._by_id: dict[str, _Crystal] = {}
         self._buckets: defaultdict[str, _Bucket] = defaultdict(_Bucket)
         for place, (crystal_id, enantiomorph_id) in enumerate(zip(known.ids, known.enantiomorph_ids, strict=True)):
             self._by_id[crystal_id] = _Crystal(place, crystal_id, enantiomorph_id)
         for place, row in known_rows.items():
-            self._buckets[known.families[place]].add(self._by_id[known.ids[place]], row)
+            self._buckets[known.buckets[place]].add(self._by_id[known.ids[place]], row)
         self._places_of_bucket: defaultdict[str, list[int]] = defaultdict(list)
-        for k, buckets in enumerate(block.families):
+        for k, buckets in enumerate(block.buckets):
             self._places_of_bucket[buckets[0]].append(self._n_known + k)
 
     def find(self, place: int, crystal_id: str, enantiomorph_id: str | None, keys: tuple[str, ...]) -> _Crystal:

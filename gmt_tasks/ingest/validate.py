@@ -68,8 +68,8 @@ def ingest_block(
         metadata=[block.metadata[row] for row in rows],
         rejected=sorted(rejected, key=lambda rejected: rejected.position),
         enantiomorph_ids=identities.enantiomorph_ids,
-        families=identities.buckets,
-        sketches=identities.prefilter,
+        buckets=identities.buckets,
+        prefilter_rows=identities.prefilter,
     )
 
 

@@ -188,7 +188,7 @@ def _check_block(
     new = sorted(row for key, row in first.items() if key not in unresolved)
     if new:
         positions = [start + row for row in new]
-        checked = check_labels(name, [block[row] for row in new], positions, store.relatives, identified)
+        checked = check_labels(name, [block[row] for row in new], positions, store.crystals_in_buckets, identified)
         store.labels.add(ingest_id, checked.records, checked.crystals)
     return hashes, sum(first[key] != row or not unresolved.get(key, True) for row, key in enumerate(hashes))
 

@@ -135,7 +135,7 @@ def _on_snapshot(
 
 
 def _facts(snapshot: str, configs: tuple[TrainingConfig, ...], current: ModelVersion | None) -> dict[str, Any]:
-    """What decides the weights; `members` are the networks."""
+    """What decides the weights of every network."""
     plain = [asdict(config) for config in configs]
     for facts in plain:
         # Paths differ between machines that make the same model, and the version is made of these facts.

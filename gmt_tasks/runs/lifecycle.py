@@ -82,7 +82,7 @@ def ingest_source(
         return position
     # Crystals of a database that is older than the deduplicator would not be recognised as duplicates.
     backfill(store, plan.n_workers)
-    deduplicator = Deduplicator(store.relatives)
+    deduplicator = Deduplicator(store.crystals_in_buckets)
     for block in ingested_blocks(source, plan, position, n_before):
         store.add_block(run_id, deduplicator.deduplicated(block), shard_atoms_for(block, plan))
         # The block is in: a stop from here on loses nothing.

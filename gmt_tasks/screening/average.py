@@ -26,15 +26,15 @@ class AveragedPrediction:
     Attributes:
         crystals: n_crystals of them.
         tensors: mean of the networks, in unit and stored shape, input frame, [n_crystals, ...].
-        members: symmetrized tensors of the networks with common signs, whose spread tells how far they agree,
-            [n_members, n_crystals, ...].
+        by_network: symmetrized tensors of the networks with common signs, whose spread tells how far they agree,
+            [n_networks, n_crystals, ...].
         sign_votes: share of the networks that agree on the overall sign of the piezoelectric tensor, 1 where its class
             leaves the sign open or forbids the tensor, [n_crystals].
     """
 
     crystals: CrystalBatch
     tensors: dict[Tensor, Floats]
-    members: dict[Tensor, Floats]
+    by_network: dict[Tensor, Floats]
     sign_votes: Floats
 
 
@@ -48,15 +48,15 @@ def average(prediction: RawPrediction, symmetry: SymmetryBatch) -> AveragedPredi
     Raises:
         SymmetryError: a crystal has no space group; `.rows` names them.
     """
-    tensors, members, votes = {}, {}, np.ones(prediction.crystals.n_crystals)
+    tensors, by_network, votes = {}, {}, np.ones(prediction.crystals.n_crystals)
     for quantity, raw in prediction.tensors.items():
-        projected = np.stack([symmetry.project(quantity, member) for member in raw])
+        projected = np.stack([symmetry.project(quantity, of_network) for of_network in raw])
         signs = common_signs(quantity, projected)
-        members[quantity] = with_signs(projected, signs)
-        factors = norm_correction(quantity, members[quantity])
+        by_network[quantity] = with_signs(projected, signs)
+        factors = norm_correction(quantity, by_network[quantity])
         tensors[quantity] = scaled(with_signs(raw, signs).mean(axis=0), factors)
         if quantity is Tensor.PIEZOELECTRIC:
             # in these classes an operation outside the class changes the sign, so that no vote counts
             open_sign = np.isin(symmetry.point_group, list(SIGN_FREE_CLASSES)) | ~symmetry.piezo_allowed
             votes = np.where(open_sign, 1.0, (signs > 0).mean(axis=0))
-    return AveragedPrediction(prediction.crystals, tensors, members, votes)
+    return AveragedPrediction(prediction.crystals, tensors, by_network, votes)

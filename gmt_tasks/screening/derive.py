@@ -62,19 +62,19 @@ def derived_columns(tensors: dict[Tensor, Floats], piezo_allowed: NDArray[np.boo
 def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]]) -> dict[str, Floats]:
     """Distances of the networks from the ensemble; nothing is derived twice for a single network."""
     n_crystals = prediction.crystals.n_crystals
-    n_members = max((len(members) for members in prediction.members.values()), default=1)
+    n_networks = max((len(stacked) for stacked in prediction.by_network.values()), default=1)
     error_columns = [row.error_column for row in TENSORS.values()]
-    if n_members == 1:
+    if n_networks == 1:
         return {name: np.zeros(n_crystals) for name in [*INTERVALS, *error_columns]}
     spread = {name: np.full(n_crystals, np.nan) for name in [*INTERVALS, *error_columns]}
-    for quantity, members in prediction.members.items():
-        spread[TENSORS[quantity].error_column] = spread_of_tensors(quantity, members, prediction.tensors[quantity])
+    for quantity, stacked in prediction.by_network.items():
+        spread[TENSORS[quantity].error_column] = spread_of_tensors(quantity, stacked, prediction.tensors[quantity])
     # the columns of all networks at once, as if each were so many more crystals
-    flat = {q: members.reshape(-1, *members.shape[2:]) for q, members in prediction.members.items()}
-    derived = derived_columns(flat, np.tile(prediction.analysis.symmetry.piezo_allowed, n_members))
+    flat = {q: stacked.reshape(-1, *stacked.shape[2:]) for q, stacked in prediction.by_network.items()}
+    derived = derived_columns(flat, np.tile(prediction.analysis.symmetry.piezo_allowed, n_networks))
     for name in INTERVALS:
         scale = DERIVED[name].scale
         if scale is not None:
-            numbers = to_scale(scale, derived[name]).reshape(n_members, n_crystals)
+            numbers = to_scale(scale, derived[name]).reshape(n_networks, n_crystals)
             spread[name] = spread_of_numbers(numbers, to_scale(scale, columns[name]))
     return spread

@@ -20,7 +20,7 @@ class RawPrediction:
     Attributes:
         crystals: n_crystals of them.
         tensors: those that the model predicts, of every network of the ensemble, in unit and stored shape,
-            [n_members, n_crystals, ...].
+            [n_networks, n_crystals, ...].
         scalars: what else the model predicts, mean of the networks, [n_crystals] each.
     """
 

@@ -226,9 +226,9 @@ def warnings_of(derived: DerivedProperties) -> list[list[str]]:
         texts[k].append(f"near-symmetric: the space group depends on the tolerance ({groups} angstrom); {change}")
     # a wrong sign changes no ranking, but whoever applies a field wants to know
     for k in np.flatnonzero(result.sign_votes < 1.0):
-        n_members = len(next(iter(result.members.values())))
-        agree = round(n_members * result.sign_votes[k])
-        texts[k].append(f"the overall sign of e is uncertain: {agree} of {n_members} networks agree on it")
+        n_networks = len(next(iter(result.by_network.values())))
+        agree = round(n_networks * result.sign_votes[k])
+        texts[k].append(f"the overall sign of e is uncertain: {agree} of {n_networks} networks agree on it")
     for k in np.flatnonzero(derived.columns["mechanically_stable"] == 0):
         lowest = derived.columns["elastic_min_eigenvalue_gpa"][k]
         texts[k].append(f"the predicted stiffness is not positive definite (lowest eigenvalue {lowest:.1f} GPa)")

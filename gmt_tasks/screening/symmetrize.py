@@ -26,7 +26,7 @@ class SymmetrizedPrediction:
         tensors: in unit and stored shape, input frame, [n_crystals, ...].
         removed_fraction: |T - PT| / |T| of each raw tensor, 0 where T is a rounding error, [n_crystals].
         symprec_spread: how much each tensor depends on the tolerance, see `symprec_spread`, [n_crystals].
-        members, sign_votes: of the networks, see AveragedPrediction.
+        by_network, sign_votes: of the networks, see AveragedPrediction.
     """
 
     crystals: CrystalBatch
@@ -34,7 +34,7 @@ class SymmetrizedPrediction:
     tensors: dict[Tensor, Floats]
     removed_fraction: dict[Tensor, Floats]
     symprec_spread: dict[Tensor, Floats]
-    members: dict[Tensor, Floats]
+    by_network: dict[Tensor, Floats]
     sign_votes: Floats
 
 
@@ -52,7 +52,7 @@ def symmetrize(prediction: AveragedPrediction, analysis: SymmetryAnalysis) -> Sy
         removed[quantity] = np.divide(rest, size, out=np.zeros_like(rest), where=size > ROUNDING)
         spread[quantity] = symprec_spread(quantity, raw, projected, analysis)
     return SymmetrizedPrediction(
-        prediction.crystals, analysis, tensors, removed, spread, prediction.members, prediction.sign_votes
+        prediction.crystals, analysis, tensors, removed, spread, prediction.by_network, prediction.sign_votes
     )
 
 

@@ -17,7 +17,7 @@ class StructureMatch(StrEnum):
     """What one crystal is to another."""
 
     SAME = "same"
-    ENANTIOMORPH = "twin"
+    ENANTIOMORPH = "enantiomorph"
     OTHER = "other"
 
 

@@ -1,6 +1,6 @@
 """Normalised split-conformal intervals: as wide as held-out errors say, wider where the ensemble disagrees.
 
-A held-out crystal has an error r and a spread s of the members. Its score is r / ((s + floor) f), with f a factor of
+A held-out crystal has an error r and a spread s of the networks. Its score is r / ((s + floor) f), with f a factor of
 its crystal system. An interval reaches q (s + floor) f to both sides, where q is the k-th smallest of n scores,
 k = ceil((n + 1)(1 - alpha)). For a new crystal that is exchangeable with the held-out ones the error is inside with a
 probability of at least 1 - alpha, whatever the network and the distribution of the errors.
@@ -65,11 +65,11 @@ class ConformalWidth:
         """Half widths on the quantity's scale.
 
         Args:
-            spread: of the members, on the scale, [n_crystals].
+            spread: of the networks, on the scale, [n_crystals].
             system: crystal systems, [n_crystals].
 
         Returns:
-            [n_crystals]; infinite where labels are too few, NaN where the members have no spread.
+            [n_crystals]; infinite where labels are too few, NaN where the networks have no spread.
         """
         width = (spread + self.floor) * factors_of(self.systems, system)
         return width * self.quantile if math.isfinite(self.quantile) else np.full(len(width), math.inf)
@@ -94,18 +94,18 @@ class Calibration:
 
     Attributes:
         alpha: intervals miss with this probability.
-        members: of the ensemble it was made with; another number of members needs another calibration.
+        n_networks: of the ensemble it was made with; another number of networks needs another calibration.
         widths: by name of a derived number, or of the error column of a tensor.
     """
 
     alpha: float
-    members: int
+    n_networks: int
     widths: dict[str, ConformalWidth]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a model card."""
         widths = {name: width.to_json() for name, width in self.widths.items()}
-        return {"alpha": self.alpha, "members": self.members, "widths": widths}
+        return {"alpha": self.alpha, "members": self.n_networks, "widths": widths}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Calibration":
@@ -119,7 +119,7 @@ def calibrate_width(error: Floats, spread: Floats, system: NDArray[np.str_], *, 
 
     Args:
         error: |label - prediction| on the quantity's scale, [n_crystals]; NaN where there is no label or prediction.
-        spread: of the members on the scale, [n_crystals].
+        spread: of the networks on the scale, [n_crystals].
         system: crystal systems, [n_crystals].
         alpha: share of misses.
     """

@@ -30,7 +30,7 @@ READERS = {
     "MontyDecoder", "loadfn", "process_decoded", "read_pickle", "from_pickle", "Unpickler", "unsafe_load", "full_load",
     "JonesFaithfulTransformation", "extractall", "unpack_archive", "hub", "allow_pickle",
 }  # fmt: skip
-"""Names of readers that trust their input, and of pymatgen's transformation that ran it (CVE-2024-23346)."""
+"""Names of readers that run what their input says, and of pymatgen's transformation that ran it (CVE-2024-23346)."""
 
 RAW_SQL = {"text", "literal_column", "exec_driver_sql", "executescript", "TextClause"}
 """What makes SQL of a text; looked for in `db` only, where alone there is SQL."""

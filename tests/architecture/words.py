@@ -49,28 +49,37 @@ class Word:
 
 
 WORDS = (
-    Word(r"retell\w*|retold", "equivalent representation"),
+    Word(r"retell\w*|retold", "equivalent representation", honest='"retelling"'),  # a printed JSON key
     Word("exactness", "equivariance", honest='["`]exactness["`]'),
     Word("kin|kinship", "structure match"),
     Word("portraits?", "environment fingerprint"),
     Word("sketch(es)?", "prefilter"),
     Word("recognisers?", "deduplicator"),
-    Word("adopt(s|ed)?", "backfill", where=COMPARED),
-    Word("twins?", "enantiomorph", honest="(ix_crystals_)?twin_id(?![a-z])|twin_stored"),
+    Word("adopt(s|ed)?", "backfill", honest=r"ingest\.adopted", where=COMPARED),  # an event by which logs are searched
+    # Columns and keys; twin domains and twin laws are crystallography's own.
+    Word("twins?", "enantiomorph", honest="(ix_crystals_)?twin_id(?![a-z])|twin_stored|twin[ _](domains?|laws?)"),
     Word(
         "famil(y|ies)",
         "bucket",
-        honest=r"crystal famil\w+|famil\w+ of (elements|planes)|[\"`]family[\"`]|(c|row)\.family|ix_crystals_family",
+        honest=r"crystal famil\w+|famil\w+ of (elements|planes)|[\"`]family[\"`]|(c|row|columns)\.family|"
+        "ix_crystals_family",
         where=COMPARED,
     ),
     Word("novelty", "applicability domain", honest=r"\.novelty\.safetensors|novelty_sha256|\"novelty\"|novelty\.png"),
     Word("trust", "reliability", honest=r"\"trust\"|trust boundar\w+|(can|to|not|may|you) trust|sources? of trust"),
+    # Promised: keys and predictors of cards, `start_member` of training configurations, the option `--members` with its
+    # field, the folders of a retraining, in which it resumes. Enumerations and archives have members of their own.
     Word(
-        "members?", "ensemble, its networks", honest=r"\"members\"|(archive|tar|zip|ensemble) members?", where=ENSEMBLES
+        "members?",
+        "ensemble, its networks",
+        honest=r"\"members\"|\"(one member|± of members)\"|start_member|--members|options\.members|members: Annotated|"
+        r"members=\d|member-[\d*{]|(archive|tar|zip|ensemble) members?|members? of `[\w ]+`",
+        where=ENSEMBLES,
     ),
     Word("stretch", "norm correction", where=NORMS),
     Word("instal+ments?", "label batch", honest='"instalment"'),
-    Word("verdicts?", "status", honest=r"\"verdict\"|c\.verdict|row\.verdict"),
+    # A column, a JSON key and a field of an event.
+    Word("verdicts?", "status", honest=r"[\"`]verdict[\"`]|c\.verdict|row\.verdict|verdict=decision"),
     Word("rulings?", "decision"),
     Word("settlements?", "resolution"),
     Word("teach(es|ing)?", "be accepted for training", honest='"teach"'),

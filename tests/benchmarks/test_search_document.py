@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.search_curves import OURS, PREDICTION, RANDOM, UNCERTAINTY, SearchCurve
-from benchmarks.search_document import search_table, verdict, write_active_learning
+from benchmarks.search_document import conclusion, search_table, write_active_learning
 
 
 def curves(split: str, needed: float) -> list[SearchCurve]:
@@ -21,8 +21,8 @@ def curves(split: str, needed: float) -> list[SearchCurve]:
 def test_the_document_says_where_the_rule_saves_too_little(tmp_path: Path) -> None:
     table = search_table(curves("test", 25.0))
     assert "| `k_vrh_gpa` | 10 of 200 | 25 / 25 | 20 / 20 | 90 / 90 | 100 / 100 | 4.00 | 4.00 |" in table
-    assert verdict(curves("test", 25.0)) == "At least 3 times fewer labels than by chance everywhere."
-    assert "`k_vrh_gpa` (80 %: 2.00)" in verdict(curves("test", 50.0))
+    assert conclusion(curves("test", 25.0)) == "At least 3 times fewer labels than by chance everywhere."
+    assert "`k_vrh_gpa` (80 %: 2.00)" in conclusion(curves("test", 50.0))
     document, picture = write_active_learning([*curves("test", 25.0), *curves("val", 50.0)], "toy@1", tmp_path)
     text = document.read_text(encoding="utf-8")
     assert text.index("### Test") < text.index("### Val") and "figures/active-learning.png" in text

@@ -30,10 +30,10 @@ SECRET = "s3cr:t@p/ss"
 def test_no_error_and_no_traceback_holds_the_password(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         ResultStore(url)
-    told = "".join(traceback.format_exception(caught.value, chain=True)).split("Error: ", 1)[1]
+    printed = "".join(traceback.format_exception(caught.value, chain=True)).split("Error: ", 1)[1]
     for form in (SECRET, SECRET.replace("@", "%40").replace("/", "%2F"), "s3cr", "p/ss"):
         assert form not in str(caught.value)
-        assert form not in told
+        assert form not in printed
 
 
 def test_hiding_a_password_keeps_the_rest_of_the_text() -> None:

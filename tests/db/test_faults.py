@@ -59,7 +59,7 @@ def test_a_full_disk_stops_with_advice_at_any_moment_and_the_run_goes_on_when_th
     db: str, dialect: str, calm: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     if dialect != "sqlite":
-        pytest.skip("SQLite can be told how many pages it may have")
+        pytest.skip("only SQLite takes a limit on its pages")
     probe = sqlite3.connect(db)
     pages = probe.execute("PRAGMA page_count").fetchone()[0]
     probe.close()

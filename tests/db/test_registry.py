@@ -124,7 +124,7 @@ def test_every_decision_is_kept_with_who_why_and_what_was_before(four: ResultSto
 
 
 def test_promoting_what_is_current_changes_nothing(four: ResultStore) -> None:
-    """A step that is repeated because nobody knows whether its commit was heard must not count twice."""
+    """A step that is repeated because nobody knows whether its commit arrived must not count twice."""
     four.promote_model("toy", "3", WHY)
     four.promote_model("toy", "3", WHY)
     assert len(four.model_decisions("toy")) == 1

@@ -1,4 +1,4 @@
-"""Retraining on a schedule: what is refused at once, what the runs are told, and what is tried again."""
+"""Retraining on a schedule: what is refused at once, what the runs are given, and what is tried again."""
 
 import json
 from pathlib import Path
@@ -86,7 +86,7 @@ LASTING = [StoreError("refused"), ModelError("no label was accepted"), SourceErr
 
 
 @pytest.mark.parametrize("error", [*PASSING, *LASTING, OSError("disk")], ids=repr)
-def test_only_what_may_pass_is_tried_again_and_a_person_at_a_terminal_is_told_at_once(
+def test_only_what_may_pass_is_tried_again_and_a_person_at_a_terminal_sees_it_at_once(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.client.schemas.objects import TaskRun

@@ -102,7 +102,7 @@ def check_labels(
         source: name of the source that they were read from.
         items: labels, readable or not.
         positions: of each within its label batch.
-        lookup: known crystals by bucket, `ResultStore.relatives`.
+        lookup: known crystals by bucket, `ResultStore.crystals_in_buckets`.
         identified: cells of earlier blocks that were stored; new ones are added.
 
     Returns:

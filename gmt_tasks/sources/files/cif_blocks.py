@@ -24,7 +24,7 @@ _HOLDS_CRYSTAL = re.compile(r"^[ \t]*_(?:atom_site_(?:label|type_symbol|fract_x)
 
 
 def split_blocks(file: TextFile) -> Iterator[FileInput]:
-    """Every data block with a crystal; blocks of one file are told apart by `#` and their 0-based number."""
+    """Every data block with a crystal; blocks of one file are distinguished by `#` and their 0-based number."""
     text, notes = file.read()
     blocks = blocks_with_crystals(text)
     for number, block in enumerate(blocks):

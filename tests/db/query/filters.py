@@ -40,7 +40,7 @@ def leaves() -> st.SearchStrategy[Filter]:
     )
     number = st.sampled_from(NUMBERS) | st.floats(allow_nan=False, allow_infinity=False)
     equal = st.sampled_from([Operator.EQUAL, Operator.UNEQUAL])
-    members = st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=3).map(tuple)
+    element_sets = st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=3).map(tuple)
     ids = st.lists(any_text, min_size=1, max_size=3).map(tuple)
     many = st.sampled_from([Quantifier.ALL, Quantifier.ANY, Quantifier.ONLY])
     return st.one_of(
@@ -49,8 +49,8 @@ def leaves() -> st.SearchStrategy[Filter]:
         st.builds(Comparison, named(Kind.FLAG), equal, st.booleans()),
         st.builds(Comparison, named(Kind.SOURCE_IDS), equal, any_text),
         st.builds(Matches, named(Kind.TEXT, Kind.SOURCE_IDS), st.sampled_from(TextMatch), any_text),
-        st.builds(Has, st.just("elements"), many, members),
-        st.builds(Has, st.just("elements"), st.just(Quantifier.ONE), members.map(lambda symbols: symbols[:1])),
+        st.builds(Has, st.just("elements"), many, element_sets),
+        st.builds(Has, st.just("elements"), st.just(Quantifier.ONE), element_sets.map(lambda symbols: symbols[:1])),
         st.builds(Has, st.just("source_ids"), many, ids),
         st.builds(Is, st.sampled_from(list(PROPERTIES)), st.sampled_from(Knowledge)),
         st.builds(Flag, named(Kind.FLAG)),

@@ -205,7 +205,7 @@ def test_a_text_that_does_not_end_is_looked_through_once(unended: str) -> None:
     assert caught.value.position == 6
 
 
-def test_the_first_mistake_is_the_one_that_is_told() -> None:
+def test_the_first_mistake_is_the_one_that_is_named() -> None:
     for text, position in (("ood ood ?", 4), ("ood ? ood", 4), ("ood AND ?", 8)):
         with pytest.raises(FilterError) as caught:
             parse_filter(text)

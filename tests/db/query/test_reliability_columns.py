@@ -1,4 +1,4 @@
-"""Columns of trust in the database: stored, filtered, shown; an unknown flag is neither true nor false."""
+"""Reliability columns of the database: stored, filtered, shown; an unknown flag is neither true nor false."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ def test_the_score_is_a_number_to_filter_and_sort_by(filled: ResultStore) -> Non
     assert ranked["ood_score"].tolist() == [0.999, 0.96]
 
 
-def test_show_gives_the_columns_of_trust_and_nothing_for_the_unknown(filled: ResultStore) -> None:
+def test_show_gives_the_reliability_columns_and_nothing_for_the_unknown(filled: ResultStore) -> None:
     near, unknown = (filled.show(blocks.crystal_id(seed))["results"][0]["trust"] for seed in (1, 5))
     assert near["ood_score"] == 0.5
     assert near["ood"] is False

@@ -23,7 +23,7 @@ PREDICTORS = ("model", "one member", "± of members", "train mean")
 
 
 def fake_evaluation() -> Evaluation:
-    """Two members, seeds 7 and 8, calibrated, with a distance score."""
+    """Two networks, seeds 7 and 8, calibrated, with a distance score."""
     tensors = [
         TensorMetrics(quantity.value, labels, split, who, 40, 1.5, 1.25, 80.0, 40.0, 20.0, 0.125, 100.0)
         for quantity, sets in SETS.items()

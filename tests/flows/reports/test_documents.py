@@ -52,9 +52,9 @@ def test_figures_of_others_are_marked_wherever_they_stand(folder: Path) -> None:
     assert not [line for line in text.split("## Val")[1].splitlines() if "¹" in line], "test figures only beside test"
 
 
-def test_the_spread_over_seeds_stands_beside_the_mean_of_the_members(folder: Path) -> None:
+def test_the_spread_over_seeds_stands_beside_the_mean_of_the_networks(folder: Path) -> None:
     text = (folder / "accuracy.md").read_text(encoding="utf-8")
-    assert "| ε0 | all | one member ± seeds | 40 | 1.50 ± 1.50 |" in text
+    assert "| ε0 | all | one network ± seeds | 40 | 1.50 ± 1.50 |" in text
     assert "± of members" not in text
 
 

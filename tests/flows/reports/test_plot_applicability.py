@@ -1,4 +1,4 @@
-"""The picture of the distance score is drawn, and what `show` says about trust."""
+"""The picture of the distance score is drawn, and what `show` says about reliability."""
 
 from pathlib import Path
 

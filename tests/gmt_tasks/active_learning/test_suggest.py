@@ -109,7 +109,7 @@ def test_what_is_being_calculated_is_left_out(store: ResultStore, tmp_path: Path
         ids_in(tmp_path / "nowhere")
 
 
-def test_a_filter_narrows_the_choice_and_bad_wishes_are_refused(store: ResultStore) -> None:
+def test_a_filter_narrows_the_choice_and_bad_requests_are_refused(store: ResultStore) -> None:
     found = suggest(store, SuggestionRequest("k_vrh_gpa", n=5, filter="k_vrh_gpa < 30"))
     assert found.suggestions and all(each.value < 30 for each in found.suggestions)
     with pytest.raises(FilterError):

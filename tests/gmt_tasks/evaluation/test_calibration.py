@@ -142,14 +142,14 @@ def test_only_the_val_part_is_looked_at(labels: LabelledCrystals, calibrated: Ca
 def test_a_selective_curve_lies_between_oracle_and_worst_order() -> None:
     rng = np.random.default_rng(1)
     error = rng.exponential(size=300)
-    told = selective_curve("k_vrh_gpa", Split.VAL, error, error * rng.lognormal(0, 0.5, 300))
+    informed = selective_curve("k_vrh_gpa", Split.VAL, error, error * rng.lognormal(0, 0.5, 300))
     blind = selective_curve("k_vrh_gpa", Split.VAL, error, np.ones(300))
     perfect = selective_curve("k_vrh_gpa", Split.VAL, error, error)
     worst = selective_curve("k_vrh_gpa", Split.VAL, error, -error)
     assert perfect.aurc == pytest.approx(perfect.aurc_oracle)
-    assert perfect.aurc < told.aurc < 0.8 * blind.aurc_random < 1.2 * worst.aurc
+    assert perfect.aurc < informed.aurc < 0.8 * blind.aurc_random < 1.2 * worst.aurc
     assert blind.aurc == pytest.approx(blind.aurc_random, rel=0.3)
-    for curve in (told, blind, perfect, worst):
+    for curve in (informed, blind, perfect, worst):
         assert curve.kept[-1] == 1.0 and curve.error[-1] == pytest.approx(error.mean())
 
 

@@ -85,6 +85,6 @@ def test_the_same_seed_tells_the_same_and_another_seed_does_not() -> None:
     assert not np.allclose(other["rotation"].rotation, representations()["rotation"].rotation)
 
 
-def test_no_crystals_are_told_without_complaint() -> None:
+def test_no_crystals_have_no_representations_and_no_complaint() -> None:
     empty = CrystalBatch.from_arrays([], [], [])
     assert all(each.crystals.n_crystals == 0 for each in equivalent_representations(empty))

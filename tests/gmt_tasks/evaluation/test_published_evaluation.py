@@ -155,7 +155,7 @@ def test_the_published_correction_breaks_the_point_group_where_our_projector_doe
     assert success[1] <= 50.0
 
 
-def test_a_network_that_fades_its_edges_cannot_have_the_published_graph(
+def test_a_network_with_a_cutoff_envelope_cannot_have_the_published_graph(
     published: PublishedLabels, tmp_path: Path
 ) -> None:
     path = checkpoint(tmp_path, replace(small_paper(), envelope=True))

@@ -53,7 +53,7 @@ def test_norms_count_voigt_entries_once() -> None:
     assert scores.printed_norm(piezo, Tensor.PIEZOELECTRIC) == pytest.approx([2.0])
 
 
-def test_members_are_summed_up_by_mean_and_standard_deviation() -> None:
+def test_networks_are_summed_up_by_mean_and_standard_deviation() -> None:
     each = [scores.score_errors(WHERE, np.full(4, x), np.ones(4), np.ones(4, dtype=bool)) for x in (1.0, 2.0, 6.0)]
     mean, spread = scores.over_networks(each)
     assert (mean.predictor, spread.predictor) == (scores.SINGLE, scores.SPREAD)

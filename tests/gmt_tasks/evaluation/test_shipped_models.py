@@ -36,10 +36,10 @@ def test_the_model_itself_and_models_without_figures_are_not_doubled(tmp_path: P
     assert beside_shipped(before, folder) == before
 
 
-def test_the_table_shows_it_between_the_members_and_the_baseline(tmp_path: Path) -> None:
+def test_the_table_shows_it_between_the_networks_and_the_baseline(tmp_path: Path) -> None:
     after = beside_shipped(fake_evaluation(), folder_with(tmp_path, "other"))
     rows = [line.split(" | ") for line in tensor_table(after, "test").splitlines() if line.startswith("| ε0 ")]
-    assert [row[2] for row in rows[:4]] == ["**ensemble**", "one member ± seeds", "other", "train mean"]
+    assert [row[2] for row in rows[:4]] == ["**ensemble**", "one network ± seeds", "other", "train mean"]
     assert rows[2][4] == "3.00"
 
 
@@ -47,6 +47,9 @@ def test_printed_and_stored_figures_keep_their_keys() -> None:
     plain = fake_evaluation().to_json()
     kept = {"model", "sha256", "tensors", "properties", "consistency", "coverage", "families", "provenance"}
     assert set(plain) == kept | {"novelty", "curves"}
+    assert (
+        list(plain["provenance"]) == ["members", "seeds", "files", "crystals"] and plain["provenance"]["members"] == 2
+    )
     assert plain["novelty"] and set(plain["curves"][0]) == {
         "quantity",
         "split",

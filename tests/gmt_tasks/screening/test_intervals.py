@@ -70,7 +70,7 @@ def test_without_calibration_only_what_symmetry_fixes_has_an_interval() -> None:
     assert np.isnan(found.intervals["e_norm_c_per_m2_hi"][~forbidden]).all()
 
 
-def test_a_single_member_has_the_width_of_the_floor_alone() -> None:
+def test_a_single_network_has_the_width_of_the_floor_alone() -> None:
     found = predicted(1.0)
     assert not any(spread.any() for spread in found.derived.spread.values())
     size = np.arcsinh(column(found, "k_vrh_gpa") / 80.0)
@@ -79,7 +79,7 @@ def test_a_single_member_has_the_width_of_the_floor_alone() -> None:
     assert np.allclose(found.intervals["k_vrh_gpa_lo"], 80.0 * np.sinh(size - half))
 
 
-def test_identical_members_are_the_single_network() -> None:
+def test_identical_networks_are_the_single_network() -> None:
     one, three = predicted(1.0), predicted(1.0, 1.0, 1.0)
     for name in INTERVALS:
         assert np.allclose(column(three, name), column(one, name), rtol=1e-12, atol=1e-12)
@@ -87,14 +87,14 @@ def test_identical_members_are_the_single_network() -> None:
         assert np.allclose(three.intervals[name], values, rtol=1e-9, atol=1e-9), name
 
 
-def test_the_order_of_the_members_does_not_matter_and_their_disagreement_does() -> None:
-    found, turned = predicted(0.9, 1.0, 1.2), predicted(1.2, 0.9, 1.0)
+def test_the_order_of_the_networks_does_not_matter_and_their_disagreement_does() -> None:
+    found, reordered = predicted(0.9, 1.0, 1.2), predicted(1.2, 0.9, 1.0)
     for name, values in found.intervals.items():
-        assert np.allclose(turned.intervals[name], values, rtol=1e-9, atol=1e-9), name
+        assert np.allclose(reordered.intervals[name], values, rtol=1e-9, atol=1e-9), name
     assert (found.intervals["elastic_error_gpa"] > predicted(1.0).intervals["elastic_error_gpa"]).all()
 
 
-def test_the_ensemble_is_the_mean_of_its_members() -> None:
+def test_the_ensemble_is_the_mean_of_its_networks() -> None:
     found, one = predicted(0.9, 1.0, 1.2), predicted(1.0)
     for quantity, tensors in one.derived.prediction.tensors.items():
         mean = found.derived.prediction.tensors[quantity]

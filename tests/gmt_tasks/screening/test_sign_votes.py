@@ -1,4 +1,4 @@
-"""The overall sign of the piezoelectric tensor is a vote of the members; who reads a result is told how it went."""
+"""The overall sign of the piezoelectric tensor is a vote of the networks; a warning says how it went."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ PIEZO = Tensor.PIEZOELECTRIC
 
 
 class Undecided(ToyTensorModel):
-    """Three members that agree on everything but the sign of e."""
+    """Three networks that agree on everything but the sign of e."""
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         """Toy tensors three times, e of the last one turned round."""

@@ -140,17 +140,17 @@ def real(labels: LabelledCrystals) -> tuple[Any, Any, CrystalBatch]:
     return rows, descriptors_of(crystals), crystals
 
 
-def separation(labels: LabelledCrystals, real: tuple[Any, Any, CrystalBatch], member: Any) -> tuple[float, float]:
+def separation(labels: LabelledCrystals, real: tuple[Any, Any, CrystalBatch], in_family: Any) -> tuple[float, float]:
     """AUROC of a family left out of the reference, and with it left in."""
     rows, descriptors, crystals = real
     train = labels.split[rows] == Split.TRAIN.value
-    inside, outside = np.flatnonzero(~train & ~member), np.flatnonzero(~train & member)
+    inside, outside = np.flatnonzero(~train & ~in_family), np.flatnonzero(~train & in_family)
 
     def distances(reference: TrainingReference) -> float:
         parts = [reference.distance(descriptors[part], crystals.select(part)) for part in (inside, outside)]
         return auroc(parts[0], parts[1])
 
-    chosen = train & ~member
+    chosen = train & ~in_family
     left_out = reference_of(descriptors[chosen], crystals.select(np.flatnonzero(chosen)))
     return distances(left_out), distances(reference_of(descriptors[train], crystals.select(np.flatnonzero(train))))
 

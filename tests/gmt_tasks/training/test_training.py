@@ -60,7 +60,7 @@ def write_labels(folder: Path) -> Path:
     batch = CrystalBatch.join(replace(books, lattice=books.lattice * factor) for factor in factors)
     symmetry = find_symmetry(batch)
     predicted = ToyTensorModel().predict(batch)
-    first = {q: t.reshape(-1, batch.n_crystals, *TENSORS[q].shape)[0] for q, t in predicted.items()}  # of the members
+    first = {q: t.reshape(-1, batch.n_crystals, *TENSORS[q].shape)[0] for q, t in predicted.items()}  # of the networks
     tensors = {q: symmetry.project(q, t) for q, t in first.items()}
     rows: dict[str, list[str]] = {"dielectric.jsonl": [], "piezoelectric.jsonl": [], "elastic.jsonl": []}
     for k in range(batch.n_crystals):
@@ -109,7 +109,7 @@ def total_loss(network: GMTNet, data: LabelledCrystals, rows: Ints) -> float:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Of the only member, whether a checkpoint numbers its members or not."""
+    """Of the only network, whether a checkpoint numbers its networks or not."""
     return {name.removeprefix("0."): value for name, value in load_file(folder / "tiny.safetensors").items()}
 
 

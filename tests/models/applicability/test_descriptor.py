@@ -1,4 +1,4 @@
-"""Descriptors: the same numbers for every listing of a crystal, continuous, and telling where they should."""
+"""Descriptors: the same numbers for every representation of a crystal, continuous, and telling where they should."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Dimensions of bonded networks: textbook structures, and the same answer for every listing of a crystal."""
+"""Dimensions of bonded networks: textbook structures, and the same answer for every representation of a crystal."""
 
 import numpy as np
 import pytest

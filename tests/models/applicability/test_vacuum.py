@@ -1,4 +1,4 @@
-"""Vacuum: known slabs and crystals, the same width in every listing, and a width that follows the cell."""
+"""Vacuum: known slabs and crystals, the same width in every representation, and a width that follows the cell."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ ALL = CrystalBatch.join(each.crystal for each in KNOWN)
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
-def test_layers_in_vacuum_are_told_from_layered_crystals(known: Known) -> None:
+def test_layers_in_vacuum_are_distinguished_from_layered_crystals(known: Known) -> None:
     width = vacuum_width(known.crystal)[0]
     assert (width > MIN_VACUUM_ANGSTROM) == known.in_vacuum
 

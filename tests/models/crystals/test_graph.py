@@ -53,7 +53,7 @@ def degrees(graph: CrystalGraph) -> Ints:
 
 
 def surroundings(graph: CrystalGraph, decimals: int = 6) -> list[tuple[int, tuple[tuple[int, float, float], ...]]]:
-    """Each atom's element and what it sees (element, distance, closeness): one entry per atom, sorted."""
+    """Each atom's element and what it sees (element, distance, scaled distance): one entry per atom, sorted."""
     seen: list[list[tuple[int, float, float]]] = [[] for _ in graph.numbers]
     distance = np.linalg.norm(graph.vector, axis=1)
     for k, center in enumerate(graph.center):
@@ -148,7 +148,7 @@ def test_edges_stay_inside_their_crystal_and_are_sorted(spec: GraphSpec) -> None
     assert (degrees(graph) >= spec.n_neighbors).all()
 
 
-def test_closeness_is_the_share_of_the_reach() -> None:
+def test_the_scaled_distance_is_the_share_of_the_reach() -> None:
     """Of a directed graph: above 0, at most 1, and 1 / reach at the k-th neighbour."""
     graph = build_graph(crystals_of_all_classes(seed=3).crystals, DEFAULT)
     assert graph.scaled_distance.min() > 0
@@ -172,8 +172,8 @@ def both_ways(graph: CrystalGraph) -> bool:
     return np.array_equal(np.unique(forth, axis=0), np.unique(back, axis=0))
 
 
-def faded_sum(batch: CrystalBatch, spec: GraphSpec) -> Floats:
-    """Sum of a fading weight per crystal: jumps where the graph jumps, unless the weight is zero there."""
+def enveloped_sum(batch: CrystalBatch, spec: GraphSpec) -> Floats:
+    """Sum of a cutoff envelope per crystal: jumps where the graph jumps, unless the weight is zero there."""
     graph = build_graph(batch, spec)
     weight = np.clip(1.0 - graph.scaled_distance, 0.0, None) ** 2
     return np.bincount(graph.crystal_of_atom[graph.center], weights=weight, minlength=graph.n_crystals).astype(
@@ -181,7 +181,7 @@ def faded_sum(batch: CrystalBatch, spec: GraphSpec) -> Floats:
     )
 
 
-def test_what_fades_at_the_reach_is_continuous_while_the_number_of_edges_jumps() -> None:
+def test_a_sum_with_a_cutoff_envelope_is_continuous_while_the_number_of_edges_jumps() -> None:
     """An atom of a perovskite is pulled out of its site by 1 angstrom in small steps."""
     base = textbook_crystals().crystals.select([3])
     sums, counts = [], []
@@ -189,7 +189,7 @@ def test_what_fades_at_the_reach_is_continuous_while_the_number_of_edges_jumps()
         frac = base.frac_coords.copy()
         frac[1, 2] += step
         moved = CrystalBatch(base.lattice, frac, base.numbers, base.crystal_of_atom)
-        sums.append(faded_sum(moved, DEFAULT)[0])
+        sums.append(enveloped_sum(moved, DEFAULT)[0])
         counts.append(len(build_graph(moved, DEFAULT).center))
     assert np.abs(np.diff(sums)).max() < 0.02 * sums[0]
     assert np.ptp(sums) > 0.02 * sums[0]

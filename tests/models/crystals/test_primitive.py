@@ -87,14 +87,14 @@ def test_cells_of_any_shape_are_folded_in_the_frame_they_came_in(shape: str) -> 
         small, _ = folded(cell, n_atoms)
         assert small.atoms_per_crystal[0] <= n_atoms, NAMES[row]
         assert identify(small).ids == [IDS[row]]
-        # The listed vectors are whole multiples of the new ones: nothing was turned.
+        # The listed vectors are whole multiples of the new ones: nothing was rotated.
         multiples = cell[0] @ np.linalg.inv(small.lattice[0])
         assert np.allclose(multiples, np.rint(multiples), atol=1e-6)
         assert np.sign(np.linalg.det(small.lattice[0])) == np.sign(np.linalg.det(cell[0]))
-        turn = find_rotation(CRYSTALS.select([row]), small)
-        # Any rotation between the listings is one of the crystal itself.
+        rotation = find_rotation(CRYSTALS.select([row]), small)
+        # Any rotation between the representations is one of the crystal itself.
         own = find_symmetry(CRYSTALS.select([row])).rotations
-        assert turn is not None and np.abs(own - turn).max(axis=(1, 2)).min() < 1e-3, NAMES[row]
+        assert rotation is not None and np.abs(own - rotation).max(axis=(1, 2)).min() < 1e-3, NAMES[row]
 
 
 def test_small_cells_and_their_order_stay_as_they_are() -> None:

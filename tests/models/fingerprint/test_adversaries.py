@@ -84,7 +84,7 @@ def test_the_names_of_the_textbook_crystals_are_what_they_were() -> None:
     [([0, 3, 4, 5], [0, 4, 5, 7], 8), ([0, 1, 3, 4, 5, 7, 9, 10, 12], [0, 1, 3, 4, 6, 8, 9, 12, 14], 15)],
     ids=["A. L. Patterson, Phys. Rev. 65, 195 (1944)", "nine atoms in fifteen places"],
 )
-def test_homometric_crystals_are_told_apart(one: list[int], other: list[int], period: int) -> None:
+def test_homometric_crystals_are_distinguished(one: list[int], other: list[int], period: int) -> None:
     """All distances occur equally often in both crystals of a pair, so that they have one diffraction pattern."""
     differences = [np.sort([(a - b) % period for a in places for b in places]) for places in (one, other)]
     assert np.array_equal(*differences)
@@ -136,7 +136,7 @@ def test_exchanged_species_leave_the_crystal_what_it_was_where_the_sites_are_ali
 
 
 @pytest.mark.parametrize("number", ENANTIOMORPHIC)
-def test_the_mirror_image_in_the_other_group_of_a_pair_is_the_twin(number: int) -> None:
+def test_the_mirror_image_in_the_other_group_of_a_pair_is_the_enantiomorph(number: int) -> None:
     one = stackings.in_space_group(number, seed=1)
     mirrored = transformed(one, MIRROR)
     assert (stackings.space_group(one), stackings.space_group(mirrored)) == (number, ENANTIOMORPHIC[number])
@@ -147,10 +147,10 @@ def test_the_mirror_image_in_the_other_group_of_a_pair_is_the_twin(number: int) 
 def test_crystals_are_chiral_in_every_sohncke_group_and_in_no_other() -> None:
     assert [stackings.is_sohncke(n) for n in (*SOHNCKE, *OTHERS)] == [True] * len(SOHNCKE) + [False] * len(OTHERS)
     made = CrystalBatch.join([stackings.in_space_group(n, seed=2) for n in (*SOHNCKE, *OTHERS)])
-    told, mirrored = identify(made), identify(transformed(made, MIRROR))
-    assert mirrored.ids[: len(SOHNCKE)] == told.enantiomorph_ids[: len(SOHNCKE)]
-    assert told.enantiomorph_ids[len(SOHNCKE) :] == [None] * len(OTHERS)
-    assert mirrored.ids[len(SOHNCKE) :] == told.ids[len(SOHNCKE) :]
+    original, mirrored = identify(made), identify(transformed(made, MIRROR))
+    assert mirrored.ids[: len(SOHNCKE)] == original.enantiomorph_ids[: len(SOHNCKE)]
+    assert original.enantiomorph_ids[len(SOHNCKE) :] == [None] * len(OTHERS)
+    assert mirrored.ids[len(SOHNCKE) :] == original.ids[len(SOHNCKE) :]
 
 
 def test_merohedral_twin_domains_are_one_crystal_unless_the_twin_law_is_improper() -> None:
@@ -160,8 +160,8 @@ def test_merohedral_twin_domains_are_one_crystal_unless_the_twin_law_is_improper
     assert identify(transformed(textbook("quartz"), brazil)).ids == quartz.enantiomorph_ids
     assert identify(transformed(textbook("quartz"), brazil @ dauphine)).ids == quartz.enantiomorph_ids
     pyrite = stackings.in_space_group(205, seed=3)
-    quarter_turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    assert identify(transformed(pyrite, quarter_turn)).ids == identify(pyrite).ids
+    four_fold = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert identify(transformed(pyrite, four_fold)).ids == identify(pyrite).ids
 
 
 @pytest.mark.parametrize(

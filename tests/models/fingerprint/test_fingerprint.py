@@ -1,4 +1,4 @@
-"""The content id: the same for every listing of a crystal, another one for its mirror image and for other crystals."""
+"""The content id: the same for every representation of a crystal, another for its mirror image and others."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from tests.models.fingerprint import trials
 CLASSIFIED = crystals_of_all_classes(seed=11).crystals
 CHIRAL = {"1", "2", "222", "4", "422", "3", "32", "6", "622", "23", "432"}
 MIRROR = np.diag([1.0, 1.0, -1.0])
-RETOLD = {
+REPRESENTATIONS = {
     representation.name: representation
     for representation in equivalent_representations(CLASSIFIED, seed=3, max_atoms=100)
 }
@@ -25,29 +25,33 @@ def relation(first: CrystalBatch, second: CrystalBatch) -> StructureMatch:
     return match_structures(environment_fingerprints(first)[0], environment_fingerprints(second)[0])
 
 
-@pytest.mark.parametrize("name", RETOLD)
-def test_a_crystal_told_in_another_way_has_its_id_and_its_mirror_image_that_of_its_twin(name: str) -> None:
-    retold, told = RETOLD[name], identify(CLASSIFIED)
-    mirrored = np.linalg.det(retold.rotation) < 0
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_an_equivalent_representation_has_the_same_id_and_a_mirror_image_that_of_the_enantiomorph(name: str) -> None:
+    representation, original = REPRESENTATIONS[name], identify(CLASSIFIED)
+    mirrored = np.linalg.det(representation.rotation) < 0
     expected = [
-        (told.enantiomorph_ids[row] or told.ids[row]) if mirror else told.ids[row]
-        for row, mirror in zip(retold.rows.tolist(), mirrored.tolist(), strict=True)
+        (original.enantiomorph_ids[row] or original.ids[row]) if mirror else original.ids[row]
+        for row, mirror in zip(representation.rows.tolist(), mirrored.tolist(), strict=True)
     ]
-    assert identify(retold.crystals).ids == expected
+    assert identify(representation.crystals).ids == expected
 
 
-def test_exactly_the_eleven_classes_without_improper_operations_have_twins() -> None:
+def test_exactly_the_eleven_classes_without_improper_operations_have_enantiomorphs() -> None:
     found = identify(CLASSIFIED)
-    chiral = {name for name, twin in zip(CRYSTAL_CLASSES, found.enantiomorph_ids, strict=True) if twin is not None}
+    chiral = {
+        name
+        for name, enantiomorph in zip(CRYSTAL_CLASSES, found.enantiomorph_ids, strict=True)
+        if enantiomorph is not None
+    }
     assert chiral - CHIRAL == set()
     assert CHIRAL - {"1"} <= chiral  # the weak hand of two atoms in a triclinic cell may be lost
 
 
-def test_the_twin_of_the_twin_is_the_crystal() -> None:
-    told, mirrored = identify(CLASSIFIED), identify(transformed(CLASSIFIED, MIRROR))
-    pairs = [zip(batch.ids, batch.enantiomorph_ids, strict=True) for batch in (told, mirrored)]
-    for (own, twin), (other, other_twin) in zip(*pairs, strict=True):
-        assert (other, other_twin) == ((own, None) if twin is None else (twin, own))
+def test_the_enantiomorph_of_the_enantiomorph_is_the_crystal() -> None:
+    original, mirrored = identify(CLASSIFIED), identify(transformed(CLASSIFIED, MIRROR))
+    pairs = [zip(batch.ids, batch.enantiomorph_ids, strict=True) for batch in (original, mirrored)]
+    for (own, enantiomorph), (other, other_enantiomorph) in zip(*pairs, strict=True):
+        assert (other, other_enantiomorph) == ((own, None) if enantiomorph is None else (enantiomorph, own))
 
 
 @settings(deadline=None, max_examples=15)
@@ -75,11 +79,11 @@ def test_ids_are_hashes_of_a_promised_form_that_no_company_changes() -> None:
 
 
 @pytest.mark.parametrize("sigma", [1e-6, 1e-4, 1e-3])
-def test_noise_below_the_tolerance_leaves_crystals_the_same_and_in_their_families(sigma: float) -> None:
-    told, again = CLASSIFIED, trials.noisy(CLASSIFIED, sigma, seed=1)
-    families = zip(identify(told).buckets, identify(again).buckets, strict=True)
-    assert all(own[0] in other and other[0] in own for own, other in families)
-    pairs = zip(environment_fingerprints(told), environment_fingerprints(again), strict=True)
+def test_noise_below_the_tolerance_leaves_crystals_the_same_and_in_their_buckets(sigma: float) -> None:
+    original, again = CLASSIFIED, trials.noisy(CLASSIFIED, sigma, seed=1)
+    buckets = zip(identify(original).buckets, identify(again).buckets, strict=True)
+    assert all(own[0] in other and other[0] in own for own, other in buckets)
+    pairs = zip(environment_fingerprints(original), environment_fingerprints(again), strict=True)
     assert {match_structures(first, second) for first, second in pairs} == {StructureMatch.SAME}
 
 
@@ -119,9 +123,9 @@ def test_polytypes_of_silicon_carbide_are_different_crystals() -> None:
 
 
 def test_a_stacking_read_from_another_layer_or_from_the_other_end_is_the_same_crystal() -> None:
-    told = identify(trials.silicon_carbide("ABCACB")).ids
-    assert identify(trials.silicon_carbide("BCACBA")).ids == told
-    assert identify(transformed(trials.silicon_carbide("ABCACB"), -np.eye(3))).ids == told
+    original = identify(trials.silicon_carbide("ABCACB")).ids
+    assert identify(trials.silicon_carbide("BCACBA")).ids == original
+    assert identify(transformed(trials.silicon_carbide("ABCACB"), -np.eye(3))).ids == original
 
 
 @pytest.mark.parametrize("crystal", [trials.tellurium(), trials.iron_silicide(), trials.cristobalite("alpha")])
@@ -134,7 +138,7 @@ def test_known_enantiomorphs_are_two_crystals_linked_to_each_other(crystal: Crys
     assert relation(crystal, noisy_mirror) is StructureMatch.ENANTIOMORPH
 
 
-def test_quartz_has_a_twin_and_inverted_aluminium_nitride_is_aluminium_nitride() -> None:
+def test_quartz_has_an_enantiomorph_and_inverted_aluminium_nitride_is_aluminium_nitride() -> None:
     textbook = textbook_crystals()
     quartz, nitride = (textbook.crystals.select([textbook.names.index(n)]) for n in ("quartz", "wurtzite AlN"))
     assert identify(transformed(quartz, -np.eye(3))).ids == identify(quartz).enantiomorph_ids != [None]

@@ -1,4 +1,4 @@
-"""The matrix between two listings of a crystal turns every stored tensor of the one into that of the other."""
+"""The matrix between two representations of a crystal rotates every stored tensor of the one into that of the other."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ CLASSIFIED = crystals_of_all_classes(seed=12).crystals
 SHAPES = {Tensor.DIELECTRIC_TOTAL: (3, 3), Tensor.PIEZOELECTRIC: (3, 3, 3), Tensor.ELASTIC: (6, 6)}
 
 
-def test_tensors_of_a_turned_listing_are_those_of_the_stored_one_turned_by_the_matrix() -> None:
+def test_tensors_of_a_rotated_representation_are_those_of_the_stored_one_rotated_by_the_matrix() -> None:
     rng = np.random.default_rng(0)
     skewed = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1]])
     for k in range(1, CLASSIFIED.n_crystals, 2):
-        stored, turn = CLASSIFIED.select([k]), random_orthogonal(rng)
-        found = find_rotation(stored, in_cell(transformed(stored, turn), skewed))
+        stored, rotation = CLASSIFIED.select([k]), random_orthogonal(rng)
+        found = find_rotation(stored, in_cell(transformed(stored, rotation), skewed))
         assert found is not None
         assert np.allclose(found @ found.T, np.eye(3))
         symmetry = find_symmetry(stored)
@@ -25,7 +25,7 @@ def test_tensors_of_a_turned_listing_are_those_of_the_stored_one_turned_by_the_m
             raw = rng.normal(size=shape)
             raw = raw + (raw.T if len(shape) == 2 else np.swapaxes(raw, 1, 2))
             own = symmetry.project(tensor, raw[None])
-            assert np.allclose(rotate(tensor, own, found[None]), rotate(tensor, own, turn[None]), atol=1e-6)
+            assert np.allclose(rotate(tensor, own, found[None]), rotate(tensor, own, rotation[None]), atol=1e-6)
 
 
 def test_the_same_frame_in_another_cell_gives_the_identity_exactly() -> None:

@@ -1,4 +1,4 @@
-"""Crystals told with noise, strained, with an atom moved; stackings and chiral crystals whose identity is known."""
+"""Crystals with noise, strained, with an atom moved; stackings and chiral crystals whose identity is known."""
 
 import numpy as np
 

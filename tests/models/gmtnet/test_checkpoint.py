@@ -220,7 +220,7 @@ def singles(tmp_path: Path) -> list[Path]:
     return [tmp_path / str(seed) / "small.json" for seed in range(3)]
 
 
-def test_an_ensemble_predicts_what_each_of_its_members_predicts(singles: list[Path], tmp_path: Path) -> None:
+def test_an_ensemble_predicts_what_each_of_its_networks_predicts(singles: list[Path], tmp_path: Path) -> None:
     card = join_checkpoints(singles, tmp_path / "all", "many", "2.0.0")
     assert (card.n_networks, card.name, card.version, card.metrics) == (3, "many", "2.0.0", {})
     assert card.training == {"seed": [0, 1, 2], "data": "labels"}
@@ -253,7 +253,7 @@ def test_networks_that_do_not_belong_together_are_not_joined(singles: list[Path]
     assert not (tmp_path / "x").exists()
 
 
-def test_weights_without_a_member_number_are_a_single_network(saved: Saved) -> None:
+def test_weights_without_the_number_of_a_network_are_a_single_network(saved: Saved) -> None:
     """Files of before there were ensembles."""
     path, _, original = saved
     weights = path.with_suffix(".safetensors")
@@ -266,7 +266,7 @@ def test_weights_without_a_member_number_are_a_single_network(saved: Saved) -> N
     assert all(np.array_equal(before[q], after[q]) for q in before)
 
 
-def test_a_card_that_promises_more_members_than_there_are_is_refused(singles: list[Path]) -> None:
+def test_a_card_that_promises_more_networks_than_there_are_is_refused(singles: list[Path]) -> None:
     data = json.loads(singles[0].read_text(encoding="utf-8"))
     singles[0].write_text(json.dumps(data | {"members": 2}), encoding="utf-8")
     with pytest.raises(ModelError, match="does not fit"):

@@ -188,7 +188,7 @@ def test_predicting_leaves_the_arithmetic_of_the_process_as_it_was() -> None:
     assert (denormal * 1.0)[0] > 0.0
 
 
-def test_one_member_that_breaks_a_law_is_found() -> None:
+def test_one_network_that_breaks_a_law_is_found() -> None:
     class LastPrefersAnAxis(ToyEnsemble):
         def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
             tensors = super().predict(crystals)

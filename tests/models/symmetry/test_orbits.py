@@ -138,7 +138,7 @@ def test_matrices_are_orthogonal_and_averages_are_projectors() -> None:
     ],
     ids=["left-handed", "doubled along c", "doubled along a", "skewed"],
 )
-def test_another_listing_says_the_same(cell: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_another_cell_gives_the_same_tensors(cell: np.ndarray) -> None:  # type: ignore[type-arg]
     """Doubled along a, quartz loses its three-fold axis as listed: its orbits must not be those of the crystal."""
     network = fresh_network(GMTNET)
     batch = in_cell(TEXTBOOK, cell)

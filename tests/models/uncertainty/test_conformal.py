@@ -59,20 +59,20 @@ def test_the_quantile_is_the_rank_that_the_law_needs() -> None:
     assert finite_sample_quantile(np.array([]), 0.1) == math.inf
 
 
-def test_a_spread_that_tells_the_error_makes_intervals_shorter() -> None:
+def test_a_spread_that_follows_the_error_makes_intervals_shorter() -> None:
     error, spread, system = made_errors(2000, np.random.default_rng(1))
-    told = calibrate_width(error, spread, system).half_width(spread, system)
+    informed = calibrate_width(error, spread, system).half_width(spread, system)
     blind = calibrate_width(error, np.zeros(2000), system).half_width(np.zeros(2000), system)
-    assert np.log(told).mean() < np.log(blind).mean() - 0.1
+    assert np.log(informed).mean() < np.log(blind).mean() - 0.1
 
 
 def test_a_spread_of_chance_does_no_harm() -> None:
     """The floor learns to drown a spread that says nothing."""
     error, _, system = made_errors(2000, np.random.default_rng(1))
     chance = np.random.default_rng(2).lognormal(-1.0, 1.0, 2000)
-    told = calibrate_width(error, chance, system).half_width(chance, system)
+    informed = calibrate_width(error, chance, system).half_width(chance, system)
     blind = calibrate_width(error, np.zeros(2000), system).half_width(np.zeros(2000), system)
-    assert np.log(told).mean() < np.log(blind).mean() + 0.05
+    assert np.log(informed).mean() < np.log(blind).mean() + 0.05
 
 
 def test_a_harder_crystal_system_gets_wider_intervals() -> None:
@@ -115,7 +115,7 @@ def test_a_calibration_survives_its_card() -> None:
     widths = {"k_vrh_gpa": calibrate_width(*made), "d_max_pc_per_n": ConformalWidth(8, 0.0, math.inf, {})}
     text = json.dumps(Calibration(0.1, 3, widths).to_json(), allow_nan=False)
     back = Calibration.from_json(json.loads(text))
-    assert (back.alpha, back.members, list(back.widths)) == (0.1, 3, list(widths))
+    assert (back.alpha, back.n_networks, list(back.widths)) == (0.1, 3, list(widths))
     assert back.widths["d_max_pc_per_n"] == widths["d_max_pc_per_n"]
     found = back.widths["k_vrh_gpa"].half_width(made[1], made[2])
     assert np.allclose(found, widths["k_vrh_gpa"].half_width(made[1], made[2]), rtol=1e-5)

@@ -40,7 +40,7 @@ TURN = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])
 
 
 class Toy(ToyEnsemble):
-    """Two members around the truth, and faults: what `spoil` makes of their tensors."""
+    """Two networks around the truth, and faults: what `spoil` makes of their tensors."""
 
     def __init__(self, error: float = 0.02) -> None:
         super().__init__([1.0 - error, 1.0 + 2.0 * error])
@@ -319,9 +319,9 @@ def test_a_sound_training_has_no_finding(labels: LabelledCrystals) -> None:
 def test_test_crystals_among_the_training_crystals_are_named(labels: LabelledCrystals) -> None:
     split = labels.split.copy()
     row = int(labels.rows(Split.TEST)[0])
-    twin = select_labels(labels, np.array([row]))
-    twin.split[:] = Split.TRAIN.value
-    leaked = join_labels(replace(labels, split=split), replace(twin, ids=["other-name"]))
+    duplicate = select_labels(labels, np.array([row]))
+    duplicate.split[:] = Split.TRAIN.value
+    leaked = join_labels(replace(labels, split=split), replace(duplicate, ids=["other-name"]))
     (found,) = [each for each in check_data(leaked, LINEAGE, TRAINING) if not each.holds]
     assert labels.crystals.formulas()[row] in found.detail and labels.ids[row] in found.detail
 

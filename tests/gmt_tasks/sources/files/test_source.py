@@ -232,12 +232,12 @@ def test_a_refused_file_with_an_id_of_its_own_is_named_too(tmp_path: Path, fault
 
 
 def test_a_rejected_row_carries_its_own_id_and_its_line(tmp_path: Path) -> None:
-    rows = [record(3, id="good"), {**record(4, id="bad"), "species": ["Qq"]}, {"id": 7}, record(5, id="twin")]
+    rows = [record(3, id="good"), {**record(4, id="bad"), "species": ["Qq"]}, {"id": 7}, record(5, id="overlap")]
     rows[3] = {**rows[3], "species": [5, 5], "frac_coords": [[0, 0, 0]] * 2}
     (tmp_path / "x.jsonl").write_text("\n".join([*map(json.dumps, rows), "{", '{"id": "late"']))
     (block,) = read(tmp_path / "x.jsonl")
     rejected = ingest_block("x", block).rejected
-    assert [item.source_id for item in rejected] == ["bad", "7", "twin", "x.jsonl#5", "x.jsonl#6"]
+    assert [item.source_id for item in rejected] == ["bad", "7", "overlap", "x.jsonl#5", "x.jsonl#6"]
     assert [item.detail.split(":")[0] for item in rejected] == [f"x.jsonl line {line}" for line in (2, 3, 4, 5, 6)]
     assert "line 5 column 2" in rejected[3].detail
 

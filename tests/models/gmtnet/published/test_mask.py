@@ -173,7 +173,7 @@ def test_the_correction_for_training_is_the_correction_for_scoring(quantity: Ten
         assert same.all(), "no opposite entries there"
 
 
-def test_members_are_corrected_one_by_one_and_no_crystals_give_none() -> None:
+def test_networks_are_corrected_one_by_one_and_no_crystals_give_none() -> None:
     batch = TEXTBOOK.select([0, 1, 2])
     networks = np.stack([random_tensors(3, Tensor.PIEZOELECTRIC, seed) for seed in (1, 2)])
     both = mask_as_published({Tensor.PIEZOELECTRIC: networks}, batch)[Tensor.PIEZOELECTRIC]
