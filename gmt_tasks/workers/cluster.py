@@ -120,21 +120,11 @@ def _private_ray(n_cpus: int | None) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _cluster_at(address: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Options of `ray.init` and environment variables for a cluster; ModelError where it should not be used."""
-    _check_address(address)
-    runtime_env = {"working_dir": str(REPOSITORY_ROOT), "excludes": NOT_SHIPPED}
-    # Ray finds a token by itself but does not use it at an address that it was given.
-    return {"address": address, "runtime_env": runtime_env}, {"RAY_AUTH_MODE": "token"} if _has_token() else {}
+    """Options of `ray.init` and environment variables for a cluster.
 
-
-def _read_token_anew() -> None:
-    """Makes Ray look at the environment again: it remembers mode and token of what this process used before."""
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
-
-
-def _check_address(address: str) -> None:
-    """Refuses, within seconds, what Ray would wait minutes for, and a cluster that anybody could command."""
+    Raises:
+        ModelError: Ray would wait for minutes at this address, or anybody could command the cluster.
+    """
     if address.startswith("ray://") and find_spec("grpc") is None:
         raise ModelError(
             f"The Ray address {address} needs Ray's client, which is not installed. Run this on a node of the cluster "
@@ -148,6 +138,15 @@ def _check_address(address: str) -> None:
             "can run anything on it. Make a token with `ray get-auth-token --generate`, start every node with "
             "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH naming it, and set both here."
         )
+    runtime_env = {"working_dir": str(REPOSITORY_ROOT), "excludes": NOT_SHIPPED}
+    # Ray finds a token by itself but does not use it at an address that it was given.
+    return {"address": address, "runtime_env": runtime_env}, {"RAY_AUTH_MODE": "token"} if _has_token() else {}
+
+
+def _read_token_anew() -> None:
+    """Makes Ray look at the environment again: it remembers mode and token of what this process used before."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _is_loopback(address: str) -> bool:
