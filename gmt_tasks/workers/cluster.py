@@ -169,13 +169,13 @@ def _has_token() -> bool:
     return has_one and (mode is None or mode.lower() == "token")
 
 
-def advice_for_lost_workers(said: str) -> str:
+def advice_for_lost_workers(message: str) -> str:
     """What to do about workers that could not start.
 
     Args:
-        said: what Ray said of the last one.
+        message: Ray's error of the last one.
     """
-    return _LOST_ADVICE if "never ran" in said else "Run `gmtscreen doctor`."
+    return _LOST_ADVICE if "never ran" in message else "Run `gmtscreen doctor`."
 
 
 def _init(options: dict[str, Any], cluster: str, tries: int) -> None:
@@ -195,15 +195,15 @@ def _init(options: dict[str, Any], cluster: str, tries: int) -> None:
         # Ray raises bare Exceptions; whatever it started goes before anything else is tried.
         with suppress(Exception):
             ray.shutdown()
-        said = first_line(str(error)).rstrip(".")
+        message = first_line(str(error)).rstrip(".")
         if cluster:
-            raise ModelError(f"Ray said: {said}, at {cluster}") from error
+            raise ModelError(f"Ray said: {message}, at {cluster}") from error
         if tries <= 1:
             raise ModelError(
-                f"Ray did not start on this machine in {START_TRIES} tries: {said}. The machine may be overloaded: try "
-                "again later or with fewer --workers, and see `gmtscreen doctor`."
+                f"Ray did not start on this machine in {START_TRIES} tries: {message}. The machine may be overloaded: "
+                "try again later or with fewer --workers, and see `gmtscreen doctor`."
             ) from error
-        event("ray.start_again", said=said)
+        event("ray.start_again", said=message)
         _init(options, cluster, tries - 1)
 
 
@@ -282,9 +282,9 @@ def run_side_by_side(
             ray.get(done)
             on_wait()
     except RayError as error:
-        said = first_line(str(getattr(error, "cause", None) or error))
+        message = first_line(str(getattr(error, "cause", None) or error))
         raise ModelError(
-            f"{function.__name__} failed in a worker: {said}. Run the same command again to go on."
+            f"{function.__name__} failed in a worker: {message}. Run the same command again to go on."
         ) from error
     finally:
         if owns_ray:

@@ -2,7 +2,7 @@
 
 Each actor holds one model, loaded once, and computes one job while two more wait, so that none is idle while an answer
 travels or a crystal hangs. Inside it crystals are kept apart (isolation.py): one that fails or kills its process is
-found and quarantined there and does not end the actor. An actor or a node may still die, or stop to answer, which is
+found and quarantined there and does not end the actor. An actor or a node may still die, or no longer answer, which is
 noticed by its missing heartbeat. Then its jobs are tried again elsewhere; a job that was inside an actor that died has
 an actor to itself when it is retried, and is split in halves when it dies with that one too, so no crystal is ever
 quarantined for its neighbour. Workers have no connection to the database: only the driver writes.
@@ -246,8 +246,10 @@ class WorkerPool:
             self._failed_starts += 1
             # While others work it is a node that went, or a sick one, and no reason to give up.
             if self._failed_starts >= MAX_FAILED_STARTS and not self.worker_pids:
-                said, advice = _cause(error).rstrip("."), advice_for_lost_workers(str(error))
-                raise ModelError(f"{self._failed_starts} workers in a row could not start: {said}. {advice}") from error
+                cause, advice = _cause(error).rstrip("."), advice_for_lost_workers(str(error))
+                raise ModelError(
+                    f"{self._failed_starts} workers in a row could not start: {cause}. {advice}"
+                ) from error
             self._kill(slot)
             self._slots[index] = self._new_slot()
             return False

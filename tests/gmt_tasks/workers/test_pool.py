@@ -1,4 +1,4 @@
-"""The pool against real worker processes that crash, raise, hang, stop to answer and lose rows."""
+"""The pool against real worker processes that crash, raise, hang, no longer answer and lose rows."""
 
 import os
 import signal
@@ -134,9 +134,10 @@ def test_a_crystal_that_crashes_only_once_has_its_result(pool: WorkerPool, crash
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_workers_that_cannot_start_are_an_error_that_says_why() -> None:
+def test_workers_that_cannot_start_are_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "MAX_FAILED_STARTS", 2)
     with (
-        pytest.raises(ModelError, match="weights are missing.*gmtscreen doctor"),
+        pytest.raises(ModelError, match="2 workers in a row could not start.*weights are missing.*gmtscreen doctor"),
         WorkerPool(make_broken, 1, 0.0) as broken,
     ):
         collect_all(broken, [lease_of([6])])
@@ -155,7 +156,7 @@ def test_work_in_flight_is_bounded(slow_pool: WorkerPool) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_is_killed_or_stops_to_answer_is_replaced_and_costs_no_result(
+def test_a_worker_that_is_killed_or_no_longer_answers_is_replaced_and_costs_no_result(
     slow_pool: WorkerPool, number: signal.Signals
 ) -> None:
     leases = [lease_of([6] * 4, shard_id=i) for i in range(1, 9)]
