@@ -27,10 +27,10 @@ from gmt_tasks.runs.drive import ShardDriver
 from gmt_tasks.runs.lifecycle import close_run, ingest_source, run_spec
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.workers.fork_server import ForkServer
-from gmt_tasks.workers.isolation import Isolation, Patience
+from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
 from gmt_tasks.workers.pool import WorkerPool
-from gmt_tasks.workers.worker import PORTION_ATOMS, Worker
+from gmt_tasks.workers.worker import BATCH_ATOMS, Worker
 from models.crystals.crystal import CrystalBatch
 from tests.gmt_tasks.workers.fake_screener import CRASH, GREEDY, HANG, RAISE, SEGFAULT, SPIN, VERSION, make_fake
 
@@ -132,7 +132,7 @@ def shard(n_crystals: int, element: int, n_poison: int) -> ShardLease:
 def processor_time(lease: ShardLease, factory: Callable[[], Worker], n_poison: int) -> float:
     """Seconds of processor time of all child processes for a shard."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    one = Isolation(ForkServer(factory), Patience(job_s=5.0), PORTION_ATOMS)
+    one = Isolation(ForkServer(factory), Timeouts(job_s=5.0), BATCH_ATOMS)
     one.warm_up()
     block = one.screen(Job.whole(lease))
     if len(block.quarantined) != n_poison:

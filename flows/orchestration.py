@@ -38,9 +38,9 @@ QUIET_PREFECT = {
 
 
 def quiet_prefect() -> None:
-    """Makes Prefect local and silent by default: no analytics, errors through our own channel, a patient start."""
+    """Makes Prefect local and silent by default: no analytics, errors through our own channel, long start timeouts."""
     if "PREFECT_API_URL" not in os.environ:
-        # Our own server answers at once or is gone; waiting for it would only delay the last words.
+        # Our own server answers at once or is gone; waiting for it would only delay the report of the end.
         os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1")
     for name, value in QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
@@ -76,6 +76,7 @@ def start_server() -> None:
     from prefect.context import refresh_global_settings_context
     from prefect.settings import get_current_settings
 
+    # Prefect is imported by now: its profile and files are read, and may name a server after all.
     if _SERVERS and not _other_server_is_named():
         os.environ |= _SERVERS[0].wait()
         refresh_global_settings_context()
@@ -136,15 +137,15 @@ def current_session() -> ScreenSession:
 
 
 @contextmanager
-def session_for(open_one: Callable[[], ScreenSession]) -> Iterator[ScreenSession]:
+def session_for(open_session: Callable[[], ScreenSession]) -> Iterator[ScreenSession]:
     """The session in use, or, in a deployment, a new one.
 
     Args:
-        open_one: opens it.
+        open_session: opens it.
     """
     session = _SESSION.get()
     if session is not None:
         yield session
         return
-    with open_one() as opened, session_in_use(opened):
+    with open_session() as opened, session_in_use(opened):
         yield opened

@@ -62,21 +62,22 @@ def kept_signal_handlers() -> Iterator[None]:
 def stop_on_signals() -> Iterator[StopRequest]:
     """SIGINT, SIGTERM and SIGHUP set a flag, so that no commit is cut in two; a second SIGINT interrupts at once.
 
-    SIGHUP, which a closing terminal sends, stays ignored under `nohup`. Outside the main thread signals cannot be
-    caught; the flag then stays unset.
+    An ignored SIGHUP stays ignored. Outside the main thread signals cannot be caught; the flag then stays unset.
     """
     stop = StopRequest()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
+        # Whoever presses Ctrl-C twice does not want to wait for the end of a block.
         if stop.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.ask()
 
     with kept_signal_handlers():
         if threading.current_thread() is threading.main_thread():
-            for each in _STOPPING:
-                if each != signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:
-                    signal.signal(each, on_signal)
+            for number in _STOPPING:
+                # Under `nohup` a closing terminal is no reason to stop.
+                if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, on_signal)
         yield stop
 
 
@@ -102,10 +103,11 @@ def new_holder() -> str:
 
 def is_dead(holder: str) -> bool:
     """True when the holder's process ran on this host and is gone; a holder elsewhere is never known to be dead."""
-    host, _, rest = holder.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdigit():
+    # The random part is dropped; whatever else stands before the process id is the host.
+    host, _, pid = holder.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
         return False
-    return not psutil.pid_exists(int(rest))
+    return not psutil.pid_exists(int(pid))
 
 
 def tcp_answers(address: str) -> bool:

@@ -104,20 +104,15 @@ def uncertainty(expectation: Outlook, ood_score: Floats | None = None) -> Floats
         expectation: the intervals; equal widths share a place.
         ood_score: distance to the training data as a share, NaN where unknown; it counts as much as the width.
     """
-    # A width that is the same for all ranks nothing, and neither does one that was filled in.
-    width = (
-        _places(np.where(expectation.bounded, expectation.sigma, np.median(expectation.sigma)))
-        if len(expectation.sigma)
-        else expectation.sigma
-    )
+    width = expectation.sigma
+    if len(width):
+        # A width that is the same for all ranks nothing, and neither does one that was filled in.
+        width = np.where(expectation.bounded, width, np.median(width))
+        # Share of the other widths that are smaller, equal ones counting half.
+        width = (rankdata(width) - 1) / max(len(width) - 1, 1)
     if ood_score is None:
         return width
     return np.where(np.isfinite(ood_score), 0.5 * (width + np.nan_to_num(ood_score)), width)
-
-
-def _places(values: Floats) -> Floats:
-    """Share of the other values that are smaller, equal ones counting half, [n]."""
-    return np.asarray((rankdata(values) - 1) / max(len(values) - 1, 1))
 
 
 def worth(promise_of: Floats, uncertainty_of: Floats) -> Floats:

@@ -20,7 +20,7 @@ from gmt_tasks.active_learning.suggest import Batch, Suggestion
 from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import GmtError
-from models.quantities import DERIVED, TENSORS, Tensor
+from models.quantities import DERIVED, TENSORS
 
 Floats = NDArray[np.float64]
 
@@ -169,18 +169,15 @@ def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list
         "frame": "cartesian",
         "method": None,
     }
-    # Both dielectric tensors come from one calculation and stand in one row.
-    rows = {TENSORS[tensor].label_kind: _label_of(tensor) for tensor in DERIVED[name].from_tensors}
-    return [common | row for row in rows.values()]
-
-
-def _label_of(tensor: Tensor) -> dict[str, Any]:
-    """What a label row of a tensor holds besides the crystal; null stands for what is to be calculated."""
-    name, kind = TENSORS[tensor].label_kind, KINDS[TENSORS[tensor].label_kind]
-    # A tensor that exceeds another one is calculated together with it.
-    wanted = (tensor, TENSORS[tensor].floor)
-    keys = [key for key, quantity in kind.tensors.items() if quantity in wanted]
-    return {"kind": name, "unit": kind.units[0], **dict.fromkeys(keys)}
+    rows = {}
+    for tensor in DERIVED[name].from_tensors:
+        label_kind = TENSORS[tensor].label_kind
+        # A tensor that exceeds another one is calculated together with it.
+        calculated = (tensor, TENSORS[tensor].floor)
+        keys = [key for key, quantity in KINDS[label_kind].tensors.items() if quantity in calculated]
+        # Both dielectric tensors come from one calculation and stand in one row.
+        rows[label_kind] = common | {"kind": label_kind, "unit": KINDS[label_kind].units[0], **dict.fromkeys(keys)}
+    return list(rows.values())
 
 
 _ATOMATE2_PART = f"""

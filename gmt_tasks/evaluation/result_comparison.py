@@ -105,7 +105,11 @@ def compare_rankings(old: RankedNumbers, new: RankedNumbers, *, top: int, descen
     first = np.array(shared)
     second = np.array([place[old.ids[k]] for k in shared])
     before, after = old.values[first], new.values[second]
-    ranks = tuple(_ranks(values, descending=descending) for values in (before, after))
+    # Places from 1, the best first; equal values in the order in which they stand.
+    ranks = tuple(
+        np.asarray(rankdata(-values if descending else values, method="ordinal"), dtype=np.int64)
+        for values in (before, after)
+    )
     moves = _moves(old, first, before, after, ranks)
     # Only the top of a ranking is looked at more closely; moves below it matter to nobody.
     either = np.flatnonzero((ranks[0] <= top) | (ranks[1] <= top))
@@ -123,11 +127,6 @@ def compare_rankings(old: RankedNumbers, new: RankedNumbers, *, top: int, descen
         sorted((m for m in moves if m.old_rank <= top < m.new_rank), key=lambda m: m.old_rank),
         sorted((m for m in moves if max(m.old_rank, m.new_rank) <= top), key=lambda m: m.new_rank),
     )
-
-
-def _ranks(values: Floats, *, descending: bool) -> NDArray[np.int64]:
-    """Places from 1, the best first; equal values in the order in which they stand, [n]."""
-    return np.asarray(rankdata(-values if descending else values, method="ordinal"), dtype=np.int64)
 
 
 def _moves(

@@ -82,10 +82,10 @@ def _end_with_parent() -> None:
     """In the child: no interrupt of the terminal, a thread each, and no life after the driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
 
+    def exit_after_parent() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
 
-def _watch(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
+    threading.Thread(target=exit_after_parent, daemon=True).start()

@@ -156,13 +156,14 @@ class Screener:
         place = {int(row): k for k, row in enumerate(prediction.rows)}
         formulas = crystals.formulas()
         warnings = prediction.warnings()
+        provenance = {"model": str(self.model_version), "model_sha256": self.model_version.sha256}
         for row, name in enumerate(ids):
             if row in place:
                 k = place[row]
                 line = {"id": name, "formula": formulas[row]} | self._line(prediction, k) | {"warnings": warnings[k]}
             else:
                 line = rejected_line(name, formulas[row], *prediction.refused[row])
-            yield line | self._provenance()
+            yield line | provenance
 
     def _line(self, prediction: TensorPrediction, k: int) -> dict[str, Any]:
         """What the line of the k-th result says beside its name, warnings and model."""
@@ -184,9 +185,6 @@ class Screener:
             | uncertainty_of(_plain_row(prediction.intervals, k))
             | {"ood": reliability["ood_score"], "trust": reliability}
         )
-
-    def _provenance(self) -> dict[str, str]:
-        return {"model": str(self.model_version), "model_sha256": self.model_version.sha256}
 
 
 def rejected_line(name: str, formula: str | None, reason: Reason, detail: str) -> dict[str, Any]:

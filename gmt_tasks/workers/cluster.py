@@ -52,23 +52,20 @@ _SERVERS_FOR_CLUSTERS = {
 def _adjust_ray(*, loopback_only: bool) -> None:
     """Three things for which `ray.init` has no option.
 
-    Ray takes the address of the network card, and then its servers listen on every interface; told otherwise it does
-    what it does on desktop systems, and everything stays on 127.0.0.1. And it prints the death of a worker to standard
-    output, into the middle of what a program prints there; here that is an event. And a private Ray needs none of the
-    servers for autoscaling, printing of logs and a dashboard, each a Python process that imports Ray for a second.
+    Ray takes the address of the network card, and then its servers listen on every interface; with clusters disabled
+    it does what it does on desktop systems, and everything stays on 127.0.0.1. And it prints the death of a worker to
+    standard output, into the middle of what a program prints there; here that is an event. And a private Ray needs none
+    of the servers for autoscaling, printing of logs and a dashboard, each a Python process that imports Ray for a
+    second.
     """
-    for name, original in _SERVERS_FOR_CLUSTERS.items():
-        setattr(Node, name, _start_nothing if loopback_only else original)
+
+    def print_as_event(data: dict[str, Any], *_: object, **__: object) -> None:
+        event("ray.said", text=first_line(" ".join(str(line) for line in data.get("lines", []))))
+
+    for name, start in _SERVERS_FOR_CLUSTERS.items():
+        setattr(Node, name, (lambda *_, **__: None) if loopback_only else start)
     ray_constants.ENABLE_RAY_CLUSTER = _CLUSTER_OF_MACHINES and not loopback_only
-    ray_worker.print_to_stdstream = _print_as_event
-
-
-def _start_nothing(*_: object, **__: object) -> None:
-    """Stands in for what starts a server of Ray that is not needed."""
-
-
-def _print_as_event(data: dict[str, Any], *_: object, **__: object) -> None:
-    event("ray.said", text=first_line(" ".join(str(line) for line in data.get("lines", []))))
+    ray_worker.print_to_stdstream = print_as_event
 
 
 def start_ray(address: str | None = None, n_cpus: int | None = None) -> bool:
@@ -89,22 +86,12 @@ def start_ray(address: str | None = None, n_cpus: int | None = None) -> bool:
     """
     if ray.is_initialized():
         return False
-    options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": "ERROR"}
-    # A raylet hands its environment down to every worker; the root goes first so that neither a test runner nor an
-    # editable install can make the import order of driver and workers differ.
+    # A raylet hands its environment down to every worker; the root goes first so that neither pytest nor an editable
+    # install can make the import order of driver and workers differ.
     path = os.pathsep.join([str(REPOSITORY_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    variables = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
-    if address is None:
-        options |= {"address": "local", "num_cpus": n_cpus, "include_dashboard": False}
-        # Ray opens this folder to every user of the machine; the one around it is private.
-        options |= {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(run_folder() / "ray")}
-        variables |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0"} | _own_token()
-    else:
-        _check_address(address)
-        runtime_env = {"working_dir": str(REPOSITORY_ROOT), "excludes": NOT_SHIPPED}
-        options |= {"address": address, "runtime_env": runtime_env}
-        # Ray finds a token by itself but does not use it at an address that it was told.
-        variables |= {"RAY_AUTH_MODE": "token"} if _has_token() else {}
+    options, variables = _private_ray(n_cpus) if address is None else _cluster_at(address)
+    options |= {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": "ERROR"}
+    variables |= {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
     _adjust_ray(loopback_only=address is None)
     with kept_signal_handlers(), environment(variables):
         _read_token_anew()
@@ -116,26 +103,28 @@ def start_ray(address: str | None = None, n_cpus: int | None = None) -> bool:
     return True
 
 
-def _own_token() -> dict[str, str]:
-    """A token for the private Ray alone, unless the user gave one or wants none.
+def _private_ray(n_cpus: int | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options of `ray.init` and environment variables of a Ray on loopback."""
+    options = {"address": "local", "num_cpus": n_cpus, "include_dashboard": False}
+    # Ray opens this folder to every user of the machine; the one around it is private.
+    options |= {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(run_folder() / "ray")}
+    variables = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0"}
+    # Other users of the machine reach loopback too. Left to itself Ray would write a token for all its clusters into
+    # the home folder, in a file that others may read: here it gets one of its own, unless the user set one or wants
+    # none.
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() == "token":
+        variables["RAY_AUTH_MODE"] = "token"
+        if not (os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
+            variables["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    return options, variables
 
-    Other users of the machine reach loopback too. Left to itself Ray would write a token for all its clusters into the
-    home folder, in a file that others may read.
+
+def _cluster_at(address: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options of `ray.init` and environment variables for a cluster.
+
+    Raises:
+        ModelError: Ray would wait for minutes at this address, or anybody could command the cluster.
     """
-    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
-        return {}
-    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return {"RAY_AUTH_MODE": "token"} | ({} if given else {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
-
-
-def _read_token_anew() -> None:
-    """Makes Ray look at the environment again: it remembers mode and token of what this process used before."""
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
-
-
-def _check_address(address: str) -> None:
-    """Refuses, within seconds, what Ray would wait minutes for, and a cluster that anybody could command."""
     if address.startswith("ray://") and find_spec("grpc") is None:
         raise ModelError(
             f"The Ray address {address} needs Ray's client, which is not installed. Run this on a node of the cluster "
@@ -149,6 +138,15 @@ def _check_address(address: str) -> None:
             "can run anything on it. Make a token with `ray get-auth-token --generate`, start every node with "
             "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH naming it, and set both here."
         )
+    runtime_env = {"working_dir": str(REPOSITORY_ROOT), "excludes": NOT_SHIPPED}
+    # Ray finds a token by itself but does not use it at an address that it was given.
+    return {"address": address, "runtime_env": runtime_env}, {"RAY_AUTH_MODE": "token"} if _has_token() else {}
+
+
+def _read_token_anew() -> None:
+    """Makes Ray look at the environment again: it remembers mode and token of what this process used before."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _is_loopback(address: str) -> bool:
@@ -165,23 +163,23 @@ def _is_loopback(address: str) -> bool:
 
 
 def _has_token() -> bool:
-    """True when Ray authenticates by token: told so and has one, or not told otherwise and has one."""
+    """True when Ray has a token and RAY_AUTH_MODE does not keep it from using it."""
     mode = os.environ.get("RAY_AUTH_MODE")
     has_one: bool = AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
     return has_one and (mode is None or mode.lower() == "token")
 
 
-def advice_for_lost_workers(said: str) -> str:
+def advice_for_lost_workers(message: str) -> str:
     """What to do about workers that could not start.
 
     Args:
-        said: what Ray said of the last one.
+        message: Ray's error of the last one.
     """
-    return _LOST_ADVICE if "never ran" in said else "Run `gmtscreen doctor`."
+    return _LOST_ADVICE if "never ran" in message else "Run `gmtscreen doctor`."
 
 
 def _init(options: dict[str, Any], cluster: str, tries: int) -> None:
-    """`ray.init`, again when a busy machine was too slow for Ray's own 30 seconds.
+    """`ray.init`, retried when a busy machine was too slow for Ray's own 30 seconds.
 
     Args:
         options: of `ray.init`.
@@ -197,15 +195,15 @@ def _init(options: dict[str, Any], cluster: str, tries: int) -> None:
         # Ray raises bare Exceptions; whatever it started goes before anything else is tried.
         with suppress(Exception):
             ray.shutdown()
-        said = first_line(str(error)).rstrip(".")
+        message = first_line(str(error)).rstrip(".")
         if cluster:
-            raise ModelError(f"Ray said: {said}, at {cluster}") from error
+            raise ModelError(f"Ray said: {message}, at {cluster}") from error
         if tries <= 1:
             raise ModelError(
-                f"Ray did not start on this machine in {START_TRIES} tries: {said}. The machine may be overloaded: try "
-                "again later or with fewer --workers, and see `gmtscreen doctor`."
+                f"Ray did not start on this machine in {START_TRIES} tries: {message}. The machine may be overloaded: "
+                "try again later or with fewer --workers, and see `gmtscreen doctor`."
             ) from error
-        event("ray.start_again", said=said)
+        event("ray.start_again", said=message)
         _init(options, cluster, tries - 1)
 
 
@@ -275,17 +273,18 @@ def run_side_by_side(
     owns_ray = start_ray(address, n_at_once)
     try:
         _, gpus = count_devices()
+        # On a cluster the machines differ: one call takes a whole GPU there.
         share = min(1.0, gpus / n_at_once) if gpus and address is None else float(bool(gpus))
         remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=CALL_RETRIES, max_calls=1)(function)
-        pending = [remote.remote(*each) for each in arguments]
+        pending = [remote.remote(*call_arguments) for call_arguments in arguments]
         while pending:
             done, pending = ray.wait(pending, timeout=WAIT_S)
             ray.get(done)
             on_wait()
     except RayError as error:
-        said = first_line(str(getattr(error, "cause", None) or error))
+        message = first_line(str(getattr(error, "cause", None) or error))
         raise ModelError(
-            f"{function.__name__} failed in a worker: {said}. Run the same command again to go on."
+            f"{function.__name__} failed in a worker: {message}. Run the same command again to go on."
         ) from error
     finally:
         if owns_ray:

@@ -1,4 +1,4 @@
-"""What a forked process does: compute one block of crystals after the other, and say what went wrong with one."""
+"""A forked worker process: it computes one block of crystals after the other and reports the errors."""
 
 import ctypes
 import os
@@ -29,27 +29,33 @@ class Failure:
     Attributes:
         reason: MODEL_FAILED, OUT_OF_MEMORY or WORKER_DIED.
         detail: one line.
-        from_outside: nothing that the block did: the same rows deserve another try.
-        ruined: the process cannot go on, for instance because its GPU context is lost.
+        external: the crystals did not cause it: the same rows deserve another try.
+        process_lost: the process cannot go on, for instance because its GPU context is lost.
     """
 
     reason: Reason
     detail: str
-    from_outside: bool = False
-    ruined: bool = False
+    external: bool = False
+    process_lost: bool = False
 
 
 def serve_blocks(pipe: "Connection[Any, Any]", load: Callable[[], Any]) -> None:
-    """The runner's main loop: (ids, crystals) in, ResultBlock or Failure out, until the owner is gone; never returns.
+    """The worker's main loop: (ids, crystals) in, ResultBlock or Failure out, until the owner is gone; never returns.
 
     Args:
         pipe: to the owner; the first message is the process id, or the text of what `load` raised.
-        load: gives the worker.
+        load: returns the screener.
     """
     # Whatever happens, the server's code behind the fork must not run in here.
     status = 1
     try:
-        _be_the_first_to_go()
+        if sys.platform == "linux":
+            # It ends with the server, and before anything else when the kernel runs short of memory.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+        # A core file of a loaded model has gigabytes; an interrupt of the terminal is for the owner.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         worker = _load(pipe, load)
         while True:
             crystal_ids, crystals = pipe.recv()
@@ -61,7 +67,7 @@ def serve_blocks(pipe: "Connection[Any, Any]", load: Callable[[], Any]) -> None:
 
 
 def _load(pipe: "Connection[Any, Any]", load: Callable[[], Any]) -> Any:
-    """The worker, after the owner was told that it is there, or why it is not."""
+    """Loads the screener and reports the process id to the owner, or the error."""
     try:
         worker = load()
     except Exception as error:
@@ -75,12 +81,12 @@ def _load(pipe: "Connection[Any, Any]", load: Callable[[], Any]) -> Any:
 def _attempt(worker: Any, crystal_ids: list[str], crystals: Any) -> ResultBlock | Failure:
     try:
         block: ResultBlock = worker.screen(crystal_ids, crystals)
-    except Exception as error:  # noqa: BLE001 - whatever a model raises is the crystals' fate, and is reported
-        said = f"{type(error).__name__}: {first_line(str(error))}"
+    except Exception as error:  # noqa: BLE001 - whatever a model raises belongs to the crystals, and is reported
+        detail = f"{type(error).__name__}: {first_line(str(error))}"
         if is_out_of_memory(error):
-            return Failure(Reason.OUT_OF_MEMORY, said)
+            return Failure(Reason.OUT_OF_MEMORY, detail)
         # After an error of its kernels a GPU refuses everything else from the same process.
-        return Failure(Reason.MODEL_FAILED, said, ruined="CUDA" in said)
+        return Failure(Reason.MODEL_FAILED, detail, process_lost="CUDA" in detail)
     return block
 
 
@@ -90,15 +96,6 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(words in text for words in _MEMORY_WORDS)
-
-
-def _be_the_first_to_go() -> None:
-    """Ends with the server; is what a kernel short of memory kills; leaves no core file; ignores the terminal."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _limit_memory(*, gpu: bool) -> None:

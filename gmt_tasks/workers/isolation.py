@@ -1,15 +1,15 @@
-"""Crystals computed where they can do no harm: a poison crystal costs a fraction of a second and is found by name.
+"""Crystals computed where they can do no harm: one that fails costs a fraction of a second and is found by name.
 
-A job is cut into portions, each computed in a forked process (fork_server.py). Whatever happens to it,
-crash, exception, hang or lack of memory, its portion is cut into parts, each tried in a fresh fork where the last one
-died, down to the crystal that fails alone. All other answers are kept. Several jobs may be inside at the same time;
-one at a time computes.
+A job is cut into batches, each computed in a forked process (fork_server.py). Whatever happens to that process, crash,
+exception, hang or lack of memory, its batch is cut into parts, each tried in a fresh fork where the last one died, down
+to the crystal that fails alone. All other answers are kept. Several jobs may be inside at the same time; one at a time
+computes.
 
-What is too long is told from the time that a process computed or slept, never from the time that it waited for a
-processor: on a machine ten times as busy everything takes ten times as long and nothing is taken for hung. Several
-crystals are given up as soon as they take longer than usual, since their parts are tried again. A crystal alone then
-gives its turn away and is given up when it computed many times as long as usual, or slept until its deadline, which
-keeps nobody waiting.
+Timeouts count the time that a process computed or slept, never the time that it waited for a processor: on a machine
+ten times as busy everything takes ten times as long and nothing is taken for hung. Several crystals are given up as
+soon as they take longer than usual, since their parts are tried again. A crystal alone then lets the others compute
+first and is given up when it computed many times as long as usual, or slept until its deadline, which keeps nobody
+waiting.
 """
 
 import threading
@@ -35,8 +35,8 @@ ATOMS_OF_A_CALL = 32
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long is waited before something is taken for hung.
+class Timeouts:
+    """After how long something is taken for hung.
 
     Attributes:
         start_s: for the first worker to load its model, in seconds.
@@ -44,7 +44,7 @@ class Patience:
         job_s_per_atom: for each atom of it, in seconds.
         computing_s: for a crystal alone that computes, in seconds, plus
         usual_times: as many times what its atoms usually take, once something was measured.
-        pulse_s: for a worker process to say that it lives, in seconds.
+        heartbeat_s: for a worker process to answer a heartbeat, in seconds.
     """
 
     start_s: float = 600.0
@@ -52,7 +52,7 @@ class Patience:
     job_s_per_atom: float = 0.1
     computing_s: float = 0.5
     usual_times: float = 12.0
-    pulse_s: float = 45.0
+    heartbeat_s: float = 45.0
 
     def asleep_deadline_s(self, job: Job) -> float:
         """Longest time that a job may sleep, in seconds."""
@@ -66,8 +66,8 @@ class Patience:
         return min(self.computing_s + self.usual_times * usual_s, self.asleep_deadline_s(job))
 
 
-class _Pace:
-    """How long an atom takes here, as a mean over the recent past; large portions count more than small ones."""
+class _MeasuredPace:
+    """Seconds per atom here, as a mean over the recent past; large batches count more than small ones."""
 
     def __init__(self) -> None:
         self._seconds, self._atoms = 0.0, 0
@@ -78,13 +78,14 @@ class _Pace:
         return self._seconds / self._atoms if self._atoms else None
 
     def usual_s(self, job: Job) -> float:
-        """What a job may take before it is unusual: half as much again as others, and a little."""
+        """Longest usual time of a job, in seconds: half as much again as the mean, and a quarter of a second."""
         return 0.25 + 1.5 * (self.s_per_atom or FIRST_S_PER_ATOM) * job.n_atoms
 
-    def learn(self, job: Job, spent: Spent) -> None:
-        """Takes in how long a job took."""
+    def add(self, job: Job, spent: Spent) -> None:
+        """Adds the measured time of a job."""
         self._seconds += spent.computing_s + spent.asleep_s
         self._atoms += job.n_atoms
+        # Halved from time to time, the past counts ever less: a machine may become busy or free.
         if self._atoms > REMEMBERED_ATOMS:
             self._seconds, self._atoms = self._seconds / 2, self._atoms // 2
 
@@ -94,26 +95,26 @@ class Isolation:
 
     Args:
         server: forks the processes.
-        patience: deadlines.
-        portion_atoms: atoms that are lost at most when a crystal kills its process; None takes a job as a whole.
+        timeouts: deadlines.
+        batch_atoms: atoms that are lost at most when a crystal kills its process; None takes a job as a whole.
     """
 
-    def __init__(self, server: ForkServer, patience: Patience, portion_atoms: int | None = None) -> None:
-        self._server, self._patience = server, patience
-        self._max_atoms = portion_atoms or UNLIMITED_ATOMS
-        self._turn = threading.Lock()
+    def __init__(self, server: ForkServer, timeouts: Timeouts, batch_atoms: int | None = None) -> None:
+        self._server, self._timeouts = server, timeouts
+        self._batch_atoms = batch_atoms or UNLIMITED_ATOMS
+        self._computing = threading.Lock()
         self._idle: list[ForkedWorker] = []
-        self._pace = _Pace()
+        self._pace = _MeasuredPace()
 
     @property
-    def portion_atoms(self) -> int:
-        """Atoms of a portion now: fewer than at first after memory ran out."""
-        return self._max_atoms
+    def batch_atoms(self) -> int:
+        """Atoms of a batch now: fewer than at first after memory ran out."""
+        return self._batch_atoms
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the processes that wait for a portion."""
-        return [runner.pid for runner in self._idle]
+        """Process ids of the idle processes."""
+        return [worker.pid for worker in self._idle]
 
     def close(self) -> None:
         """Ends every process; nothing can be computed any more."""
@@ -131,89 +132,84 @@ class Isolation:
         Raises:
             ForkServerError: no process can be forked any more.
         """
-        todo = deque(job.portions(self._max_atoms))
+        pending = deque(job.batches(self._batch_atoms))
         answers: dict[int, ResultBlock] = {}
-        fitting: list[int] = []
-        short_of_memory = False
-        while todo:
-            portion = todo.popleft()
-            answer = self._attempt(portion)
+        fitting_atoms: list[int] = []
+        out_of_memory = False
+        while pending:
+            batch = pending.popleft()
+            answer = self._attempt(batch)
             if isinstance(answer, ResultBlock):
-                answers[portion.start] = answer
-                fitting.append(portion.n_atoms)
+                answers[batch.start] = answer
+                fitting_atoms.append(batch.n_atoms)
                 continue
-            if answer.reason is Reason.OUT_OF_MEMORY and not short_of_memory:
-                short_of_memory, fitting = True, []
-            following = _following(portion, answer)
-            todo.extendleft(reversed(following))
-            if not following:
-                answers[portion.start] = quarantine(portion, answer.reason, answer.detail)
+            if answer.reason is Reason.OUT_OF_MEMORY and not out_of_memory:
+                # Sizes that fitted before say nothing about the memory that is left now.
+                out_of_memory, fitting_atoms = True, []
+            retries = _retries(batch, answer)
+            pending.extendleft(reversed(retries))
+            if not retries:
+                answers[batch.start] = quarantine(batch, answer.reason, answer.detail)
         block = merge([answers[start] for start in sorted(answers)])
-        to_blame = any(reason is Reason.OUT_OF_MEMORY for _, reason, _ in block.quarantined)
-        if short_of_memory and fitting and not to_blame:
-            # No crystal was to blame: the portions were too large, and the next ones are cut to what went through.
-            self._max_atoms = max(fitting)
+        too_large_alone = any(reason is Reason.OUT_OF_MEMORY for _, reason, _ in block.quarantined)
+        if out_of_memory and fitting_atoms and not too_large_alone:
+            # No crystal was to blame: the batches were too large, and the next ones are cut to what went through.
+            self._batch_atoms = max(fitting_atoms)
         return block
 
-    def _attempt(self, portion: Job) -> ResultBlock | Failure:
-        """The answer for a portion, waiting for its turn first."""
-        with self._turn:
-            runner = self._idle.pop() if self._idle else self._server.fork()
-            runner.give(portion.crystal_ids, portion.crystals)
-            usual_s = self._pace.usual_s(portion)
-            if runner.answers_within(usual_s, usual_s):
-                answer = self._heard(runner, portion)
-                self._keep(runner, answer)
-                return _checked(portion, answer)
-            runner.step_back()
-        answer = self._late_answer(runner, portion)
-        runner.kill()
-        return _checked(portion, answer)
-
-    def _heard(self, runner: ForkedWorker, portion: Job) -> ResultBlock | Failure:
-        """What a runner that is ready says; learns from how long it took."""
-        spent, answer = runner.spent(), runner.answer()
-        if isinstance(answer, ResultBlock):
-            self._pace.learn(portion, spent)
+    def _attempt(self, batch: Job) -> ResultBlock | Failure:
+        """The answer for a batch; waits until no other one computes."""
+        with self._computing:
+            worker = self._idle.pop() if self._idle else self._server.fork()
+            worker.send(batch.crystal_ids, batch.crystals)
+            usual_s = self._pace.usual_s(batch)
+            if worker.answers_within(usual_s, usual_s):
+                answer = self._receive(worker, batch)
+                # An exception leaves a process as good as new, unless it came from the kernels of a GPU.
+                if isinstance(answer, Failure) and (answer.process_lost or answer.reason is Reason.WORKER_DIED):
+                    worker.kill()
+                else:
+                    self._idle.append(worker)
+                return answer
+            worker.lower_priority()
+        # Without the lock: others need not wait for what may have hung.
+        answer = self._late_answer(worker, batch)
+        worker.kill()
         return answer
 
-    def _late_answer(self, runner: ForkedWorker, portion: Job) -> ResultBlock | Failure:
-        """What comes of a portion that takes longer than usual; several crystals lose nothing but are tried apart."""
-        if portion.n_crystals > 1:
+    def _receive(self, worker: ForkedWorker, batch: Job) -> ResultBlock | Failure:
+        """The answer of a worker that is ready, a result only if it is one for these rows; its time is added."""
+        spent, answer = worker.spent(), worker.answer()
+        if isinstance(answer, Failure):
+            return answer
+        self._pace.add(batch, spent)
+        try:
+            check_rows(batch, answer)
+        except WrongAnswerError as error:
+            return Failure(Reason.MODEL_FAILED, str(error))
+        return answer
+
+    def _late_answer(self, worker: ForkedWorker, batch: Job) -> ResultBlock | Failure:
+        """The answer for a batch that takes longer than usual; several crystals lose nothing but are tried apart."""
+        if batch.n_crystals > 1:
             return Failure(Reason.WORKER_DIED, "took longer than usual; the worker process was stopped")
-        computing_s = self._patience.computing_deadline_s(portion, self._pace.s_per_atom)
-        asleep_s = self._patience.asleep_deadline_s(portion)
-        if runner.answers_within(computing_s, asleep_s):
-            return self._heard(runner, portion)
-        slept = runner.spent().asleep_s >= asleep_s
-        took = f"{asleep_s:.0f} s asleep" if slept else f"{computing_s:.1f} s of computing"
-        return Failure(Reason.WORKER_DIED, f"no answer within {took}; the worker process was stopped")
-
-    def _keep(self, runner: ForkedWorker, answer: ResultBlock | Failure) -> None:
-        """Keeps a process for the next portion, if it lives and is sound."""
-        if isinstance(answer, ResultBlock) or not (answer.ruined or answer.reason is Reason.WORKER_DIED):
-            self._idle.append(runner)
-        else:
-            runner.kill()
+        computing_s = self._timeouts.computing_deadline_s(batch, self._pace.s_per_atom)
+        asleep_s = self._timeouts.asleep_deadline_s(batch)
+        if worker.answers_within(computing_s, asleep_s):
+            return self._receive(worker, batch)
+        slept = worker.spent().asleep_s >= asleep_s
+        exceeded = f"{asleep_s:.0f} s asleep" if slept else f"{computing_s:.1f} s of computing"
+        return Failure(Reason.WORKER_DIED, f"no answer within {exceeded}; the worker process was stopped")
 
 
-def _checked(portion: Job, answer: ResultBlock | Failure) -> ResultBlock | Failure:
-    """The answer if it is one for these rows."""
-    if isinstance(answer, Failure):
-        return answer
-    try:
-        check_rows(portion, answer)
-    except WrongAnswerError as error:
-        return Failure(Reason.MODEL_FAILED, str(error))
-    return answer
-
-
-def _following(portion: Job, failure: Failure) -> list[Job]:
+def _retries(batch: Job, failure: Failure) -> list[Job]:
     """What to try after a failure; nothing when a crystal failed alone after it had failed before."""
-    if portion.tries_left and (failure.from_outside or portion.n_crystals == 1):
-        return [replace(portion, tries_left=portion.tries_left - 1)]
-    if portion.n_crystals == 1:
+    if batch.tries_left and (failure.external or batch.n_crystals == 1):
+        return [replace(batch, tries_left=batch.tries_left - 1)]
+    if batch.n_crystals == 1:
         return []
-    tries_left = portion.tries_left if failure.from_outside else 0
-    parts = portion.parts(2 if failure.reason is Reason.OUT_OF_MEMORY else PARTS_OF_A_FAILURE)
+    # After an external end the parts keep their tries: none of them has failed by itself yet.
+    tries_left = batch.tries_left if failure.external else 0
+    # Halves find the largest size that fits; many parts find one crystal among many soonest.
+    parts = batch.parts(2 if failure.reason is Reason.OUT_OF_MEMORY else PARTS_OF_A_FAILURE)
     return [replace(part, tries_left=tries_left) for part in parts]

@@ -1,16 +1,20 @@
 """What happens to a shard whose work fails: try again, split, quarantine one crystal, and put together.
 
-A worker answers for a `Job`, a range of rows of a leased shard. Inside a worker a job is cut into portions, and a
-portion that fails into parts, down to the one crystal that fails alone (isolation.py). When the worker itself
-dies, its job is tried once more and then split in halves. `Assembly` collects the answers of a shard's jobs and gives
-back one `ResultBlock`, so that the ledger keeps one commit per shard. Nothing here knows Ray.
+A worker answers for a `Job`, a range of rows of a leased shard. Inside a worker a job is cut into batches, and a batch
+that fails into parts, down to the one crystal that fails alone (isolation.py). When the worker itself dies, its job is
+tried once more and then split in halves. `Assembly` collects the answers of a shard's jobs and gives back one
+`ResultBlock`, so that the ledger keeps one commit per shard. Nothing here knows Ray.
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from db.records import ResultBlock, ShardLease
 from models.crystals.crystal import CrystalBatch
@@ -18,6 +22,8 @@ from models.errors import GmtError, Reason
 
 TRIES_BEFORE_SPLIT = 2
 MAX_DETAIL_CHARS = 300
+
+_Name = TypeVar("_Name")
 
 
 class WrongAnswerError(GmtError):
@@ -45,7 +51,7 @@ class Job:
         return Job(lease, 0, len(lease.crystal_ids))
 
     @property
-    def suspect(self) -> bool:
+    def is_retry(self) -> bool:
         """True when work on these rows failed before."""
         return self.tries_left < TRIES_BEFORE_SPLIT - 1
 
@@ -84,15 +90,15 @@ class Job:
         ends = [self.start + self.n_crystals * k // n_parts for k in range(n_parts + 1)]
         return [replace(self, start=start, stop=stop) for start, stop in pairwise(ends)]
 
-    def portions(self, max_atoms: int) -> list["Job"]:
+    def batches(self, max_atoms: int) -> list["Job"]:
         """The rows in consecutive jobs of at most `max_atoms` atoms; a crystal above that has a job to itself."""
-        first, portions, start = self.lease.crystals.first_atom, [], self.start
+        first, batches, start = self.lease.crystals.first_atom, [], self.start
         while start < self.stop:
             fitting = int(np.searchsorted(first, first[start] + max_atoms, side="right")) - 1
             stop = min(max(fitting, start + 1), self.stop)
-            portions.append(replace(self, start=start, stop=stop))
+            batches.append(replace(self, start=start, stop=stop))
             start = stop
-        return portions
+        return batches
 
 
 def quarantine(job: Job, reason: Reason, detail: str) -> ResultBlock:
@@ -124,6 +130,7 @@ def check_rows(job: Job, block: ResultBlock) -> None:
     Raises:
         WrongAnswerError: rows are missing, doubled or foreign, an array has another length, a tensor is not finite.
     """
+    # Counted and not compared in order: a row that is there twice is as wrong as one that is missing.
     given = Counter(job.crystal_ids)
     answered = Counter([*block.crystal_ids, *(crystal_id for crystal_id, _, _ in block.quarantined)])
     if given != answered:
@@ -140,6 +147,7 @@ def check_rows(job: Job, block: ResultBlock) -> None:
         wrong.append("warnings")
     if wrong:
         raise WrongAnswerError(f"{len(wrong)} arrays of the answer do not have {n} rows, first {wrong[0]!r}")
+    # One value that is not finite would make the database refuse the whole shard.
     broken = [str(name) for name, array in block.tensors.items() if not np.isfinite(array).all()]
     if broken:
         raise WrongAnswerError(f"{len(broken)} tensors of the answer are not finite, first {broken[0]}")
@@ -187,6 +195,7 @@ def merge(blocks: list[ResultBlock]) -> ResultBlock:
         WrongAnswerError: two blocks with results differ in their columns or tensors.
     """
     quarantined = [entry for block in blocks for entry in block.quarantined]
+    # A block without results has no columns to compare.
     full = [block for block in blocks if block.crystal_ids]
     if len(full) <= 1:
         base = full[0] if full else ResultBlock([], {}, {}, {}, [], [])
@@ -197,9 +206,14 @@ def merge(blocks: list[ResultBlock]) -> ResultBlock:
             raise WrongAnswerError("two parts of a shard have different columns: the workers run different versions")
     return ResultBlock(
         [crystal_id for block in full for crystal_id in block.crystal_ids],
-        {name: np.concatenate([block.columns[name] for block in full]) for name in head.columns},
-        {name: np.concatenate([block.tensors[name] for block in full]) for name in head.tensors},
-        {name: np.concatenate([block.removed_fraction[name] for block in full]) for name in head.removed_fraction},
+        _concatenated([block.columns for block in full]),
+        _concatenated([block.tensors for block in full]),
+        _concatenated([block.removed_fraction for block in full]),
         [text for block in full for text in block.warnings],
         quarantined,
     )
+
+
+def _concatenated(parts: Sequence[Mapping[_Name, NDArray[Any]]]) -> dict[_Name, NDArray[Any]]:
+    """Arrays by name, the rows of one part behind those of the other."""
+    return {name: np.concatenate([*map(itemgetter(name), parts)]) for name in parts[0]}

@@ -1,11 +1,11 @@
 """Worker processes: Ray actors with bounded work in flight.
 
 Each actor holds one model, loaded once, and computes one job while two more wait, so that none is idle while an answer
-travels or a crystal hangs. Inside it crystals are kept apart (isolation.py): poison is found and quarantined
-there and does not end the actor. An actor or a node may still die, or fall silent, which is noticed by its missing
-pulse. Then its jobs are tried again elsewhere; a job that was inside an actor that died, a suspect, has an actor to
-itself, and is split in halves when it dies with that one too, so no crystal is ever quarantined for its neighbour.
-Workers have no connection to the database: only the driver writes.
+travels or a crystal hangs. Inside it crystals are kept apart (isolation.py): one that fails or kills its process is
+found and quarantined there and does not end the actor. An actor or a node may still die, or no longer answer, which is
+noticed by its missing heartbeat. Then its jobs are tried again elsewhere; a job that was inside an actor that died has
+an actor to itself when it is retried, and is split in halves when it dies with that one too, so no crystal is ever
+quarantined for its neighbour. Workers have no connection to the database: only the driver writes.
 """
 
 import time
@@ -22,13 +22,13 @@ from db.records import ResultBlock, ShardLease
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.telemetry import event
 from gmt_tasks.workers.cluster import advice_for_lost_workers, ended_ray_process, start_ray, stop_ray, worker_plan
-from gmt_tasks.workers.isolation import Patience
+from gmt_tasks.workers.isolation import Timeouts
 from gmt_tasks.workers.jobs import Assembly, Job, WrongAnswerError, check_rows, first_line, quarantine
 from gmt_tasks.workers.worker import Worker, WorkerProcess
 from models.errors import ModelError, Reason
 
 JOBS_PER_ACTOR = 3
-PULSE_EVERY_S = 10.0
+HEARTBEAT_EVERY_S = 10.0
 MAX_FAILED_STARTS = 3
 MAX_DEATHS_IN_A_ROW = 50
 MAX_FAILURES_IN_A_ROW = 2000
@@ -37,14 +37,14 @@ MAX_RAY_ENDS_IN_A_ROW = 5
 
 @dataclass
 class _Slot:
-    """One actor and its jobs; `pid` is None until it has loaded, `pulse` was asked for at `pulse_s`."""
+    """One actor and its jobs; `pid` is None until it has loaded, `heartbeat` was asked for at `asked_s`."""
 
     actor: Any
     starting: Any
     pid: int | None = None
     jobs: list[tuple[Any, Job]] = field(default_factory=list)
-    pulse: Any = None
-    pulse_s: float = 0.0
+    heartbeat: Any = None
+    asked_s: float = 0.0
 
 
 class WorkerPool:
@@ -55,7 +55,7 @@ class WorkerPool:
         n_workers: number of actors; None takes one per CPU core, or up to 8 per GPU.
         gpus_per_worker: share of a GPU that each actor reserves; None shares what there is, 0 without GPUs.
         address: Ray cluster; None starts one on this machine, which ends with this process.
-        patience: deadlines.
+        timeouts: deadlines.
 
     Raises:
         ModelError: Ray cannot start.
@@ -68,10 +68,10 @@ class WorkerPool:
         gpus_per_worker: float | None = None,
         address: str | None = None,
         *,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self._asked = (factory, n_workers, gpus_per_worker, address)
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._failed_starts = self._deaths = self._failures = self._ray_ends = 0
         self._waiting: deque[Job] = deque()
         self._assemblies: dict[tuple[int, int], Assembly] = {}
@@ -87,9 +87,9 @@ class WorkerPool:
         # On a cluster the code arrives in Ray's working directory, which is first on the path already.
         # Put once: with the files of a model inside it is too large to be sent along with every actor.
         root = "" if address else str(REPOSITORY_ROOT)
-        self._arguments = (ray.put(factory), root, self.gpus_per_worker, self._patience)
-        # One more thread answers the pulse while all others wait for crystals.
-        threads: dict[str, Any] = {"max_concurrency": JOBS_PER_ACTOR, "concurrency_groups": {"pulse": 1}}
+        self._arguments = (ray.put(factory), root, self.gpus_per_worker, self._timeouts)
+        # One more thread answers the heartbeat while all others wait for crystals.
+        threads: dict[str, Any] = {"max_concurrency": JOBS_PER_ACTOR, "concurrency_groups": {"heartbeat": 1}}
         options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self.gpus_per_worker, "max_restarts": 0}
         self._remote: Any = ray.remote(**options, **threads)(WorkerProcess)
         self._started_s = time.monotonic()
@@ -142,6 +142,7 @@ class WorkerPool:
         """
         self._check_ray()
         self._fill()
+        # Whatever comes first, a start or an answer, ends the wait: there may be room then.
         watched = [slot.starting for slot in self._slots if slot.pid is None]
         watched += [ref for slot in self._slots for ref, _ in slot.jobs]
         if watched and not self._completed:
@@ -156,7 +157,7 @@ class WorkerPool:
         return completed
 
     def _check_ray(self) -> None:
-        """Begins anew when a process of the private Ray itself has ended: no worker outlives it, and none can start."""
+        """Starts Ray anew when a process of the private one has ended: no worker outlives it, and none can start."""
         ended = ended_ray_process() if self._owns_ray else ""
         if not ended:
             return
@@ -174,8 +175,9 @@ class WorkerPool:
 
     @staticmethod
     def _free(slot: _Slot) -> bool:
-        """Room for a job; nothing waits behind a suspect, and a suspect waits behind nothing."""
-        return slot.pid is not None and len(slot.jobs) < JOBS_PER_ACTOR and not any(job.suspect for _, job in slot.jobs)
+        """Room for a job; nothing waits behind a retry, and a retry waits behind nothing."""
+        retries = any(job.is_retry for _, job in slot.jobs)
+        return slot.pid is not None and len(slot.jobs) < JOBS_PER_ACTOR and not retries
 
     def _new_slot(self) -> _Slot:
         actor: Any = self._remote.remote(*self._arguments)
@@ -188,7 +190,7 @@ class WorkerPool:
     def _fill(self) -> None:
         """Gives waiting jobs to the actors with the fewest."""
         while self._waiting:
-            free = [slot for slot in self._slots if self._free(slot) and not (self._waiting[0].suspect and slot.jobs)]
+            free = [slot for slot in self._slots if self._free(slot) and not (self._waiting[0].is_retry and slot.jobs)]
             if not free:
                 return
             slot = min(free, key=lambda s: len(s.jobs))
@@ -196,7 +198,7 @@ class WorkerPool:
             slot.jobs.append((slot.actor.screen.remote(job), job))
 
     def _harvest(self, index: int) -> None:
-        """Takes the answers of one actor; replaces it when it is dead or silent."""
+        """Takes the answers of one actor; replaces it when it is dead or gives no heartbeat."""
         slot = self._slots[index]
         if slot.pid is None and not self._take_start(index, slot):
             return
@@ -211,27 +213,28 @@ class WorkerPool:
                 continue
             else:
                 self._take_answer(job, block)
-            slot.jobs = [each for each in slot.jobs if each[0] != ref]
+            slot.jobs = [entry for entry in slot.jobs if entry[0] != ref]
         if died:
             self._replace(index, slot, died)
         else:
-            self._feel_pulse(index, slot)
+            self._check_heartbeat(index, slot)
 
-    def _feel_pulse(self, index: int, slot: _Slot) -> None:
-        """Asks an actor now and then whether it lives: a dead node or a frozen process gives no answer to its jobs."""
+    def _check_heartbeat(self, index: int, slot: _Slot) -> None:
+        """Asks an actor for a heartbeat now and then: a dead node or a frozen process gives no answer to its jobs."""
         now = time.monotonic()
-        if slot.pulse is None:
-            if now - slot.pulse_s > PULSE_EVERY_S:
-                slot.pulse, slot.pulse_s = slot.actor.pulse.options(concurrency_group="pulse").remote(), now
-        elif _is_ready(slot.pulse):
+        if slot.heartbeat is None:
+            if now - slot.asked_s > HEARTBEAT_EVERY_S:
+                slot.heartbeat = slot.actor.heartbeat.options(concurrency_group="heartbeat").remote()
+                slot.asked_s = now
+        elif _is_ready(slot.heartbeat):
             try:
-                ray.get(slot.pulse)
+                ray.get(slot.heartbeat)
             except RayError as error:
                 self._replace(index, slot, f"{type(error).__name__}: the worker died")
-            slot.pulse = None
-        elif now - slot.pulse_s > self._patience.pulse_s:
+            slot.heartbeat = None
+        elif now - slot.asked_s > self._timeouts.heartbeat_s:
             # It may be slow rather than dead, and no job of it is to blame for that.
-            self._replace(index, slot, f"no sign of life for {self._patience.pulse_s:.0f} s", blame=False)
+            self._replace(index, slot, f"no sign of life for {self._timeouts.heartbeat_s:.0f} s", blame=False)
 
     def _take_start(self, index: int, slot: _Slot) -> bool:
         """True once the actor has loaded its worker; replaces an actor that could not."""
@@ -243,8 +246,10 @@ class WorkerPool:
             self._failed_starts += 1
             # While others work it is a node that went, or a sick one, and no reason to give up.
             if self._failed_starts >= MAX_FAILED_STARTS and not self.worker_pids:
-                said, advice = _cause(error).rstrip("."), advice_for_lost_workers(str(error))
-                raise ModelError(f"{self._failed_starts} workers in a row could not start: {said}. {advice}") from error
+                cause, advice = _cause(error).rstrip("."), advice_for_lost_workers(str(error))
+                raise ModelError(
+                    f"{self._failed_starts} workers in a row could not start: {cause}. {advice}"
+                ) from error
             self._kill(slot)
             self._slots[index] = self._new_slot()
             return False
@@ -255,14 +260,14 @@ class WorkerPool:
         """Refuses to wait for ever for a cluster without room."""
         if any(slot.pid is not None for slot in self._slots):
             self._started_s = time.monotonic()
-        elif time.monotonic() - self._started_s > self._patience.start_s:
+        elif time.monotonic() - self._started_s > self._timeouts.start_s:
             raise ModelError(
-                f"none of {self.n_workers} workers started within {self._patience.start_s:.0f} s; each needs 1 CPU "
+                f"none of {self.n_workers} workers started within {self._timeouts.start_s:.0f} s; each needs 1 CPU "
                 f"and {self.gpus_per_worker} GPU, free are {ray.available_resources()}. Ask for fewer --workers."
             )
 
     def _replace(self, index: int, slot: _Slot, detail: str, *, blame: bool = True) -> None:
-        """Replaces a dead or silent actor; each of its jobs may be what it died of, unless nobody is to blame."""
+        """Replaces an actor that is gone; each of its jobs may be what it died of, unless none is to `blame`."""
         self._kill(slot)
         self._slots[index] = self._new_slot()
         self._deaths += 1
@@ -298,6 +303,7 @@ class WorkerPool:
         except WrongAnswerError as error:
             self._failed(job, Reason.MODEL_FAILED, str(error))
             return
+        # One good answer shows that model and environment work: only failures in a row are counted.
         self._deaths = self._failures = self._ray_ends = 0
         self._answered(job, block)
 

@@ -6,10 +6,11 @@ nanoseconds); what is left of the wall time it slept. Where nobody counts, all o
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_WAITS_OR_RUNS = "R"
+_WAITS_OR_RUNS = b"R"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class ProcessClock:
             return Spent(0.0, passed_s)
         computing_s, queued_s = now[0] - self._before[0], now[1] - self._before[1]
         # A wait is counted when it ends: of a process that wants to run, what is not yet counted is no sleep.
-        if not _wants_to_run(self._folder):
+        state = b""
+        with suppress(OSError, IndexError):
+            # The name of the program stands in brackets and may hold anything; the state follows it.
+            state = (self._folder / "stat").read_bytes().rpartition(b")")[2].split()[0]
+        if state != _WAITS_OR_RUNS:
             self._asleep_s = max(passed_s - computing_s - queued_s, self._asleep_s)
         return Spent(computing_s, self._asleep_s)
 
@@ -55,11 +60,3 @@ def _counted(process: Path) -> tuple[float, float] | None:
     except (OSError, ValueError):
         return None
     return int(computing) * 1e-9, int(queued) * 1e-9
-
-
-def _wants_to_run(process: Path) -> bool:
-    try:
-        # The name of the program stands in brackets and may hold anything; the state follows it.
-        return (process / "stat").read_bytes().rpartition(b")")[2].split()[0].decode() == _WAITS_OR_RUNS
-    except (OSError, IndexError):
-        return False

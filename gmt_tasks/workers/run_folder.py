@@ -152,13 +152,12 @@ def processes_of_run(folder: Path) -> Iterator[psutil.Process]:
     """Living processes of a run, except this one."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and _belongs(process, folder):
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            variables = process.environ()
+            belongs = variables.get(RUN_FOLDER_VARIABLE) == str(folder)
+            if not variables:
+                # Ray's agents overwrite their environment with a title; they keep their logs open.
+                belongs = any(folder in Path(opened.path).parents for opened in process.open_files())
+            if belongs:
                 yield process
-
-
-def _belongs(process: psutil.Process, folder: Path) -> bool:
-    variables = process.environ()
-    if variables:
-        return bool(variables.get(RUN_FOLDER_VARIABLE) == str(folder))
-    # Ray's agents overwrite their environment with a title; they keep their logs open.
-    return any(folder in Path(each.path).parents for each in process.open_files())

@@ -1,4 +1,4 @@
-"""What a Ray worker is: environment set, origin of our packages checked, one model loaded, crystals kept apart."""
+"""A Ray worker: environment set, imported packages checked, one model loaded, crystals isolated from each other."""
 
 import os
 import sys
@@ -9,11 +9,11 @@ from typing import Protocol
 from db.records import ResultBlock
 from gmt_tasks.import_guard import put_root_first, refuse_foreign_packages
 from gmt_tasks.workers.fork_server import ForkServer, ForkServerError
-from gmt_tasks.workers.isolation import Isolation, Patience
+from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
 from models.crystals.crystal import CrystalBatch
 
-PORTION_ATOMS = 256
+BATCH_ATOMS = 256
 """On a CPU larger batches are no faster, and this much is computed again when a crystal kills its process."""
 
 NETWORK_MODULES = ("gmt_tasks.screening.screener", "models.gmtnet.predictor")
@@ -54,13 +54,13 @@ class WorkerProcess:
         factory: makes the worker.
         root: repository root to import from; empty when the import path is right already.
         gpus: share of a GPU that this process has; 0 hides the GPUs from it.
-        patience: deadlines.
+        timeouts: deadlines.
 
     Raises:
         ForeignPackageError: `models` or another of our names would come from elsewhere.
     """
 
-    def __init__(self, factory: Callable[[], Worker], root: str, gpus: float, patience: Patience) -> None:
+    def __init__(self, factory: Callable[[], Worker], root: str, gpus: float, timeouts: Timeouts) -> None:
         # Before the factory imports torch or numpy kernels: they read these once.
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = "1"
@@ -69,16 +69,16 @@ class WorkerProcess:
         if root:
             put_root_first(Path(root))
         refuse_foreign_packages()
-        server = ForkServer(factory, NETWORK_MODULES if gpus else (), patience.start_s)
+        server = ForkServer(factory, NETWORK_MODULES if gpus else (), timeouts.start_s)
         # On a GPU small batches are slow, so a job stays whole there until memory runs out.
-        self._isolation = Isolation(server, patience, None if gpus else PORTION_ATOMS)
+        self._isolation = Isolation(server, timeouts, None if gpus else BATCH_ATOMS)
 
     def ready(self) -> int:
         """Process id; answers once the worker is loaded."""
         self._isolation.warm_up()
         return os.getpid()
 
-    def pulse(self) -> None:
+    def heartbeat(self) -> None:
         """Answers while this process lives, whatever its crystals do."""
 
     def screen(self, job: Job) -> ResultBlock:

@@ -59,7 +59,7 @@ class FakeScreener:
         if self.room_atoms is not None and len(crystals.numbers) > self.room_atoms:
             raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of ...")
         # A fault strikes in the middle of the work, as a real one does.
-        bad = np.flatnonzero(np.isin(crystals.numbers, POISON))
+        bad = np.flatnonzero(np.isin(crystals.numbers, FAULTY))
         n_atoms = bad[0] if len(bad) else len(crystals.numbers)
         work(self.s_per_batch + self.s_per_atom * n_atoms)
         time.sleep(self.asleep_s_per_atom * n_atoms)
@@ -77,7 +77,7 @@ class FakeScreener:
         ]
 
 
-POISON = (CRASH, RAISE, HANG, SEGFAULT, GREEDY, SPIN, KILLED)
+FAULTY = (CRASH, RAISE, HANG, SEGFAULT, GREEDY, SPIN, KILLED)
 
 
 def work(seconds: float) -> None:
@@ -88,7 +88,7 @@ def work(seconds: float) -> None:
 
 
 def misbehave(element: int) -> None:
-    """What poison does to the process that computes it."""
+    """What a faulty element does to the process that computes it."""
     match element:
         case 118:  # CRASH
             os._exit(9)

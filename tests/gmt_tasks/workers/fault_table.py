@@ -14,11 +14,11 @@ from typing import Any
 
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.workers.fork_server import ForkServer
-from gmt_tasks.workers.isolation import Isolation, Patience
+from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
 from tests.gmt_tasks.workers import fake_screener as fake
 
-POISON = {
+FAULTS = {
     "crystal ends its process": fake.CRASH,
     "crystal causes a segmentation fault": fake.SEGFAULT,
     "crystal hangs asleep": fake.HANG,
@@ -42,20 +42,20 @@ class Line:
     doubled: int
 
 
-def poison_lines() -> Iterator[Line]:
-    """Every kind of poison, twice in a shard of 200 crystals."""
-    one = Isolation(ForkServer(fake.make_fake), Patience(job_s=3.0, job_s_per_atom=0.0), 25)
-    one.warm_up()
-    for name, element in POISON.items():
+def crystal_lines() -> Iterator[Line]:
+    """Every fault of a crystal, twice in a shard of 200 crystals."""
+    isolation = Isolation(ForkServer(fake.make_fake), Timeouts(job_s=3.0, job_s_per_atom=0.0), 25)
+    isolation.warm_up()
+    for name, element in FAULTS.items():
         elements = [element if i in {31, 140} else 6 for i in range(N_CRYSTALS)]
         lease = fake.lease_of(elements)
-        block = one.screen(Job.whole(lease))
+        block = isolation.screen(Job.whole(lease))
         ids = [*block.crystal_ids, *(crystal_id for crystal_id, _, _ in block.quarantined)]
         reasons = {reason.value for _, reason, _ in block.quarantined}
         by_name = {crystal_id for crystal_id, _, _ in block.quarantined} == {"s1c31", "s1c140"}
         ending = f"both quarantined by name ({', '.join(sorted(reasons))})" if by_name else "NOT FOUND BY NAME"
         yield Line(name, 2, ending, len(set(lease.crystal_ids) - set(ids)), len(ids) - len(set(ids)))
-    one.close()
+    isolation.close()
 
 
 def kill_lines(folder: Path, options: list[str]) -> Iterator[Line]:
@@ -85,12 +85,12 @@ def lines(folder: Path, options: list[str]) -> Iterator[Line]:
     """All lines; those that take longest come last."""
     for name in ("kills", "nodes"):
         (folder / name).mkdir(parents=True)
-    yield from poison_lines()
+    yield from crystal_lines()
     yield from kill_lines(folder / "kills", options)
     yield node_line(folder / "nodes")
 
 
 if __name__ == "__main__":
     print("| fault | injected | outcome | rows lost | rows doubled |\n|---|---|---|---|---|")  # noqa: T201 - what it is for
-    for each in lines(Path(sys.argv[1]), sys.argv[2:]):
-        print(f"| {each.fault} | {each.injected} | {each.outcome} | {each.lost} | {each.doubled} |", flush=True)  # noqa: T201
+    for line in lines(Path(sys.argv[1]), sys.argv[2:]):
+        print(f"| {line.fault} | {line.injected} | {line.outcome} | {line.lost} | {line.doubled} |", flush=True)  # noqa: T201

@@ -19,7 +19,7 @@ import torch
 from db.records import ResultBlock
 from gmt_tasks.workers.fork_server import ForkServer, ForkServerError
 from gmt_tasks.workers.forked_worker import free_memory_bytes, is_out_of_memory
-from gmt_tasks.workers.isolation import Isolation, Patience
+from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
 from models.errors import Reason
 from tests.gmt_tasks.workers.fake_screener import (
@@ -37,15 +37,15 @@ from tests.gmt_tasks.workers.fake_screener import (
     make_fake,
 )
 
-IMPATIENT = Patience(job_s=2.0, job_s_per_atom=0.0)
+SHORT_TIMEOUTS = Timeouts(job_s=2.0, job_s_per_atom=0.0)
 
 
 @contextmanager
 def isolation(
-    factory: Callable[[], Any] = make_fake, portion_atoms: int | None = 10, patience: Patience = IMPATIENT
+    factory: Callable[[], Any] = make_fake, batch_atoms: int | None = 10, timeouts: Timeouts = SHORT_TIMEOUTS
 ) -> Iterator[Isolation]:
     """An isolation with a fork server of its own."""
-    one = Isolation(ForkServer(factory), patience, portion_atoms)
+    one = Isolation(ForkServer(factory), timeouts, batch_atoms)
     try:
         one.warm_up()
         yield one
@@ -68,7 +68,7 @@ def undisturbed(elements: list[int]) -> ResultBlock:
 
 
 @pytest.mark.parametrize(
-    ("poison", "reason", "detail"),
+    ("element", "reason", "detail"),
     [
         (CRASH, Reason.WORKER_DIED, "ended itself with status 9"),
         (SEGFAULT, Reason.WORKER_DIED, "died of SIGSEGV"),
@@ -80,10 +80,10 @@ def undisturbed(elements: list[int]) -> ResultBlock:
         (GREEDY, Reason.OUT_OF_MEMORY, "MemoryError"),
     ],
 )
-def test_poison_is_quarantined_alone_and_all_others_have_their_result(
-    shared: Isolation, poison: int, reason: Reason, detail: str
+def test_a_failing_crystal_is_quarantined_alone_and_all_others_have_their_result(
+    shared: Isolation, element: int, reason: Reason, detail: str
 ) -> None:
-    elements = [6] * 13 + [poison] + [7] * 20
+    elements = [6] * 13 + [element] + [7] * 20
     block = shared.screen(Job.whole(lease_of(elements)))
     ((crystal_id, found, said),) = block.quarantined
     assert (crystal_id, found) == ("s1c13", reason)
@@ -93,7 +93,7 @@ def test_poison_is_quarantined_alone_and_all_others_have_their_result(
     assert all(np.array_equal(column, expected.columns[name]) for name, column in block.columns.items())
 
 
-def test_poison_beside_poison_is_told_apart(shared: Isolation) -> None:
+def test_failing_crystals_beside_each_other_are_each_found_by_name(shared: Isolation) -> None:
     block = shared.screen(Job.whole(lease_of([RAISE, CRASH, 6, LOSE, SEGFAULT])))
     assert {crystal_id for crystal_id, _, _ in block.quarantined} == {"s1c0", "s1c1", "s1c3", "s1c4"}
     assert block.crystal_ids == ["s1c2"]
@@ -115,7 +115,7 @@ def test_one_crash_costs_one_crystal_no_result_and_no_quarantine(tmp_path: Path)
 
 
 def test_a_process_that_is_killed_from_outside_computes_the_same_rows_again() -> None:
-    with isolation(partial(make_fake, delay_s=0.5), portion_atoms=None, patience=Patience()) as one:
+    with isolation(partial(make_fake, delay_s=0.5), batch_atoms=None, timeouts=Timeouts()) as one:
         pid = one.pids[0]
         threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
         block = one.screen(Job.whole(lease_of([6] * 80)))
@@ -124,7 +124,7 @@ def test_a_process_that_is_killed_from_outside_computes_the_same_rows_again() ->
 
 
 def test_a_hung_crystal_does_not_keep_the_others_waiting() -> None:
-    with isolation(patience=Patience(job_s=600.0)) as one:
+    with isolation(timeouts=Timeouts(job_s=600.0)) as one:
         one.screen(Job.whole(lease_of([6] * 30)))  # it knows now how long atoms take
 
         def hang() -> None:
@@ -142,9 +142,9 @@ def test_a_hung_crystal_does_not_keep_the_others_waiting() -> None:
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not count")
 def test_a_crystal_that_is_merely_slow_on_a_busy_machine_keeps_its_result() -> None:
     # Alone it may compute half a second and a little, and sleep one: it takes several seconds of wall time.
-    hurried = Patience(job_s=1.0, job_s_per_atom=0.0, computing_s=0.5, usual_times=1.0)
+    hurried = Timeouts(job_s=1.0, job_s_per_atom=0.0, computing_s=0.5, usual_times=1.0)
     processor = {min(os.sched_getaffinity(0))}
-    with isolation(partial(make_fake, s_per_batch=0.4), patience=hurried) as one:
+    with isolation(partial(make_fake, s_per_batch=0.4), timeouts=hurried) as one:
         rivals = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
         try:
             for pid in [*one.pids, *(rival.pid for rival in rivals)]:
@@ -160,8 +160,8 @@ def test_a_crystal_that_is_merely_slow_on_a_busy_machine_keeps_its_result() -> N
 
 
 def test_a_crystal_that_computes_much_longer_than_others_is_given_up_long_before_one_that_sleeps() -> None:
-    patience = Patience(job_s=600.0)
-    with isolation(partial(make_fake, s_per_atom=0.002), patience=patience) as one:
+    timeouts = Timeouts(job_s=600.0)
+    with isolation(partial(make_fake, s_per_atom=0.002), timeouts=timeouts) as one:
         one.screen(Job.whole(lease_of([6] * 40)))  # it knows now how long atoms take
         block = one.screen(Job.whole(lease_of([7] * 5 + [SPIN] + [7] * 5)))
         assert [crystal_id for crystal_id, _, _ in block.quarantined] == ["s1c5"]
@@ -169,28 +169,28 @@ def test_a_crystal_that_computes_much_longer_than_others_is_given_up_long_before
 
 
 def test_before_anything_is_measured_a_slow_model_has_all_the_time_there_is() -> None:
-    # Far above what atoms are taken to need at first: the portion and its parts are stopped, no crystal is.
-    with isolation(partial(make_fake, s_per_batch=1.2), patience=Patience(computing_s=0.1, usual_times=1.0)) as one:
+    # Far above what atoms are taken to need at first: the batch and its parts are stopped, no crystal is.
+    with isolation(partial(make_fake, s_per_batch=1.2), timeouts=Timeouts(computing_s=0.1, usual_times=1.0)) as one:
         block = one.screen(Job.whole(lease_of([6, 7])))
     assert (block.crystal_ids, block.quarantined) == (["s1c0", "s1c1"], [])
 
 
 def test_a_batch_too_large_for_the_memory_is_halved_and_the_smaller_size_is_remembered() -> None:
-    with isolation(partial(make_fake, room_atoms=9), portion_atoms=None) as one:
+    with isolation(partial(make_fake, room_atoms=9), batch_atoms=None) as one:
         first = one.screen(Job.whole(lease_of([6] * 32)))
         assert (len(first.crystal_ids), first.quarantined) == (32, [])
-        assert one.portion_atoms == 8
+        assert one.batch_atoms == 8
         second = one.screen(Job.whole(lease_of([7] * 20)))
-        assert (len(second.crystal_ids), one.portion_atoms) == (20, 8)
+        assert (len(second.crystal_ids), one.batch_atoms) == (20, 8)
 
 
 def test_a_crystal_too_large_for_the_memory_is_quarantined_with_advice_and_batches_stay_large() -> None:
-    with isolation(partial(make_fake, room_atoms=0), portion_atoms=None) as one:
+    with isolation(partial(make_fake, room_atoms=0), batch_atoms=None) as one:
         block = one.screen(Job.whole(lease_of([6])))
         ((_, reason, detail),) = block.quarantined
         assert reason is Reason.OUT_OF_MEMORY and "CUDA out of memory" in detail
         assert "cpu" in reason.advice
-        assert one.portion_atoms > 1_000_000
+        assert one.batch_atoms > 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -229,11 +229,11 @@ def test_without_its_server_nothing_is_computed_and_that_is_said() -> None:
 def test_no_process_outlives_the_server_even_when_it_hangs() -> None:
     server = ForkServer(make_fake)
     server.wait_until_loaded()
-    runner = server.fork()
+    worker = server.fork()
     lease = lease_of([SPIN])
-    runner.give(lease.crystal_ids, lease.crystals)
+    worker.send(lease.crystal_ids, lease.crystals)
     server.close()
     end = time.monotonic() + 30
-    while Path(f"/proc/{runner.pid}").exists() and time.monotonic() < end:
+    while Path(f"/proc/{worker.pid}").exists() and time.monotonic() < end:
         time.sleep(0.05)
-    assert not Path(f"/proc/{runner.pid}").exists()
+    assert not Path(f"/proc/{worker.pid}").exists()

@@ -1,4 +1,4 @@
-"""Laws of splitting: whatever fails and in whatever order, every crystal ends exactly once, and poison ends alone."""
+"""Laws of jobs: whatever fails in whatever order, every crystal ends exactly once, and those that fail end alone."""
 
 import random
 
@@ -15,13 +15,13 @@ from models.quantities import Tensor
 from tests.gmt_tasks.workers.fake_screener import FakeScreener, lease_of, result_block
 
 
-def play(n: int, poison: set[int], seed: int) -> tuple[Assembly, int]:
-    """Runs a shard of n crystals whose poison rows make every job that holds them fail; jobs run in random order."""
+def play(n: int, failing: set[int], seed: int) -> tuple[Assembly, int]:
+    """Runs a shard of n crystals whose failing rows make every job that holds them fail; jobs run in random order."""
     lease = lease_of([6] * n)
     assembly, jobs, order, failures = Assembly(lease), [Job.whole(lease)], random.Random(seed), 0
     while jobs:
         job = jobs.pop(order.randrange(len(jobs)))
-        if poison.isdisjoint(range(job.start, job.stop)):
+        if failing.isdisjoint(range(job.start, job.stop)):
             assembly.add(job, result_block(job.crystal_ids, job.crystals))
             continue
         failures += 1
@@ -34,14 +34,16 @@ def play(n: int, poison: set[int], seed: int) -> tuple[Assembly, int]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.data())
-def test_exactly_the_poison_is_quarantined_and_all_others_keep_their_order(n: int, data: st.DataObject) -> None:
-    poison = data.draw(st.sets(st.integers(0, n - 1)))
-    assembly, _ = play(n, poison, data.draw(st.integers(0, 9)))
+def test_exactly_the_failing_crystals_are_quarantined_and_all_others_keep_their_order(
+    n: int, data: st.DataObject
+) -> None:
+    failing = data.draw(st.sets(st.integers(0, n - 1)))
+    assembly, _ = play(n, failing, data.draw(st.integers(0, 9)))
     block = assembly.block()
     ids = assembly.lease.crystal_ids
     assert assembly.complete
-    assert block.crystal_ids == [ids[i] for i in range(n) if i not in poison]
-    assert {i for i, _, _ in block.quarantined} == {ids[i] for i in poison}
+    assert block.crystal_ids == [ids[i] for i in range(n) if i not in failing]
+    assert {i for i, _, _ in block.quarantined} == {ids[i] for i in failing}
 
 
 def test_results_do_not_depend_on_the_split() -> None:
@@ -54,7 +56,7 @@ def test_results_do_not_depend_on_the_split() -> None:
         assert np.array_equal(array, whole.tensors[tensor][kept]), tensor
 
 
-def test_one_poison_in_a_thousand_costs_a_logarithmic_number_of_failures() -> None:
+def test_one_failing_crystal_in_a_thousand_costs_a_logarithmic_number_of_failures() -> None:
     _, failures = play(1024, {700}, 0)
     assert failures == 2 + 10  # two tries of the shard, one per halving
 
@@ -67,23 +69,23 @@ def test_a_first_failure_is_followed_by_the_same_rows() -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 20))
-def test_portions_cover_a_job_in_order_and_hold_as_many_atoms_as_allowed(sizes: list[int], max_atoms: int) -> None:
+def test_batches_cover_a_job_in_order_and_hold_as_many_atoms_as_allowed(sizes: list[int], max_atoms: int) -> None:
     batch = CrystalBatch.from_arrays(
         [np.eye(3) * 9.0] * len(sizes), [np.zeros((n, 3)) for n in sizes], [np.full(n, 6) for n in sizes]
     )
     job = Job.whole(ShardLease(1, 1, 1, 1, [str(i) for i in range(len(sizes))], batch))
-    portions = job.portions(max_atoms)
-    assert [i for each in portions for i in range(each.start, each.stop)] == list(range(len(sizes)))
-    assert all(each.n_atoms <= max_atoms or each.n_crystals == 1 for each in portions)
+    batches = job.batches(max_atoms)
+    assert [i for part in batches for i in range(part.start, part.stop)] == list(range(len(sizes)))
+    assert all(part.n_atoms <= max_atoms or part.n_crystals == 1 for part in batches)
     # None could have taken the crystal behind it.
-    assert all(this.n_atoms + sizes[this.stop] > max_atoms for this in portions[:-1])
+    assert all(this.n_atoms + sizes[this.stop] > max_atoms for this in batches[:-1])
 
 
 @given(st.integers(1, 40), st.integers(1, 10))
 def test_parts_cover_a_job_evenly(n: int, n_parts: int) -> None:
     parts = Job.whole(lease_of([6] * n)).parts(n_parts)
-    assert [i for each in parts for i in range(each.start, each.stop)] == list(range(n))
-    sizes = [each.n_crystals for each in parts]
+    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(n))
+    sizes = [part.n_crystals for part in parts]
     assert len(sizes) == min(n, n_parts) and max(sizes) - min(sizes) <= 1
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from db.records import ModelVersion, ResultBlock, ShardLease
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.workers.fork_server import ForkServer
-from gmt_tasks.workers.isolation import Isolation, Patience
+from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
 from gmt_tasks.workers.worker import NETWORK_MODULES
 from models.crystals.crystal import CrystalBatch
@@ -66,8 +66,8 @@ def undisturbed(lease: ShardLease) -> ResultBlock:
 
 @pytest.fixture(scope="module")
 def cramped() -> Iterator[Isolation]:
-    """As on a GPU: no portions to begin with, and each runner loads the model itself."""
-    one = Isolation(ForkServer(partial(make_cramped, ROOM_ATOMS), NETWORK_MODULES), Patience())
+    """As on a GPU: no batches to begin with, and each forked worker loads the model itself."""
+    one = Isolation(ForkServer(partial(make_cramped, ROOM_ATOMS), NETWORK_MODULES), Timeouts())
     try:
         one.warm_up()
         yield one
@@ -93,7 +93,7 @@ def test_a_crystal_that_finds_no_room_alone_is_given_up_and_batches_stay_large(c
     block = cramped.screen(Job.whole(lease))
     assert [(i, reason) for i, reason, _ in block.quarantined] == [("c2", Reason.OUT_OF_MEMORY)]
     assert same_numbers(block, undisturbed(lease), [0, 1, 3])
-    assert cramped.portion_atoms > 1_000_000
+    assert cramped.batch_atoms > 1_000_000
 
 
 def test_batches_of_the_network_shrink_until_they_fit_and_the_results_are_the_same(cramped: Isolation) -> None:
@@ -103,10 +103,10 @@ def test_batches_of_the_network_shrink_until_they_fit_and_the_results_are_the_sa
     block = cramped.screen(Job.whole(lease))
     assert block.quarantined == [] and same_numbers(block, expected)
     assert not same_numbers(block, expected, [1, 0, *range(2, len(block.crystal_ids))])  # control: it can fail
-    remembered = cramped.portion_atoms
+    remembered = cramped.batch_atoms
     assert ROOM_ATOMS // 3 < remembered <= ROOM_ATOMS
-    assert max(portion.n_atoms for portion in Job.whole(lease).portions(remembered)) <= ROOM_ATOMS
+    assert max(batch.n_atoms for batch in Job.whole(lease).batches(remembered)) <= ROOM_ATOMS
     pids = cramped.pids
     again = cramped.screen(Job.whole(lease))
-    assert same_numbers(again, expected) and cramped.portion_atoms == remembered
+    assert same_numbers(again, expected) and cramped.batch_atoms == remembered
     assert cramped.pids == pids, "lack of memory ends no process"

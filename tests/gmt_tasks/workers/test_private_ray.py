@@ -9,7 +9,7 @@ import pytest
 
 from gmt_tasks.workers.pool import WorkerPool
 from tests.gmt_tasks.workers.fake_screener import lease_of, make_fake
-from tests.gmt_tasks.workers.test_pool import expected, same, screen_all
+from tests.gmt_tasks.workers.test_pool import collect_all, expected, same
 
 pytestmark = pytest.mark.timeout(900)  # a hang is a failure; worker starts take seconds each on a busy machine
 
@@ -33,6 +33,7 @@ def test_a_private_ray_whose_own_process_is_killed_is_started_again_and_loses_no
 
     leases = [lease_of([6] * n, shard_id=n) for n in (3, 4, 5)]
     # Slow enough that the kill comes before the answers.
-    blocks = screen_all(leases, partial(make_fake, s_per_atom=0.3), n_workers=1, meanwhile=kill)
+    with WorkerPool(partial(make_fake, s_per_atom=0.3), 1, 0.0) as pool:
+        blocks = collect_all(pool, leases, kill)
     assert killed
     assert all(same(blocks[lease.shard_id], expected(lease)) for lease in leases)

@@ -1,4 +1,4 @@
-"""Computing, sleeping and waiting in the queue are told apart, however busy the machine is."""
+"""Computing, sleeping and waiting in the queue are counted apart, however busy the machine is."""
 
 import os
 import signal
