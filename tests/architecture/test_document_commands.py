@@ -35,9 +35,6 @@ DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT 
 WEIGHTS = ROOT / "models" / "weights"
 OLD, NEW = ModelVersion("gmtnet", "0.3.0", "a" * 64), ModelVersion("gmtnet", "0.4.0", "b" * 64)
 
-RENAMED = {"equivariance": "exactness"}
-"""Commands that are called by their new name in the documents; empty once both have it."""
-
 
 @dataclass(frozen=True)
 class Exemption:
@@ -104,7 +101,7 @@ def parse(words: list[str]) -> None:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
     name, *rest = words
-    while isinstance(command := group.commands[RENAMED.get(name, name)], TyperGroup):
+    while isinstance(command := group.commands[name], TyperGroup):
         group, (name, *rest) = command, rest
     command.make_context(name, list(rest))
 

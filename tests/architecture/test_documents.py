@@ -21,9 +21,6 @@ DOCUMENTS = (
 MAX_WORDS = {"README.md": 900, "ARCHITECTURE.md": 900}
 """What is read first is read whole; the rest has a page of its own."""
 
-RENAMED = {"exactness": "equivariance"}
-"""Commands that are called by their new name in the documents; empty once both have it."""
-
 
 def text_of(document: str) -> str:
     """The content of a document."""
@@ -39,8 +36,7 @@ def paths_in(text: str) -> set[str]:
 def test_every_command_is_in_the_table_of_commands() -> None:
     names = [name if parent is app else f"{parent.info.name} {name}" for parent, name, _, _ in COMMANDS]
     table = text_of("docs/commands.md")
-    shown = [RENAMED.get(name, name) for name in names]
-    assert [name for name in shown if f"`{name}`" not in table and f"gmtscreen {name}" not in table] == []
+    assert [name for name in names if f"`{name}`" not in table and f"gmtscreen {name}" not in table] == []
     assert "models list" in names
 
 

@@ -7,17 +7,14 @@ import pytest
 from tests.architecture.measures import TreeMeasures, measure_source, measure_tree, table
 from tests.architecture.source_tree import ROOT
 
-MEDIAN_LINES = 6
-"""A function is a paragraph: at least so many code lines in the median; the aim is 9 to 16."""
+MEDIAN_LINES = 7
+"""A function is a paragraph: at least so many code lines in the median; methods of protocols and properties count too."""
 
-COMMENTS = 1.4
-"""Comments that say why, for every hundred code lines, at least; the aim is 2 to 8."""
+COMMENTS = 2.0
+"""Comments that say why, for every hundred code lines, at least."""
 
-NESTED = 53
-"""Comprehensions inside comprehensions, at most; the aim is none."""
-
-SMALL_HELPERS = 211
-"""Private helpers used once that have fewer than six lines, at most; the aim is few."""
+SMALL_HELPERS = 20
+"""Private helpers used once that have fewer than six lines, at most: some read better by their name."""
 
 
 @cache
@@ -35,8 +32,7 @@ def test_comments_say_why() -> None:
 
 
 def test_comprehensions_are_not_nested() -> None:
-    places = now().product.nested_comprehensions
-    assert len(places) <= NESTED, places
+    assert now().product.nested_comprehensions == []
 
 
 def test_small_helpers_are_read_in_place() -> None:

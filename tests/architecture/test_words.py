@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.architecture.source_tree import ROOT
-from tests.architecture.words import WORDS, private_words, remaining, repository_files, words_by_file
+from tests.architecture.words import WORDS, private_words, repository_files, words_by_file
 
 FOLDERS = ("work", "root", "tmp", "home", "Users")
 MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:" + "|".join(FOLDERS) + r")/\w")
@@ -63,14 +63,8 @@ def test_ordinary_words_and_relative_paths_are_no_offence(text: str) -> None:
     assert offences(text) == []
 
 
-def test_no_file_has_more_private_words_than_remain() -> None:
-    allowed = remaining()
-    more = {path: words for path, words in words_by_file().items() if len(words) > allowed.get(path, 0)}
-    assert {path: list(map(str, words)) for path, words in more.items()} == {}, "use the field's terms"
-
-
-def test_only_files_that_exist_may_have_remaining_words() -> None:
-    assert [path for path in remaining() if not (ROOT / path).is_file()] == []
+def test_private_words_stand_nowhere() -> None:
+    assert {path: list(map(str, words)) for path, words in words_by_file().items()} == {}, "use the field's terms"
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,18 @@
 """Private words and the field's terms for them, and where such a word still stands.
 
-`python -m tests.architecture.words` counts anew and writes remaining_words.json, which the test lets shrink only.
+`python -m tests.architecture.words` lists where they stand.
 
 Not every private sense can be told from an honest one by its letters. "Turn" is refused as a name only, "family"
 where crystals are compared (crystal families, families of elements and of planes are the field's own), "listing"
 where crystals are described (servers list records), "runner" outside of the tests (typer has a CliRunner).
 """
 
-import json
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.architecture.source_tree import ROOT
-
-REMAINING = Path(__file__).with_name("remaining_words.json")
 
 EVERYWHERE = re.compile("")
 COMPARED = re.compile(r"(tests/)?(db|gmt_tasks/(ingest|runs)|models/fingerprint)/|docs/identity")
@@ -26,7 +23,7 @@ LABELS = re.compile(r"(tests/)?gmt_tasks/labels/|docs/labels")
 NO_TESTS = re.compile(r"(?!tests/)")
 
 LEFT_OUT = re.compile(
-    r"tests/architecture/(words|test_words|remaining_words)\.|db/migrations/versions/|tests/db/first_schema|models/weights/.*json"
+    r"tests/architecture/(words|test_words)\.|db/migrations/versions/|tests/db/first_schema|models/weights/.*json"
 )
 """This list itself, released revisions of the database and what they made, cards of models."""
 
@@ -173,12 +170,6 @@ def words_by_file() -> dict[str, list[Found]]:
     return {path: words for path, words in found.items() if words}
 
 
-def remaining() -> dict[str, int]:
-    """How many private words each file may still have."""
-    counts: dict[str, int] = json.loads(REMAINING.read_text(encoding="utf-8"))
-    return counts
-
-
 if __name__ == "__main__":
-    _counts = {path: len(words) for path, words in words_by_file().items()}
-    REMAINING.write_text(json.dumps(_counts, indent=1) + "\n", encoding="utf-8")
+    for path, words in words_by_file().items():
+        print(path, *words, sep="\n  ")  # noqa: T201
