@@ -8,7 +8,7 @@ from tests.architecture.measures import TreeMeasures, measure_source, measure_tr
 from tests.architecture.source_tree import ROOT
 
 MEDIAN_LINES = 7
-"""A function is a paragraph: at least so many code lines in the median; methods of protocols and properties count too."""
+"""A function is a paragraph: at least so many code lines in the median, properties and protocols included."""
 
 COMMENTS = 2.0
 """Comments that say why, for every hundred code lines, at least."""
