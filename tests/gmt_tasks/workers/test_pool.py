@@ -33,6 +33,7 @@ pytestmark = pytest.mark.timeout(900)  # a hang is a failure; worker starts take
 def local_ray() -> Iterator[None]:
     """One private Ray for this file; the pools find it running and leave it running."""
     before = signal.getsignal(signal.SIGTERM)
+    stop_ray()  # one that other files left has too few slots for all pools at once
     start_ray(n_cpus=5)
     assert signal.getsignal(signal.SIGTERM) is before, "Ray kept its SIGTERM handler"
     yield
