@@ -1,5 +1,6 @@
 """A mirror holds whole pages or nothing, keeps its order, and its fingerprint follows the content alone."""
 
+import logging
 import math
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gmt_tasks.settings import RemoteSettings
+from gmt_tasks.sources.remote import mirrored_source
 from gmt_tasks.sources.remote.http_client import UnreachableError
 from gmt_tasks.sources.remote.mirror import Mirror, MirrorRecord
 from gmt_tasks.sources.remote.mirrored_source import COMPLETE, MirroredSource, bring_up_to_date
@@ -123,8 +125,11 @@ def fail(_: Mirror) -> None:
 
 
 def test_an_unreachable_server_stops_nobody_who_has_a_whole_mirror(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Libraries that other tests start in this process set up logging for themselves.
+    monkeypatch.setattr(mirrored_source._log, "disabled", False)
+    caplog.set_level(logging.WARNING, logger=mirrored_source._log.name)
     mirror = mirror_of(tmp_path)
     with pytest.raises(UnreachableError):
         bring_up_to_date(mirror, "s", fail, RemoteSettings())
