@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.cli.console import say
 from flows.orchestration import quiet_prefect, start_server
 from flows.parameters import to_parameters
+from flows.terminal.console import say
 from models.errors import GmtError
 
 if TYPE_CHECKING:

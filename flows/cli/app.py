@@ -6,7 +6,7 @@ import sys
 import typer
 
 from flows.cli import compare, doctor, ensemble, equivariance, ingest, models, read, registry, retrain, screen, suggest
-from flows.cli.console import Exit, errors_as_lines, errors_as_one_line, fail, say
+from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
 app = typer.Typer(

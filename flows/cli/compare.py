@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import print_json, say
 from flows.cli.options import AsJson, Db
+from flows.terminal.console import print_json, say
 
 if TYPE_CHECKING:
     from db.store import ResultStore

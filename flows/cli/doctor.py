@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import Exit, print_json
 from flows.cli.open_ports import listeners_of, listeners_of_machine, process_tree
 from flows.cli.options import AsJson, Db, Model
+from flows.terminal.console import Exit, print_json
 from gmt_tasks.import_guard import REPOSITORY_ROOT, find_foreign_packages
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import Exit, errors_as_lines, print_json, say
 from flows.cli.models import DEFAULT_DATA
 from flows.cli.options import AsJson, Device
+from flows.terminal.console import Exit, errors_as_lines, print_json, say
 
 if TYPE_CHECKING:
     from models.uncertainty.conformal import Calibration

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import Exit, fail, print_json, say
 from flows.cli.options import AsJson, Device, Model, Sources, Symprec
+from flows.terminal.console import Exit, fail, print_json, say
 
 if TYPE_CHECKING:
     from gmt_tasks.evaluation.equivariance import Equivariance

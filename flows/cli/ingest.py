@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import Exit, errors_as_lines, print_json, say
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Sources
+from flows.terminal.console import Exit, errors_as_lines, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.console import Exit, errors_as_lines, fail, print_json, say
 from flows.cli.options import AsJson, Db, Device
+from flows.terminal.console import Exit, errors_as_lines, fail, print_json, say
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def train(
 
     from gmt_tasks.evaluation.calibration import calibrate_into_card
     from gmt_tasks.evaluation.evaluation import evaluate_into_card
-    from gmt_tasks.evaluation.published_evaluation import evaluate_published_into_card
+    from gmt_tasks.evaluation.published.evaluation import evaluate_published_into_card
     from gmt_tasks.sources.remote.jarvis_tensors import has_jarvis_tensors
     from gmt_tasks.training.config import TrainingConfig
     from gmt_tasks.training.training import train as run_training
@@ -137,7 +137,7 @@ def published_network(network: str) -> str:
 
 def _evaluate_by_paper(model: str, data: Path, device: str, *, as_published: bool) -> "Evaluation":
     """The paper's protocol; says what became of the records, since filters and split decide what is measured."""
-    from gmt_tasks.evaluation.published_evaluation import evaluate_published
+    from gmt_tasks.evaluation.published.evaluation import evaluate_published
     from gmt_tasks.training.published_protocol import read_published
 
     published = read_published(data)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from flows.cli.console import Exit, fail, json_text, print_json, printable, say, show_filter
 from flows.cli.options import AsJson, Db, RunNumber
+from flows.terminal.console import Exit, fail, json_text, print_json, printable, say, show_filter
 
 if TYPE_CHECKING:
     import pandas as pd

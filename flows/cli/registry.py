@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.console import Exit, fail, print_json, say
 from flows.cli.options import AsJson, Db
+from flows.terminal.console import Exit, fail, print_json, say
 
 if TYPE_CHECKING:
     from db.store import ResultStore

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.console import Exit, errors_as_lines, fail, print_json, say
 from flows.cli.options import AsJson, Db
 from flows.parameters import command_options, to_parameters
+from flows.terminal.console import Exit, errors_as_lines, fail, print_json, say
 from gmt_tasks.retraining.options import RetrainOptions
 
 if TYPE_CHECKING:

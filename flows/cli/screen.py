@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from flows.cli.console import Exit, errors_as_lines, json_text, print_json, say
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Sources, Symprec
+from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, say
 
 if TYPE_CHECKING:
     from gmt_tasks.runs.session import ScreenSession
@@ -65,8 +65,8 @@ def screen(
 
 def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) -> None:
     """Runs the session through the flow `screen`, with progress on standard error."""
-    from flows.cli.progress import progress_display
     from flows.orchestration import begin_server, quiet_prefect, session_in_use, start_server
+    from flows.terminal.progress import progress_display
 
     say(
         f"run {session.run.id}{' resumed' if session.run.resumed else ''}, model {session.run.spec.model}, "

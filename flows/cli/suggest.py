@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import print_json, say
 from flows.cli.options import AsJson, Db
 from flows.parameters import command_options
+from flows.terminal.console import print_json, say
 from gmt_tasks.active_learning.request import SuggestionRequest
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def suggest(
     json: AsJson = False,
 ) -> None:
     """Writes the next DFT jobs: likely to be among the best, uncertain, and not all alike."""
-    from flows.cli.console import show_filter
     from flows.cli.read import open_store
+    from flows.terminal.console import show_filter
     from gmt_tasks.active_learning.job_folder import ids_in, row_of, write_jobs
     from gmt_tasks.active_learning.suggest import suggest as choose
     from models.errors import FilterError

@@ -9,7 +9,7 @@ from models.quantities import DERIVED, TENSORS, Tensor
 
 if TYPE_CHECKING:
     from gmt_tasks.evaluation.evaluation import Evaluation
-    from gmt_tasks.evaluation.published_figures import PublishedTensor
+    from gmt_tasks.evaluation.published.figures import PublishedTensor
     from gmt_tasks.evaluation.scores import PropertyMetrics, TensorMetrics
 
 MODEL, SINGLE, SPREAD, MEAN = "model", "one member", "± of members", "train mean"
@@ -48,7 +48,7 @@ def accuracy_document(evaluation: "Evaluation", parity: str) -> str:
 
 def tensor_table(evaluation: "Evaluation", split: str) -> str:
     """Tensors by set of labels and predictor; figures of others beside them on test."""
-    from gmt_tasks.evaluation.published_figures import published_for
+    from gmt_tasks.evaluation.published.figures import published_for
 
     rows: list[list[str]] = []
     for quantity in Tensor:
@@ -133,7 +133,7 @@ def quoted(value: float) -> str:
 
 def _against(evaluation: "Evaluation") -> list[str]:
     """One line per tensor: the model against the best that was measured elsewhere."""
-    from gmt_tasks.evaluation.published_figures import best_published, published_for
+    from gmt_tasks.evaluation.published.figures import best_published, published_for
 
     lines = []
     for quantity in Tensor:
@@ -151,7 +151,7 @@ def _against(evaluation: "Evaluation") -> list[str]:
 
 def property_table(evaluation: "Evaluation", split: str) -> str:
     """Properties by predictor; figures of others beside them on test."""
-    from gmt_tasks.evaluation.published_figures import PUBLISHED_PROPERTIES
+    from gmt_tasks.evaluation.published.figures import PUBLISHED_PROPERTIES
 
     rows: list[list[str]] = []
     chosen = [m for m in evaluation.properties if m.split == split]

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from db.records import Balance
-from flows.cli.console import printable
 from flows.reports.markdown import MEANINGS
+from flows.terminal.console import printable
 
 PIPE_COLUMNS = 100
 HEAD_CHARS = 10

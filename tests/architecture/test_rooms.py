@@ -54,7 +54,7 @@ def test_no_circle_of_imports_lazy_ones_included() -> None:
     assert circles(product_graph()) == []
 
 
-@pytest.mark.parametrize("package", ["models", "db", "gmt_tasks"])
+@pytest.mark.parametrize("package", ["models", "db", "gmt_tasks", "flows"])
 def test_no_circle_between_the_rooms_of_a_package(package: str) -> None:
     rooms = merged(product_graph(), room_of)
     inside = {

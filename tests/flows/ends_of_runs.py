@@ -51,25 +51,25 @@ class Run:
     @classmethod
     def start(cls, folder: Path, phase: str) -> "Run":
         """Starts it; `folder` needs a short path."""
-        for name in ("tmp", "work"):
+        for name in ("tmp", "run"):
             (folder / name).mkdir()
-        source = write_crystals(folder / "work" / "c.jsonl", ["Si"] * N_CRYSTALS, a0=3.0)
-        command = f"{sys.executable} -m tests.flows.paused_cli screen {source} --db {folder}/work/a.db --workers 1"
+        source = write_crystals(folder / "run" / "c.jsonl", ["Si"] * N_CRYSTALS, a0=3.0)
+        command = f"{sys.executable} -m tests.flows.paused_cli screen {source} --db {folder}/run/a.db --workers 1"
         environment = {name: value for name, value in os.environ.items() if name != RUN_FOLDER_VARIABLE}
         environment.pop("PREFECT_API_URL", None)
         environment |= {
-            "TMPDIR": str(folder / "tmp"), "PREFECT_HOME": str(folder / "work" / "prefect"),
+            "TMPDIR": str(folder / "tmp"), "PREFECT_HOME": str(folder / "run" / "prefect"),
             "GMTSCREEN_TEST_PHASE": phase, "GMTSCREEN_TEST_OF": str(folder), "GMTSCREEN_SHARD_ATOMS": "2",
             "PYTHONPATH": str(REPOSITORY_ROOT),
         }  # fmt: skip
-        run = cls(folder, *_in_terminal(f"{command} >{folder}/work/out 2>{folder}/work/err", environment))
+        run = cls(folder, *_in_terminal(f"{command} >{folder}/run/out 2>{folder}/run/err", environment))
         run.wait_until(lambda: run.has_reached(phase))
         return run
 
     def said(self) -> str:
         """Standard error so far."""
         with suppress(OSError):
-            return (self.folder / "work" / "err").read_text(encoding="utf-8")
+            return (self.folder / "run" / "err").read_text(encoding="utf-8")
         return ""
 
     def has_reached(self, phase: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flows.cli.console import say
+from flows.terminal.console import say
 from gmt_tasks.runs import session
 from tests.flows.cli import fake_cli
 from tests.flows.conftest import describe_fake, fake_worker

@@ -12,13 +12,13 @@ from rich.console import Console
 from db.query.filter_language import parse_filter
 from db.records import Balance
 from flows.cli import doctor
-from flows.cli.console import plain, printable
 from flows.cli.doctor import Check, Health
-from flows.cli.progress import PlainProgress
 from flows.cli.screen import TOP_FIELDS, TOP_FILTER
 from flows.reports.crystal_view import literature_rows, matrix_text
 from flows.reports.markdown import balance_as_markdown
 from flows.reports.tables import cell, duration, folded, frame_table, interval_text, with_intervals
+from flows.terminal.console import plain, printable
+from flows.terminal.progress import PlainProgress
 from gmt_tasks.evaluation.literature_names import predicted_value
 from gmt_tasks.telemetry import Progress
 from models.quantities import INTERVALS, Tensor

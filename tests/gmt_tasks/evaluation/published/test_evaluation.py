@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from gmt_tasks.evaluation import published_evaluation
 from gmt_tasks.evaluation.consistency import consistency
-from gmt_tasks.evaluation.published_evaluation import evaluate_published, obeys_as_published, published_metrics
+from gmt_tasks.evaluation.published import evaluation
+from gmt_tasks.evaluation.published.evaluation import evaluate_published, obeys_as_published, published_metrics
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.training.published_protocol import PublishedLabels, read_published
 from models.crystals.crystal import CrystalBatch, Floats
@@ -180,7 +180,7 @@ def test_the_command_prints_tables_and_what_became_of_the_records(
     assert f"piezoelectric: {published.counts[Tensor.PIEZOELECTRIC].records} records" in result.stderr
     asked = []
     monkeypatch.setattr(
-        published_evaluation,
+        evaluation,
         "evaluate_published",
         lambda *_, **options: asked.append(options) or evaluate_published(path, published, device="cpu"),
     )
