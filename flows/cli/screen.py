@@ -121,7 +121,8 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
         (facts,) = session.store.runs(session.run.id)
         print_json({**facts, "computed": session.n_committed, "database": session.settings.shown_database})
         return
-    from flows.reports.tables import balance_table, console, duration, frame_table, with_intervals
+    from flows.reports.tables import balance_table, console, frame_table, with_intervals
+    from flows.terminal.console import duration
 
     balance = session.balance()
     console().print(balance_table(session.run.id, balance))

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from db.records import Balance
 from flows.reports.markdown import MEANINGS
-from flows.terminal.console import printable
+from flows.terminal.console import duration, printable
 
 PIPE_COLUMNS = 100
 HEAD_CHARS = 10
@@ -176,15 +176,3 @@ def with_intervals(
                 values[name] = f"{_digits(values[name])} ({_digits(values[lower], 2)}–{_digits(values[upper], 2)})"
         folded_rows.append([values[name] for name in remaining])
     return remaining, folded_rows
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a short text, e.g. "4.2 s", "3 min 05 s", "2 h 10 min"; a dash when unknown."""
-    if seconds is None:
-        return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

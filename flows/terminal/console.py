@@ -128,3 +128,15 @@ def show_filter(text: str, position: int | None) -> None:
     # A longer filter wraps in the terminal, and the caret would point at another place.
     if position is not None and "\n" not in text and len(text) <= 200:
         say(f"  {text}\n  {' ' * position}^")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a short text, e.g. "4.2 s", "3 min 05 s", "2 h 10 min"; a dash when unknown."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -5,8 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import Self
 
-from flows.reports.tables import duration
-from flows.terminal.console import say
+from flows.terminal.console import duration, say
 from gmt_tasks.telemetry import Progress
 
 PLAIN_EVERY_S = 10.0

@@ -16,8 +16,8 @@ from flows.cli.doctor import Check, Health
 from flows.cli.screen import TOP_FIELDS, TOP_FILTER
 from flows.reports.crystal_view import literature_rows, matrix_text
 from flows.reports.markdown import balance_as_markdown
-from flows.reports.tables import cell, duration, folded, frame_table, interval_text, with_intervals
-from flows.terminal.console import plain, printable
+from flows.reports.tables import cell, folded, frame_table, interval_text, with_intervals
+from flows.terminal.console import duration, plain, printable
 from flows.terminal.progress import PlainProgress
 from gmt_tasks.evaluation.literature_names import predicted_value
 from gmt_tasks.telemetry import Progress

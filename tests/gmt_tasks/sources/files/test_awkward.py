@@ -10,7 +10,7 @@ from pymatgen.core import Composition
 from db.records import IngestedBlock
 from models.crystals.crystal import SYMBOLS, reduced_formula
 from models.errors import Reason
-from tests.gmt_tasks.sources.files.awkward_table import FOLDER, came_out, index, ingest_folder, of_file
+from tests.gmt_tasks.sources.awkward_table import FOLDER, came_out, index, ingest_folder, of_file
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the folder of awkward files is not here (../shared/data)")
 

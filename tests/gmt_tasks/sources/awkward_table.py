@@ -1,6 +1,6 @@
 """The awkward set file by file: what its index says of each file, and what came out. A command that prints a table.
 
-python -m tests.gmt_tasks.sources.files.awkward_table
+python -m tests.gmt_tasks.sources.awkward_table
 """
 
 import json
@@ -12,7 +12,7 @@ from db.records import IngestedBlock
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.open import open_source
 
-FOLDER = Path(__file__).parents[4] / ".." / "shared" / "data" / "awkward"
+FOLDER = Path(__file__).parents[3] / ".." / "shared" / "data" / "awkward"
 
 
 def index() -> list[dict[str, Any]]:
