@@ -140,33 +140,43 @@ class _Builder:
     """Turns what matches a rule of the grammar into a `Filter`, checking names and kinds; a method per rule."""
 
     def either(self, terms: list[Filter]) -> Or:
+        """`a OR b`."""
         return Or(tuple(terms))
 
     def both(self, terms: list[Filter]) -> And:
+        """`a AND b`."""
         return And(tuple(terms))
 
     def negation(self, terms: list[Filter]) -> Not:
+        """`NOT a`."""
         return Not(terms[0])
 
     def compare(self, tokens: "list[Token]") -> Comparison:
+        """`property < value`."""
         return _compare(tokens[0], Operator(tokens[1]), tokens[2])
 
     def compare_mirrored(self, tokens: "list[Token]") -> Comparison:
+        """`value < property`, turned around."""
         return _compare(tokens[2], Operator(tokens[1]).mirrored, tokens[0])
 
     def compare_properties(self, tokens: "list[Token]") -> Filter:
+        """Two properties, which the language does not compare."""
         raise _misfit(tokens[2], f"{tokens[2]} stands where a value must be; two properties cannot be compared")
 
     def has_one(self, tokens: "list[Token]") -> Has:
+        """`elements HAS "Al"`."""
         return _has(tokens[0], Quantifier.ONE, tokens[1:])
 
     def has_many(self, tokens: "list[Token]") -> Has:
+        """`elements HAS ALL "Al","N"`, likewise ANY and ONLY."""
         return _has(tokens[0], Quantifier(f"HAS {tokens[1]}"), tokens[2:])
 
     def presence(self, tokens: "list[Token]") -> Is:
+        """`property IS KNOWN` or `IS UNKNOWN`."""
         return Is(_property(tokens[0]), Knowledge(f"IS {tokens[1]}"))
 
     def matches(self, tokens: "list[Token]") -> Matches:
+        """`text CONTAINS "a"`, likewise STARTS and ENDS."""
         name = _property(tokens[0])
         if PROPERTIES[name] not in (Kind.TEXT, Kind.SOURCE_IDS):
             raise _misfit(tokens[0], f"{name} is a {PROPERTIES[name]}; {tokens[1]} needs a text")
@@ -174,6 +184,7 @@ class _Builder:
         return Matches(name, match, str(_value(tokens[2])))
 
     def length(self, tokens: "list[Token]") -> Comparison:
+        """`elements LENGTH 2`."""
         if PROPERTIES[_property(tokens[0])] is not Kind.ELEMENTS:
             raise _misfit(tokens[0], f"LENGTH is known of elements only, not of {tokens[0]}")
         # The length of the list of elements is a column of its own, so it can be compared like any number.
@@ -181,6 +192,7 @@ class _Builder:
         return Comparison("nelements", operator, _value(tokens[-1]))
 
     def flag(self, tokens: "list[Token]") -> Flag:
+        """A flag that stands alone."""
         name = _property(tokens[0])
         if PROPERTIES[name] is not Kind.FLAG:
             raise _misfit(tokens[0], f"{name} is a {PROPERTIES[name]} and cannot stand alone; compare it with a value")

@@ -153,12 +153,14 @@ class _Bucket:
         self._rows = np.zeros((1, WIDTH), np.float32)
 
     def add(self, crystal: _Crystal, row: Prefilter) -> None:
+        """Takes a crystal in, with its row."""
         if len(self._crystals) == len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
         self._rows[len(self._crystals)] = row
         self._crystals.append(crystal)
 
     def possible_matches(self, row: Prefilter) -> list[_Crystal]:
+        """The crystals that the prefilter does not rule out."""
         return [self._crystals[k] for k in possible_matches(row, self._rows[: len(self._crystals)])]
 
 

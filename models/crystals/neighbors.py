@@ -226,6 +226,7 @@ class _Pairs(NamedTuple):
     offset: Floats
 
     def take(self, rows: Ints) -> "_Pairs":
+        """The pairs of the given rows."""
         return _Pairs(self.first[rows], self.second[rows], self.crystal[rows], self.offset[rows])
 
 

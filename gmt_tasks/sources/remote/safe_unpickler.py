@@ -157,6 +157,7 @@ class _Reader(pickle.Unpickler):
     """Looks up every name in the closed list."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """What stands for a name in the file; refuses a name that is not in the list."""
         if (module, name) in _CRYSTALS:
             return type(name, (PickledObject,), {"class_name": f"{module}.{name}"})
         if module in _NUMPY_MODULES and name in _NUMPY:
@@ -166,6 +167,7 @@ class _Reader(pickle.Unpickler):
         raise _RefusedPickleError(f"it asks for {module}.{name}, which is no data")
 
     def persistent_load(self, pid: Any) -> Any:
+        """Refuses what lies outside of the file."""
         raise _RefusedPickleError(f"it asks for the outside object {pid!r:.40}")
 
 
