@@ -32,7 +32,7 @@ COMMANDS = (
     (app, "predict", screen.predict, "gmtscreen predict POSCAR quartz.cif --out tensors.jsonl"),
     (app, "status", read.status, "gmtscreen status --db hits.db"),
     (app, "rejects", read.rejects, "gmtscreen rejects --db hits.db 1"),
-    (app, "show", read.show, "gmtscreen show AlN"),
+    (app, "show", read.show, "gmtscreen show reference:aln"),
     (app, "query", read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
     (app, "compare", compare.compare, "gmtscreen compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
