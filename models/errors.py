@@ -87,6 +87,16 @@ class Reason(StrEnum):
     )
     OCCUPANCY = ("occupancy", "Occupancies of a site sum to more than one.", "Correct the occupancies.")
     UNKNOWN_SPECIES = ("unknown_species", "A label is no chemical element.", "Replace dummy labels by elements.")
+    AMBIGUOUS_SPECIES = (
+        "ambiguous_species",
+        "A label may mean more than one element, and the file does not say which.",
+        "Add _atom_site_type_symbol, or the formula of the crystal.",
+    )
+    COMPOSITION_MISMATCH = (
+        "composition_mismatch",
+        "What the file says of its composition contradicts the atoms it lists.",
+        "Check formula, occupancies and symmetry; add the atoms that are missing.",
+    )
     UNSUPPORTED_ELEMENT = (
         "unsupported_element",
         "The model was not trained on this element.",
@@ -94,8 +104,13 @@ class Reason(StrEnum):
     )
     SYMMETRY_UNRESOLVED = (
         "symmetry_unresolved",
-        "The file names a space group but no operations that can be resolved.",
-        "Add the symmetry operations or pass --assume-p1.",
+        "The symmetry of the file cannot be resolved, or can be in more than one way.",
+        "Add the symmetry operations to the file, or the setting to the name of the space group.",
+    )
+    SYMMETRY_CONTRADICTS_CELL = (
+        "symmetry_contradicts_cell",
+        "The symmetry operations do not leave the cell as it is.",
+        "Check angles, axes (hexagonal or rhombohedral, unique axis) and the setting of the space group.",
     )
     SYMMETRY_FAILED = (
         "symmetry_failed",
@@ -119,3 +134,26 @@ class Reason(StrEnum):
         "The model raised or gave non-finite numbers for this crystal.",
         "Report it with the structure; check that it resembles the training data.",
     )
+
+
+class Doubt(StrEnum):
+    """What is doubtful about an input that was read; the name of a note, stored with the input, and a filter.
+
+    Attributes:
+        sentence: what is doubted, as one sentence.
+    """
+
+    sentence: str
+
+    def __new__(cls, value: str, sentence: str = "") -> Self:
+        """A doubt by its value, which goes to the database; the sentence is for people."""
+        doubt = str.__new__(cls, value)
+        doubt._value_ = value
+        doubt.sentence = sentence
+        return doubt
+
+    COMPOSITION = ("composition_doubt", "Formula, formula units or density of the file do not fit the atoms read.")
+    SPECIES = ("species_doubt", "An element was concluded from a label or a comment, or an atom without place left out.")
+    SYMMETRY = ("symmetry_doubt", "The symmetry had to be concluded, or the file contradicts itself about it.")
+    CELL = ("cell_doubt", "The cell fits its symmetry, its stated volume or its number of atoms only roughly.")
+    PERIODICITY = ("periodicity_doubt", "The file is not periodic along every axis, and was read as if it were.")
