@@ -55,8 +55,8 @@ CIF = FileFormat(
     name="cif",
     label="CIF",
     suffixes=(".cif", ".mcif"),
-    reader=f"{_FILES}.cif:read_cif_block",
-    splitter=f"{_FILES}.cif_blocks:split_blocks",
+    reader=f"{_FILES}.cif.reader:read_cif_block",
+    splitter=f"{_FILES}.cif.blocks:split_blocks",
 )
 POSCAR = FileFormat(
     name="poscar",

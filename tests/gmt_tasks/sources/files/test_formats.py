@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gmt_tasks.sources.files import formats
-from gmt_tasks.sources.files.cif_blocks import blocks_with_crystals
+from gmt_tasks.sources.files.cif.blocks import blocks_with_crystals
 from gmt_tasks.sources.files.formats import FileFormat, file_format
 from gmt_tasks.sources.files.text_bytes import decode_text, read_bytes
 from gmt_tasks.sources.parsed import RefusedInputError

@@ -18,9 +18,9 @@ class CifBlock:
     first_line: int
 
 
+_NEWLINE = re.compile(r"\r\n|\r|\n")  # not splitlines, which also cuts where CIF sees nothing but a letter
 _BLOCK_START = re.compile(r"^\s*data_(\S*)", re.IGNORECASE)
-# Blanks, not white space: a run of a million empty lines would be looked through from each of them.
-_HOLDS_CRYSTAL = re.compile(r"^[ \t]*_(?:atom_site_(?:label|type_symbol|fract_x)|cell_length_a)\b", re.I | re.M)
+_HOLDS_CRYSTAL = re.compile(r"(?:^|\s)_(?:atom_site[_.](?:label|type_symbol|fract_x)|cell[_.]length_a)(?:\s|$)", re.IGNORECASE)
 
 
 def split_blocks(file: TextFile) -> Iterator[FileInput]:
@@ -41,20 +41,23 @@ def blocks_with_crystals(text: str) -> list[CifBlock]:
     Raises:
         RefusedInputError: no block holds a cell or atoms (`parse`).
     """
-    lines = text.splitlines()
+    lines = _NEWLINE.split(text)
     starts: list[tuple[int, str]] = []
+    with_crystal: set[int] = set()
     in_text_field = False
     for number, line in enumerate(lines):
         if line.startswith(";"):
             in_text_field = not in_text_field
         elif not in_text_field and (match := _BLOCK_START.match(line)):
             starts.append((number, match[1]))
+        elif not in_text_field and starts and "_" in line and line[0] != "#" and _HOLDS_CRYSTAL.search(line):
+            with_crystal.add(len(starts) - 1)
     ends = [*(number for number, _ in starts), len(lines)][1:]
     blocks = [
         CifBlock(header, "\n".join(lines[start:end]) + "\n", start + 1)
         for (start, header), end in zip(starts, ends, strict=True)
     ]
-    crystals = [block for block in blocks if "powder_pattern" not in block.header and _HOLDS_CRYSTAL.search(block.text)]
+    crystals = [block for k, block in enumerate(blocks) if k in with_crystal and "powder_pattern" not in block.header]
     if crystals:
         return crystals
     if blocks:

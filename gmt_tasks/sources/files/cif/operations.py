@@ -1,0 +1,119 @@
+"""Symmetry operations as a CIF lists them, "x+1/2,-y,z", also those of magnetic space groups."""
+
+import re
+from functools import lru_cache
+
+import numpy as np
+
+from gmt_tasks.sources.files.cif.items import Items
+from gmt_tasks.sources.parsed import RefusedInputError
+from models.errors import Reason
+from models.symmetry.listed_operations import Operations
+
+OPERATION_ITEMS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz", "_symmetry_equiv_pos_as_xyz_symop")
+MAGNETIC_ITEMS = ("_space_group_symop_magn_operation_xyz", "_space_group_symop_magn_xyz")
+MAGNETIC_CENTERING = "_space_group_symop_magn_centering_xyz"
+
+MAX_OPERATIONS = 1536
+"""192 of a cubic group in a cell eight times as large."""
+
+_MAX_CHARS = 200  # "-x+1/3,-x+y+2/3,z+2/3" has 22
+_TERM = re.compile(r"([+-]?)(?:(\d+)\*?)?([xyz])|([+-]?)(\d+\.?\d*|\.\d+)(?:/(\d+))?", re.IGNORECASE)
+_WITH_BLANKS = re.compile(r"[^\s,][^,]*,[^,]+,\s*[^\s,]+(?:\s*[+-]\s*[^\s,]+)*")
+_TRANSLATION_STEP, _NEAR_STEP = 24, 2e-3
+
+
+def listed_operations(items: Items) -> Operations | None:
+    """The operations that a block lists, with the identity; None if it lists none.
+
+    Raises:
+        RefusedInputError: `symmetry_unresolved` for a text that is no operation, or one that changes the volume.
+    """
+    for name in (*MAGNETIC_ITEMS, *OPERATION_ITEMS):
+        texts = tuple(text for text in items.column(name) if text not in ("", "?", "."))
+        if not texts:
+            continue
+        if len(texts) > MAX_OPERATIONS:
+            detail = f"{items.line(name)}{len(texts)} operations, limit {MAX_OPERATIONS}"
+            raise RefusedInputError(Reason.TOO_LARGE, detail)
+        centerings = tuple(items.column(MAGNETIC_CENTERING)[:MAX_OPERATIONS]) if name in MAGNETIC_ITEMS else ()
+        operations = _operations(texts, centerings)
+        if isinstance(operations, str):
+            raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, items.line(name) + operations)
+        return operations
+    return None
+
+
+@lru_cache(512)
+def _operations(texts: tuple[str, ...], centerings: tuple[str, ...]) -> Operations | str:
+    """The operations of a list, or what is wrong with it; the same lists stand in very many files."""
+    operations = _parsed(_rejoined(texts))
+    if centerings and not isinstance(operations, str):
+        shifts = _parsed(centerings)
+        operations = shifts if isinstance(shifts, str) else _product(shifts, operations)
+    return operations if isinstance(operations, str) else _with_identity(operations)
+
+
+def _rejoined(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Operations that were written with blanks and without quotes are words of a loop: each two commas make one."""
+    if all(text.count(",") >= 2 for text in texts):
+        return texts
+    return tuple(_WITH_BLANKS.findall(" ".join(texts))) or texts
+
+
+def _parsed(texts: tuple[str, ...]) -> Operations | str:
+    """The operations of a column, or what is wrong with one."""
+    rows = [parse_operation(text) for text in texts]
+    if None in rows:
+        return f"{texts[rows.index(None)][:60]!r} is no symmetry operation"
+    numbers = np.array(rows, dtype=np.float64)
+    rotations = np.rint(numbers[:, :9]).astype(np.int64).reshape(-1, 3, 3)
+    if (np.abs(np.abs(np.linalg.det(rotations)) - 1) > 1e-6).any():
+        return "an operation listed does not conserve volume"
+    return Operations(rotations, numbers[:, 9:])
+
+
+@lru_cache(8192)
+def parse_operation(text: str) -> tuple[float, ...] | None:
+    """The nine entries of the rotation, row by row, and the three of the translation in [0, 1); None if it is none.
+
+    A time reversal ("x,y,z,-1") and primes of moments are dropped; translations within 0.002 of a 24th are put onto it.
+    """
+    parts = re.sub(r"\s+", "", text).lower().split(",")
+    if len(text) > _MAX_CHARS or not 3 <= len(parts) <= 4 or parts[3:] not in ([], ["1"], ["+1"], ["-1"], ["m"], ["p"]):
+        return None
+    rotation: list[float] = []
+    translation: list[float] = []
+    for part in parts[:3]:
+        row, shift, position = [0.0, 0.0, 0.0], 0.0, 0
+        while position < len(part):
+            term = _TERM.match(part, position)
+            # Every term but the first has a sign.
+            if term is None or (position and not (term[1] or term[4])):
+                return None
+            position = term.end()
+            if term[3]:
+                row["xyz".index(term[3])] += (-1 if term[1] == "-" else 1) * float(term[2] or 1)
+            elif int((term[6] or "1")[:20]):
+                shift += (-1 if term[4] == "-" else 1) * float(term[5]) / float(term[6] or 1)
+        steps = shift * _TRANSLATION_STEP
+        is_near = abs(steps - round(steps)) < _NEAR_STEP * _TRANSLATION_STEP
+        rotation += row
+        translation.append((round(steps) / _TRANSLATION_STEP if is_near else shift) % 1.0)
+    return (*rotation, *translation)
+
+
+def _with_identity(operations: Operations) -> Operations:
+    """The operations, the identity first: some files leave it out, and some list an operation twice."""
+    rotations = np.concatenate([np.eye(3, dtype=np.int64)[None], operations.rotations])
+    translations = np.concatenate([np.zeros((1, 3)), operations.translations])
+    rows = np.concatenate([rotations.reshape(-1, 9), np.rint(translations * 1000).astype(np.int64) % 1000], axis=1)
+    first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    return Operations(rotations[first], translations[first])
+
+
+def _product(centerings: Operations, operations: Operations) -> Operations:
+    """Every operation followed by every centring."""
+    rotations = np.einsum("cij,ojk->coik", centerings.rotations, operations.rotations).reshape(-1, 3, 3)
+    moved = np.einsum("cij,oj->coi", centerings.rotations, operations.translations) + centerings.translations[:, None]
+    return Operations(rotations, moved.reshape(-1, 3) % 1.0)

@@ -1,0 +1,214 @@
+"""Which operations a CIF means: those that it lists, those of the space group that it names, or several candidates."""
+
+from dataclasses import dataclass
+
+from gmt_tasks.sources.files.cif.items import Items
+from gmt_tasks.sources.files.cif.operations import MAGNETIC_ITEMS, OPERATION_ITEMS, listed_operations
+from gmt_tasks.sources.files.cif.settings import (
+    SETTINGS,
+    Setting,
+    operations_of_hall,
+    settings_of_name,
+    settings_of_number,
+    settings_with_code,
+)
+from gmt_tasks.sources.parsed import RefusedInputError
+from gmt_tasks.sources.source import MissingSymmetry
+from models.errors import Doubt, Reason
+from models.symmetry.listed_operations import IDENTITY, Operations
+
+_HERMANN_MAUGUIN = (
+    "_space_group_name_h-m_alt",
+    "_symmetry_space_group_name_h-m",
+    "_space_group_name_h-m",
+    "_space_group_name_h-m_full",
+    "_symmetry_space_group_name_h_m",
+    "_space_group_name_h_m_alt",
+)
+_HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
+_NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
+_CODE = ("_space_group_it_coordinate_system_code", "_space_group_it_coordinate_system_code_value")
+_MODULATED = ("_cell_modulation_dimension", "_space_group_ssg_name", "_cell_wave_vector_seq_id", "_atom_site_fourier_wave_vector_seq_id")
+_MONOCLINIC = range(3, 16)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A set of operations that the file may mean.
+
+    Attributes:
+        operations: a group.
+        name: for messages, e.g. "the operations listed" or "F d -3 m:2".
+        note: why it is only a guess, as a doubt; empty where the file says it plainly.
+        number: of the space group; 0 where it is not known.
+            lists_all_atoms: whether the sites may be all atoms of the cell already.
+    """
+
+    operations: Operations
+    name: str
+    note: str = ""
+    number: int = 0
+    lists_all_atoms: bool = False
+
+
+Candidates = list[list[Candidate]]
+"""Candidates in tiers: a later tier counts only where no candidate of an earlier one leaves the cell as it is."""
+
+
+def refuse_modulated(items: Items) -> None:
+    """Raises for an incommensurate structure: its sites are those of an average that does not exist."""
+    for name in _MODULATED:
+        if items.text(name) not in ("", "0"):
+            detail = f"{items.line(name)}{name}: a modulated structure has no unit cell"
+            raise RefusedInputError(Reason.PARSE, detail)
+
+
+def is_magnetic(items: Items) -> bool:
+    """Whether the block lists operations with time reversal."""
+    return any(items.column(name) for name in MAGNETIC_ITEMS)
+
+
+def find_candidates(items: Items, missing: MissingSymmetry) -> Candidates:
+    """All that the block may mean by what it says of its symmetry.
+
+    Args:
+        items: the block.
+        missing: what to do with a space group that nobody knows.
+
+    Raises:
+        RefusedInputError: `symmetry_unresolved`.
+    """
+    settings, name_note = _named_settings(items)
+    listed = listed_operations(items)
+    if listed is not None:
+        return _with_listed(items, listed, settings, name_note)
+    if settings:
+        is_named = bool(items.text(*_HERMANN_MAUGUIN))
+        return _with_settings(settings, name_note, by_convention=is_named)
+    hall = items.text(*_HALL)
+    if hall and (operations := operations_of_hall(hall)) is not None:
+        return [[Candidate(operations, f"Hall symbol {hall!r}", name_note)]]
+    return [[_without_symmetry(items, missing)]]
+
+
+def _with_settings(settings: tuple[Setting, ...], name_note: str, *, by_convention: bool) -> Candidates:
+    """Candidates of a block that only names its space group, or gives its number: then no cell choice is the usual one."""
+    literal = [_candidate(setting, name_note) for setting in settings]
+    note = f"{Doubt.SYMMETRY}: the setting named does not fit the cell, another one of the same space group does"
+    numbers = sorted({setting.number for setting in settings})
+    others = [_candidate(other, note) for number in numbers for other in settings_of_number(number)]
+    standard = [
+        candidate
+        for candidate, setting in zip(literal, settings, strict=True)
+        if by_convention and setting.is_standard and setting.number in _MONOCLINIC
+    ]
+    if standard:
+        # "C 2" is the name of the type too: along another axis it may be any of its settings.
+        return [standard, _distinct([*literal, *others])]
+    return [_distinct(literal), _distinct(others)]
+
+
+def _with_listed(items: Items, listed: Operations, settings: tuple[Setting, ...], name_note: str) -> Candidates:
+    """Candidates of a block that lists operations: these, and where they contradict its name, also the name's."""
+    named = _distinct([_candidate(setting, name_note) for setting in settings])
+    same = [candidate for candidate in named if candidate.operations.key == listed.key]
+    if same:
+        plain = Candidate(listed, "the operations listed", number=same[0].number)
+        others = [candidate for candidate in named if candidate.operations.key != listed.key]
+        note = f"{Doubt.SYMMETRY}: the operations listed do not fit the cell, those of another setting do"
+        return [[plain], [_with_note(candidate, note) for candidate in others]]
+    names = " or ".join(candidate.name for candidate in named[:3])
+    if not listed.is_group:
+        note = f"{Doubt.SYMMETRY}: the operations listed are no group, read as {{}}"
+        complete = [_with_note(other, note.format(other.name)) for other in named if other.operations.n_ops > listed.n_ops]
+        if not complete:
+            where = next(items.line(name) for name in (*MAGNETIC_ITEMS, *OPERATION_ITEMS) if items.column(name))
+            detail = f"{where}the {listed.n_ops} operations listed are no group: products of them are missing"
+            raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, detail)
+        return [complete]
+    if not named or is_magnetic(items):
+        return [[Candidate(listed, "the operations listed")]]
+    note = f"{Doubt.SYMMETRY}: the {listed.n_ops} operations listed are not those of {names}"
+    plain = Candidate(listed, "the operations listed", note)
+    rivals = [
+        Candidate(rival.operations, rival.name, f"{note}, which were taken", rival.number, lists_all_atoms=True)
+        for rival in named
+        if rival.operations.n_ops != listed.n_ops
+    ]
+    note = f"{Doubt.SYMMETRY}: the operations listed do not fit the cell, those of {names} do"
+    return [[plain, *rivals], [_with_note(candidate, note) for candidate in named]]
+
+
+def _named_settings(items: Items) -> tuple[tuple[Setting, ...], str]:
+    """The settings that names and number leave open, and a doubt where they contradict each other."""
+    name, hall = items.text(*_HERMANN_MAUGUIN), items.text(*_HALL)
+    settings = settings_of_name(name) if name else ()
+    if code := items.text(*_CODE):
+        settings = settings_with_code(settings, code) or settings
+    number = _number(items)
+    if number and settings:
+        fitting = tuple(setting for setting in settings if setting.number == number)
+        if not fitting:
+            note = f"{Doubt.SYMMETRY}: the name is {name!r}, the number {number}"
+            return (*settings, *settings_of_number(number)), note
+        settings = fitting
+    if hall and (operations := operations_of_hall(hall)) is not None:
+        key = operations.key
+        fitting = tuple(setting for setting in settings or SETTINGS if _key(setting) == key)
+        if fitting:
+            return fitting[:1], ""
+        if settings:
+            return settings, f"{Doubt.SYMMETRY}: the Hall symbol {hall!r} is none of {name!r}"
+        return (), ""
+    if not settings and number:
+        note = f"{Doubt.SYMMETRY}: only the number {number} of the space group is known" + (f", not {name!r}" if name else "")
+        candidates = settings_of_number(number)
+        if code:
+            candidates = settings_with_code(candidates, code) or candidates
+        return tuple(setting for setting in candidates if not name or setting.name[0] == name.strip()[:1].upper()), note
+    return settings, ""
+
+
+def _number(items: Items) -> int:
+    """The space-group number, 0 where none is given."""
+    value = items.number(*_NUMBER)
+    return int(value) if value and value.is_integer() and 1 <= value <= 230 else 0
+
+
+def _key(setting: Setting) -> bytes:
+    operations = operations_of_hall(setting.hall)
+    return operations.key if operations is not None else b""
+
+
+def _candidate(setting: Setting, note: str) -> Candidate:
+    """A setting as a candidate."""
+    operations = operations_of_hall(setting.hall)
+    if operations is None:
+        raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, f"no operations for {setting.name}")
+    return Candidate(operations, setting.name, note, setting.number)
+
+
+def _with_note(candidate: Candidate, note: str) -> Candidate:
+    return Candidate(candidate.operations, candidate.name, note, candidate.number)
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    """The candidates, those with the same operations once."""
+    return list({candidate.operations.key: candidate for candidate in reversed(candidates)}.values())[::-1]
+
+
+def _without_symmetry(items: Items, missing: MissingSymmetry) -> Candidate:
+    """The identity alone, where the block says nothing of symmetry or the user allows it."""
+    said = {name: value for name in (*_HERMANN_MAUGUIN, *_HALL, *_NUMBER) if (value := items.text(name))}
+    if not said:
+        note = f"{Doubt.SYMMETRY}: no space group and no operations, read as P 1"
+        return Candidate(IDENTITY, "P 1", note, 1)
+    if missing is MissingSymmetry.ASSUME_P1:
+        note = f"{Doubt.SYMMETRY}: the space group is unknown, read as P 1 as asked"
+        return Candidate(IDENTITY, "P 1", note, 1)
+    name, value = next(iter(said.items()))
+    detail = f"{items.line(name)}{name} {value!r} is unknown and no operations are listed"
+    # In a centred cell no file lists every atom: read as P 1 it would be another crystal.
+    if value.strip()[:1].upper() == "P":
+        detail += "; if the file lists every atom of the cell, --assume-p1 reads it so"
+    raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, detail)
