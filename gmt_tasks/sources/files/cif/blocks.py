@@ -20,7 +20,9 @@ class CifBlock:
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")  # not splitlines, which also cuts where CIF sees nothing but a letter
 _BLOCK_START = re.compile(r"^\s*data_(\S*)", re.IGNORECASE)
-_HOLDS_CRYSTAL = re.compile(r"(?:^|\s)_(?:atom_site[_.](?:label|type_symbol|fract_x)|cell[_.]length_a)(?:\s|$)", re.IGNORECASE)
+_HOLDS_CRYSTAL = re.compile(
+    r"(?:^|\s)_(?:atom_site[_.](?:label|type_symbol|fract_x)|cell[_.]length_a)(?:\s|$)", re.IGNORECASE
+)
 
 
 def split_blocks(file: TextFile) -> Iterator[FileInput]:

@@ -44,6 +44,17 @@ def read_cell(items: Items, crystal_system: str) -> tuple[Floats, tuple[str, ...
     return lattice_of(cell), concluded
 
 
+def refuse_bad_cell(items: Items) -> None:
+    """Raises for a cell that is none whatever its crystal system: that is the first thing to say about a block."""
+    names = (*_LENGTHS, *_ANGLES)
+    values = [_value(items, name) for name in names]
+    if values[0] is None:
+        missing = [name for name, value in zip(names, values, strict=True) if value is None]
+        raise RefusedInputError(Reason.PARSE, f"{items.line('_cell_length_a')}{', '.join(missing)} missing")
+    if None not in values:
+        read_cell(items, "")
+
+
 def _value(items: Items, name: str) -> float | None:
     """One number of the cell; None where the block does not have the item."""
     column = items.column(name)

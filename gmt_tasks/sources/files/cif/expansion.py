@@ -128,14 +128,19 @@ def _elements(
     choices = {options for options in sites.elements if len(options) > 1}
     if not choices:
         return [options[0] for options in sites.elements], ()
-    unclear = sorted({_letters(label) for label, options in zip(sites.labels, sites.elements, strict=True) if len(options) > 1})
+    unclear = sorted(
+        {_letters(label) for label, options in zip(sites.labels, sites.elements, strict=True) if len(options) > 1}
+    )
     options_of = {_letters(label): options for label, options in zip(sites.labels, sites.elements, strict=True)}
     n_readings = int(np.prod([float(len(options_of[letters])) for letters in unclear]))
     fitting = []
     if statement.formula is not None and n_readings <= _MOST_READINGS_OF_LABELS:
         for reading in product(*(options_of[letters] for letters in unclear)):
             meaning = dict(zip(unclear, reading, strict=True))
-            elements = [meaning.get(_letters(label), options[0]) for label, options in zip(sites.labels, sites.elements, strict=True)]
+            elements = [
+                meaning.get(_letters(label), options[0])
+                for label, options in zip(sites.labels, sites.elements, strict=True)
+            ]
             if statement.fits_formula(_counts(elements, sites, groups, multiplicities)):
                 fitting.append(elements)
     shown = next(label for label, options in zip(sites.labels, sites.elements, strict=True) if len(options) > 1)

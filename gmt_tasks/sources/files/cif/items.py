@@ -16,7 +16,9 @@ _NEWLINE = re.compile(r"\r\n?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _PLACE = re.compile(r"^\w+:(\d+)(?::\d+)?(?:\(\d+\))?:? ?(.*)", re.DOTALL)
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d*\)?)?|([+-]?\d+)/(\d+)|([+-]?)(nan|inf(?:inity)?)", re.I)
+_NUMBER = re.compile(
+    r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d*\)?)?|([+-]?\d+)/(\d+)|([+-]?)(nan|inf(?:inity)?)", re.I
+)
 
 
 class Items:
@@ -36,13 +38,14 @@ class Items:
         self._lines = text.split("\n")
         self._columns: dict[str, list[str]] = {}
         self._line_of: dict[str, int] = {}
-        self._loop_of: dict[str, int] = {}
         self._contradictory: set[str] = set()
         for item in self._parsed(text):
-            if item.pair is not None:
-                self._add(item.pair[0], [item.pair[1]], item.line_number)
-            elif item.loop is not None:
-                tags, values = item.loop.tags, item.loop.values
+            # An item is a pair, a loop, or a frame, which holds no crystal.
+            pair, loop = item.pair, item.loop
+            if pair is not None:
+                self._add(pair[0], [pair[1]], item.line_number)
+            elif loop is not None:
+                tags, values = loop.tags, loop.values
                 for column, tag in enumerate(tags):
                     self._add(tag, values[column :: len(tags)], item.line_number)
 
@@ -56,7 +59,9 @@ class Items:
             detail = f"line {self._first_line + line - 1}: not the grammar of CIF ({what.strip()[:200]})"
             raise RefusedInputError(Reason.PARSE, detail) from error
         if len(document) != 1:
-            detail = f"block at line {self._first_line}: {len(document)} data blocks begin in it, one of them amid a line"
+            detail = (
+                f"block at line {self._first_line}: {len(document)} data blocks begin in it, one of them amid a line"
+            )
             raise RefusedInputError(Reason.PARSE, detail)
         return document[0]
 
@@ -66,7 +71,7 @@ class Items:
         column = [value if value in UNKNOWN else cif.as_string(value).strip() for value in values]
         if name not in self._columns:
             self._columns[name] = column
-            self._line_of[name], self._loop_of[name] = line, line
+            self._line_of[name] = line
         elif self._columns[name] != column:
             self._contradictory.add(name)
 

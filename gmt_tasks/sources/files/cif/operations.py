@@ -19,7 +19,7 @@ MAX_OPERATIONS = 1536
 
 _MAX_CHARS = 200  # "-x+1/3,-x+y+2/3,z+2/3" has 22
 _TERM = re.compile(r"([+-]?)(?:(\d+)\*?)?([xyz])|([+-]?)(\d+\.?\d*|\.\d+)(?:/(\d+))?", re.IGNORECASE)
-_WITH_BLANKS = re.compile(r"[^\s,][^,]*,[^,]+,\s*[^\s,]+(?:\s*[+-]\s*[^\s,]+)*")
+_WITH_BLANKS = re.compile(r"[^\s,][^,]*,[^,]+,\s*[^\s,]+")
 _TRANSLATION_STEP, _NEAR_STEP = 24, 2e-3
 
 

@@ -1,7 +1,7 @@
 """One crystal from one CIF data block: the crystal that the file means, or a refusal that says why it is unclear.
 
-What a file leaves open (origin, axes, unique axis, elements of labels) is decided by what else it says: its cell must be
-left as it is by the operations, its formula, formula units, density and multiplicities must hold, its atoms must have
+What a file leaves open (origin, axes, unique axis, elements of labels) is decided by what else it says: its cell must
+be left as it is by the operations, its formula, formula units, density and multiplicities must hold, its atoms must have
 room. Where two crystals remain, the file is refused and both are named.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.sources.files.cif.cell import read_cell
+from gmt_tasks.sources.files.cif.cell import read_cell, refuse_bad_cell
 from gmt_tasks.sources.files.cif.expansion import Expansion, expand
 from gmt_tasks.sources.files.cif.items import Items, parse_number
 from gmt_tasks.sources.files.cif.sites import Sites, read_sites
@@ -34,7 +34,12 @@ _SHORTEST_BOND_ANGSTROM = 0.7
 """Candidates with closer atoms are no crystals; the shortest bond there is, that of H2, has 0.74."""
 
 _SAME_POSITION_ANGSTROM = 0.01
-_PROVENANCE = ("_database_code_ICSD", "_cod_database_code", "_database_code_depnum_ccdc_archive", "_chemical_name_mineral")
+_PROVENANCE = (
+    "_database_code_ICSD",
+    "_cod_database_code",
+    "_database_code_depnum_ccdc_archive",
+    "_chemical_name_mineral",
+)
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +71,7 @@ def read_cif_block(job: TextJob) -> ParsedCrystal:
     """
     items = Items(job.text, job.first_line)
     refuse_modulated(items)
-    read_cell(items, _crystal_system(items))  # a cell that is none is the first thing to say
+    refuse_bad_cell(items)
     sites = read_sites(items)
     statement = Statement.of(items)
     tiers = find_candidates(items, job.missing_symmetry)
@@ -75,10 +80,12 @@ def read_cif_block(job: TextJob) -> ParsedCrystal:
     expansion, lattice = reading.expansion, reading.lattice
     require_finite(lattice, expansion.frac_coords)
     volume = abs(float(np.linalg.det(lattice)))
-    notes = (reading.candidate.note,) if reading.candidate.note else ()
+    notes: tuple[str, ...] = (reading.candidate.note,) if reading.candidate.note else ()
     notes += sites.notes + reading.notes + expansion.notes + isotope_notes(sites.symbols)
     if n_idealised := sites.n_idealised + expansion.n_moved:
-        notes += (f"coordinates_idealised: {n_idealised} put onto the thirds or symmetry elements they are rounded from",)
+        notes += (
+            f"coordinates_idealised: {n_idealised} put onto the thirds or symmetry elements they are rounded from",
+        )
     notes += statement.check(expansion.numbers, volume) + _remarks(items)
     return ParsedCrystal(lattice, expansion.frac_coords, expansion.numbers, notes, None, _provenance(items))
 
@@ -95,12 +102,15 @@ def _readings(
 ) -> tuple[list[_Reading], list[RefusedInputError]]:
     """What the candidates of the first tier with a fitting cell make of the sites, and why others make nothing."""
     worst: tuple[float, str] = (math.inf, "")
+    cells: dict[str, tuple[Floats, tuple[str, ...]]] = {}
     for tier in tiers:
         fitting = []
         for candidate in tier:
             is_rhombohedral = candidate.name.endswith(":R")
             system = "rhombohedral" if is_rhombohedral else _crystal_system(items, candidate.number)
-            lattice, concluded = read_cell(items, system)
+            if system not in cells:
+                cells[system] = read_cell(items, system)
+            lattice, concluded = cells[system]
             deviation = metric_deviation(candidate.operations.rotations, lattice)
             if deviation > _NEARLY_SAME_CELL:
                 worst = min(worst, (deviation, candidate.name))
@@ -165,7 +175,9 @@ def _chosen(
         return replace(chosen, candidate=replace(chosen.candidate, note=""))
     others = [reading.candidate.name for reading in readings if not _is_same(chosen, reading)][:2]
     basis = "by formula, Z, density, multiplicities or distances"
-    note = f"{Doubt.SYMMETRY}: read as {chosen.candidate.name}, {basis}; not as {' or '.join(others) or 'another setting'}"
+    note = (
+        f"{Doubt.SYMMETRY}: read as {chosen.candidate.name}, {basis}; not as {' or '.join(others) or 'another setting'}"
+    )
     return replace(chosen, candidate=replace(chosen.candidate, note=chosen.candidate.note or note))
 
 
@@ -212,9 +224,9 @@ def _is_same(one: _Reading, other: _Reading) -> bool:
 def _remarks(items: Items) -> tuple[str, ...]:
     """What the file says that is not read."""
     hydrogens = [number for text in items.column("_atom_site_attached_hydrogens") if (number := parse_number(text))]
-    remarks = ()
+    remarks: tuple[str, ...] = ()
     if hydrogens:
-        remarks = (f"{Doubt.COMPOSITION}: {sum(hydrogens):g} attached hydrogens have no positions and are missing",)
+        remarks += (f"{Doubt.COMPOSITION}: {sum(hydrogens):g} attached hydrogens have no positions and are missing",)
     if is_magnetic(items):
         remarks += ("magnetic_moments_dropped: magnetic operations read without time reversal",)
     return remarks

@@ -21,7 +21,7 @@ _CUBIC_WITH_MINUS = (*range(200, 207), *range(221, 231))
 _WITH_DOUBLE_GLIDE = (39, 41, 64, 67, 68)
 _MARKUP = re.compile(r"[\\~_{}$\"'`]|\((?=\d\))|(?<=\(\d)\)")
 _TRAILING_NUMBER = re.compile(r"\s*\(?(?:#|no\.?)\s*\d+\)?$|\s*\(\d{2,3}\)$", re.IGNORECASE)
-_WORDS = (
+_WORDS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = (
     (re.compile(r"[\s:(,]*(?:origin|o)\s*(?:choice)?\s*([12])\)?$", re.IGNORECASE), {}),
     (re.compile(r"[\s:(,]*(hex|rhomb)[a-z]*\s*(?:axes|setting|cell)?\)?$", re.IGNORECASE), {"hex": "H", "rhomb": "R"}),
 )
@@ -156,9 +156,16 @@ def settings_with_code(settings: Iterable[Setting], code: str) -> tuple[Setting,
     )
 
 
+@lru_cache(256)
 def settings_of_number(number: int) -> tuple[Setting, ...]:
     """All settings of a space-group number."""
     return tuple(setting for setting in SETTINGS if setting.number == number)
+
+
+def settings_with_symbol(setting: Setting) -> tuple[Setting, ...]:
+    """The settings that differ from one in their extension only: the other origin, the other axes."""
+    symbol = setting.name.partition(":")[0]
+    return tuple(other for other in settings_of_number(setting.number) if other.name.partition(":")[0] == symbol)
 
 
 @lru_cache(1024)

@@ -114,7 +114,11 @@ def _rows_with_atoms(items: Items, labels: list[str], symbols: list[str]) -> tup
         if not is_dummy[row] and not (label in UNKNOWN and not symbol)
     ]
     dropped = [labels[row] for row in range(len(labels)) if is_dummy[row]]
-    note = f"{Doubt.SPECIES}: {len(dropped)} dummy sites left out, as _atom_site_calc_flag says ({dropped[0]})" if dropped else ""
+    note = (
+        f"{Doubt.SPECIES}: {len(dropped)} dummy sites left out, as _atom_site_calc_flag says ({dropped[0]})"
+        if dropped
+        else ""
+    )
     return rows, (note,) if note else ()
 
 

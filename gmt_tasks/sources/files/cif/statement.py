@@ -112,13 +112,19 @@ class Statement:
         fits_units, fits_density = self.fits_formula_units(len(numbers)), self.fits_density(counts, volume)
         density = _density(counts, volume)
         if fits_units is False:
-            doubts.append(f"{Doubt.COMPOSITION}: Z = {self.formula_units:g} in the file, {len(numbers)} atoms in the cell")
+            doubts.append(
+                f"{Doubt.COMPOSITION}: Z = {self.formula_units:g} in the file, {len(numbers)} atoms in the cell"
+            )
         if fits_density is False:
-            doubts.append(f"{Doubt.COMPOSITION}: {self.density:g} g/cm^3 in the file, {density:.4g} g/cm^3 by its atoms")
+            doubts.append(
+                f"{Doubt.COMPOSITION}: {self.density:g} g/cm^3 in the file, {density:.4g} g/cm^3 by its atoms"
+            )
         if fits_units is False and fits_density is False:
             raise RefusedInputError(Reason.COMPOSITION_MISMATCH, "; ".join(doubt.split(": ", 1)[1] for doubt in doubts))
         if self.volume and abs(self.volume / volume - 1) > _VOLUME_TOLERANCE:
-            doubts.append(f"{Doubt.CELL}: {self.volume:g} angstrom^3 in the file, {volume:.6g} by its lengths and angles")
+            doubts.append(
+                f"{Doubt.CELL}: {self.volume:g} angstrom^3 in the file, {volume:.6g} by its lengths and angles"
+            )
         if not is_plausible_volume(numbers, volume):
             doubts.append(f"{Doubt.CELL}: {volume / len(numbers):.3g} angstrom^3 per atom")
         return tuple(doubts)

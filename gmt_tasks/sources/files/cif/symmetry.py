@@ -11,6 +11,7 @@ from gmt_tasks.sources.files.cif.settings import (
     settings_of_name,
     settings_of_number,
     settings_with_code,
+    settings_with_symbol,
 )
 from gmt_tasks.sources.parsed import RefusedInputError
 from gmt_tasks.sources.source import MissingSymmetry
@@ -28,7 +29,12 @@ _HERMANN_MAUGUIN = (
 _HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 _NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
 _CODE = ("_space_group_it_coordinate_system_code", "_space_group_it_coordinate_system_code_value")
-_MODULATED = ("_cell_modulation_dimension", "_space_group_ssg_name", "_cell_wave_vector_seq_id", "_atom_site_fourier_wave_vector_seq_id")
+_MODULATED = (
+    "_cell_modulation_dimension",
+    "_space_group_ssg_name",
+    "_cell_wave_vector_seq_id",
+    "_atom_site_fourier_wave_vector_seq_id",
+)
 _MONOCLINIC = range(3, 16)
 
 
@@ -84,28 +90,29 @@ def find_candidates(items: Items, missing: MissingSymmetry) -> Candidates:
         return _with_listed(items, listed, settings, name_note)
     if settings:
         is_named = bool(items.text(*_HERMANN_MAUGUIN))
-        return _with_settings(settings, name_note, by_convention=is_named)
+        return _with_settings(settings, name_note, is_named=is_named)
     hall = items.text(*_HALL)
     if hall and (operations := operations_of_hall(hall)) is not None:
         return [[Candidate(operations, f"Hall symbol {hall!r}", name_note)]]
     return [[_without_symmetry(items, missing)]]
 
 
-def _with_settings(settings: tuple[Setting, ...], name_note: str, *, by_convention: bool) -> Candidates:
-    """Candidates of a block that only names its space group, or gives its number: then no cell choice is the usual one."""
+def _with_settings(settings: tuple[Setting, ...], name_note: str, *, is_named: bool) -> Candidates:
+    """Candidates of a block that names its space group, or gives its number: then no cell choice is the usual one."""
     literal = [_candidate(setting, name_note) for setting in settings]
     note = f"{Doubt.SYMMETRY}: the setting named does not fit the cell, another one of the same space group does"
-    numbers = sorted({setting.number for setting in settings})
-    others = [_candidate(other, note) for number in numbers for other in settings_of_number(number)]
     standard = [
         candidate
         for candidate, setting in zip(literal, settings, strict=True)
-        if by_convention and setting.is_standard and setting.number in _MONOCLINIC
+        if is_named and setting.is_standard and setting.number in _MONOCLINIC and len(settings) > 1
     ]
     if standard:
-        # "C 2" is the name of the type too: along another axis it may be any of its settings.
+        # A short symbol such as "C 2" is the name of the type too: along another axis it may be any of its settings.
+        others = [_candidate(other, note) for other in settings_of_number(standard[0].number)]
         return [standard, _distinct([*literal, *others])]
-    return [_distinct(literal), _distinct(others)]
+    # Axes or origin of the extension are easily mistaken; a full symbol leaves nothing else open.
+    same_symbol = [_candidate(other, note) for setting in settings for other in settings_with_symbol(setting)]
+    return [_distinct(literal), _distinct(same_symbol)]
 
 
 def _with_listed(items: Items, listed: Operations, settings: tuple[Setting, ...], name_note: str) -> Candidates:
@@ -120,7 +127,9 @@ def _with_listed(items: Items, listed: Operations, settings: tuple[Setting, ...]
     names = " or ".join(candidate.name for candidate in named[:3])
     if not listed.is_group:
         note = f"{Doubt.SYMMETRY}: the operations listed are no group, read as {{}}"
-        complete = [_with_note(other, note.format(other.name)) for other in named if other.operations.n_ops > listed.n_ops]
+        complete = [
+            _with_note(other, note.format(other.name)) for other in named if other.operations.n_ops > listed.n_ops
+        ]
         if not complete:
             where = next(items.line(name) for name in (*MAGNETIC_ITEMS, *OPERATION_ITEMS) if items.column(name))
             detail = f"{where}the {listed.n_ops} operations listed are no group: products of them are missing"
@@ -135,38 +144,43 @@ def _with_listed(items: Items, listed: Operations, settings: tuple[Setting, ...]
         for rival in named
         if rival.operations.n_ops != listed.n_ops
     ]
-    note = f"{Doubt.SYMMETRY}: the operations listed do not fit the cell, those of {names} do"
+    note = f"{Doubt.SYMMETRY}: the operations listed do not fit the cell, those of the name do"
     return [[plain, *rivals], [_with_note(candidate, note) for candidate in named]]
 
 
 def _named_settings(items: Items) -> tuple[tuple[Setting, ...], str]:
     """The settings that names and number leave open, and a doubt where they contradict each other."""
     name, hall = items.text(*_HERMANN_MAUGUIN), items.text(*_HALL)
-    settings = settings_of_name(name) if name else ()
+    settings, note = _settings_of(name, _number(items))
     if code := items.text(*_CODE):
         settings = settings_with_code(settings, code) or settings
-    number = _number(items)
-    if number and settings:
+    operations = operations_of_hall(hall) if hall else None
+    if operations is None:
+        return settings, note
+    # A Hall symbol leaves nothing open; one of the table is one of its settings.
+    same = [setting for setting in settings or SETTINGS if _operations(setting).key == operations.key]
+    if not same and settings:
+        return settings, f"{Doubt.SYMMETRY}: the Hall symbol {hall!r} is none of {name or settings[0].number!r}"
+    return tuple(same[:1]), ""
+
+
+def _settings_of(name: str, number: int) -> tuple[tuple[Setting, ...], str]:
+    """The settings of a Hermann-Mauguin symbol and a number (0: none), and a doubt where they do not agree."""
+    settings = settings_of_name(name) if name else ()
+    if not number:
+        return settings, ""
+    if settings:
         fitting = tuple(setting for setting in settings if setting.number == number)
-        if not fitting:
-            note = f"{Doubt.SYMMETRY}: the name is {name!r}, the number {number}"
-            return (*settings, *settings_of_number(number)), note
-        settings = fitting
-    if hall and (operations := operations_of_hall(hall)) is not None:
-        key = operations.key
-        fitting = tuple(setting for setting in settings or SETTINGS if _key(setting) == key)
         if fitting:
-            return fitting[:1], ""
-        if settings:
-            return settings, f"{Doubt.SYMMETRY}: the Hall symbol {hall!r} is none of {name!r}"
-        return (), ""
-    if not settings and number:
-        note = f"{Doubt.SYMMETRY}: only the number {number} of the space group is known" + (f", not {name!r}" if name else "")
-        candidates = settings_of_number(number)
-        if code:
-            candidates = settings_with_code(candidates, code) or candidates
-        return tuple(setting for setting in candidates if not name or setting.name[0] == name.strip()[:1].upper()), note
-    return settings, ""
+            return fitting, ""
+        return (*settings, *settings_of_number(number)), f"{Doubt.SYMMETRY}: the name is {name!r}, the number {number}"
+    candidates = settings_of_number(number)
+    if not name:
+        note = f"{Doubt.SYMMETRY}: only the number {number} of the space group is known"
+        return candidates, note if len(candidates) > 1 else ""
+    # A symbol that is in no table may be a setting that is in none: at least its centring must be that of a candidate.
+    candidates = tuple(setting for setting in candidates if setting.name[0] == name.strip()[0].upper())
+    return candidates, f"{Doubt.SYMMETRY}: the name {name!r} is unknown, read by its number {number}"
 
 
 def _number(items: Items) -> int:
@@ -175,17 +189,17 @@ def _number(items: Items) -> int:
     return int(value) if value and value.is_integer() and 1 <= value <= 230 else 0
 
 
-def _key(setting: Setting) -> bytes:
+def _operations(setting: Setting) -> Operations:
+    """The operations of a setting of the table."""
     operations = operations_of_hall(setting.hall)
-    return operations.key if operations is not None else b""
+    if operations is None:
+        raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, f"no operations for {setting.name}")
+    return operations
 
 
 def _candidate(setting: Setting, note: str) -> Candidate:
     """A setting as a candidate."""
-    operations = operations_of_hall(setting.hall)
-    if operations is None:
-        raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, f"no operations for {setting.name}")
-    return Candidate(operations, setting.name, note, setting.number)
+    return Candidate(_operations(setting), setting.name, note, setting.number)
 
 
 def _with_note(candidate: Candidate, note: str) -> Candidate:
