@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from gemmi import cif
 
@@ -41,7 +42,7 @@ class Items:
         self._contradictory: set[str] = set()
         for item in self._parsed(text):
             # An item is a pair, a loop, or a frame, which holds no crystal.
-            pair, loop = item.pair, item.loop
+            pair, loop = cast("tuple[str, str] | None", item.pair), item.loop
             if pair is not None:
                 self._add(pair[0], [pair[1]], item.line_number)
             elif loop is not None:

@@ -18,7 +18,7 @@ MAX_OPERATIONS = 1536
 """192 of a cubic group in a cell eight times as large."""
 
 _MAX_CHARS = 200  # "-x+1/3,-x+y+2/3,z+2/3" has 22
-_TERM = re.compile(r"([+-]?)(?:(\d+)\*?)?([xyz])|([+-]?)(\d+\.?\d*|\.\d+)(?:/(\d+))?", re.IGNORECASE)
+_TERM = re.compile(r"([+-]?)(?:(\d+)\*?)?([xyz])|([+-]?)(\d+\.?\d*|\.\d+)(?:/0*(\d+))?", re.IGNORECASE)
 _WITH_BLANKS = re.compile(r"[^\s,][^,]*,[^,]+,\s*[^\s,]+")
 _TRANSLATION_STEP, _NEAR_STEP = 24, 2e-3
 
@@ -77,30 +77,36 @@ def _parsed(texts: tuple[str, ...]) -> Operations | str:
 def parse_operation(text: str) -> tuple[float, ...] | None:
     """The nine entries of the rotation, row by row, and the three of the translation in [0, 1); None if it is none.
 
-    A time reversal ("x,y,z,-1") and primes of moments are dropped; translations within 0.002 of a 24th are put onto it.
+    A time reversal ("x,y,z,-1") is dropped; translations within 0.002 of a 24th are put onto it.
     """
     parts = re.sub(r"\s+", "", text).lower().split(",")
-    if len(text) > _MAX_CHARS or not 3 <= len(parts) <= 4 or parts[3:] not in ([], ["1"], ["+1"], ["-1"], ["m"], ["p"]):
+    if len(text) > _MAX_CHARS or not 3 <= len(parts) <= 4 or parts[3:] not in ([], ["1"], ["+1"], ["-1"]):
         return None
-    rotation: list[float] = []
-    translation: list[float] = []
-    for part in parts[:3]:
-        row, shift, position = [0.0, 0.0, 0.0], 0.0, 0
-        while position < len(part):
-            term = _TERM.match(part, position)
-            # Every term but the first has a sign.
-            if term is None or (position and not (term[1] or term[4])):
-                return None
-            position = term.end()
-            if term[3]:
-                row["xyz".index(term[3])] += (-1 if term[1] == "-" else 1) * float(term[2] or 1)
-            elif int((term[6] or "1")[:20]):
-                shift += (-1 if term[4] == "-" else 1) * float(term[5]) / float(term[6] or 1)
-        steps = shift * _TRANSLATION_STEP
-        is_near = abs(steps - round(steps)) < _NEAR_STEP * _TRANSLATION_STEP
-        rotation += row
-        translation.append((round(steps) / _TRANSLATION_STEP if is_near else shift) % 1.0)
-    return (*rotation, *translation)
+    components = [_component(part) for part in parts[:3]]
+    rows = [component for component in components if component is not None]
+    if len(rows) < 3:
+        return None
+    return (*rows[0][:3], *rows[1][:3], *rows[2][:3], *(row[3] for row in rows))
+
+
+def _component(text: str) -> tuple[float, float, float, float] | None:
+    """The coefficients of x, y and z in one component, and its translation in [0, 1); None if it is none."""
+    row, shift, position = [0.0, 0.0, 0.0], 0.0, 0
+    while position < len(text):
+        term = _TERM.match(text, position)
+        # Every term but the first has a sign.
+        if term is None or (position and not (term[1] or term[4])) or term[6] == "0":
+            return None
+        position = term.end()
+        if term[3]:
+            row["xyz".index(term[3])] += (-1 if term[1] == "-" else 1) * float(term[2] or 1)
+        else:
+            shift += (-1 if term[4] == "-" else 1) * float(term[5]) / float(term[6] or 1)
+    if not any(row):
+        return None
+    steps = round(shift * _TRANSLATION_STEP)
+    is_near = abs(shift - steps / _TRANSLATION_STEP) < _NEAR_STEP
+    return (row[0], row[1], row[2], (steps % _TRANSLATION_STEP) / _TRANSLATION_STEP if is_near else shift % 1.0)
 
 
 def _with_identity(operations: Operations) -> Operations:

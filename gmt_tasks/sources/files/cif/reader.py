@@ -1,8 +1,8 @@
 """One crystal from one CIF data block: the crystal that the file means, or a refusal that says why it is unclear.
 
 What a file leaves open (origin, axes, unique axis, elements of labels) is decided by what else it says: its cell must
-be left as it is by the operations, its formula, formula units, density and multiplicities must hold, its atoms must have
-room. Where two crystals remain, the file is refused and both are named.
+be left as it is by the operations, its formula, formula units, density and multiplicities must hold, its atoms must
+have room. Where two crystals remain, the file is refused and both are named.
 """
 
 import math
@@ -115,7 +115,9 @@ def _readings(
             if deviation > _NEARLY_SAME_CELL:
                 worst = min(worst, (deviation, candidate.name))
                 continue
-            notes = tuple(f"{Doubt.CELL}: {name} concluded from the crystal system" for name in concluded)
+            notes: tuple[str, ...] = ()
+            if concluded:
+                notes += (f"{Doubt.CELL}: {', '.join(concluded)} concluded from the crystal system",)
             if deviation > _SAME_CELL:
                 notes += (f"{Doubt.CELL}: {candidate.name} changes the cell by up to {deviation:.1%}",)
             fitting.append((candidate, lattice, notes))
