@@ -3,9 +3,10 @@
 The rotation is pymatgen's own convention, right or wrong (its 4-fold axis is wrong for tetragonal cells with c < a):
 good to undo what pymatgen has done, and for nothing else.
 
-Of a monoclinic cell pymatgen takes for unique the axis whose angle is farthest from 90 degrees. Where all three are
-right angles, rounding decides, or nothing at all (`StopIteration`). The symmetry says which axis it is, but not whether
-the source met it: a tensor is taken only where it shows that itself, by contradicting the symmetry with another axis.
+Of a monoclinic cell pymatgen takes for unique the axis whose angle is farthest from 90 degrees, and for x3 the shorter
+of the others. Where all three are right angles, or both lengths are equal, rounding decides, or nothing at all
+(`StopIteration`). The symmetry says which axis it is, but not whether the source met it: a tensor is taken only where
+it shows that itself, by contradicting the symmetry with every other choice.
 
 Source: pymatgen, `Tensor.get_ieee_rotation`.
 """
@@ -28,6 +29,9 @@ IEEE_FRAME = "ieee_pymatgen"
 
 ANGLE_TOLERANCE_DEG = 1e-3
 """Angles of a conventional cell that differ by less do so by rounding: sources write some seven digits."""
+
+LENGTH_TOLERANCE = 1e-6
+"""Relative difference of lengths of which the same holds."""
 
 TENSOR_TOLERANCE = 0.02
 """Share of a tensor that rounding explains: sources fit tensors to the symmetry before they rotate them."""
@@ -63,13 +67,15 @@ def in_frame_of_structure(
         return all(_differ(symmetry.project(t, v[None])[0], v) < TENSOR_TOLERANCE for t, v in candidate.items())
 
     fitting = [candidate for candidate in candidates if fits(candidate)]
-    problem = "its angles are right angles: which axis pymatgen took for the unique one is not known, and"
+    problem = (
+        f"right angles or equal lengths: which of {len(rotations)} rotations pymatgen took is not known;"
+    )
     if not fitting:
-        raise RefusedRowError(LabelReason.FRAME, f"{problem} the tensor has the crystal's symmetry with none")
+        raise RefusedRowError(LabelReason.FRAME, f"{problem} none gives it the crystal's symmetry")
     apart = max(_differ(other[tensor], fitting[0][tensor]) for other in fitting for tensor in tensors)
     if apart > TENSOR_TOLERANCE:
-        detail = f"{problem} the tensor has the crystal's symmetry with {len(fitting)}, {100 * apart:.0f} % apart"
-        raise RefusedRowError(LabelReason.FRAME, detail)
+        results = f"{len(fitting)} give it the crystal's symmetry, up to {100 * apart:.0f} % apart"
+        raise RefusedRowError(LabelReason.FRAME, f"{problem} {results}")
     return fitting[0]
 
 
@@ -104,9 +110,11 @@ def _monoclinic_rotations(crystal: ParsedCrystal) -> list[Floats]:
     unique = sorted(np.flatnonzero(off > off.max() - ANGLE_TOLERANCE_DEG).tolist(), key=lambda k: k != _UNIQUE_AXIS)
     rotations = []
     for axis in unique:
-        c = min((k for k in range(3) if k != axis), key=lambda k: lengths[k])
-        rotation = np.array([np.cross(axes[axis], axes[c]), axes[axis], axes[c]])
-        rotations.append(np.array(SquareTensor(rotation).refine_rotation(), dtype=np.float64))
+        shorter, longer = sorted({0, 1, 2} - {axis}, key=lambda k: lengths[k])
+        is_tied = lengths[longer] < lengths[shorter] * (1 + LENGTH_TOLERANCE)
+        for c in (shorter, longer) if is_tied else (shorter,):
+            rotation = np.array([np.cross(axes[axis], axes[c]), axes[axis], axes[c]])
+            rotations.append(np.array(SquareTensor(rotation).refine_rotation(), dtype=np.float64))
     return rotations
 
 

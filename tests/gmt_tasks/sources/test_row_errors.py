@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
 
+from gmt_tasks.ingest.deduplicate import nothing_known
 from gmt_tasks.labels.checks import row as checks
 from gmt_tasks.labels.readers import jarvis as jarvis_labels
 from gmt_tasks.labels.readers import label_files, materials_project, rows
@@ -41,7 +43,7 @@ from tests.gmt_tasks.labels.planted_faults import good_rows
 
 N = 5
 BAD = 1e-3
-"""Mark of the bad row: the first entry of its lattice is so much larger than a whole number."""
+"""Mark of the bad row: the first entry of its lattice is so much larger than 4."""
 
 
 class BaseTestError(Exception):
@@ -300,17 +302,9 @@ def material_tensors(stub: Stub, folder: Path, bad: int) -> list[End]:
 def _checked(bad: int, is_marked_row: Callable[[dict[str, Any]], None]) -> list[End]:
     found = [row | {"id": name} for row, name in zip(good_rows(N, kind="dielectric_total"), names(), strict=True)]
     is_marked_row(found[bad])
-    block = checks.check_labels(
-        "s", [LabelRow(row["id"], row) for row in found], range(N), lambda keys: checks_known(keys)
-    )
+    block = checks.check_labels("s", [LabelRow(row["id"], row) for row in found], range(N), nothing_known)
     assert len(block.records) == N
     return [End(record.source_id, record.detail) for record in block.records]
-
-
-def checks_known(_: Any) -> Any:
-    from gmt_tasks.ingest.deduplicate import nothing_known
-
-    return nothing_known(())
 
 
 def _mark(row: dict[str, Any]) -> None:
@@ -342,9 +336,16 @@ LOOPS: list[Loop] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", [0, N // 2, N - 1])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.__name__)
+PLACES = (0, N // 2, N - 1)
+CASES = [
+    (loop, kind, PLACES[(row + column) % len(PLACES)])
+    for row, loop in enumerate(LOOPS)
+    for column, kind in enumerate(KINDS)
+]
+"""Every loop with every kind and at every place, and every kind at every place."""
+
+
+@pytest.mark.parametrize(("loop", "kind", "bad"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_whatever_is_raised_for_a_row_refuses_that_row(
     loop: Loop, kind: str, bad: int, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,9 +365,8 @@ def test_whatever_is_raised_for_a_row_refuses_that_row(
 def test_what_is_no_fault_of_the_row_passes(
     loop: Loop, raised: Callable[[], BaseException], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises((KeyboardInterrupt, GeneratorExit, SystemExit, MemoryError, SourceError)) as found:
+    with pytest.raises(type(raised())):
         loop(Stub(monkeypatch, raised), tmp_path, 2)
-    assert type(found.value) is type(raised())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -387,8 +387,6 @@ def test_a_splitter_that_raises_is_one_more_refused_input(kind: str, tmp_path: P
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bad", [0, 1, 2])
 def test_a_damaged_member_of_an_archive_costs_no_other(kind: str, bad: int, tmp_path: Path, monkeypatch: Any) -> None:
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         for k in range(3):
             packed.writestr(f"{k}.jsonl", json.dumps(records(9)[k]))
@@ -403,8 +401,6 @@ def test_a_damaged_member_of_an_archive_costs_no_other(kind: str, bad: int, tmp_
 
 def test_an_archive_without_room_is_no_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: what is wrong with the machine is not said of the archive."""
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr("0.jsonl", "{}")
     Stub(monkeypatch, lambda: OSError(28, "No space left")).set(archives, "_write", lambda *rest: True)
@@ -465,7 +461,7 @@ def test_a_stop_inside_a_generator_is_named() -> None:
     assert row_or_refusal(lambda: list(numbers()), error_text) == "StopIteration"
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     """An error whose text is an error."""
 
     def __str__(self) -> str:
@@ -481,7 +477,7 @@ def test_the_text_of_an_error_is_short_one_line_and_without_secrets(monkeypatch:
     assert text.startswith("ValueError: asked with *** at https://me:***@host/x?api_key=***")
     straddling = error_text(ValueError("z" * (MAX_ERROR_CHARS - 5) + key))
     assert key[:4] not in straddling
-    assert error_text(Unprintable()) == "Unprintable"
+    assert error_text(UnprintableError()) == "UnprintableError"
 
 
 def test_a_refused_row_of_a_table_leaves_the_others_as_they_were(tmp_path: Path, monkeypatch: Any) -> None:
