@@ -67,9 +67,7 @@ def in_frame_of_structure(
         return all(_differ(symmetry.project(t, v[None])[0], v) < TENSOR_TOLERANCE for t, v in candidate.items())
 
     fitting = [candidate for candidate in candidates if fits(candidate)]
-    problem = (
-        f"right angles or equal lengths: which of {len(rotations)} rotations pymatgen took is not known;"
-    )
+    problem = f"right angles or equal lengths: which of {len(rotations)} rotations pymatgen took is not known;"
     if not fitting:
         raise RefusedRowError(LabelReason.FRAME, f"{problem} none gives it the crystal's symmetry")
     apart = max(_differ(other[tensor], fitting[0][tensor]) for other in fitting for tensor in tensors)

@@ -131,10 +131,7 @@ def records(bad: int) -> list[dict[str, Any]]:
 
 def is_marked(value: Any) -> bool:
     """Whether some cell in a value is that of the bad row."""
-    text = (
-        value if isinstance(value, (str, bytes)) else json.dumps(value, default=lambda each: np.asarray(each).tolist())
-    )
-    return (text.decode() if isinstance(text, bytes) else text).find("4.001") >= 0
+    return "4.001" in (value if isinstance(value, str) else json.dumps(value))
 
 
 def ends_of(blocks: Iterator[SourceBlock]) -> list[End]:
@@ -358,9 +355,7 @@ def test_whatever_is_raised_for_a_row_refuses_that_row(
     assert kind in detail or (loop is texts_in_a_child and "nested too deeply" in detail)
 
 
-@pytest.mark.parametrize(
-    "raised", [KeyboardInterrupt, GeneratorExit, SystemExit, MemoryError, lambda: SourceError("x")]
-)
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, GeneratorExit, SystemExit, MemoryError, SourceError])
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.__name__)
 def test_what_is_no_fault_of_the_row_passes(
     loop: Loop, raised: Callable[[], BaseException], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
