@@ -92,13 +92,19 @@ def ieee_rotation(crystal: ParsedCrystal) -> Floats:
 
 
 def _monoclinic_rotations(crystal: ParsedCrystal) -> list[Floats]:
-    """The rotations that pymatgen may have taken for a monoclinic crystal, [3, 3] each, that of its rule first."""
+    """The rotations that pymatgen may have taken for a monoclinic crystal, [3, 3] each, that of its rule first.
+
+    None where pymatgen does not find the crystal monoclinic.
+    """
     from pymatgen.core.structure import Structure
     from pymatgen.core.tensors import SquareTensor
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
     structure = Structure(crystal.lattice, crystal.numbers.tolist(), crystal.frac_coords)
-    dataset = SpacegroupAnalyzer(structure).get_symmetry_dataset()
+    analyzer = SpacegroupAnalyzer(structure)
+    if analyzer.get_crystal_system() != "monoclinic":  # near another class two searches may differ: pymatgen's counts
+        return []
+    dataset = analyzer.get_symmetry_dataset()
     rows = (structure.lattice.matrix.T @ np.linalg.inv(dataset.transformation_matrix)).T
     lengths = np.linalg.norm(rows, axis=1)
     axes = rows / lengths[:, None]

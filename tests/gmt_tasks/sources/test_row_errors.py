@@ -6,6 +6,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from gmt_tasks.sources.files.formats import JSON_LINES
 from gmt_tasks.sources.files.tables import ase_database, parquet
 from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings, encode_readings
 from gmt_tasks.sources.generated import prototypes
+from gmt_tasks.sources.generated.decoration import Decoration
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.parsed import ParsedCrystal, block_of_readings
 from gmt_tasks.sources.remote import jarvis_tensors
@@ -236,8 +238,14 @@ def parquet_rows(stub: Stub, folder: Path, bad: int) -> list[End]:
     return [end._replace(name=f"r{k}") for k, end in enumerate(ends)]
 
 
+@cache
+def decorations() -> list[Decoration]:
+    """Five decorations: finding them takes seconds."""
+    return prototypes.PrototypesSource(N)._chosen
+
+
 def prototype_crystals(stub: Stub, folder: Path, bad: int) -> list[End]:
-    chosen = prototypes.PrototypesSource(N)._chosen
+    chosen = decorations()
     stub.set(prototypes, "_crystal", lambda decoration: decoration is chosen[bad])
     block = prototypes._block(chosen, 0)
     return [end._replace(name=f"r{k}") for k, end in enumerate(ends_of(iter([block])))]
