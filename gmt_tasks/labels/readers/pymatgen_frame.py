@@ -57,10 +57,13 @@ def in_frame_of_structure(
         RefusedRowError: `frame`; nobody can say which rotation pymatgen took.
     """
     rotations = _monoclinic_rotations(crystal) if point_group in _MONOCLINIC else []
+
+    def rotated_back(rotation: Floats) -> dict[Tensor, Floats]:
+        return {tensor: rotate(tensor, values, rotation.T) for tensor, values in tensors.items()}
+
     if len(rotations) < 2:
-        back = row_or_refusal(partial(ieee_rotation, crystal), _raise_unknown_frame).T
-        return {tensor: rotate(tensor, values, back) for tensor, values in tensors.items()}
-    candidates = [{tensor: rotate(tensor, value, r.T) for tensor, value in tensors.items()} for r in rotations]
+        return rotated_back(row_or_refusal(partial(ieee_rotation, crystal), _raise_unknown_frame))
+    candidates = [rotated_back(rotation) for rotation in rotations]
     symmetry = find_symmetry(as_batch([crystal]))
 
     def fits(candidate: Mapping[Tensor, Floats]) -> bool:
