@@ -122,6 +122,18 @@ def test_a_record_that_cannot_be_unpacked_is_damage_and_no_shorter_list(tmp_path
         everything(mirror)
 
 
+def test_a_record_that_no_writer_takes_keeps_its_place_and_is_refused(tmp_path: Path) -> None:
+    deep: object = 0
+    for _ in range(100_000):
+        deep = [deep]
+    mirror = mirror_of(tmp_path)
+    mirror.write([record(1), record(2, deep), record(3)], {COMPLETE: True})
+    (block,) = MirroredSource("x", mirror, lambda _: None, RemoteSettings(offline=True)).blocks()
+    assert block.source_ids == ["r1", "r3"]
+    assert [(each.position, each.source_id) for each in block.rejected] == [(1, "r2")]
+    assert "not_kept" in block.rejected[0].detail
+
+
 def test_an_id_that_no_database_takes_costs_no_other_record(tmp_path: Path) -> None:
     """JSON may hold half a surrogate pair."""
     mirror, odd = mirror_of(tmp_path), MirrorRecord("r\ud800", {"value": 5}, "s\udfff")
