@@ -12,12 +12,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from gmt_tasks.sources.row_errors import error_text, row_or_refusal
 from models.errors import SourceError
 
 FORMAT = 1
@@ -114,9 +112,10 @@ class Mirror:
         rows = []
         for record in records:
             # Keys sorted: the same content has the same digest, however the provider orders it.
-            text = row_or_refusal(
-                partial(json.dumps, record.body, sort_keys=True), partial(_not_kept, record.id)
-            ).encode()
+            try:
+                text = json.dumps(record.body, sort_keys=True).encode()
+            except RecursionError:  # it keeps its place, and whoever reads it refuses it
+                text = json.dumps({"id": record.id, "not_kept": "nested too deeply"}).encode()
             stamp = None if record.stamp is None else _storable(record.stamp)
             rows.append((_storable(record.id), stamp, sha256(text).digest(), walk, zlib.compress(text, 3)))
         n_new = 0
@@ -177,11 +176,6 @@ class Mirror:
                         f"The mirror {self.path} is damaged: {error}. Delete it, and it is fetched anew."
                     ) from error
                 yield records
-
-
-def _not_kept(record_id: str, error: Exception) -> str:
-    """What stands for a record that cannot be written as JSON, nested too deeply for instance: no reader takes it."""
-    return json.dumps({"id": record_id, "not_kept": error_text(error)})
 
 
 def _storable(text: str) -> str:
