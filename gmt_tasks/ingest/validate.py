@@ -7,11 +7,12 @@ import numpy as np
 from db.records import IngestedBlock, RejectedInput
 from gmt_tasks.ingest.content_id_pool import Identify
 from gmt_tasks.sources.metadata import with_note
+from gmt_tasks.sources.row_errors import error_text, read_in_parts
 from gmt_tasks.sources.source import SourceBlock
-from models.crystals.crystal import MAX_ATOMS, find_malformed, overlap_problem
+from models.crystals.crystal import MAX_ATOMS, CrystalBatch, find_malformed, overlap_problem
 from models.crystals.primitive import with_primitive_cells
-from models.errors import SourceError
-from models.fingerprint.content_id import identify
+from models.errors import Reason, SourceError
+from models.fingerprint.content_id import Identities, identify
 
 MAX_ID_CHARS = 500
 MAX_DETAIL_CHARS = 1000
@@ -40,7 +41,9 @@ def ingest_block(
     block = _with_primitive_cells(block, max_atoms)
     invalid = find_malformed(block.crystals, max_atoms)
     rows = [row for row in range(block.crystals.n_crystals) if row not in invalid]
-    identities = identify(block.crystals.select(rows) if invalid else block.crystals)
+    identities, failed = _identified(block.crystals.select(rows) if invalid else block.crystals, identify)
+    invalid |= {rows[k]: (Reason.PARSE, f"no content id: {problem}") for k, problem in failed.items()}
+    rows = [row for k, row in enumerate(rows) if k not in failed]
     invalid |= {rows[k]: overlap_problem(*pair) for k, pair in identities.overlaps.items()}
     if identities.overlaps:
         identities = identities.select([k for k in range(len(rows)) if k not in identities.overlaps])
@@ -71,6 +74,24 @@ def ingest_block(
         buckets=identities.buckets,
         prefilter_rows=identities.prefilter,
     )
+
+
+def _identified(batch: CrystalBatch, identify: Identify) -> tuple[Identities, dict[int, str]]:
+    """Content ids of the crystals of a batch without those at which something is raised, and what that was by row."""
+    failed: dict[int, Exception] = {}
+
+    def refuse(row: int, error: Exception) -> Identities:
+        failed[row] = error
+        return Identities.join([])
+
+    def read(rows: range) -> Identities:
+        return identify(batch if len(rows) == batch.n_crystals else batch.select(rows))
+
+    parts = read_in_parts(read, range(batch.n_crystals), refuse)
+    # What fails for all of several crystals is no property of a crystal.
+    if len(failed) == batch.n_crystals > 1:
+        raise failed[0]
+    return Identities.join(parts), {row: error_text(error) for row, error in failed.items()}
 
 
 def _with_primitive_cells(block: SourceBlock, max_atoms: int) -> SourceBlock:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from gmt_tasks.labels.checks.symmetry import projected
 from gmt_tasks.labels.kinds import KINDS, NUMBER_ARRAYS, TENSOR_VALUES, read_accepted_label
 from gmt_tasks.labels.label_kind import ReadLabel, RefusedRowError, TensorValue
+from gmt_tasks.sources.row_errors import error_text
 from models.crystals.crystal import CrystalBatch, Floats, find_invalid
 from models.errors import SourceError
 from models.quantities import TENSORS, Tensor
@@ -211,6 +212,10 @@ def _labels_of(path: Path) -> Iterator[ReadLabel]:
                 ) from error
             except RefusedRowError as error:
                 raise SourceError(f"{path.name} line {number}: {error}") from error
+            except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+                raise SourceError(
+                    f"{path.name} line {number} is no label ({error_text(error)}). Correct or remove the line."
+                ) from error
 
 
 def _trained_values(label: ReadLabel) -> dict[str, Any]:

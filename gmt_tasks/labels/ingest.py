@@ -17,7 +17,7 @@ from db.labels.store import LabelStore
 from db.store import ResultStore
 from db.tables import LabelState
 from gmt_tasks.labels.checks.batch_checks import check_batch
-from gmt_tasks.labels.checks.row import IdentifiedCells, check_labels, content_hash
+from gmt_tasks.labels.checks.row import IdentifiedCells, check_labels, hashed_label
 from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
 from gmt_tasks.labels.files import Split
 from gmt_tasks.labels.label_batch import BatchDecision, BatchStatus, Finding, KnownLabels
@@ -182,13 +182,14 @@ def _check_block(
     Returns:
         The hashes of all rows, and how many of them were resolved before or came twice.
     """
-    hashes = [content_hash(item) for item in block]
+    hashed = [hashed_label(item) for item in block]
+    hashes = [key for key, _ in hashed]
     unresolved = store.labels.unresolved(ingest_id, list(dict.fromkeys(hashes)))
     first = {key: row for row, key in reversed(list(enumerate(hashes)))}
     new = sorted(row for key, row in first.items() if key not in unresolved)
     if new:
         positions = [start + row for row in new]
-        checked = check_labels(name, [block[row] for row in new], positions, store.crystals_in_buckets, identified)
+        checked = check_labels(name, [hashed[row][1] for row in new], positions, store.crystals_in_buckets, identified)
         store.labels.add(ingest_id, checked.records, checked.crystals)
     return hashes, sum(first[key] != row or not unresolved.get(key, True) for row, key in enumerate(hashes))
 

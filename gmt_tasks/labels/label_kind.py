@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.labels.reasons import LabelReason
+from gmt_tasks.sources.row_errors import error_text
 from models.errors import GmtError
 from models.quantities import TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
@@ -35,6 +36,13 @@ class RefusedRowError(GmtError):
         super().__init__(f"{reason.sentence} {detail}. {reason.advice}")
         self.reason = reason
         self.detail = detail
+
+
+def fault_of(error: Exception) -> Fault:
+    """Why a row at which something was raised is no label: as a reader or check says, else `parse`."""
+    if isinstance(error, RefusedRowError):
+        return error.reason, error.detail
+    return LabelReason.PARSE, error_text(error)
 
 
 @dataclass(frozen=True)

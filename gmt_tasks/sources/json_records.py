@@ -21,6 +21,7 @@ from gmt_tasks.sources.parsed import (
     RefusedInputError,
     atomic_numbers,
     ordered_species,
+    reading_or_refusal,
     require_finite,
 )
 from models.errors import Reason
@@ -81,11 +82,10 @@ def records_of(value: Any) -> list[Any] | None:
 
 def refused_or_parsed(record: Any) -> Reading:
     """One crystal from one JSON value, or why it is none with the id that the record has nevertheless."""
-    try:
-        return parse_record(record)
-    except RefusedInputError as refused:
-        own_id = _identifier(record) if isinstance(record, Mapping) else None
-        return Refusal(refused.reason, refused.detail, own_id)
+    reading = reading_or_refusal(parse_record, record)
+    if isinstance(reading, Refusal) and isinstance(record, Mapping):
+        return replace(reading, source_id=_identifier(record))
+    return reading
 
 
 def parse_record(record: Any) -> ParsedCrystal:

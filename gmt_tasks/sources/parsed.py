@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from db.records import RejectedInput
 from gmt_tasks.sources.metadata import metadata_json
+from gmt_tasks.sources.row_errors import error_text, row_or_refusal
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import Reason
@@ -76,6 +77,31 @@ class Refusal:
 Reading = ParsedCrystal | Refusal
 
 
+def refusal_of(error: Exception) -> Refusal:
+    """The refusal that an error means: that of a reader as it says, any other as `parse`."""
+    if isinstance(error, RefusedInputError):
+        return Refusal(error.reason, error.detail)
+    return Refusal(Reason.PARSE, error_text(error))
+
+
+def reading_or_refusal(read: Callable[..., Reading], *arguments: Any) -> Reading:
+    """What a reader makes of one input, whatever it or a library beneath it raises; see `row_or_refusal`."""
+    return row_or_refusal(partial(read, *arguments), refusal_of)
+
+
+def with_metadata(readings: Iterable[Reading]) -> Iterator[tuple[Reading, str | None]]:
+    """Each reading with its metadata as JSON text; a crystal whose metadata cannot be written is refused."""
+    for reading in readings:
+        if isinstance(reading, Refusal):
+            yield reading, None
+            continue
+        text = row_or_refusal(partial(metadata_json, reading.extra, reading.notes), refusal_of)
+        if isinstance(text, Refusal):
+            yield replace(text, source_id=reading.source_id), None
+        else:
+            yield reading, text
+
+
 def as_batch(crystals: Sequence[ParsedCrystal]) -> CrystalBatch:
     """The crystals as one batch, in order."""
     return CrystalBatch.from_arrays(
@@ -96,18 +122,19 @@ def block_of_readings(
         ids: id of each.
         places: where each stands, for messages; empty where the ids say it.
     """
-    rows = [row for row, reading in enumerate(readings) if isinstance(reading, ParsedCrystal)]
-    crystals = [reading for reading in readings if isinstance(reading, ParsedCrystal)]
+    written = list(with_metadata(readings))
+    rows = [row for row, (reading, _) in enumerate(written) if isinstance(reading, ParsedCrystal)]
+    crystals = [reading for reading, _ in written if isinstance(reading, ParsedCrystal)]
     return SourceBlock(
         start=start,
-        stop=start + len(readings),
+        stop=start + len(written),
         positions=np.array([start + row for row in rows], dtype=np.int64),
         source_ids=[ids[row] for row in rows],
         crystals=as_batch(crystals),
-        metadata=[metadata_json(crystal.extra, crystal.notes) for crystal in crystals],
+        metadata=[written[row][1] for row in rows],
         rejected=[
             RejectedInput(start + row, ids[row], reading.reason, reading.detail)
-            for row, reading in enumerate(readings)
+            for row, (reading, _) in enumerate(written)
             if isinstance(reading, Refusal)
         ],
         places=[places[row] for row in rows] if places else [],

@@ -5,9 +5,10 @@ and ends either as a readable crystal or as a `RejectedInput`; nothing vanishes 
 crystal is a sensible one is decided later, by `gmt_tasks.ingest.validate`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -74,6 +75,20 @@ class SourceBlock:
     metadata: list[str | None]
     rejected: list[RejectedInput] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
+
+
+def join_blocks(blocks: Sequence[SourceBlock]) -> SourceBlock:
+    """The block of several that follow each other; all name the places of their crystals, or none does."""
+    return SourceBlock(
+        start=blocks[0].start,
+        stop=blocks[-1].stop,
+        positions=np.concatenate([block.positions for block in blocks]),
+        source_ids=list(chain.from_iterable(block.source_ids for block in blocks)),
+        crystals=CrystalBatch.join([block.crystals for block in blocks]),
+        metadata=list(chain.from_iterable(block.metadata for block in blocks)),
+        rejected=list(chain.from_iterable(block.rejected for block in blocks)),
+        places=list(chain.from_iterable(block.places for block in blocks)),
+    )
 
 
 def rejected_rows(

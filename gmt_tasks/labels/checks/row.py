@@ -7,6 +7,7 @@ batch by `batch_checks`.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -19,9 +20,10 @@ from gmt_tasks.ingest.deduplicate import Deduplicator, Lookup
 from gmt_tasks.ingest.validate import MAX_DETAIL_CHARS, MAX_ID_CHARS, ingest_block, storable
 from gmt_tasks.labels.checks.symmetry import diagnose, evidence
 from gmt_tasks.labels.kinds import TENSOR_VALUES, read_label
-from gmt_tasks.labels.label_kind import Fault, ReadLabel, RefusedRowError, TensorValue
-from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
+from gmt_tasks.labels.label_kind import Fault, ReadLabel, TensorValue, fault_of
+from gmt_tasks.labels.readers.source import Label, LabelRow, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
+from gmt_tasks.sources.row_errors import error_text, read_in_parts, row_or_refusal
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import CrystalBatch
 from models.symmetry.search import SymmetryBatch, find_symmetry
@@ -79,7 +81,7 @@ class _Check:
         self.residual = max(self.residual or 0.0, residual)
 
 
-def content_hash(item: LabelRow | RefusedLabel) -> str:
+def content_hash(item: Label) -> str:
     """The name of a label: sha256 of its content without split and date, the same wherever and whenever it is read."""
     if isinstance(item, RefusedLabel):
         text = json.dumps([item.source_id, item.kind, item.reason.value, item.detail])
@@ -89,9 +91,20 @@ def content_hash(item: LabelRow | RefusedLabel) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def hashed_label(item: Label) -> tuple[str, Label]:
+    """Hash and label; its refusal where its content cannot be written as JSON, nested too deeply for instance."""
+
+    def refusal(error: Exception) -> tuple[str, Label]:
+        kind = str(item.row.get("kind", "")) if isinstance(item, LabelRow) else item.kind
+        refused = RefusedLabel(item.source_id, kind, *fault_of(error))
+        return content_hash(refused), refused
+
+    return row_or_refusal(lambda: (content_hash(item), item), refusal)
+
+
 def check_labels(
     source: str,
-    items: Sequence[LabelRow | RefusedLabel],
+    items: Sequence[Label],
     positions: Sequence[int],
     lookup: Lookup,
     identified: IdentifiedCells | None = None,
@@ -114,18 +127,20 @@ def check_labels(
         if isinstance(item, RefusedLabel):
             faults[row] = (item.reason, item.detail)
             continue
-        try:
-            checks[row] = _Check(read_label(item.row))
-        except RefusedRowError as refused:
-            faults[row] = (refused.reason, refused.detail)
+        label = row_or_refusal(partial(read_label, item.row), fault_of)
+        if isinstance(label, ReadLabel):
+            checks[row] = _Check(label)
+        else:
+            faults[row] = label
     crystals = _identify_crystals(list(checks.values()), source, lookup, {} if identified is None else identified)
     for check in checks.values():
-        check.fault = check.fault or check.label.kind.law(check.label)
-    _check_symmetry([check for check in checks.values() if check.crystal_id is not None])
-    records = [
-        _record(source, item, position, checks.get(row), faults.get(row))
-        for row, (item, position) in enumerate(zip(items, positions, strict=True))
-    ]
+        check.fault = check.fault or row_or_refusal(partial(check.label.kind.law, check.label), fault_of)
+    _check_symmetries([check for check in checks.values() if check.crystal_id is not None])
+    records = []
+    for row, (item, position) in enumerate(zip(items, positions, strict=True)):
+        record = partial(_record, source, item, position)
+        made = row_or_refusal(partial(record, checks.get(row), faults.get(row)), fault_of)
+        records.append(made if isinstance(made, LabelRecord) else record(None, made))
     return CheckedBlock(records, crystals)
 
 
@@ -163,8 +178,17 @@ def _identify_crystals(
     return ingested
 
 
+def _check_symmetries(checks: Sequence[_Check]) -> None:
+    """Compares tensors and numbers with the point groups of their crystals, all at once where nothing is raised."""
+
+    def refuse(row: int, error: Exception) -> None:
+        checks[row].fault = checks[row].fault or (LabelReason.SYMMETRY_FAILED, error_text(error))
+
+    # once more with a part of them it finds the same: what was found of a label before stays
+    read_in_parts(lambda rows: _check_symmetry([checks[row] for row in rows]), range(len(checks)), refuse)
+
+
 def _check_symmetry(checks: Sequence[_Check]) -> None:
-    """Compares tensors and numbers with the point groups of their crystals."""
     concerned = [check for check in checks if check.label.tensors or check.label.kind.symmetry_law]
     symmetry = find_symmetry(_batch([check.label for check in concerned]), SYMPREC_ANGSTROM)
     for row in symmetry.failed.tolist():
@@ -201,9 +225,7 @@ def _check_tensors(value: TensorValue, checks: Sequence[_Check], symmetry: Symme
             check.fault = (reason, f"{value.tensor.value}: {detail}")
 
 
-def _record(
-    source: str, item: LabelRow | RefusedLabel, position: int, check: _Check | None, unreadable: Fault | None
-) -> LabelRecord:
+def _record(source: str, item: Label, position: int, check: _Check | None, unreadable: Fault | None) -> LabelRecord:
     row: dict[str, Any] = item.row if isinstance(item, LabelRow) else {"kind": item.kind}
     fault = unreadable if check is None else check.fault
     provenance = {key: row[key] for key in PROVENANCE if isinstance(row.get(key), str | int | float | dict | list)}

@@ -9,23 +9,24 @@ no label is made of it; the full tensors are in the files released with GMTNet.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gmt_tasks.labels.kinds import KINDS
-from gmt_tasks.labels.readers.source import LabelRow, LabelSource, RefusedLabel
+from gmt_tasks.labels.readers.rows import labels_or_refusal, point_groups
+from gmt_tasks.labels.readers.source import Label, LabelRow, LabelSource, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.settings import load_remote_settings
 from gmt_tasks.sources.json_records import refused_or_parsed
-from gmt_tasks.sources.parsed import ParsedCrystal
+from gmt_tasks.sources.parsed import ParsedCrystal, Refusal
 from gmt_tasks.sources.remote.jarvis import RECORDS_PER_WRITE, PublishedList, local_files
 from gmt_tasks.sources.remote.jarvis_tensor_source import read_tensor_files, tensor_file_fingerprint
-from gmt_tasks.sources.remote.jarvis_tensors import KBAR_PER_GPA, JarvisTensors
+from gmt_tasks.sources.remote.jarvis_tensors import KBAR_PER_GPA, JarvisRecord, JarvisTensors
 from gmt_tasks.sources.remote.mirrored_source import bring_up_to_date
 from models.quantities import Tensor
-from models.symmetry.search import find_symmetry
 from models.tensors.voigt import reorder_vasp_voigt
 
 UNIT_TOLERANCE = 0.25
@@ -70,14 +71,14 @@ class PublishedLabels:
             self._fingerprint = self._published.mirror.fingerprint()
         return self._fingerprint
 
-    def rows(self) -> Iterator[LabelRow | RefusedLabel]:
+    def rows(self) -> Iterator[Label]:
         """The labels of every record."""
         self.fingerprint()
         for page in self._published.mirror.pages(0, RECORDS_PER_WRITE):
             yield from dft_labels([body for _, body in page])
 
 
-def dft_labels(records: Sequence[Mapping[str, Any]]) -> Iterator[LabelRow | RefusedLabel]:
+def dft_labels(records: Sequence[Mapping[str, Any]]) -> Iterator[Label]:
     """The labels of some records of a list.
 
     Args:
@@ -86,15 +87,20 @@ def dft_labels(records: Sequence[Mapping[str, Any]]) -> Iterator[LabelRow | Refu
     for record in records:
         if "elastic_tensor" not in record and "epsx" not in record:
             continue
-        crystal = refused_or_parsed(record)
-        if not isinstance(crystal, ParsedCrystal):
-            detail = f"{crystal.reason.value}: {crystal.detail}"
-            yield RefusedLabel(record["id"], "", LabelReason.STRUCTURE, detail)
-            continue
-        if "elastic_tensor" in record:
-            yield _stiffness(record, crystal)
-        if "epsx" in record:
-            yield _mean_permittivity(record, crystal)
+        yield from labels_or_refusal(partial(_labels, record), str(record.get("id", "")))
+
+
+def _labels(record: Mapping[str, Any]) -> Iterator[Label]:
+    """The labels of one record that has some."""
+    crystal = refused_or_parsed(record)
+    if not isinstance(crystal, ParsedCrystal):
+        detail = f"{crystal.reason.value}: {crystal.detail}"
+        yield RefusedLabel(record["id"], "", LabelReason.STRUCTURE, detail)
+        return
+    if "elastic_tensor" in record:
+        yield _stiffness(record, crystal)
+    if "epsx" in record:
+        yield _mean_permittivity(record, crystal)
 
 
 def _row(record: Mapping[str, Any], crystal: ParsedCrystal, kind: str, unit: str) -> dict[str, Any]:
@@ -179,21 +185,33 @@ class TensorFileLabels:
         """Changes with the content of the files."""
         return tensor_file_fingerprint(self._path)
 
-    def rows(self) -> Iterator[LabelRow | RefusedLabel]:
+    def rows(self) -> Iterator[Label]:
         """Every tensor of every record, quantity by quantity, in file order."""
         for quantity, records in read_tensor_files(self._path).items():
             yield from _tensor_rows(quantity, records)
 
 
-def _tensor_rows(quantity: Tensor, records: JarvisTensors) -> Iterator[LabelRow]:
+def _tensor_rows(quantity: Tensor, records: JarvisTensors) -> Iterator[Label]:
+    """The labels of one tensor of every record."""
     # the first kind that holds the tensor is that of full DFT tensors
     kind = next(kind for kind in KINDS.values() if quantity in kind.tensors.values())
     key = next(key for key, tensor in kind.tensors.items() if tensor is quantity)
-    batch = records.crystals
-    classes = find_symmetry(batch).point_group if records.ids else []
-    for row, jid in enumerate(records.ids):
-        atoms = slice(batch.first_atom[row], batch.first_atom[row] + batch.atoms_per_crystal[row])
-        crystal = ParsedCrystal(batch.lattice[row], batch.frac_coords[atoms], batch.numbers[atoms])
-        own = {"kind": kind.name, "unit": kind.units[0], "frame": "structure", key: records.tensors[row].tolist()}
-        more = {"point_group": classes[row], "method": "VASP, OptB88vdW", **_FILE}
-        yield LabelRow(jid, _crystal_row(jid, "JARVIS-DFT (GMTNet)", crystal) | own | more)
+    crystals = [record.crystal for record in records.records]
+    classes = iter(point_groups([crystal for crystal in crystals if isinstance(crystal, ParsedCrystal)]))
+
+    def label(record: JarvisRecord, crystal: ParsedCrystal, point_group: str) -> Iterator[Label]:
+        if isinstance(record.tensor, Refusal):
+            detail = f"{key} of record {record.row} (0-based) {record.tensor.detail}"
+            yield RefusedLabel(record.id, kind.name, LabelReason.PARSE, detail)
+            return
+        own = {"kind": kind.name, "unit": kind.units[0], "frame": "structure", key: record.tensor.tolist()}
+        more = {"point_group": point_group, "method": "VASP, OptB88vdW", **_FILE}
+        yield LabelRow(record.id, _crystal_row(record.id, "JARVIS-DFT (GMTNet)", crystal) | own | more)
+
+    for record in records.records:
+        if isinstance(record.crystal, ParsedCrystal):
+            read = partial(label, record, record.crystal, next(classes))
+            yield from labels_or_refusal(read, record.id, kind.name)
+        else:
+            detail = f"record {record.row} (0-based), {record.crystal.reason.value}: {record.crystal.detail}"
+            yield RefusedLabel(record.id, kind.name, LabelReason.STRUCTURE, detail)

@@ -1,8 +1,10 @@
 """Labels from JSON lines: the format of the label files, one object per line."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
-from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
+from gmt_tasks.labels.readers.rows import labels_or_refusal
+from gmt_tasks.labels.readers.source import Label, LabelRow, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
 from gmt_tasks.sources.files.formats import JSON_LINES
@@ -43,7 +45,7 @@ class LabelFiles:
         """Changes with names and contents of the files."""
         return content_fingerprint(self._files)
 
-    def rows(self) -> Iterator[LabelRow | RefusedLabel]:
+    def rows(self) -> Iterator[Label]:
         """The non-blank lines of the files; a line that is no JSON object is refused with its place."""
         for file in self._files:
             for number, line in lines_of(file.path, self._options.max_text_bytes):
@@ -51,17 +53,19 @@ class LabelFiles:
                 if isinstance(line, Refusal):
                     yield RefusedLabel(place, "", LabelReason.PARSE, line.detail)
                 elif line.strip():
-                    yield _label_row(line, place, number)
+                    yield from labels_or_refusal(partial(_label_row, line, place, number), place)
 
 
-def _label_row(line: bytes, place: str, number: int) -> LabelRow | RefusedLabel:
+def _label_row(line: bytes, place: str, number: int) -> Iterator[Label]:
     """The label of one line."""
     try:
         row = load_json(line, number)
     except RefusedInputError as refused:
-        return RefusedLabel(place, "", LabelReason.PARSE, refused.detail)
+        yield RefusedLabel(place, "", LabelReason.PARSE, refused.detail)
+        return
     if not isinstance(row, dict):
-        return RefusedLabel(place, "", LabelReason.PARSE, f"line {number} holds no JSON object")
+        yield RefusedLabel(place, "", LabelReason.PARSE, f"line {number} holds no JSON object")
+        return
     # Without an id of its own a label is found by its place.
     source_id = row.get("id")
-    return LabelRow(source_id if isinstance(source_id, str) and source_id else place, row)
+    yield LabelRow(source_id if isinstance(source_id, str) and source_id else place, row)

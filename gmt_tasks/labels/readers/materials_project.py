@@ -2,18 +2,22 @@
 
 Elasticity documents hold `raw`, the tensor in the frame of the document's structure, beside `ieee_format`, rounded to
 1 GPa: only `raw` is taken. Dielectric and piezoelectric documents hold tensors that pymatgen has rotated into its IEEE
-frame; that is undone with pymatgen's own rotation of the structure. A document that lacks its structure gets the
+frame; that is undone (pymatgen_frame.py). A document that lacks its structure gets the
 summary's, which may be of another calculation: whether tensor and structure fit is for the label check to say.
 
-Source: emmet-core, `elasticity.py` and `polar.py`; pymatgen, `Tensor.get_ieee_rotation`.
+Source: emmet-core, `elasticity.py` and `polar.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
+from gmt_tasks.labels.label_kind import RefusedRowError
+from gmt_tasks.labels.readers.pymatgen_frame import IEEE_FRAME, in_frame_of_structure
+from gmt_tasks.labels.readers.rows import labels_or_refusal, point_groups, refused_label
+from gmt_tasks.labels.readers.source import Label, LabelRow, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.settings import RemoteSettings, load_remote_settings
 from gmt_tasks.sources.json_records import refused_or_parsed
@@ -21,15 +25,11 @@ from gmt_tasks.sources.parsed import Floats, ParsedCrystal, as_batch
 from gmt_tasks.sources.remote.materials_project import IDS_PER_REQUEST, Api, Collection
 from gmt_tasks.sources.remote.materials_project_query import MaterialsQuery, Route
 from gmt_tasks.sources.remote.mirrored_source import bring_up_to_date
+from gmt_tasks.sources.row_errors import row_or_refusal
 from models.crystals.crystal import SYMBOLS, find_invalid
 from models.errors import SourceError
 from models.quantities import Tensor
-from models.symmetry.search import find_symmetry
-from models.tensors.rotate import rotate
 from models.tensors.voigt import voigt_to_piezo
-
-IEEE_FRAME = "ieee_pymatgen"
-"""Name of the frame in which the source published a tensor that stands here in the frame of its lattice."""
 
 _DOIS = {
     Route.ELASTICITY: "10.1038/sdata.2015.9",
@@ -46,8 +46,6 @@ _KINDS = {
     Route.DIELECTRIC: "dielectric_total",
     Route.PIEZOELECTRIC: "piezo_e_total",
 }
-
-Label = LabelRow | RefusedLabel
 
 
 class MaterialsLabels:
@@ -76,7 +74,7 @@ class MaterialsLabels:
             self._fingerprints = [mirror.fingerprint() for mirror in mirrors]
         return " ".join(self._fingerprints)
 
-    def rows(self) -> Iterator[LabelRow | RefusedLabel]:
+    def rows(self) -> Iterator[Label]:
         """The labels of every document, collection by collection."""
         self.fingerprint()
         for collection in self._collections:
@@ -100,38 +98,43 @@ def label_rows(route: Route, documents: Sequence[Mapping[str, Any]]) -> Iterator
         route: which collection they are of.
         documents: as the mirror holds them: the fields asked for, and `structure`.
     """
-    crystals = [_crystal(document) for document in documents]
-    parsed = [crystal for crystal in crystals if isinstance(crystal, ParsedCrystal)]
-    # one search for all of them: "6mm" and so on, "" where none is found
-    classes = iter(find_symmetry(as_batch(parsed)).point_group if parsed else ())
-    for document, crystal in zip(documents, crystals, strict=True):
-        if isinstance(crystal, RefusedLabel):
-            yield RefusedLabel(crystal.source_id, _KINDS[route], crystal.reason, crystal.detail)
-            continue
-        row = _common(route, document, crystal, next(classes))
-        if document.get("deprecated") is True or document.get("state") == "failed":
-            detail = f"the source marks it {'deprecated' if document.get('deprecated') else 'failed'}"
-            yield RefusedLabel(row["id"], _KINDS[route], LabelReason.OUT_OF_RANGE, detail)
-        elif route is Route.ELASTICITY:
-            yield from _elastic(document, row)
-        elif route is Route.DIELECTRIC:
-            yield _dielectric(document, row, crystal)
+    names, kind = [str(document.get("id", "")) for document in documents], _KINDS[route]
+    crystals = [
+        row_or_refusal(partial(_crystal, document), partial(refused_label, name, kind))
+        for name, document in zip(names, documents, strict=True)
+    ]
+    # one search for all of them
+    classes = iter(point_groups([crystal for crystal in crystals if isinstance(crystal, ParsedCrystal)]))
+    for name, document, crystal in zip(names, documents, crystals, strict=True):
+        if isinstance(crystal, ParsedCrystal):
+            yield from labels_or_refusal(partial(_labels, route, document, crystal, next(classes)), name, kind)
         else:
-            yield _piezoelectric(document, row, crystal)
+            yield crystal
 
 
-def _crystal(document: Mapping[str, Any]) -> ParsedCrystal | RefusedLabel:
-    """The structure of a document, if it has one that can be computed with."""
-    name = str(document["id"])
+def _labels(route: Route, document: Mapping[str, Any], crystal: ParsedCrystal, point_group: str) -> Iterator[Label]:
+    """The labels of one document whose structure can be computed with."""
+    row = _common(route, document, crystal, point_group)
+    if document.get("deprecated") is True or document.get("state") == "failed":
+        detail = f"the source marks it {'deprecated' if document.get('deprecated') else 'failed'}"
+        yield RefusedLabel(row["id"], _KINDS[route], LabelReason.OUT_OF_RANGE, detail)
+    elif route is Route.ELASTICITY:
+        yield from _elastic(document, row)
+    elif route is Route.DIELECTRIC:
+        yield _dielectric(document, row, crystal)
+    else:
+        yield _piezoelectric(document, row, crystal)
+
+
+def _crystal(document: Mapping[str, Any]) -> ParsedCrystal:
+    """The structure of a document; raises `RefusedRowError` unless it has one that can be computed with."""
     if not isinstance(document.get("structure"), Mapping):
-        return RefusedLabel(name, "", LabelReason.NO_STRUCTURE, "neither the document nor the summary has a structure")
+        raise RefusedRowError(LabelReason.NO_STRUCTURE, "neither the document nor the summary has a structure")
     crystal = refused_or_parsed(document["structure"])
     if not isinstance(crystal, ParsedCrystal):
-        return RefusedLabel(name, "", LabelReason.STRUCTURE, f"{crystal.reason.value}: {crystal.detail}")
-    invalid = find_invalid(as_batch([crystal]))
-    if invalid:
-        reason, detail = invalid[0]
-        return RefusedLabel(name, "", LabelReason.STRUCTURE, f"{reason.value}: {detail}")
+        raise RefusedRowError(LabelReason.STRUCTURE, f"{crystal.reason.value}: {crystal.detail}")
+    for reason, detail in find_invalid(as_batch([crystal])).values():
+        raise RefusedRowError(LabelReason.STRUCTURE, f"{reason.value}: {detail}")
     return crystal
 
 
@@ -186,13 +189,14 @@ def _dielectric(document: Mapping[str, Any], row: dict[str, Any], crystal: Parse
         missing = "total" if total is None else "electronic"
         detail = f"{missing} is no 3x3 matrix of finite numbers"
         return RefusedLabel(row["id"], kind, LabelReason.PARSE, detail)
-    back = ieee_rotation(crystal).T
+    published = {Tensor.DIELECTRIC_TOTAL: total, Tensor.DIELECTRIC_ELECTRONIC: electronic}
+    tensors = in_frame_of_structure(crystal, row["point_group"], published)
     own = {
         "kind": kind,
         "unit": "relative",
         "frame": IEEE_FRAME,
-        "tensor": rotate(Tensor.DIELECTRIC_TOTAL, total, back).tolist(),
-        "tensor_electronic": rotate(Tensor.DIELECTRIC_ELECTRONIC, electronic, back).tolist(),
+        "tensor": tensors[Tensor.DIELECTRIC_TOTAL].tolist(),
+        "tensor_electronic": tensors[Tensor.DIELECTRIC_ELECTRONIC].tolist(),
     }
     return LabelRow(row["id"], row | own)
 
@@ -203,24 +207,11 @@ def _piezoelectric(document: Mapping[str, Any], row: dict[str, Any], crystal: Pa
     voigt = _entries(document.get("total"), (3, 6))
     if voigt is None:
         return RefusedLabel(row["id"], kind, LabelReason.PARSE, "total is no 3x6 matrix of finite numbers")
-    tensor = rotate(Tensor.PIEZOELECTRIC, voigt_to_piezo(voigt), ieee_rotation(crystal).T)
+    published = {Tensor.PIEZOELECTRIC: voigt_to_piezo(voigt)}
+    tensor = in_frame_of_structure(crystal, row["point_group"], published)[Tensor.PIEZOELECTRIC]
     # in group 1 nothing can show whether the rotation was right
     frame = f"{IEEE_FRAME}_unverifiable_P1" if row["point_group"] == "1" else IEEE_FRAME
     return LabelRow(row["id"], row | {"kind": kind, "unit": "C/m^2", "frame": frame, "tensor": tensor.tolist()})
-
-
-def ieee_rotation(crystal: ParsedCrystal) -> Floats:
-    """The rotation by which pymatgen brings tensors of a crystal into its IEEE frame, [3, 3].
-
-    It is pymatgen's own convention, right or wrong (its 4-fold axis is wrong for tetragonal cells with c < a): good to
-    undo what pymatgen has done, and for nothing else.
-    """
-    # imported here: pymatgen costs a second, and labels from files do without.
-    from pymatgen.core.structure import Structure
-    from pymatgen.core.tensors import Tensor as PymatgenTensor
-
-    structure = Structure(crystal.lattice, crystal.numbers.tolist(), crystal.frac_coords)
-    return np.array(PymatgenTensor.get_ieee_rotation(structure), dtype=np.float64)
 
 
 def _entries(value: Any, shape: tuple[int, ...]) -> Floats | None:

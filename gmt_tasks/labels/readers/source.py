@@ -44,6 +44,9 @@ class RefusedLabel:
     detail: str
 
 
+Label = LabelRow | RefusedLabel
+
+
 class LabelSource(Protocol):
     """Labels in a fixed order."""
 
@@ -54,5 +57,5 @@ class LabelSource(Protocol):
     def fingerprint(self) -> str:
         """A text that changes when the content of the source changes."""
 
-    def rows(self) -> Iterator[LabelRow | RefusedLabel]:
+    def rows(self) -> Iterator[Label]:
         """Every label, readable or refused, in an order that never changes for one fingerprint."""

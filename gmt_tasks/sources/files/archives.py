@@ -10,7 +10,6 @@ import io
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,6 @@ from typing import IO, Any
 from gmt_tasks.sandbox.messages import Message
 from gmt_tasks.sources.files.compression import (
     COMPRESSIONS,
-    FAULTS,
     MAX_UNPACKING_RATIO,
     compression_of,
     unpack_by_magic,
@@ -29,6 +27,7 @@ from gmt_tasks.sources.files.compression import (
 from gmt_tasks.sources.files.formats import Content, file_format
 from gmt_tasks.sources.files.text_jobs import text_of
 from gmt_tasks.sources.parsed import Refusal, RefusedInputError
+from gmt_tasks.sources.row_errors import error_text
 from models.errors import Reason
 
 MAX_MEMBERS = 100_000
@@ -39,11 +38,8 @@ MAX_NAME_CHARS = 1024
 
 _CHUNK = 1 << 20
 _MEMBER_FILE = re.compile(rf"\d+({'|'.join(re.escape(compression.suffix) for compression in COMPRESSIONS)})?")
-_BROKEN: tuple[type[Exception], ...] = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError,
-    OverflowError, OSError, *FAULTS,
-)  # fmt: skip
-"""What reading a damaged or crafted archive may raise."""
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO)
+"""Faults that are not the archive's; other numbers come of offsets that lead nowhere."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +111,10 @@ def unpack(job: UnpackJob) -> list[Member]:
                     _collect(_tar_entries(archive), job.folder, limit, members)
     except RefusedInputError as refused:
         members.append(Member("", Refusal(refused.reason, refused.detail)))
-    except _BROKEN as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO):
-            raise  # the machine's fault, not the archive's; other numbers come of offsets that lead nowhere
-        detail = f"not readable after {len(members)} members: {type(error).__name__}: {str(error)[:200]}"
+    except Exception as error:
+        if _is_of_the_machine(error):
+            raise
+        detail = f"not readable after {len(members)} members: {error_text(error)}"
         members.append(Member("", Refusal(Reason.ARCHIVE, detail)))
     return members
 
@@ -153,9 +149,18 @@ def _collect(entries: Iterator[_Entry], folder: Path, limit: int, members: list[
             try:
                 left -= _write(entry, target, left)
                 members.append(Member(entry.name, target))
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-                detail = f"cannot be unpacked: {str(error)[:200]}"
-                members.append(Member(entry.name, Refusal(Reason.ARCHIVE, detail)))
+            except RefusedInputError:
+                raise  # a bound that concerns all members
+            except Exception as error:
+                if _is_of_the_machine(error):
+                    raise
+                members.append(Member(entry.name, Refusal(Reason.ARCHIVE, f"cannot be unpacked: {error_text(error)}")))
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether no archive is to blame: memory or room ran out, or storage fails."""
+    is_storage = isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
+    return is_storage or isinstance(error, MemoryError)
 
 
 def _fault_of_name(name: str) -> str:

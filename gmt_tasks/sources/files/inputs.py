@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from gmt_tasks.sources.files.formats import FileFormat
 from gmt_tasks.sources.files.text_bytes import decode_text, lines_of, read_bytes
 from gmt_tasks.sources.files.text_jobs import TextJob
 from gmt_tasks.sources.json_records import load_json, refused_or_parsed
-from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal, RefusedInputError
+from gmt_tasks.sources.parsed import (
+    ParsedCrystal,
+    Reading,
+    Refusal,
+    RefusedInputError,
+    reading_or_refusal,
+    refusal_of,
+)
+from gmt_tasks.sources.row_errors import row_or_refusal
 from gmt_tasks.sources.source import ReadOptions
 from models.errors import Reason
 
@@ -107,20 +116,25 @@ def inputs_of(file: NamedFile, options: ReadOptions, interpret: Interpret) -> It
         options: limits of reading.
         interpret: has one text read by a child, for long JSON documents.
     """
+    items = _split(file, options, interpret)
+    while item := row_or_refusal(partial(next, items, None), refusal_of):
+        # A splitter that raised is at its end: what it gave before stays.
+        yield FileInput(file.label, item) if isinstance(item, Refusal) else item
+
+
+def _split(file: NamedFile, options: ReadOptions, interpret: Interpret) -> Iterator[FileInput]:
+    """What the splitter of its format makes of a file."""
+    if not file.path.is_file():
+        raise RefusedInputError(Reason.PARSE, "no regular file, or one that may not be looked at")
+    if file.format is None:
+        raise RefusedInputError(Reason.PARSE, "the file's name means no known format")
+    split = load(file.format.splitter)  # light: in the driver no splitter imports a reader
     n_inputs = 0
-    try:
-        if not file.path.is_file():
-            raise RefusedInputError(Reason.PARSE, "no regular file, or one that may not be looked at")
-        if file.format is None:
-            raise RefusedInputError(Reason.PARSE, "the file's name means no known format")
-        split = load(file.format.splitter)  # light: in the driver no splitter imports a reader
-        for item in split(TextFile(file.path, file.label, file.format, options, interpret)):
-            n_inputs += 1
-            yield item
-        if not n_inputs:  # an empty file must not vanish
-            raise RefusedInputError(Reason.EMPTY, "the file holds no line")
-    except RefusedInputError as refused:
-        yield FileInput(file.label, Refusal(refused.reason, refused.detail))
+    for item in split(TextFile(file.path, file.label, file.format, options, interpret)):
+        n_inputs += 1
+        yield item
+    if not n_inputs:  # an empty file must not vanish
+        raise RefusedInputError(Reason.EMPTY, "the file holds no line")
 
 
 def finished(item: FileInput, outcome: Outcome | None) -> Reading:
@@ -143,15 +157,16 @@ def _interpreted(item: FileInput, outcome: Outcome | None) -> Reading:
     if isinstance(item.payload, (Refusal, ParsedCrystal)):
         return item.payload
     if isinstance(item.payload, JsonInput):
-        try:
-            value = item.payload.value
-            return refused_or_parsed(load_json(value, item.first_line) if isinstance(value, str) else value)
-        except RefusedInputError as refused:
-            return Refusal(refused.reason, refused.detail)
+        return reading_or_refusal(_read_json, item.payload.value, item.first_line)
     if outcome is None or outcome.ending is not Ending.VALUE:
         return refusal_without_value(outcome)
     reading: Reading = outcome.value
     return reading
+
+
+def _read_json(value: Any, first_line: int) -> Reading:
+    """A crystal from a JSON value, or from the text of one."""
+    return refused_or_parsed(load_json(value, first_line) if isinstance(value, str) else value)
 
 
 def refusal_without_value(outcome: Outcome | None) -> Refusal:

@@ -1,13 +1,15 @@
 """Runs in a sandboxed child: foreign text in, a `ParsedCrystal` or a `Refusal` out."""
 
 import warnings
+from functools import partial
 from typing import Any
 
 from gmt_tasks.sandbox.messages import Message
 from gmt_tasks.sandbox.target import load
 from gmt_tasks.sources.files.formats import Content, formats_of
 from gmt_tasks.sources.files.text_jobs import TextJob, encode_readings
-from gmt_tasks.sources.parsed import Reading, Refusal, RefusedInputError
+from gmt_tasks.sources.parsed import Reading, Refusal, RefusedInputError, refusal_of
+from gmt_tasks.sources.row_errors import error_text, row_or_refusal
 from models.errors import Reason
 
 # All readers now: after the child was confined, an import would count as the time of some text.
@@ -21,14 +23,15 @@ def answer(content: Any) -> Message:
 
 def parse_text(job: TextJob) -> Reading | list[Reading]:
     """Reads one text; every failure is a `Refusal`. Only a JSON document that holds a list gives a list."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            readings: Reading | list[Reading] = _READERS[job.format](job)
-            return readings
-    except RefusedInputError as refused:
-        return Refusal(refused.reason, refused.detail)
-    except RecursionError:
-        return Refusal(Reason.PARSE, f"from line {job.first_line}: nested too deeply to be a crystal")
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        return Refusal(Reason.PARSE, f"from line {job.first_line}: {type(error).__name__}: {str(error)[:300]}")
+
+    def refusal(error: Exception) -> Refusal:
+        if isinstance(error, RefusedInputError):
+            return refusal_of(error)
+        deep = isinstance(error, RecursionError)
+        problem = "nested too deeply to be a crystal" if deep else error_text(error)
+        return Refusal(Reason.PARSE, f"from line {job.first_line}: {problem}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        readings: Reading | list[Reading] = row_or_refusal(partial(_READERS[job.format], job), refusal)
+    return readings

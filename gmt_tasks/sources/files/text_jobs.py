@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from gmt_tasks.sandbox.messages import Array, Message
-from gmt_tasks.sources.metadata import metadata_json, metadata_of
-from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal, as_batch
+from gmt_tasks.sources.metadata import metadata_of
+from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal, as_batch, with_metadata
 from gmt_tasks.sources.source import MissingSymmetry
 from models.crystals.crystal import CrystalBatch
 from models.errors import Reason
@@ -55,12 +55,13 @@ def encode_readings(readings: Reading | Sequence[Reading]) -> Message:
     is_single = isinstance(readings, (ParsedCrystal, Refusal))
     sequence: Sequence[Reading] = [readings] if is_single else readings  # type: ignore[list-item, assignment]
     parts: list[list[Any]] = []
-    for reading in sequence:
+    crystals: list[ParsedCrystal] = []
+    for reading, metadata in with_metadata(sequence):
         if isinstance(reading, ParsedCrystal):
-            parts.append([reading.source_id, metadata_json(reading.extra, reading.notes)])
+            parts.append([reading.source_id, metadata])
+            crystals.append(reading)
         else:
             parts.append([reading.source_id, reading.reason, reading.detail])
-    crystals = [reading for reading in sequence if isinstance(reading, ParsedCrystal)]
     return Message([not is_single, parts], batch_arrays(as_batch(crystals)))
 
 

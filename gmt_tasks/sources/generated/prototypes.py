@@ -21,9 +21,9 @@ import numpy as np
 from gmt_tasks.sources.generated.decoration import Decoration, Geometry, analyse, decorations
 from gmt_tasks.sources.generated.prototype_table import DEFAULT_ELEMENTS, PROTOTYPES
 from gmt_tasks.sources.json_records import parse_record
-from gmt_tasks.sources.metadata import metadata_json
+from gmt_tasks.sources.parsed import ParsedCrystal, block_of_readings, reading_or_refusal
 from gmt_tasks.sources.source import SourceBlock
-from models.crystals.crystal import SYMBOLS, CrystalBatch
+from models.crystals.crystal import SYMBOLS
 from models.errors import SourceError
 
 NAME = "prototypes"
@@ -119,19 +119,27 @@ class PrototypesSource:
 
 def _block(chosen: list[Decoration], start: int) -> SourceBlock:
     """Decorations as crystals."""
-    frac_coords = [decoration.geometry.structure.frac_coords for decoration in chosen]
-    numbers, lattices = [], []
-    for decoration in chosen:
-        of_class = np.array([_NUMBER[element] for element in decoration.elements], dtype=np.int64)
-        numbers.append(of_class[decoration.geometry.class_of_site])
-        lattices.append(decoration.geometry.structure.lattice * decoration.scale)
-    return SourceBlock(
-        start=start,
-        stop=start + len(chosen),
-        positions=np.arange(start, start + len(chosen)),
-        source_ids=[_source_id(decoration) for decoration in chosen],
-        crystals=CrystalBatch.from_arrays(lattices, frac_coords, numbers),
-        metadata=[_metadata(decoration) for decoration in chosen],
+    readings = [reading_or_refusal(_crystal, decoration) for decoration in chosen]
+    return block_of_readings(start, readings, [_source_id(decoration) for decoration in chosen])
+
+
+def _crystal(decoration: Decoration) -> ParsedCrystal:
+    """A decoration with its type, oxidation states and fit."""
+    geometry, prototype = decoration.geometry, decoration.geometry.prototype
+    of_class = np.array([_NUMBER[element] for element in decoration.elements], dtype=np.int64)
+    extra = {
+        "prototype": prototype.name,
+        "aflow": prototype.aflow,
+        "prototype_spacegroup": prototype.spacegroup,
+        "oxidation_states": dict(zip(decoration.elements, decoration.charges, strict=True)),
+        "misfit": round(decoration.misfit, 4),
+    }
+    return ParsedCrystal(
+        geometry.structure.lattice * decoration.scale,
+        geometry.structure.frac_coords,
+        of_class[geometry.class_of_site],
+        ("unrelaxed: cell scaled to ionic radii",),
+        extra=extra,
     )
 
 
@@ -146,19 +154,6 @@ def _source_id(decoration: Decoration) -> str:
     parts = ((decoration.elements[k], multiplicities[k] // divisor) for k in order)
     formula = "".join(f"{element}{count if count > 1 else ''}" for element, count in parts)
     return f"{NAME}:{decoration.geometry.prototype.name}:{formula}"
-
-
-def _metadata(decoration: Decoration) -> str | None:
-    """Type, oxidation states and fit of a decoration."""
-    prototype = decoration.geometry.prototype
-    extra = {
-        "prototype": prototype.name,
-        "aflow": prototype.aflow,
-        "prototype_spacegroup": prototype.spacegroup,
-        "oxidation_states": dict(zip(decoration.elements, decoration.charges, strict=True)),
-        "misfit": round(decoration.misfit, 4),
-    }
-    return metadata_json(extra, ["unrelaxed: cell scaled to ionic radii"])
 
 
 @cache

@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from gmt_tasks.sources.files.find import NamedFile, content_fingerprint
+from gmt_tasks.sources.parsed import ParsedCrystal, Reading, block_of_readings
 from gmt_tasks.sources.remote.jarvis_tensors import (
     FILES,
     SUFFIXES,
     JarvisTensors,
     read_jarvis_file,
-    read_jarvis_tensors,
+    read_jarvis_folder,
 )
 from gmt_tasks.sources.source import SourceBlock
-from models.crystals.crystal import CrystalBatch
 from models.quantities import Tensor
 
 CRYSTALS_PER_BLOCK = 1024
@@ -22,7 +20,7 @@ CRYSTALS_PER_BLOCK = 1024
 
 def read_tensor_files(path: Path) -> dict[Tensor, JarvisTensors]:
     """The tensors of one file, or of the released files in a folder."""
-    return read_jarvis_tensors(path) if path.is_dir() else read_jarvis_file(path)
+    return read_jarvis_folder(path) if path.is_dir() else read_jarvis_file(path)
 
 
 def tensor_file_fingerprint(path: Path) -> str:
@@ -33,7 +31,7 @@ def tensor_file_fingerprint(path: Path) -> str:
 
 
 class TensorFileSource:
-    """The crystals of a file or folder, each id once.
+    """The crystals of a file or folder, each record once; an id of both files once.
 
     Args:
         name: the source as the user wrote it.
@@ -50,18 +48,20 @@ class TensorFileSource:
 
     def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
         """The crystals from position `start` on, in blocks of 1,024, in the order of the files."""
+        readings: dict[tuple[str, int], Reading] = {}
         ids: list[str] = []
-        parts = []
+        file_of_id: dict[str, str] = {}
         for tensors in read_tensor_files(self._path).values():
-            # A record with several tensors is one crystal: each id counts where it comes first.
-            earlier = set(ids)
-            first_row = {jid: row for row, jid in reversed(list(enumerate(tensors.ids))) if jid not in earlier}
-            rows = sorted(first_row.values())
-            ids += [tensors.ids[row] for row in rows]
-            parts.append(tensors.crystals.select(rows))
-        crystals = CrystalBatch.join(parts)
+            for record in tensors.records:
+                # A record with several tensors is one crystal, and so is one that both files have under one id.
+                known = file_of_id.get(record.id, record.file) != record.file
+                if known or (record.file, record.row) in readings:
+                    continue
+                readings[record.file, record.row] = record.crystal
+                ids.append(record.id)
+                if isinstance(record.crystal, ParsedCrystal):
+                    file_of_id.setdefault(record.id, record.file)
+        ordered = list(readings.values())
         for first in range(start, len(ids), CRYSTALS_PER_BLOCK):
-            stop = min(first + CRYSTALS_PER_BLOCK, len(ids))
-            positions = np.arange(first, stop, dtype=np.int64)
-            metadata: list[str | None] = [None] * len(positions)
-            yield SourceBlock(first, stop, positions, ids[first:stop], crystals.select(positions), metadata)
+            stop = first + CRYSTALS_PER_BLOCK
+            yield block_of_readings(first, ordered[first:stop], ids[first:stop])

@@ -13,19 +13,30 @@ Source: the loaders published with arXiv:2406.12888 (divelab/AIRS, OpenMat/GMTNe
 """
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gmt_tasks.sources.json_records import load_json, parse_record
-from gmt_tasks.sources.parsed import Floats, ParsedCrystal, RefusedInputError, as_batch
+from gmt_tasks.sources.parsed import (
+    Floats,
+    ParsedCrystal,
+    Reading,
+    Refusal,
+    RefusedInputError,
+    as_batch,
+    reading_or_refusal,
+    refusal_of,
+)
 from gmt_tasks.sources.remote.safe_unpickler import PickledObject, read_pickle_safely
+from gmt_tasks.sources.row_errors import row_or_refusal
 from models.crystals.crystal import CrystalBatch
 from models.errors import Reason, SourceError
-from models.quantities import Tensor
+from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import reorder_vasp_voigt, voigt_to_piezo
 
 KBAR_PER_GPA = 10.0
@@ -45,18 +56,49 @@ _ID_KEYS = ("JARVIS_ID", "jid", "id")
 
 
 @dataclass(frozen=True)
+class JarvisRecord:
+    """One record that carries a tensor.
+
+    Attributes:
+        file, row: where it stands; the row is 0-based.
+        id: JARVIS id.
+        crystal: not validated, or why it cannot be read.
+        tensor: in our stored shape, index order and unit, input frame, or why it cannot be read.
+    """
+
+    file: str
+    row: int
+    id: str
+    crystal: Reading
+    tensor: Floats | Refusal
+
+
+@dataclass(frozen=True)
 class JarvisTensors:
     """The records of a file that carry one tensor, in file order.
 
     Attributes:
-        ids: JARVIS ids, [n_crystals].
+        records: all of them.
+        ids: JARVIS ids of those whose crystal and tensor can be read, [n_crystals].
         crystals: not validated.
         tensors: in our stored shape, index order and unit, input frame, [n_crystals, ...].
     """
 
+    records: list[JarvisRecord]
     ids: list[str]
     crystals: CrystalBatch
     tensors: Floats
+
+    @classmethod
+    def of(cls, quantity: Tensor, records: list[JarvisRecord]) -> "JarvisTensors":
+        """The arrays of records."""
+        ids, crystals, tensors = [], [], []
+        for record in records:
+            if isinstance(record.crystal, ParsedCrystal) and not isinstance(record.tensor, Refusal):
+                ids.append(record.id)
+                crystals.append(record.crystal)
+                tensors.append(record.tensor)
+        return cls(records, ids, as_batch(crystals), np.array(tensors).reshape(-1, *TENSORS[quantity].shape))
 
 
 def has_jarvis_tensors(folder: Path) -> bool:
@@ -65,11 +107,29 @@ def has_jarvis_tensors(folder: Path) -> bool:
 
 
 def read_jarvis_tensors(folder: Path) -> dict[Tensor, JarvisTensors]:
-    """Reads what there is of the two files.
+    """Reads what there is of the two files, for a split that depends on every record.
 
     Raises:
-        SourceError: neither file is there; a file is refused (see safe_unpickler.py) or holds something else; a record
-            has no readable crystal or a tensor of another shape.
+        SourceError: as for `read_jarvis_folder`; a record has no readable crystal or a tensor of another shape.
+    """
+    tensors = read_jarvis_folder(folder)
+    for quantity, of_quantity in tensors.items():
+        for record in of_quantity.records:
+            place, advice = f"{record.file} record {record.row} (0-based)", "Correct or remove the record; removing it"
+            if isinstance(record.crystal, Refusal):
+                problem = f"{place} has no readable crystal: {record.crystal.detail}"
+                raise SourceError(f"{problem}. {advice} changes the split.")
+            if isinstance(record.tensor, Refusal):
+                problem = f"{place}: the {quantity.value} tensor {record.tensor.detail}"
+                raise SourceError(f"{problem}. {advice} changes the split.")
+    return tensors
+
+
+def read_jarvis_folder(folder: Path) -> dict[Tensor, JarvisTensors]:
+    """Reads what there is of the two files; a record that cannot be read is refused, and that one alone.
+
+    Raises:
+        SourceError: neither file is there; a file is refused (see safe_unpickler.py) or holds something else.
     """
     tensors: dict[Tensor, JarvisTensors] = {}
     for stem, keys in FILES.items():
@@ -89,7 +149,7 @@ def read_jarvis_file(path: Path) -> dict[Tensor, JarvisTensors]:
     """Reads one file; under another name than the released ones, whatever tensors its records have.
 
     Raises:
-        SourceError: as for `read_jarvis_tensors`.
+        SourceError: as for `read_jarvis_folder`.
     """
     stem = path.name.partition(".")[0]
     every_key = {quantity: key for keys in FILES.values() for quantity, key in keys.items()}
@@ -106,23 +166,21 @@ def _read_file(path: Path, keys: dict[Tensor, str]) -> dict[Tensor, JarvisTensor
     """The tensors under some keys; the crystal of a record is read once, however many tensors it has."""
     records = _records(path)
     tensors = {}
-    crystals: dict[int, ParsedCrystal] = {}
+    crystals: dict[int, Reading] = {}
     for quantity, key in keys.items():
-        # The published loaders skip what is missing, None or empty.
-        rows = [row for row, record in enumerate(records) if record.get(key) is not None and np.size(record[key]) > 0]
-        for row in rows:
-            crystals[row] = crystals.get(row) or _crystal(records[row], path.name, row)
-        values = [_tensor(quantity, records[row][key], path.name, row) for row in rows]
-        entries = np.array(values).reshape(-1, *_ENTRIES[quantity])
-        if quantity is Tensor.PIEZOELECTRIC:
-            entries = voigt_to_piezo(reorder_vasp_voigt(entries))
-        elif quantity is Tensor.ELASTIC:
-            entries = reorder_vasp_voigt(entries, n_voigt_axes=2) / KBAR_PER_GPA
-        ids = []
-        for row in rows:
-            id_key = next((key for key in _ID_KEYS if key in records[row]), None)
-            ids.append(f"record-{row}" if id_key is None else str(records[row][id_key]))
-        tensors[quantity] = JarvisTensors(ids, as_batch([crystals[row] for row in rows]), entries)
+        carrying = []
+        for row, record in enumerate(records):
+            value = record.get(key)
+            # The published loaders skip what is missing, None or empty.
+            if value is None or (isinstance(value, Sized) and len(value) == 0):
+                continue
+            if row not in crystals:
+                crystals[row] = reading_or_refusal(_crystal, record)
+            id_key = next((key for key in _ID_KEYS if key in record), None)
+            own_id = f"record-{row}" if id_key is None else str(record[id_key])
+            tensor = row_or_refusal(partial(_tensor, quantity, value), refusal_of)
+            carrying.append(JarvisRecord(path.name, row, own_id, crystals[row], tensor))
+        tensors[quantity] = JarvisTensors.of(quantity, carrying)
     return tensors
 
 
@@ -142,31 +200,25 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
     return content
 
 
-def _tensor(quantity: Tensor, value: Any, name: str, row: int) -> Floats:
-    """The entries in the order of the file, once their shape is right and they are numbers."""
+def _tensor(quantity: Tensor, value: Any) -> Floats:
+    """The tensor in our order, shape and unit, once its entries are numbers in the shape of the file."""
     try:
         entries = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
         entries = np.zeros(0)
     if entries.shape != _ENTRIES[quantity] or not np.isfinite(entries).all():
-        raise SourceError(
-            f"{name} record {row} (0-based): the {quantity.value} tensor is no {_ENTRIES[quantity]} array of finite "
-            "numbers. Correct or remove the record; removing it changes the split."
-        )
+        raise RefusedInputError(Reason.PARSE, f"is no {_ENTRIES[quantity]} array of finite numbers")
+    if quantity is Tensor.PIEZOELECTRIC:
+        return voigt_to_piezo(reorder_vasp_voigt(entries))
+    if quantity is Tensor.ELASTIC:
+        return reorder_vasp_voigt(entries, n_voigt_axes=2) / KBAR_PER_GPA
     return entries
 
 
-def _crystal(record: Mapping[str, Any], name: str, row: int) -> ParsedCrystal:
+def _crystal(record: Mapping[str, Any]) -> ParsedCrystal:
     """The crystal of a record."""
     atoms = record.get("atoms", record.get("structure"))
-    try:
-        return parse_record({"atoms": _jarvis_atoms(atoms) if isinstance(atoms, PickledObject) else atoms})
-    except (RefusedInputError, KeyError, AttributeError, IndexError, TypeError) as error:
-        detail = error.detail if isinstance(error, RefusedInputError) else repr(error)
-        raise SourceError(
-            f"{name} record {row} (0-based) has no readable crystal: {detail}. Correct or remove the record; removing "
-            "it changes the split."
-        ) from error
+    return parse_record({"atoms": _jarvis_atoms(atoms) if isinstance(atoms, PickledObject) else atoms})
 
 
 def _jarvis_atoms(pickled: PickledObject) -> dict[str, Any]:

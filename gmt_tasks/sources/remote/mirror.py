@@ -112,8 +112,12 @@ class Mirror:
         rows = []
         for record in records:
             # Keys sorted: the same content has the same digest, however the provider orders it.
-            text = json.dumps(record.body, sort_keys=True).encode()
-            rows.append((record.id, record.stamp, sha256(text).digest(), walk, zlib.compress(text, 3)))
+            try:
+                text = json.dumps(record.body, sort_keys=True).encode()
+            except RecursionError:  # it keeps its place, and whoever reads it refuses it
+                text = json.dumps({"id": record.id, "not_kept": "nested too deeply"}).encode()
+            stamp = None if record.stamp is None else _storable(record.stamp)
+            rows.append((_storable(record.id), stamp, sha256(text).digest(), walk, zlib.compress(text, 3)))
         n_new = 0
         with self._connected() as connection:
             for record_id, _, digest, *_ in rows:
@@ -133,14 +137,14 @@ class Mirror:
     def mark_unchanged(self, ids: Iterable[str], walk: int) -> None:
         """Records that a new walk met without a change."""
         with self._connected() as connection:
-            rows = [(walk, record_id) for record_id in ids]
+            rows = [(walk, _storable(record_id)) for record_id in ids]
             connection.executemany("UPDATE record SET listing = ? WHERE id = ?", rows)
 
     def count_met(self, ids: Sequence[str], walk: int) -> int:
         """How many of these records a walk has met already."""
         with self._connected() as connection:
             find = "SELECT count(*) FROM record WHERE id = ? AND listing = ?"
-            return sum(connection.execute(find, (record_id, walk)).fetchone()[0] for record_id in ids)
+            return sum(connection.execute(find, (_storable(record_id), walk)).fetchone()[0] for record_id in ids)
 
     def stamps(self) -> dict[str, str | None]:
         """When each record last changed, by id."""
@@ -165,4 +169,15 @@ class Mirror:
         with self._connected() as connection:
             cursor = connection.execute("SELECT id, body FROM record ORDER BY position LIMIT -1 OFFSET ?", (start,))
             while page := cursor.fetchmany(size):
-                yield [(record_id, json.loads(zlib.decompress(body))) for record_id, body in page]
+                try:
+                    records = [(record_id, json.loads(zlib.decompress(body))) for record_id, body in page]
+                except (zlib.error, ValueError, TypeError) as error:
+                    raise SourceError(
+                        f"The mirror {self.path} is damaged: {error}. Delete it, and it is fetched anew."
+                    ) from error
+                yield records
+
+
+def _storable(text: str) -> str:
+    """The text with surrogates, which JSON may hold and SQLite refuses, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -42,6 +42,8 @@ def list_items(stream: TextIO, name: str) -> Iterator[Any]:
             if len(text) > MAX_ITEM_CHARS:
                 raise SourceError(f"{name} has a record of more than {MAX_ITEM_CHARS:,} characters.") from None
             continue
+        except (ValueError, RecursionError) as error:  # where such a record ends nobody knows
+            raise SourceError(f"{name} has a record that is no JSON which can be read: {error}.") from error
         yield item
 
 

@@ -11,6 +11,7 @@ from gmt_tasks.ingest.validate import ingest_block, storable
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import CrystalBatch
 from models.errors import Reason, SourceError
+from models.fingerprint.content_id import Identities, identify
 
 CUBE = np.eye(3) * 4.0
 ROCKSALT = np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
@@ -60,6 +61,32 @@ def test_each_input_is_accepted_or_rejected_with_its_reason() -> None:
     }
     assert [item.position for item in result.rejected] == sorted(reasons)
     assert all(item.source_id == f"id-{item.position}" for item in result.rejected)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_crystal_at_which_the_content_id_fails_is_rejected_alone(bad: int) -> None:
+    def failing(batch: CrystalBatch) -> Identities:
+        # another crystal has the same lattice, and overlapping atoms
+        atoms_apart = batch.frac_coords[batch.first_atom[:-1] + 1, 0] == 0.5
+        if (atoms_apart & np.all(batch.lattice == whole.crystals.lattice[bad], axis=(1, 2))).any():
+            raise StopIteration
+        return identify(batch)
+
+    whole = ingest_block("here", block(), max_atoms=26)
+    result = ingest_block("here", block(), 26, failing)
+    assert result.positions.tolist() == [int(whole.positions[1 - bad])]
+    assert result.crystal_ids == [whole.crystal_ids[1 - bad]] and len(result.buckets) == len(result.prefilter_rows) == 1
+    (rejected,) = [each for each in result.rejected if each not in whole.rejected]
+    assert (rejected.position, rejected.reason) == (int(whole.positions[bad]), Reason.PARSE)
+    assert rejected.detail == "no content id: StopIteration"
+
+
+def test_what_fails_for_every_crystal_is_no_fault_of_the_crystals() -> None:
+    def failing(batch: CrystalBatch) -> Identities:
+        raise OSError(24, "Too many open files")
+
+    with pytest.raises(OSError, match="Too many"):
+        ingest_block("here", block(), 26, failing)
 
 
 def test_the_atom_limit_decides_what_is_too_large() -> None:

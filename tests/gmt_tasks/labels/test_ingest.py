@@ -14,9 +14,11 @@ from db.labels.rows import StoredLabel
 from db.labels.store import LabelStore
 from db.store import ResultStore
 from db.tables import LabelState
+from gmt_tasks.labels.checks import row
 from gmt_tasks.labels.ingest import LabelReport, ingest_labels
 from gmt_tasks.labels.label_batch import BatchStatus
 from gmt_tasks.labels.readers.open import open_label_source
+from gmt_tasks.labels.readers.source import LabelRow
 from gmt_tasks.labels.reasons import LabelReason
 from tests.gmt_tasks.labels.planted_faults import (
     Row,
@@ -308,3 +310,21 @@ def test_the_store_of_labels_is_that_of_the_results(store: ResultStore) -> None:
     assert isinstance(store.labels, LabelStore)
     assert store.labels.of_ingest(1) == []
     assert StoredLabel("h", "k", "s", "i").part == ("s", "k")
+
+
+def test_a_row_whose_content_cannot_be_written_is_refused_alone(
+    good: Any, bring: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nested as deeply as the reader allows and the writer does not."""
+    rows = copy.deepcopy(good["dielectric_total"])
+    rows[7]["id"], rows[7]["note"] = "deep", "x"
+    hashed = row.content_hash
+
+    def fails(item: Any) -> str:
+        if isinstance(item, LabelRow) and item.source_id == "deep":
+            raise RecursionError("maximum recursion depth exceeded")
+        return hashed(item)
+
+    monkeypatch.setattr(row, "content_hash", fails)
+    report = bring(rows, rows)
+    assert (report.brought, report.accepted, reasons(report)) == (30, 29, Counter({"parse": 1}))

@@ -9,6 +9,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 
 from gmt_tasks.sources.parsed import (
     ParsedCrystal,
-    Reading,
     Refusal,
     RefusedInputError,
     atomic_numbers,
     block_of_readings,
+    reading_or_refusal,
     require_finite,
 )
 from gmt_tasks.sources.source import SourceBlock
@@ -47,6 +48,8 @@ class AseDatabase:
         try:
             # Immutable: no lock, no journal; the file is only looked at.
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            # One text that is no UTF-8 would cost every row of its block.
+            self._connection.text_factory = partial(str, encoding="utf-8", errors="replace")
             self._ids = [row[0] for row in self._connection.execute("SELECT id FROM systems ORDER BY id")]
         except sqlite3.Error as error:
             raise SourceError(f"{label} is not a readable ASE database ({error}). Give one, or export CIF.") from error
@@ -60,21 +63,13 @@ class AseDatabase:
         for end in self.group_ends:
             if end > start_row:
                 rows = self._connection.execute(_ROWS, (self._ids[start_row],)).fetchmany(end - start_row)
-                readings = [_reading(row) for row in rows]
+                readings = [reading_or_refusal(_crystal, *row) for row in rows]
                 # The ids were read when the table was opened; rows that were deleted since leave a gap.
                 missing = Refusal(Reason.PARSE, "the row was announced and is not there")
                 readings += [missing] * (end - start_row - len(rows))
                 ids = [f"{self._label}#{row}" for row in range(start_row, end)]
                 yield block_of_readings(first_position + start_row, readings, ids)
                 start_row = end
-
-
-def _reading(row: tuple[Any, ...]) -> Reading:
-    """One row of `_ROWS`, or why it is no crystal."""
-    try:
-        return _crystal(*row)
-    except RefusedInputError as refused:
-        return Refusal(refused.reason, refused.detail)
 
 
 def _crystal(numbers: Any, positions: Any, cell: Any, pbc: Any, pairs: Any) -> ParsedCrystal:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from db.records import RejectedInput
 from gmt_tasks.sources.metadata import bounded_metadata
 from gmt_tasks.sources.parsed import atomic_number, is_isotope
-from gmt_tasks.sources.source import ROWS_PER_BLOCK, SourceBlock, rejected_rows
+from gmt_tasks.sources.row_errors import error_text, read_in_parts
+from gmt_tasks.sources.source import ROWS_PER_BLOCK, SourceBlock, join_blocks, rejected_rows
 from models.crystals.crystal import CrystalBatch
 from models.crystals.primitive import MAX_LISTED_ATOMS
 from models.errors import Reason, SourceError
@@ -80,7 +81,7 @@ class TableFile:
                 row += batch.num_rows
                 if skip < batch.num_rows:
                     part = batch.slice(skip)
-                    yield read_batch(part, self._label, row - part.num_rows, first_position)
+                    yield read_rows(part, self._label, row - part.num_rows, first_position)
         except (pa.ArrowException, OSError) as error:
             detail = f"row group {group} cannot be decoded: {str(error)[:200]}"
             yield from rejected_rows(self._label, first_position, (max(row, start_row), end), Reason.PARSE, detail)
@@ -99,6 +100,20 @@ def _check_columns(schema: pa.Schema, label: str) -> None:
     wrong = [name for name in _CRYSTAL_COLUMNS if not _is_list(schema.field(name).type)]
     if wrong:
         raise SourceError(f"Column {wrong[0]} of {label} is {schema.field(wrong[0]).type}, expected a list column.")
+
+
+def read_rows(batch: pa.RecordBatch, label: str, first_row: int, first_position: int) -> SourceBlock:
+    """The block that `read_batch` makes of a record batch; a row at which it fails is refused, and that row alone."""
+
+    def read(rows: range) -> SourceBlock:
+        return read_batch(batch.slice(rows.start, len(rows)), label, first_row + rows.start, first_position)
+
+    def refuse(row: int, error: Exception) -> SourceBlock:
+        place = first_row + row
+        return next(rejected_rows(label, first_position, (place, place + 1), Reason.PARSE, error_text(error)))
+
+    parts = read_in_parts(read, range(batch.num_rows), refuse)
+    return parts[0] if len(parts) == 1 else join_blocks(parts)
 
 
 def read_batch(batch: pa.RecordBatch, label: str, first_row: int, first_position: int) -> SourceBlock:

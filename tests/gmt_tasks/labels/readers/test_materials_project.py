@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from pymatgen.core.structure import Structure
 
-from gmt_tasks.labels.readers.materials_project import ieee_rotation, label_rows
+from gmt_tasks.labels.readers.materials_project import label_rows
+from gmt_tasks.labels.readers.pymatgen_frame import ieee_rotation
 from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.sources.json_records import parse_record

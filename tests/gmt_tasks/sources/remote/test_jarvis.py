@@ -15,6 +15,7 @@ from jarvis.db.figshare import get_db_info
 from gmt_tasks.labels.readers.jarvis import open_labels
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
+from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.remote.http_client import UnreachableError
 from gmt_tasks.sources.remote.jarvis import open_crystals
@@ -236,6 +237,14 @@ def test_a_long_list_is_read_item_by_item(monkeypatch: pytest.MonkeyPatch) -> No
 # Labels of lists: Voigt order and unit.
 
 
+@pytest.mark.parametrize("record", ['{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", '{"a": ' + "9" * 5000 + "}"])
+def test_a_record_that_no_reader_takes_stops_the_list_with_a_reason(record: str) -> None:
+    items = list_items(io.StringIO(f'[{{"a": 1}}, {record}]'), "f")
+    assert next(items) == {"a": 1}
+    with pytest.raises(SourceError, match="no JSON which can be read"):
+        next(items)
+
+
 def test_stiffness_comes_in_our_order_and_in_gpa(server: LocalServer, figshare: Figshare) -> None:
     row = row_of(figshare)
     assert np.allclose(row["tensor_voigt"], wurtzite_stiffness())
@@ -320,6 +329,32 @@ def test_the_released_files_are_crystals(released: Path) -> None:
     first = open_source(f"jarvis:{released}").fingerprint()
     (released / "jarvis_elastic.pkl").write_bytes(pickle.dumps([]))
     assert open_source(f"jarvis:{released}").fingerprint() != first
+
+
+def test_a_record_of_a_released_file_that_cannot_be_read_is_refused_alone(released: Path) -> None:
+    """A crystal without its tensor is still one; a tensor without its crystal is nothing."""
+    path = released / "jarvis_elastic.pkl"
+    good = pickle.loads(path.read_bytes())  # noqa: S301 - written by this test
+    path.write_bytes(pickle.dumps([good[0], {**good[0], "JARVIS_ID": "flat", "atoms": {}}, good[1]]))
+    (block,) = open_source(f"jarvis:{released}").blocks()
+    assert block.source_ids == ["JVASP-7", "JVASP-8"] and [each.source_id for each in block.rejected] == ["flat"]
+    assert (block.stop, block.rejected[0].position) == (3, 1)
+    refused = [each for each in open_labels(f"jarvis:{released}").rows() if isinstance(each, RefusedLabel)]
+    assert [(each.source_id, each.reason) for each in refused] == [("flat", LabelReason.STRUCTURE)]
+    path.write_bytes(pickle.dumps([good[0], {**good[1], "elastic_total_kbar": [[1.0], [2.0, 3.0]]}]))
+    (block,) = open_source(f"jarvis:{released}").blocks()
+    assert block.source_ids == ["JVASP-7", "JVASP-8"] and block.rejected == []
+    labels = list(open_labels(f"jarvis:{path}").rows())
+    assert [isinstance(each, RefusedLabel) for each in labels] == [False, True]
+    assert isinstance(labels[1], RefusedLabel) and labels[1].reason is LabelReason.PARSE
+
+
+def test_two_records_of_a_file_with_one_id_are_two_inputs(released: Path) -> None:
+    path = released / "jarvis_elastic.pkl"
+    good = pickle.loads(path.read_bytes())  # noqa: S301 - written by this test
+    path.write_bytes(pickle.dumps([{**each, "JARVIS_ID": "same"} for each in good]))
+    (block,) = open_source(f"jarvis:{path}").blocks()
+    assert block.source_ids == ["same", "same"] and block.positions.tolist() == [0, 1]
 
 
 def test_the_released_files_are_labels_in_our_order_and_units(released: Path) -> None:

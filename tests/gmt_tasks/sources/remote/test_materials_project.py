@@ -1,14 +1,20 @@
 """mp: through mp-api itself, against a server that behaves like the real one: known traps, faults, and the API key."""
 
+import os
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from gmt_tasks.labels.readers.materials_project import open_labels
 from gmt_tasks.labels.readers.source import LabelRow, RefusedLabel
+from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.remote import materials_project
 from gmt_tasks.sources.remote.http_client import UnreachableError
@@ -79,6 +85,53 @@ def test_all_three_collections_become_labels(server: LocalServer) -> None:
         open_labels("mp:chemsys=Ga-N").fingerprint()
     only = list(open_labels("mp:has_props=dielectric").rows())
     assert [row.row["kind"] for row in only if isinstance(row, LabelRow)] == ["dielectric_total"] * 3
+
+
+class RightAngled(Material):
+    """A monoclinic crystal whose structure has right angles to the last digit, unlike the one that was calculated."""
+
+    def document(self, route: str) -> dict[str, Any]:
+        """As the API sends it."""
+        cell = Lattice.from_parameters(*self.structure.lattice.abc, 90, 90.01, 90)
+        calculated = Structure(cell, self.structure.species, self.structure.frac_coords)
+        values = {field.name: getattr(self, field.name) for field in fields(Material)} | {"structure": calculated}
+        own = {"structure": self.structure.as_dict()} if route in ("summary", "elasticity") else {}
+        return Material(**values).document(route) | own
+
+
+def right_angled() -> RightAngled:
+    """Of class 2, with the unique axis along y."""
+    sites = [[0.1, 0, 0.2], [-0.1, 0, -0.2], [0.3, 0.4, 0.15], [-0.3, 0.4, -0.15]]
+    structure = Structure(np.diag([4.0, 5.0, 6.0]), ["Mg", "Mg", "O", "O"], sites)
+    electronic = np.array([[4.0, 0, 0.8], [0, 3.0, 0], [0.8, 0, 5.0]])
+    piezo = np.zeros((3, 3, 3))
+    piezo[1, 0, 0], piezo[1, 0, 2], piezo[1, 2, 0] = 1.0, 0.5, 0.5
+    stiffness = np.diag([300.0, 280, 260, 60, 50, 40])
+    return RightAngled("mp-90", structure, stiffness, electronic, 2 * electronic, piezo, {"band_gap": 2.0})
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_document_for_which_pymatgen_raises_costs_no_other(
+    server: LocalServer, api: MaterialsProject, made: list[Material], place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A monoclinic cell with right angles: a StopIteration inside pymatgen once ended the whole source."""
+    found = right_angled()
+    api.materials = [*made[:place], found, *made[place:]]
+    rows = list(open_labels("mp:ids=mp-661,mp-149,mp-22862,mp-90").rows())
+    assert len(rows) == 4 * len(api.materials)
+    assert [row for row in rows if isinstance(row, RefusedLabel)] == []
+    labels = {row.row["kind"]: row.row for row in rows if isinstance(row, LabelRow) and row.source_id == "mp-90"}
+    np.testing.assert_allclose(labels["dielectric_total"]["tensor"], found.total, atol=0.02)
+    np.testing.assert_allclose(labels["piezo_e_total"]["tensor"], found.piezo, atol=0.02)
+    # a tensor that fits every axis does not say which one pymatgen took
+    found.electronic, found.total = np.diag([4.0, 3.0, 5.0]), np.diag([8.0, 6.0, 10.0])
+    monkeypatch.setenv("GMTSCREEN_CACHE", f"{Path(os.environ['GMTSCREEN_CACHE'])}-2")
+    again = list(open_labels("mp:ids=mp-661,mp-149,mp-22862,mp-90").rows())
+    assert [row.source_id for row in again] == [row.source_id for row in rows]
+    (refused,) = [row for row in again if isinstance(row, RefusedLabel)]
+    assert (refused.source_id, refused.kind, refused.reason) == ("mp-90", "dielectric_total", LabelReason.FRAME)
+    others = [row for row in again if row.source_id != "mp-90"]
+    assert others == [row for row in rows if row.source_id != "mp-90"]
 
 
 # The traps.

@@ -4,8 +4,10 @@ import logging
 import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,38 @@ def test_a_damaged_mirror_says_that_it_may_be_deleted(tmp_path: Path) -> None:
     mirror.path.write_bytes(b"not a database" * 100)
     with pytest.raises(SourceError, match="delete it"):
         len(mirror)
+
+
+def test_a_record_that_cannot_be_unpacked_is_damage_and_no_shorter_list(tmp_path: Path) -> None:
+    mirror = mirror_of(tmp_path)
+    mirror.write([record(1), record(2)], {})
+    with closing(sqlite3.connect(mirror.path)) as connection, connection:
+        connection.execute("UPDATE record SET body = x'00' WHERE id = 'r2'")
+    with pytest.raises(SourceError, match="is damaged"):
+        everything(mirror)
+
+
+def test_a_record_that_no_writer_takes_keeps_its_place_and_is_refused(tmp_path: Path) -> None:
+    deep: object = 0
+    for _ in range(100_000):
+        deep = [deep]
+    mirror = mirror_of(tmp_path)
+    mirror.write([record(1), record(2, deep), record(3)], {COMPLETE: True})
+    (block,) = MirroredSource("x", mirror, lambda _: None, RemoteSettings(offline=True)).blocks()
+    assert block.source_ids == ["r1", "r3"]
+    assert [(each.position, each.source_id) for each in block.rejected] == [(1, "r2")]
+    assert "not_kept" in block.rejected[0].detail
+
+
+def test_an_id_that_no_database_takes_costs_no_other_record(tmp_path: Path) -> None:
+    """JSON may hold half a surrogate pair."""
+    mirror, odd = mirror_of(tmp_path), MirrorRecord("r\ud800", {"value": 5}, "s\udfff")
+    for walk in (1, 2):
+        assert mirror.write([record(1), odd, record(3)], {}, walk) == (3 if walk == 1 else 0)
+    assert everything(mirror) == [("r1", 0), ("r\\ud800", 5), ("r3", 0)]
+    assert mirror.count_met([odd.id], 2) == 1
+    mirror.mark_unchanged([odd.id], 3)
+    assert mirror.remove_unmet(3, {}) == 2 and [name for name, _ in everything(mirror)] == ["r\\ud800"]
 
 
 def test_another_question_has_another_mirror(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """ASE databases: rows as ASE writes them give their crystals, odd ones a reason."""
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,14 @@ def test_another_database_is_an_error_that_says_so(tmp_path: Path) -> None:
     for name in ("b.db", "c.db"):
         with pytest.raises(SourceError, match="not a readable ASE database"):
             AseDatabase(tmp_path / name, name)
+
+
+def test_pairs_that_are_no_utf8_cost_no_other_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.db", [SOUND] * 3)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE systems SET key_value_pairs = CAST(x'7b2261223a2022ff227d' AS TEXT) WHERE id = 2")
+    connection.close()
+    (block,) = AseDatabase(path, "a.db").blocks(0)
+    assert block.positions.tolist() == [0, 1, 2] and block.rejected == []
+    assert block.metadata[0] == block.metadata[2] == '{"gap": 1.5}'
+    assert json.loads(str(block.metadata[1])) == {"a": "\N{REPLACEMENT CHARACTER}"}

@@ -213,3 +213,16 @@ def test_a_file_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("hello")
     with pytest.raises(SourceError, match="not a readable Parquet"):
         TableFile(tmp_path / "t.parquet", "t.parquet")
+
+
+@pytest.mark.parametrize("bad", [0, 7, 19])
+def test_a_value_that_python_cannot_hold_costs_its_row_and_not_the_row_group(tmp_path: Path, bad: int) -> None:
+    """A date beyond the year 9999 in a column that merely travels along."""
+    table = pa.Table.from_pylist([row(seed=k) for k in range(20)])
+    times = [2**62 if k == bad else k for k in range(20)]
+    pq.write_table(table.append_column("when", pa.array(times, pa.timestamp("us"))), tmp_path / "a.parquet")
+    (block,) = read(tmp_path / "a.parquet")
+    assert block.source_ids == [f"id-{k}" for k in range(20) if k != bad]
+    (rejected,) = block.rejected
+    assert (rejected.position, rejected.reason) == (bad, Reason.PARSE) and "OverflowError" in rejected.detail
+    assert all("1970-01-01" in str(text) for text in block.metadata)
