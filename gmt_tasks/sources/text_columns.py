@@ -40,16 +40,14 @@ def decimal_rows(words: Sequence[str], n_columns: int, first_line: int) -> Float
         RefusedInputError: a word is no number (`parse`); or it is NaN, infinite, too large for a float, or the stars
             that Fortran writes where a number has no room (`nonfinite`). The detail names word and line.
     """
-    values: list[float | None]
     try:
-        if not _DECIMAL.fullmatch(" ".join(words)):
-            raise ValueError
-        values = [*map(float, words)]
+        decimals = [*map(float, words)] if _DECIMAL.fullmatch(" ".join(words)) else []
     except ValueError:
-        values = [*map(fortran_number, words)]
+        decimals = []
     # A sum is finite if and only if every term is, but for an overflow of huge terms: then all are looked at.
-    if None not in values and math.isfinite(sum(map(abs, values))):  # type: ignore[arg-type]
-        return np.array(values, dtype=np.float64).reshape(-1, n_columns)
+    if decimals and math.isfinite(sum(map(abs, decimals))):
+        return np.array(decimals).reshape(-1, n_columns)
+    values = [*map(fortran_number, words)]
     for position, value in enumerate(values):
         if value is None or not math.isfinite(value):
             reason, kind = (Reason.PARSE, "") if value is None else (Reason.NONFINITE, "finite ")

@@ -38,7 +38,7 @@ _ROW = re.compile(r"\[([^\[\]]*)\]")
 _LIST_ITEM = re.compile(rf"{_DOUBLE}|[^\s,]+")
 _BRACKETS = re.compile(r"[\[\]{},]")
 _INTEGER = r"[+-]?(?:0|[1-9][0-9]{0,17}+)"
-_FLOAT = r"(?![+-]?[0-9]{19})[+-]?(?:(?:0|[1-9][0-9]*+)\.?[0-9]*+|\.[0-9]++)(?:[dDeE][+-]?[0-9]++)?"
+_FLOAT = r"(?![+-]?[0-9]{19})[+-]?(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?|\.[0-9]++)(?:[dDeE][+-]?[0-9]++)?"
 _INTEGERS, _FLOATS = (re.compile(rf"{number}(?: {number})*+") for number in (_INTEGER, _FLOAT))
 _FIRST_OF_TYPED = frozenset("0123456789+-.tTfF")
 _BOOLEANS = {text: text[0] in "tT" for text in ("T", "true", "True", "TRUE", "F", "false", "False", "FALSE")}
@@ -251,28 +251,35 @@ def _rows(lines: Sequence[str], n_columns: int, first_line: int) -> list[list[st
 
 def _elements(rows: list[list[str]], columns: _Columns, first_line: int) -> tuple[Ints, tuple[str, ...]]:
     """Atomic numbers, shape [n_atoms], and notes; symbols and atomic numbers must agree where both are given."""
-    by_column: list[Ints] = []
-    notes: tuple[str, ...] = ()
-    for column in (columns.symbol, columns.number):
-        if column is None:
-            continue
-        labels = [row[column] for row in rows]
-        symbols = {label: _symbol(label) for label in dict.fromkeys(labels)}
-        if column == columns.symbol and any(label != symbol for label, symbol in symbols.items()):
-            notes += (f"{Doubt.SPECIES}: numbers in the column of the symbols, read as atomic numbers",)
-        numbers, column_notes = element_numbers([symbols[label] for label in labels])
-        notes += column_notes
-        if not numbers.all():
-            site = int(np.flatnonzero(numbers == 0)[0])
-            detail = f"line {first_line + site}: {labels[site][:40]!r} is no element"
-            raise RefusedInputError(Reason.UNKNOWN_SPECIES, detail)
-        by_column.append(numbers)
-    if len(by_column) == 2 and (differs := np.flatnonzero(by_column[0] != by_column[1])).size:
-        words = rows[int(differs[0])]
-        pair = f"{words[columns.symbol or 0][:20]!r} and Z = {words[columns.number or 0][:20]!r}"
-        detail = f"line {first_line + int(differs[0])}: {pair} are different elements ({differs.size} atoms)"
+    if columns.symbol is None or columns.number is None:
+        return _column_elements(rows, columns.symbol, columns.number, first_line)
+    numbers, notes = _column_elements(rows, columns.symbol, None, first_line)
+    given, _ = _column_elements(rows, None, columns.number, first_line)
+    if (differs := np.flatnonzero(numbers != given)).size:
+        site = int(differs[0])
+        pair = f"{rows[site][columns.symbol][:20]!r} and Z = {rows[site][columns.number][:20]!r}"
+        detail = f"line {first_line + site}: {pair} are different elements ({differs.size} atoms)"
         raise RefusedInputError(Reason.COMPOSITION_MISMATCH, detail)
-    return by_column[0], notes
+    return numbers, notes
+
+
+def _column_elements(
+    rows: list[list[str]], symbol: int | None, number: int | None, first_line: int
+) -> tuple[Ints, tuple[str, ...]]:
+    """Atomic numbers of one column, and notes; atomic numbers in a column of symbols are read, with a doubt."""
+    column = (number or 0) if symbol is None else symbol
+    labels = written = [row[column] for row in rows]
+    notes: tuple[str, ...] = ()
+    if any(map(str.isdecimal, dict.fromkeys(labels))):
+        labels = [*map(_symbol, labels)]
+        if symbol is not None:
+            notes = (f"{Doubt.SPECIES}: numbers in the column of the symbols, read as atomic numbers",)
+    numbers, label_notes = element_numbers(labels)
+    if not numbers.all():
+        site = int(np.flatnonzero(numbers == 0)[0])
+        detail = f"line {first_line + site}: {written[site][:40]!r} is no element"
+        raise RefusedInputError(Reason.UNKNOWN_SPECIES, detail)
+    return numbers, notes + label_notes
 
 
 def _symbol(label: str) -> str:
@@ -292,11 +299,11 @@ def _periodicity(text: str) -> tuple[str, ...]:
 def _metadata(pairs: dict[str, str]) -> tuple[str | None, dict[str, Any]]:
     """The id among the pairs, if one is a text or a whole number, and the others with their types."""
     extra = {key: _typed(value) for key, value in pairs.items()}
-    keys = {key.lower(): key for key in extra}
-    for name in _IDS:
-        key = keys.get(name, "")
-        value = extra.get(key)
-        text = str(value) if isinstance(value, str) else _unquoted(pairs.get(key, ""))
+    keys = {name: key for key in extra if (name := key.lower()) in _IDS}
+    for name in [name for name in _IDS if name in keys] if keys else ():
+        key = keys[name]
+        value = extra[key]
+        text = value if isinstance(value, str) else _unquoted(pairs[key])
         # A hash such as 12e45 is a number to the grammar; truth values, lists and fractions are no ids.
         is_id = isinstance(value, (str, int, float)) and not isinstance(value, bool)
         if is_id and text.strip() and (isinstance(value, str) or "." not in text):

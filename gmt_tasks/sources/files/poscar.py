@@ -103,14 +103,13 @@ def _counts(lines: list[str], first_line: int) -> tuple[list[str], list[int], in
         row += 1
     first_counts = row
     counts: list[int] = []
-    while (words := _words(lines, row)) and _whole(words[0]):
+    # VASP 4 reads its counts from one line; a later one reads as many as it read species.
+    while len(counts) < max(len(labels), 1) and (words := _words(lines, row)) and _whole(words[0]):
         n_counts = next((k for k, word in enumerate(words) if not _whole(word)), len(words))
         if n_counts < len(words) and _NUMBER_START.match(words[n_counts]):
-            break  # a position, or a count that is none
+            break  # a count that is none
         counts += [int(word) for word in words[:n_counts]]
         row += 1
-        if not labels:
-            break  # VASP 4 reads its counts from one line
     _check_counts(labels, counts, first_line + first_counts)
     return labels, counts, row
 
@@ -147,8 +146,8 @@ def _positions(lines: list[str], row: int, n_atoms: int, first_line: int) -> tup
     rows += [[]] * (n_atoms - len(rows))
     for site, words in enumerate(rows):
         if len(words) < 3:
-            detail = f"line {first_line + row + site}: position {site + 1} of {n_atoms} is missing"
-            raise RefusedInputError(Reason.PARSE, f"{detail} (the file has {len(lines)} lines)")
+            detail = f"line {first_line + row + site}: {len(words)} numbers, expected 3 of position {site + 1}"
+            raise RefusedInputError(Reason.PARSE, f"{detail} of {n_atoms} (the file has {len(lines)} lines)")
     positions = decimal_rows([*chain.from_iterable(words[:3] for words in rows)], 3, first_line + row)
     _check_end(lines, row + n_atoms, n_atoms, first_line)
     return rows, positions
