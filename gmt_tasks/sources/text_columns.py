@@ -44,8 +44,8 @@ def decimal_rows(words: Sequence[str], n_columns: int, first_line: int) -> Float
         decimals = [*map(float, words)] if _DECIMAL.fullmatch(" ".join(words)) else []
     except ValueError:
         decimals = []
-    # A sum is finite if and only if every term is, but for an overflow of huge terms: then all are looked at.
-    if decimals and math.isfinite(sum(map(abs, decimals))):
+    # The sum is finite only where every term is; where it is not, each is looked at.
+    if decimals and math.isfinite(sum(decimals)):
         return np.array(decimals).reshape(-1, n_columns)
     values = [*map(fortran_number, words)]
     for position, value in enumerate(values):
@@ -80,10 +80,16 @@ def fractional(lattice: Floats, positions: Floats, line: int) -> Floats:
     Raises:
         RefusedInputError: the cell has no volume (`degenerate_cell`), or a coordinate overflows (`nonfinite`).
     """
-    with np.errstate(all="ignore"):  # what overflows is refused
-        if not abs(np.linalg.det(lattice)) > _MIN_VOLUME:
-            raise RefusedInputError(Reason.DEGENERATE_CELL, f"line {line}: the lattice has no volume")
-        frac_coords = np.linalg.solve(lattice.T, positions.T).T.astype(np.float64, order="C")
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = lattice.tolist()  # a call of numpy takes longer than this product
+    volume = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+    try:
+        if not _MIN_VOLUME < abs(volume) < math.inf:
+            raise np.linalg.LinAlgError
+        with np.errstate(all="ignore"):  # what overflows is refused
+            frac_coords = np.linalg.solve(lattice.T, positions.T).T.astype(np.float64, order="C")
+    except np.linalg.LinAlgError:
+        detail = f"line {line}: the lattice has no volume"
+        raise RefusedInputError(Reason.DEGENERATE_CELL, detail) from None
     if not np.isfinite(frac_coords).all():
         require_finite(lattice, frac_coords)
     return frac_coords

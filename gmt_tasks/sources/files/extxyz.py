@@ -300,11 +300,11 @@ def _metadata(pairs: dict[str, str]) -> tuple[str | None, dict[str, Any]]:
     """The id among the pairs, if one is a text or a whole number, and the others with their types."""
     extra = {key: _typed(value) for key, value in pairs.items()}
     keys = {name: key for key in extra if (name := key.lower()) in _IDS}
-    for name in [name for name in _IDS if name in keys] if keys else ():
-        key = keys[name]
-        value = extra[key]
-        text = value if isinstance(value, str) else _unquoted(pairs[key])
-        # A hash such as 12e45 is a number to the grammar; truth values, lists and fractions are no ids.
+    for key in [keys[name] for name in _IDS if name in keys] if keys else ():
+        value, text = extra[key], _unquoted(pairs[key])
+        if isinstance(value, str) or text.startswith("_JSON "):
+            text = str(value)
+        # Truth values, lists and fractions are no ids; a hash such as 12e45 is one, but a number to the grammar.
         is_id = isinstance(value, (str, int, float)) and not isinstance(value, bool)
         if is_id and text.strip() and (isinstance(value, str) or "." not in text):
             del extra[key]
@@ -314,9 +314,9 @@ def _metadata(pairs: dict[str, str]) -> tuple[str | None, dict[str, Any]]:
 
 def _typed(token: str) -> Any:
     """A value as the specification types it: whole number, number, truth value, text, or a list of one of these."""
-    text = _unquoted(token)
     if token[:1] == "[":
         return _typed_list(token)
+    text = _unquoted(token)
     if text.startswith("_JSON "):
         try:
             return json.loads(text[6:], strict=False)

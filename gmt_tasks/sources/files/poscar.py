@@ -49,7 +49,9 @@ def read_poscar(job: TextJob) -> ParsedCrystal:
     rows, positions = _positions(lines, first_position, sum(counts), job.first_line)
     numbers, species_notes = _species(lines, labels, counts, rows, job.first_line)
     if is_cartesian:
-        positions = fractional(lattice, positions * scale, job.first_line + 2)
+        with np.errstate(over="ignore"):
+            positions = positions * scale
+        positions = fractional(lattice, positions, job.first_line + 2)
     return ParsedCrystal(lattice, positions, numbers, notes + species_notes)
 
 
@@ -65,13 +67,13 @@ def _cell(lines: list[str], first_line: int) -> tuple[Floats, Floats]:
             detail = f"line {first_line + row}: {len(line_words)} numbers, expected 3 of a lattice vector"
             raise RefusedInputError(Reason.PARSE, detail)
     lattice = decimal_rows([*chain.from_iterable(row[:3] for row in words)], 3, first_line + 2)
-    if scale[0] < 0:
-        volume = abs(np.linalg.det(lattice))
-        if not volume > 0:
-            detail = f"line {first_line + 1}: a volume as scale, of lattice vectors that span none"
-            raise RefusedInputError(Reason.DEGENERATE_CELL, detail)
-        scale = np.full(3, np.cbrt(-scale[0] / volume))
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # what overflows is refused
+        if scale[0] < 0:
+            volume = abs(np.linalg.det(lattice))
+            if not 0 < volume < np.inf:
+                detail = f"line {first_line + 1}: a volume as scale, of lattice vectors that span none"
+                raise RefusedInputError(Reason.DEGENERATE_CELL, detail)
+            scale = np.full(3, np.cbrt(-scale[0] / volume))
         lattice = lattice * scale
     require_finite(lattice, np.empty((0, 3)))
     return lattice, scale
