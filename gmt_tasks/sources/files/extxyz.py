@@ -30,9 +30,9 @@ _LIST = rf'\[(?:[^\[\]"\\]|\\.|{_DOUBLE})*+\]'
 for _ in range(3):  # lists of lists, and deeper ones that are no matrix
     _LIST = rf'\[(?:[^\[\]"\\]|\\.|{_DOUBLE}|{_LIST})*+\]'
 _CLOSED = f"{_DOUBLE}|{_SINGLE}|{_BRACES}|{_LIST}"
-_PAIR = re.compile(
-    rf"""\s*({_CLOSED}|[^\s="{{\[][^\s=]*+)(?:\s*=\s*({_CLOSED}|[^\s"{{\[]\S*+|(?=\s|$)))?""",
-)
+_KEY = rf"""[^\s="'{{\[][^\s=]*+|{_CLOSED}|'[^\s=]*+"""
+_VALUE = rf"""[^\s"'{{\[]\S*+|{_CLOSED}|'\S*+|(?=\s|$)"""
+_PAIR = re.compile(rf"\s*({_KEY})(?:\s*=\s*({_VALUE}))?")
 _ESCAPED = re.compile(r"\\(.)")
 _ROW = re.compile(r"\[([^\[\]]*)\]")
 _LIST_ITEM = re.compile(rf"{_DOUBLE}|[^\s,]+")

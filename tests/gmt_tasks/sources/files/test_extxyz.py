@@ -242,7 +242,7 @@ def test_a_frame_that_is_not_periodic_everywhere_is_a_doubt(pbc: str) -> None:
         (frame(cell='"4 0 0 0 4 0 0 0 1_0"'), Reason.PARSE, "line 8: '1_0'"),
         (frame(cell='"4 0 0 0 4 0 0 0 nan"'), Reason.NONFINITE, "line 8"),
         (frame(cell='"4 0 0 0 4 0 0 0 1e400"'), Reason.NONFINITE, "line 8"),
-        (frame(cell='"1e200 0 0 0 1e200 0 0 0 1e-200"'), Reason.DEGENERATE_CELL, "line 8"),
+        (frame(cell='"1e200 0 0 0 1e200 0 0 0 1e200"'), Reason.DEGENERATE_CELL, "line 8"),
         (frame().replace("Ba 0.0", "Ba 1e308").replace("4.0 0.2", "1e-3 0.2"), Reason.NONFINITE, "site 0"),
         (frame(cell='"4 0 0 0 4 0 4 4 0"'), Reason.DEGENERATE_CELL, "line 8"),
         (frame(f'Lattice="{OLD_STYLE} "'), Reason.PARSE, "line 8: two different values of Lattice"),
