@@ -227,6 +227,11 @@ def test_a_frame_that_is_not_periodic_everywhere_is_a_doubt(pbc: str) -> None:
     assert note.startswith(f"{Doubt.PERIODICITY}: the file says pbc ") and note.endswith("along every axis")
 
 
+def test_an_apostrophe_that_closes_nothing_swallows_no_pair() -> None:
+    crystal = read(frame("title='tis pbc=F end='twas"))
+    assert crystal.extra == {"title": "'tis", "end": "'twas"} and len(crystal.notes) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "place"),
     [
