@@ -18,6 +18,9 @@ from gmt_tasks.sources.open import open_source
 FOLDER = Path(__file__).parents[3] / ".." / "shared" / "data" / "reported"
 FILTERS = "q01_filters.txt"
 
+# The index expects cesium chloride, but the frame lists aluminium nitride.
+CORRECTED = {"x03_info_json.extxyz": [["AlN", 186, 4]]}
+
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the reported inputs are not here (../shared/data)")
 
 
@@ -48,7 +51,7 @@ def problem(name: str, entry: dict[str, Any]) -> str:
     """What is wrong with the ending of a file; empty if it ended as it must."""
     result = ingested(name)
     crystals, reasons = facts(result), [str(item.reason) for item in result.rejected]
-    expect = entry["expect"]
+    expect = CORRECTED.get(name, entry["expect"])
     if isinstance(expect, str):
         n_expected = {"2 crystals": 2, "all entries": _n_entries(name), "the crystal of its op": 1}.get(expect[:21], 3)
         return "" if len(crystals) == n_expected and not reasons else f"{crystals} {reasons}"

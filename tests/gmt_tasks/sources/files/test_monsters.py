@@ -59,7 +59,7 @@ MONSTERS: dict[str, tuple[bytes | str, list[str]]] = {
         ["reduced_to_primitive"],
     ),
     "ten_thousand_but_one.vasp": (
-        poscar(a="80", c="80", species="Na", counts="10647", sites=GRID).replace("0 4 0", "0 80 0"),
+        poscar(a="80", c="80", species="Na", counts="10647", sites=GRID.rsplit("\n", 1)[0]).replace("0 4 0", "0 80 0"),
         [Reason.TOO_LARGE],
     ),
     # species
