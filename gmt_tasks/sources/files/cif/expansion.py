@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.sources.files.cif.sites import Sites
+from gmt_tasks.sources.files.cif.species import is_likely_pair
 from gmt_tasks.sources.files.cif.statement import Statement
 from gmt_tasks.sources.files.cif.symmetry import Candidate
 from gmt_tasks.sources.parsed import RefusedInputError, ordered_species
@@ -144,6 +145,9 @@ def _elements(
             if statement.fits_formula(_counts(elements, sites, groups, multiplicities)):
                 fitting.append(elements)
     shown = next(label for label, options in zip(sites.labels, sites.elements, strict=True) if len(options) > 1)
+    if statement.formula is None and all(map(is_likely_pair, unclear)):
+        first = [options[0] for options in sites.elements]
+        return first, (f"{Doubt.SPECIES}: label {shown!r} read as {SYMBOLS[first[sites.labels.index(shown)]]}",)
     if len(fitting) != 1:
         names = " or ".join(SYMBOLS[number] for number in options_of[_letters(shown)] if number)
         why = "the file has no formula" if statement.formula is None else f"its formula fits {len(fitting)} readings"

@@ -50,6 +50,15 @@ def elements_of_label(label: str) -> tuple[int, ...]:
     return (*options, UNCLEAR) if _GROUP_LABEL.match(label) and options else options
 
 
+def is_likely_pair(label: str) -> bool:
+    """Whether a label in capitals is hardly anything but its two-letter element: the second letter names none.
+
+    "NA1" is sodium, though it may be a nitrogen called A; "HO1" is as well the hydrogen of an oxygen.
+    """
+    letters = _LETTERS.match(label)
+    return letters is not None and len(letters[1]) == 2 and letters[1][1].upper() not in _NUMBER_OF
+
+
 def is_mixture(symbol: str) -> bool:
     """Whether a symbol names several elements on one site ("Nb,Zr", "0.8Nb + 0.2Zr")."""
     return _MIXTURE.search(symbol) is not None
