@@ -7,7 +7,7 @@ from `models.quantities`, so a new quantity there is a new column here.
 
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint, text
 
 from db.base import ARRAY, COUNT, FLAG, INTEGER, JSON_TEXT, KEY, KIND_TYPES, NUMBER, UNIX_TIME, metadata
 from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
@@ -108,6 +108,8 @@ crystals = Table(
     metadata,
     Column("id", KEY, primary_key=True),
     Column("formula", KEY, nullable=False),
+    # "A2B" of "O2Si"; NULL nowhere but while a database is migrated.
+    Column("formula_anonymous", KEY),
     # ",Al,N,": every symbol between commas, so that one substring test is one HAS.
     Column("elements", KEY, nullable=False),
     Column("nelements", INTEGER, nullable=False),
@@ -121,6 +123,7 @@ crystals = Table(
     # Bin in which crystals that are equal within the tolerance are looked for; NULL in databases older than it.
     Column("family", KEY),
     Index(None, "formula"),
+    Index(None, "formula_anonymous"),
     Index(None, "twin_id"),
     Index(None, "family"),
 )
@@ -167,6 +170,9 @@ shards = Table(
     Index(None, "run_id", "state", "shard_id"),
 )
 
+DOUBTFUL = text("doubts IS NOT NULL")
+DOUBT_INDEX = ("crystal_id", "doubts", "run_id", "outcome")
+
 inputs = Table(
     "inputs",
     metadata,
@@ -180,6 +186,8 @@ inputs = Table(
     Column("reason", KEY),
     Column("detail", KEY),
     Column("metadata", JSON_TEXT),
+    # ",cell_doubt,symmetry_doubt,", from the notes in the metadata; NULL for an input without a doubt.
+    Column("doubts", KEY),
     # Only accepted inputs whose crystal had no result yet have a place in a shard.
     Column("shard_id", INTEGER),
     Column("slot", INTEGER),
@@ -191,6 +199,8 @@ inputs = Table(
     Index(None, "run_id", "shard_id", "slot"),
     # Covers the balance, in the order of the results' key: it is counted without touching a table.
     Index(None, "run_id", "outcome", "crystal_id"),
+    # Of doubtful inputs only, which are few: a filter and the count of a run touch no table.
+    Index("ix_inputs_doubts", *DOUBT_INDEX, sqlite_where=DOUBTFUL, postgresql_where=DOUBTFUL),
 )
 
 results = Table(

@@ -153,7 +153,10 @@ class Doubt(StrEnum):
         return doubt
 
     COMPOSITION = ("composition_doubt", "Formula, formula units or density of the file do not fit the atoms read.")
-    SPECIES = ("species_doubt", "An element was concluded from a label or a comment, or an atom without place left out.")
+    SPECIES = (
+        "species_doubt",
+        "An element was concluded from a label or a comment, or an atom without place left out.",
+    )
     SYMMETRY = ("symmetry_doubt", "The symmetry had to be concluded, or the file contradicts itself about it.")
     CELL = ("cell_doubt", "The cell fits its symmetry, its stated volume or its number of atoms only roughly.")
     PERIODICITY = ("periodicity_doubt", "The file is not periodic along every axis, and was read as if it were.")

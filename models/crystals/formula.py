@@ -1,0 +1,110 @@
+"""Chemical formulas as people write them: in any order, with parentheses, charges and blanks; and anonymous ones."""
+
+import re
+from collections import Counter
+from math import gcd
+
+from models.crystals.crystal import SYMBOLS, formula_of_counts
+from models.errors import GmtError
+
+MAX_COUNT = 1_000_000
+"""Largest number of atoms of an element that a formula may come to."""
+
+_NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS) if number} | {"D": 1, "T": 1}
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_TOKEN = re.compile(r"([A-Z][a-z]?|[(\[]|[)\]])([0-9]*)")
+_ION = re.compile(r"([A-Z][a-z]?)[0-9]*[+-]([0-9]*)")
+_CHARGE = re.compile(r"(?:\^|(?<=\s))[0-9]*[+-]$")
+_ANONYMOUS = re.compile(r"([A-Z][a-z]?)([0-9]*)")
+
+
+class FormulaError(GmtError, ValueError):
+    """A text is no chemical formula; says what in it is none."""
+
+
+def normalized_formula(text: str) -> str:
+    """The reduced formula that a text means, as crystals have it: "SiO2", "Si2 O4" and "(SiO2)3" are "O2Si".
+
+    Charges are left out where it is clear that they are some: of ions if every element has one ("Ca2+ O2-",
+    "Si4+O2-2"), of the whole behind a blank or a caret ("PO4 3-"). D and T are hydrogen.
+
+    Args:
+        text: element symbols, each with a whole number of atoms or none, in parentheses or not.
+
+    Returns:
+        Symbols in alphabetical order, counts without common divisor.
+
+    Raises:
+        FormulaError: the text is no formula, or one that can be read in two ways.
+    """
+    written = text.strip().translate(_SUBSCRIPTS)
+    if parted := re.search(r"[0-9]\s+[0-9]+(?![0-9+-])", written):
+        raise FormulaError(f"{parted[0][:20]!r} may be one number or two")
+    ions = "".join(written.split())
+    if _ION.fullmatch(ions) or re.fullmatch(f"(?:{_ION.pattern}){{2,}}", ions):
+        written = _ION.sub(r"\1\2", ions)
+    atoms = _count_atoms("".join(_CHARGE.sub("", written).split()))
+    counts = [atoms[number] for number in sorted(atoms)]
+    return formula_of_counts(sorted(atoms), counts)
+
+
+def _count_atoms(formula: str) -> Counter[int]:
+    """Atoms by atomic number of a formula without blanks and charges."""
+    # one level per open parenthesis; what closes one adds its atoms, multiplied, to the level below
+    levels: list[Counter[int]] = [Counter()]
+    at = 0
+    while at < len(formula):
+        token = _TOKEN.match(formula, at)
+        if token is None:
+            raise FormulaError(f"{formula[at : at + 20]!r} is no element symbol and no whole number of atoms")
+        sign, count = token[1], _count(token[2])
+        at = token.end()
+        if sign in "([" and not token[2]:
+            levels.append(Counter())
+        elif sign in ")]" and len(levels) > 1:
+            for number, n in levels.pop().items():
+                levels[-1][number] += n * count
+                if n * count > MAX_COUNT:  # at once: each parenthesis might multiply again
+                    raise FormulaError(f"it has more than {MAX_COUNT:,} atoms of an element")
+        elif sign in _NUMBERS:
+            levels[-1][_NUMBERS[sign]] += count
+        else:
+            raise FormulaError(f"{token[0][:20]!r} is no element" if sign.isalpha() else "a parenthesis is lost")
+    if len(levels) > 1 or not levels[0]:
+        raise FormulaError("a parenthesis is not closed" if len(levels) > 1 else "it has no atoms")
+    return levels[0]
+
+
+def _count(digits: str) -> int:
+    """A number of atoms, 1 where none is written."""
+    if len(digits) > len(str(MAX_COUNT)) or (digits and not int(digits)):
+        raise FormulaError(f"{digits[:20]} is no number of atoms")
+    return int(digits or 1)
+
+
+def anonymous_formula(formula: str) -> str:
+    """A reduced formula without its elements: letters A, B, ... by descending counts, "O2Si" is "A2B".
+
+    Args:
+        formula: symbols, each with its count or none, as `reduced_formula` gives it; letters in place of symbols may
+            stand for anything, so that "AB2" is "A2B" too.
+
+    Raises:
+        FormulaError: the text is something else.
+
+    Source: OPTIMADE specification 1.2, property chemical_formula_anonymous.
+    """
+    symbols = _ANONYMOUS.findall(formula)
+    if "".join(symbol + digits for symbol, digits in symbols) != formula or not symbols:
+        raise FormulaError("it is not made of letters and whole numbers")
+    if len({symbol for symbol, _ in symbols}) < len(symbols):
+        raise FormulaError("a letter stands in it twice")
+    counts = sorted((_count(digits) for _, digits in symbols), reverse=True)
+    divisor = gcd(*counts)
+    return "".join(f"{_letter(place)}{n // divisor if n > divisor else ''}" for place, n in enumerate(counts))
+
+
+def _letter(place: int) -> str:
+    """A to Z, then Aa to Za, Ab to Zb, ...: OPTIMADE's stand-ins for elements."""
+    capital, row = chr(ord("A") + place % 26), place // 26
+    return capital + (chr(ord("a") + row - 1) if row else "")
