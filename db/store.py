@@ -279,10 +279,10 @@ class ResultStore:
         """Everything about one crystal, by content id, source id, or the first characters of its content id.
 
         Returns:
-            id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], numbers [n_atoms], frac_coords
-            [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts), and results: one dict per model,
-            newest first, with the symmetry, tensors (arrays in their quantity's shape), removed_fraction, derived,
-            warnings.
+            id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], axes (its frame in words),
+            numbers [n_atoms], frac_coords [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts and
+            the notes about them), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
+            their quantity's shape), removed_fraction, derived, warnings.
         """
         return read(self._engine, reports.show, crystal)
 

@@ -171,7 +171,6 @@ shards = Table(
 )
 
 DOUBTFUL = text("doubts IS NOT NULL")
-DOUBT_INDEX = ("crystal_id", "doubts", "run_id", "outcome")
 
 inputs = Table(
     "inputs",
@@ -200,7 +199,7 @@ inputs = Table(
     # Covers the balance, in the order of the results' key: it is counted without touching a table.
     Index(None, "run_id", "outcome", "crystal_id"),
     # Of doubtful inputs only, which are few: a filter and the count of a run touch no table.
-    Index("ix_inputs_doubts", *DOUBT_INDEX, sqlite_where=DOUBTFUL, postgresql_where=DOUBTFUL),
+    Index(None, "run_id", "outcome", "doubts", "crystal_id", sqlite_where=DOUBTFUL, postgresql_where=DOUBTFUL),
 )
 
 results = Table(

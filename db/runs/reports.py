@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
 from db.codec import clean_text, read_crystals, read_rotation, read_tensor
-from db.doubts import split_column
+from db.doubts import doubt_of, notes_of, split_column
 from db.records import Balance, RunState, uncertainty_of
 from db.runs.ledger import lock_run, run_row
 from db.tables import (
@@ -28,6 +28,7 @@ from db.tables import (
 from db.transactions import database_time
 from models.errors import Reason, StoreError
 from models.quantities import DERIVED, RELIABILITY, Tensor
+from models.tensors.frames import axes_of_lattice
 
 RATE_WINDOW_S = 300.0
 """The rate of a running run is that of its last five minutes."""
@@ -237,7 +238,11 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
     arrivals = []
     for arrival in connection.execute(_arrivals(inputs.c.crystal_id == crystal_id)).mappings():
         decoded = {"metadata": json.loads(arrival["metadata"] or "null"), "turn": read_rotation(arrival["turn"])}
-        decoded |= {"doubts": split_column(arrival["doubts"])}
+        notes = notes_of(arrival["metadata"])
+        decoded |= {
+            "doubts": split_column(arrival["doubts"]),
+            "doubt_notes": [note for note in notes if doubt_of(note)],
+        }
         arrivals.append({**arrival, **decoded})
     # The mirror image is a crystal of its own, which may never have come in.
     enantiomorph = connection.execute(select(crystals.c.id).where(crystals.c.id == row.twin_id)).first()
@@ -248,6 +253,7 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "n_atoms": row.n_atoms,
         "volume_per_atom": row.volume_per_atom,
         "lattice": batch.lattice[0],
+        "axes": axes_of_lattice(batch.lattice[0]),
         "numbers": batch.numbers,
         "frac_coords": batch.frac_coords,
         "source_ids": sorted({arrival["source_id"] for arrival in arrivals}),

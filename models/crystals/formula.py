@@ -77,7 +77,7 @@ def _count_atoms(formula: str) -> Counter[int]:
 
 def _count(digits: str) -> int:
     """A number of atoms, 1 where none is written."""
-    if len(digits) > len(str(MAX_COUNT)) or (digits and not int(digits)):
+    if len(digits) > len(str(MAX_COUNT)) or not 1 <= int(digits or 1) <= MAX_COUNT:
         raise FormulaError(f"{digits[:20]} is no number of atoms")
     return int(digits or 1)
 

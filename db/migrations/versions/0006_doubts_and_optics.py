@@ -42,8 +42,9 @@ def upgrade() -> None:
     fill_doubts(op.get_bind())
     fill_anonymous_formulas(op.get_bind())
     doubtful = sa.text("doubts IS NOT NULL")
-    covered = ["crystal_id", "doubts", "run_id", "outcome"]
-    op.create_index("ix_inputs_doubts", "inputs", covered, sqlite_where=doubtful, postgresql_where=doubtful)
+    covered = ["run_id", "outcome", "doubts", "crystal_id"]
+    name = f"ix_inputs_{'_'.join(covered)}"
+    op.create_index(name, "inputs", covered, sqlite_where=doubtful, postgresql_where=doubtful)
     op.create_index("ix_crystals_formula_anonymous", "crystals", ["formula_anonymous"])
     # a database that was made by this program has the column from its first revision on
     if "optic_sign" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("results")}:
