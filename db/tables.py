@@ -7,7 +7,7 @@ from `models.quantities`, so a new quantity there is a new column here.
 
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint, text
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint
 
 from db.base import ARRAY, COUNT, FLAG, INTEGER, JSON_TEXT, KEY, KIND_TYPES, NUMBER, UNIX_TIME, metadata
 from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
@@ -170,8 +170,6 @@ shards = Table(
     Index(None, "run_id", "state", "shard_id"),
 )
 
-DOUBTFUL = text("doubts IS NOT NULL")
-
 inputs = Table(
     "inputs",
     metadata,
@@ -198,8 +196,16 @@ inputs = Table(
     Index(None, "run_id", "shard_id", "slot"),
     # Covers the balance, in the order of the results' key: it is counted without touching a table.
     Index(None, "run_id", "outcome", "crystal_id"),
-    # Of doubtful inputs only, which are few: a filter and the count of a run touch no table.
-    Index(None, "run_id", "outcome", "doubts", "crystal_id", sqlite_where=DOUBTFUL, postgresql_where=DOUBTFUL),
+)
+
+_DOUBTFUL = inputs.c.doubts.is_not(None)
+
+# Of doubtful inputs only, which are few: a filter and the count of a run touch no table.
+Index(
+    None,
+    *(inputs.c[name] for name in ("run_id", "outcome", "doubts", "crystal_id")),
+    sqlite_where=_DOUBTFUL,
+    postgresql_where=_DOUBTFUL,
 )
 
 results = Table(

@@ -19,21 +19,6 @@ down_revision = "0005"
 
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
-OPTICAL_CLASSES = """
-UPDATE results SET optical_class =
-  CASE WHEN spacegroup >= 195 THEN 'isotropic' WHEN spacegroup >= 75 THEN 'uniaxial' ELSE 'biaxial' END
-WHERE optical_class IS NOT NULL AND spacegroup IS NOT NULL
-"""
-
-OPTIC_SIGNS = """
-UPDATE results SET optic_sign = (
-  SELECT CASE WHEN excess > 1e-6 THEN '+' WHEN excess < -1e-6 THEN '-' END
-  FROM (SELECT 2 - middle / eps_electronic_min - middle / eps_electronic_max AS excess
-        FROM (SELECT 3 * eps_electronic_mean - eps_electronic_min - eps_electronic_max AS middle) AS trace) AS rule
-)
-WHERE optical_class IN ('uniaxial', 'biaxial') AND eps_electronic_min > 0
-"""
-
 
 def upgrade() -> None:
     """Adds and fills the columns; some ten seconds per million rows."""
@@ -41,7 +26,7 @@ def upgrade() -> None:
     op.add_column("crystals", sa.Column("formula_anonymous", KEY))
     fill_doubts(op.get_bind())
     fill_anonymous_formulas(op.get_bind())
-    doubtful = sa.text("doubts IS NOT NULL")
+    doubtful = sa.column("doubts").is_not(None)
     covered = ["run_id", "outcome", "doubts", "crystal_id"]
     name = f"ix_inputs_{'_'.join(covered)}"
     op.create_index(name, "inputs", covered, sqlite_where=doubtful, postgresql_where=doubtful)
@@ -49,8 +34,7 @@ def upgrade() -> None:
     # a database that was made by this program has the column from its first revision on
     if "optic_sign" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("results")}:
         op.add_column("results", sa.Column("optic_sign", KEY))
-    op.execute(sa.text(OPTICAL_CLASSES))
-    op.execute(sa.text(OPTIC_SIGNS))
+    fill_optics(op.get_bind())
 
 
 def fill_doubts(connection: sa.Connection) -> None:
@@ -78,3 +62,21 @@ def fill_anonymous_formulas(connection: sa.Connection) -> None:
         connection.execute(
             sa.update(crystals).where(of_formula).values(formula_anonymous=sa.bindparam("anonymous")), rows
         )
+
+
+def fill_optics(connection: sa.Connection) -> None:
+    """Classes by space group in place of those by values, and the signs that the stored principal values give."""
+    names = ("spacegroup", "optical_class", "optic_sign")
+    numbers: list[sa.ColumnClause[float]] = [
+        sa.column(f"eps_electronic_{name}", sa.Double()) for name in ("min", "mean", "max")
+    ]
+    results = sa.table("results", *map(sa.column, names), *numbers)
+    group, of_class, (lowest, mean, highest) = results.c.spacegroup, results.c.optical_class, numbers
+    by_group = sa.case((group >= 195, "isotropic"), (group >= 75, "uniaxial"), else_="biaxial")
+    known = sa.and_(of_class.is_not(None), group.is_not(None))
+    connection.execute(sa.update(results).where(known).values(optical_class=by_group))
+    middle = 3 * mean - lowest - highest
+    excess = 2 - middle / lowest - middle / highest
+    sign = sa.case((excess > 1e-6, "+"), (excess < -1e-6, "-"))
+    anisotropic = sa.and_(of_class.in_(["uniaxial", "biaxial"]), lowest > 0)
+    connection.execute(sa.update(results).where(anisotropic).values(optic_sign=sign))
