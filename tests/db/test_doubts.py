@@ -1,16 +1,19 @@
 """Doubts: read out of notes, stored with their inputs, found by filters, counted per run."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from db.doubts import FORMER_NAMES, doubt_of, doubts_column, doubts_of, notes_of, split_column
+from db.query.lists import doubted as has_doubt
 from db.records import IngestedBlock
 from db.store import ResultStore
+from db.tables import crystals
+from db.transactions import reading
 from models.errors import Doubt, FilterError, Reason
 from tests.db.blocks import block, crystal_id, spec, work_off
 
@@ -127,16 +130,10 @@ def test_show_gives_each_input_its_doubts_and_the_notes_about_them(doubted: Resu
     assert doubted.show(crystal_id(2))["inputs"][0]["doubt_notes"] == []  # a remark is no doubt
 
 
-def test_a_filter_on_doubts_reads_no_table_of_inputs(store: ResultStore, open_again: Callable[[], ResultStore]) -> None:
-    from sqlalchemy import select
-
-    from db.query.lists import doubted as condition
-    from db.tables import crystals
-    from db.transactions import reading
-
+def test_a_filter_on_doubts_reads_no_table_of_inputs(store: ResultStore) -> None:
     if store.url.get_backend_name() != "sqlite":
         pytest.skip("PostgreSQL plans by statistics, which a small table does not have")
-    statement = select(crystals.c.id).where(~condition(Doubt.CELL))
+    statement = select(crystals.c.id).where(~has_doubt(Doubt.CELL))
     with reading(store._engine) as connection:
         text = statement.compile(connection, compile_kwargs={"literal_binds": True})
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
