@@ -21,7 +21,7 @@ KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Adds and fills the columns; some ten seconds per million rows."""
+    """Adds and fills the columns; a minute or two per million rows."""
     op.add_column("inputs", sa.Column("doubts", KEY))
     op.add_column("crystals", sa.Column("formula_anonymous", KEY))
     fill_doubts(op.get_bind())
