@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from db.records import Floats, IngestedBlock, ResultBlock
 from db.tables import BLOCK_COLUMNS, removed_fraction_column, results
 from models.crystals.crystal import SYMBOLS, CrystalBatch
+from models.crystals.formula import anonymous_formula
 from models.errors import StoreError
 from models.quantities import TENSORS, Tensor
 
@@ -61,6 +62,7 @@ def crystal_rows(block: IngestedBlock, chosen: Sequence[int]) -> list[dict[str, 
             {
                 "id": block.crystal_ids[crystal],
                 "formula": formula,
+                "formula_anonymous": anonymous_formula(formula),
                 "elements": f",{','.join(symbols)},",
                 "nelements": len(symbols),
                 "n_atoms": last - first,

@@ -238,6 +238,10 @@ class ResultStore:
         """Where every input of a run ended, counted from the rows themselves."""
         return read(self._engine, reports.balance_of, run_id)
 
+    def doubts(self, run_id: int) -> dict[str, int]:
+        """How many accepted inputs of a run have each doubt, by its value; empty where nothing is doubted."""
+        return read(self._engine, reports.doubt_counts, run_id).get(run_id, {})
+
     def finish(self, run_id: int, seconds: float) -> Balance:
         """Adds working time to a run, and marks it FINISHED when it is read to its end and its balance closes.
 
@@ -275,9 +279,10 @@ class ResultStore:
         """Everything about one crystal, by content id, source id, or the first characters of its content id.
 
         Returns:
-            id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], numbers [n_atoms], frac_coords
-            [n_atoms, 3], source_ids, inputs (one dict per arrival), and results: one dict per model, newest first,
-            with the symmetry, tensors (arrays in their quantity's shape), removed_fraction, derived, warnings.
+            id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], axes (its frame in words),
+            numbers [n_atoms], frac_coords [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts and
+            the notes about them), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
+            their quantity's shape), removed_fraction, derived, warnings.
         """
         return read(self._engine, reports.show, crystal)
 

@@ -108,6 +108,8 @@ crystals = Table(
     metadata,
     Column("id", KEY, primary_key=True),
     Column("formula", KEY, nullable=False),
+    # "A2B" of "O2Si"; NULL nowhere but while a database is migrated.
+    Column("formula_anonymous", KEY),
     # ",Al,N,": every symbol between commas, so that one substring test is one HAS.
     Column("elements", KEY, nullable=False),
     Column("nelements", INTEGER, nullable=False),
@@ -121,6 +123,7 @@ crystals = Table(
     # Bin in which crystals that are equal within the tolerance are looked for; NULL in databases older than it.
     Column("family", KEY),
     Index(None, "formula"),
+    Index(None, "formula_anonymous"),
     Index(None, "twin_id"),
     Index(None, "family"),
 )
@@ -180,6 +183,8 @@ inputs = Table(
     Column("reason", KEY),
     Column("detail", KEY),
     Column("metadata", JSON_TEXT),
+    # ",cell_doubt,symmetry_doubt,", from the notes in the metadata; NULL for an input without a doubt.
+    Column("doubts", KEY),
     # Only accepted inputs whose crystal had no result yet have a place in a shard.
     Column("shard_id", INTEGER),
     Column("slot", INTEGER),
@@ -191,6 +196,16 @@ inputs = Table(
     Index(None, "run_id", "shard_id", "slot"),
     # Covers the balance, in the order of the results' key: it is counted without touching a table.
     Index(None, "run_id", "outcome", "crystal_id"),
+)
+
+_DOUBTFUL = inputs.c.doubts.is_not(None)
+
+# Of doubtful inputs only, which are few: a filter and the count of a run touch no table.
+Index(
+    None,
+    *(inputs.c[name] for name in ("run_id", "outcome", "doubts", "crystal_id")),
+    sqlite_where=_DOUBTFUL,
+    postgresql_where=_DOUBTFUL,
 )
 
 results = Table(

@@ -349,7 +349,8 @@ DERIVED: dict[str, DerivedQuantity] = {
     "birefringence": DerivedQuantity(
         "1", "largest difference of principal refractive indices", _INF, _NUMBER, _BIREFRINGENCE
     ),
-    "optical_class": DerivedQuantity("", "isotropic, uniaxial or biaxial", _INF, ColumnKind.TEXT),
+    "optical_class": DerivedQuantity("", "isotropic, uniaxial or biaxial, by the point group", _INF, ColumnKind.TEXT),
+    "optic_sign": DerivedQuantity("", "+ or -: n_e above or below n_o, 2V below or above 90", _INF, ColumnKind.TEXT),
 }
 
 INTERVALS: dict[str, tuple[str, str]] = {

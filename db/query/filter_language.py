@@ -33,9 +33,10 @@ from db.query.filter_tree import (
     Quantifier,
     TextMatch,
 )
-from db.query.properties import PROPERTIES, Kind, resolve_property
+from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
 from models.crystals.crystal import SYMBOLS
-from models.errors import FilterError
+from models.crystals.formula import FormulaError, anonymous_formula, normalized_formula
+from models.errors import Doubt, FilterError
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -78,9 +79,10 @@ STRING: /"[^"\\]*+(?:\\["\\][^"\\]*+)*+"/
 %ignore /[ \t\r\n]++/
 """
 
-_ELEMENTS = frozenset(SYMBOLS[1:])
+_ENTRIES: dict[Kind, tuple[str, ...]] = {Kind.ELEMENTS: SYMBOLS[1:], Kind.DOUBTS: tuple(d.value for d in Doubt)}
+"""What a list of each kind may hold, where that is a closed list."""
 _ESCAPED = re.compile(r"\\(.)")
-_ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT}
+_ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT, Kind.FORMULA}
 _KEYWORDS = frozenset("AND OR NOT HAS ALL ANY ONLY IS KNOWN UNKNOWN CONTAINS TRUE FALSE".split())
 _EXAMPLE = 'For example: k_vrh_gpa > 150 AND elements HAS ALL "Al","N".'
 
@@ -178,7 +180,7 @@ class _Builder:
     def matches(self, tokens: "list[Token]") -> Matches:
         """`text CONTAINS "a"`, likewise STARTS and ENDS."""
         name = _property(tokens[0])
-        if PROPERTIES[name] not in (Kind.TEXT, Kind.SOURCE_IDS):
+        if PROPERTIES[name] not in (Kind.TEXT, Kind.FORMULA, Kind.SOURCE_IDS):
             raise _misfit(tokens[0], f"{name} is a {PROPERTIES[name]}; {tokens[1]} needs a text")
         match = {"CONTAINS": TextMatch.CONTAINS, "STARTS": TextMatch.STARTS, "ENDS": TextMatch.ENDS}[tokens[1]]
         return Matches(name, match, str(_value(tokens[2])))
@@ -204,32 +206,46 @@ def _compare(left: "Token", operator: Operator, right: "Token") -> Comparison:
     kind = PROPERTIES[name]
     value = _value(right)
     allowed: type = {Kind.NUMBER: float, Kind.INTEGER: float, Kind.FLAG: bool}.get(kind, str)
-    if kind is Kind.ELEMENTS:
-        raise _misfit(left, f'{left} is a {kind}; write {left} HAS "Al"')
+    if kind in _ENTRIES:
+        raise _misfit(left, f'{left} is a {kind}; write {left} HAS "{_ENTRIES[kind][0]}"')
     # Not isinstance: TRUE would pass as a number.
     if type(value) is not allowed:
         wanted = {float: "a number", bool: "TRUE or FALSE", str: "a text in double quotes"}[allowed]
         raise _misfit(right, f"{name} is a {kind} and is compared with {wanted}, not with {right[:40]}")
     if kind not in _ORDERED and operator not in (Operator.EQUAL, Operator.UNEQUAL):
         raise _misfit(left, f"{name} is a {kind} and has no order; use = or !=")
+    if kind is Kind.FORMULA and operator in (Operator.EQUAL, Operator.UNEQUAL):
+        value = _as_stored(name, str(value), right)
     return Comparison(name, operator, value)
+
+
+def _as_stored(name: str, text: str, token: "Token") -> str:
+    """A formula in the spelling of the database, however it was written."""
+    anonymous = name == "formula_anonymous"
+    try:
+        return anonymous_formula(text) if anonymous else normalized_formula(text)
+    except FormulaError as error:
+        examples = '"A2B" or "ABC3"' if anonymous else '"SiO2" or "Al2(SO4)3"'
+        advice = f'write one like {examples}, without charges, or search in the stored text: {name} CONTAINS "..."'
+        raise _misfit(token, f"{text[:40]!r} is no formula, {error}; {advice}") from None
 
 
 def _has(left: "Token", quantifier: Quantifier, tokens: "Sequence[Token]") -> Has:
     name = _property(left)
     kind = PROPERTIES[name]
-    if kind not in (Kind.ELEMENTS, Kind.SOURCE_IDS):
-        raise _misfit(left, f"{name} is a {kind}; HAS needs a list, elements or source_ids")
+    if kind not in LISTS:
+        raise _misfit(left, f"{name} is a {kind}; HAS needs a list, elements, source_ids or doubts")
     texts = []
     for token in tokens:
         text = _value(token)
         if not isinstance(text, str):
             raise _misfit(token, f"a {kind} holds texts; write {token[:40]} in double quotes")
-        # An unknown symbol would find nothing for ever: rather say so.
-        if kind is Kind.ELEMENTS and text not in _ELEMENTS:
-            closest = difflib.get_close_matches(text[:8].capitalize(), SYMBOLS[1:], n=3, cutoff=0.5)
+        # An unknown entry would find nothing for ever: rather say so.
+        if kind in _ENTRIES and text not in _ENTRIES[kind]:
+            likely = text[:8].capitalize() if kind is Kind.ELEMENTS else text[:32]
+            closest = difflib.get_close_matches(likely, _ENTRIES[kind], n=3, cutoff=0.5)
             hint = f"; did you mean {' or '.join(closest)}?" if closest else ""
-            raise _misfit(token, f"there is no element {text[:40]!r}{hint}")
+            raise _misfit(token, f"there is no {kind.removeprefix('list of ').removesuffix('s')} {text[:40]!r}{hint}")
         texts.append(text)
     return Has(name, quantifier, tuple(texts))
 

@@ -26,7 +26,6 @@ from sqlalchemy import (
 )
 
 from db import registry
-from db.bulk import MAX_VARIABLES
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import (
     And,
@@ -40,13 +39,13 @@ from db.query.filter_tree import (
     Not,
     Operator,
     Or,
-    Quantifier,
     TextMatch,
     properties_of,
 )
-from db.query.properties import PROPERTIES, Kind, resolve_property
-from db.tables import ModelState, crystals, inputs, models, results
-from models.errors import FilterError
+from db.query.lists import INPUT_LISTS, any_source_id, doubted, has, values_of
+from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
+from db.tables import ModelState, crystals, models, results
+from models.errors import Doubt, FilterError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,12 +70,16 @@ DEFAULT_FIELDS: tuple[str, ...] = (
 )
 """What a query prints when nobody says what it should."""
 
+DOUBT_FLAGS: dict[str, Condition] = {"doubtful": doubted(), **{doubt.value: doubted(doubt) for doubt in Doubt}}
+"""Flags that ask what a crystal came with."""
+
 COLUMNS: dict[str, ColumnElement[Any]] = {
     **{name: results.c[name] for name in PROPERTIES if name in results.c},
     **{name: crystals.c[name] for name in PROPERTIES if name in crystals.c},
     "model": models.c.name.concat("@").concat(models.c.version),
+    **DOUBT_FLAGS,
 }
-"""The column of every property that has one value per crystal."""
+"""The column, or the expression, of every property that has one value per crystal."""
 
 _HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
 
@@ -135,13 +138,15 @@ def to_condition(tree: Filter) -> Condition:
         case Matches(name, match, text):
             return _on_texts(name, lambda column: _match(column, match, text))
         case Has(name, quantifier, values):
-            return _has(name, quantifier, values)
+            return has(name, quantifier, values)
         case Is(name, knowledge):
-            # Every crystal came from somewhere, so its source ids are always known.
-            column = crystals.c.id if name == "source_ids" else COLUMNS[name]
+            # What a crystal came with is always known, also where the list is empty.
+            column = crystals.c.id if name in INPUT_LISTS else COLUMNS[name]
             return column.is_not(None) if knowledge is Knowledge.KNOWN else column.is_(None)
         case Flag(name):
-            return COLUMNS[name] == literal(True)
+            column = COLUMNS[name]
+            # a condition as it is can begin from its own index; compared with a value it cannot
+            return column if name in DOUBT_FLAGS else column == literal(True)
 
 
 _COMPARE: dict[Operator, Callable[[ColumnElement[Any], ColumnElement[Any]], Condition]] = {
@@ -168,10 +173,7 @@ def _compare(name: str, operator: Operator, value: float | str | bool) -> Condit
 
 def _on_texts(name: str, test: Callable[[ColumnElement[Any]], Condition]) -> Condition:
     """The test of a property's column; of source ids, that one of the crystal's passes."""
-    if name != "source_ids":
-        return test(COLUMNS[name])
-    passing = select(inputs.c.crystal_id).where(inputs.c.crystal_id.is_not(None), test(inputs.c.source_id))
-    return crystals.c.id.in_(passing)
+    return any_source_id(test) if name == "source_ids" else test(COLUMNS[name])
 
 
 def _match(column: ColumnElement[Any], match: TextMatch, text: str) -> Condition:
@@ -187,26 +189,6 @@ def _match(column: ColumnElement[Any], match: TextMatch, text: str) -> Condition
     return func.substr(column, func.length(column) - (n - 1)) == needle
 
 
-def _has(name: str, quantifier: Quantifier, values: tuple[str, ...]) -> Condition:
-    if name == "source_ids":
-        # A table of their own: one row per input, so each quantifier becomes a look-up there.
-        if quantifier is Quantifier.ONLY:
-            return not_(_on_texts(name, lambda column: column.not_in(values)))
-        if quantifier is Quantifier.ANY:
-            return _on_texts(name, lambda column: column.in_(values))
-        return and_(*(_compare(name, Operator.EQUAL, source_id) for source_id in values))
-    column = crystals.c.elements
-    if quantifier is Quantifier.ONLY:
-        # Taking every given symbol out of ",Al,N," must leave nothing between the outer commas.
-        rest: ColumnElement[Any] = column
-        for symbol in dict.fromkeys(values):
-            rest = func.replace(rest, literal(f",{symbol},", Text()), literal(",", Text()))
-        return rest == literal(",", Text())
-    # A text from which ",Al," can be removed holds it; unlike LIKE this means the same on both dialects.
-    present = [func.replace(column, literal(f",{symbol},", Text()), literal("", Text())) != column for symbol in values]
-    return or_(*present) if quantifier is Quantifier.ANY else and_(*present)
-
-
 def page(connection: Connection, request: Request) -> Page:
     """The rows of a request, without limit when its limit is 0, and where the next page starts.
 
@@ -217,7 +199,7 @@ def page(connection: Connection, request: Request) -> Page:
     if request.limit < 0:
         raise FilterError(f"The limit is {request.limit}. Give 0 for all rows, or a positive number.")
     sort, descending = _sort_column(request.sort)
-    columns = [COLUMNS[name].label(name) for name in request.fields if name != "source_ids"]
+    columns = [COLUMNS[name].label(name) for name in request.fields if name not in INPUT_LISTS]
     keys = [results.c.crystal_id.label("_crystal"), results.c.model_id.label("_model"), sort.label("_sort")]
     statement = select(*keys, *columns).select_from(_HITS).where(*_conditions(connection, request))
     statement = _ordered(statement, sort, descending, request.after)
@@ -241,7 +223,7 @@ def _sort_column(sort: str | None) -> tuple[ColumnElement[Any], bool]:
     if sort is None:
         return crystals.c.id, False
     name = resolve_property(sort.removeprefix("-"))
-    if name not in COLUMNS or PROPERTIES[name] is Kind.ELEMENTS:
+    if PROPERTIES[name] in LISTS:
         raise FilterError(f"{name} is a {PROPERTIES[name]} and has no order. Sort by a number or a text.")
     return COLUMNS[name], sort.startswith("-")
 
@@ -291,26 +273,15 @@ def _best_model_only(connection: Connection, chosen: list[int] | None) -> Iterat
 
 def _finish_rows(connection: Connection, rows: Sequence[Any], fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """Rows as dicts in the order of the fields, with lists where a property is one."""
-    ids: dict[str, list[str]] = {}
-    if "source_ids" in fields:
-        ids = source_ids(connection, [row["_crystal"] for row in rows])
+    crystal_ids = [row["_crystal"] for row in rows]
+    lists = {name: values_of(connection, name, crystal_ids) for name in fields if name in INPUT_LISTS}
     for row in rows:
-        values: dict[str, Any] = {name: ids[row["_crystal"]] if name == "source_ids" else row[name] for name in fields}
+        values: dict[str, Any] = {}
+        for name in fields:
+            values[name] = lists[name][row["_crystal"]] if name in lists else row[name]
         if "elements" in values:
             values["elements"] = values["elements"].strip(",").split(",")
         yield values
-
-
-def source_ids(connection: Connection, crystal_ids: Sequence[str]) -> dict[str, list[str]]:
-    """All the ids that crystals came with, sorted."""
-    ids: dict[str, set[str]] = {crystal_id: set() for crystal_id in crystal_ids}
-    keys = list(ids)
-    for start in range(0, len(keys), MAX_VARIABLES):
-        chunk = keys[start : start + MAX_VARIABLES]
-        statement = select(inputs.c.crystal_id, inputs.c.source_id).where(inputs.c.crystal_id.in_(chunk))
-        for crystal_id, source_id in connection.execute(statement):
-            ids[crystal_id].add(source_id)
-    return {crystal_id: sorted(of_crystal) for crystal_id, of_crystal in ids.items()}
 
 
 _DTYPES = {Kind.NUMBER: "float64", Kind.INTEGER: "Int64", Kind.FLAG: "boolean"}

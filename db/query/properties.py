@@ -6,7 +6,7 @@ Derived columns come from the registry of quantities; the rest are columns of cr
 import difflib
 from enum import StrEnum
 
-from models.errors import FilterError
+from models.errors import Doubt, FilterError
 from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
 
 
@@ -16,16 +16,22 @@ class Kind(StrEnum):
     NUMBER = "number"
     INTEGER = "integer"
     TEXT = "text"
+    FORMULA = "formula"
     FLAG = "flag"
     ELEMENTS = "list of elements"
     SOURCE_IDS = "list of source ids"
+    DOUBTS = "list of doubts"
 
 
 PROPERTIES: dict[str, Kind] = {
     "id": Kind.TEXT,
     "twin_id": Kind.TEXT,
     "source_ids": Kind.SOURCE_IDS,
-    "formula": Kind.TEXT,
+    "doubts": Kind.DOUBTS,
+    "doubtful": Kind.FLAG,
+    **{doubt.value: Kind.FLAG for doubt in Doubt},
+    "formula": Kind.FORMULA,
+    "formula_anonymous": Kind.FORMULA,
     "elements": Kind.ELEMENTS,
     "nelements": Kind.INTEGER,
     "n_atoms": Kind.INTEGER,
@@ -48,10 +54,15 @@ PROPERTIES: dict[str, Kind] = {
 ALIASES = {
     "source_id": "source_ids",
     "nsites": "n_atoms",
+    "immutable_id": "id",
     "chemical_formula_reduced": "formula",
+    "chemical_formula_anonymous": "formula_anonymous",
     "space_group_it_number": "spacegroup",
 }
 """OPTIMADE's names for ours."""
+
+LISTS = frozenset({Kind.ELEMENTS, Kind.SOURCE_IDS, Kind.DOUBTS})
+"""Kinds of which a crystal has several values, or none."""
 
 
 def resolve_property(name: str, position: int | None = None) -> str:

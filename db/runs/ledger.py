@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from db import registry
 from db.bulk import MAX_VARIABLES, insert_absent, insert_rows
 from db.codec import clean_detail, clean_text, crystal_rows, to_json
+from db.doubts import doubts_column, doubts_of, notes_of
 from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
 from db.tables import Outcome, ShardState, crystals, cursors, inputs, models, results, runs, shards
 from db.transactions import database_time
@@ -229,6 +230,7 @@ def _crystal_inputs(
             "reason": None,
             "detail": None,
             "metadata": None if metadata is None else clean_text(metadata),
+            "doubts": doubts_column(doubts_of(notes_of(metadata))),
             "shard_id": shard_id,
             "slot": slot,
             "turn": np.asarray(block.rotations[row], dtype="<f8").tobytes() if row in block.rotations else None,
@@ -246,6 +248,7 @@ def _rejected_inputs(block: IngestedBlock) -> Iterator[dict[str, Any]]:
             "reason": rejected.reason,
             "detail": clean_detail(rejected.detail),
             "metadata": None,
+            "doubts": None,
             "shard_id": None,
             "slot": None,
             "turn": None,

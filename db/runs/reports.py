@@ -1,12 +1,14 @@
 """What the ledger holds: balances, runs, rejects, one crystal with everything, and a dump to compare two databases."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
 from db.codec import clean_text, read_crystals, read_rotation, read_tensor
+from db.doubts import doubt_of, notes_of, split_column
 from db.records import Balance, RunState, uncertainty_of
 from db.runs.ledger import lock_run, run_row
 from db.tables import (
@@ -26,6 +28,7 @@ from db.tables import (
 from db.transactions import database_time
 from models.errors import Reason, StoreError
 from models.quantities import DERIVED, RELIABILITY, Tensor
+from models.tensors.frames import axes_of_lattice
 
 RATE_WINDOW_S = 300.0
 """The rate of a running run is that of its last five minutes."""
@@ -69,6 +72,20 @@ def balances(connection: Connection, run_id: int | None = None) -> dict[int, Bal
     return {row.run_id: _balance(int(row.n), counts.get(row.run_id, {})) for row in connection.execute(arrived)}
 
 
+def doubt_counts(connection: Connection, run_id: int | None = None) -> dict[int, dict[str, int]]:
+    """How many accepted inputs of a run, or of each, have each doubt, the most frequent first."""
+    counted = select(inputs.c.run_id, inputs.c.doubts, func.count().label("n")).where(
+        inputs.c.doubts.is_not(None), inputs.c.outcome.in_([Outcome.ACCEPTED, Outcome.DUPLICATE])
+    )
+    if run_id is not None:
+        counted = counted.where(inputs.c.run_id == run_id)
+    counts: dict[int, Counter[str]] = {}
+    for row in connection.execute(counted.group_by(inputs.c.run_id, inputs.c.doubts)):
+        of_run = counts.setdefault(row.run_id, Counter())
+        of_run.update(dict.fromkeys(split_column(row.doubts), row.n))
+    return {number: dict(of_run.most_common()) for number, of_run in counts.items()}
+
+
 def balance_of(connection: Connection, run_id: int) -> Balance:
     """Where every input of a run ended."""
     run_row(connection, run_id)
@@ -105,6 +122,7 @@ def list_runs(connection: Connection, run_id: int | None = None) -> list[dict[st
     if run_id is not None:
         run_row(connection, run_id)
     all_balances = balances(connection, run_id)
+    all_doubts = doubt_counts(connection, run_id)
     now = database_time(connection)
     statement = select(runs, models.c.name, models.c.version).join(models, models.c.id == runs.c.model_id)
     if run_id is not None:
@@ -113,6 +131,7 @@ def list_runs(connection: Connection, run_id: int | None = None) -> list[dict[st
         _run_summary(
             row,
             all_balances.get(row["id"], NO_INPUT),
+            all_doubts.get(row["id"], {}),
             _progress(connection, row["id"], now),
             _overall_rate(connection, row["id"]) if row["state"] == RunState.FINISHED else 0.0,
         )
@@ -167,7 +186,9 @@ def _overall_rate(connection: Connection, run_id: int) -> float:
     return int(n_crystals) / seconds if seconds else 0.0
 
 
-def _run_summary(row: Any, balance: Balance, progress: dict[str, Any], overall: float) -> dict[str, Any]:
+def _run_summary(
+    row: Any, balance: Balance, doubts: dict[str, int], progress: dict[str, Any], overall: float
+) -> dict[str, Any]:
     finished = row["state"] == RunState.FINISHED
     if not overall and row["seconds"] > 0:
         overall = progress["crystals_done"] / row["seconds"]  # one shard gives no rate
@@ -181,6 +202,7 @@ def _run_summary(row: Any, balance: Balance, progress: dict[str, Any], overall: 
         "rejected": balance.rejected,
         "quarantined": balance.quarantined,
         "pending": balance.pending,
+        "doubts": doubts,
         "model": f"{row['name']}@{row['version']}",
         "crystals_per_s": rate,
         "eta_s": balance.pending / rate if rate > 0 and not finished else None,
@@ -216,6 +238,11 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
     arrivals = []
     for arrival in connection.execute(_arrivals(inputs.c.crystal_id == crystal_id)).mappings():
         decoded = {"metadata": json.loads(arrival["metadata"] or "null"), "turn": read_rotation(arrival["turn"])}
+        notes = notes_of(arrival["metadata"])
+        decoded |= {
+            "doubts": split_column(arrival["doubts"]),
+            "doubt_notes": [note for note in notes if doubt_of(note)],
+        }
         arrivals.append({**arrival, **decoded})
     # The mirror image is a crystal of its own, which may never have come in.
     enantiomorph = connection.execute(select(crystals.c.id).where(crystals.c.id == row.twin_id)).first()
@@ -226,6 +253,7 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "n_atoms": row.n_atoms,
         "volume_per_atom": row.volume_per_atom,
         "lattice": batch.lattice[0],
+        "axes": axes_of_lattice(batch.lattice[0]),
         "numbers": batch.numbers,
         "frac_coords": batch.frac_coords,
         "source_ids": sorted({arrival["source_id"] for arrival in arrivals}),
@@ -242,6 +270,7 @@ def _arrivals(condition: ColumnElement[bool]) -> Select[Any]:
             inputs.c.run_id.label("run"),
             cursors.c.source,
             *(inputs.c[name] for name in ("position", "source_id", "outcome", "stage", "reason", "detail", "metadata")),
+            inputs.c.doubts,
             inputs.c.turn,
         )
         .join(cursors, OF_CURSOR)

@@ -79,9 +79,11 @@ def _ingest_crystals(
             facts = {"accepted": balance.pending + balance.done, "rejected": balance.rejected}
             print_json({"run": session.run.id, "inputs": counts, **facts, "duplicate": balance.duplicate})
             return
-        from flows.reports.tables import balance_table, console
+        from flows.reports.tables import balance_table, console, doubts_line
 
         console().print(balance_table(session.run.id, balance))
+        if doubts := session.store.doubts(session.run.id):
+            console().print(doubts_line(doubts))
         say(f"compute them: gmtscreen screen {' '.join(sources)} --db {settings.shown_database}")
 
 

@@ -177,6 +177,7 @@ def _write_csv(frame: "pd.DataFrame", stream: TextIO) -> None:
             text = ";".join(value) if isinstance(value, list) else value
             if isinstance(text, str):
                 # A text that a spreadsheet would take for a formula gets a quote in front.
-                text = ("'" if text.startswith(FORMULA_STARTS) else "") + printable(text)
+                is_formula = len(text) > 1 and text.startswith(FORMULA_STARTS)
+                text = ("'" if is_formula else "") + printable(text)
             cells.append("" if text is None or text != text else text)
         writer.writerow(cells)

@@ -1,6 +1,7 @@
 """Commands that compute: screen (with a database) and predict (without one)."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -121,11 +122,14 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
         (facts,) = session.store.runs(session.run.id)
         print_json({**facts, "computed": session.n_committed, "database": session.settings.shown_database})
         return
-    from flows.reports.tables import balance_table, console, frame_table, with_intervals
+    from flows.reports.tables import balance_table, console, doubts_line, frame_table, with_intervals
     from flows.terminal.console import duration
 
     balance = session.balance()
     console().print(balance_table(session.run.id, balance))
+    if doubts := session.store.doubts(session.run.id):
+        console().print(doubts_line(doubts))
+        say(f"which: gmtscreen query doubtful --fields id,formula,doubts --db {session.settings.shown_database}")
     if session.n_committed:
         rate = session.n_committed / max(session.drive_s, 1e-9)
         say(f"{session.n_committed:,} crystals computed in {duration(session.drive_s)}, {rate:.1f} crystals/s")
@@ -166,14 +170,20 @@ def predict(
     opened = _open(sources, settings, assume_p1=assume_p1)
     load = partial(load_screener, settings.model, settings.device, settings.symprec)
     n_predicted = n_rejected = 0
+    doubts: Counter[str] = Counter()
     with _output(out) as stream:
         for line in prediction_lines(load, opened, max_atoms=settings.max_atoms, limit=limit):
             n_predicted += line["status"] == "ok"
             n_rejected += line["status"] != "ok"
+            doubts.update(line.get("doubts", []))
             stream.write(json_text(line) + "\n")
             stream.flush()  # who reads a pipe gets each crystal as soon as it is done
     if out is not None or n_rejected:
         say(f"{n_predicted:,} predicted, {n_rejected:,} rejected{f', written to {out}' if out else ''}")
+    if doubts:
+        from flows.reports.tables import doubts_line
+
+        say(doubts_line(dict(doubts.most_common())))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from db.records import Floats
 from flows.reports.tables import cell, interval_text, new_table
+from models.errors import Doubt
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor, symprec_spread_column
 from models.tensors.voigt import to_printed
 
@@ -16,6 +17,10 @@ SHOWN_FRACTION = 1e-5
 """Less than this is rounding of the network's arithmetic, not a broken symmetry."""
 
 VOIGT = "Voigt order 11 22 33 23 13 12"
+
+SHOWN_INPUTS = 5
+SHOWN_CHARACTERS = 300
+"""Of each kind so many inputs are shown, and so much of a note: both may come by the thousand."""
 
 
 def print_crystal(out: Console, facts: dict[str, Any]) -> None:
@@ -38,9 +43,10 @@ def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
     """Name, composition, cell and where the crystal came from."""
     lengths = np.linalg.norm(facts["lattice"], axis=1)
     yield f"{facts['formula']}  {facts['id']}"
+    yield from doubt_lines(facts["inputs"])
     yield f"  {facts['n_atoms']} atoms, {facts['volume_per_atom']:.2f} angstrom^3 per atom"
     yield "  cell lengths " + " ".join(f"{length:.4f}" for length in lengths) + " angstrom"
-    shown = facts["source_ids"][:5]
+    shown = facts["source_ids"][:SHOWN_INPUTS]
     more = f" and {len(facts['source_ids']) - len(shown)} more" if len(facts["source_ids"]) > len(shown) else ""
     yield f"  came as {', '.join(shown)}{more}"
     if facts["twin_id"]:
@@ -49,26 +55,51 @@ def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
     for arrival in facts["inputs"]:
         if arrival["reason"]:
             yield f"  run {arrival['run']}: {arrival['outcome']}, {arrival['reason']}: {arrival['detail']}"
-    yield from rotation_lines(facts["inputs"])
+    yield from rotation_lines(facts["inputs"], facts["lattice"])
 
 
-def rotation_lines(arrivals: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Which inputs of the crystal are rotated against the stored one, and how."""
+def doubt_lines(arrivals: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What is doubtful about each input of the crystal, with the reader's notes; nothing where nothing is."""
+    # the same file may have come in several runs
+    doubtful = {
+        arrival["source_id"]: (arrival["doubts"], arrival["doubt_notes"]) for arrival in arrivals if arrival["doubts"]
+    }
+    n_inputs = len({arrival["source_id"] for arrival in arrivals})
+    if doubtful:
+        yield f"  DOUBTFUL: {len(doubtful)} of the {n_inputs} inputs that it came as"
+    for source_id, (doubts, notes) in list(doubtful.items())[:SHOWN_INPUTS]:
+        for doubt in doubts:
+            yield f"    {source_id}: {Doubt(doubt).sentence}"
+        for note in notes[:SHOWN_INPUTS]:
+            yield f"      {note[:SHOWN_CHARACTERS]}"
+    if len(doubtful) > SHOWN_INPUTS:
+        yield f"    and {len(doubtful) - SHOWN_INPUTS} more"
+
+
+def rotation_lines(arrivals: Sequence[dict[str, Any]], lattice: Floats) -> Iterator[str]:
+    """Which inputs of the crystal are rotated against the stored one, how, and the stored rows in their frame.
+
+    Args:
+        arrivals: the inputs, see `ResultStore.show`.
+        lattice: rows of the stored crystal in angstrom, shape [3, 3].
+    """
     rotations = {arrival["source_id"]: arrival["turn"] for arrival in arrivals if arrival["turn"] is not None}
-    for source_id, rotation in list(rotations.items())[:5]:
+    for source_id, rotation in list(rotations.items())[:SHOWN_INPUTS]:
         kind = "rotated" if np.linalg.det(rotation) > 0 else "mirrored"
         yield f"  {source_id} gives it {kind}: the matrix takes vectors of the frame below into the frame of that input"
         yield matrix_text(rotation, "    ")
-    if len(rotations) > 5:
-        yield f"  and {len(rotations) - 5} more inputs are rotated"
+        yield "    lattice rows below, in the frame of that input (angstrom)"
+        yield lattice_text(lattice @ rotation.T, "    ")
+    if len(rotations) > SHOWN_INPUTS:
+        yield f"  and {len(rotations) - SHOWN_INPUTS} more inputs are rotated"
 
 
 def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -> None:
     out.print()
     out.print(f"{result['model']} (sha256 {result['model_sha256'][:12]}, {result['model_state']}), run {result['run']}")
     out.print(symmetry_line(result), soft_wrap=True)
-    out.print("tensors in the input frame: Cartesian axes of these lattice rows (angstrom)")
-    out.print(matrix_text(facts["lattice"], "    "))
+    out.print(f"tensors in the input frame: {facts['axes']} (angstrom)", soft_wrap=True)
+    out.print(lattice_text(facts["lattice"], "    "))
     for tensor in Tensor:
         if result["tensors"].get(tensor.value) is not None:
             _print_tensor(out, tensor, result)
@@ -127,6 +158,17 @@ def matrix_text(matrix: Floats, indent: str = "") -> str:
     width = max(map(len, texts))
     cells, n_columns = [text.rjust(width) for text in texts], matrix.shape[1]
     return "\n".join(indent + " ".join(cells[at : at + n_columns]) for at in range(0, len(cells), n_columns))
+
+
+def lattice_text(lattice: Floats, indent: str = "") -> str:
+    """The rows a, b, c of a lattice in angstrom, each with its name.
+
+    Args:
+        lattice: shape [3, 3].
+        indent: in front of every line.
+    """
+    lines = matrix_text(np.where(np.abs(lattice) < 5e-5, 0.0, lattice)).split("\n")
+    return "\n".join(f"{indent}{name}  {line}" for name, line in zip("abc", lines, strict=True))
 
 
 def derived_table(derived: dict[str, Any], uncertainty: dict[str, Any]) -> Table:

@@ -78,6 +78,16 @@ def balance_table(run: int | str, balance: Balance) -> Table:
     return table
 
 
+def doubts_line(counts: Mapping[str, int]) -> str:
+    """How many accepted inputs are doubtful, and why: "accepted with doubts: 3 symmetry, 1 composition".
+
+    Args:
+        counts: inputs by the value of their doubt, see `ResultStore.doubts`.
+    """
+    reasons = ", ".join(f"{n:,} {doubt.removesuffix('_doubt')}" for doubt, n in counts.items())
+    return f"accepted with doubts: {reasons}"
+
+
 def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
     """One line per run, newest first."""
     counts = ("in", "done", "dup", "rej", "quar", "pend")
@@ -94,7 +104,9 @@ def run_lines(run: dict[str, Any]) -> list[str]:
     """What `status RUN` says beside the balance."""
     shards = ", ".join(f"{n} {state}" for state, n in run.get("shards", {}).items() if n) or "none"
     settings = ", ".join(f"{key} {value}" for key, value in run.get("settings", {}).items() if value is not None)
+    doubts = [doubts_line(run["doubts"])] if run.get("doubts") else []
     return [
+        *doubts,
         f"state    {run['state']}",
         f"model    {run['model']}",
         f"sources  {', '.join(run.get('sources', []))}",
@@ -116,6 +128,7 @@ def rejects_table(rejects: Sequence[dict[str, Any]]) -> Table:
 def frame_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
     """Rows of a query; ids are shortened, numbers get four significant digits."""
     texts = {"id", "source_ids", "formula", "elements", "point_group", "model", "optical_class"}
+    texts |= {"formula_anonymous", "optic_sign", "doubts"}
     table = new_table(*columns, title=title, numbers=[name for name in columns if name not in texts])
     for row in rows:
         table.add_row(*(cell(name, value) for name, value in zip(columns, row, strict=True)))
@@ -135,6 +148,8 @@ def cell(name: str, value: Any) -> str:
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.4g}"
     if isinstance(value, list | tuple):
         return printable(str(value[0])) + (f" +{len(value) - 1}" if len(value) > 1 else "") if value else "-"
+    if name == "optic_sign":  # its sign would be taken for a dash
+        return {"+": "positive", "-": "negative"}.get(value, str(value))
     return str(value)[:ID_CHARS] if name == "id" else printable(str(value))
 
 

@@ -227,7 +227,7 @@ def property_metrics(
     derived = []
     for k in range(n_networks):
         tensors = {quantity: stacked[k] for quantity, stacked in by_network.items()}
-        derived.append(derived_columns(tensors, symmetry.piezo_allowed))
+        derived.append(derived_columns(tensors, symmetry))
     truth, trained = label_properties(labels, rows), label_properties(labels, labels.rows(Split.TRAIN))
     metrics = []
     for name in RANKED:

@@ -13,6 +13,7 @@ from models.crystals.crystal import MAX_ATOMS, CrystalBatch, find_malformed, ove
 from models.crystals.primitive import with_primitive_cells
 from models.errors import Reason, SourceError
 from models.fingerprint.content_id import Identities, identify
+from models.tensors.frames import axes_of_lattice
 
 MAX_ID_CHARS = 500
 MAX_DETAIL_CHARS = 1000
@@ -104,6 +105,8 @@ def _with_primitive_cells(block: SourceBlock, max_atoms: int) -> SourceBlock:
     for row, n_atoms in listed.items():
         n_left = int(crystals.atoms_per_crystal[row])
         note = f"reduced_to_primitive: {n_atoms} atoms listed, {n_left} in the primitive cell; same Cartesian frame"
+        # the rows that remain say no longer how the frame lies to those that were given
+        note += f", that of the listed cell: {axes_of_lattice(block.crystals.lattice[row])}"
         metadata[row] = with_note(metadata[row], note)
     return replace(block, crystals=crystals, metadata=metadata)
 

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction
-from models.derived.dielectric import derive_dielectric
+from models.derived.dielectric import derive_dielectric, optical_columns
 from models.derived.elastic import Unstable, derive_elastic
 from models.derived.piezoelectric import derive_piezoelectric
 from models.quantities import DERIVED, INTERVALS, TENSORS, ColumnKind, Tensor
+from models.symmetry.crystal_systems import crystal_systems
+from models.symmetry.search import SymmetryBatch
 from models.uncertainty.ensemble import spread_of_numbers, spread_of_tensors
 from models.uncertainty.scales import to_scale
 
@@ -40,18 +42,30 @@ class DerivedProperties:
 
 def derive(prediction: SymmetrizedPrediction) -> DerivedProperties:
     """All derived columns of a batch, and the spread of the networks. Unstable crystals are flagged, not refused."""
-    columns = derived_columns(prediction.tensors, prediction.analysis.symmetry.piezo_allowed)
+    columns = derived_columns(prediction.tensors, prediction.analysis.symmetry)
     return DerivedProperties(prediction, columns, _spread(prediction, columns))
 
 
-def derived_columns(tensors: dict[Tensor, Floats], piezo_allowed: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """The columns of tensors [n, ...] with flags [n], in the order of `DERIVED`; unknown where a tensor is missing."""
-    n = len(piezo_allowed)
+def derived_columns(tensors: dict[Tensor, Floats], symmetry: SymmetryBatch) -> dict[str, NDArray[Any]]:
+    """The columns of tensors that obey a symmetry, in the order of `DERIVED`.
+
+    Args:
+        tensors: shape [n_crystals, ...]; or of several networks, one after the other, [n_networks n_crystals, ...].
+        symmetry: of the crystals.
+
+    Returns:
+        One entry per tensor; unknown where a tensor is missing.
+    """
+    n = len(next(iter(tensors.values()), symmetry.number))
+    repeats = n // max(len(symmetry.number), 1)
+    piezo_allowed = np.tile(symmetry.piezo_allowed, repeats)
+    system = np.tile(crystal_systems(symmetry.number), repeats)
     given = {q: tensors.get(q, np.full((n, *TENSORS[q].shape), np.nan)) for q in Tensor}
     columns: dict[str, NDArray[Any]] = {}
     columns |= derive_elastic(given[Tensor.ELASTIC], Unstable.FLAG)
     columns |= derive_piezoelectric(given[Tensor.PIEZOELECTRIC], given[Tensor.ELASTIC], piezo_allowed)
     columns |= derive_dielectric(given[Tensor.DIELECTRIC_ELECTRONIC], given[Tensor.DIELECTRIC_TOTAL])
+    columns |= optical_columns(given[Tensor.DIELECTRIC_ELECTRONIC], system)
     for name, row in DERIVED.items():
         # also what symmetry alone would fix: nobody predicted it
         if not tensors.keys() >= set(row.from_tensors) and name not in OF_SYMMETRY_ALONE:
@@ -71,7 +85,7 @@ def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]])
         spread[TENSORS[quantity].error_column] = spread_of_tensors(quantity, stacked, prediction.tensors[quantity])
     # the columns of all networks at once, as if each were so many more crystals
     flat = {q: stacked.reshape(-1, *stacked.shape[2:]) for q, stacked in prediction.by_network.items()}
-    derived = derived_columns(flat, np.tile(prediction.analysis.symmetry.piezo_allowed, n_networks))
+    derived = derived_columns(flat, prediction.analysis.symmetry)
     for name in INTERVALS:
         scale = DERIVED[name].scale
         if scale is not None:

@@ -1,14 +1,14 @@
 """Predictions without a database: one JSON object per input, in the order of the sources."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Any, Protocol
 
+from db.doubts import doubts_of, notes_of
 from db.records import IngestedBlock, RejectedInput
 from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
 from gmt_tasks.ingest.validate import storable
-from gmt_tasks.sources.metadata import metadata_of
 from gmt_tasks.sources.source import Source
 from models.crystals.crystal import CrystalBatch
 
@@ -16,6 +16,9 @@ CRYSTALS_PER_CALL = 64
 """Small enough that lines appear soon, large enough to fill a batch."""
 
 MAX_NOTES, MAX_NOTE_CHARS = 20, 300
+
+HEAD = ("id", "formula", "status", "reason")
+"""What stands first in a line."""
 
 
 class LineScreener(Protocol):
@@ -73,21 +76,22 @@ def _in_order(screener: LineScreener, block: IngestedBlock) -> Iterator[dict[str
         rows = range(start, min(start + CRYSTALS_PER_CALL, len(block.crystal_ids)))
         ids = [block.source_ids[row] for row in rows]
         lines = screener.predict_lines(ids, block.crystals.select(rows))
-        for row, line in zip(rows, lines, strict=True):
+        for row, prediction in zip(rows, lines, strict=True):
+            notes = notes_of(block.metadata[row])
             # what the reader changed stands behind what the model warns of
-            line["warnings"] = [*line.get("warnings", []), *reader_notes(block.metadata[row])]
+            warnings = [*prediction.get("warnings", []), *reader_notes(notes)]
+            # doubts in front of the long tensors, where they are seen
+            line = {name: prediction[name] for name in HEAD if name in prediction}
+            line |= {"doubts": [doubt.value for doubt in doubts_of(notes)]} | prediction | {"warnings": warnings}
             while rejected and rejected[0].position < block.positions[row]:
                 yield rejection_line(rejected.pop(0))
             yield line
     yield from map(rejection_line, rejected)
 
 
-def reader_notes(metadata: str | None) -> list[str]:
-    """What the reader changed or doubts about a crystal, e.g. "isotope_merged: D read as H (1 sites)"."""
-    notes = metadata_of(metadata).get("notes")
-    if not isinstance(notes, list):
-        return []
-    return [storable(note, MAX_NOTE_CHARS) for note in notes[:MAX_NOTES] if isinstance(note, str)]
+def reader_notes(notes: Sequence[str]) -> list[str]:
+    """What the reader changed or doubts about a crystal, bounded: "isotope_merged: D read as H (1 sites)"."""
+    return [storable(note, MAX_NOTE_CHARS) for note in notes[:MAX_NOTES]]
 
 
 def rejection_line(item: RejectedInput) -> dict[str, Any]:

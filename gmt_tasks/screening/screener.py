@@ -27,6 +27,7 @@ from models.errors import Reason
 from models.quantities import RELIABILITY, TENSORS, ColumnKind, symprec_spread_column
 from models.symmetry.search import SYMPRECS_ANGSTROM
 from models.tensor_model import GraphModel, TensorModel
+from models.tensors.frames import axes_of_lattice
 from models.uncertainty.conformal import Calibration
 
 DEFAULT_SYMPREC = 1e-2
@@ -169,6 +170,7 @@ class Screener:
         """What the line of the k-th result says beside its name, warnings and model."""
         derived = prediction.derived
         result = derived.prediction
+        crystals = result.crystals
         reliability = _plain_row(prediction.reliability, k)
         for name, quantity in RELIABILITY.items():
             # stored as numbers, since a flag may be unknown
@@ -177,7 +179,8 @@ class Screener:
         return (
             {"status": "ok", "reason": None}
             | _plain_row(symmetry_columns(result), k)
-            | {"frame": "input"}
+            | {"frame": "input", "axes": axes_of_lattice(crystals.lattice[k]), "lattice": crystals.lattice[k].tolist()}
+            | {"n_atoms": int(crystals.atoms_per_crystal[k])}
             | {q.value: t[k].tolist() for q, t in result.tensors.items()}
             | {"units": {q.value: TENSORS[q].unit for q in result.tensors}}
             | {"removed_fraction": {q.value: float(f[k]) for q, f in result.removed_fraction.items()}}

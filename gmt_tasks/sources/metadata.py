@@ -7,6 +7,9 @@ from typing import Any
 
 MAX_METADATA_BYTES = 64 << 10
 
+MAX_KEPT_NOTES, MAX_KEPT_CHARACTERS = 50, 1000
+"""Notes that are kept of metadata that are dropped."""
+
 
 def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
     """JSON text of everything that came with a crystal and the reader's notes; None if there is nothing.
@@ -17,7 +20,7 @@ def metadata_json(extra: Mapping[str, Any], notes: Sequence[str]) -> str | None:
     content = dict(extra)
     if notes:
         foreign = extra.get("notes")
-        content["notes"] = [*notes, *foreign] if isinstance(foreign, list) else [*notes]
+        notes = content["notes"] = [*notes, *foreign] if isinstance(foreign, list) else [*notes]
     if not content:
         return None
     try:
@@ -46,11 +49,13 @@ def with_note(text: str | None, note: str) -> str:
 
 
 def bounded_metadata(text: str, notes: Sequence[str]) -> str:
-    """The JSON text, or, if it is too long to travel, the notes and one that says so."""
+    """The JSON text, or, if it is too long to travel, the first notes and one that says so."""
     if len(text) <= MAX_METADATA_BYTES:
         return text
     dropped = f"metadata_dropped: {len(text)} characters, limit {MAX_METADATA_BYTES}"
-    return json.dumps({"notes": [*notes, dropped]})
+    # notes that came with the crystal may be what is too long; those of our reader stand before them
+    kept = [note[:MAX_KEPT_CHARACTERS] for note in notes[:MAX_KEPT_NOTES] if isinstance(note, str)]
+    return json.dumps({"notes": [*kept, dropped]})
 
 
 def _clean(value: Any, depth: int) -> Any:

@@ -129,7 +129,7 @@ class CrystalBatch:
         owners = pairs // len(SYMBOLS)
         starts = np.searchsorted(owners, np.arange(self.n_crystals + 1)).tolist()
         species, amounts = (pairs % len(SYMBOLS)).tolist(), counts.tolist()
-        return [_formula(species[a:b], amounts[a:b]) for a, b in pairwise(starts)]
+        return [formula_of_counts(species[a:b], amounts[a:b]) for a, b in pairwise(starts)]
 
 
 @dataclass(frozen=True)
@@ -182,10 +182,11 @@ class Crystal:
 def reduced_formula(numbers: Ints) -> str:
     """Reduced formula of a list of atomic numbers, symbols in alphabetical order, e.g. "AlN", "O2Si"."""
     species, amounts = np.unique(numbers, return_counts=True)
-    return _formula(species.tolist(), amounts.tolist())
+    return formula_of_counts(species.tolist(), amounts.tolist())
 
 
-def _formula(species: list[int], amounts: list[int]) -> str:
+def formula_of_counts(species: Sequence[int], amounts: Sequence[int]) -> str:
+    """Reduced formula of different atomic numbers and how many atoms of each there are."""
     divisor = gcd(*amounts)
     parts = sorted((SYMBOLS[z], n // divisor) for z, n in zip(species, amounts, strict=True))
     return "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in parts)

@@ -12,19 +12,38 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.derived.elastic import Columns
-from models.quantities import DERIVED, Tensor
+from models.quantities import DERIVED
 from models.tensors.voigt import Floats, ShapeError
 
-CLASS_TOLERANCE = 1e-3
-"""Two principal dielectric constants closer than this share of the largest magnitude count as equal."""
+SIGN_ROUNDING = 1e-6
+"""Relative difference below which principal dielectric constants, which come from float32, count as equal."""
 
 
 class OpticalClass(StrEnum):
-    """How many of the principal dielectric constants differ: none, one from two equal ones, or all."""
+    """How many principal dielectric constants the symmetry makes equal: all, those normal to the axis, or none."""
 
     ISOTROPIC = "isotropic"
     UNIAXIAL = "uniaxial"
     BIAXIAL = "biaxial"
+
+
+class OpticSign(StrEnum):
+    """Which of the two ways an anisotropic crystal refracts."""
+
+    POSITIVE = "+"
+    NEGATIVE = "-"
+
+
+_CLASS_OF_SYSTEM = {
+    "cubic": OpticalClass.ISOTROPIC,
+    "trigonal": OpticalClass.UNIAXIAL,
+    "tetragonal": OpticalClass.UNIAXIAL,
+    "hexagonal": OpticalClass.UNIAXIAL,
+    "orthorhombic": OpticalClass.BIAXIAL,
+    "monoclinic": OpticalClass.BIAXIAL,
+    "triclinic": OpticalClass.BIAXIAL,
+}
+"""Source: J. F. Nye, Physical Properties of Crystals (1985), table 3 and appendix H."""
 
 
 def principal_values(dielectric: ArrayLike) -> Floats:
@@ -64,27 +83,62 @@ def principal_indices(eps_electronic: ArrayLike) -> Floats:
     return np.sqrt(np.where(transparent, values, np.nan))
 
 
-def optical_class(eps_electronic: ArrayLike) -> NDArray[np.str_]:
-    """Optical class from the degeneracy of the principal dielectric constants.
+def optical_class(crystal_system: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Optical class of crystal systems: a matter of symmetry, whatever values a tensor happens to have.
+
+    Args:
+        crystal_system: e.g. "trigonal", shape [n_crystals].
+
+    Returns:
+        Values of `OpticalClass`, shape [n_crystals].
+    """
+    names, system = np.unique(np.asarray(crystal_system, dtype=np.str_), return_inverse=True)
+    classes = np.array([_CLASS_OF_SYSTEM[str(name)].value for name in names], dtype=np.str_)
+    return np.asarray(classes[system.reshape(-1)])
+
+
+def optic_sign(eps_electronic: ArrayLike, optical_class: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Optic sign of uniaxial and biaxial crystals.
+
+    With principal values e1 <= e2 <= e3 the optic axes include with the axis of e3 an angle V of
+    tan(V)^2 = (1/e1 - 1/e2) / (1/e2 - 1/e3): the crystal is positive where V < 45 degrees, which is where
+    2/e2 > 1/e1 + 1/e3. For two equal values this is the rule of uniaxial crystals, positive where n_e > n_o.
 
     Args:
         eps_electronic: relative permittivity at optical frequency, shape [n_crystals, 3, 3].
+        optical_class: values of `OpticalClass`, shape [n_crystals].
 
     Returns:
-        Values of `OpticalClass`, shape [n_crystals]; "" where the tensor is not finite.
+        Values of `OpticSign`, shape [n_crystals]; "" for isotropic crystals, where the principal values coincide or V
+        is 45 degrees within rounding, and where one of them is not positive.
+
+    Source: M. Born and E. Wolf, Principles of Optics (1999), sec. 15.3; J. F. Nye (1985), appendix H.
     """
-    values = principal_values(eps_electronic)
-    limit = CLASS_TOLERANCE * np.abs(values).max(axis=1, initial=0.0)
-    # values are ascending, so that equal ones are neighbours
-    pair = np.diff(values, axis=1).min(axis=1, initial=np.inf) <= limit
-    all_three = values[:, 2] - values[:, 0] <= limit
-    conditions = [np.isnan(limit), all_three, pair]
-    choices = ["", OpticalClass.ISOTROPIC.value, OpticalClass.UNIAXIAL.value]
-    return np.select(conditions, [np.str_(choice) for choice in choices], default=np.str_(OpticalClass.BIAXIAL.value))
+    lowest, middle, highest = (principal_indices(eps_electronic) ** 2).T
+    excess = 2 - middle / lowest - middle / highest
+    # what is not above the limit, NaN included, has no sign
+    signed = (np.abs(excess) > SIGN_ROUNDING) & (optical_class != OpticalClass.ISOTROPIC.value)
+    sign = np.where(excess > 0, OpticSign.POSITIVE.value, OpticSign.NEGATIVE.value)
+    return np.where(signed, sign, "")
+
+
+def optical_columns(eps_electronic: ArrayLike, crystal_system: NDArray[np.str_]) -> Columns:
+    """The derived columns that need the symmetry of the crystal beside its electronic tensor.
+
+    Args:
+        eps_electronic: relative permittivity at optical frequency, shape [n_crystals, 3, 3].
+        crystal_system: of the point group that the tensors obey, shape [n_crystals].
+
+    Returns:
+        `optical_class` and `optic_sign`, each [n_crystals]; "" where the tensor is not finite.
+    """
+    known = np.isfinite(principal_values(eps_electronic)).all(axis=1)
+    classes = np.where(known, optical_class(crystal_system), "")
+    return {"optical_class": classes, "optic_sign": optic_sign(eps_electronic, classes)}
 
 
 def derive_dielectric(eps_electronic: ArrayLike, eps_total: ArrayLike) -> Columns:
-    """All derived columns that need dielectric tensors.
+    """All derived numbers that need nothing but dielectric tensors.
 
     Args:
         eps_electronic: electronic (clamped-ion) relative permittivity, shape [n_crystals, 3, 3].
@@ -105,7 +159,6 @@ def derive_dielectric(eps_electronic: ArrayLike, eps_total: ArrayLike) -> Column
     columns: Columns = {
         "refractive_index": indices.mean(axis=1),
         "birefringence": indices[:, 2] - indices[:, 0],
-        "optical_class": optical_class(eps_electronic),
     }
     for prefix, values in (("eps_electronic", electronic), ("eps_total", total)):
         columns |= {
@@ -113,5 +166,4 @@ def derive_dielectric(eps_electronic: ArrayLike, eps_total: ArrayLike) -> Column
             f"{prefix}_min": values[:, 0],
             f"{prefix}_max": values[:, 2],
         }
-    dielectric = {Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL}
-    return {name: columns[name] for name, row in DERIVED.items() if dielectric.issuperset(row.from_tensors)}
+    return {name: columns[name] for name in DERIVED if name in columns}

@@ -24,6 +24,7 @@ from models.tensors.voigt import Floats
 
 _LENGTH_TOLERANCE = 0.05  # relative: generous, the cell may come from a coarse symmetry search
 _COSINE_TOLERANCE = 0.05
+_ALONG_AXIS = 1e-8
 
 
 class FrameError(GmtError, ValueError):
@@ -129,6 +130,29 @@ def ieee_rotation(conventional_lattice: ArrayLike, point_group: str) -> Floats:
         lattice = lattice[order]
     along_a, along_b = _X_DIRECTION.get(point_group, (1, 0))
     return _frame(along_a * lattice[0] + along_b * lattice[1], lattice[2])
+
+
+def axes_of_lattice(lattice: ArrayLike) -> str:
+    """In words, how the Cartesian axes that tensor components refer to lie to the rows of a lattice.
+
+    Args:
+        lattice: rows a, b, c in angstrom, shape [3, 3].
+
+    Returns:
+        E.g. "Cartesian x, y, z of the lattice rows: a in the xz plane, b along y, c along z". A row is named where it
+        lies along an axis or in a plane of two, which is how a cell that was given by lengths and angles is set up.
+    """
+    rows = np.asarray(lattice, dtype=np.float64)
+    lies = []
+    for name, row in zip("abc", rows, strict=True):
+        # a right angle leaves a cosine of 1e-16 or so
+        directions = np.flatnonzero(np.abs(row) > _ALONG_AXIS * np.linalg.norm(row))
+        axes = "".join("xyz"[axis] for axis in directions)
+        if len(axes) == 1:
+            lies.append(f"{name} along {'-' if row[directions[0]] < 0 else ''}{axes}")
+        elif len(axes) == 2:
+            lies.append(f"{name} in the {axes} plane")
+    return "Cartesian x, y, z of the lattice rows" + (f": {', '.join(lies)}" if lies else " as they stand")
 
 
 def _frame(x: Floats, z: Floats) -> Floats:

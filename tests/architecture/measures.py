@@ -118,7 +118,7 @@ def _holds_a_comprehension(node: ast.AST) -> bool:
 
 
 def _small_helpers(tree: ast.AST, functions: list[Function], code: set[int]) -> Iterator[Function]:
-    """Private functions called once in the file whose body is short; not properties, fixtures, and what is passed on."""
+    """Short private functions called once in the file; not properties, fixtures, and what is passed on."""
     read = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
     read.update(node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
     callees = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -126,7 +126,8 @@ def _small_helpers(tree: ast.AST, functions: list[Function], code: set[int]) -> 
     called |= {node.attr for node in callees if isinstance(node, ast.Attribute)}
     for node in functions:
         is_private = node.name.startswith("_") and not node.name.startswith("__") and not node.decorator_list
-        if is_private and read[node.name] == 1 and node.name in called and _lines_within(code, node.body[0].lineno, node) < SMALL:
+        is_called_once = read[node.name] == 1 and node.name in called
+        if is_private and is_called_once and _lines_within(code, node.body[0].lineno, node) < SMALL:
             yield node
 
 

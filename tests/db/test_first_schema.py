@@ -4,12 +4,13 @@
 one a duplicate, one pending.
 """
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from db.engine import parse_url
 from db.migrations.state import HEAD, revision_of
@@ -60,6 +61,30 @@ def test_every_value_of_the_first_version_is_there_after_the_migration(first_db:
         kept = [{name: row[name] for name in rows[0]} for row in after[table]]
         assert sorted(kept, key=str) == rows, table
     assert all(row["ood"] is None for row in after["results"])
+
+
+def test_what_later_versions_store_is_read_out_of_what_the_first_stored(first_db: str) -> None:
+    notes = ["symmetry_missing: no space group", "pbc: T T F", "isotope_merged: D read as H"]
+    metadata = json.dumps({"notes": notes})
+    engine = create_engine(parse_url(first_db))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE inputs SET metadata = :json WHERE position = 4"), {"json": metadata})
+        # the predicted values of an orthorhombic crystal are equal by accident: 2 2 3; then those of a trigonal one
+        optics = text(
+            "UPDATE results SET eps_electronic_min = 2, eps_electronic_mean = 7.0 / 3, eps_electronic_max = 3, "
+            "spacegroup = :group WHERE crystal_id LIKE :start"
+        )
+        connection.execute(optics, [{"group": 62, "start": "5fae%"}, {"group": 152, "start": "cc50%"}])
+    engine.dispose()
+    with ResultStore(first_db) as store:
+        fields = ["id", "formula_anonymous", "optical_class", "optic_sign", "doubts"]
+        table = store.query(fields=fields, sort="id")
+        assert store.doubts(1) == {"symmetry_doubt": 1, "periodicity_doubt": 1}
+        assert store.count("doubtful") == store.count('formula = "NbMg"') == 1
+    assert table["formula_anonymous"].tolist() == ["AB", "A"]
+    assert table["optical_class"].tolist() == ["biaxial", "uniaxial"]
+    assert table["optic_sign"].tolist() == ["+", "+"]
+    assert table["doubts"].tolist() == [["periodicity_doubt", "symmetry_doubt"], []]
 
 
 def test_the_comparison_sees_a_changed_value(first_db: str) -> None:

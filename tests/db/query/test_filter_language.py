@@ -51,6 +51,14 @@ AMBIGUOUS = Flag("symmetry_ambiguous")
         ("nsites != 4", Comparison("n_atoms", Operator.UNEQUAL, 4.0)),
         ('source_id = "mp-149"', Comparison("source_ids", Operator.EQUAL, "mp-149")),
         ('chemical_formula_reduced = "AlN"', Comparison("formula", Operator.EQUAL, "AlN")),
+        ('formula = "(SiO2)2"', Comparison("formula", Operator.EQUAL, "O2Si")),
+        ('"Si4+ O2-2" != formula', Comparison("formula", Operator.UNEQUAL, "O2Si")),
+        ('formula < "SiO2"', Comparison("formula", Operator.LESS, "SiO2")),
+        ('formula CONTAINS "SiO2"', Matches("formula", TextMatch.CONTAINS, "SiO2")),
+        ('chemical_formula_anonymous = "AB2"', Comparison("formula_anonymous", Operator.EQUAL, "A2B")),
+        ('immutable_id = "gx-1"', Comparison("id", Operator.EQUAL, "gx-1")),
+        ('_gmt_doubts HAS "cell_doubt"', Has("doubts", Quantifier.ONE, ("cell_doubt",))),
+        ("NOT _gmt_composition_doubt", Not(Flag("composition_doubt"))),
         ('formula STARTS WITH "Al"', Matches("formula", TextMatch.STARTS, "Al")),
         ('formula STARTS "Al"', Matches("formula", TextMatch.STARTS, "Al")),
         (
@@ -128,6 +136,12 @@ def test_any_order_of_words_is_a_filter_or_a_filter_error(words: list[str]) -> N
         ('elements HAS "al"', "did you mean Al", 13),
         ("elements HAS 13", "in double quotes", 13),
         ('formula HAS "Al"', "HAS needs a list", 0),
+        ('doubts HAS "symmetry"', "there is no doubt 'symmetry'; did you mean symmetry_doubt", 11),
+        ('doubts = "cell_doubt"', 'write doubts HAS "composition_doubt"', 0),
+        ("doubts LENGTH 2", "LENGTH is known of elements only", 0),
+        ('formula = "sio2"', "'sio2' is no formula", 10),
+        ('formula != "NH4+"', 'write one like "SiO2" or "Al2(SO4)3", without charges', 11),
+        ('chemical_formula_anonymous = "2A"', 'write one like "A2B"', 29),
         ("source_ids LENGTH 2", "LENGTH is known of elements only", 0),
         ('k_vrh_gpa CONTAINS "1"', "needs a text", 0),
         ("k_vrh_gpa > g_vrh_gpa", "two properties cannot be compared", 12),
@@ -167,8 +181,8 @@ def test_bounds_hold_exactly() -> None:
 
 def test_what_stands_inside_a_text_does_not_count_towards_the_bounds() -> None:
     for inside in ("(" * 300, "AND " * 300, "," * 300, r"\\" * 300):
-        assert parse_filter(f'formula = "{inside}"') == Comparison(
-            "formula", Operator.EQUAL, inside.replace(2 * "\\", "\\")
+        assert parse_filter(f'point_group = "{inside}"') == Comparison(
+            "point_group", Operator.EQUAL, inside.replace(2 * "\\", "\\")
         )
 
 
@@ -234,7 +248,7 @@ def test_hostile_texts_end_in_a_filter_error(text: str) -> None:
 
 def test_text_that_looks_like_sql_is_just_a_text() -> None:
     evil = "x'); DROP TABLE results; --"
-    assert parse_filter(f'formula = "{evil}"') == Comparison("formula", Operator.EQUAL, evil)
+    assert parse_filter(f'point_group = "{evil}"') == Comparison("point_group", Operator.EQUAL, evil)
     with pytest.raises(FilterError):
         parse_filter(evil)
 

@@ -19,7 +19,7 @@ from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, StoreError
 from models.quantities import DERIVED, ColumnKind
 from tests.db.blocks import SHARD_ATOMS, block, crystal_id, results, spec, work_off
-from tests.db.query.filters import NUMBERS, SYMBOLS, TEXTS, evaluate, filters
+from tests.db.query.filters import DOUBTS, NUMBERS, SYMBOLS, TEXTS, evaluate, filters
 
 N_CRYSTALS = 60
 WIDE = ("id", "formula", "elements", *(name for name in PROPERTIES if name not in ("id", "formula", "elements")))
@@ -48,13 +48,20 @@ def fill_at_random(store: ResultStore) -> None:
         source_ids=[texts[k % len(texts)] for k in range(len(everyone))],
         crystal_ids=[ids[k] for k in everyone],
         crystals=batch.select(everyone),
-        metadata=[None] * len(everyone),
+        metadata=[metadata_with(rng) for _ in everyone],
         rejected=[],
     )
     store.add_block(run.id, given_block, 10**6)
     lease = store.lease_shard(run.id, "w")
     assert lease is not None
     assert store.commit_shard(lease, _gappy(lease.crystal_ids, rng))
+
+
+def metadata_with(rng: np.random.Generator) -> str | None:
+    """Metadata with none to two doubts and, now and then, a remark."""
+    notes = [f"{doubt}: made up" for doubt in rng.choice(DOUBTS, size=rng.integers(0, 3))]
+    notes += ["isotope_merged: D read as H"] * int(rng.integers(0, 2))
+    return json.dumps({"notes": notes}) if notes else None
 
 
 def _gappy(ids: list[str], rng: np.random.Generator) -> ResultBlock:
@@ -102,6 +109,9 @@ def test_the_random_rows_make_filters_differ(random_store: ResultStore) -> None:
     for name in DERIVED:
         assert 0 < sum(row[name] is None for row in rows) < N_CRYSTALS
     assert any(len(row["source_ids"]) == 2 for row in rows)
+    for doubt in (*DOUBTS, "doubtful"):
+        assert 0 < sum(row[doubt] for row in rows) < N_CRYSTALS
+    assert {len(row["doubts"]) for row in rows} >= {0, 1, 2, 3}
 
 
 def test_not_of_an_unknown_value_is_no_hit(random_store: ResultStore) -> None:
@@ -147,7 +157,7 @@ def test_sorted_rows_are_in_order_with_unknown_ones_last_and_ties_by_id(random_s
 
 def test_a_query_gives_a_table_with_typed_columns_even_without_hits(random_store: ResultStore) -> None:
     full = random_store.query(limit=0)
-    empty = random_store.query('formula = "no such"')
+    empty = random_store.query('point_group = "no such"')
     assert list(full.columns) == list(empty.columns) == list(DEFAULT_FIELDS)
     assert (full.dtypes == empty.dtypes).all()
     assert len(full) == N_CRYSTALS
@@ -236,5 +246,5 @@ def test_a_table_goes_to_json_and_back(store: ResultStore) -> None:
 def test_a_filter_never_becomes_sql_text(store: ResultStore, open_again: Callable[[], ResultStore]) -> None:
     screened_twice(store)
     evil = "x' OR '1'='1'; DROP TABLE results; --"
-    assert store.count(f'formula = "{evil}" OR source_ids HAS "{evil}" OR formula CONTAINS "{evil}"') == 0
+    assert store.count(f'point_group = "{evil}" OR source_ids HAS "{evil}" OR formula CONTAINS "{evil}"') == 0
     assert open_again().count() == 8

@@ -3,6 +3,7 @@
 import io
 import math
 from importlib.metadata import PackageNotFoundError
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ from db.records import Balance
 from flows.cli import doctor
 from flows.cli.doctor import Check, Health
 from flows.cli.screen import TOP_FIELDS, TOP_FILTER
-from flows.reports.crystal_view import literature_rows, matrix_text
+from flows.reports.crystal_view import doubt_lines, lattice_text, literature_rows, matrix_text
 from flows.reports.markdown import balance_as_markdown
-from flows.reports.tables import cell, folded, frame_table, interval_text, with_intervals
+from flows.reports.tables import cell, doubts_line, folded, frame_table, interval_text, with_intervals
 from flows.terminal.console import duration, plain, printable
 from flows.terminal.progress import PlainProgress
 from gmt_tasks.evaluation.literature_names import predicted_value
 from gmt_tasks.telemetry import Progress
+from models.errors import Doubt
 from models.quantities import INTERVALS, Tensor
 from tests.architecture.source_tree import project
 from tests.db.query.filters import evaluate
@@ -118,6 +120,39 @@ def test_exact_zeros_are_dots_and_columns_align() -> None:
     text = matrix_text(np.array([[1.5, 0.0], [-22.25, 1e-3]]), "  ")
     assert text == "    1.500       .\n  -22.250   0.001"
     assert matrix_text(np.zeros((1, 2))) == ". ."
+
+
+def test_lattice_rows_are_named_and_rounding_is_a_zero() -> None:
+    text = lattice_text(np.array([[5.0838, 0, -0.8234], [8e-16, 5.21, 0], [0, 0, 5.32]]), "  ")
+    assert text.split("\n")[1] == "  b        .  5.2100       ."
+    assert [line.split()[0] for line in text.split("\n")] == ["a", "b", "c"]
+
+
+def arrival(source_id: str, *doubts: Doubt) -> dict[str, Any]:
+    notes = [f"{doubt}: because" for doubt in doubts]
+    return {"source_id": source_id, "doubts": [doubt.value for doubt in doubts], "doubt_notes": notes}
+
+
+def test_doubts_are_shown_per_input_with_sentence_and_note() -> None:
+    lines = list(doubt_lines([arrival("a.cif", Doubt.CELL, Doubt.SYMMETRY), arrival("b.cif"), arrival("a.cif")]))
+    assert lines == [
+        "  DOUBTFUL: 1 of the 2 inputs that it came as",
+        f"    a.cif: {Doubt.CELL.sentence}",
+        f"    a.cif: {Doubt.SYMMETRY.sentence}",
+        "      cell_doubt: because",
+        "      symmetry_doubt: because",
+    ]
+    assert list(doubt_lines([arrival("b.cif")])) == []
+    assert list(doubt_lines([arrival(str(k), Doubt.CELL) for k in range(9)]))[-1] == "    and 4 more"
+
+
+def test_a_balance_names_its_doubts() -> None:
+    counts = {"symmetry_doubt": 1200, "composition_doubt": 1}
+    assert doubts_line(counts) == "accepted with doubts: 1,200 symmetry, 1 composition"
+
+
+def test_an_optic_sign_is_no_dash() -> None:
+    assert [cell("optic_sign", sign) for sign in ("+", "-", None)] == ["positive", "negative", "-"]
 
 
 def result_of_quartz() -> dict[str, object]:

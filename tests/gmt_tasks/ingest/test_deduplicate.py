@@ -108,6 +108,17 @@ def test_a_representation_in_another_orientation_says_so_and_how(store: ResultSt
     assert np.allclose(rotations["turned"] @ [0, 0, 1], ROTATION @ [0, 0, 1], atol=1e-9)
     text = "\n".join(identity_lines(facts))
     assert "turned gives it" in text and "same frame gives it" not in text
+    # the printed rows are a cell of the crystal in the frame of that input: its own rows are whole multiples of them
+    printed = text.partition("in the frame of that input (angstrom)")[2].split("\n")[1:4]
+    rows = np.array(
+        [
+            [float(word.replace(".", "0")) if word == "." else float(word) for word in line.split()[1:]]
+            for line in printed
+        ]
+    )
+    multiples = crystals["turned"].lattice[0] @ np.linalg.inv(rows)
+    assert np.allclose(multiples, np.round(multiples), atol=1e-3)
+    assert not np.allclose(rows, NITRIDE.lattice[0], atol=1e-3)  # control: they are turned
 
 
 def test_an_inverted_polar_crystal_is_the_same_crystal_with_its_axis_turned(store: ResultStore) -> None:

@@ -31,7 +31,20 @@ def test_what_the_reader_changed_stands_among_the_warnings(tmp_path: Path) -> No
     assert lines[2]["warnings"] == ["w"]
 
 
+def test_doubts_stand_in_front_and_their_notes_among_the_warnings(tmp_path: Path) -> None:
+    notes = {
+        "a": ["cell_doubt: stretched", "symmetry_doubt: guessed", "cell_doubt: bent"],
+        "b": ["remark: none"],
+        "c": None,
+    }
+    rows = [json.dumps({**ROW, "id": own, "species": ["Na"], "notes": texts}) for own, texts in notes.items()]
+    (tmp_path / "x.jsonl").write_text("\n".join(rows))
+    lines = list(prediction_lines(NamingScreener, [open_source(str(tmp_path / "x.jsonl"))], max_atoms=10))
+    assert [line["doubts"] for line in lines] == [["symmetry_doubt", "cell_doubt"], [], []]
+    assert lines[0]["warnings"] == ["w", *notes["a"]]
+    assert list(lines[0]) == ["id", "status", "doubts", "warnings"]
+
+
 def test_notes_of_others_are_bounded_and_printable() -> None:
-    assert reader_notes(None) == reader_notes('{"notes": 5}') == []
-    assert reader_notes(json.dumps({"notes": ["a\u001b[2J", 5, {"b": 1}]})) == ["a\ufffd[2J"]
-    assert len(reader_notes(json.dumps({"notes": ["x" * 9000] * 500}))) == MAX_NOTES
+    assert reader_notes(["a\u001b[2J"]) == ["a\ufffd[2J"]
+    assert len(reader_notes(["x" * 9000] * 500)) == MAX_NOTES

@@ -298,6 +298,11 @@ def test_lines_come_in_order_with_results_and_refusals_alike() -> None:
     assert again[2]["reason"] == "model_failed"
     quartz = again[0]
     assert (quartz["spacegroup"], quartz["point_group"], quartz["frame"]) == (154, "32", "input")
+    for k, line in enumerate(again):
+        if line["status"] == "ok":
+            assert line["lattice"] == TEXTBOOK.lattice[k].tolist()
+            assert line["n_atoms"] == TEXTBOOK.atoms_per_crystal[k]
+            assert line["axes"].startswith("Cartesian x, y, z of the lattice rows")
     for quantity, facts in TENSORS.items():
         assert np.array(quartz[quantity.value]).shape == facts.shape
         assert quartz["units"][quantity.value] == facts.unit

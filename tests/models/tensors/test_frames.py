@@ -8,7 +8,7 @@ import spglib
 from numpy.typing import NDArray
 
 from models.quantities import Tensor
-from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
+from models.tensors.frames import FrameError, axes_of_lattice, ieee_rotation, oriented_point_group
 from models.tensors.rotate import rotate
 
 Floats = NDArray[np.float64]
@@ -201,3 +201,26 @@ def test_unknown_classes_flat_cells_and_wrong_numbers_are_refused() -> None:
     for number in (0, 231):
         with pytest.raises(FrameError, match="1 to 230"):
             oriented_point_group(number)
+
+
+ZIRCONIA = np.array([[5.0838, 0, -0.8234], [0, 5.21, 0], [0, 0, 5.32]])
+
+
+@pytest.mark.parametrize(
+    ("lattice", "words"),
+    [
+        (ZIRCONIA, ": a in the xz plane, b along y, c along z"),
+        ([[5.15, 0, 0], [0, 5.21, 0], [-0.85, 0, 5.25]], ": a along x, b along y, c in the xz plane"),
+        ([[4, 0, 0], [-2, 3.4641, 0], [0, 0, 6]], ": a along x, b in the xy plane, c along z"),
+        ([[0, 2, 2], [2, 0, 2], [2, 2, 0]], ": a in the yz plane, b in the xz plane, c in the xy plane"),
+        ([[-4, 0, 0], [1, 2, 3], [3e-16, 1e-15, 5]], ": a along -x, c along z"),
+        ([[1, 2, 3], [3, 1, 2], [2, 3, 1]], " as they stand"),
+    ],
+)
+def test_the_axes_are_named_where_lattice_rows_lie_along_them(lattice: list[list[float]], words: str) -> None:
+    assert axes_of_lattice(lattice) == f"Cartesian x, y, z of the lattice rows{words}"
+
+
+def test_a_turned_lattice_is_not_said_to_lie_along_the_axes() -> None:
+    assert axes_of_lattice(ZIRCONIA @ _about_z(1e-3).T) != axes_of_lattice(ZIRCONIA)
+    assert axes_of_lattice(ZIRCONIA @ _about_z(90).T).endswith("a in the yz plane, b along -x, c along z")
