@@ -7,6 +7,7 @@ one; members of no known format are no inputs, as in a directory.
 
 import errno
 import io
+import lzma
 import re
 import tarfile
 import zipfile
@@ -20,8 +21,8 @@ from typing import IO, Any
 from gmt_tasks.sandbox.messages import Message
 from gmt_tasks.sources.files.compression import (
     COMPRESSIONS,
-    FAULTS,
     MAX_UNPACKING_RATIO,
+    UnpackingError,
     compression_of,
     unpack_by_magic,
     unpacked_limit,
@@ -40,10 +41,11 @@ MAX_NAME_CHARS = 1024
 _CHUNK = 1 << 20
 _MEMBER_FILE = re.compile(rf"\d+({'|'.join(re.escape(compression.suffix) for compression in COMPRESSIONS)})?")
 _BROKEN: tuple[type[Exception], ...] = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError,
-    OverflowError, OSError, *FAULTS,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError,
+    RuntimeError, OverflowError, OSError, UnpackingError,
 )  # fmt: skip
 """What reading a damaged or crafted archive may raise."""
+_BROKEN_MEMBER = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _collect(entries: Iterator[_Entry], folder: Path, limit: int, members: list[
             try:
                 left -= _write(entry, target, left)
                 members.append(Member(entry.name, target))
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            except _BROKEN_MEMBER as error:
                 detail = f"cannot be unpacked: {str(error)[:200]}"
                 members.append(Member(entry.name, Refusal(Reason.ARCHIVE, detail)))
 

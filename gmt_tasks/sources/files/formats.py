@@ -102,10 +102,13 @@ ASE_DATABASE = FileFormat(
     # A run's own database often lies in the same directory and has the same ending.
     is_sought=False,
 )
+_PACKED_TARS = tuple(
+    suffix for packing in COMPRESSIONS for suffix in (f".tar{packing.suffix}", *packing.archive_suffixes)
+)
 ARCHIVE = FileFormat(
     name="archive",
-    label="a .zip, .tar, .tar.gz or .tgz",
-    suffixes=(".zip", ".tar", ".tar.gz", ".tgz"),
+    label="a .zip, .tar or packed .tar (.tar.gz, .tgz, ...)",
+    suffixes=(".zip", ".tar", *_PACKED_TARS),
     content=Content.ARCHIVE,
 )
 
