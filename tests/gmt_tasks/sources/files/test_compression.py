@@ -147,10 +147,10 @@ def test_a_tar_in_every_compression_gives_its_members(tmp_path: Path, suffix: st
         assert file_format(name) is ARCHIVE
         folder = tmp_path / name.replace(".", "-")
         folder.mkdir()
-        found = unpack(UnpackJob(written(tmp_path / name, data), folder))
+        found = unpack(UnpackJob(written(tmp_path / name, data), folder)).members
         contents = [m.content.read_bytes() for m in found if isinstance(m.content, Path)]
         assert contents == list(members.values())
-        cut = unpack(UnpackJob(written(tmp_path / name, data[: len(data) // 2]), folder))
+        cut = unpack(UnpackJob(written(tmp_path / name, data[: len(data) // 2]), folder)).members
         assert isinstance(cut[-1].content, Refusal) and cut[-1].content.reason is Reason.ARCHIVE
 
 
@@ -158,7 +158,7 @@ def test_a_tar_in_every_compression_gives_its_members(tmp_path: Path, suffix: st
 def test_a_bomb_in_a_tar_is_stopped(tmp_path: Path, suffix: str) -> None:
     data = PACKERS[suffix](tar_bytes({"a.cif": b"\0" * (40 << 20)}, mode="w"))
     (tmp_path / "members").mkdir()
-    found = unpack(UnpackJob(written(tmp_path / f"x.tar{suffix}", data), tmp_path / "members"))
+    found = unpack(UnpackJob(written(tmp_path / f"x.tar{suffix}", data), tmp_path / "members")).members
     assert isinstance(found[-1].content, Refusal) and found[-1].content.reason is Reason.ARCHIVE
 
 
@@ -181,5 +181,5 @@ def test_the_tar_of_the_standard_library_in_xz_is_read(tmp_path: Path) -> None:
         info.size = 3
         archive.addfile(info, io.BytesIO(b"one"))
     (tmp_path / "members").mkdir()
-    (member,) = unpack(UnpackJob(written(tmp_path / "x.txz", sink.getvalue()), tmp_path / "members"))
+    (member,) = unpack(UnpackJob(written(tmp_path / "x.txz", sink.getvalue()), tmp_path / "members")).members
     assert isinstance(member.content, Path) and member.content.read_bytes() == b"one" and file_format("a.cif") is CIF
