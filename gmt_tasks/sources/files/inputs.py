@@ -24,9 +24,10 @@ Interpret = Callable[[TextJob], Outcome]
 
 @dataclass(frozen=True)
 class JsonInput:
-    """A crystal as a JSON value, or as one short line of JSON (text), not yet read."""
+    """A crystal as a JSON value, or as one short line of JSON (`is_line`), not yet read."""
 
     value: Any
+    is_line: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class FileInput:
         """Rough size, for bounding a block."""
         if isinstance(self.payload, TextJob):
             return len(self.payload.text)
-        if isinstance(self.payload, JsonInput) and isinstance(self.payload.value, str):
+        if isinstance(self.payload, JsonInput) and self.payload.is_line:
             return len(self.payload.value)
         return 1000
 
@@ -145,7 +146,7 @@ def _interpreted(item: FileInput, outcome: Outcome | None) -> Reading:
     if isinstance(item.payload, JsonInput):
         try:
             value = item.payload.value
-            return refused_or_parsed(load_json(value, item.first_line) if isinstance(value, str) else value)
+            return refused_or_parsed(load_json(value, item.first_line) if item.payload.is_line else value)
         except RefusedInputError as refused:
             return Refusal(refused.reason, refused.detail)
     if outcome is None or outcome.ending is not Ending.VALUE:

@@ -1,6 +1,7 @@
 """Which tables an SQLite file has, read off its schema's pages: so the driver tells files apart without opening them.
 
-Source of the format: sqlite.org/fileformat2.html, sections 1.3 (header), 1.6 (b-tree pages), 2.1 (records), 2.6 (schema).
+Source of the format: sqlite.org/fileformat2.html, sections 1.3 (header), 1.6 (b-tree pages), 2.1 (records) and 2.6
+(schema).
 """
 
 import struct
