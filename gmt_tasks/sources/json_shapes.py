@@ -6,6 +6,7 @@ Structure (`lattice.matrix`, `sites`), moyo's cell (`lattice.basis`, `positions`
 (`lattice_vectors`, ...), JARVIS (`lattice_mat`, ...) and ASE (`cell`, `positions`, `numbers`; positions Cartesian).
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -118,7 +119,10 @@ def _optimade(attributes: Record) -> ParsedCrystal:
     if not isinstance(at_sites, list):
         raise RefusedInputError(Reason.PARSE, f"species_at_sites is a {type(at_sites).__name__}, expected a list")
     frac_coords = _fractional(lattice, attributes["cartesian_site_positions"], len(at_sites))
-    declared = {species["name"]: species for species in attributes.get("species") or []}
+    species_list = attributes.get("species") or []
+    if isinstance(species_list, str):  # as tables without nested columns hold it
+        species_list = json.loads(species_list)
+    declared = {species["name"]: species for species in species_list}
     occupancies = []
     for name in at_sites:
         species = declared.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
