@@ -8,7 +8,6 @@ object its `data`, `attributes` and `key_value_pairs` count too.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gmt_tasks.sources.json_shapes import Record, shapes_of
@@ -79,17 +78,12 @@ def parse_record(record: Any) -> ParsedCrystal:
         RefusedInputError: with the reason from the closed list and the key that is missing or wrong.
     """
     try:
-        crystal = _parse(with_parsed_text(record))
-        notes = composition_notes(crystal.extra, crystal.numbers)
-        inner = crystal.extra.get("data")
-        if isinstance(inner, Mapping):
-            notes += composition_notes(inner, crystal.numbers)
+        return _parse(with_parsed_text(record))
     except KeyError as error:
         raise RefusedInputError(Reason.PARSE, f"key {str(error)[:60]} is missing") from error
     except (TypeError, AttributeError, ValueError, ArithmeticError, IndexError, RecursionError) as error:
         detail = f"a key holds a value of the wrong kind: {str(error)[:200]}"
         raise RefusedInputError(Reason.PARSE, detail) from error
-    return replace(crystal, notes=crystal.notes + notes) if notes else crystal
 
 
 def with_parsed_text(value: Any) -> Any:
@@ -107,7 +101,7 @@ def _parse(record: Any) -> ParsedCrystal:
     """Finds the crystal in a record and gives it what stands beside it on the way: its id and its metadata."""
     if not isinstance(record, Mapping):
         raise RefusedInputError(Reason.PARSE, f"expected a JSON object, found {type(record).__name__}")
-    candidates = list(_candidates(record))
+    candidates = _candidates(record, (), ())
     if not candidates:
         raise _no_crystal(record)
     keys, levels = candidates[0]
@@ -118,33 +112,35 @@ def _parse(record: Any) -> ParsedCrystal:
     if len(readers) > 1:
         names = ", ".join(sorted(map(str, levels[-1])))[:_MAX_SHOWN]
         raise RefusedInputError(Reason.PARSE, f"one record in several shapes ({names}); keep the keys of one")
-    crystal = readers[0](levels[-1])
+    lattice, frac_coords, numbers, notes, extra = readers[0](levels[-1])
     own_id, holder, id_key = _own_id(levels)
-    extra = crystal.extra
     if levels[-1] is holder:
-        extra = {key: value for key, value in extra.items() if key != id_key}
+        extra.pop(id_key, None)
     # What stands further out was written for this use: it goes before what came along inside.
     for level, wrapper in zip(reversed(levels[:-1]), reversed(keys), strict=True):
         used = (wrapper, id_key) if level is holder else (wrapper,)
-        extra = {**extra, **{key: value for key, value in level.items() if key not in used}}
-    return replace(crystal, source_id=own_id, extra=extra)
+        extra |= {key: value for key, value in level.items() if key not in used}
+    notes += composition_notes(extra, numbers)
+    inner = extra.get("data")
+    if isinstance(inner, Mapping):
+        notes += composition_notes(inner, numbers)
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, own_id, extra)
 
 
 Path = tuple[str, ...]
+Candidate = tuple[Path, tuple[Record, ...]]
 
 
-def _candidates(record: Record, keys: Path = (), outer: tuple[Record, ...] = ()) -> "list[tuple[Path, list[Record]]]":
+def _candidates(record: Record, keys: Path, outer: tuple[Record, ...]) -> list[Candidate]:
     """The crystals in a record: the keys that lead to each, and all objects on the way, the record first."""
-    found: list[tuple[Path, list[Record]]] = []
     levels = (*outer, record)
-    if shapes_of(record):
-        found.append((keys, list(levels)))
+    candidates = [(keys, levels)] if shapes_of(record) else []
     if len(keys) < _MAX_LEVELS:
         for key, value in record.items():
-            inner = with_parsed_text(value)
-            if isinstance(inner, Mapping):
-                found += _candidates(inner, (*keys, str(key)), levels)
-    return found
+            inner = with_parsed_text(value) if isinstance(value, str) else value
+            if isinstance(inner, dict):
+                candidates += _candidates(inner, (*keys, str(key)), levels)
+    return candidates
 
 
 def _no_crystal(record: Record) -> RefusedInputError:
@@ -168,8 +164,10 @@ def _own_id(levels: Sequence[Record]) -> tuple[str | None, Record | None, str]:
         levels: the objects on the way to the crystal, the outermost first.
     """
     for level in levels:
-        inner = [level[key] for key in _INNER_IDS if isinstance(level.get(key), Mapping)]
-        for holder in (level, *inner):
+        for name in ("", *_INNER_IDS):
+            holder = level.get(name) if name else level
+            if not isinstance(holder, dict) and holder is not level:
+                continue
             for key in ID_KEYS:
                 value = holder.get(key)
                 if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":  # 0 is an id

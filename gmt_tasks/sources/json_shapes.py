@@ -8,13 +8,13 @@ Structure (`lattice.matrix`, `sites`), moyo's cell (`lattice.basis`, `positions`
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gmt_tasks.sources.parsed import (
     Floats,
-    ParsedCrystal,
+    Ints,
     RefusedInputError,
     atomic_numbers,
     ordered_species,
@@ -23,6 +23,17 @@ from gmt_tasks.sources.parsed import (
 from models.errors import Doubt, Reason
 
 Record = Mapping[str, Any]
+
+
+class CrystalFields(NamedTuple):
+    """What a reader takes from an object: the fields of a `ParsedCrystal` but for its id."""
+
+    lattice: Floats
+    frac_coords: Floats
+    numbers: Ints
+    notes: tuple[str, ...]
+    extra: dict[str, Any]
+
 
 MIN_VOLUME = 1e-6
 """Of a cell in cubic angstrom, below which Cartesian positions say nothing about fractional ones."""
@@ -33,11 +44,11 @@ _PYMATGEN_KEYS = frozenset(("@module", "@class", "@version", "lattice", "sites",
 _ASE_KEYS = frozenset(("cell", "positions", "numbers", "pbc", "key_value_pairs", "__ase_objtype__"))
 
 
-def shapes_of(record: Record) -> list[Callable[[Record], ParsedCrystal]]:
+def shapes_of(record: Record) -> list[Callable[[Record], CrystalFields]]:
     """The readers of all shapes that a record has by its keys; a table that has a shape's columns has none."""
-    readers: list[Callable[[Record], ParsedCrystal]] = []
+    readers: list[Callable[[Record], CrystalFields]] = []
     lattice = record.get("lattice")
-    if isinstance(lattice, Mapping):
+    if isinstance(lattice, dict):
         if "sites" in record:
             readers.append(_pymatgen)
         elif "basis" in lattice:
@@ -67,7 +78,7 @@ def periodicity_notes(key: str, value: Any) -> tuple[str, ...]:
     return (f"{Doubt.PERIODICITY}: {key} is {shown}, read as periodic along every axis",)
 
 
-def _columns(record: Record) -> ParsedCrystal:
+def _columns(record: Record) -> CrystalFields:
     """Our own columns: lattice (9 numbers or 3 x 3, angstrom), species, frac_coords."""
     species = record["species"]
     if not isinstance(species, list):  # a text would be taken apart: CO is no carbon and oxygen
@@ -77,10 +88,10 @@ def _columns(record: Record) -> ParsedCrystal:
     require_finite(lattice, frac_coords)
     notes += periodicity_notes("pbc", record.get("pbc", True))
     extra = _rest(record, ("lattice", "species", "frac_coords"))
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, extra)
+    return CrystalFields(lattice, frac_coords, numbers, notes, extra)
 
 
-def _pymatgen(record: Record) -> ParsedCrystal:
+def _pymatgen(record: Record) -> CrystalFields:
     """pymatgen's Structure.as_dict()."""
     lattice = _cell(record["lattice"]["matrix"])
     sites = record["sites"]
@@ -96,19 +107,19 @@ def _pymatgen(record: Record) -> ParsedCrystal:
     numbers, merged = atomic_numbers(labels)
     notes = rounded + merged + periodicity_notes("lattice.pbc", record["lattice"].get("pbc", True))
     extra = {k: v for k, v in _rest(record, _PYMATGEN_KEYS).items() if not k.startswith("@")}
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, extra)
+    return CrystalFields(lattice, frac_coords, numbers, notes, extra)
 
 
-def _moyo(record: Record) -> ParsedCrystal:
+def _moyo(record: Record) -> CrystalFields:
     """moyo's serialised cell: `basis` lists a, b, c one after the other, `positions` are fractional."""
     numbers, notes = atomic_numbers(record["numbers"])
     lattice, frac_coords = _cell(record["lattice"]["basis"]), _positions(record["positions"], len(numbers))
     require_finite(lattice, frac_coords)
     extra = _rest(record, ("lattice", "positions", "numbers"))
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, extra)
+    return CrystalFields(lattice, frac_coords, numbers, notes, extra)
 
 
-def _optimade(attributes: Record) -> ParsedCrystal:
+def _optimade(attributes: Record) -> CrystalFields:
     """OPTIMADE structure attributes; positions are Cartesian, species may be mixtures or vacancies."""
     incomplete = INCOMPLETE_FEATURES.intersection(attributes.get("structure_features") or [])
     if incomplete:
@@ -136,10 +147,10 @@ def _optimade(attributes: Record) -> ParsedCrystal:
     if not notes and isinstance(n_periodic, int) and n_periodic != 3:
         notes += (f"{Doubt.PERIODICITY}: nperiodic_dimensions is {n_periodic}, read as periodic along every axis",)
     used = ("lattice_vectors", "cartesian_site_positions", "species_at_sites", "species")
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, _rest(attributes, used))
+    return CrystalFields(lattice, frac_coords, numbers, notes, _rest(attributes, used))
 
 
-def _jarvis(atoms: Record) -> ParsedCrystal:
+def _jarvis(atoms: Record) -> CrystalFields:
     """JARVIS Atoms.to_dict()."""
     lattice, elements = _cell(atoms["lattice_mat"]), atoms["elements"]
     numbers, notes = atomic_numbers(elements)
@@ -149,10 +160,10 @@ def _jarvis(atoms: Record) -> ParsedCrystal:
         frac_coords = _positions(atoms["coords"], len(elements))
     require_finite(lattice, frac_coords)
     used = ("lattice_mat", "elements", "coords", "cartesian", "abc", "angles", "props")
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, _rest(atoms, used))
+    return CrystalFields(lattice, frac_coords, numbers, notes, _rest(atoms, used))
 
 
-def _ase(atoms: Record) -> ParsedCrystal:
+def _ase(atoms: Record) -> CrystalFields:
     """ASE's Atoms, as its JSON database, its JSON encoder or `todict` writes them; positions are Cartesian.
 
     Source of the encodings: ASE 3.29, ase/io/jsonio.py (`MyEncoder`, `object_hook`), ase/db/jsondb.py.
@@ -164,7 +175,7 @@ def _ase(atoms: Record) -> ParsedCrystal:
     notes += periodicity_notes("pbc", _decoded(atoms.get("pbc", True)))
     pairs = atoms.get("key_value_pairs")
     extra = {**(pairs if isinstance(pairs, Mapping) else {}), **_rest(atoms, _ASE_KEYS)}
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, None, extra)
+    return CrystalFields(lattice, frac_coords, numbers, notes, extra)
 
 
 def _is_array(value: Any) -> bool:

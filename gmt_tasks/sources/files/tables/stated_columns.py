@@ -35,6 +35,7 @@ from models.errors import Doubt
 
 _N_ELEMENTS = len(SYMBOLS)
 _LONGEST_AMOUNT = 6  # digits
+_OPEN, _CLOSE = ord("("), ord(")")
 _ELEMENT_OF_BYTES = np.zeros((256, 256), dtype=np.int64)
 """Atomic number by the one or two bytes of a symbol, the second 0 for a single letter; 0 for no element."""
 for _symbol in (*SYMBOLS[1:], "D", "T"):
@@ -95,24 +96,30 @@ def _contradicting_formulas(column: pa.Array, amounts: Floats, atoms: Atoms) -> 
 
 
 def _simple_formulas(column: pa.Array, n_rows: int) -> tuple[Floats, Flags, Flags]:
-    """Reads all formulas of nothing but symbols and whole numbers byte by byte, as arrays.
+    """Reads all formulas of symbols, whole numbers and groups in one pair of parentheses, as arrays of bytes.
 
     Returns:
         Amount of each element, shape [n_rows, n_elements]; the rows for which it was read; and the rows with any other
-        text, which may be a formula with groups or none at all.
+        text, which may be a formula of another kind or none at all.
     """
-    data, rows, is_other = _plain_bytes(column, n_rows)
-    is_upper, is_digit = data - 65 < 26, data - 48 < 10
-    starts = np.flatnonzero(is_upper)
+    data, rows, depth, is_other = _plain_bytes(column, n_rows)
+    is_upper, is_close, is_digit = data - 65 < 26, data == _CLOSE, data - 48 < 10
+    heads = np.flatnonzero(is_upper | is_close | (data == _OPEN))
+    # Digits belong to the head before them, a symbol or the end of a group, and count by their distance from the last.
+    head_of_byte = np.searchsorted(heads, np.arange(len(data)), side="right") - 1
+    place = np.append(heads, len(data))[1:][head_of_byte] - 1 - np.arange(len(data))
+    values = np.where(is_digit, data - 48, 0) * 10.0 ** np.minimum(place, _LONGEST_AMOUNT)
+    has_digits = np.bincount(head_of_byte[is_digit], minlength=len(heads)) > 0
+    factors = np.where(has_digits, np.bincount(head_of_byte, values, minlength=len(heads)), 1.0)
+
+    is_symbol = is_upper[heads]
+    starts, amounts = heads[is_symbol], factors[is_symbol]
+    ends_of_groups = np.flatnonzero(is_close[heads])
+    is_inside = depth[starts] > 0
+    following = np.searchsorted(ends_of_groups, np.flatnonzero(is_symbol)[is_inside])
+    amounts[is_inside] *= factors[ends_of_groups[following]]
     second = np.append(np.where(data - 97 < 26, data, 0), 0)[starts + 1]
     elements = _ELEMENT_OF_BYTES[data[starts], second]
-    # Each byte belongs to the symbol before it; a digit counts by its distance from the last one.
-    symbol_of_byte = np.cumsum(is_upper) - 1
-    ends = np.append(starts, len(data))[1:]
-    place = ends[symbol_of_byte] - 1 - np.arange(len(data))
-    values = np.where(is_digit, data - 48, 0) * 10.0 ** np.minimum(place, _LONGEST_AMOUNT)
-    has_digits = np.bincount(symbol_of_byte[is_digit], minlength=len(starts)) > 0
-    amounts = np.where(has_digits, np.bincount(symbol_of_byte, values, minlength=len(starts)), 1.0)
 
     is_unread = rows_with(rows[starts[elements == 0]], n_rows)  # like A in AB2: it states nothing
     is_long = rows_with(rows[is_digit & (place >= _LONGEST_AMOUNT)], n_rows)
@@ -121,8 +128,8 @@ def _simple_formulas(column: pa.Array, n_rows: int) -> tuple[Floats, Flags, Flag
     return stated, rows_with(rows, n_rows) & ~is_unread & ~is_long, is_other | is_long
 
 
-def _plain_bytes(column: pa.Array, n_rows: int) -> tuple[NDArray[np.uint8], Ints, Flags]:
-    """The bytes of all texts that may be simple formulas, the row of each, and the rows with other texts."""
+def _plain_bytes(column: pa.Array, n_rows: int) -> tuple[NDArray[np.uint8], Ints, Ints, Flags]:
+    """The bytes of the texts that may be such formulas, with row and depth of each, and the rows with other texts."""
     column = pc.cast(pc.fill_null(column, ""), pa.large_binary())
     offsets = np.frombuffer(column.buffers()[1], dtype=np.int64)[column.offset : column.offset + n_rows + 1]
     content = column.buffers()[2]
@@ -130,14 +137,20 @@ def _plain_bytes(column: pa.Array, n_rows: int) -> tuple[NDArray[np.uint8], Ints
     lengths = np.diff(offsets)
     rows = np.repeat(np.arange(n_rows), lengths)
     is_upper, is_lower, is_digit = data - 65 < 26, data - 97 < 26, data - 48 < 10
+    is_open, is_close = data == _OPEN, data == _CLOSE
     is_first = np.zeros(len(data), dtype=bool)
     is_first[(offsets[:-1] - offsets[0])[lengths > 0]] = True
-    # A small letter stands directly behind a capital one, and a text begins with a capital one.
-    after_upper = np.concatenate([[False], is_upper[:-1]])[: len(data)] & ~is_first
-    is_odd = ~(is_upper | is_digit | (is_lower & after_upper)) | (is_first & ~is_upper)
-    is_other = rows_with(rows[is_odd], n_rows)
+    before = np.concatenate([[0], data[:-1]])[: len(data)] * ~is_first
+    # What may stand at the beginning and behind an opening parenthesis is a symbol, or a group at the beginning; a
+    # small letter stands directly behind a capital one.
+    at_start = np.where(is_first, is_upper | is_open, is_upper | (before != _OPEN))
+    is_fit = at_start & (is_upper | is_digit | is_open | is_close | (is_lower & (before - 65 < 26) & (before >= 65)))
+    sums = np.concatenate([[0], np.cumsum(is_open.astype(np.int64) - is_close)])
+    depth = sums[1:] - sums[offsets[:-1] - offsets[0]][rows]
+    is_other = rows_with(rows[~is_fit | (depth < 0) | (depth > 1)], n_rows)
+    is_other |= sums[offsets[1:] - offsets[0]] != sums[offsets[:-1] - offsets[0]]
     kept = ~is_other[rows]
-    return data[kept], rows[kept], is_other
+    return data[kept], rows[kept], depth[kept], is_other
 
 
 def _contradicting_elements(column: pa.Array, present: Flags, atoms: Atoms) -> Flags:
