@@ -60,7 +60,8 @@ def _split_up(value: Any, level: int) -> list[DocumentRecord] | None:
         return None
     if (records := _pandas_columns(value)) is not None:
         return records
-    lists = [name for name in value if isinstance(value[name], list) and _is_list_of_records(name, value[name])]
+    lists = [name for name in value if isinstance(value[name], list)]
+    lists = [name for name in lists if name in _CONTAINERS or any(map(_is_record, value[name]))]
     if len(lists) > 1:
         raise RefusedInputError(Reason.PARSE, f"several lists of records ({', '.join(lists)[:200]}); keep one of them")
     for name in lists or [name for name in _CONTAINERS if isinstance(value.get(name), Mapping)]:
@@ -77,10 +78,6 @@ def _is_record(value: Any, level: int = 0) -> bool:
         return True
     wrapped = (inner for key, inner in value.items() if _WRAPPER.match(str(key)))
     return any(_is_json_text(inner) or _is_record(inner, level + 1) for inner in wrapped)
-
-
-def _is_list_of_records(name: str, values: list[Any]) -> bool:
-    return name in _CONTAINERS or any(_is_record(value) for value in values)
 
 
 def _is_json_text(value: Any) -> bool:
@@ -139,7 +136,9 @@ def _pandas_columns(value: Record) -> list[DocumentRecord] | None:
         return None
     if not any(key in _SHAPE_KEYS or _is_column_of_crystals(key, value[key]) for key in value):
         return None
-    records = [_without_nulls((name, value[name][key]) for name in value) for key in columns[0]]
+    records = []
+    for key in columns[0]:
+        records.append(_without_nulls((name, value[name][key]) for name in value))
     return _with_keys([str(key) for key in columns[0]], records)
 
 

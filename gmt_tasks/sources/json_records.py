@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gmt_tasks.sources.json_shapes import Record, shapes_of
+from gmt_tasks.sources.json_shapes import Reader, Record, shapes_of
 from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal, RefusedInputError
 from gmt_tasks.sources.stated_composition import composition_notes
 from models.errors import Reason
@@ -67,7 +67,7 @@ def refused_or_parsed(record: Any) -> Reading:
     try:
         return parse_record(record)
     except RefusedInputError as refused:
-        own_id = _own_id([record])[0] if isinstance(record, Mapping) else None
+        own_id = own_identifier([record])[0] if isinstance(record, Mapping) else None
         return Refusal(refused.reason, refused.detail, own_id)
 
 
@@ -104,16 +104,15 @@ def _parse(record: Any) -> ParsedCrystal:
     candidates = _candidates(record, (), ())
     if not candidates:
         raise _no_crystal(record)
-    keys, levels = candidates[0]
-    if any(other_levels[-1] != levels[-1] for _, other_levels in candidates[1:]):
-        names = ", ".join(".".join(path) or "its own keys" for path, _ in candidates)[:_MAX_SHOWN]
+    keys, levels, readers = candidates[0]
+    if len(candidates) > 1 and any(other_levels[-1] != levels[-1] for _, other_levels, _ in candidates):
+        names = ", ".join(".".join(path) or "its own keys" for path, _, _ in candidates)[:_MAX_SHOWN]
         raise RefusedInputError(Reason.PARSE, f"several structures in one record ({names}); keep one of them")
-    readers = shapes_of(levels[-1])
     if len(readers) > 1:
         names = ", ".join(sorted(map(str, levels[-1])))[:_MAX_SHOWN]
         raise RefusedInputError(Reason.PARSE, f"one record in several shapes ({names}); keep the keys of one")
     lattice, frac_coords, numbers, notes, extra = readers[0](levels[-1])
-    own_id, holder, id_key = _own_id(levels)
+    own_id, holder, id_key = own_identifier(levels)
     if levels[-1] is holder:
         extra.pop(id_key, None)
     # What stands further out was written for this use: it goes before what came along inside.
@@ -128,13 +127,13 @@ def _parse(record: Any) -> ParsedCrystal:
 
 
 Path = tuple[str, ...]
-Candidate = tuple[Path, tuple[Record, ...]]
+Candidate = tuple[Path, tuple[Record, ...], list[Reader]]
 
 
 def _candidates(record: Record, keys: Path, outer: tuple[Record, ...]) -> list[Candidate]:
-    """The crystals in a record: the keys that lead to each, and all objects on the way, the record first."""
-    levels = (*outer, record)
-    candidates = [(keys, levels)] if shapes_of(record) else []
+    """The crystals in a record: the keys that lead to each, all objects on the way, outermost first, and its shapes."""
+    levels, readers = (*outer, record), shapes_of(record)
+    candidates = [(keys, levels, readers)] if readers else []
     if len(keys) < _MAX_LEVELS:
         for key, value in record.items():
             inner = with_parsed_text(value) if isinstance(value, str) else value
@@ -157,7 +156,7 @@ def _no_crystal(record: Record) -> RefusedInputError:
     return RefusedInputError(Reason.PARSE, detail)
 
 
-def _own_id(levels: Sequence[Record]) -> tuple[str | None, Record | None, str]:
+def own_identifier(levels: Sequence[Record]) -> tuple[str | None, Record | None, str]:
     """The id of a record, the object that holds it, and its key there.
 
     Args:

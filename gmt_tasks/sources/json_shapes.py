@@ -44,9 +44,12 @@ _PYMATGEN_KEYS = frozenset(("@module", "@class", "@version", "lattice", "sites",
 _ASE_KEYS = frozenset(("cell", "positions", "numbers", "pbc", "key_value_pairs", "__ase_objtype__"))
 
 
-def shapes_of(record: Record) -> list[Callable[[Record], CrystalFields]]:
+Reader = Callable[[Record], CrystalFields]
+
+
+def shapes_of(record: Record) -> list[Reader]:
     """The readers of all shapes that a record has by its keys; a table that has a shape's columns has none."""
-    readers: list[Callable[[Record], CrystalFields]] = []
+    readers: list[Reader] = []
     lattice = record.get("lattice")
     if isinstance(lattice, dict):
         if "sites" in record:
@@ -86,7 +89,8 @@ def _columns(record: Record) -> CrystalFields:
     numbers, notes = atomic_numbers(species)
     lattice, frac_coords = _cell(record["lattice"]), _positions(record["frac_coords"], len(species))
     require_finite(lattice, frac_coords)
-    notes += periodicity_notes("pbc", record.get("pbc", True))
+    if "pbc" in record:
+        notes += periodicity_notes("pbc", record["pbc"])
     extra = _rest(record, ("lattice", "species", "frac_coords"))
     return CrystalFields(lattice, frac_coords, numbers, notes, extra)
 

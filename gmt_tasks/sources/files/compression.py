@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,18 +79,6 @@ class _Frames:
         return data
 
 
-def _open_gzip(stream: IO[bytes]) -> gzip.GzipFile:
-    return gzip.GzipFile(fileobj=stream)
-
-
-def _open_bzip2(stream: IO[bytes]) -> _Frames:
-    return _Frames(stream, bz2.BZ2Decompressor)
-
-
-def _open_xz(stream: IO[bytes]) -> _Frames:
-    return _Frames(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES))
-
-
 def _open_zstd(stream: IO[bytes]) -> Any:
     import pyarrow as pa  # Python has zstd from 3.14 on; importing pyarrow costs a tenth of a second
 
@@ -97,9 +86,21 @@ def _open_zstd(stream: IO[bytes]) -> Any:
 
 
 COMPRESSIONS = (
-    Compression("gzip", ".gz", (".tgz",), re.compile(rb"\x1f\x8b"), _open_gzip),
-    Compression("bzip2", ".bz2", (".tbz2", ".tbz"), re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), _open_bzip2),
-    Compression("xz", ".xz", (".txz",), re.compile(rb"\xfd7zXZ\x00"), _open_xz),
+    Compression("gzip", ".gz", (".tgz",), re.compile(rb"\x1f\x8b"), lambda stream: gzip.GzipFile(fileobj=stream)),
+    Compression(
+        "bzip2",
+        ".bz2",
+        (".tbz2", ".tbz"),
+        re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
+        lambda stream: _Frames(stream, bz2.BZ2Decompressor),
+    ),
+    Compression(
+        "xz",
+        ".xz",
+        (".txz",),
+        re.compile(rb"\xfd7zXZ\x00"),
+        lambda stream: _Frames(stream, partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)),
+    ),
     # A frame that may be skipped can stand before the first one with content.
     Compression("zstd", ".zst", (".tzst",), re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _open_zstd),
 )

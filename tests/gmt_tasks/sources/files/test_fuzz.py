@@ -28,7 +28,7 @@ from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from models.crystals.crystal import find_invalid
 from models.errors import Reason
 from tests.gmt_tasks.sources.files.hostile_files import sound_files
-from tests.gmt_tasks.sources.files.mutations import MUTATIONS, mutated
+from tests.gmt_tasks.sources.mutations import MUTATIONS, mutated
 
 AWKWARD = Path(__file__).parents[4] / ".." / "shared" / "data" / "awkward"
 FILES_PER_ROUND = 400

@@ -1,4 +1,4 @@
-"""Files of a folder that are no inputs: counted and named, never read; databases are told apart by their tables."""
+"""Files of a folder that are no inputs: counted and named, never read; databases are distinguished by their tables."""
 
 import json
 import sqlite3
