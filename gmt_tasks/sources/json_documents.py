@@ -9,6 +9,7 @@ becomes one record, readable or not: none is lost, none comes twice.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from gmt_tasks.sources.json_shapes import Record, shapes_of
@@ -136,9 +137,7 @@ def _pandas_columns(value: Record) -> list[DocumentRecord] | None:
         return None
     if not any(key in _SHAPE_KEYS or _is_column_of_crystals(key, value[key]) for key in value):
         return None
-    records = []
-    for key in columns[0]:
-        records.append(_without_nulls((name, value[name][key]) for name in value))
+    records = [_without_nulls(zip(value, map(itemgetter(key), columns), strict=True)) for key in columns[0]]
     return _with_keys([str(key) for key in columns[0]], records)
 
 
