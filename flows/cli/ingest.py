@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Sources
+from flows.cli.screen import ignored_text
 from flows.terminal.console import Exit, errors_as_lines, print_json, say
 
 if TYPE_CHECKING:
@@ -76,14 +77,19 @@ def _ingest_crystals(
             counts = ingest_flow(sources, limit)
         balance = session.balance()
         if json:
+            from gmt_tasks.sources.open import ignored_files
+
             facts = {"accepted": balance.pending + balance.done, "rejected": balance.rejected}
-            print_json({"run": session.run.id, "inputs": counts, **facts, "duplicate": balance.duplicate})
+            more = {"duplicate": balance.duplicate, "ignored": ignored_files(opened)}
+            print_json({"run": session.run.id, "inputs": counts, **facts, **more})
             return
         from flows.reports.tables import balance_table, console, doubts_line
 
         console().print(balance_table(session.run.id, balance))
         if doubts := session.store.doubts(session.run.id):
             console().print(doubts_line(doubts))
+        if ignored := ignored_text(opened):
+            console().print(ignored, markup=False)
         say(f"compute them: gmtscreen screen {' '.join(sources)} --db {settings.shown_database}")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Sources, Symprec
-from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, say
+from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, printable, say
 
 if TYPE_CHECKING:
     from gmt_tasks.runs.session import ScreenSession
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gmt_tasks.sources.source import Source
 
 TOP_ROWS = 10
+SHOWN_ENDINGS = 8
 TOP_FILTER = (
     "d_max_pc_per_n > 0 AND elastic_min_eigenvalue_gpa > 20 AND NOT symmetry_ambiguous AND (NOT ood OR ood IS UNKNOWN)"
 )
@@ -99,28 +100,47 @@ def _open(texts: list[str], settings: "Settings", *, assume_p1: bool) -> "list[S
     return open_sources(texts, max_atoms=settings.max_atoms, missing_symmetry=missing)
 
 
+def ignored_text(sources: "list[Source]") -> str:
+    """Names the files beside the inputs of the sources that were not read, frequent endings first; "" if none."""
+    from gmt_tasks.sources.open import ignored_files
+
+    counts = ignored_files(sources)
+    endings = [f"{n:,} {ending}" for ending, n in counts.most_common(SHOWN_ENDINGS)]
+    n_more = counts.total() - sum(n for _, n in counts.most_common(SHOWN_ENDINGS))
+    if n_more:
+        endings.append(f"{n_more:,} others")
+    plural = "s" if counts.total() > 1 else ""
+    return printable(f"ignored {counts.total():,} file{plural}: {', '.join(endings)}") if counts else ""
+
+
 def _dry_run(sources: "list[Source]", settings: "Settings", limit: int | None, *, json: bool) -> None:
     """Prints the balance that the run would start with."""
     from gmt_tasks.ingest.blocks import IngestPlan
     from gmt_tasks.runs.lifecycle import dry_balance
+    from gmt_tasks.sources.open import ignored_files
 
     balance = dry_balance(sources, IngestPlan(settings.max_atoms, settings.shard_atoms, limit=limit))
     if json:
         counts = asdict(balance)
         # "in" is the name that `status --json` prints; as a Python name it is taken.
-        print_json({"dry_run": True, "in": counts.pop("n_in"), **counts})
+        print_json({"dry_run": True, "in": counts.pop("n_in"), **counts, "ignored": ignored_files(sources)})
         return
     from flows.reports.tables import balance_table, console
 
     console().print(balance_table("dry", balance))
+    if ignored := ignored_text(sources):
+        console().print(ignored, markup=False)
     say("dry run: nothing was computed or stored; `pending` is what a run would compute")
 
 
 def _report(session: "ScreenSession", *, json: bool) -> None:
     """Prints the balance, the rate and the top of the run."""
     if json:
+        from gmt_tasks.sources.open import ignored_files
+
         (facts,) = session.store.runs(session.run.id)
-        print_json({**facts, "computed": session.n_committed, "database": session.settings.shown_database})
+        more = {"ignored": ignored_files(session.sources), "database": session.settings.shown_database}
+        print_json({**facts, "computed": session.n_committed, **more})
         return
     from flows.reports.tables import balance_table, console, doubts_line, frame_table, with_intervals
     from flows.terminal.console import duration
@@ -130,6 +150,8 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
     if doubts := session.store.doubts(session.run.id):
         console().print(doubts_line(doubts))
         say(f"which: gmtscreen query doubtful --fields id,formula,doubts --db {session.settings.shown_database}")
+    if ignored := ignored_text(session.sources):
+        console().print(ignored, markup=False)
     if session.n_committed:
         rate = session.n_committed / max(session.drive_s, 1e-9)
         say(f"{session.n_committed:,} crystals computed in {duration(session.drive_s)}, {rate:.1f} crystals/s")
@@ -178,6 +200,8 @@ def predict(
             doubts.update(line.get("doubts", []))
             stream.write(json_text(line) + "\n")
             stream.flush()  # who reads a pipe gets each crystal as soon as it is done
+    if ignored := ignored_text(opened):
+        say(ignored)
     if out is not None or n_rejected:
         say(f"{n_predicted:,} predicted, {n_rejected:,} rejected{f', written to {out}' if out else ''}")
     if doubts:

@@ -1,39 +1,36 @@
-"""Crystals from JSON objects, by our own reading of the field's schemas.
+"""One crystal from one JSON value: where in it the crystal stands, what its id is, and whether it agrees with itself.
 
-Foreign JSON is only ever data here: `@module` and `@class` keys are ignored, never imported (monty's decoder imports
-and calls what such a key names). Five shapes are known: our columns (`lattice`, `species`, `frac_coords`), pymatgen's
-Structure (`lattice.matrix`, `sites`), OPTIMADE (`attributes.lattice_vectors`, ...), JARVIS (`atoms.lattice_mat`, ...)
-and moyo's cell (`lattice.basis`, `positions`, `numbers`); the first of `structure`, `atoms` may wrap them.
+A crystal in one of the known shapes (gmt_tasks/sources/json_shapes.py) is the record itself or one of its values, four
+levels deep at most, also as JSON text. A record that holds several that differ is refused: nobody can say which one is
+meant. The id is the first of `ID_KEYS` in the outermost object on the way to the crystal that has one; after each
+object its `data`, `attributes` and `key_value_pairs` count too.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from gmt_tasks.sources.parsed import (
-    Floats,
-    ParsedCrystal,
-    Reading,
-    Refusal,
-    RefusedInputError,
-    atomic_numbers,
-    ordered_species,
-    reading_or_refusal,
-    require_finite,
-)
+from gmt_tasks.sources.json_shapes import Reader, Record, shapes_of
+from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal, RefusedInputError, reading_or_refusal
+from gmt_tasks.sources.stated_composition import composition_notes
 from models.errors import Reason
 
-_MIN_VOLUME = 1e-6
-"""Of a cell in cubic angstrom, below which Cartesian positions say nothing about fractional ones."""
+ID_KEYS = (
+    "id", "material_id", "mat_id", "immutable_id", "entry_id", "jid", "uuid", "task_id", "mp_id", "mpid",
+)  # fmt: skip
+"""Keys and columns that hold an id, in order: the first that holds a text or a whole number is taken."""
 
-_ID_KEYS = ("id", "material_id", "jid", "uuid")
-_INCOMPLETE_FEATURES = {"implicit_atoms", "site_attachments", "assemblies"}
-"""OPTIMADE's words for atoms without a site, groups of atoms on one, and sites that are occupied only together."""
-
-_PYMATGEN_KEYS = {"@module", "@class", "@version", "lattice", "sites", "charge", "properties"}
+_KEYS_OF_SHAPES = (
+    ("lattice", "sites"),
+    ("lattice", "species", "frac_coords"),
+    ("lattice_vectors", "cartesian_site_positions", "species_at_sites"),
+    ("lattice_mat", "coords", "elements"),
+    ("cell", "positions", "numbers"),
+)
+_MAX_LEVELS = 4
+_INNER_IDS = ("data", "attributes", "key_value_pairs")
+_MAX_SHOWN = 200
 
 
 def load_json(text: str | bytes, first_line: int = 1) -> Any:
@@ -50,7 +47,8 @@ def load_json(text: str | bytes, first_line: int = 1) -> Any:
         return json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as error:
         place = f"line {first_line + error.lineno - 1} column {error.colno}"
-        raise RefusedInputError(Reason.PARSE, f"{place}: {error.msg}") from error
+        advice = " (a file with one JSON value per line is a .jsonl)" if error.msg == "Extra data" else ""
+        raise RefusedInputError(Reason.PARSE, f"{place}: {error.msg}{advice}") from error
     except (RecursionError, ValueError) as error:
         raise RefusedInputError(Reason.PARSE, f"not readable as JSON: {str(error)[:200]}") from error
 
@@ -65,26 +63,11 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def records_of(value: Any) -> list[Any] | None:
-    """The records of a document that is a list or an OPTIMADE answer; None if it is one record itself.
-
-    Raises:
-        RefusedInputError: the list is empty.
-    """
-    if isinstance(value, dict) and isinstance(value.get("data"), list):
-        value = value["data"]
-    if not isinstance(value, list):
-        return None
-    if not value:
-        raise RefusedInputError(Reason.EMPTY, "the list holds no crystals")
-    return value
-
-
 def refused_or_parsed(record: Any) -> Reading:
     """One crystal from one JSON value, or why it is none with the id that the record has nevertheless."""
     reading = reading_or_refusal(parse_record, record)
     if isinstance(reading, Refusal) and isinstance(record, Mapping):
-        return replace(reading, source_id=_identifier(record))
+        return replace(reading, source_id=own_identifier([record])[0])
     return reading
 
 
@@ -95,7 +78,7 @@ def parse_record(record: Any) -> ParsedCrystal:
         RefusedInputError: with the reason from the closed list and the key that is missing or wrong.
     """
     try:
-        return _parse(record)
+        return _parse(with_parsed_text(record))
     except KeyError as error:
         raise RefusedInputError(Reason.PARSE, f"key {str(error)[:60]} is missing") from error
     except (TypeError, AttributeError, ValueError, ArithmeticError, IndexError, RecursionError) as error:
@@ -103,150 +86,89 @@ def parse_record(record: Any) -> ParsedCrystal:
         raise RefusedInputError(Reason.PARSE, detail) from error
 
 
-def _parse(record: Any) -> ParsedCrystal:
-    """Chooses the shape by the keys that only it has."""
-    if not isinstance(record, Mapping):
-        raise RefusedInputError(Reason.PARSE, f"expected a JSON object, found {type(record).__name__}")
-    for wrapper in ("structure", "atoms"):
-        if isinstance(record.get(wrapper), Mapping):
-            return _with_outer(_parse(record[wrapper]), record, wrapper)
-    if isinstance(record.get("attributes"), Mapping):
-        return _with_outer(_optimade(record["attributes"]), record, "attributes")
-    if "lattice_mat" in record:
-        return _jarvis(record)
-    if "lattice" not in record:
-        keys = ", ".join(sorted(map(str, record))[:8])[:200]
-        detail = f"no crystal under the keys found ({keys}); see the documentation of inputs"
-        raise RefusedInputError(Reason.PARSE, detail)
-    if not isinstance(record["lattice"], Mapping):
-        return _columns(record)
-    return _pymatgen(record) if "sites" in record else _moyo(record)
+def with_parsed_text(value: Any) -> Any:
+    """A crystal that was written as JSON text, parsed; everything else as it is.
 
-
-def _with_outer(inner: ParsedCrystal, record: Mapping[str, Any], wrapper: str) -> ParsedCrystal:
-    """Adds the id and the keys beside a wrapped structure."""
-    extra = {key: value for key, value in record.items() if key != wrapper and key not in _ID_KEYS}
-    source_id = _identifier(record) or inner.source_id
-    return replace(inner, source_id=source_id, extra={**inner.extra, **extra})
-
-
-def _columns(record: Mapping[str, Any]) -> ParsedCrystal:
-    """Our own columns: lattice (9 numbers or 3 x 3, angstrom), species, frac_coords."""
-    species = record["species"]
-    if not isinstance(species, list):  # a text would be taken apart: CO is no carbon and oxygen
-        raise RefusedInputError(Reason.PARSE, f"species is a {type(species).__name__}, expected a list")
-    numbers, notes = atomic_numbers(species)
-    lattice, frac_coords = _cell(record["lattice"]), _positions(record["frac_coords"], len(species))
-    require_finite(lattice, frac_coords)
-    extra = _rest(record, {"lattice", "species", "frac_coords"})
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, _identifier(record), extra)
-
-
-def _pymatgen(record: Mapping[str, Any]) -> ParsedCrystal:
-    """pymatgen's Structure.as_dict()."""
-    lattice = _cell(record["lattice"]["matrix"])
-    sites = record["sites"]
-    frac_coords = _positions([site["abc"] for site in sites], len(sites))
-    require_finite(lattice, frac_coords)
-    occupancies = []
-    for site in sites:
-        parts = [(_label(part["element"]), float(part.get("occu", 1))) for part in site["species"]]
-        occupancies.append(parts)
-    # Unknown species first: a dummy atom on a shared site is no disorder.
-    atomic_numbers([label for species in occupancies for label, _ in species])
-    labels, rounded = ordered_species(occupancies)
-    numbers, merged = atomic_numbers(labels)
-    extra = {k: v for k, v in _rest(record, _PYMATGEN_KEYS).items() if not k.startswith("@")}
-    return ParsedCrystal(lattice, frac_coords, numbers, rounded + merged, _identifier(record), extra)
-
-
-def _optimade(attributes: Mapping[str, Any]) -> ParsedCrystal:
-    """OPTIMADE structure attributes; positions are Cartesian, species may be mixtures or vacancies."""
-    incomplete = _INCOMPLETE_FEATURES.intersection(attributes.get("structure_features") or [])
-    if incomplete:
-        detail = f"structure_features names {', '.join(sorted(incomplete))}: the sites listed are not all atoms"
-        raise RefusedInputError(Reason.DISORDERED, detail)
-    lattice = _cell(attributes["lattice_vectors"])
-    at_sites = attributes["species_at_sites"]
-    frac_coords = _fractional(lattice, attributes["cartesian_site_positions"], len(at_sites))
-    declared = {species["name"]: species for species in attributes.get("species") or []}
-    occupancies = []
-    for name in at_sites:
-        species = declared.get(name, {"chemical_symbols": [name], "concentration": [1.0]})
-        parts = zip(species["chemical_symbols"], species["concentration"], strict=True)
-        # Without the vacancies the site sums to less than 1 and ends as disordered.
-        occupancies.append([(_label(symbol), float(share)) for symbol, share in parts if symbol != "vacancy"])
-    labels, rounded = ordered_species(occupancies)
-    numbers, merged = atomic_numbers(labels)
-    used = {"lattice_vectors", "cartesian_site_positions", "species_at_sites", "species"}
-    return ParsedCrystal(lattice, frac_coords, numbers, rounded + merged, None, _rest(attributes, used))
-
-
-def _jarvis(atoms: Mapping[str, Any]) -> ParsedCrystal:
-    """JARVIS Atoms.to_dict()."""
-    lattice, elements = _cell(atoms["lattice_mat"]), atoms["elements"]
-    numbers, notes = atomic_numbers(elements)
-    if atoms.get("cartesian"):
-        frac_coords = _fractional(lattice, atoms["coords"], len(elements))
-    else:
-        frac_coords = _positions(atoms["coords"], len(elements))
-    require_finite(lattice, frac_coords)
-    used = {"lattice_mat", "elements", "coords", "cartesian", "abc", "angles", "props"}
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, _identifier(atoms), _rest(atoms, used))
-
-
-def _moyo(record: Mapping[str, Any]) -> ParsedCrystal:
-    """moyo's serialised cell: `basis` lists a, b, c one after the other, `positions` are fractional."""
-    numbers, notes = atomic_numbers(record["numbers"])
-    lattice, frac_coords = _cell(record["lattice"]["basis"]), _positions(record["positions"], len(numbers))
-    require_finite(lattice, frac_coords)
-    extra = _rest(record, {"lattice", "positions", "numbers"})
-    return ParsedCrystal(lattice, frac_coords, numbers, notes, _identifier(record), extra)
-
-
-def _cell(value: Any) -> Floats:
-    """Lattice rows from 9 numbers or 3 x 3, shape [3, 3]."""
-    lattice = np.array(value, dtype=np.float64)
-    if lattice.size != 9:
-        raise RefusedInputError(Reason.PARSE, f"the lattice has {lattice.size} numbers, expected 9")
-    return lattice.reshape(3, 3)
-
-
-def _positions(value: Any, n_atoms: int) -> Floats:
-    """Positions from n x 3 or 3n numbers, shape [n_atoms, 3]."""
-    positions = np.array(value, dtype=np.float64)
-    if positions.size != 3 * n_atoms:
-        detail = f"{positions.size} position numbers for {n_atoms} species, expected {3 * n_atoms}"
-        raise RefusedInputError(Reason.PARSE, detail)
-    return positions.reshape(-1, 3)
-
-
-def _fractional(lattice: Floats, cartesian: Any, n_atoms: int) -> Floats:
-    """Fractional from Cartesian positions (angstrom), shape [n_atoms, 3]."""
-    positions = _positions(cartesian, n_atoms)
-    require_finite(lattice, positions)
-    volume = np.linalg.det(lattice)
-    if abs(volume) < _MIN_VOLUME:
-        raise RefusedInputError(Reason.DEGENERATE_CELL, f"volume {volume:.3g} angstrom^3")
-    return np.linalg.solve(lattice.T, positions.T).T.astype(np.float64)
-
-
-def _label(value: Any) -> str:
-    """The symbol of a species."""
-    if not isinstance(value, str):
-        raise RefusedInputError(Reason.UNKNOWN_SPECIES, f"{value!r} is no element symbol")
+    Raises:
+        RefusedInputError: a text that looks like a crystal is no JSON.
+    """
+    if isinstance(value, str) and value[:1] == "{" and ('"lattice' in value or '"positions"' in value):
+        return load_json(value)
     return value
 
 
-def _identifier(record: Mapping[str, Any]) -> str | None:
-    """The first id key that holds a text or a whole number."""
-    for key in _ID_KEYS:
-        value = record.get(key)
-        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":  # 0 is an id
-            return str(value)
-    return None
+def _parse(record: Any) -> ParsedCrystal:
+    """Finds the crystal in a record and gives it what stands beside it on the way: its id and its metadata."""
+    if not isinstance(record, Mapping):
+        raise RefusedInputError(Reason.PARSE, f"expected a JSON object, found {type(record).__name__}")
+    candidates = _candidates(record, (), ())
+    if not candidates:
+        raise _no_crystal(record)
+    keys, levels, readers = candidates[0]
+    if len(candidates) > 1 and any(other_levels[-1] != levels[-1] for _, other_levels, _ in candidates):
+        names = ", ".join(".".join(path) or "its own keys" for path, _, _ in candidates)[:_MAX_SHOWN]
+        raise RefusedInputError(Reason.PARSE, f"several structures in one record ({names}); keep one of them")
+    if len(readers) > 1:
+        names = ", ".join(sorted(map(str, levels[-1])))[:_MAX_SHOWN]
+        raise RefusedInputError(Reason.PARSE, f"one record in several shapes ({names}); keep the keys of one")
+    lattice, frac_coords, numbers, notes, extra = readers[0](levels[-1])
+    own_id, holder, id_key = own_identifier(levels)
+    if levels[-1] is holder:
+        extra.pop(id_key, None)
+    # What stands further out was written for this use: it goes before what came along inside.
+    for level, wrapper in zip(reversed(levels[:-1]), reversed(keys), strict=True):
+        used = (wrapper, id_key) if level is holder else (wrapper,)
+        extra |= {key: value for key, value in level.items() if key not in used}
+    notes += composition_notes(extra, numbers)
+    inner = extra.get("data")
+    if isinstance(inner, Mapping):
+        notes += composition_notes(inner, numbers)
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, own_id, extra)
 
 
-def _rest(record: Mapping[str, Any], used: set[str]) -> dict[str, Any]:
-    """What travels along as metadata."""
-    return {key: value for key, value in record.items() if key not in used and key not in _ID_KEYS}
+Path = tuple[str, ...]
+Candidate = tuple[Path, tuple[Record, ...], list[Reader]]
+
+
+def _candidates(record: Record, keys: Path, outer: tuple[Record, ...]) -> list[Candidate]:
+    """The crystals in a record: the keys that lead to each, all objects on the way, outermost first, and its shapes."""
+    levels, readers = (*outer, record), shapes_of(record)
+    candidates = [(keys, levels, readers)] if readers else []
+    if len(keys) < _MAX_LEVELS:
+        for key, value in record.items():
+            inner = with_parsed_text(value) if isinstance(value, str) else value
+            if isinstance(inner, dict):
+                candidates += _candidates(inner, (*keys, str(key)), levels)
+    return candidates
+
+
+def _no_crystal(record: Record) -> RefusedInputError:
+    """Why a record holds no crystal: what is missing where one begins, or the keys that were found."""
+    for wrapper in ("structure", "atoms", "attributes"):
+        if isinstance(record.get(wrapper), Mapping):
+            return _no_crystal(record[wrapper])
+    for keys in _KEYS_OF_SHAPES:
+        missing = [key for key in keys if key not in record]
+        if 0 < len(missing) < len(keys) - (keys[0] not in record):
+            return RefusedInputError(Reason.PARSE, f"key {missing[0]!r} is missing")
+    shown = ", ".join(sorted(map(str, record))[:8])[:_MAX_SHOWN]
+    detail = f"no crystal under the keys found ({shown}); see the documentation of inputs"
+    return RefusedInputError(Reason.PARSE, detail)
+
+
+def own_identifier(levels: Sequence[Record]) -> tuple[str | None, Record | None, str]:
+    """The id of a record, the object that holds it, and its key there.
+
+    Args:
+        levels: the objects on the way to the crystal, the outermost first.
+    """
+    for level in levels:
+        for name in ("", *_INNER_IDS):
+            holder = level.get(name) if name else level
+            if not isinstance(holder, dict) and holder is not level:
+                continue
+            for key in ID_KEYS:
+                value = holder.get(key)
+                if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":  # 0 is an id
+                    return str(value), holder, key
+    return None, None, ""

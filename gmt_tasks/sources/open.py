@@ -1,5 +1,7 @@
 """From what the user wrote to a source: a path, a named source, or one in the network."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from gmt_tasks.sandbox.target import load
@@ -30,8 +32,8 @@ def open_source(text: str, options: ReadOptions | None = None) -> Source:
     """Opens a source by what the user wrote.
 
     Args:
-        text: a file (CIF, POSCAR/CONTCAR, extended XYZ, structure JSON, JSONL, all also as .gz; Parquet, ASE database),
-            a directory, glob, .zip, .tar, .tar.gz or .tgz of these, `reference[:name,...]`,
+        text: a file (CIF, POSCAR/CONTCAR, extended XYZ, structure JSON, JSONL, all also as .gz, .bz2, .xz, .zst;
+            Parquet, ASE database), a directory, glob, .zip, .tar or packed .tar of these, `reference[:name,...]`,
             `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`, `mp:chemsys=Al-N`, `jarvis:dft_3d`, or
             `optimade:URL?filter=...` (docs/sources.md).
         options: limits for reading foreign files; the defaults suit files of unknown origin.
@@ -50,3 +52,11 @@ def open_source(text: str, options: ReadOptions | None = None) -> Source:
     from gmt_tasks.sources.files.source import FilesSource
 
     return FilesSource.from_text(text, options or ReadOptions())
+
+
+def ignored_files(sources: Iterable[Source]) -> Counter[str]:
+    """How many files in directories, globs and archives are no inputs of the sources, by the ending of their names."""
+    from gmt_tasks.sources.files.source import FilesSource
+
+    counts = [source.ignored_files() for source in sources if isinstance(source, FilesSource)]
+    return sum(counts, Counter())

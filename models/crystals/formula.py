@@ -1,8 +1,9 @@
-"""Chemical formulas as people and files write them: any order, brackets, charges, blanks, decimals; and anonymous ones."""
+"""Chemical formulas as people and files write them: any order, brackets, charges, blanks; and anonymous ones."""
 
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from math import gcd
 
 from models.crystals.crystal import SYMBOLS, formula_of_counts
@@ -36,7 +37,7 @@ def formula_amounts(text: str) -> dict[int, float]:
     Raises:
         FormulaError: the text is no formula, or one that can be read in two ways.
     """
-    written = text.strip().strip("'\"").translate(_SUBSCRIPTS)
+    written = text.strip().strip("'\"").replace("_", "").translate(_SUBSCRIPTS)
     if len(written) > MAX_FORMULA_CHARS:
         raise FormulaError(f"it has {len(written)} characters, limit {MAX_FORMULA_CHARS}")
     if parted := re.search(r"[0-9]\s+[0-9]+(?![0-9+-])", written):
@@ -48,6 +49,7 @@ def formula_amounts(text: str) -> dict[int, float]:
     return dict(sorted(atoms.items()))
 
 
+@lru_cache(4096)  # a table repeats few formulas
 def parse_formula(text: str) -> dict[int, float] | None:
     """The same as `formula_amounts`; None where the text is no formula, and so states nothing."""
     try:

@@ -36,9 +36,9 @@ class LabelFiles:
         Raises:
             SourceError: there is none.
         """
-        files = [file for file in find_files(text) if file.format is JSON_LINES]
+        files = [file for file in find_files(text).files if file.format is JSON_LINES]
         if not files:
-            raise SourceError(f"No label file (.jsonl or .jsonl.gz) in {text}. Give the file, folder or glob of them.")
+            raise SourceError(f"No label file (.jsonl, also packed) in {text}. Give the file, folder or glob of them.")
         return cls(text, files, options)
 
     def fingerprint(self) -> str:

@@ -2,7 +2,7 @@
 
 No name in an archive ever becomes a path: members are written as `0`, `1.gz`, ... and keep their name as a label only.
 Links, devices, paths that leave the archive, archives in archives and whatever lies beyond a bound are refused one by
-one; members of no known format are no inputs, as in a directory.
+one; members of no known format are no inputs and only counted, as in a directory.
 """
 
 import errno
@@ -10,8 +10,9 @@ import io
 import re
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -24,7 +25,7 @@ from gmt_tasks.sources.files.compression import (
     unpack_by_magic,
     unpacked_limit,
 )
-from gmt_tasks.sources.files.formats import Content, file_format
+from gmt_tasks.sources.files.formats import Content, ending_of, file_format
 from gmt_tasks.sources.files.text_jobs import text_of
 from gmt_tasks.sources.parsed import Refusal, RefusedInputError
 from gmt_tasks.sources.row_errors import error_text
@@ -44,14 +45,14 @@ _OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO)
 
 @dataclass(frozen=True)
 class UnpackJob:
-    """An archive, and the empty folder for its members."""
+    """An archive, and the empty folder for its members; without one they are counted and not unpacked."""
 
     archive: Path
-    folder: Path
+    folder: Path | None
 
-    def content(self) -> list[str]:
+    def content(self) -> list[str | None]:
         """The job as a JSON value."""
-        return [str(self.archive), str(self.folder)]
+        return [str(self.archive), None if self.folder is None else str(self.folder)]
 
 
 @dataclass(frozen=True)
@@ -62,25 +63,38 @@ class Member:
     content: Path | Refusal
 
 
-def answer(content: list[str]) -> Message:
+@dataclass(frozen=True)
+class ArchiveContent:
+    """The inputs in an archive, in its order, and how many members are none, by the ending of their names."""
+
+    members: list[Member] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+def answer(content: list[str | None]) -> Message:
     """Runs in the child: unpacks one archive and answers with its members, files by their bare names."""
+    archive, folder = content
+    unpacked = unpack(UnpackJob(Path(archive or ""), None if folder is None else Path(folder)))
     parts: list[list[str]] = []
-    for member in unpack(UnpackJob(*map(Path, content))):
+    for member in unpacked.members:
         if isinstance(member.content, Path):
             parts.append([member.name, member.content.name])
         else:
             parts.append([member.name, member.content.reason, member.content.detail])
-    return Message(parts)
+    return Message([parts, dict(unpacked.ignored)])
 
 
-def decode_members(content: Any, folder: Path) -> list[Member]:
+def decode_content(content: Any, folder: Path) -> ArchiveContent:
     """What a child claims to have unpacked into a folder, checked: it leads to plain files in this folder only.
 
     Raises:
         ValueError, TypeError: it is no list of members, or a file is none that `unpack` makes.
     """
+    parts, counts = content
+    if not all(type(count) is int for count in counts.values()):
+        raise TypeError("members that are not counted")
     members = []
-    for name, *rest in content[: MAX_MEMBERS + 1]:
+    for name, *rest in parts[: MAX_MEMBERS + 1]:
         label = text_of(name)[:MAX_NAME_CHARS]
         if len(rest) == 2:
             members.append(Member(label, Refusal(Reason(rest[0]), text_of(rest[1]))))
@@ -89,26 +103,27 @@ def decode_members(content: Any, folder: Path) -> list[Member]:
         if not _MEMBER_FILE.fullmatch(path.name) or path.parent != folder or path.is_symlink():
             raise ValueError(f"a member that lies at {str(path)[:200]}")
         members.append(Member(label, path))
-    return members
+    return ArchiveContent(members, Counter({text_of(ending): counts[ending] for ending in counts}))
 
 
-def unpack(job: UnpackJob) -> list[Member]:
+def unpack(job: UnpackJob) -> ArchiveContent:
     """The members of an archive that are inputs, in the order of the archive.
 
     A fault that ends reading (a broken stream, a bound) is one refused member at the end; what came before it stays.
     """
-    members: list[Member] = []
+    content = ArchiveContent()
+    members = content.members
     try:
         limit = unpacked_limit(job.archive, MAX_TOTAL_BYTES)
         if job.archive.name.lower().endswith(".zip"):
             with zipfile.ZipFile(job.archive) as archive:
-                _collect(_zip_entries(archive), job.folder, limit, members)
+                _collect(_zip_entries(archive), job.folder, limit, content)
         else:
             with job.archive.open("rb") as packed, unpack_by_magic(packed) as stream:
                 bounded = _BoundedStream(stream, limit)
                 # As a stream, read once from front to back: a tar has no directory to trust.
                 with tarfile.open(fileobj=bounded, mode="r|", errorlevel=2) as archive:
-                    _collect(_tar_entries(archive), job.folder, limit, members)
+                    _collect(_tar_entries(archive), job.folder, limit, content)
     except RefusedInputError as refused:
         members.append(Member("", Refusal(refused.reason, refused.detail)))
     except Exception as error:
@@ -116,7 +131,7 @@ def unpack(job: UnpackJob) -> list[Member]:
             raise
         detail = f"not readable after {len(members)} members: {error_text(error)}"
         members.append(Member("", Refusal(Reason.ARCHIVE, detail)))
-    return members
+    return content
 
 
 @dataclass(frozen=True)
@@ -129,9 +144,9 @@ class _Entry:
     is_folder: bool
 
 
-def _collect(entries: Iterator[_Entry], folder: Path, limit: int, members: list[Member]) -> None:
-    """Appends the inputs among the entries, unpacked; raises at a bound that concerns the whole archive."""
-    left = limit
+def _collect(entries: Iterator[_Entry], folder: Path | None, limit: int, content: ArchiveContent) -> None:
+    """Adds the inputs among the entries, unpacked; raises at a bound that concerns the whole archive."""
+    left, members = limit, content.members
     for number, entry in enumerate(entries):
         if number >= MAX_MEMBERS:
             raise RefusedInputError(Reason.ARCHIVE, f"more than {MAX_MEMBERS} members; the rest was not read")
@@ -143,7 +158,9 @@ def _collect(entries: Iterator[_Entry], folder: Path, limit: int, members: list[
             fault = "an archive in an archive"
         if fault:
             members.append(Member(entry.name[:MAX_NAME_CHARS], Refusal(Reason.ARCHIVE, fault)))
-        elif known_format is not None:
+        elif known_format is None:
+            content.ignored[ending_of(entry.name)] += 1
+        elif folder is not None:
             compression = compression_of(entry.name)
             target = folder / f"{number}{compression.suffix if compression else ''}"
             try:

@@ -1,20 +1,22 @@
 """Which files a path, a directory or a glob means, in which order, and when they have changed."""
 
 import glob
-import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from gmt_tasks.sources.files.formats import FileFormat, file_format, readable_formats
+from gmt_tasks.sources.files.formats import ASE_DATABASE, FileFormat, ending_of, file_format, readable_formats
+from gmt_tasks.sources.files.tables.sqlite_schema import is_sqlite, table_names
 from models.errors import SourceError
 
 _FULL_HASH_BYTES = 64 << 20
 _EDGE_BYTES = 1 << 20
 
-_log = logging.getLogger(__name__)
+_OWN_TABLES = {"crystals", "inputs", "runs", "shards"}
+"""Of a database in which gmtscreen stores results."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,21 @@ class NamedFile:
     format: FileFormat | None
 
 
-def find_files(text: str) -> list[NamedFile]:
-    """The files that a path, directory or glob means.
+@dataclass(frozen=True)
+class FoundFiles:
+    """What a path, directory or glob means.
+
+    Attributes:
+        files: the inputs, in the order in which they are read.
+        ignored: how many files beside them are no inputs, by the ending of their names.
+    """
+
+    files: list[NamedFile]
+    ignored: Counter[str]
+
+
+def find_files(text: str) -> FoundFiles:
+    """The files that a path, directory or glob means, and how many others lie there.
 
     Raises:
         SourceError: there is none, or the only one is of a kind that is not read.
@@ -39,7 +54,7 @@ def find_files(text: str) -> list[NamedFile]:
         if not path.exists():
             return _matching(text)
         if (only_format := file_format(path.name)) is not None:
-            return [NamedFile(path, path.name, only_format)]
+            return FoundFiles([NamedFile(path, path.name, only_format)], Counter())
     except (OSError, RuntimeError, ValueError) as error:  # no permission, a name too long, no such user, a NUL
         raise SourceError(f"{text[:200]!r} cannot be looked at: {error}. Give {readable_formats()}.") from error
     raise SourceError(
@@ -56,28 +71,31 @@ def content_fingerprint(files: Iterable[NamedFile]) -> str:
     return digest.hexdigest()
 
 
-def _in_directory(root: Path) -> list[NamedFile]:
+def _in_directory(root: Path) -> FoundFiles:
     """All files of known formats below a directory, sorted by relative path; links to directories are not followed.
 
     A folder that may not be looked into is an input too: it will be refused, so that nobody takes it for empty.
     """
-    closed: list[Path] = []
-    walk = os.walk(root, onerror=lambda error: closed.append(Path(error.filename)))
-    paths = [Path(folder) / name for folder, _, names in walk for name in names]
-    formats = [(path, file_format(path.name)) for path in paths]
-    inputs = [(path, row) for path, row in formats if row is not None and row.is_sought]
-    if n_other := len(paths) - len(inputs):
-        _log.info("%s: %d of %d files have no known format and are no inputs", root, n_other, len(paths))
-    files = [NamedFile(path, path.relative_to(root).as_posix(), row) for path, row in inputs]
-    files += [NamedFile(path, path.relative_to(root).as_posix(), None) for path in closed]
+    files: list[NamedFile] = []
+    ignored: Counter[str] = Counter()
+
+    def refuse(error: OSError) -> None:
+        path = Path(error.filename)
+        files.append(NamedFile(path, path.relative_to(root).as_posix(), None))
+
+    for folder, _, names in os.walk(root, onerror=refuse):
+        parent = Path(folder)
+        relative = parent.relative_to(root).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
+        _sort_out([(parent / name, prefix + name) for name in names], files, ignored)
     if not files:
-        problem = f"Directory {root} holds no file that can be read among {len(paths)}"
+        problem = f"Directory {root} holds no file that can be read among {ignored.total()}"
         raise SourceError(f"{problem}. Give {readable_formats()}.")
-    return sorted(files, key=lambda file: file.label)
+    return FoundFiles(sorted(files, key=lambda file: file.label), ignored)
 
 
-def _matching(pattern: str) -> list[NamedFile]:
-    """The files that match a glob, sorted; a match of unknown format is an input, and will be refused."""
+def _matching(pattern: str) -> FoundFiles:
+    """The files that match a glob, sorted; where none has a known format, each is an input, and will be refused."""
     # Path.glob wants a root apart from the pattern; a user's pattern may be absolute, relative or begin with ~.
     matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
     paths = sorted(path for match in matches if not (path := Path(match)).is_dir())
@@ -87,7 +105,41 @@ def _matching(pattern: str) -> list[NamedFile]:
             "`reference` and `prototypes`."
         )
     common = Path(os.path.commonpath([path.parent for path in paths]))
-    return [NamedFile(path, path.relative_to(common).as_posix(), file_format(path.name)) for path in paths]
+    named = [(path, path.relative_to(common).as_posix()) for path in paths]
+    files: list[NamedFile] = []
+    ignored: Counter[str] = Counter()
+    _sort_out(named, files, ignored)
+    if not files:
+        return FoundFiles([NamedFile(path, label, None) for path, label in named], Counter())
+    # A pattern that ends in ** names folders only to look into them.
+    if n_folders := 0 if "**" in pattern else len(matches) - len(paths):
+        ignored["folders"] = n_folders
+    return FoundFiles(files, ignored)
+
+
+def _sort_out(named: Iterable[tuple[Path, str]], files: list[NamedFile], ignored: Counter[str]) -> None:
+    """Appends the inputs among the files to `files`, and counts the others."""
+    for path, label in named:
+        known = file_format(path.name)
+        if known is None:
+            ignored[ending_of(path.name)] += 1
+        elif known is ASE_DATABASE and _is_own_database(path):
+            ignored[".db of gmtscreen"] += 1
+        else:
+            files.append(NamedFile(path, label, known))
+
+
+def _is_own_database(path: Path) -> bool:
+    """True for a database of runs: it often lies in the same directory and has the ending of ASE's."""
+    try:
+        if not path.is_file():  # nobody waits for a pipe
+            return False
+        names = table_names(path)
+        # After a kill everything may still stand in the log beside the file; ASE writes no such log.
+        in_log = not names and path.with_name(path.name + "-wal").exists() and is_sqlite(path)
+    except OSError:
+        return False  # it will be refused when it is read
+    return names >= _OWN_TABLES or in_log
 
 
 def _content_digest(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from gmt_tasks.sources.files.compression import COMPRESSIONS, compression_of
 
 _FILES = "gmt_tasks.sources.files"
+_MAX_ENDING_CHARS = 20
 
 
 class Content(StrEnum):
@@ -38,7 +39,6 @@ class FileFormat:
         splitter: `module:function` of the driver: from a `TextFile` to its inputs; by default the whole text is one.
         content: text, table or archive.
         name_pattern: names that mean it by another part than their ending.
-        is_sought: whether directories are searched for it.
     """
 
     name: str
@@ -48,7 +48,6 @@ class FileFormat:
     splitter: str = f"{_FILES}.inputs:split_nothing"
     content: Content = Content.TEXT
     name_pattern: re.Pattern[str] | None = None
-    is_sought: bool = True
 
 
 CIF = FileFormat(
@@ -99,13 +98,14 @@ ASE_DATABASE = FileFormat(
     suffixes=(".db",),
     reader=f"{_FILES}.tables.ase_database:AseDatabase",
     content=Content.TABLE,
-    # A run's own database often lies in the same directory and has the same ending.
-    is_sought=False,
+)
+_PACKED_TARS = tuple(
+    suffix for packing in COMPRESSIONS for suffix in (f".tar{packing.suffix}", *packing.archive_suffixes)
 )
 ARCHIVE = FileFormat(
     name="archive",
-    label="a .zip, .tar, .tar.gz or .tgz",
-    suffixes=(".zip", ".tar", ".tar.gz", ".tgz"),
+    label="a .zip, .tar or packed .tar (.tar.gz, .tgz, ...)",
+    suffixes=(".zip", ".tar", *_PACKED_TARS),
     content=Content.ARCHIVE,
 )
 
@@ -138,6 +138,16 @@ def file_format(name: str) -> FileFormat | None:
     # A table is read at places all over the file, which a packed one does not allow.
     is_packed_table = compression is not None and row is not None and row.content is Content.TABLE
     return None if is_packed_table else row
+
+
+def ending_of(name: str) -> str:
+    """How a file of no known format is counted: by the ending of its name in small letters, with that of a compression.
+
+    Files without an ending (and hidden ones, whose name begins with a dot) are counted together.
+    """
+    compression = compression_of(name)
+    packed = compression.suffix if compression else ""
+    return (Path(name.lower().removesuffix(packed)).suffix + packed)[:_MAX_ENDING_CHARS] or "without an ending"
 
 
 def readable_formats() -> str:

@@ -33,9 +33,10 @@ Interpret = Callable[[TextJob], Outcome]
 
 @dataclass(frozen=True)
 class JsonInput:
-    """A crystal as a JSON value, or as one short line of JSON (text), not yet read."""
+    """A crystal as a JSON value, or as one short line of JSON (`is_line`), not yet read."""
 
     value: Any
+    is_line: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class FileInput:
         """Rough size, for bounding a block."""
         if isinstance(self.payload, TextJob):
             return len(self.payload.text)
-        if isinstance(self.payload, JsonInput) and isinstance(self.payload.value, str):
+        if isinstance(self.payload, JsonInput) and self.payload.is_line:
             return len(self.payload.value)
         return 1000
 
@@ -157,16 +158,16 @@ def _interpreted(item: FileInput, outcome: Outcome | None) -> Reading:
     if isinstance(item.payload, (Refusal, ParsedCrystal)):
         return item.payload
     if isinstance(item.payload, JsonInput):
-        return reading_or_refusal(_read_json, item.payload.value, item.first_line)
+        return reading_or_refusal(_read_json, item.payload, item.first_line)
     if outcome is None or outcome.ending is not Ending.VALUE:
         return refusal_without_value(outcome)
     reading: Reading = outcome.value
     return reading
 
 
-def _read_json(value: Any, first_line: int) -> Reading:
+def _read_json(payload: JsonInput, first_line: int) -> Reading:
     """A crystal from a JSON value, or from the text of one."""
-    return refused_or_parsed(load_json(value, first_line) if isinstance(value, str) else value)
+    return refused_or_parsed(load_json(payload.value, first_line) if payload.is_line else payload.value)
 
 
 def refusal_without_value(outcome: Outcome | None) -> Refusal:

@@ -4,16 +4,17 @@ The driver's half: it finds, orders, splits and counts. What interprets foreign 
 for short JSON, which is plain data read in linear time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gmt_tasks.sandbox.children import Ending, SandboxPool
-from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, Member, UnpackJob, decode_members
-from gmt_tasks.sources.files.find import NamedFile, content_fingerprint, find_files
-from gmt_tasks.sources.files.formats import Content, file_format
+from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, ArchiveContent, Member, UnpackJob, decode_content
+from gmt_tasks.sources.files.find import FoundFiles, NamedFile, content_fingerprint, find_files
+from gmt_tasks.sources.files.formats import ARCHIVE, Content, file_format
 from gmt_tasks.sources.files.inputs import FileInput, finished, inputs_of
 from gmt_tasks.sources.files.tables.table import READER, Table, decode_table
 from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings
@@ -25,6 +26,7 @@ TEXTS_PER_BLOCK = 256
 LINES_PER_BLOCK = 4096
 BYTES_PER_BLOCK = 64 << 20
 UNPACKING_DEADLINE_S = 600.0
+LISTED_ARCHIVE_BYTES = 256 << 20
 PARSER = "gmt_tasks.sources.files.parse:answer"
 UNPACKER = "gmt_tasks.sources.files.archives:answer"
 
@@ -73,14 +75,16 @@ class FilesSource:
 
     Args:
         name: the source as the user wrote it.
-        files: in the order in which they are read.
+        found: the files in the order in which they are read, and how many others lie beside them.
         options: limits for reading.
     """
 
-    def __init__(self, name: str, files: Sequence[NamedFile], options: ReadOptions) -> None:
+    def __init__(self, name: str, found: FoundFiles, options: ReadOptions) -> None:
         self.name = name
-        self.files = list(files)
+        self.files = found.files
         self._options = options
+        self._ignored = found.ignored
+        self._ignored_in: dict[str, Counter[str]] = {}  # by the label of the archive
 
     @classmethod
     def from_text(cls, text: str, options: ReadOptions) -> "FilesSource":
@@ -99,6 +103,19 @@ class FilesSource:
     def fingerprint(self) -> str:
         """Changes with names and contents of the files."""
         return content_fingerprint(self.files)
+
+    def ignored_files(self) -> Counter[str]:
+        """How many files in directories and archives are no inputs, by the ending of their names.
+
+        Archives that this object has not unpacked yet are looked through, but for those above 256 MiB.
+        """
+        archives = [file for file in self.files if file.format is ARCHIVE and file.label not in self._ignored_in]
+        with ExitStack() as stack:
+            pool = _Children.start(self._options, stack).archives if archives else None
+            for file in archives:
+                if pool is not None and file.path.is_file() and file.path.stat().st_size <= LISTED_ARCHIVE_BYTES:
+                    self._ignored_in[file.label] = _unpacked(file, None, pool).ignored
+        return sum(self._ignored_in.values(), self._ignored)
 
     def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
         """The inputs from position `start` on; texts in blocks of 256, rows of tables in blocks of 4,096."""
@@ -150,11 +167,12 @@ class FilesSource:
         self, file: NamedFile, folder: Path, children: _Children
     ) -> Iterator[Table | Iterable[FileInput]]:
         """What the members of an archive hold; refused members are refused inputs."""
-        members = _unpacked(file, folder, children.archives)
-        if not members:
+        content = _unpacked(file, folder, children.archives)
+        self._ignored_in[file.label] = content.ignored
+        if not content.members:
             refusal = Refusal(Reason.EMPTY, "an archive without a file of a known format")
             yield [FileInput(file.label, refusal)]
-        for member in members:
+        for member in content.members:
             label = f"{file.label}/{member.name}" if member.name else file.label
             if isinstance(member.content, Refusal):
                 yield [FileInput(label, member.content)]
@@ -163,17 +181,17 @@ class FilesSource:
                 member.content.unlink(missing_ok=True)
 
 
-def _unpacked(file: NamedFile, folder: Path, pool: SandboxPool) -> list[Member]:
+def _unpacked(file: NamedFile, folder: Path | None, pool: SandboxPool) -> ArchiveContent:
     """The members of an archive, unpacked into the folder; an archive that ends the child is one refused member."""
     outcome = pool.run(UnpackJob(file.path.absolute(), folder).content())
     if outcome.ending is Ending.FAILED:
         raise SourceError(f"{file.label} cannot be unpacked: {outcome.detail}. Make room, or unpack it yourself.")
     if outcome.ending is not Ending.VALUE:
-        return [Member("", Refusal(Reason.ARCHIVE, f"unpacking was ended: {outcome.detail}"))]
+        return ArchiveContent([Member("", Refusal(Reason.ARCHIVE, f"unpacking was ended: {outcome.detail}"))])
     try:
-        return decode_members(outcome.value, folder)
-    except (ValueError, TypeError) as error:
-        return [Member("", Refusal(Reason.ARCHIVE, f"unpacking ended in nonsense: {error}"))]
+        return decode_content(outcome.value, folder or file.path.parent)
+    except (ValueError, TypeError, AttributeError) as error:
+        return ArchiveContent([Member("", Refusal(Reason.ARCHIVE, f"unpacking ended in nonsense: {error}"))])
 
 
 def _flush(pool: SandboxPool, pending: list[FileInput], start: int) -> Iterator[SourceBlock]:

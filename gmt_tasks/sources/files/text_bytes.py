@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gmt_tasks.sources.files.compression import (
-    FAULTS,
     MAX_UNPACKING_RATIO,
-    compression_of,
+    UnpackingError,
     open_unpacked,
     unpacked_limit,
 )
@@ -22,22 +21,19 @@ def read_bytes(path: Path, max_text_bytes: int) -> bytes:
     Raises:
         RefusedInputError: too large (`too_large`), a bad or suspicious packed file (`archive`), unreadable (`parse`).
     """
-    compression = compression_of(path.name)
     try:
         size = path.stat().st_size
-        if compression is None:
-            if size > max_text_bytes:
+        stream, is_packed = open_unpacked(path)
+        with stream:
+            if not is_packed and size > max_text_bytes:
                 raise RefusedInputError(Reason.TOO_LARGE, f"a text of {size} bytes, limit {max_text_bytes}")
-            return path.read_bytes()
-        limit = unpacked_limit(path, max_text_bytes)
-        with open_unpacked(path) as stream:
-            data = stream.read(limit + 1)
+            limit = unpacked_limit(path, max_text_bytes) if is_packed else max_text_bytes
+            data = stream.read(limit + 1) if is_packed else stream.read()
         if len(data) > limit:
             raise RefusedInputError(Reason.ARCHIVE, f"{size} bytes unpack to more than {limit}")
         return data
-    except FAULTS as error:
-        name = compression.name if compression else "packed"
-        raise RefusedInputError(Reason.ARCHIVE, f"not a complete {name} file: {error}") from error
+    except UnpackingError as error:
+        raise RefusedInputError(Reason.ARCHIVE, str(error)) from error
     except OSError as error:
         raise RefusedInputError(Reason.PARSE, f"cannot be read: {error.strerror or error}") from error
 
@@ -64,8 +60,9 @@ def lines_of(path: Path, max_text_bytes: int) -> Iterator[tuple[int, bytes | Ref
     """
     number = 0
     try:
-        allowed = unpacked_limit(path, _NO_LIMIT) if compression_of(path.name) else _NO_LIMIT
-        with open_unpacked(path) as stream:
+        stream, is_packed = open_unpacked(path)
+        allowed = unpacked_limit(path, _NO_LIMIT) if is_packed else _NO_LIMIT
+        with stream:
             while line := stream.readline(max_text_bytes + 1):
                 number += 1
                 allowed -= len(line)
@@ -82,7 +79,7 @@ def lines_of(path: Path, max_text_bytes: int) -> Iterator[tuple[int, bytes | Ref
                     return
                 if line:
                     yield number, line
-    except FAULTS as error:
+    except UnpackingError as error:
         yield number + 1, Refusal(Reason.ARCHIVE, f"not readable after line {number}: {error}")
     except OSError as error:
         yield number + 1, Refusal(Reason.PARSE, f"not readable after line {number}: {error.strerror or error}")

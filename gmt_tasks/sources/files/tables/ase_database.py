@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gmt_tasks.sources.json_records import own_identifier
+from gmt_tasks.sources.json_shapes import periodicity_notes
 from gmt_tasks.sources.parsed import (
     ParsedCrystal,
     Refusal,
@@ -26,6 +28,7 @@ from gmt_tasks.sources.parsed import (
     require_finite,
 )
 from gmt_tasks.sources.source import SourceBlock
+from gmt_tasks.sources.stated_composition import composition_notes
 from models.errors import Reason, SourceError
 
 ROWS_PER_BLOCK = 1024
@@ -67,7 +70,8 @@ class AseDatabase:
                 # The ids were read when the table was opened; rows that were deleted since leave a gap.
                 missing = Refusal(Reason.PARSE, "the row was announced and is not there")
                 readings += [missing] * (end - start_row - len(rows))
-                ids = [f"{self._label}#{row}" for row in range(start_row, end)]
+                named = enumerate(readings, start_row)
+                ids = [reading.source_id or f"{self._label}#{row}" for row, reading in named]
                 yield block_of_readings(first_position + start_row, readings, ids)
                 start_row = end
 
@@ -88,12 +92,16 @@ def _crystal(numbers: Any, positions: Any, cell: Any, pbc: Any, pairs: Any) -> P
     if abs(np.linalg.det(lattice)) < 1e-6:
         raise RefusedInputError(Reason.DEGENERATE_CELL, "the cell has no volume")
     atomic, _ = atomic_numbers(species.tolist())
-    notes = () if pbc == 7 else (f"pbc: the file says {pbc}, read as periodic along all axes",)
+    # One bit per axis.
+    notes = periodicity_notes("pbc", [pbc >> axis & 1 for axis in range(3)] if isinstance(pbc, int) else True)
     extra: dict[str, Any] = {}
     with contextlib.suppress(ValueError, RecursionError, TypeError):  # what cannot be read is left out
         content = json.loads(pairs)
         extra = content if isinstance(content, dict) else {}
-    return ParsedCrystal(lattice, np.linalg.solve(lattice.T, atoms.T).T, atomic, notes, None, extra)
+    notes += composition_notes(extra, atomic)
+    own_id, _, id_key = own_identifier([extra])
+    extra.pop(id_key, None)
+    return ParsedCrystal(lattice, np.linalg.solve(lattice.T, atoms.T).T, atomic, notes, own_id, extra)
 
 
 def _array(value: Any, name: str, kind: str) -> NDArray[Any]:

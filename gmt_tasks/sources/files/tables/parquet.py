@@ -2,13 +2,16 @@
 
 Runs in a sandboxed child (gmt_tasks/sources/files/tables/table.py): a crafted Parquet file can crash the native reader.
 
-Columns: `id` (text, optional), `lattice` (9 or 3 x 3 numbers, rows a b c, angstrom), `species` (atomic numbers or
-symbols), `frac_coords` (3n or n x 3 numbers); every other column travels along as metadata. A null, a wrong length or
-an unknown symbol costs that row alone; a row group that cannot be decoded costs its rows alone.
+Columns: an id (optional; `ID_KEYS` and the index that pandas writes), and `lattice` (9 or 3 x 3 numbers, rows a b c,
+angstrom), `species` (atomic numbers or symbols), `frac_coords` (3n or n x 3 numbers), or those of OPTIMADE or ASE with
+Cartesian positions; every other column travels along as metadata. Tables whose structures are objects or JSON text are
+read row by row as records. A null, a wrong length or an unknown symbol costs that row alone; a row group that cannot
+be decoded costs its rows alone.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +22,40 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from db.records import RejectedInput
-from gmt_tasks.sources.metadata import bounded_metadata
-from gmt_tasks.sources.parsed import atomic_number, is_isotope
+from gmt_tasks.sources.files.tables.columns import (
+    Flags,
+    Ints,
+    as_numpy,
+    flatten,
+    float_values,
+    is_text,
+    rows_with,
+    texts_of,
+)
+from gmt_tasks.sources.files.tables.layout import OPTIMADE, Layout, layout_of
+from gmt_tasks.sources.files.tables.stated_columns import (
+    Atoms,
+    contradictions,
+    declares_other_species,
+    doubts,
+    incomplete_rows,
+)
+from gmt_tasks.sources.json_records import ID_KEYS, refused_or_parsed
+from gmt_tasks.sources.json_shapes import MIN_VOLUME
+from gmt_tasks.sources.metadata import bounded_metadata, with_note
+from gmt_tasks.sources.parsed import Floats, Refusal, atomic_number, block_of_readings, is_isotope
 from gmt_tasks.sources.row_errors import error_text, read_in_parts
 from gmt_tasks.sources.source import ROWS_PER_BLOCK, SourceBlock, join_blocks, rejected_rows
 from models.crystals.crystal import CrystalBatch
 from models.crystals.primitive import MAX_LISTED_ATOMS
 from models.errors import Reason, SourceError
 
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
-
 VALUES_PER_BLOCK = 4 << 20
 """Values of the longest column in a block, about: 32 MiB."""
 
-_CRYSTAL_COLUMNS = ("lattice", "species", "frac_coords")
+_INDEX = "__index_level_0__"
+"""The column in which pandas keeps an index that has no name."""
+_ID_COLUMNS = (*ID_KEYS, _INDEX)
 
 
 class TableFile:
@@ -54,7 +76,7 @@ class TableFile:
             self._file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{label} is not a readable Parquet file ({error}). Write it again.") from error
-        _check_columns(self._file.schema_arrow, label)
+        layout_of(self._file.schema_arrow, label)
         groups = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self.group_ends: list[int] = np.cumsum(groups, dtype=np.int64).tolist()
         n_bytes = path.stat().st_size
@@ -87,19 +109,43 @@ class TableFile:
             yield from rejected_rows(self._label, first_position, (max(row, start_row), end), Reason.PARSE, detail)
 
 
-def _check_columns(schema: pa.Schema, label: str) -> None:
-    """Raises unless the three columns of a crystal are there and are lists."""
-    missing = [name for name in _CRYSTAL_COLUMNS if schema.names.count(name) != 1]
-    if missing and set(missing) <= set(schema.names):
-        raise SourceError(f"{label} has the column {missing[0]} twice. Write it again with one of them.")
-    if missing:
-        raise SourceError(
-            f"{label} has no column {', '.join(missing)} (it has {', '.join(schema.names[:12])}). Crystals need "
-            "lattice (9 or 3x3, angstrom), species (atomic numbers or symbols) and frac_coords (n x 3)."
+def read_records(batch: pa.RecordBatch, label: str, first_row: int, first_position: int) -> SourceBlock:
+    """One block from one record batch, each row read as a record; see `read_batch`."""
+    ids, readings, places = _ids(batch, label, first_row), [], []
+    for number, row in enumerate(batch.to_pylist(), first_row):
+        # A null says nothing that its absence does not.
+        content = {name: value for name, value in row.items() if value is not None and name != _INDEX}
+        reading, place = refused_or_parsed(content), f"{label} row {number}"
+        readings.append(
+            replace(reading, detail=f"{place}: {reading.detail}") if isinstance(reading, Refusal) else reading
         )
-    wrong = [name for name in _CRYSTAL_COLUMNS if not _is_list(schema.field(name).type)]
-    if wrong:
-        raise SourceError(f"Column {wrong[0]} of {label} is {schema.field(wrong[0]).type}, expected a list column.")
+        places.append(place)
+    named = [reading.source_id or name for reading, name in zip(readings, ids, strict=True)]
+    return block_of_readings(first_position + first_row, readings, named, places)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The crystals of a record batch as flat arrays: values, and the row of each."""
+
+    n_rows: int
+    cells: Floats
+    cell_row: Ints
+    positions: Floats
+    position_row: Ints
+    numbers: Ints
+    atom_row: Ints
+    isotopes: Flags
+    problems: "list[_Problem]"
+
+    @property
+    def n_atoms(self) -> Ints:
+        """Atoms of each row, shape [n_rows]."""
+        return np.bincount(self.atom_row, minlength=self.n_rows)
+
+
+_Problem = tuple[Flags, Reason, str]
+"""Rows that are no crystals, with the reason and what is wrong; the first one that names a row counts."""
 
 
 def read_rows(batch: pa.RecordBatch, label: str, first_row: int, first_position: int) -> SourceBlock:
@@ -128,41 +174,92 @@ def read_batch(batch: pa.RecordBatch, label: str, first_row: int, first_position
     Returns:
         The block of input positions first_position + first_row and on.
     """
-    n_rows = batch.num_rows
-    lattice, cell_row, cell_broken = _flatten(batch.column("lattice"))
-    species, species_row, species_broken = _flatten(batch.column("species"))
-    coords, coord_row, coords_broken = _flatten(batch.column("frac_coords"))
-    numbers, unknown, isotopes = _numbers(species)
-    n_atoms = np.bincount(species_row, minlength=n_rows)
-    problems = [
-        (cell_broken | (np.bincount(cell_row, minlength=n_rows) != 9), Reason.PARSE, "lattice is not 9 numbers"),
-        (species_broken, Reason.PARSE, "species is null or holds a null"),
-        (
-            coords_broken | (np.bincount(coord_row, minlength=n_rows) != 3 * n_atoms),
-            Reason.PARSE,
-            "frac_coords is not three numbers per species",
-        ),
-        (n_atoms > MAX_LISTED_ATOMS, Reason.TOO_LARGE, f"more than {MAX_LISTED_ATOMS} atoms"),
-        (_rows_with(species_row[unknown], n_rows), Reason.UNKNOWN_SPECIES, "a label in species is no element"),
-    ]
-    bad = np.logical_or.reduce([flags for flags, _, _ in problems])
+    layout = layout_of(batch.schema, label)
+    if layout is None or (layout is OPTIMADE and declares_other_species(batch)):
+        return read_records(batch, label, first_row, first_position)
+    columns = _columns(batch, layout)
+    n_rows, n_atoms = columns.n_rows, columns.n_atoms
+    bad = np.logical_or.reduce([flags for flags, _, _ in columns.problems])
+    for name, flags in contradictions(batch, Atoms(columns.numbers, columns.atom_row, n_rows, ~bad)).items():
+        detail = f"{name} says other elements or ratios than the atoms listed have"
+        columns.problems.append((flags, Reason.COMPOSITION_MISMATCH, detail))
+    bad = np.logical_or.reduce([flags for flags, _, _ in columns.problems])
+    if layout.is_cartesian:
+        columns, bad = _made_fractional(columns, bad)
     good = np.flatnonzero(~bad)
     crystals = CrystalBatch(
-        _keep(_float_values(lattice), bad, cell_row).reshape(-1, 3, 3),
-        _keep(_float_values(coords), bad, coord_row).reshape(-1, 3),
-        _keep(numbers, bad, species_row),
+        _keep(columns.cells, bad, columns.cell_row).reshape(-1, 3, 3),
+        _keep(columns.positions, bad, columns.position_row).reshape(-1, 3),
+        _keep(columns.numbers, bad, columns.atom_row),
         np.repeat(np.arange(len(good)), n_atoms[good]),
     )
     start = first_position + first_row
     ids = _ids(batch, label, first_row)
     rejected = []
     for row in np.flatnonzero(bad).tolist():
-        reason, detail = next((reason, detail) for flags, reason, detail in problems if flags[row])
+        reason, detail = next((reason, detail) for flags, reason, detail in columns.problems if flags[row])
         rejected.append(RejectedInput(start + int(row), ids[row], reason, f"{label} row {first_row + row}: {detail}"))
-    metadata = _metadata(batch, _rows_with(species_row[isotopes], n_rows))
+    metadata = _metadata(batch, layout, columns)
     good_ids, good_metadata = [ids[row] for row in good], [metadata[row] for row in good]
     places = [f"{label} row {first_row + row}" for row in good.tolist()]
     return SourceBlock(start, start + n_rows, start + good, good_ids, crystals, good_metadata, rejected, places)
+
+
+def _columns(batch: pa.RecordBatch, layout: Layout) -> _Columns:
+    """The three columns of a batch, and what is wrong with its rows one by one."""
+    n_rows = batch.num_rows
+    lattice, cell_row, cell_broken = flatten(batch.column(layout.lattice))
+    species, atom_row, species_broken = flatten(batch.column(layout.species))
+    positions, position_row, positions_broken = flatten(batch.column(layout.positions))
+    numbers, unknown, isotopes = _numbers(species)
+    n_atoms = np.bincount(atom_row, minlength=n_rows)
+    problems: list[_Problem] = [
+        (
+            cell_broken | (np.bincount(cell_row, minlength=n_rows) != 9),
+            Reason.PARSE,
+            f"{layout.lattice} is not 9 numbers",
+        ),
+        (species_broken, Reason.PARSE, f"{layout.species} is null or holds a null"),
+        (
+            positions_broken | (np.bincount(position_row, minlength=n_rows) != 3 * n_atoms),
+            Reason.PARSE,
+            f"{layout.positions} is not three numbers per species",
+        ),
+        (n_atoms > MAX_LISTED_ATOMS, Reason.TOO_LARGE, f"more than {MAX_LISTED_ATOMS} atoms"),
+        (rows_with(atom_row[unknown], n_rows), Reason.UNKNOWN_SPECIES, f"a label in {layout.species} is no element"),
+        (incomplete_rows(batch), Reason.DISORDERED, "structure_features says that the sites listed are not all atoms"),
+    ]
+    cells, coords = float_values(lattice), float_values(positions)
+    return _Columns(n_rows, cells, cell_row, coords, position_row, numbers, atom_row, isotopes, problems)
+
+
+def _made_fractional(columns: _Columns, bad: Flags) -> tuple[_Columns, Flags]:
+    """Turns the Cartesian positions of the rows that are not bad into fractional ones; gives the bad rows then.
+
+    As in the readers of single records, what is not finite or has no volume is refused before a matrix is inverted.
+    """
+    rows = np.flatnonzero(~bad)
+    cells = columns.cells[~bad[columns.cell_row]].reshape(-1, 3, 3)
+    is_used = ~bad[columns.position_row]
+    vectors = columns.positions[is_used].reshape(-1, 3)
+    owner = np.repeat(np.arange(len(rows)), columns.n_atoms[rows])
+    nonfinite = ~np.isfinite(cells).all(axis=(1, 2)) | rows_with(owner[~np.isfinite(vectors).all(axis=1)], len(rows))
+    with np.errstate(all="ignore"):
+        volumes = np.abs(np.linalg.det(np.where(nonfinite[:, None, None], np.eye(3), cells)))
+        flat = ~((volumes >= MIN_VOLUME) & np.isfinite(volumes))
+        inverse = np.linalg.inv(np.where((nonfinite | flat)[:, None, None], np.eye(3), cells))
+        fractional = np.einsum("ai,aij->aj", vectors, inverse[owner])
+    for local, reason, detail in (
+        (nonfinite, Reason.NONFINITE, "lattice entries or positions are not finite"),
+        (flat, Reason.DEGENERATE_CELL, "the cell has no volume"),
+    ):
+        flags = np.zeros(columns.n_rows, dtype=bool)
+        flags[rows[local]] = True
+        columns.problems.append((flags, reason, detail))
+        bad = bad | flags
+    positions = columns.positions.copy()
+    positions[is_used] = fractional.ravel()
+    return replace(columns, positions=positions), bad
 
 
 def _keep(values: NDArray[Any], bad: Flags, row_of_value: Ints) -> NDArray[Any]:
@@ -170,95 +267,64 @@ def _keep(values: NDArray[Any], bad: Flags, row_of_value: Ints) -> NDArray[Any]:
     return values[~bad[row_of_value]] if bad.any() else values
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _flatten(column: pa.Array) -> tuple[pa.Array, Ints, Flags]:
-    """The innermost values of a list column, the row of each, and the rows with nulls or ragged triples."""
-    broken = _numpy(column.is_null())
-    row_of_value = np.arange(len(column))
-    depth = 0
-    while _is_list(column.type):
-        counts = _numpy(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
-        if depth:  # 3 x 3 and n x 3: every inner list is a vector
-            broken[row_of_value[counts != 3]] = True
-        row_of_value = np.repeat(row_of_value, counts)
-        column = pc.list_flatten(column)
-        depth += 1
-    if column.null_count:
-        broken[row_of_value[_numpy(column.is_null())]] = True
-    return column, row_of_value, broken
-
-
 def _numbers(species: pa.Array) -> tuple[Ints, Flags, Flags]:
     """Atomic number of each value, which values are no element, and which are isotopes read as hydrogen."""
     if pa.types.is_dictionary(species.type):
         species = species.dictionary_decode()
-    if pa.types.is_string(species.type) or pa.types.is_large_string(species.type):
+    if is_text(species.type):
         encoded = species.dictionary_encode()
-        labels = [label or "" for label in _texts(encoded.dictionary)] + [""]
-        indices = _numpy(encoded.indices.fill_null(len(labels) - 1)).astype(np.int64)
+        labels = [label or "" for label in texts_of(encoded.dictionary)] + [""]
+        indices = as_numpy(encoded.indices.fill_null(len(labels) - 1)).astype(np.int64)
         numbers = np.array([atomic_number(label) or 0 for label in labels], dtype=np.int64)[indices]
         return numbers, numbers == 0, np.array([is_isotope(label) for label in labels])[indices]
-    values = _float_values(species)
+    values = float_values(species)
     whole = np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 2**31)
     numbers = np.where(whole, values, 0).astype(np.int64)
     return numbers, ~whole | (numbers < 1), np.zeros(len(numbers), dtype=bool)
 
 
-def _float_values(values: pa.Array) -> NDArray[np.float64]:
-    """Values as float64; nulls become NaN."""
-    return _numpy(pc.cast(values, pa.float64(), safe=False))
-
-
-def _numpy(array: pa.Array) -> NDArray[Any]:
-    result: NDArray[Any] = array.to_numpy(zero_copy_only=False)
-    return result if result.flags.writeable else result.copy()
-
-
-def _rows_with(rows: Ints, n_rows: int) -> Flags:
-    return np.bincount(rows, minlength=n_rows) > 0
-
-
 def _ids(batch: pa.RecordBatch, label: str, first_row: int) -> list[str]:
-    """The ids of the rows; `label#row` where there is none."""
-    fallback = (f"{label}#{row}" for row in range(first_row, first_row + batch.num_rows))
-    if batch.schema.names.count("id") != 1:
-        return list(fallback)
-    column = batch.column("id")
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
-    ids = _texts(pc.cast(column, pa.string()))
+    """The ids of the rows: of each the first id column that is not null, `label#row` where there is none."""
+    fallback = [f"{label}#{row}" for row in range(first_row, first_row + batch.num_rows)]
+    columns = []
+    for name in _id_columns(batch):
+        column = batch.column(name)
+        if not (pa.types.is_integer(column.type) or is_text(column.type)):
+            column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+        columns.append(pc.cast(column, pa.string()))
+    if not columns:
+        return fallback
+    ids = texts_of(pc.coalesce(*columns))
     return [own or name for own, name in zip(ids, fallback, strict=True)]
 
 
-def _texts(column: pa.Array) -> list[str | None]:
-    """The texts of a column; bytes that are no UTF-8, which Parquet does not forbid, become replacement characters."""
-    try:
-        texts: list[str | None] = column.to_pylist()
-    except UnicodeDecodeError:
-        raw = pc.cast(column, pa.binary()).to_pylist()
-        texts = [None if value is None else value.decode("utf-8", errors="replace") for value in raw]
+def _id_columns(batch: pa.RecordBatch) -> list[str]:
+    """The columns that hold ids; only our own may be of any type."""
+    names = [name for name in _ID_COLUMNS if batch.schema.names.count(name) == 1]
+    kinds = {name: batch.column(name).type for name in names}
+    return [name for name in names if name == "id" or is_text(kinds[name]) or pa.types.is_integer(kinds[name])]
+
+
+def _metadata(batch: pa.RecordBatch, layout: Layout, columns: _Columns) -> list[str | None]:
+    """JSON text of the other columns of each row, built column by column, and notes where there are any."""
+    used = {*layout.names, *_id_columns(batch)[:1], _INDEX}
+    named = zip(batch.schema.names, batch.columns, strict=True)
+    parts = [_json_members(name, column) for name, column in named if name not in used]
+    texts: list[str | None] = [None] * batch.num_rows
+    if parts:
+        # A null value leaves no member: "null" says nothing that its absence does not. (Not null_handling="skip",
+        # which drops a row whose parts are all null and so shifts every row after it.)
+        members = [pc.fill_null(pc.binary_join_element_wise(part, ", ", ""), "") for part in parts]
+        joined = pc.utf8_rtrim(pc.binary_join_element_wise(*members, ""), ", ")
+        whole: list[str] = pc.binary_join_element_wise("{", joined, "}", "").to_pylist()
+        texts = [None if text == "{}" else bounded_metadata(text, ()) for text in whole]
+    notes = doubts(batch, columns.n_atoms)
+    for row in np.flatnonzero(rows_with(columns.atom_row[columns.isotopes], batch.num_rows)).tolist():
+        notes.setdefault(row, []).append("isotope_merged: D or T read as H")
+    for row, row_notes in notes.items():
+        for note in reversed(row_notes):  # each goes to the front
+            texts[row] = with_note(texts[row], note)
     return texts
-
-
-def _metadata(batch: pa.RecordBatch, with_isotopes: Flags) -> list[str | None]:
-    """JSON text of the other columns of each row, built column by column."""
-    columns = zip(batch.schema.names, batch.columns, strict=True)
-    parts = [_json_members(name, column) for name, column in columns if name not in (*_CRYSTAL_COLUMNS, "id")]
-    if with_isotopes.any():
-        note = '"notes": ["isotope_merged: D or T read as H"]'
-        parts.append(pa.array([note if merged else None for merged in with_isotopes], pa.string()))
-    if not parts:
-        return [None] * batch.num_rows
-    # A null value leaves no member: "null" says nothing that its absence does not. (Not null_handling="skip", which
-    # drops a row whose parts are all null and so shifts every row after it.)
-    members = [pc.fill_null(pc.binary_join_element_wise(part, ", ", ""), "") for part in parts]
-    joined = pc.utf8_rtrim(pc.binary_join_element_wise(*members, ""), ", ")
-    texts: list[str] = pc.binary_join_element_wise("{", joined, "}", "").to_pylist()
-    return [None if text == "{}" else bounded_metadata(text, ()) for text in texts]
 
 
 def _json_members(name: str, column: pa.Array) -> pa.Array:
@@ -267,10 +333,9 @@ def _json_members(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
         column, kind = column.dictionary_decode(), kind.value_type
     key = json.dumps(name) + ": "
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     # Quotes, backslashes and control characters must be escaped in JSON, and what is no UTF-8 cannot be searched.
     needs_escapes = False
-    if is_text:
+    if is_text(kind):
         try:
             column.validate(full=True)
             needs_escapes = bool(pc.any(pc.match_substring_regex(column, r'["\\\x00-\x1f]')).as_py())
@@ -281,10 +346,10 @@ def _json_members(name: str, column: pa.Array) -> pa.Array:
         values = pc.cast(column, pa.string())
     elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         values = pc.cast(column, pa.string())
-    elif is_text and not needs_escapes:
+    elif is_text(kind) and not needs_escapes:
         values = pc.binary_join_element_wise('"', pc.cast(column, pa.string()), '"', "")
     else:
-        content = _texts(column) if is_text else column.to_pylist()
+        content = texts_of(column) if is_text(kind) else column.to_pylist()
         texts = [None if value is None else json.dumps(value, default=str) for value in content]
         values = pa.array(texts, pa.string())
     return pc.binary_join_element_wise(pa.scalar(key), values, "")

@@ -9,7 +9,7 @@ import pytest
 
 from db.records import RejectedInput
 from gmt_tasks.sandbox.messages import Message, decode, encode
-from gmt_tasks.sources.files.archives import decode_members
+from gmt_tasks.sources.files.archives import decode_content
 from gmt_tasks.sources.files.tables.child import answer
 from gmt_tasks.sources.files.tables.table import TableJob, decode_table, encode_block
 from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings, encode_readings
@@ -142,9 +142,9 @@ def test_row_groups_that_do_not_follow_each_other_are_refused(ends: Any) -> None
 def test_a_member_leads_to_a_file_in_its_folder_only(tmp_path: Path, name: Any) -> None:
     (tmp_path / "0").write_text("x")
     (tmp_path / "1").symlink_to("/etc/passwd")
-    assert decode_members([["a.cif", "0"]], tmp_path)[0].content == tmp_path / "0"
+    assert decode_content([[["a.cif", "0"]], {}], tmp_path).members[0].content == tmp_path / "0"
     with pytest.raises(MALFORMED):
-        decode_members([["a.cif", "1" if name == "link" else name]], tmp_path)
+        decode_content([[["a.cif", "1" if name == "link" else name]], {}], tmp_path)
 
 
 def test_the_reason_why_a_table_cannot_be_opened_arrives_as_text(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def unpacked(folder: Path, data: bytes, name: str = "x.zip") -> dict[str, bytes 
     (folder / name).write_bytes(data)
     target = folder / "members"
     target.mkdir()
-    members = unpack(UnpackJob(folder / name, target))
+    members = unpack(UnpackJob(folder / name, target)).members
     outside = {path.relative_to(folder).parts[0] for path in folder.rglob("*")} - {name, "members"}
     assert not outside
     assert not any(path.is_symlink() or path.is_dir() for path in target.rglob("*"))
@@ -70,7 +70,7 @@ def test_two_members_of_one_name_stay_two(tmp_path: Path) -> None:
             archive.writestr("a.cif", b"second")
     (tmp_path / "x.zip").write_bytes(sink.getvalue())
     (tmp_path / "members").mkdir()
-    members = unpack(UnpackJob(tmp_path / "x.zip", tmp_path / "members"))
+    members = unpack(UnpackJob(tmp_path / "x.zip", tmp_path / "members")).members
     assert [m.content.read_bytes() for m in members if isinstance(m.content, Path)] == [b"first", b"second"]
 
 

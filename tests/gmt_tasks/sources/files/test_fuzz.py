@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from models.crystals.crystal import find_invalid
 from models.errors import Reason
 from tests.gmt_tasks.sources.files.hostile_files import sound_files
-from tests.gmt_tasks.sources.files.mutations import MUTATIONS, mutated
+from tests.gmt_tasks.sources.mutations import MUTATIONS, mutated
 
 AWKWARD = Path(__file__).parents[4] / ".." / "shared" / "data" / "awkward"
 FILES_PER_ROUND = 400
@@ -98,7 +98,7 @@ def endings_of(block: SourceBlock, source: str) -> Iterator[tuple[str, str]]:
 
 def harvest_of(folder: Path) -> Harvest:
     """Reads a directory of mutants, checks the laws, and counts how its inputs ended."""
-    harvest = Harvest(Counter(format_name(file.label) for file in find_files(str(folder))))
+    harvest = Harvest(Counter(format_name(file.label) for file in find_files(str(folder)).files))
     seen: set[str] = set()
     position = 0
     source = open_source(str(folder), OPTIONS)
@@ -193,7 +193,7 @@ def test_negative_control_a_lost_file_is_seen(tmp_path: Path, monkeypatch: pytes
         (tmp_path / f"{number:05d}").mkdir()
         (tmp_path / f"{number:05d}" / "x.json").write_bytes(sound_files()["one.json"])
     whole = find_files(str(tmp_path))
-    monkeypatch.setattr("gmt_tasks.sources.files.source.find_files", lambda text: whole[:1])
+    monkeypatch.setattr("gmt_tasks.sources.files.source.find_files", lambda text: replace(whole, files=whole.files[:1]))
     with pytest.raises(AssertionError, match="no input of"):
         harvest_of(tmp_path)
 

@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from gmt_tasks.ingest.validate import ingest_block
+from gmt_tasks.sources.files.json_texts import SHORT_JSON_BYTES
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
 from models.errors import Reason, SourceError
+from tests.gmt_tasks.sources.dumps import WRITERS, sample
 
 CUBE = [[4.0, 0, 0], [0, 4.0, 0], [0, 0, 4.0]]
 CIF = """data_{name}
@@ -246,3 +249,17 @@ def test_a_single_parquet_file_with_wrong_columns_fails_before_a_run_begins(tmp_
     pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
     with pytest.raises(SourceError, match="no column lattice"):
         open_source(str(tmp_path / "t.parquet"))
+
+
+@pytest.mark.usefixtures("shared_children")
+def test_a_long_document_gives_the_same_inputs_as_a_short_one(tmp_path: Path) -> None:
+    samples = [sample(seed, 3) for seed in range(6)]
+    for shape, write in WRITERS.items():
+        document = write(samples)
+        (tmp_path / "x.json").write_text(json.dumps(document))
+        (short,) = open_source(str(tmp_path / "x.json")).blocks()
+        (tmp_path / "x.json").write_text(json.dumps(document) + " " * (SHORT_JSON_BYTES + 1))
+        (long,) = open_source(str(tmp_path / "x.json")).blocks()
+        assert short.source_ids == long.source_ids == [s.name for s in samples], shape
+        assert np.array_equal(short.crystals.frac_coords, long.crystals.frac_coords)
+        assert short.metadata == long.metadata and not short.rejected and not long.rejected
