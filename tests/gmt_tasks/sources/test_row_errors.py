@@ -232,7 +232,7 @@ def ase_rows(stub: Stub, folder: Path, bad: int) -> list[End]:
 
 
 def parquet_rows(stub: Stub, folder: Path, bad: int) -> list[End]:
-    stub.set(parquet, "_metadata", lambda batch, isotopes: is_marked(batch.column("lattice").to_pylist()))
+    stub.set(parquet, "_metadata", lambda batch, *_: is_marked(batch.column("lattice").to_pylist()))
     pq.write_table(pa.Table.from_pylist([each | {"species": [12, 8]} for each in records(bad)]), folder / "a.parquet")
     ends = ends_of(parquet.TableFile(folder / "a.parquet", "a").blocks(0))
     return [end._replace(name=f"r{k}") for k, end in enumerate(ends)]
@@ -395,7 +395,7 @@ def test_a_damaged_member_of_an_archive_costs_no_other(kind: str, bad: int, tmp_
             packed.writestr(f"{k}.jsonl", json.dumps(records(9)[k]))
     Stub(monkeypatch, KINDS[kind]).set(archives, "_write", lambda entry, *rest: entry.name == f"{bad}.jsonl")
     (tmp_path / "out").mkdir()
-    members = archives.unpack(archives.UnpackJob(tmp_path / "a.zip", tmp_path / "out"))
+    members = archives.unpack(archives.UnpackJob(tmp_path / "a.zip", tmp_path / "out")).members
     assert [member.name for member in members] == ["0.jsonl", "1.jsonl", "2.jsonl"]
     refused = [member.content for member in members if not isinstance(member.content, Path)]
     assert len(refused) == 1 and kind in refused[0].detail
@@ -489,7 +489,7 @@ def test_a_refused_row_of_a_table_leaves_the_others_as_they_were(tmp_path: Path,
     pq.write_table(pa.Table.from_pylist(table), tmp_path / "a.parquet")
     (whole,) = parquet.TableFile(tmp_path / "a.parquet", "a").blocks(0)
     Stub(monkeypatch, StopIteration).set(
-        parquet, "_metadata", lambda batch, isotopes: is_marked(batch.column("lattice").to_pylist())
+        parquet, "_metadata", lambda batch, *_: is_marked(batch.column("lattice").to_pylist())
     )
     (block,) = parquet.TableFile(tmp_path / "a.parquet", "a").blocks(0)
     kept = [0, 1, 3, 4]

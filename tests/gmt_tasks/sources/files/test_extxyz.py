@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.gmt_tasks.sources.files.mutations import mutated
+from tests.gmt_tasks.sources.mutations import mutated
 
 from gmt_tasks.sandbox.children import Outcome
 from gmt_tasks.sources.files.extxyz import read_frame, split_frames

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp.inputs import Poscar
-from tests.gmt_tasks.sources.files.mutations import mutated
+from tests.gmt_tasks.sources.mutations import mutated
 
 from gmt_tasks.sources.files.parse import parse_text
 from gmt_tasks.sources.files.poscar import read_poscar
