@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.gmt_tasks.sources.mutations import mutated
 
 from gmt_tasks.sandbox.children import Outcome
 from gmt_tasks.sources.files.extxyz import read_frame, split_frames
@@ -20,6 +19,7 @@ from gmt_tasks.sources.parsed import ParsedCrystal, Refusal, RefusedInputError
 from gmt_tasks.sources.source import MissingSymmetry, ReadOptions
 from models.crystals.crystal import SYMBOLS
 from models.errors import Doubt, Reason
+from tests.gmt_tasks.sources.mutations import mutated
 
 LATTICE = np.array([[4.0, 0.2, 0.0], [0.0, 5.0, 0.1], [0.3, 0.0, 6.0]])
 FRAC = np.array([[0.0, 0.0, 0.0], [0.3, 0.4, 0.5]])

@@ -8,7 +8,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp.inputs import Poscar
-from tests.gmt_tasks.sources.mutations import mutated
 
 from gmt_tasks.sources.files.parse import parse_text
 from gmt_tasks.sources.files.poscar import read_poscar
@@ -17,6 +16,7 @@ from gmt_tasks.sources.parsed import ParsedCrystal, Refusal, RefusedInputError
 from gmt_tasks.sources.source import MissingSymmetry
 from models.crystals.crystal import SYMBOLS
 from models.errors import Doubt, Reason
+from tests.gmt_tasks.sources.mutations import mutated
 
 GOOD = """{comment}
 {scale}
