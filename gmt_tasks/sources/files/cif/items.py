@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _PLACE = re.compile(r"^\w+:(\d+)(?::\d+)?(?:\(\d+\))?:? ?(.*)", re.DOTALL)
 _NUMBER = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d*\)?)?|([+-]?\d+)/(\d+)|([+-]?)(nan|inf(?:inity)?)", re.I
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d*\)?)?|([+-]?\d+)/(\d+)|([+-]?)(nan|inf(?:inity)?)", re.I
 )
 
 
@@ -110,9 +110,13 @@ class Items:
                 return f"line {number}: "
         return f"block at line {self._first_line}: "
 
-    def starting_with(self, prefix: str) -> list[str]:
-        """Names of the items that begin so."""
-        return [name for name in self._columns if name.startswith(prefix)]
+    def starting_with(self, *prefixes: str) -> list[str]:
+        """Names of the items that begin with one of the prefixes."""
+        return [name for name in self._columns if name.startswith(prefixes)]
+
+    def texts(self, *names: str) -> list[str]:
+        """The first values of the items that say something, each value once."""
+        return list(dict.fromkeys(value for name in names if (value := self.text(name))))
 
 
 def _document(text: str) -> "cif.Document":

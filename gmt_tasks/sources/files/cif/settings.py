@@ -108,7 +108,11 @@ def settings_of_name(name: str) -> tuple[Setting, ...]:
         by_code = settings_with_code(settings, code)
         return by_code or settings
     if match := _SUFFIX.search(plain):
-        return _with_extension(_named(plain[: match.start()]), _EXTENSION[match[1].lower()])
+        settings, extension = _named(plain[: match.start()]), _EXTENSION[match[1].lower()]
+        # A letter may say nothing more ("F m -3 m S"); a digit is then the rest of a mistyped symbol ("P 4 2 21").
+        if match[1].isdigit():
+            return tuple(setting for setting in settings if setting.extension == extension)
+        return _with_extension(settings, extension)
     return ()
 
 
