@@ -17,6 +17,7 @@ MAGNETIC_CENTERING = "_space_group_symop_magn_centering_xyz"
 MAX_OPERATIONS = 1536
 """192 of a cubic group in a cell eight times as large."""
 
+_MAX_CENTERINGS = 128  # translations of a cell five times as large along each axis: 125
 _MAX_CHARS = 200  # "-x+1/3,-x+y+2/3,z+2/3" has 22
 _TERM = re.compile(r"([+-]?)(?:(\d+)\*?)?([xyz])|([+-]?)(\d+\.?\d*|\.\d+)(?:/0*(\d+))?", re.IGNORECASE)
 _TRANSLATION_STEP, _NEAR_STEP = 24, 2e-3
@@ -44,14 +45,18 @@ def _of_item(items: Items, name: str) -> Operations | None:
     texts = tuple(text for text in items.column(name) if text not in UNKNOWN)
     if not texts:
         return None
-    if len(texts) > MAX_OPERATIONS:
-        detail = f"{items.line(name)}{len(texts)} operations, limit {MAX_OPERATIONS}"
+    centerings = tuple(items.column(MAGNETIC_CENTERING)) if name in MAGNETIC_ITEMS else ()
+    if (n_ops := len(texts) * max(len(centerings), 1)) > MAX_OPERATIONS:
+        detail = f"{items.line(name)}{n_ops} operations, limit {MAX_OPERATIONS}"
         raise RefusedInputError(Reason.TOO_LARGE, detail)
-    centerings = tuple(items.column(MAGNETIC_CENTERING)[:MAX_OPERATIONS]) if name in MAGNETIC_ITEMS else ()
     too_long = next((text for text in (*texts, *centerings) if len(text) > _MAX_CHARS), None)
     operations = _operations(texts, centerings) if too_long is None else f"{too_long[:60]!r} is no symmetry operation"
     if isinstance(operations, str):
         raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, items.line(name) + operations)
+    n_rotations = len(np.unique(operations.rotations.reshape(-1, 9), axis=0))
+    if operations.n_ops > min(MAX_OPERATIONS, _MAX_CENTERINGS * n_rotations):
+        detail = f"{items.line(name)}{operations.n_ops} operations with {n_rotations} rotations"
+        raise RefusedInputError(Reason.TOO_LARGE, detail)
     return operations
 
 

@@ -192,9 +192,7 @@ def _settings_of_names(names: list[str]) -> tuple[tuple[Setting, ...], str]:
     return union, f"{Doubt.SYMMETRY}: the names {' and '.join(repr(name) for name, _ in known[:2])} contradict"
 
 
-def _with_number(
-    settings: tuple[Setting, ...], name: str, number: int
-) -> tuple[tuple[Setting, ...], str, str]:
+def _with_number(settings: tuple[Setting, ...], name: str, number: int) -> tuple[tuple[Setting, ...], str, str]:
     """The settings of a Hermann-Mauguin symbol and a number (0: none), a guess, and that the two do not agree."""
     if not number:
         return settings, "", ""
@@ -252,7 +250,7 @@ def _without_symmetry(items: Items, missing: MissingSymmetry) -> Candidate:
         note = f"{Doubt.SYMMETRY}: the space group is unknown, read as P 1 as asked"
         return Candidate(IDENTITY, "P 1", note, 1)
     name, value = next(iter(said.items()))
-    detail = f"{items.line(name)}{name} {value!r} is unknown and no operations are listed"
+    detail = f"{items.line(name)}{name} {value[:60]!r} is unknown and no operations are listed"
     # In a centred cell no file lists every atom: read as P 1 it would be another crystal.
     if value.strip()[:1].upper() == "P":
         detail += "; if the file lists every atom of the cell, --assume-p1 reads it so"

@@ -234,7 +234,7 @@ def test_a_label_that_may_be_two_elements_is_decided_by_the_formula(label: str, 
         assert isinstance(refusal, Refusal) and refusal.reason is Reason.AMBIGUOUS_SPECIES
 
 
-@pytest.mark.parametrize("label", ["Si1", "O1", "Al2", "CaM2", "Ow1"])
+@pytest.mark.parametrize("label", ["Si1", "O1", "Al2", "CaM2", "Ob1"])
 def test_a_properly_written_label_needs_no_formula(label: str) -> None:
     assert facts(cif(name_of("F m -3 m"), CUBE, f"{label} 0 0 0", types=False))[3] == set()
 
