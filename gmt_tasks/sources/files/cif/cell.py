@@ -12,6 +12,8 @@ from models.errors import Doubt, Reason
 MIN_THICKNESS_ANGSTROM = 0.01
 """A cell thinner than this sends neighbour searches into endless loops."""
 
+_MAX_LENGTH_ANGSTROM = 1e4
+
 _LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
 _ANGLES = tuple(f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma"))
 
@@ -40,6 +42,10 @@ def read_cell(items: Items, crystal_system: str) -> tuple[Floats, tuple[str, ...
     cell = [float(value) for value in values.values() if value is not None]
     if not all(map(math.isfinite, cell)):
         raise RefusedInputError(Reason.NONFINITE, f"{items.line(_LENGTHS[0])}cell {cell}")
+    for name, length in zip(_LENGTHS, cell, strict=False):
+        if abs(length) >= _MAX_LENGTH_ANGSTROM:
+            detail = f"{items.line(name)}{name} {length:g} angstrom, limit {_MAX_LENGTH_ANGSTROM:g}"
+            raise RefusedInputError(Reason.DEGENERATE_CELL, detail)
     for name, angle in zip(_ANGLES, cell[3:], strict=True):
         if not 0 < angle < 180:
             raise RefusedInputError(Reason.DEGENERATE_CELL, f"{items.line(name)}{name} {angle:g} is no angle of a cell")

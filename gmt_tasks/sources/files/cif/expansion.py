@@ -1,7 +1,7 @@
 """From the sites of a CIF and a set of operations to all atoms of the cell."""
 
 import math
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -149,7 +149,7 @@ def _elements(sites: Sites, weights: Floats, statement: Statement) -> tuple[list
     """
     options_of: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     elements = [options[0] for options in sites.elements]
-    clear: Counter[int] = Counter()
+    clear: defaultdict[int, float] = defaultdict(float)
     for row, (label, options) in enumerate(zip(sites.labels, sites.elements, strict=True)):
         if len(options) > 1:
             options_of.setdefault((_letters(label), options), []).append(row)

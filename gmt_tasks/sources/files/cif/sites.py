@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gmt_tasks.sources.files.cif.items import UNKNOWN, Items, decimals, parse_number
 from gmt_tasks.sources.files.cif.species import UNCLEAR, element_of_type, elements_of_label, is_mixture
 from gmt_tasks.sources.parsed import RefusedInputError
+from models.crystals.crystal import MAX_FRACTIONAL
 from models.errors import Doubt, Reason
 
 _COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
@@ -176,7 +177,8 @@ def _position(items: Items, label: str, texts: list[str]) -> list[float]:
             detail = f"{items.line_of(label, text)}{text[:60]!r} is no number ({name} of {label[:60]}){advice}"
             raise RefusedInputError(Reason.PARSE, detail)
         position.append(value)
-    if not np.isfinite(position).all():
+    # So far from the cell a number has no digits left to say where in the cell.
+    if not np.isfinite(position).all() or np.abs(position).max() > MAX_FRACTIONAL:
         raise RefusedInputError(Reason.NONFINITE, f"{items.line_of(label)}position {position} of {label}")
     return position
 

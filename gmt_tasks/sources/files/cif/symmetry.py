@@ -214,7 +214,7 @@ def _with_number(settings: tuple[Setting, ...], name: str, number: int) -> tuple
 def _numbers(items: Items) -> list[int]:
     """The space-group numbers of a block."""
     values = [parse_number(text) for text in items.texts(*_NUMBER)]
-    return list(dict.fromkeys(int(value) for value in values if value in range(1, 231)))
+    return list(dict.fromkeys(int(value) for value in values if value is not None and value in range(1, 231)))
 
 
 def _operations(setting: Setting) -> Operations:

@@ -164,6 +164,8 @@ def test_one_formula_unit_in_a_cell_of_four_is_a_doubt() -> None:
             (cif(name_of("P 1"), (5, 6, 7, angle, 90, 90), GENERAL), Reason.DEGENERATE_CELL)
             for angle in (-80, 190, 280, 450)
         ),
+        (cif(FCC, (1e160, 1e160, 1e160, 90, 90, 90), ROCK_SALT), Reason.DEGENERATE_CELL),
+        (cif(name_of("P 1"), ORTHORHOMBIC, "Na1 Na 9e307 0 0"), Reason.NONFINITE),
     ],
 )
 def test_a_file_that_cannot_mean_one_crystal_is_refused(text: str, reason: Reason) -> None:
