@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 SAME_TRANSLATION = 2e-3
 """Translations (fractional) closer than this are one; files round thirds and sixths to three decimals."""
 
-_ROWS_AT_A_TIME = 64
+_PAIRS_AT_A_TIME = 2_000_000
 _GRID, _GRID_OFFSET = 99_991, 0.0381966  # neither meets the decimals that people write
 
 
@@ -72,8 +72,9 @@ def _is_group(rotations: Ints, translations: Floats) -> bool:
         return False
     order = np.argsort(class_of_op, kind="stable")
     of_class = translations[order].reshape(len(classes), counts[0], 3)
-    for start in range(0, len(rotations), _ROWS_AT_A_TIME):
-        left = slice(start, start + _ROWS_AT_A_TIME)
+    n_rows = max(1, _PAIRS_AT_A_TIME // (len(rotations) * int(counts[0])))
+    for start in range(0, len(rotations), n_rows):
+        left = slice(start, start + n_rows)
         products = np.einsum("aij,bjk->abik", rotations[left], rotations)
         moved = np.einsum("aij,bj->abi", rotations[left], translations) + translations[left, None]
         product_codes = _codes(products)

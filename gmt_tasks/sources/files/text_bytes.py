@@ -42,6 +42,10 @@ def decode_text(data: bytes) -> tuple[str, tuple[str, ...]]:
     """Text of a file and a note if it was not UTF-8; never fails, because Latin-1 knows every byte."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace"), ("encoding: read as UTF-16",)
+    # Two letters of ASCII, each with a zero byte on the same side: UTF-16 that lost its mark.
+    for zeros, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(data) >= 4 and not any(data[zeros:4:2]) and all(data[1 - zeros : 4 : 2]):
+            return data.decode(encoding, errors="replace"), ("encoding: read as UTF-16",)
     try:
         return data.decode("utf-8-sig"), ()
     except UnicodeDecodeError as error:

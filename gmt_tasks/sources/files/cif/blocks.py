@@ -18,11 +18,13 @@ class CifBlock:
     first_line: int
 
 
-_NEWLINE = re.compile(r"\r\n|\r|\n")  # not splitlines, which also cuts where CIF sees nothing but a letter
-_BLOCK_START = re.compile(r"^\s*data_(\S*)", re.IGNORECASE)
-_HOLDS_CRYSTAL = re.compile(
-    r"(?:^|\s)_(?:atom_site[_.](?:label|type_symbol|fract_x)|cell[_.]length_a)(?:\s|$)", re.IGNORECASE
+_NEWLINE = re.compile(r"\r\n?")  # not splitlines, which also cuts where CIF sees nothing but a letter
+_LANDMARK = re.compile(
+    r"^(?:(?P<field>;)|#[^\n]*|(?P<data>[^\S\n]*\ufeff?data_(?P<header>\S*)))"
+    r"|(?<!\S)_(?:atom_site[_.](?:label|type_symbol|fract_x)|cell[_.]length_a)(?!\S)",
+    re.IGNORECASE | re.MULTILINE,
 )
+"""Borders of text fields, comments, beginnings of blocks, and names of items that a crystal has."""
 
 
 def split_blocks(file: TextFile) -> Iterator[FileInput]:
@@ -43,30 +45,38 @@ def blocks_with_crystals(text: str) -> list[CifBlock]:
     Raises:
         RefusedInputError: no block holds a cell or atoms (`parse`).
     """
-    lines = _NEWLINE.split(text)
-    starts: list[tuple[int, str]] = []
-    with_crystal: set[int] = set()
-    in_text_field = False
-    for number, line in enumerate(lines):
-        if line.startswith(";"):
+    text = _NEWLINE.sub("\n", text)
+    n_blocks, header, start, first_line, counted = 0, "", 0, 1, 0
+    crystals: list[CifBlock] = []
+    in_text_field = has_crystal = False
+    for landmark in _LANDMARK.finditer(text):
+        if landmark["field"]:
             in_text_field = not in_text_field
-        elif not in_text_field and (match := _BLOCK_START.match(line)):
-            starts.append((number, match[1]))
-        elif not in_text_field and starts and "_" in line and line[0] != "#" and _HOLDS_CRYSTAL.search(line):
-            with_crystal.add(len(starts) - 1)
-    ends = [*(number for number, _ in starts), len(lines)][1:]
-    blocks = [
-        CifBlock(header, "\n".join(lines[start:end]) + "\n", start + 1)
-        for (start, header), end in zip(starts, ends, strict=True)
-    ]
-    crystals = [block for k, block in enumerate(blocks) if k in with_crystal and "powder_pattern" not in block.header]
+        elif in_text_field or landmark[0][0] == "#":
+            continue
+        elif landmark["data"] is None:
+            has_crystal = True
+        else:
+            if has_crystal and n_blocks:
+                crystals.append(CifBlock(header, text[start : landmark.start()], first_line))
+            first_line += text.count("\n", counted, landmark.start())
+            start = counted = landmark.start()
+            n_blocks, header, has_crystal = n_blocks + 1, landmark["header"], False
+    if has_crystal and n_blocks:
+        crystals.append(CifBlock(header, text[start:] + "\n", first_line))
+    crystals = [block for block in crystals if "powder_pattern" not in block.header]
     if crystals:
         return crystals
-    if blocks:
-        raise RefusedInputError(Reason.PARSE, f"{len(blocks)} data blocks, none with a cell or atoms")
-    for number, line in enumerate(lines, start=1):
+    if n_blocks:
+        raise RefusedInputError(Reason.PARSE, f"{n_blocks} data blocks, none with a cell or atoms")
+    raise _refusal_without_blocks(text)
+
+
+def _refusal_without_blocks(text: str) -> RefusedInputError:
+    """Why a text without a data block is none: its first line that says something."""
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() and not line.startswith("#"):
             shown = line.strip()[:60]
             detail = f"line {number}: no data block begins (a line such as data_name); found {shown!r}"
-            raise RefusedInputError(Reason.PARSE, detail)
-    raise RefusedInputError(Reason.PARSE, "the file is empty")
+            return RefusedInputError(Reason.PARSE, detail)
+    return RefusedInputError(Reason.PARSE, "the file is empty")

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from gmt_tasks.sources.files.cif.items import Items, parse_number
 from gmt_tasks.sources.parsed import RefusedInputError
-from models.errors import Reason
+from models.errors import Doubt, Reason
 
 MIN_THICKNESS_ANGSTROM = 0.01
 """A cell thinner than this sends neighbour searches into endless loops."""
+
+_MAX_LENGTH_ANGSTROM = 1e4
 
 _LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
 _ANGLES = tuple(f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma"))
@@ -40,6 +42,13 @@ def read_cell(items: Items, crystal_system: str) -> tuple[Floats, tuple[str, ...
     cell = [float(value) for value in values.values() if value is not None]
     if not all(map(math.isfinite, cell)):
         raise RefusedInputError(Reason.NONFINITE, f"{items.line(_LENGTHS[0])}cell {cell}")
+    for name, length in zip(_LENGTHS, cell, strict=False):
+        if abs(length) >= _MAX_LENGTH_ANGSTROM:
+            detail = f"{items.line(name)}{name} {length:g} angstrom, limit {_MAX_LENGTH_ANGSTROM:g}"
+            raise RefusedInputError(Reason.DEGENERATE_CELL, detail)
+    for name, angle in zip(_ANGLES, cell[3:], strict=True):
+        if not 0 < angle < 180:
+            raise RefusedInputError(Reason.DEGENERATE_CELL, f"{items.line(name)}{name} {angle:g} is no angle of a cell")
     _check_thickness(items, cell)
     return lattice_of(cell), concluded
 
@@ -55,6 +64,12 @@ def refuse_bad_cell(items: Items) -> None:
         read_cell(items, "")
 
 
+def doubts_of_lengths(items: Items) -> tuple[str, ...]:
+    """A doubt about a length below zero: the axis is reversed, which may be meant or a slip."""
+    negative = [name for name in _LENGTHS if (_value(items, name) or 0.0) < 0]
+    return (f"{Doubt.CELL}: {', '.join(negative)} below zero, read as the reversed axis",) if negative else ()
+
+
 def _value(items: Items, name: str) -> float | None:
     """One number of the cell; None where the block does not have the item."""
     column = items.column(name)
@@ -62,7 +77,7 @@ def _value(items: Items, name: str) -> float | None:
         return None
     value = parse_number(column[0])
     if value is None:
-        raise RefusedInputError(Reason.PARSE, f"{items.line(name)}{column[0]!r} is no number ({name})")
+        raise RefusedInputError(Reason.PARSE, f"{items.line(name)}{column[0][:60]!r} is no number ({name})")
     return value
 
 

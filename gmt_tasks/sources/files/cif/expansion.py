@@ -1,5 +1,7 @@
 """From the sites of a CIF and a set of operations to all atoms of the cell."""
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -10,7 +12,7 @@ from gmt_tasks.sources.files.cif.sites import Sites
 from gmt_tasks.sources.files.cif.species import is_likely_pair
 from gmt_tasks.sources.files.cif.statement import Statement
 from gmt_tasks.sources.files.cif.symmetry import Candidate
-from gmt_tasks.sources.parsed import RefusedInputError, ordered_species
+from gmt_tasks.sources.parsed import OCCUPANCY_TOLERANCE, RefusedInputError, ordered_species
 from models.crystals.crystal import SYMBOLS
 from models.errors import Doubt, Reason
 from models.symmetry.listed_operations import find_orbits, wrapped
@@ -68,11 +70,16 @@ def expand(sites: Sites, candidate: Candidate, lattice: Floats, statement: State
         raise RefusedInputError(Reason.PARSE, detail)
     multiplicities = np.array([len(orbit) for orbit in orbits])
     groups = _coinciding(sites, orbits, lattice, tolerance)
-    elements, label_notes = _elements(sites, groups, multiplicities, statement)
+    is_full_list = _lists_all_atoms(sites, groups, multiplicities)
+    lists_all_atoms = candidate.lists_all_atoms or is_full_list
+    weights = sites.occupancies if lists_all_atoms else multiplicities * sites.occupancies
+    elements, label_notes = _elements(sites, weights, statement)
+    if is_full_list and not candidate.lists_all_atoms:
+        label_notes += (f"{Doubt.SYMMETRY}: every atom is listed, also those that {candidate.name} makes of others",)
     occupancies = []
     for group in groups:
         # With all atoms listed, each image of a site is a row of its own and stands for the same atoms.
-        rows = group[:1] if candidate.lists_all_atoms and len({elements[row] for row in group}) == 1 else group
+        rows = group[:1] if lists_all_atoms and len({elements[row] for row in group}) == 1 else group
         occupancies.append([(SYMBOLS[elements[row]], float(sites.occupancies[row])) for row in rows])
     _, rounded = ordered_species(occupancies)
     first_rows = [group[0] for group in groups]
@@ -122,46 +129,58 @@ def _coinciding(sites: Sites, orbits: list[Floats], lattice: Floats, tolerance: 
     return groups
 
 
-def _elements(
-    sites: Sites, groups: list[list[int]], multiplicities: Ints, statement: Statement
-) -> tuple[list[int], tuple[str, ...]]:
-    """Atomic number of each row; labels that may mean two elements are decided by the formula."""
-    choices = {options for options in sites.elements if len(options) > 1}
-    if not choices:
-        return [options[0] for options in sites.elements], ()
-    unclear = sorted(
-        {_letters(label) for label, options in zip(sites.labels, sites.elements, strict=True) if len(options) > 1}
-    )
-    options_of = {_letters(label): options for label, options in zip(sites.labels, sites.elements, strict=True)}
-    n_readings = int(np.prod([float(len(options_of[letters])) for letters in unclear]))
+def _lists_all_atoms(sites: Sites, groups: list[list[int]], multiplicities: Ints) -> bool:
+    """Whether each image of each site is a row of its own, each at another place and full."""
+    if multiplicities.max() == 1 or (sites.occupancies < 1 - OCCUPANCY_TOLERANCE).any():
+        return False
+    for group in groups:
+        if len(group) != multiplicities[group[0]] or len({sites.elements[row] for row in group}) > 1:
+            return False
+    places = np.rint(sites.frac_coords % 1.0 / 1e-4).astype(np.int64) % 10_000
+    return len(np.unique(places, axis=0)) == sites.n_sites
+
+
+def _elements(sites: Sites, weights: Floats, statement: Statement) -> tuple[list[int], tuple[str, ...]]:
+    """Atomic number of each row; labels that may mean two elements are decided by the formula.
+
+    Args:
+        sites: the rows.
+        weights: atoms in the cell that each row stands for, shape [n_sites].
+        statement: what the file says of its composition.
+    """
+    options_of: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    elements = [options[0] for options in sites.elements]
+    clear: defaultdict[int, float] = defaultdict(float)
+    for row, (label, options) in enumerate(zip(sites.labels, sites.elements, strict=True)):
+        if len(options) > 1:
+            options_of.setdefault((_letters(label), options), []).append(row)
+        else:
+            clear[options[0]] += float(weights[row])
+    if not options_of:
+        return elements, ()
+    unclear = [float(weights[rows].sum()) for rows in options_of.values()]
+    n_readings = math.prod(len(options) for _, options in options_of)
     fitting = []
     if statement.formula is not None and n_readings <= _MOST_READINGS_OF_LABELS:
-        for reading in product(*(options_of[letters] for letters in unclear)):
-            meaning = dict(zip(unclear, reading, strict=True))
-            elements = [
-                meaning.get(_letters(label), options[0])
-                for label, options in zip(sites.labels, sites.elements, strict=True)
-            ]
-            if statement.fits_formula(_counts(elements, sites, groups, multiplicities)):
-                fitting.append(elements)
-    shown = next(label for label, options in zip(sites.labels, sites.elements, strict=True) if len(options) > 1)
-    if statement.formula is None and all(map(is_likely_pair, unclear)):
-        first = [options[0] for options in sites.elements]
-        return first, (f"{Doubt.SPECIES}: label {shown!r} read as {SYMBOLS[first[sites.labels.index(shown)]]}",)
+        for reading in product(*(options for _, options in options_of)):
+            counts = clear.copy()
+            for element, amount in zip(reading, unclear, strict=True):
+                counts[element] += amount
+            if statement.fits_formula(counts):
+                fitting.append(reading)
+    (_, options), (shown, *_) = next(iter(options_of.items()))
+    label = sites.labels[shown]
+    # What "NA1" means is hardly in doubt where no formula says otherwise.
+    if statement.formula is None and all(is_likely_pair(letters) for letters, _ in options_of):
+        return elements, (f"{Doubt.SPECIES}: label {label!r} read as {SYMBOLS[elements[shown]]}",)
     if len(fitting) != 1:
-        names = " or ".join(SYMBOLS[number] for number in options_of[_letters(shown)] if number)
+        names = " or ".join(SYMBOLS[number] for number in options if number)
         why = "the file has no formula" if statement.formula is None else f"its formula fits {len(fitting)} readings"
-        raise RefusedInputError(Reason.AMBIGUOUS_SPECIES, f"label {shown!r} may be {names}, and {why}")
-    element = SYMBOLS[fitting[0][sites.labels.index(shown)]]
-    return fitting[0], (f"{Doubt.SPECIES}: label {shown!r} read as {element}, as the formula says",)
-
-
-def _counts(elements: list[int], sites: Sites, groups: list[list[int]], multiplicities: Ints) -> dict[int, float]:
-    """Atoms of each element in the cell."""
-    counts: dict[int, float] = {}
-    for row in (row for group in groups for row in group):
-        counts[elements[row]] = counts.get(elements[row], 0.0) + float(multiplicities[row] * sites.occupancies[row])
-    return counts
+        raise RefusedInputError(Reason.AMBIGUOUS_SPECIES, f"label {label!r} may be {names}, and {why}")
+    for element, rows in zip(fitting[0], options_of.values(), strict=True):
+        for row in rows:
+            elements[row] = element
+    return elements, (f"{Doubt.SPECIES}: label {label!r} read as {SYMBOLS[elements[shown]]}, as the formula says",)
 
 
 def _letters(label: str) -> str:

@@ -16,9 +16,10 @@ UNKNOWN = ("", "?", ".")
 _NEWLINE = re.compile(r"\r\n?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_BLANKS = re.compile(r"[^\S\n]")
 _PLACE = re.compile(r"^\w+:(\d+)(?::\d+)?(?:\(\d+\))?:? ?(.*)", re.DOTALL)
 _NUMBER = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d*\)?)?|([+-]?\d+)/(\d+)|([+-]?)(nan|inf(?:inity)?)", re.I
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d*\)?)?|([+-]?\d+)/(\d+)|([+-]?)(nan|inf(?:inity)?)", re.I
 )
 
 
@@ -35,7 +36,7 @@ class Items:
 
     def __init__(self, text: str, first_line: int) -> None:
         self._first_line = first_line
-        text = _CONTROL.sub(" ", _NEWLINE.sub("\n", text))
+        text = _CONTROL.sub(" ", _NEWLINE.sub("\n", text)).lstrip("\ufeff")
         self._lines = text.split("\n")
         self._columns: dict[str, list[str]] = {}
         self._line_of: dict[str, int] = {}
@@ -104,15 +105,21 @@ class Items:
         return f"block at line {self._first_line}: " if number is None else f"line {self._first_line + number - 1}: "
 
     def line_of(self, *words: str) -> str:
-        """The start of a detail: "line 12: " if a line holds all the words, else the first line of the block."""
-        for number, line in enumerate(self._lines, start=self._first_line):
+        """The start of a detail: "line 12: " if a line of the sites holds all the words, else that of the block."""
+        # Labels stand in other loops too, which may come first.
+        first = self._line_of.get("_atom_site_label", self._line_of.get("_atom_site_type_symbol", 1))
+        for number, line in enumerate(self._lines[first - 1 :], start=self._first_line + first - 1):
             if set(words) <= set(re.split(r"[\s'\"]+", line)):
                 return f"line {number}: "
         return f"block at line {self._first_line}: "
 
-    def starting_with(self, prefix: str) -> list[str]:
-        """Names of the items that begin so."""
-        return [name for name in self._columns if name.startswith(prefix)]
+    def starting_with(self, *prefixes: str) -> list[str]:
+        """Names of the items that begin with one of the prefixes."""
+        return [name for name in self._columns if name.startswith(prefixes)]
+
+    def texts(self, *names: str) -> list[str]:
+        """The first values of the items that say something, each value once."""
+        return list(dict.fromkeys(value for name in names if (value := self.text(name))))
 
 
 def _document(text: str) -> "cif.Document":
@@ -122,7 +129,8 @@ def _document(text: str) -> "cif.Document":
     except (ValueError, RuntimeError):
         if text.isascii():
             raise
-        return cif.read_string(_NOT_ASCII.sub("x", text), check_level=0)
+        # Not by a letter: with "\u00bd" as one, "\u00bd+z" would be another operation.
+        return cif.read_string(_NOT_ASCII.sub("~", _BLANKS.sub(" ", text)), check_level=0)
 
 
 def parse_number(value: str) -> float | None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gmt_tasks.sources.files.cif.items import Items
+from gmt_tasks.sources.files.cif.items import UNKNOWN, Items
 from gmt_tasks.sources.parsed import RefusedInputError
 from models.errors import Reason
 from models.symmetry.listed_operations import Operations
@@ -17,9 +17,9 @@ MAGNETIC_CENTERING = "_space_group_symop_magn_centering_xyz"
 MAX_OPERATIONS = 1536
 """192 of a cubic group in a cell eight times as large."""
 
+_MAX_CENTERINGS = 128  # translations of a cell five times as large along each axis: 125
 _MAX_CHARS = 200  # "-x+1/3,-x+y+2/3,z+2/3" has 22
 _TERM = re.compile(r"([+-]?)(?:(\d+)\*?)?([xyz])|([+-]?)(\d+\.?\d*|\.\d+)(?:/0*(\d+))?", re.IGNORECASE)
-_WITH_BLANKS = re.compile(r"[^\s,][^,]*,[^,]+,\s*[^\s,]+")
 _TRANSLATION_STEP, _NEAR_STEP = 24, 2e-3
 
 
@@ -29,19 +29,35 @@ def listed_operations(items: Items) -> Operations | None:
     Raises:
         RefusedInputError: `symmetry_unresolved` for a text that is no operation, or one that changes the volume.
     """
-    for name in (*MAGNETIC_ITEMS, *OPERATION_ITEMS):
-        texts = tuple(text for text in items.column(name) if text not in ("", "?", "."))
-        if not texts:
-            continue
-        if len(texts) > MAX_OPERATIONS:
-            detail = f"{items.line(name)}{len(texts)} operations, limit {MAX_OPERATIONS}"
-            raise RefusedInputError(Reason.TOO_LARGE, detail)
-        centerings = tuple(items.column(MAGNETIC_CENTERING)[:MAX_OPERATIONS]) if name in MAGNETIC_ITEMS else ()
-        operations = _operations(texts, centerings)
-        if isinstance(operations, str):
-            raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, items.line(name) + operations)
-        return operations
+    # The operations of a magnetic group stand beside those of its parent, which are others.
+    for names in (MAGNETIC_ITEMS, OPERATION_ITEMS):
+        found = [(name, operations) for name in names if (operations := _of_item(items, name)) is not None]
+        if len({operations.key for _, operations in found}) > 1:
+            detail = f"{items.line(found[1][0])}the operations listed are not those of {found[0][0]}"
+            raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, detail)
+        if found:
+            return found[0][1]
     return None
+
+
+def _of_item(items: Items, name: str) -> Operations | None:
+    """The operations that one item lists; None if it lists none."""
+    texts = tuple(text for text in items.column(name) if text not in UNKNOWN)
+    if not texts:
+        return None
+    centerings = tuple(items.column(MAGNETIC_CENTERING)) if name in MAGNETIC_ITEMS else ()
+    if (n_ops := len(texts) * max(len(centerings), 1)) > MAX_OPERATIONS:
+        detail = f"{items.line(name)}{n_ops} operations, limit {MAX_OPERATIONS}"
+        raise RefusedInputError(Reason.TOO_LARGE, detail)
+    too_long = next((text for text in (*texts, *centerings) if len(text) > _MAX_CHARS), None)
+    operations = _operations(texts, centerings) if too_long is None else f"{too_long[:60]!r} is no symmetry operation"
+    if isinstance(operations, str):
+        raise RefusedInputError(Reason.SYMMETRY_UNRESOLVED, items.line(name) + operations)
+    n_rotations = len(np.unique(operations.rotations.reshape(-1, 9), axis=0))
+    if operations.n_ops > min(MAX_OPERATIONS, _MAX_CENTERINGS * n_rotations):
+        detail = f"{items.line(name)}{operations.n_ops} operations with {n_rotations} rotations"
+        raise RefusedInputError(Reason.TOO_LARGE, detail)
+    return operations
 
 
 @lru_cache(512)
@@ -58,7 +74,14 @@ def _rejoined(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Operations that were written with blanks and without quotes are words of a loop: each two commas make one."""
     if all(text.count(",") >= 2 for text in texts):
         return texts
-    return tuple(_WITH_BLANKS.findall(" ".join(texts))) or texts
+    operations, part = [], ""
+    for text in texts:
+        part += text
+        if part.count(",") >= 2 and not part.endswith(","):
+            operations.append(part)
+            part = ""
+    # Words left over are an operation cut off: read without it, the rest might be a smaller group.
+    return texts if part else tuple(operations)
 
 
 def _parsed(texts: tuple[str, ...]) -> Operations | str:
@@ -79,7 +102,7 @@ def parse_operation(text: str) -> tuple[float, ...] | None:
 
     A time reversal ("x,y,z,-1") is dropped; translations within 0.002 of a 24th are put onto it.
     """
-    parts = re.sub(r"\s+", "", text).lower().split(",")
+    parts = re.sub(r"\s+", "", text[: _MAX_CHARS + 1]).lower().split(",")
     if len(text) > _MAX_CHARS or not 3 <= len(parts) <= 4 or parts[3:] not in ([], ["1"], ["+1"], ["-1"]):
         return None
     components = [_component(part) for part in parts[:3]]

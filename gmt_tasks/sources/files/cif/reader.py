@@ -6,13 +6,14 @@ have room. Where two crystals remain, the file is refused and both are named.
 """
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.sources.files.cif.cell import read_cell, refuse_bad_cell
+from gmt_tasks.sources.files.cif.cell import doubts_of_lengths, read_cell, refuse_bad_cell
 from gmt_tasks.sources.files.cif.expansion import Expansion, expand
 from gmt_tasks.sources.files.cif.items import Items, parse_number
 from gmt_tasks.sources.files.cif.sites import Sites, read_sites
@@ -34,6 +35,8 @@ _SHORTEST_BOND_ANGSTROM = 0.7
 """Candidates with closer atoms are no crystals; the shortest bond there is, that of H2, has 0.74."""
 
 _SAME_POSITION_ANGSTROM = 0.01
+_ROWS_AT_A_TIME = 64
+_WITH_HYDROGEN = re.compile(r"(?:ow|oh|wat)(?![a-z])", re.IGNORECASE)
 _PROVENANCE = (
     "_database_code_ICSD",
     "_cod_database_code",
@@ -86,7 +89,8 @@ def read_cif_block(job: TextJob) -> ParsedCrystal:
         notes += (
             f"coordinates_idealised: {n_idealised} put onto the thirds or symmetry elements they are rounded from",
         )
-    notes += statement.check(expansion.numbers, volume) + _remarks(items)
+    notes += statement.check(expansion.numbers, volume) + doubts_of_lengths(items) + _remarks(items)
+    notes += _doubts_of_sites(sites, reading, statement)
     return ParsedCrystal(lattice, expansion.frac_coords, expansion.numbers, notes, None, _provenance(items))
 
 
@@ -159,8 +163,10 @@ def _chosen(
         return readings[0]
     possible = [reading for reading in readings if _is_crystal(reading, statement)]
     if not possible:
-        # Its refusal says what is wrong with the likeliest one.
-        return readings[0]
+        # Its refusal says what is wrong with the likeliest one; where none follows, the choice is a guess.
+        candidate = readings[0].candidate
+        note = f"{Doubt.SYMMETRY}: read as {candidate.name}, though neither it nor another reading fits well"
+        return replace(readings[0], candidate=replace(candidate, note=candidate.note or note))
     scores = [_n_fitting(reading, sites, statement) for reading in possible]
     best = [reading for reading, score in zip(possible, scores, strict=True) if score == max(scores)]
     distinct: list[_Reading] = []
@@ -190,8 +196,13 @@ def _is_crystal(reading: _Reading, statement: Statement) -> bool:
         return False
     if not is_plausible_volume(numbers, abs(float(np.linalg.det(lattice)))):
         return False
-    owner = np.zeros(len(numbers), dtype=np.int64)
-    return not closest_pairs(lattice[None], reading.expansion.frac_coords, owner, _SHORTEST_BOND_ANGSTROM)
+    return _has_room(reading)
+
+
+def _has_room(reading: _Reading) -> bool:
+    """Whether no two atoms are closer than in any molecule."""
+    owner = np.zeros(len(reading.expansion.numbers), dtype=np.int64)
+    return not closest_pairs(reading.lattice[None], reading.expansion.frac_coords, owner, _SHORTEST_BOND_ANGSTROM)
 
 
 def _n_fitting(reading: _Reading, sites: Sites, statement: Statement) -> int:
@@ -215,12 +226,41 @@ def _is_same(one: _Reading, other: _Reading) -> bool:
     first, second = one.expansion, other.expansion
     if len(first.numbers) != len(second.numbers) or not np.allclose(one.lattice, other.lattice, atol=1e-6):
         return False
-    differences = wrapped(first.frac_coords[:, None] - second.frac_coords[None]) @ one.lattice
-    distances = np.linalg.norm(differences, axis=2)
-    partner = distances.argmin(axis=1)
-    is_near = distances.min(axis=1) < _SAME_POSITION_ANGSTROM
-    is_same_element = first.numbers == second.numbers[partner]
-    return bool((is_near & is_same_element).all()) and len(set(partner.tolist())) == len(partner)
+    partners: list[int] = []
+    # Some rows at a time: all distances of ten thousand atoms would not fit into memory.
+    for start in range(0, len(first.numbers), _ROWS_AT_A_TIME):
+        rows = slice(start, start + _ROWS_AT_A_TIME)
+        differences = wrapped(first.frac_coords[rows, None] - second.frac_coords[None]) @ one.lattice
+        distances = np.linalg.norm(differences, axis=2)
+        partner = distances.argmin(axis=1)
+        is_near = distances.min(axis=1) < _SAME_POSITION_ANGSTROM
+        if not (is_near & (first.numbers[rows] == second.numbers[partner])).all():
+            return False
+        partners += partner.tolist()
+    return len(set(partners)) == len(partners)
+
+
+def _doubts_of_sites(sites: Sites, reading: _Reading, statement: Statement) -> tuple[str, ...]:
+    """Doubts about what labels and multiplicities say; a formula that holds settles what labels leave open."""
+    doubts: tuple[str, ...] = ()
+    read, stated = reading.expansion.multiplicities, sites.multiplicities
+    given = stated > 0
+    # Some programs state the order of the site symmetry instead, and some list all atoms with a multiplicity of 1.
+    orders = reading.candidate.operations.n_ops // read
+    if not any((stated[given] == expected[given]).all() for expected in (read, orders)):
+        row = int(np.flatnonzero(given & (stated != read))[0])
+        label = sites.labels[row]
+        doubts += (f"{Doubt.SYMMETRY}: {label} has the multiplicity {stated[row]} in the file, {read[row]} as read",)
+    if not _has_room(reading):
+        doubts += (f"{Doubt.CELL}: two atoms are closer than {_SHORTEST_BOND_ANGSTROM} angstrom",)
+    if statement.formula is not None:
+        return doubts
+    if sites.contradictory_label:
+        doubts += (f"{Doubt.SPECIES}: {sites.contradictory_label}",)
+    with_hydrogen = [label for label in sites.labels if _WITH_HYDROGEN.match(label)]
+    if with_hydrogen and 1 not in reading.expansion.numbers:
+        doubts += (f"{Doubt.COMPOSITION}: {with_hydrogen[0]} names water or hydroxyl, and no hydrogen is listed",)
+    return doubts
 
 
 def _remarks(items: Items) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ _WORDS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = (
     (re.compile(r"[\s:(,]*(?:origin|o)\s*(?:choice)?\s*([12])\)?$", re.IGNORECASE), {}),
     (re.compile(r"[\s:(,]*(hex|rhomb)[a-z]*\s*(?:axes|setting|cell)?\)?$", re.IGNORECASE), {"hex": "H", "rhomb": "R"}),
 )
+_LONGEST_NAME = 80
 _SUFFIX = re.compile(r"(?:\s*:\s*|\s+|(?<=[\w)]))\(?(hr|rs|[hrsz]|[12])\)?$", re.IGNORECASE)
 _EXTENSION = {"h": "H", "hr": "H", "r": "R", "rs": "R", "s": "1", "z": "2", "1": "1", "2": "2"}
 """Suffixes of names: H, R, 1, 2 of International Tables; S, Z (origin 1, 2), HR and RS of ICSD."""
@@ -95,6 +96,8 @@ def settings_of_name(name: str) -> tuple[Setting, ...]:
     Args:
         name: with or without blanks, short or full ("F 41/d -3 2/m"), with or without an extension (":2", "H", "Z").
     """
+    if len(name) > _LONGEST_NAME:
+        return ()
     plain = _TRAILING_NUMBER.sub("", _MARKUP.sub("", name).strip())
     if settings := _named(plain):
         return settings
@@ -108,7 +111,11 @@ def settings_of_name(name: str) -> tuple[Setting, ...]:
         by_code = settings_with_code(settings, code)
         return by_code or settings
     if match := _SUFFIX.search(plain):
-        return _with_extension(_named(plain[: match.start()]), _EXTENSION[match[1].lower()])
+        settings, extension = _named(plain[: match.start()]), _EXTENSION[match[1].lower()]
+        # A letter may say nothing more ("F m -3 m S"); a digit is then the rest of a mistyped symbol ("P 4 2 21").
+        if match[1].isdigit():
+            return tuple(setting for setting in settings if setting.extension == extension)
+        return _with_extension(settings, extension)
     return ()
 
 

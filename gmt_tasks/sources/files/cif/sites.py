@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gmt_tasks.sources.files.cif.items import UNKNOWN, Items, decimals, parse_number
 from gmt_tasks.sources.files.cif.species import UNCLEAR, element_of_type, elements_of_label, is_mixture
 from gmt_tasks.sources.parsed import RefusedInputError
+from models.crystals.crystal import MAX_FRACTIONAL
 from models.errors import Doubt, Reason
 
 _COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
@@ -31,6 +32,7 @@ class Sites:
         resolution: of the coordinates as written, e.g. 1e-4.
         n_idealised: coordinates that were put right.
         notes: what was left out.
+        contradictory_label: of a row whose label names another element than its type symbol; empty if there is none.
     """
 
     labels: list[str]
@@ -42,6 +44,7 @@ class Sites:
     resolution: float
     n_idealised: int
     notes: tuple[str, ...]
+    contradictory_label: str
 
     @property
     def n_sites(self) -> int:
@@ -64,13 +67,15 @@ def read_sites(items: Items) -> Sites:
     rows = [row for row in rows if occupancies[row] != 0]
     if not rows:
         raise RefusedInputError(Reason.EMPTY, "every site of the block has occupancy 0")
-    texts = [[items.column(name)[row] for name in _COORDINATES] for row in rows]
+    _refuse_alternatives(items, labels, rows)
+    columns = [items.column(name) for name in _COORDINATES]
+    texts = [[column[row] for column in columns] for row in rows]
     positions = [_position(items, labels[row], text) for row, text in zip(rows, texts, strict=True)]
     frac_coords, n_idealised = _idealised(np.array(positions), texts)
     elements = [_elements(items, labels[row], symbols[row]) for row in rows]
     most_decimals = max(max(map(decimals, text)) for text in texts)
-    stated = next((column for name in _MULTIPLICITY if (column := items.column(name))), [])
-    multiplicities = [parse_number(stated[row]) if len(stated) == len(labels) else None for row in rows]
+    stated = next((column for name in _MULTIPLICITY if (column := _column(items, name, len(labels)))), [])
+    multiplicities = [parse_number(stated[row]) if stated else None for row in rows]
     return Sites(
         labels=[labels[row] for row in rows],
         elements=elements,
@@ -81,7 +86,20 @@ def read_sites(items: Items) -> Sites:
         resolution=10.0**-most_decimals,
         n_idealised=n_idealised,
         notes=notes,
+        contradictory_label=next((text for row in rows if (text := _contradiction(labels[row], symbols[row]))), ""),
     )
+
+
+def _column(items: Items, name: str, n_rows: int) -> list[str]:
+    """A column of the sites; empty where the block does not have it.
+
+    Raises:
+        RefusedInputError: it has another number of values, so that nobody knows which belongs to which site.
+    """
+    column = items.column(name)
+    if column and len(column) != n_rows:
+        raise RefusedInputError(Reason.PARSE, f"{items.line(name)}{len(column)} values of {name} for {n_rows} sites")
+    return column
 
 
 def _names(items: Items) -> tuple[list[str], list[str]]:
@@ -106,8 +124,8 @@ def _names(items: Items) -> tuple[list[str], list[str]]:
 
 def _rows_with_atoms(items: Items, labels: list[str], symbols: list[str]) -> tuple[list[int], tuple[str, ...]]:
     """Rows that are atoms, and a note about the dummy sites that were left out because the file calls them so."""
-    flags = items.column("_atom_site_calc_flag")
-    is_dummy = [flag.lower() == "dum" for flag in flags] if len(flags) == len(labels) else [False] * len(labels)
+    flags = _column(items, "_atom_site_calc_flag", len(labels))
+    is_dummy = [flag.lower() == "dum" for flag in flags] or [False] * len(labels)
     rows = [
         row
         for row, (label, symbol) in enumerate(zip(labels, symbols, strict=True))
@@ -122,15 +140,29 @@ def _rows_with_atoms(items: Items, labels: list[str], symbols: list[str]) -> tup
     return rows, (note,) if note else ()
 
 
+def _refuse_alternatives(items: Items, labels: list[str], rows: list[int]) -> None:
+    """Raises for sites of several disorder groups of one assembly: only one of them is there at a time."""
+    groups = _column(items, "_atom_site_disorder_group", len(labels))
+    assemblies = _column(items, "_atom_site_disorder_assembly", len(labels))
+    first: dict[str, int] = {}
+    for row in rows if groups else ():
+        if groups[row] in (*UNKNOWN, "0"):
+            continue
+        other = first.setdefault(assemblies[row] if assemblies else "", row)
+        if groups[other] != groups[row]:
+            detail = f"{labels[other]} and {labels[row]} are in disorder groups {groups[other]} and {groups[row]}"
+            raise RefusedInputError(Reason.DISORDERED, items.line_of(labels[row]) + detail)
+
+
 def _occupancies(items: Items, labels: list[str]) -> Floats:
     """Occupancy of each row, 1 where it is not given."""
-    texts = items.column("_atom_site_occupancy")
-    if len(texts) != len(labels):
+    texts = _column(items, "_atom_site_occupancy", len(labels))
+    if not texts:
         return np.ones(len(labels))
     values = [1.0 if text in UNKNOWN else parse_number(text) for text in texts]
     for label, text, value in zip(labels, texts, values, strict=True):
         if value is None:
-            detail = f"{items.line_of(label, text)}{text!r} is no number (_atom_site_occupancy of {label})"
+            detail = f"{items.line_of(label, text)}{text[:60]!r} is no number (_atom_site_occupancy of {label[:60]})"
             raise RefusedInputError(Reason.PARSE, detail)
     return np.array(values, dtype=np.float64)
 
@@ -142,10 +174,11 @@ def _position(items: Items, label: str, texts: list[str]) -> list[float]:
         value = parse_number(text)
         if value is None:
             advice = "; give it, or mark the row as a dummy site (_atom_site_calc_flag dum)" if text in UNKNOWN else ""
-            detail = f"{items.line_of(label, text)}{text!r} is no number ({name} of {label}){advice}"
+            detail = f"{items.line_of(label, text)}{text[:60]!r} is no number ({name} of {label[:60]}){advice}"
             raise RefusedInputError(Reason.PARSE, detail)
         position.append(value)
-    if not np.isfinite(position).all():
+    # So far from the cell a number has no digits left to say where in the cell.
+    if not np.isfinite(position).all() or np.abs(position).max() > MAX_FRACTIONAL:
         raise RefusedInputError(Reason.NONFINITE, f"{items.line_of(label)}position {position} of {label}")
     return position
 
@@ -165,15 +198,25 @@ def _elements(items: Items, label: str, symbol: str) -> tuple[int, ...]:
     """Atomic numbers that a row may be."""
     name = symbol or label
     if is_mixture(name):
-        raise RefusedInputError(Reason.DISORDERED, f"{items.line_of(label)}{name!r} names several elements on one site")
+        detail = f"{items.line_of(label)}{name[:60]!r} names several elements on one site"
+        raise RefusedInputError(Reason.DISORDERED, detail)
     if symbol:
         element = element_of_type(symbol)
         elements: tuple[int, ...] = (element,) if element else ()
     else:
         elements = elements_of_label(label)
     if not elements or elements == (UNCLEAR,):
-        detail = f"{items.line_of(label)}{name!r} ({label}) is no element"
+        detail = f"{items.line_of(label)}{name[:60]!r} ({label[:60]}) is no element"
         if not symbol and label[:1] == "T":
             detail = f"{items.line_of(label)}{label!r} may be a tetrahedral site or tritium; add _atom_site_type_symbol"
         raise RefusedInputError(Reason.UNKNOWN_SPECIES, detail)
     return elements
+
+
+def _contradiction(label: str, symbol: str) -> str:
+    """That a label names another element than the type symbol; empty if it does not, or names none."""
+    # "F1" may be short for iron, and a bare letter any site.
+    is_short = len(label) < 2 or label[:1].upper() == symbol[:1].upper()
+    named = () if is_short or not symbol else elements_of_label(label)
+    is_contradictory = named and UNCLEAR not in named and element_of_type(symbol) not in named
+    return f"the label {label[:60]!r} stands beside the type symbol {symbol[:60]!r}" if is_contradictory else ""

@@ -7,10 +7,12 @@ from models.crystals.crystal import SYMBOLS
 
 _NUMBER_OF = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 _DEUTERIUM = re.compile(r"\d{0,3}D(?![a-z])")
-_ISOTOPE = re.compile(r"\d{0,3}([DT])(?![a-z])")
 _LETTERS = re.compile(r"\d{0,3}([A-Za-z]+)")
-_GROUP_OF_ATOMS = re.compile(r"(?:OH|NH|NO|PO|SO|CO|CN|WO|HO)[2-6]?$|OH2|H2O|HOH|[Ww]at", re.IGNORECASE)
-_GROUP_LABEL = re.compile(r"(?:OH|NH|CH|NO3|PO4|SO4|CO3)", re.IGNORECASE)
+_GROUPS_OF_ATOMS = frozenset("BF BH CF CH CN CO HO ND NH NO OD OH PO SO WO".split())
+_OF_A_GROUP = re.compile(r"[2-6](?!\+)|[\d ]*-")
+_FURTHER_SYMBOL = re.compile(r"\d\s*([A-Z][a-z]?)")
+_LAST_IN_CAPITALS = 96  # curium: what comes after is in no crystal, but "CF", "NO", "BH", "CN", "NH" are groups
+_GROUP_LABEL = re.compile(r"(?:OH|NH|CH|NO3|PO4|SO4|CO3|[HD][23]O$)", re.IGNORECASE)
 _NO_ATOM = re.compile(r"(?:wat|vac?|vacancy|du|dum|dummy|cg|cen|cent|centroid|x|q|lp)\d*$", re.IGNORECASE)
 _MIXTURE = re.compile(r"[,+/]\s*[A-Z]|\d\s*[A-Z][a-z]?\s*\+\s*\d")
 
@@ -21,13 +23,18 @@ UNCLEAR = 0
 @lru_cache(4096)
 def element_of_type(symbol: str) -> int | None:
     """Atomic number of a type symbol ("Fe3+", "FE", "O-2", "D"); None for what is no single element ("OH", "X")."""
-    if _ISOTOPE.match(symbol):
-        return 1
+    match = _LETTERS.match(symbol)
+    if match is None:
+        return None
+    letters, rest = match[1], symbol[match.end() :]
+    element = 1 if letters in ("D", "T") else _NUMBER_OF.get(letters.title())
+    further = _FURTHER_SYMBOL.search(rest)
+    if element is None or (further and (further[1] in _NUMBER_OF or further[1] in ("D", "T"))):
+        return None
     # "CO" is cobalt as older programs write it, "CO3" a carbonate, "CO3+" cobalt again.
-    if _GROUP_OF_ATOMS.match(symbol) and symbol not in ("CO", "Co", "HO", "Ho"):
-        return None if not _NUMBER_OF.get(symbol[:2]) else _NUMBER_OF[symbol[:2]]
-    letters = _LETTERS.match(symbol)
-    return _NUMBER_OF.get(letters[1].title()) if letters else None
+    if letters in _GROUPS_OF_ATOMS and (letters == "PO" or _OF_A_GROUP.match(rest)):
+        return None
+    return None if letters[1:].isupper() and element > _LAST_IN_CAPITALS else element
 
 
 @lru_cache(4096)

@@ -81,7 +81,7 @@ class Statement:
         whole = [round(amount) for amount in self.formula.values()]
         is_whole = np.allclose(whole, list(self.formula.values()), atol=1e-6) and all(whole)
         divisor = reduce(gcd, whole) if is_whole else 1
-        sizes = (size, self.formula_units * size, self.formula_units * size / divisor)
+        sizes = (self.formula_units * size, self.formula_units * size / divisor)
         return any(abs(n_atoms - expected) <= 0.01 * n_atoms for expected in sizes)
 
     def fits_density(self, counts: Mapping[int, float], volume: float) -> bool | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gmt_tasks.sources.files.cif.items import Items
+from gmt_tasks.sources.files.cif.items import Items, parse_number
 from gmt_tasks.sources.files.cif.operations import MAGNETIC_ITEMS, OPERATION_ITEMS, listed_operations
 from gmt_tasks.sources.files.cif.settings import (
     SETTINGS,
@@ -31,10 +31,16 @@ _NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
 _CODE = ("_space_group_it_coordinate_system_code", "_space_group_it_coordinate_system_code_value")
 _MODULATED = (
     "_cell_modulation_dimension",
-    "_space_group_ssg_name",
-    "_cell_wave_vector_seq_id",
-    "_atom_site_fourier_wave_vector_seq_id",
+    "_cell_subsystem",
+    "_cell_wave_vector",
+    "_space_group_ssg",
+    "_space_group_symop_ssg",
+    "_space_group_magn_ssg",
+    "_space_group_symop_magn_ssg",
+    "_atom_site_fourier",
+    "_atom_site_displace_fourier",
 )
+_ANY_NAME = ("_space_group_name", "_symmetry_space_group_name", "_space_group_magn_name", "_space_group_magn_number")
 _MONOCLINIC = range(3, 16)
 
 
@@ -63,7 +69,7 @@ Candidates = list[list[Candidate]]
 
 def refuse_modulated(items: Items) -> None:
     """Raises for an incommensurate structure: its sites are those of an average that does not exist."""
-    for name in _MODULATED:
+    for name in items.starting_with(*_MODULATED):
         if items.text(name) not in ("", "0"):
             detail = f"{items.line(name)}{name}: a modulated structure has no unit cell"
             raise RefusedInputError(Reason.PARSE, detail)
@@ -84,16 +90,16 @@ def find_candidates(items: Items, missing: MissingSymmetry) -> Candidates:
     Raises:
         RefusedInputError: `symmetry_unresolved`.
     """
-    settings, name_note = _named_settings(items)
+    settings, guess, contradiction = _named_settings(items)
     listed = listed_operations(items)
     if listed is not None:
-        return _with_listed(items, listed, settings, name_note)
+        return _with_listed(items, listed, settings, contradiction)
     if settings:
         is_named = bool(items.text(*_HERMANN_MAUGUIN))
-        return _with_settings(settings, name_note, is_named=is_named)
+        return _with_settings(settings, contradiction or guess, is_named=is_named)
     hall = items.text(*_HALL)
     if hall and (operations := operations_of_hall(hall)) is not None:
-        return [[Candidate(operations, f"Hall symbol {hall!r}", name_note)]]
+        return [[Candidate(operations, f"Hall symbol {hall!r}", contradiction)]]
     return [[_without_symmetry(items, missing)]]
 
 
@@ -115,12 +121,12 @@ def _with_settings(settings: tuple[Setting, ...], name_note: str, *, is_named: b
     return [_distinct(literal), _distinct(same_symbol)]
 
 
-def _with_listed(items: Items, listed: Operations, settings: tuple[Setting, ...], name_note: str) -> Candidates:
+def _with_listed(items: Items, listed: Operations, settings: tuple[Setting, ...], contradiction: str) -> Candidates:
     """Candidates of a block that lists operations: these, and where they contradict its name, also the name's."""
-    named = _distinct([_candidate(setting, name_note) for setting in settings])
+    named = _distinct([_candidate(setting, contradiction) for setting in settings])
     same = [candidate for candidate in named if candidate.operations.key == listed.key]
     if same:
-        plain = Candidate(listed, "the operations listed", number=same[0].number)
+        plain = Candidate(listed, "the operations listed", contradiction, same[0].number)
         others = [candidate for candidate in named if candidate.operations.key != listed.key]
         note = f"{Doubt.SYMMETRY}: the operations listed do not fit the cell, those of another setting do"
         return [[plain], [_with_note(candidate, note) for candidate in others]]
@@ -148,45 +154,67 @@ def _with_listed(items: Items, listed: Operations, settings: tuple[Setting, ...]
     return [[plain, *rivals], [_with_note(candidate, note) for candidate in named]]
 
 
-def _named_settings(items: Items) -> tuple[tuple[Setting, ...], str]:
-    """The settings that names and number leave open, and a doubt where they contradict each other."""
-    name, hall = items.text(*_HERMANN_MAUGUIN), items.text(*_HALL)
-    settings, note = _settings_of(name, _number(items))
+def _named_settings(items: Items) -> tuple[tuple[Setting, ...], str, str]:
+    """The settings that names and numbers leave open, and two doubts: a guess, and that they contradict each other.
+
+    Operations or a Hall symbol make the guess needless, but not the contradiction.
+    """
+    settings, contradiction = _settings_of_names(items.texts(*_HERMANN_MAUGUIN))
+    name, numbers, halls = items.text(*_HERMANN_MAUGUIN), _numbers(items), items.texts(*_HALL)
+    settings, guess, of_number = _with_number(settings, name, numbers[0] if numbers else 0)
+    contradiction = contradiction or of_number
+    if len(numbers) > 1:
+        contradiction = contradiction or f"{Doubt.SYMMETRY}: the numbers are {numbers[0]} and {numbers[1]}"
     if code := items.text(*_CODE):
         settings = settings_with_code(settings, code) or settings
-    operations = operations_of_hall(hall) if hall else None
-    if operations is None:
-        return settings, note
+    groups = [operations for hall in halls if (operations := operations_of_hall(hall)) is not None]
+    if not groups:
+        return settings, guess, contradiction
+    if len({operations.key for operations in groups}) > 1:
+        contradiction = contradiction or f"{Doubt.SYMMETRY}: the Hall symbols are {halls[0]!r} and {halls[1]!r}"
     # A Hall symbol leaves nothing open; one of the table is one of its settings.
-    same = [setting for setting in settings or SETTINGS if _operations(setting).key == operations.key]
+    same = [setting for setting in settings or SETTINGS if _operations(setting).key == groups[0].key]
     if not same and settings:
-        return settings, f"{Doubt.SYMMETRY}: the Hall symbol {hall!r} is none of {name or settings[0].number!r}"
-    return tuple(same[:1]), ""
+        of_hall = f"{Doubt.SYMMETRY}: the Hall symbol {halls[0]!r} is none of {name or settings[0].number!r}"
+        return settings, guess, contradiction or of_hall
+    return tuple(same[:1]), "", contradiction
 
 
-def _settings_of(name: str, number: int) -> tuple[tuple[Setting, ...], str]:
-    """The settings of a Hermann-Mauguin symbol and a number (0: none), and a doubt where they do not agree."""
-    settings = settings_of_name(name) if name else ()
+def _settings_of_names(names: list[str]) -> tuple[tuple[Setting, ...], str]:
+    """The settings that all Hermann-Mauguin symbols of a block may mean, else those of any, with a doubt."""
+    known = [(name, settings) for name in names if (settings := settings_of_name(name))]
+    if not known:
+        return (), ""
+    common = tuple(setting for setting in known[0][1] if all(setting in settings for _, settings in known))
+    if common:
+        return common, ""
+    union = tuple(dict.fromkeys(setting for _, settings in known for setting in settings))
+    return union, f"{Doubt.SYMMETRY}: the names {' and '.join(repr(name) for name, _ in known[:2])} contradict"
+
+
+def _with_number(settings: tuple[Setting, ...], name: str, number: int) -> tuple[tuple[Setting, ...], str, str]:
+    """The settings of a Hermann-Mauguin symbol and a number (0: none), a guess, and that the two do not agree."""
     if not number:
-        return settings, ""
+        return settings, "", ""
     if settings:
         fitting = tuple(setting for setting in settings if setting.number == number)
         if fitting:
-            return fitting, ""
-        return (*settings, *settings_of_number(number)), f"{Doubt.SYMMETRY}: the name is {name!r}, the number {number}"
+            return fitting, "", ""
+        note = f"{Doubt.SYMMETRY}: the name is {name!r}, the number {number}"
+        return (*settings, *settings_of_number(number)), "", note
     candidates = settings_of_number(number)
     if not name:
         note = f"{Doubt.SYMMETRY}: only the number {number} of the space group is known"
-        return candidates, note if len(candidates) > 1 else ""
+        return candidates, note if len(candidates) > 1 else "", ""
     # A symbol that is in no table may be a setting that is in none: at least its centring must be that of a candidate.
     candidates = tuple(setting for setting in candidates if setting.name[0] == name.strip()[0].upper())
-    return candidates, f"{Doubt.SYMMETRY}: the name {name!r} is unknown, read by its number {number}"
+    return candidates, f"{Doubt.SYMMETRY}: the name {name!r} is unknown, read by its number {number}", ""
 
 
-def _number(items: Items) -> int:
-    """The space-group number, 0 where none is given."""
-    value = items.number(*_NUMBER)
-    return int(value) if value and value.is_integer() and 1 <= value <= 230 else 0
+def _numbers(items: Items) -> list[int]:
+    """The space-group numbers of a block."""
+    values = [parse_number(text) for text in items.texts(*_NUMBER)]
+    return list(dict.fromkeys(int(value) for value in values if value is not None and value in range(1, 231)))
 
 
 def _operations(setting: Setting) -> Operations:
@@ -213,7 +241,8 @@ def _distinct(candidates: list[Candidate]) -> list[Candidate]:
 
 def _without_symmetry(items: Items, missing: MissingSymmetry) -> Candidate:
     """The identity alone, where the block says nothing of symmetry or the user allows it."""
-    said = {name: value for name in (*_HERMANN_MAUGUIN, *_HALL, *_NUMBER) if (value := items.text(name))}
+    names = (*_HERMANN_MAUGUIN, *_HALL, *_NUMBER, *items.starting_with(*_ANY_NAME))
+    said = {name: value for name in names if (value := items.text(name))}
     if not said:
         note = f"{Doubt.SYMMETRY}: no space group and no operations, read as P 1"
         return Candidate(IDENTITY, "P 1", note, 1)
@@ -221,7 +250,7 @@ def _without_symmetry(items: Items, missing: MissingSymmetry) -> Candidate:
         note = f"{Doubt.SYMMETRY}: the space group is unknown, read as P 1 as asked"
         return Candidate(IDENTITY, "P 1", note, 1)
     name, value = next(iter(said.items()))
-    detail = f"{items.line(name)}{name} {value!r} is unknown and no operations are listed"
+    detail = f"{items.line(name)}{name} {value[:60]!r} is unknown and no operations are listed"
     # In a centred cell no file lists every atom: read as P 1 it would be another crystal.
     if value.strip()[:1].upper() == "P":
         detail += "; if the file lists every atom of the cell, --assume-p1 reads it so"

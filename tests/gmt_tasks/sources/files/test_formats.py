@@ -81,6 +81,9 @@ def test_text_of_any_encoding_is_read_and_the_odd_ones_are_noted() -> None:
     assert decode_text("Å".encode()) == ("Å", ())
     assert decode_text(b"\xef\xbb\xbfdata_") == ("data_", ())
     assert decode_text("Å".encode("utf-16"))[0] == "Å"
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert decode_text("data_ Å".encode(encoding)) == ("data_ Å", ("encoding: read as UTF-16",))
+    assert decode_text(b"d\0at") == ("d\0at", ())
     text, notes = decode_text(b"data_a # \xc5ngstr\xf6m")
     assert text.endswith("Ångström") and "Latin-1" in notes[0]
 

@@ -240,7 +240,7 @@ def test_a_label_in_capitals_whose_second_letter_is_no_element_is_read_with_a_do
     assert (formula, doubts) == (element, {Doubt.SPECIES.value})
 
 
-@pytest.mark.parametrize("label", ["Si1", "O1", "Al2", "CaM2", "Ow1"])
+@pytest.mark.parametrize("label", ["Si1", "O1", "Al2", "CaM2", "Ob1"])
 def test_a_properly_written_label_needs_no_formula(label: str) -> None:
     assert facts(cif(name_of("F m -3 m"), CUBE, f"{label} 0 0 0", types=False))[3] == set()
 
