@@ -62,8 +62,11 @@ def shapes_of(record: Record) -> list[Reader]:
         readers.append(_optimade)
     if "lattice_mat" in record and not isinstance(record["lattice_mat"], Mapping):
         readers.append(_jarvis)
-    if "cell" in record and "positions" in record and "numbers" in record and _is_array(record["cell"]):
-        readers.append(_ase)
+    if "cell" in record and "positions" in record and "numbers" in record:
+        cell = record["cell"]
+        # An array as ASE encodes it, or a list; another object is a table's column.
+        if not isinstance(cell, Mapping) or "array" in cell or "__ndarray__" in cell:
+            readers.append(_ase)
     return readers
 
 
@@ -180,11 +183,6 @@ def _ase(atoms: Record) -> CrystalFields:
     pairs = atoms.get("key_value_pairs")
     extra = {**(pairs if isinstance(pairs, Mapping) else {}), **_rest(atoms, _ASE_KEYS)}
     return CrystalFields(lattice, frac_coords, numbers, notes, extra)
-
-
-def _is_array(value: Any) -> bool:
-    """True for an array as ASE encodes it, or a list."""
-    return not isinstance(value, Mapping) or "array" in value or "__ndarray__" in value
 
 
 def _decoded(value: Any) -> Any:

@@ -135,10 +135,9 @@ def anonymous_formula(formula: str) -> str:
         raise FormulaError("a letter stands in it twice")
     counts = sorted((int(_amount(digits)) for _, digits in symbols), reverse=True)
     divisor = gcd(*counts)
-    return "".join(f"{_letter(place)}{n // divisor if n > divisor else ''}" for place, n in enumerate(counts))
-
-
-def _letter(place: int) -> str:
-    """A to Z, then Aa to Za, Ab to Zb, ...: OPTIMADE's stand-ins for elements."""
-    capital, row = chr(ord("A") + place % 26), place // 26
-    return capital + (chr(ord("a") + row - 1) if row else "")
+    parts = []
+    for place, n in enumerate(counts):
+        # A to Z, then Aa to Za, Ab to Zb, ...
+        suffix = chr(ord("a") + place // 26 - 1) if place >= 26 else ""
+        parts.append(f"{chr(ord('A') + place % 26)}{suffix}{n // divisor if n > divisor else ''}")
+    return "".join(parts)

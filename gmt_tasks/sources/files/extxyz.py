@@ -7,7 +7,7 @@ them.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -142,13 +142,20 @@ def read_frame(job: TextJob) -> ParsedCrystal:
     properties = _taken(pairs, "Properties", first_line + 1) or _DEFAULT_PROPERTIES
     periodicity = _taken(pairs, "pbc", first_line + 1) or "T"
     columns = _columns(properties, first_line + 1)
-    rows = _rows(lines[2 : n_atoms + 2], columns.n_columns, first_line + 2)
+    # What stands behind the announced columns is not looked at.
+    rows = [line.split() for line in lines[2 : n_atoms + 2]]
+    if min(map(len, rows)) < columns.n_columns:
+        number, row = next((n, row) for n, row in enumerate(rows, first_line + 2) if len(row) < columns.n_columns)
+        raise RefusedInputError(Reason.PARSE, f"line {number}: {len(row)} columns, expected {columns.n_columns}")
     x = columns.position
     positions = decimal_rows([*chain.from_iterable(row[x : x + 3] for row in rows)], 3, first_line + 2)
     numbers, notes = _elements(rows, columns, first_line + 2)
     frac_coords = fractional(lattice, positions, first_line + 1)
+    axes = _BRACKETS.sub(" ", periodicity).split()
+    if len(axes) not in {1, 3} or any(axis.upper() not in {"T", "TRUE", "1"} for axis in axes):
+        notes += (f"{Doubt.PERIODICITY}: the file says pbc {periodicity[:20]}, read as periodic along every axis",)
     source_id, extra = _metadata(pairs)
-    return ParsedCrystal(lattice, frac_coords, numbers, notes + _periodicity(periodicity), source_id, extra)
+    return ParsedCrystal(lattice, frac_coords, numbers, notes, source_id, extra)
 
 
 def _count(line: str, number: int) -> int:
@@ -240,15 +247,6 @@ def _spans(properties: str) -> tuple[dict[str, tuple[int, int]], int]:
     return spans, n_columns
 
 
-def _rows(lines: Sequence[str], n_columns: int, first_line: int) -> list[list[str]]:
-    """The words of the lines of atoms; what stands behind the announced columns is not looked at."""
-    rows = [line.split() for line in lines]
-    if min(map(len, rows)) < n_columns:
-        number, row = next((n, row) for n, row in enumerate(rows, start=first_line) if len(row) < n_columns)
-        raise RefusedInputError(Reason.PARSE, f"line {number}: {len(row)} columns, expected {n_columns}")
-    return rows
-
-
 def _elements(rows: list[list[str]], columns: _Columns, first_line: int) -> tuple[Ints, tuple[str, ...]]:
     """Atomic numbers, shape [n_atoms], and notes; symbols and atomic numbers must agree where both are given."""
     if columns.symbol is None or columns.number is None:
@@ -286,14 +284,6 @@ def _symbol(label: str) -> str:
     """The symbol of an atomic number; any other label stays as it is."""
     is_number = label.isascii() and label.isdecimal() and len(label) < 4 and 0 < int(label) < len(SYMBOLS)
     return SYMBOLS[int(label)] if is_number else label
-
-
-def _periodicity(text: str) -> tuple[str, ...]:
-    """The doubt that a frame is no bulk crystal, if its pbc says so."""
-    axes = _BRACKETS.sub(" ", text).split()
-    if len(axes) in {1, 3} and all(axis.upper() in {"T", "TRUE", "1"} for axis in axes):
-        return ()
-    return (f"{Doubt.PERIODICITY}: the file says pbc {text[:20]}, read as periodic along every axis",)
 
 
 def _metadata(pairs: dict[str, str]) -> tuple[str | None, dict[str, Any]]:

@@ -90,7 +90,9 @@ class PrototypesSource:
         """
         chosen = self._chosen
         for first in range(start, len(chosen), BLOCK):
-            yield _block(chosen[first : first + BLOCK], first)
+            part = chosen[first : first + BLOCK]
+            readings = [reading_or_refusal(_crystal, decoration) for decoration in part]
+            yield block_of_readings(first, readings, [_source_id(decoration) for decoration in part])
 
     @cached_property
     def _chosen(self) -> list[Decoration]:
@@ -115,12 +117,6 @@ class PrototypesSource:
             following = next(pools[is_piezo], None) or next(pools[not is_piezo])
             chosen.append(following)
         return chosen
-
-
-def _block(chosen: list[Decoration], start: int) -> SourceBlock:
-    """Decorations as crystals."""
-    readings = [reading_or_refusal(_crystal, decoration) for decoration in chosen]
-    return block_of_readings(start, readings, [_source_id(decoration) for decoration in chosen])
 
 
 def _crystal(decoration: Decoration) -> ParsedCrystal:

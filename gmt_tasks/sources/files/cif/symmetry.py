@@ -53,7 +53,7 @@ class Candidate:
         name: for messages, e.g. "the operations listed" or "F d -3 m:2".
         note: why it is only a guess, as a doubt; empty where the file says it plainly.
         number: of the space group; 0 where it is not known.
-            lists_all_atoms: whether the sites may be all atoms of the cell already.
+        lists_all_atoms: whether the sites may be all atoms of the cell already.
     """
 
     operations: Operations
