@@ -104,7 +104,7 @@ def _onto_element_nearby(position: Floats, rotations: NDArray[np.int64], transla
     """The exact position of which the given one is the rounding to five digits."""
     moved = rotations @ position + translations - position
     moved -= np.rint(moved)
-    in_place = np.abs(moved).max(axis=1) < 1e-4
+    in_place = np.abs(moved).max(axis=1) < 2.1e-5
     return np.asarray(position + moved[in_place].mean(axis=0))
 
 
