@@ -14,6 +14,7 @@ UNKNOWN = ("", "?", ".")
 """Values that say nothing."""
 
 _NEWLINE = re.compile(r"\r\n?")
+_NAME_WITH_BLANKS = re.compile(r"^(\s*data_\S+)(?:[ \t]+(?!_|#|data_|loop_|save_)\S+)+[ \t]*(?=\n|$)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _PLACE = re.compile(r"^\w+:(\d+)(?::\d+)?(?:\(\d+\))?:? ?(.*)", re.DOTALL)
@@ -36,6 +37,7 @@ class Items:
     def __init__(self, text: str, first_line: int) -> None:
         self._first_line = first_line
         text = _CONTROL.sub(" ", _NEWLINE.sub("\n", text))
+        text = _NAME_WITH_BLANKS.sub(r"\1", text)  # no value can stand there: people write a title as the name
         self._lines = text.split("\n")
         self._columns: dict[str, list[str]] = {}
         self._line_of: dict[str, int] = {}

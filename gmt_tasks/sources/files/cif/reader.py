@@ -86,7 +86,8 @@ def read_cif_block(job: TextJob) -> ParsedCrystal:
         notes += (
             f"coordinates_idealised: {n_idealised} put onto the thirds or symmetry elements they are rounded from",
         )
-    notes += statement.check(expansion.numbers, volume) + _remarks(items)
+    n_stated = float(sites.multiplicities @ sites.occupancies) if sites.multiplicities.all() else 0.0
+    notes += statement.check(expansion.numbers, volume, n_stated) + _remarks(items)
     return ParsedCrystal(lattice, expansion.frac_coords, expansion.numbers, notes, None, _provenance(items))
 
 

@@ -7,12 +7,12 @@ from models.crystals.crystal import SYMBOLS
 
 _NUMBER_OF = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 _DEUTERIUM = re.compile(r"\d{0,3}D(?![a-z])")
-_ISOTOPE = re.compile(r"\d{0,3}([DT])(?![a-z])")
+_ISOTOPE = re.compile(r"\d{0,3}[DT](?![A-Za-z])")
 _LETTERS = re.compile(r"\d{0,3}([A-Za-z]+)")
 _GROUP_OF_ATOMS = re.compile(r"(?:OH|NH|NO|PO|SO|CO|CN|WO|HO)[2-6]?$|OH2|H2O|HOH|[Ww]at", re.IGNORECASE)
 _GROUP_LABEL = re.compile(r"(?:OH|NH|CH|NO3|PO4|SO4|CO3)", re.IGNORECASE)
 _NO_ATOM = re.compile(r"(?:wat|vac?|vacancy|du|dum|dummy|cg|cen|cent|centroid|x|q|lp)\d*$", re.IGNORECASE)
-_MIXTURE = re.compile(r"[,+/]\s*[A-Z]|\d\s*[A-Z][a-z]?\s*\+\s*\d")
+_MIXTURE = re.compile(r"[,+/]\s*[A-Z]|[\d)]\s*[A-Z][a-z]?\s*\+\s*\d")
 
 UNCLEAR = 0
 """Stands beside the elements of a label that may be the name of a group of atoms: it fits no formula."""
@@ -51,5 +51,5 @@ def elements_of_label(label: str) -> tuple[int, ...]:
 
 
 def is_mixture(symbol: str) -> bool:
-    """Whether a symbol names several elements on one site ("Nb,Zr", "0.8Nb + 0.2Zr")."""
+    """Whether a symbol names several elements on one site ("Nb,Zr", "0.8(1)Nb + 0.2(1)Zr")."""
     return _MIXTURE.search(symbol) is not None
