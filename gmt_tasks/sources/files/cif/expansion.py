@@ -57,11 +57,13 @@ def expand(sites: Sites, candidate: Candidate, lattice: Floats, statement: State
         RefusedInputError: `occupancy`, `disordered`, `ambiguous_species`, or `parse` for a site whose number of images
             cannot be told.
     """
-    tolerance = _tolerance(sites, lattice)
-    orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, tolerance)
-    if isinstance(orbits, int):
-        # A smaller tolerance separates what the first one joined only in part.
-        orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, _SMALLEST_TOLERANCE)
+    tolerances = _tolerances(sites, lattice)
+    tolerance = float(tolerances.min())
+    orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, tolerances)
+    for smaller in (tolerance, _SMALLEST_TOLERANCE):
+        # It separates what a larger tolerance joins only in part.
+        if isinstance(orbits, int):
+            orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, smaller)
     if isinstance(orbits, int):
         detail = f"site {sites.labels[orbits]} nearly lies on a symmetry element: give its coordinates to more digits"
         raise RefusedInputError(Reason.PARSE, detail)
@@ -86,11 +88,11 @@ def expand(sites: Sites, candidate: Candidate, lattice: Floats, statement: State
     )
 
 
-def _tolerance(sites: Sites, lattice: Floats) -> float:
-    """How far two images of one site may lie apart because its coordinates were rounded, in angstrom."""
+def _tolerances(sites: Sites, lattice: Floats) -> Floats:
+    """How far two images of a site may lie apart because its coordinates were rounded, in angstrom, [n_sites]."""
     lengths = np.linalg.norm(lattice, axis=1)
     by_rounding = 1.5 * sites.resolution * float(np.linalg.norm(lengths))
-    return min(max(by_rounding, _SMALLEST_TOLERANCE), _LARGEST_TOLERANCE)
+    return np.clip(by_rounding, _SMALLEST_TOLERANCE, _LARGEST_TOLERANCE)
 
 
 def _is_moved(orbit: Floats, position: Floats) -> bool:

@@ -13,6 +13,7 @@ from models.errors import Doubt, Reason
 _COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 _MULTIPLICITY = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 _FEWEST_DIGITS_OF_A_THIRD = 4
+_MOST_DECIMALS = 20
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Sites:
         frac_coords: shape [n_sites, 3]; thirds and sixths that were rounded are put right.
         occupancies: shape [n_sites]; 1 where the file does not say.
         multiplicities: number of images that the file states, shape [n_sites]; 0 where it does not.
-        resolution: of the coordinates as written, e.g. 1e-4.
+        resolution: of the coordinates of each site as written, e.g. 1e-4, shape [n_sites]; 1 for whole numbers.
         n_idealised: coordinates that were put right.
         notes: what was left out.
     """
@@ -39,7 +40,7 @@ class Sites:
     frac_coords: Floats
     occupancies: Floats
     multiplicities: NDArray[np.int64]
-    resolution: float
+    resolution: Floats
     n_idealised: int
     notes: tuple[str, ...]
 
@@ -68,7 +69,8 @@ def read_sites(items: Items) -> Sites:
     positions = [_position(items, labels[row], text) for row, text in zip(rows, texts, strict=True)]
     frac_coords, n_idealised = _idealised(np.array(positions), texts)
     elements = [_elements(items, labels[row], symbols[row]) for row in rows]
-    most_decimals = max(max(map(decimals, text)) for text in texts)
+    # Zeros at the end are often left out, so the longest of the three tells best.
+    n_decimals = np.clip([max(map(decimals, text)) for text in texts], 0, _MOST_DECIMALS)
     stated = next((column for name in _MULTIPLICITY if (column := items.column(name))), [])
     multiplicities = [parse_number(stated[row]) if len(stated) == len(labels) else None for row in rows]
     return Sites(
@@ -78,7 +80,7 @@ def read_sites(items: Items) -> Sites:
         frac_coords=frac_coords,
         occupancies=occupancies[rows],
         multiplicities=np.array([int(number or 0) if abs(number or 0) < 1e6 else 0 for number in multiplicities]),
-        resolution=10.0**-most_decimals,
+        resolution=10.0**-n_decimals,
         n_idealised=n_idealised,
         notes=notes,
     )

@@ -197,3 +197,13 @@ def test_multiplicities_and_formula_units_that_agree_on_another_cell_are_believe
     # Z alone is a doubt: it is often wrong.
     alone = doubled.replace("_atom_site_symmetry_multiplicity", "_atom_site_occupancy")
     assert any(note.startswith("composition_doubt: Z = 1") for note in read(alone).notes)
+
+
+@pytest.mark.parametrize("digits", ["0.2335", "0.23351"])
+def test_a_site_is_on_a_symmetry_element_within_its_own_digits(digits: str) -> None:
+    """Whether another site has more digits says nothing of it: x, 2x of four digits is a mirror plane."""
+    text = cif(
+        f"Si1 Si 0.0002 {digits} 0.10446 1\nO1 O 0.0935 0.1871 0.25 1", "_symmetry_space_group_name_H-M 'P 63/m m c'"
+    )
+    text = text.replace("_gamma 90", "_gamma 120").replace("_b 5.0", "_b 13.3").replace("_a 4.0", "_a 13.3")
+    assert np.bincount(read(text).numbers)[[8, 14]].tolist() == [6, 24]
