@@ -55,7 +55,7 @@ def expand(sites: Sites, candidate: Candidate, lattice: Floats, statement: State
 
     Raises:
         RefusedInputError: `occupancy`, `disordered`, `ambiguous_species`, or `parse` for a site whose number of images
-            cannot be told.
+            is unclear.
     """
     tolerances = _tolerances(sites, lattice)
     tolerance = float(tolerances.min())

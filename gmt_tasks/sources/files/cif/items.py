@@ -15,6 +15,9 @@ UNKNOWN = ("", "?", ".")
 
 _NEWLINE = re.compile(r"\r\n?")
 _NAME_WITH_BLANKS = re.compile(r"^(\s*data_\S+)(?:[ \t]+(?!_|#|data_|loop_|save_)\S+)+[ \t]*(?=\n|$)", re.IGNORECASE)
+_QUOTED_BIBLIOGRAPHY = re.compile(
+    r"^([ \t]*_(?:audit|citation|computing|journal|publ)[_.]\S+[ \t]+)['\"].*$", re.IGNORECASE | re.MULTILINE
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _PLACE = re.compile(r"^\w+:(\d+)(?::\d+)?(?:\(\d+\))?:? ?(.*)", re.DOTALL)
@@ -118,13 +121,17 @@ class Items:
 
 
 def _document(text: str) -> "cif.Document":
-    """The parsed text; letters beyond ASCII, which the grammar forbids outside of quotes, are replaced if need be."""
+    """The parsed text; if need be without what the grammar forbids where it cannot be part of a crystal.
+
+    That is letters beyond ASCII outside of quotes, and authors or titles whose quotes do not end with the value.
+    """
     try:
         return cif.read_string(text, check_level=0)
     except (ValueError, RuntimeError):
-        if text.isascii():
+        mended = _QUOTED_BIBLIOGRAPHY.sub(r"\1?", _NOT_ASCII.sub("x", text))
+        if mended == text:
             raise
-        return cif.read_string(_NOT_ASCII.sub("x", text), check_level=0)
+        return cif.read_string(mended, check_level=0)
 
 
 def parse_number(value: str) -> float | None:

@@ -15,7 +15,7 @@ from gmt_tasks.sources.parsed import ParsedCrystal
 from models.errors import Reason
 from tests.gmt_tasks.sources.files.other_writers.asymmetric import asymmetric
 from tests.gmt_tasks.sources.files.other_writers.cif_styles import STYLES
-from tests.gmt_tasks.sources.files.other_writers.judge import OTHER, SAME, Table, readings_of, verdict, written_in
+from tests.gmt_tasks.sources.files.other_writers.judge import OTHER, SAME, Table, ending_of, readings_of, written_in
 from tests.gmt_tasks.sources.files.other_writers.programs import ODD_VALUES, PROGRAMS, ase_atoms
 from tests.gmt_tasks.sources.files.other_writers.structures import all_structures
 
@@ -122,7 +122,7 @@ def test_files_of_many_structures_are_read_in_order(name: str, tmp_path: Path, s
         path.write_text("\n".join(records) if path.suffix == ".jsonl" else f"[{','.join(records)}]")
     crystals = crystals_of(path)
     assert sorted(crystals) == list(range(len(structures)))
-    assert {verdict(structure, crystals[row]) for row, structure in enumerate(structures)} == {SAME}
+    assert {ending_of(structure, crystals[row]) for row, structure in enumerate(structures)} == {SAME}
 
 
 def test_negative_control_the_judge_sees_another_crystal() -> None:
@@ -131,7 +131,7 @@ def test_negative_control_the_judge_sees_another_crystal() -> None:
 
     def judged(lattice: Lattice, structure: Structure, order: slice = slice(None)) -> str:
         numbers = np.array([site.specie.Z for site in structure], dtype=np.int64)[order]
-        return verdict(quartz, ParsedCrystal(lattice.matrix, structure.frac_coords, numbers))
+        return ending_of(quartz, ParsedCrystal(lattice.matrix, structure.frac_coords, numbers))
 
     assert judged(quartz.lattice, quartz) == SAME
     enlarged = quartz * (2, 1, 1)

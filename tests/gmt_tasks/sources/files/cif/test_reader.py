@@ -207,3 +207,12 @@ def test_a_site_is_on_a_symmetry_element_within_its_own_digits(digits: str) -> N
     )
     text = text.replace("_gamma 90", "_gamma 120").replace("_b 5.0", "_b 13.3").replace("_a 4.0", "_a 13.3")
     assert np.bincount(read(text).numbers)[[8, 14]].tolist() == [6, 24]
+
+
+def test_quotes_that_do_not_end_are_forgiven_where_no_crystal_is() -> None:
+    """A comma behind the closing quote of the authors, as one program writes it; not so in the crystal itself."""
+    authors = "_citation_author_name 'A. Doe, B. O'Neill, and C. Doe',\n_cell_length_a"
+    assert read(cif().replace("_cell_length_a", authors)).numbers.tolist() == read(cif()).numbers.tolist()
+    for item in ("_chemical_name_common 'x',", "_chemical_formula_sum 'Sr Ti',"):
+        found = refusal(cif().replace("_cell_length_a", f"{item}\n_cell_length_a"))
+        assert (found.reason, "line 2: not the grammar" in found.detail) == (Reason.PARSE, True)

@@ -44,7 +44,7 @@ def written_in(format_name: str, structure: Structure) -> Structure:
     return Structure(cell, structure.species, structure.frac_coords)
 
 
-def verdict(written: Structure, reading: Reading) -> str:
+def ending_of(written: Structure, reading: Reading) -> str:
     """`same`, `other`, or "refused: " with the reason."""
     if isinstance(reading, Refusal):
         return f"refused: {reading.reason}"
@@ -96,8 +96,8 @@ class Table:
 
     def add(self, writer: str, name: str, written: Structure, readings: Sequence[Reading]) -> None:
         """Judges what was read of one text; no reading at all is another crystal too."""
-        verdicts = [verdict(written, reading) for reading in readings] or [OTHER]
-        for ending in verdicts:
+        outcomes = [ending_of(written, reading) for reading in readings] or [OTHER]
+        for ending in outcomes:
             self.counts[writer][ending] += 1
             if ending != SAME:
                 self.examples[writer, ending].append(name)

@@ -20,7 +20,7 @@ from pymatgen.io.cif import CifParser, CifWriter
 from pymatgen.io.vasp import Poscar
 
 from gmt_tasks.sources.parsed import ParsedCrystal
-from tests.gmt_tasks.sources.files.other_writers.judge import SAME, verdict, written_in
+from tests.gmt_tasks.sources.files.other_writers.judge import SAME, ending_of, written_in
 
 Writer = Callable[[Structure], str | None]
 """None where the program writes another crystal than it was given."""
@@ -66,7 +66,7 @@ def faithful(write: Writer) -> Writer:
             (read,) = CifParser.from_str(text or "").parse_structures(primitive=False)
         numbers = np.array([site.specie.Z for site in read], dtype=np.int64)
         crystal = ParsedCrystal(np.array(read.lattice.matrix), np.array(read.frac_coords), numbers)
-        return text if verdict(written_in("cif", structure), crystal) == SAME else None
+        return text if ending_of(written_in("cif", structure), crystal) == SAME else None
 
     return write_if_read
 
