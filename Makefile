@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.gmtscreen-is-set-up
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-postgres audit bench bench-ledger bench-poison format freeze clean
+.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-postgres audit bench bench-ledger bench-poison bench-readers format freeze clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -88,6 +88,9 @@ bench-ledger: $(STAMP) ## what the ledger costs: a million crystals in and out, 
 
 bench-poison: $(STAMP) ## what one poison crystal per thousand costs: by kind, and in a run with real workers
 	$(BIN)/python -m benchmarks.poison
+
+bench-readers: $(STAMP) ## what reading a CIF, a POSCAR, an extended XYZ frame costs, beside pymatgen, ASE and gemmi
+	$(BIN)/python -m benchmarks.readers
 
 format: $(STAMP) ## write the tree as ruff formats it
 	$(BIN)/ruff check --fix .

@@ -105,7 +105,7 @@ def metric_deviation(rotations: Ints, lattice: Floats) -> float:
 
 
 def find_orbits(
-    operations: Operations, frac_coords: Floats, lattice: Floats, tolerance_angstrom: float
+    operations: Operations, frac_coords: Floats, lattice: Floats, tolerance_angstrom: float | Floats
 ) -> list[Floats] | int:
     """All positions to which the operations take each site, each position once.
 
@@ -116,7 +116,7 @@ def find_orbits(
         operations: a group.
         frac_coords: one position per site, shape [n_sites, 3].
         lattice: rows a, b, c in angstrom, shape [3, 3].
-        tolerance_angstrom: images of a site closer to it than this are the site.
+        tolerance_angstrom: images of a site closer to it than this are the site; one for all, or shape [n_sites].
 
     Returns:
         Per site its positions in [0, 1), shape [n_images, 3] each; or the first site (0-based)
@@ -125,8 +125,9 @@ def find_orbits(
     if operations.n_ops == 1:
         return list((frac_coords % 1.0)[:, None])
     orbits = []
-    for site, position in enumerate(frac_coords):
-        orbit = _orbit(operations, position, lattice, tolerance_angstrom)
+    tolerances = np.broadcast_to(tolerance_angstrom, len(frac_coords))
+    for site, (position, tolerance) in enumerate(zip(frac_coords, tolerances.tolist(), strict=True)):
+        orbit = _orbit(operations, position, lattice, tolerance)
         if orbit is None:
             return site
         orbits.append(orbit)

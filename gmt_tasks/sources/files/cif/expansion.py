@@ -26,6 +26,7 @@ _SMALLEST_TOLERANCE, _LARGEST_TOLERANCE = 1e-3, 0.1
 _NOTED_SHIFT = 1e-5  # fractional
 _MOST_READINGS_OF_LABELS = 256
 _FEW_SITES = 1000
+_PAIRS_AT_A_TIME = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,17 @@ def expand(sites: Sites, candidate: Candidate, lattice: Floats, statement: State
 
     Raises:
         RefusedInputError: `occupancy`, `disordered`, `ambiguous_species`, or `parse` for a site whose number of images
-            cannot be told.
+            is unclear.
     """
-    tolerance = _tolerance(sites, lattice)
-    orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, tolerance)
-    if isinstance(orbits, int):
-        # A smaller tolerance separates what the first one joined only in part.
-        orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, _SMALLEST_TOLERANCE)
+    # How far two images of a site may lie apart because its coordinates were rounded.
+    by_rounding = 1.5 * sites.resolution * float(np.linalg.norm(lattice))
+    tolerances = np.clip(by_rounding, _SMALLEST_TOLERANCE, _LARGEST_TOLERANCE)
+    tolerance = float(tolerances.min())
+    orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, tolerances)
+    for smaller in (tolerance, _SMALLEST_TOLERANCE):
+        # It separates what a larger tolerance joins only in part.
+        if isinstance(orbits, int):
+            orbits = find_orbits(candidate.operations, sites.frac_coords, lattice, smaller)
     if isinstance(orbits, int):
         detail = f"site {sites.labels[orbits]} nearly lies on a symmetry element: give its coordinates to more digits"
         raise RefusedInputError(Reason.PARSE, detail)
@@ -84,26 +89,14 @@ def expand(sites: Sites, candidate: Candidate, lattice: Floats, statement: State
     _, rounded = ordered_species(occupancies)
     first_rows = [group[0] for group in groups]
     counts = multiplicities[first_rows]
-    moved = [orbit for orbit, position in zip(orbits, sites.frac_coords, strict=True) if _is_moved(orbit, position)]
+    shifts = [wrapped(orbit - place) for orbit, place in zip(orbits, sites.frac_coords, strict=True) if len(orbit) > 1]
     return Expansion(
         frac_coords=np.concatenate([orbits[row] for row in first_rows]),
         numbers=np.repeat(np.array([elements[row] for row in first_rows]), counts),
         multiplicities=multiplicities,
-        n_moved=len(moved),
+        n_moved=sum(bool(np.abs(shift).max(axis=1).min() > _NOTED_SHIFT) for shift in shifts),
         notes=rounded + label_notes,
     )
-
-
-def _tolerance(sites: Sites, lattice: Floats) -> float:
-    """How far two images of one site may lie apart because its coordinates were rounded, in angstrom."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    by_rounding = 1.5 * sites.resolution * float(np.linalg.norm(lengths))
-    return min(max(by_rounding, _SMALLEST_TOLERANCE), _LARGEST_TOLERANCE)
-
-
-def _is_moved(orbit: Floats, position: Floats) -> bool:
-    """Whether a site was put elsewhere than where the file has it."""
-    return bool(np.abs(wrapped(orbit - position)).max(axis=1).min() > _NOTED_SHIFT)
 
 
 def _coinciding(sites: Sites, orbits: list[Floats], lattice: Floats, tolerance: float) -> list[list[int]]:
@@ -115,17 +108,23 @@ def _coinciding(sites: Sites, orbits: list[Floats], lattice: Floats, tolerance: 
         for row, owner in enumerate(owners.reshape(-1).tolist()):
             by_box.setdefault(owner, []).append(row)
         return sorted(by_box.values())
-    firsts = np.array([orbit[0] for orbit in orbits])
+    firsts, images = np.array([orbit[0] for orbit in orbits]), np.concatenate(orbits)
+    starts = np.cumsum([0, *(len(orbit) for orbit in orbits[:-1])])
+    is_near = np.zeros((sites.n_sites, sites.n_sites), dtype=bool)
+    # Some rows at a time, so that the distances of all images fit into memory.
+    n_rows = max(1, _PAIRS_AT_A_TIME // len(images))
+    for start in range(0, sites.n_sites, n_rows):
+        rows = slice(start, start + n_rows)
+        distances = np.linalg.norm(wrapped(firsts[rows, None] - images[None]) @ lattice, axis=2)
+        is_near[rows] = np.minimum.reduceat(distances, starts, axis=1) <= tolerance
+    np.fill_diagonal(is_near, val=True)
     groups: list[list[int]] = []
-    taken = np.zeros(sites.n_sites, dtype=bool)
-    for row, orbit in enumerate(orbits):
-        if taken[row]:
-            continue
-        later = np.flatnonzero(~taken)
-        distances = np.linalg.norm(wrapped(firsts[later, None] - orbit[None]) @ lattice, axis=2).min(axis=1)
-        group = later[(distances <= tolerance) | (later == row)]
-        taken[group] = True
-        groups.append(group.tolist())
+    is_taken = np.zeros(sites.n_sites, dtype=bool)
+    for row in range(sites.n_sites):
+        if not is_taken[row]:
+            group = is_near[:, row] & ~is_taken
+            is_taken |= group
+            groups.append(np.flatnonzero(group).tolist())
     return groups
 
 

@@ -14,6 +14,10 @@ UNKNOWN = ("", "?", ".")
 """Values that say nothing."""
 
 _NEWLINE = re.compile(r"\r\n?")
+_NAME_WITH_BLANKS = re.compile(r"^(\s*data_\S+)(?:[ \t]+(?!_|#|data_|loop_|save_)\S+)+[ \t]*(?=\n|$)", re.IGNORECASE)
+_QUOTED_BIBLIOGRAPHY = re.compile(
+    r"^([ \t]*_(?:audit|citation|computing|journal|publ)[_.]\S+[ \t]+)['\"].*$", re.IGNORECASE | re.MULTILINE
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _BLANKS = re.compile(r"[^\S\n]")
@@ -37,6 +41,7 @@ class Items:
     def __init__(self, text: str, first_line: int) -> None:
         self._first_line = first_line
         text = _CONTROL.sub(" ", _NEWLINE.sub("\n", text)).lstrip("\ufeff")
+        text = _NAME_WITH_BLANKS.sub(r"\1", text)  # no value can stand there: people write a title as the name
         self._lines = text.split("\n")
         self._columns: dict[str, list[str]] = {}
         self._line_of: dict[str, int] = {}
@@ -123,14 +128,19 @@ class Items:
 
 
 def _document(text: str) -> "cif.Document":
-    """The parsed text; letters beyond ASCII, which the grammar forbids outside of quotes, are replaced if need be."""
+    """The parsed text; if need be without what the grammar forbids where it cannot be part of a crystal.
+
+    That is letters beyond ASCII outside of quotes, and authors or titles whose quotes do not end with the value.
+    """
     try:
         return cif.read_string(text, check_level=0)
     except (ValueError, RuntimeError):
-        if text.isascii():
-            raise
         # Not by a letter: with "\u00bd" as one, "\u00bd+z" would be another operation.
-        return cif.read_string(_NOT_ASCII.sub("~", _BLANKS.sub(" ", text)), check_level=0)
+        plain = _NOT_ASCII.sub("~", _BLANKS.sub(" ", text))
+        mended = _QUOTED_BIBLIOGRAPHY.sub(r"\1?", plain)
+        if mended == text:
+            raise
+        return cif.read_string(mended, check_level=0)
 
 
 def parse_number(value: str) -> float | None:

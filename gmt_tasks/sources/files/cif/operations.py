@@ -63,11 +63,18 @@ def _of_item(items: Items, name: str) -> Operations | None:
 @lru_cache(512)
 def _operations(texts: tuple[str, ...], centerings: tuple[str, ...]) -> Operations | str:
     """The operations of a list, or what is wrong with it; the same lists stand in very many files."""
-    operations = _parsed(_rejoined(texts))
-    if centerings and not isinstance(operations, str):
-        shifts = _parsed(centerings)
-        operations = shifts if isinstance(shifts, str) else _product(shifts, operations)
-    return operations if isinstance(operations, str) else _with_identity(operations)
+    operations, shifts = _parsed(_rejoined(texts)), _parsed(centerings or ("x,y,z",))
+    if isinstance(operations, str) or isinstance(shifts, str):
+        return operations if isinstance(operations, str) else shifts
+    # Every operation followed by every centring.
+    rotations = np.einsum("cij,ojk->coik", shifts.rotations, operations.rotations).reshape(-1, 3, 3)
+    moved = np.einsum("cij,oj->coi", shifts.rotations, operations.translations) + shifts.translations[:, None]
+    # The identity first: some files leave it out, and some list an operation twice.
+    rotations = np.concatenate([np.eye(3, dtype=np.int64)[None], rotations])
+    translations = np.concatenate([np.zeros((1, 3)), moved.reshape(-1, 3) % 1.0])
+    rows = np.concatenate([rotations.reshape(-1, 9), np.rint(translations * 1000).astype(np.int64) % 1000], axis=1)
+    first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    return Operations(rotations[first], translations[first])
 
 
 def _rejoined(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -130,19 +137,3 @@ def _component(text: str) -> tuple[float, float, float, float] | None:
     steps = round(shift * _TRANSLATION_STEP)
     is_near = abs(shift - steps / _TRANSLATION_STEP) < _NEAR_STEP
     return (row[0], row[1], row[2], (steps % _TRANSLATION_STEP) / _TRANSLATION_STEP if is_near else shift % 1.0)
-
-
-def _with_identity(operations: Operations) -> Operations:
-    """The operations, the identity first: some files leave it out, and some list an operation twice."""
-    rotations = np.concatenate([np.eye(3, dtype=np.int64)[None], operations.rotations])
-    translations = np.concatenate([np.zeros((1, 3)), operations.translations])
-    rows = np.concatenate([rotations.reshape(-1, 9), np.rint(translations * 1000).astype(np.int64) % 1000], axis=1)
-    first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
-    return Operations(rotations[first], translations[first])
-
-
-def _product(centerings: Operations, operations: Operations) -> Operations:
-    """Every operation followed by every centring."""
-    rotations = np.einsum("cij,ojk->coik", centerings.rotations, operations.rotations).reshape(-1, 3, 3)
-    moved = np.einsum("cij,oj->coi", centerings.rotations, operations.translations) + centerings.translations[:, None]
-    return Operations(rotations, moved.reshape(-1, 3) % 1.0)

@@ -8,7 +8,6 @@ have room. Where two crystals remain, the file is refused and both are named.
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,12 +85,13 @@ def read_cif_block(job: TextJob) -> ParsedCrystal:
     notes: tuple[str, ...] = (reading.candidate.note,) if reading.candidate.note else ()
     notes += sites.notes + reading.notes + expansion.notes + isotope_notes(sites.symbols)
     if n_idealised := sites.n_idealised + expansion.n_moved:
-        notes += (
-            f"coordinates_idealised: {n_idealised} put onto the thirds or symmetry elements they are rounded from",
-        )
-    notes += statement.check(expansion.numbers, volume) + doubts_of_lengths(items) + _remarks(items)
+        rounded = "put onto the thirds or symmetry elements they are rounded from"
+        notes += (f"coordinates_idealised: {n_idealised} {rounded}",)
+    n_stated = float(sites.multiplicities @ sites.occupancies) if sites.multiplicities.all() else 0.0
+    notes += statement.check(expansion.numbers, volume, n_stated) + doubts_of_lengths(items) + _remarks(items)
     notes += _doubts_of_sites(sites, reading, statement)
-    return ParsedCrystal(lattice, expansion.frac_coords, expansion.numbers, notes, None, _provenance(items))
+    provenance = {name.lstrip("_"): value for name in _PROVENANCE if (value := items.text(name.lower()))}
+    return ParsedCrystal(lattice, expansion.frac_coords, expansion.numbers, notes, None, provenance)
 
 
 def _crystal_system(items: Items, number: int = 0) -> str:
@@ -183,9 +183,8 @@ def _chosen(
         return replace(chosen, candidate=replace(chosen.candidate, note=""))
     others = [reading.candidate.name for reading in readings if not _is_same(chosen, reading)][:2]
     basis = "by formula, Z, density, multiplicities or distances"
-    note = (
-        f"{Doubt.SYMMETRY}: read as {chosen.candidate.name}, {basis}; not as {' or '.join(others) or 'another setting'}"
-    )
+    instead = " or ".join(others) or "another setting"
+    note = f"{Doubt.SYMMETRY}: read as {chosen.candidate.name}, {basis}; not as {instead}"
     return replace(chosen, candidate=replace(chosen.candidate, note=chosen.candidate.note or note))
 
 
@@ -272,9 +271,3 @@ def _remarks(items: Items) -> tuple[str, ...]:
     if is_magnetic(items):
         remarks += ("magnetic_moments_dropped: magnetic operations read without time reversal",)
     return remarks
-
-
-def _provenance(items: Items) -> dict[str, Any]:
-    """What a block says of where it comes from."""
-    values = {key.lstrip("_"): items.text(key.lower()) for key in _PROVENANCE}
-    return {key: value for key, value in values.items() if value}

@@ -65,10 +65,6 @@ SETTINGS = _table()
 """All settings, in the order of the table."""
 
 
-def _compact(name: str) -> str:
-    return re.sub(r"\s+", "", name).lower()
-
-
 def _index() -> dict[str, tuple[Setting, ...]]:
     """Settings by every spelling: full, without the 1s of monoclinic axes, cubic ones without their minus."""
     index: defaultdict[str, list[Setting]] = defaultdict(list)
@@ -121,7 +117,7 @@ def settings_of_name(name: str) -> tuple[Setting, ...]:
 
 def _named(name: str) -> tuple[Setting, ...]:
     """The settings of a symbol without an extension, full, short, or with an e for either of two glide planes."""
-    for symbol in (_compact(name), _short(name)):
+    for symbol in (re.sub(r"\s+", "", name).lower(), _short(name)):
         if settings := _INDEX.get(symbol):
             return settings
         if "e" in symbol[1:]:

@@ -14,6 +14,7 @@ from models.errors import Doubt, Reason
 _COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 _MULTIPLICITY = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 _FEWEST_DIGITS_OF_A_THIRD = 4
+_MOST_DECIMALS = 20
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ class Sites:
         frac_coords: shape [n_sites, 3]; thirds and sixths that were rounded are put right.
         occupancies: shape [n_sites]; 1 where the file does not say.
         multiplicities: number of images that the file states, shape [n_sites]; 0 where it does not.
-        resolution: of the coordinates as written, e.g. 1e-4.
+        resolution: of the coordinates of each site as written, e.g. 1e-4, shape [n_sites]; 1 for whole numbers.
         n_idealised: coordinates that were put right.
         notes: what was left out.
         contradictory_label: of a row whose label names another element than its type symbol; empty if there is none.
@@ -41,7 +42,7 @@ class Sites:
     frac_coords: Floats
     occupancies: Floats
     multiplicities: NDArray[np.int64]
-    resolution: float
+    resolution: Floats
     n_idealised: int
     notes: tuple[str, ...]
     contradictory_label: str
@@ -69,11 +70,13 @@ def read_sites(items: Items) -> Sites:
         raise RefusedInputError(Reason.EMPTY, "every site of the block has occupancy 0")
     _refuse_alternatives(items, labels, rows)
     columns = [items.column(name) for name in _COORDINATES]
-    texts = [[column[row] for column in columns] for row in rows]
-    positions = [_position(items, labels[row], text) for row, text in zip(rows, texts, strict=True)]
-    frac_coords, n_idealised = _idealised(np.array(positions), texts)
+    texts = [column[row] for row in rows for column in columns]
+    positions = _positions(items, [labels[row] for row in rows], texts)
+    n_decimals = np.array([decimals(text) for text in texts]).reshape(-1, 3)
+    frac_coords, n_idealised = _idealised(positions, n_decimals)
     elements = [_elements(items, labels[row], symbols[row]) for row in rows]
-    most_decimals = max(max(map(decimals, text)) for text in texts)
+    # Zeros at the end are often left out, so the longest of the three tells best.
+    resolution = 10.0 ** -np.clip(n_decimals.max(axis=1), 0, _MOST_DECIMALS)
     stated = next((column for name in _MULTIPLICITY if (column := _column(items, name, len(labels)))), [])
     multiplicities = [parse_number(stated[row]) if stated else None for row in rows]
     return Sites(
@@ -83,7 +86,7 @@ def read_sites(items: Items) -> Sites:
         frac_coords=frac_coords,
         occupancies=occupancies[rows],
         multiplicities=np.array([int(number or 0) if abs(number or 0) < 1e6 else 0 for number in multiplicities]),
-        resolution=10.0**-most_decimals,
+        resolution=resolution,
         n_idealised=n_idealised,
         notes=notes,
         contradictory_label=next((text for row in rows if (text := _contradiction(labels[row], symbols[row]))), ""),
@@ -132,12 +135,10 @@ def _rows_with_atoms(items: Items, labels: list[str], symbols: list[str]) -> tup
         if not is_dummy[row] and not (label in UNKNOWN and not symbol)
     ]
     dropped = [labels[row] for row in range(len(labels)) if is_dummy[row]]
-    note = (
-        f"{Doubt.SPECIES}: {len(dropped)} dummy sites left out, as _atom_site_calc_flag says ({dropped[0]})"
-        if dropped
-        else ""
-    )
-    return rows, (note,) if note else ()
+    if not dropped:
+        return rows, ()
+    note = f"{Doubt.SPECIES}: {len(dropped)} dummy sites left out, as _atom_site_calc_flag says ({dropped[0]})"
+    return rows, (note,)
 
 
 def _refuse_alternatives(items: Items, labels: list[str], rows: list[int]) -> None:
@@ -167,27 +168,29 @@ def _occupancies(items: Items, labels: list[str]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def _position(items: Items, label: str, texts: list[str]) -> list[float]:
-    """Fractional coordinates of one row."""
-    position = []
-    for name, text in zip(_COORDINATES, texts, strict=True):
-        value = parse_number(text)
-        if value is None:
-            advice = "; give it, or mark the row as a dummy site (_atom_site_calc_flag dum)" if text in UNKNOWN else ""
-            detail = f"{items.line_of(label, text)}{text[:60]!r} is no number ({name} of {label[:60]}){advice}"
-            raise RefusedInputError(Reason.PARSE, detail)
-        position.append(value)
+def _positions(items: Items, labels: list[str], texts: list[str]) -> Floats:
+    """Fractional coordinates of the rows, shape [n_sites, 3], from three texts of each."""
+    values = [parse_number(text) for text in texts]
+    if None in values:
+        site, axis = divmod(values.index(None), 3)
+        label, text = labels[site], texts[3 * site + axis]
+        advice = "; give it, or mark the row as a dummy site (_atom_site_calc_flag dum)" if text in UNKNOWN else ""
+        what = f"{text[:60]!r} is no number ({_COORDINATES[axis]} of {label[:60]})"
+        raise RefusedInputError(Reason.PARSE, f"{items.line_of(label, text)}{what}{advice}")
+    positions = np.array(values, dtype=np.float64).reshape(-1, 3)
     # So far from the cell a number has no digits left to say where in the cell.
-    if not np.isfinite(position).all() or np.abs(position).max() > MAX_FRACTIONAL:
-        raise RefusedInputError(Reason.NONFINITE, f"{items.line_of(label)}position {position} of {label}")
-    return position
+    is_usable = (np.abs(positions) <= MAX_FRACTIONAL).all(axis=1)
+    if not is_usable.all():
+        site = int(np.flatnonzero(~is_usable)[0])
+        detail = f"{items.line_of(labels[site])}position {positions[site].tolist()} of {labels[site]}"
+        raise RefusedInputError(Reason.NONFINITE, detail)
+    return positions
 
 
-def _idealised(frac_coords: Floats, texts: list[list[str]]) -> tuple[Floats, int]:
+def _idealised(frac_coords: Floats, n_decimals: NDArray[np.int64]) -> tuple[Floats, int]:
     """Positions with 0.3333, 0.66667, 0.1667 as the thirds and sixths that they are rounded from, and how many."""
-    n_decimals = np.array([[decimals(text) for text in row] for row in texts])
     sixths = np.rint(frac_coords * 6)
-    is_third = (sixths % 6 != 0) & (sixths % 3 != 0) | (sixths % 2 != 0) & (sixths % 3 != 0)
+    is_third = sixths % 3 != 0
     # Rounded or cut off: either way less than one unit of the last digit away.
     is_near = np.abs(frac_coords - sixths / 6) < 10.0**-n_decimals
     is_changed = is_third & is_near & (n_decimals >= _FEWEST_DIGITS_OF_A_THIRD) & (n_decimals < 12)

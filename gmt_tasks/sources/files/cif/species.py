@@ -14,7 +14,7 @@ _FURTHER_SYMBOL = re.compile(r"\d\s*([A-Z][a-z]?)")
 _LAST_IN_CAPITALS = 96  # curium: what comes after is in no crystal, but "CF", "NO", "BH", "CN", "NH" are groups
 _GROUP_LABEL = re.compile(r"(?:OH|NH|CH|NO3|PO4|SO4|CO3|[HD][23]O$)", re.IGNORECASE)
 _NO_ATOM = re.compile(r"(?:wat|vac?|vacancy|du|dum|dummy|cg|cen|cent|centroid|x|q|lp)\d*$", re.IGNORECASE)
-_MIXTURE = re.compile(r"[,+/]\s*[A-Z]|\d\s*[A-Z][a-z]?\s*\+\s*\d")
+_MIXTURE = re.compile(r"[,+/]\s*[A-Z]|[\d)]\s*[A-Z][a-z]?\s*\+\s*\d")
 
 UNCLEAR = 0
 """Stands beside the elements of a label that may be the name of a group of atoms: it fits no formula."""
@@ -67,5 +67,5 @@ def is_likely_pair(label: str) -> bool:
 
 
 def is_mixture(symbol: str) -> bool:
-    """Whether a symbol names several elements on one site ("Nb,Zr", "0.8Nb + 0.2Zr")."""
+    """Whether a symbol names several elements on one site ("Nb,Zr", "0.8(1)Nb + 0.2(1)Zr")."""
     return _MIXTURE.search(symbol) is not None

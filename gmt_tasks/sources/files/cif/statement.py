@@ -71,18 +71,22 @@ class Statement:
         return max(abs(factor * amount / counts[number] - 1) for number, amount in self.formula.items())
 
     def fits_formula_units(self, n_atoms: int) -> bool | None:
-        """Whether a cell with so many atoms holds Z formula units; None where the file says too little.
+        """Whether a cell with so many atoms holds Z formula units; None where the file says too little."""
+        sizes = self._sizes()
+        return any(abs(n_atoms - expected) <= 0.01 * n_atoms for expected in sizes) if sizes else None
+
+    def _sizes(self) -> tuple[float, ...]:
+        """Atoms of Z formulas, and of Z reduced formulas; empty where the file says too little.
 
         Some programs write the content of the whole cell as the formula, so that Z times it is too much.
         """
         if self.formula is None or not self.formula_units or self.formula_units <= 0:
-            return None
+            return ()
         size = sum(self.formula.values())
         whole = [round(amount) for amount in self.formula.values()]
         is_whole = np.allclose(whole, list(self.formula.values()), atol=1e-6) and all(whole)
         divisor = reduce(gcd, whole) if is_whole else 1
-        sizes = (self.formula_units * size, self.formula_units * size / divisor)
-        return any(abs(n_atoms - expected) <= 0.01 * n_atoms for expected in sizes)
+        return self.formula_units * size, self.formula_units * size / divisor
 
     def fits_density(self, counts: Mapping[int, float], volume: float) -> bool | None:
         """Whether the density is the stated one; None where none is stated."""
@@ -90,16 +94,17 @@ class Statement:
             return None
         return abs(_density(counts, volume) / self.density - 1) <= _DENSITY_TOLERANCE
 
-    def check(self, numbers: NDArray[np.int64], volume: float) -> tuple[str, ...]:
+    def check(self, numbers: NDArray[np.int64], volume: float, n_stated: float = 0.0) -> tuple[str, ...]:
         """Doubts about a crystal that was read.
 
         Args:
             numbers: atomic numbers of the cell, shape [n_atoms].
             volume: of the cell, in cubic angstrom.
+            n_stated: atoms in the cell by the multiplicities that the file states; 0 where it does not.
 
         Raises:
-            RefusedInputError: `composition_mismatch`, elements or ratios are not those of the formula, or neither
-                formula units nor density are those of the cell.
+            RefusedInputError: `composition_mismatch`, elements or ratios are not those of the formula, formula units
+                and density are not those of the cell, or formula units and multiplicities agree on another cell.
         """
         counts = counts_of(numbers)
         deviation = self._deviation(counts)
@@ -119,6 +124,9 @@ class Statement:
             doubts.append(
                 f"{Doubt.COMPOSITION}: {self.density:g} g/cm^3 in the file, {density:.4g} g/cm^3 by its atoms"
             )
+        if fits_units is False and n_stated and n_stated in self._sizes():
+            detail = f"Z and multiplicities say {n_stated:g} atoms in the cell, the operations make {len(numbers)}"
+            raise RefusedInputError(Reason.COMPOSITION_MISMATCH, detail)
         if fits_units is False and fits_density is False:
             raise RefusedInputError(Reason.COMPOSITION_MISMATCH, "; ".join(doubt.split(": ", 1)[1] for doubt in doubts))
         if self.volume and abs(self.volume / volume - 1) > _VOLUME_TOLERANCE:

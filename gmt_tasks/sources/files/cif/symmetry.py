@@ -160,7 +160,9 @@ def _named_settings(items: Items) -> tuple[tuple[Setting, ...], str, str]:
     Operations or a Hall symbol make the guess needless, but not the contradiction.
     """
     settings, contradiction = _settings_of_names(items.texts(*_HERMANN_MAUGUIN))
-    name, numbers, halls = items.text(*_HERMANN_MAUGUIN), _numbers(items), items.texts(*_HALL)
+    name, halls = items.text(*_HERMANN_MAUGUIN), items.texts(*_HALL)
+    values = {parse_number(text) for text in items.texts(*_NUMBER)}
+    numbers = sorted(int(value) for value in values if value is not None and value in range(1, 231))
     settings, guess, of_number = _with_number(settings, name, numbers[0] if numbers else 0)
     contradiction = contradiction or of_number
     if len(numbers) > 1:
@@ -185,11 +187,11 @@ def _settings_of_names(names: list[str]) -> tuple[tuple[Setting, ...], str]:
     known = [(name, settings) for name in names if (settings := settings_of_name(name))]
     if not known:
         return (), ""
-    common = tuple(setting for setting in known[0][1] if all(setting in settings for _, settings in known))
-    if common:
-        return common, ""
+    shared = set.intersection(*(set(settings) for _, settings in known))
+    if shared:
+        return tuple(setting for setting in known[0][1] if setting in shared), ""
     union = tuple(dict.fromkeys(setting for _, settings in known for setting in settings))
-    return union, f"{Doubt.SYMMETRY}: the names {' and '.join(repr(name) for name, _ in known[:2])} contradict"
+    return union, f"{Doubt.SYMMETRY}: the names {known[0][0]!r} and {known[-1][0]!r} contradict each other"
 
 
 def _with_number(settings: tuple[Setting, ...], name: str, number: int) -> tuple[tuple[Setting, ...], str, str]:
@@ -209,12 +211,6 @@ def _with_number(settings: tuple[Setting, ...], name: str, number: int) -> tuple
     # A symbol that is in no table may be a setting that is in none: at least its centring must be that of a candidate.
     candidates = tuple(setting for setting in candidates if setting.name[0] == name.strip()[0].upper())
     return candidates, f"{Doubt.SYMMETRY}: the name {name!r} is unknown, read by its number {number}", ""
-
-
-def _numbers(items: Items) -> list[int]:
-    """The space-group numbers of a block."""
-    values = [parse_number(text) for text in items.texts(*_NUMBER)]
-    return list(dict.fromkeys(int(value) for value in values if value is not None and value in range(1, 231)))
 
 
 def _operations(setting: Setting) -> Operations:

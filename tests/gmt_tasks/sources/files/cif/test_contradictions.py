@@ -198,7 +198,7 @@ def test_a_file_is_read_as_the_only_crystal_that_it_can_mean(
         (cif("_cell_length_a 5.7\n" + name_of("F m -3 m"), CUBE, ROCK_SALT), Reason.PARSE, "twice"),
         (cif(name_of("F m -3 m"), CUBE, "N1 'Nb,Zr' 0 0 0"), Reason.DISORDERED, "several elements"),
         (
-            cif("_publ_title 'not closed\n" + name_of("F m -3 m"), CUBE, ROCK_SALT),
+            cif("_exptl_special_details 'not closed\n" + name_of("F m -3 m"), CUBE, ROCK_SALT),
             Reason.PARSE,
             "line 8: not the grammar",
         ),

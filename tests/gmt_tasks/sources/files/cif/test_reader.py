@@ -11,6 +11,7 @@ from gmt_tasks.sources.files.parse import parse_text
 from gmt_tasks.sources.files.text_jobs import TextJob
 from gmt_tasks.sources.parsed import ParsedCrystal, Refusal
 from gmt_tasks.sources.source import MissingSymmetry
+from models.crystals.crystal import SYMBOLS
 from models.errors import Reason
 
 HEAD = """data_test
@@ -93,6 +94,7 @@ def test_pymatgen_agrees_on_a_structure_it_wrote_itself() -> None:
         (cif("O1 OH 0 0 0 1\nSr1 Sr 0.5 0.5 0.5 1"), Reason.UNKNOWN_SPECIES, "line 16"),
         (cif("Sr1 Sr 0 0 0 0.5\nCa1 Ca 0 0 0 0.5"), Reason.DISORDERED, "site"),
         (cif("Sr1 Sr 0 0 0 0.8"), Reason.DISORDERED, "site"),
+        (cif("M1 '0.967(4)Mg + 0.033(4)Fe' 0 0 0 1"), Reason.DISORDERED, "line 16"),
         (cif("Sr1 Sr 0 0 0 1.3"), Reason.OCCUPANCY, "1.3"),
         (cif("Sr1 Sr 0 0 0 0"), Reason.EMPTY, "occupancy 0"),
         (cif("? ? ? ? ? ?"), Reason.EMPTY, "line"),
@@ -167,3 +169,50 @@ def test_a_bare_label_t_is_not_taken_for_tritium() -> None:
     text = cif("T1 0 0 0 1").replace("_atom_site_type_symbol\n", "")
     assert refusal(text).reason is Reason.UNKNOWN_SPECIES
     assert read(text.replace("T1 ", "Si1 ")).numbers.tolist() == [14]
+
+
+@pytest.mark.parametrize("symbol", [symbol for symbol in SYMBOLS[1:97] if symbol != "Po"])
+def test_a_type_symbol_in_capitals_is_the_same_element(symbol: str) -> None:
+    """Of PO, nobody knows whether it is a group of atoms; beyond curium, groups (NO, CF, BH) are what is written."""
+    number = SYMBOLS.index(symbol)
+    for text in (symbol, symbol.upper(), f"{symbol.upper()}3+"):
+        assert read(cif(f"{symbol.upper()}1 {text} 0 0 0 1")).numbers.tolist() == [number]
+
+
+def test_words_behind_the_name_of_a_block_are_part_of_its_title() -> None:
+    titled = cif().replace("data_test", "data_test cluster, phase II")
+    assert read(titled).numbers.tolist() == read(cif()).numbers.tolist()
+    for more in ("data_y", "_cell_length_q", "loop_"):
+        assert refusal(cif().replace("data_test", f"data_test cluster {more}")).reason is Reason.PARSE
+
+
+def test_multiplicities_and_formula_units_that_agree_on_another_cell_are_believed() -> None:
+    """As where a program lists operations of another cell: a site that they double is none that the file states."""
+    said = P1 + "\n_chemical_formula_sum 'Sr1 Ti1'\n_cell_formula_units_Z 1"
+    text = cif(symmetry=said).replace("_atom_site_occupancy", "_atom_site_symmetry_multiplicity")
+    assert len(read(text).numbers) == 2
+    doubled = text.replace(P1, "loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'x+1/2,y+1/2,z'")
+    assert refusal(doubled).reason is Reason.COMPOSITION_MISMATCH
+    assert "say 2 atoms in the cell, the operations make 4" in refusal(doubled).detail
+    # Z alone is a doubt: it is often wrong.
+    alone = doubled.replace("_atom_site_symmetry_multiplicity", "_atom_site_occupancy")
+    assert any(note.startswith("composition_doubt: Z = 1") for note in read(alone).notes)
+
+
+@pytest.mark.parametrize("digits", ["0.2335", "0.23351"])
+def test_a_site_is_on_a_symmetry_element_within_its_own_digits(digits: str) -> None:
+    """Whether another site has more digits says nothing of it: x, 2x of four digits is a mirror plane."""
+    text = cif(
+        f"Si1 Si 0.0002 {digits} 0.10446 1\nO1 O 0.0935 0.1871 0.25 1", "_symmetry_space_group_name_H-M 'P 63/m m c'"
+    )
+    text = text.replace("_gamma 90", "_gamma 120").replace("_b 5.0", "_b 13.3").replace("_a 4.0", "_a 13.3")
+    assert np.bincount(read(text).numbers)[[8, 14]].tolist() == [6, 24]
+
+
+def test_quotes_that_do_not_end_are_forgiven_where_no_crystal_is() -> None:
+    """A comma behind the closing quote of the authors, as one program writes it; not so in the crystal itself."""
+    authors = "_citation_author_name 'A. Doe, B. O'Neill, and C. Doe',\n_cell_length_a"
+    assert read(cif().replace("_cell_length_a", authors)).numbers.tolist() == read(cif()).numbers.tolist()
+    for item in ("_chemical_name_common 'x',", "_chemical_formula_sum 'Sr Ti',"):
+        found = refusal(cif().replace("_cell_length_a", f"{item}\n_cell_length_a"))
+        assert (found.reason, "line 2: not the grammar" in found.detail) == (Reason.PARSE, True)
