@@ -29,7 +29,6 @@ from gmt_tasks.sources.files.formats import JSON_LINES
 from gmt_tasks.sources.files.tables import ase_database, parquet
 from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings, encode_readings
 from gmt_tasks.sources.generated import prototypes
-from gmt_tasks.sources.generated.decoration import Decoration
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.parsed import ParsedCrystal, block_of_readings
 from gmt_tasks.sources.remote import jarvis_tensors
@@ -239,16 +238,16 @@ def parquet_rows(stub: Stub, folder: Path, bad: int) -> list[End]:
 
 
 @cache
-def decorations() -> list[Decoration]:
-    """Five decorations: finding them takes seconds."""
-    return prototypes.PrototypesSource(N)._chosen
+def decorations() -> prototypes.PrototypesSource:
+    """A source of five decorations: finding them takes seconds, and it remembers them."""
+    return prototypes.PrototypesSource(N)
 
 
 def prototype_crystals(stub: Stub, folder: Path, bad: int) -> list[End]:
-    chosen = decorations()
-    stub.set(prototypes, "_crystal", lambda decoration: decoration is chosen[bad])
-    block = prototypes._block(chosen, 0)
-    return [end._replace(name=f"r{k}") for k, end in enumerate(ends_of(iter([block])))]
+    source = decorations()
+    bad_one = source._chosen[bad]
+    stub.set(prototypes, "_crystal", lambda decoration: decoration is bad_one)
+    return [end._replace(name=f"r{k}") for k, end in enumerate(ends_of(source.blocks(0)))]
 
 
 def tensor_file(bad: int, folder: Path) -> Path:

@@ -161,8 +161,8 @@ def _named_settings(items: Items) -> tuple[tuple[Setting, ...], str, str]:
     """
     settings, contradiction = _settings_of_names(items.texts(*_HERMANN_MAUGUIN))
     name, halls = items.text(*_HERMANN_MAUGUIN), items.texts(*_HALL)
-    values = {parse_number(text) for text in items.texts(*_NUMBER)}
-    numbers = sorted(int(value) for value in values if value is not None and value in range(1, 231))
+    values = dict.fromkeys(parse_number(text) for text in items.texts(*_NUMBER))
+    numbers = [int(value) for value in values if value is not None and value in range(1, 231)]
     settings, guess, of_number = _with_number(settings, name, numbers[0] if numbers else 0)
     contradiction = contradiction or of_number
     if len(numbers) > 1:

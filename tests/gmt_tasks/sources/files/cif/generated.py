@@ -208,14 +208,14 @@ def is_same_crystal(read: ParsedCrystal, written: Generated) -> bool:
     return bool((is_near & same_elements).all()) and len(set(partner.tolist())) == len(partner)
 
 
-def generated_files(seed: int, n_files: int) -> Iterator[tuple[Generated, Statement, bool, str]]:
-    """Files over all settings and statements, with and without a formula, in turn."""
+def generated_files(seed: int, n_files: int, step: int = 1) -> Iterator[tuple[Generated, Statement, bool, str]]:
+    """Files over every `step`-th setting and all statements, with and without a formula, in turn."""
     rng = np.random.default_rng(seed)
     statements = list(Statement)
     for number in range(n_files):
         crystal = None
         while crystal is None:
-            crystal = random_crystal(number % N_SETTINGS + 1, rng)
+            crystal = random_crystal(number * step % N_SETTINGS + 1, rng)
         statement = statements[(number // N_SETTINGS + number) % len(statements)]
         formula = bool(rng.random() < 0.5)
         yield crystal, statement, formula, write_cif(crystal, statement, formula=formula)
