@@ -29,8 +29,6 @@ RIGHTLY_REFUSED = {
     "pymatgen cif, symmetry, unrefined": {Reason.SYMMETRY_UNRESOLVED, Reason.SYMMETRY_CONTRADICTS_CELL},
     # A symbol with two origins, and nothing that tells which.
     "name and number": {Reason.SYMMETRY_UNRESOLVED},
-    # The document of a database, rows under numbers, which is read as .db.
-    "ase json": {Reason.PARSE},
 }
 """By writer, the reasons for which a text of it may be refused; every other one must be the same crystal."""
 
@@ -61,7 +59,7 @@ def check(table: Table) -> None:
     for writer, counts in table.counts.items():
         allowed = {SAME, *(f"refused: {reason}" for reason in RIGHTLY_REFUSED.get(writer, ()))}
         assert set(counts) <= allowed, f"{writer}\n{table}"
-        assert counts[SAME] or writer == "ase json", writer
+        assert counts[SAME], writer
 
 
 def test_there_are_over_three_hundred_structures_of_every_kind() -> None:
