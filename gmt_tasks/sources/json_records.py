@@ -12,14 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from gmt_tasks.sources.json_shapes import Reader, Record, shapes_of
-from gmt_tasks.sources.parsed import ParsedCrystal, Reading, Refusal, RefusedInputError, reading_or_refusal
+from gmt_tasks.sources.parsed import ID_KEYS, ParsedCrystal, Reading, Refusal, RefusedInputError, reading_or_refusal
 from gmt_tasks.sources.stated_composition import composition_notes
 from models.errors import Reason
-
-ID_KEYS = (
-    "id", "material_id", "mat_id", "immutable_id", "entry_id", "jid", "uuid", "task_id", "mp_id", "mpid",
-)  # fmt: skip
-"""Keys and columns that hold an id, in order: the first that holds a text or a whole number is taken."""
 
 _KEYS_OF_SHAPES = (
     ("lattice", "sites"),

@@ -17,6 +17,7 @@ from gmt_tasks.sources.parsed import (
     Ints,
     RefusedInputError,
     atomic_numbers,
+    fractional,
     ordered_species,
     require_finite,
 )
@@ -35,8 +36,6 @@ class CrystalFields(NamedTuple):
     extra: dict[str, Any]
 
 
-MIN_VOLUME = 1e-6
-"""Of a cell in cubic angstrom, below which Cartesian positions say nothing about fractional ones."""
 INCOMPLETE_FEATURES = frozenset(("implicit_atoms", "site_attachments", "assemblies"))
 """OPTIMADE's words for atoms without a site, groups of atoms on one, and sites that are occupied only together."""
 
@@ -222,10 +221,7 @@ def _fractional(lattice: Floats, cartesian: Any, n_atoms: int) -> Floats:
     """Fractional from Cartesian positions (angstrom), shape [n_atoms, 3]."""
     positions = _positions(cartesian, n_atoms)
     require_finite(lattice, positions)
-    volume = np.linalg.det(lattice)
-    if not abs(volume) >= MIN_VOLUME:
-        raise RefusedInputError(Reason.DEGENERATE_CELL, f"volume {volume:.3g} angstrom^3")
-    return np.linalg.solve(lattice.T, positions.T).T.astype(np.float64)
+    return fractional(lattice, positions)
 
 
 def _label(value: Any) -> str:

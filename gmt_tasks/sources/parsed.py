@@ -23,6 +23,14 @@ Ints = NDArray[np.int64]
 OCCUPANCY_TOLERANCE = 0.01
 """Occupancy sums this close to 1 are rounded, with a note; refinements rarely claim more."""
 
+ID_KEYS = (
+    "id", "material_id", "mat_id", "immutable_id", "entry_id", "jid", "uuid", "task_id", "mp_id", "mpid",
+)  # fmt: skip
+"""Keys and columns that hold an id, in order: the first that holds a text or a whole number is taken."""
+
+MIN_VOLUME = 1e-6
+"""Of a cell in cubic angstrom, below which Cartesian positions say nothing about fractional ones."""
+
 _ATOMIC_NUMBER = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 _ISOTOPES = {"D": 1, "T": 1}
 _LONGEST_LABEL = 40  # beyond it no label is looked at: matching takes time with the square of its digits
@@ -233,3 +241,32 @@ def require_finite(lattice: Floats, frac_coords: Floats) -> None:
         first = f", first at site {bad_sites[0]} (0-based)" if len(bad_sites) else ""
         detail = f"{bad_cell} lattice entries and {len(bad_sites)} positions are not finite{first}"
         raise RefusedInputError(Reason.NONFINITE, detail)
+
+
+def fractional(lattice: Floats, positions: Floats, where: str = "") -> Floats:
+    """Fractional coordinates of Cartesian positions.
+
+    Args:
+        lattice: rows a, b, c in angstrom, shape [3, 3].
+        positions: in angstrom, shape [n_atoms, 3].
+        where: the start of a detail, e.g. "line 2: ".
+
+    Returns:
+        Shape [n_atoms, 3].
+
+    Raises:
+        RefusedInputError: the cell has no volume (`degenerate_cell`), or a coordinate overflows (`nonfinite`).
+    """
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = lattice.tolist()  # a call of numpy takes longer than this product
+    volume = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+    try:
+        if not MIN_VOLUME < abs(volume) < math.inf:
+            raise np.linalg.LinAlgError
+        with np.errstate(all="ignore"):  # what overflows is refused
+            frac_coords = np.linalg.solve(lattice.T, positions.T).T.astype(np.float64, order="C")
+    except np.linalg.LinAlgError:
+        detail = f"{where}the lattice has no volume ({volume:.3g} angstrom^3)"
+        raise RefusedInputError(Reason.DEGENERATE_CELL, detail) from None
+    if not np.isfinite(frac_coords).all():
+        require_finite(lattice, frac_coords)
+    return frac_coords

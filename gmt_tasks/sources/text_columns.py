@@ -13,7 +13,6 @@ from gmt_tasks.sources.parsed import (
     atomic_number,
     is_isotope,
     isotope_notes,
-    require_finite,
 )
 from models.errors import Doubt, Reason
 
@@ -21,7 +20,6 @@ from models.errors import Doubt, Reason
 _DECIMAL = re.compile(r"[0-9eE+\-. ]*")
 # 1.0D+00, and 1.0-105: an exponent of three digits leaves no room for its letter.
 _FORTRAN = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[dDeE]([+-]?[0-9]+)|([+-][0-9]{3}))?")
-_MIN_VOLUME = 1e-6  # in cubic angstrom
 _NONFINITE = re.compile(r"[+-]?(?:nan|inf|infinity)|\*+", re.IGNORECASE)
 
 
@@ -64,35 +62,6 @@ def fortran_number(word: str) -> float | None:
     if _NONFINITE.fullmatch(word):
         return math.nan if word.startswith("*") else float(word)
     return None
-
-
-def fractional(lattice: Floats, positions: Floats, line: int) -> Floats:
-    """Fractional coordinates of Cartesian positions.
-
-    Args:
-        lattice: rows a, b, c in angstrom, shape [3, 3].
-        positions: in angstrom, shape [n_atoms, 3].
-        line: 1-based line of the lattice, for messages.
-
-    Returns:
-        Shape [n_atoms, 3].
-
-    Raises:
-        RefusedInputError: the cell has no volume (`degenerate_cell`), or a coordinate overflows (`nonfinite`).
-    """
-    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = lattice.tolist()  # a call of numpy takes longer than this product
-    volume = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
-    try:
-        if not _MIN_VOLUME < abs(volume) < math.inf:
-            raise np.linalg.LinAlgError
-        with np.errstate(all="ignore"):  # what overflows is refused
-            frac_coords = np.linalg.solve(lattice.T, positions.T).T.astype(np.float64, order="C")
-    except np.linalg.LinAlgError:
-        detail = f"line {line}: the lattice has no volume"
-        raise RefusedInputError(Reason.DEGENERATE_CELL, detail) from None
-    if not np.isfinite(frac_coords).all():
-        require_finite(lattice, frac_coords)
-    return frac_coords
 
 
 def element_numbers(labels: Sequence[str]) -> tuple[Ints, tuple[str, ...]]:

@@ -17,8 +17,8 @@ import numpy as np
 from gmt_tasks.sources.files.inputs import FileInput, TextFile
 from gmt_tasks.sources.files.text_bytes import decode_text
 from gmt_tasks.sources.files.text_jobs import TextJob
-from gmt_tasks.sources.parsed import Floats, Ints, ParsedCrystal, Refusal, RefusedInputError
-from gmt_tasks.sources.text_columns import decimal_rows, element_numbers, fractional
+from gmt_tasks.sources.parsed import ID_KEYS, Floats, Ints, ParsedCrystal, Refusal, RefusedInputError, fractional
+from gmt_tasks.sources.text_columns import decimal_rows, element_numbers
 from models.crystals.crystal import SYMBOLS
 from models.errors import Doubt, Reason
 
@@ -47,19 +47,7 @@ _DEFAULT_PROPERTIES = "species:S:1:pos:R:3"
 _SPECIES = ("species", "element", "elements", "symbol", "symbols")
 _NUMBERS = ("numbers", "atomic_numbers")
 _POSITIONS = ("pos", "positions")
-_IDS = (
-    "id",
-    "material_id",
-    "mat_id",
-    "entry_id",
-    "immutable_id",
-    "structure_id",
-    "mp_id",
-    "jid",
-    "uuid",
-    "uid",
-    "name",
-)
+_IDS = (*ID_KEYS, "structure_id", "uid", "name")
 _MAX_COMMENT = 100_000  # of the whole line; real ones have some hundred characters
 _MAX_DIGITS = 9  # of a number of atoms
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -150,7 +138,7 @@ def read_frame(job: TextJob) -> ParsedCrystal:
     x = columns.position
     positions = decimal_rows([*chain.from_iterable(row[x : x + 3] for row in rows)], 3, first_line + 2)
     numbers, notes = _elements(rows, columns, first_line + 2)
-    frac_coords = fractional(lattice, positions, first_line + 1)
+    frac_coords = fractional(lattice, positions, f"line {first_line + 1}: ")
     axes = _BRACKETS.sub(" ", periodicity).split()
     if len(axes) not in {1, 3} or any(axis.upper() not in {"T", "TRUE", "1"} for axis in axes):
         notes += (f"{Doubt.PERIODICITY}: the file says pbc {periodicity[:20]}, read as periodic along every axis",)

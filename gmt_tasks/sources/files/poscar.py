@@ -13,8 +13,16 @@ from itertools import chain
 import numpy as np
 
 from gmt_tasks.sources.files.text_jobs import TextJob
-from gmt_tasks.sources.parsed import Floats, Ints, ParsedCrystal, RefusedInputError, atomic_number, require_finite
-from gmt_tasks.sources.text_columns import decimal_rows, element_numbers, fortran_number, fractional
+from gmt_tasks.sources.parsed import (
+    Floats,
+    Ints,
+    ParsedCrystal,
+    RefusedInputError,
+    atomic_number,
+    fractional,
+    require_finite,
+)
+from gmt_tasks.sources.text_columns import decimal_rows, element_numbers, fortran_number
 from models.crystals.primitive import MAX_LISTED_ATOMS
 from models.errors import Doubt, Reason
 
@@ -51,7 +59,7 @@ def read_poscar(job: TextJob) -> ParsedCrystal:
     if is_cartesian:
         with np.errstate(over="ignore"):
             positions = positions * scale
-        positions = fractional(lattice, positions, job.first_line + 2)
+        positions = fractional(lattice, positions, f"line {job.first_line + 2}: ")
     return ParsedCrystal(lattice, positions, numbers, notes + species_notes)
 
 

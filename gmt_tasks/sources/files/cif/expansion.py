@@ -15,7 +15,7 @@ from gmt_tasks.sources.files.cif.symmetry import Candidate
 from gmt_tasks.sources.parsed import OCCUPANCY_TOLERANCE, RefusedInputError, ordered_species
 from models.crystals.crystal import SYMBOLS
 from models.errors import Doubt, Reason
-from models.symmetry.listed_operations import find_orbits, wrapped
+from models.symmetry.fractional_operations import find_orbits, wrapped
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,7 +8,7 @@ import numpy as np
 from gmt_tasks.sources.files.cif.items import UNKNOWN, Items
 from gmt_tasks.sources.parsed import RefusedInputError
 from models.errors import Reason
-from models.symmetry.listed_operations import Operations
+from models.symmetry.fractional_operations import Operations
 
 OPERATION_ITEMS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz", "_symmetry_equiv_pos_as_xyz_symop")
 MAGNETIC_ITEMS = ("_space_group_symop_magn_operation_xyz", "_space_group_symop_magn_xyz")

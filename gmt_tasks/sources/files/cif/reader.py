@@ -25,7 +25,7 @@ from models.crystals.neighbors import closest_pairs
 from models.crystals.primitive import MAX_LISTED_ATOMS
 from models.errors import Doubt, Reason
 from models.symmetry.crystal_systems import crystal_systems
-from models.symmetry.listed_operations import metric_deviation, wrapped
+from models.symmetry.fractional_operations import metric_deviation, wrapped
 
 _SAME_CELL, _NEARLY_SAME_CELL = 1e-3, 1e-2
 """Deviation of the metric under the operations: rounding of the cell's numbers, and a cell that only nearly fits."""

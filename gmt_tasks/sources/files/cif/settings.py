@@ -14,7 +14,7 @@ from functools import lru_cache
 import gemmi
 import numpy as np
 
-from models.symmetry.listed_operations import Operations
+from models.symmetry.fractional_operations import Operations
 
 _MONOCLINIC = range(3, 16)
 _CUBIC_WITH_MINUS = (*range(200, 207), *range(221, 231))

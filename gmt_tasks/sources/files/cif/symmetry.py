@@ -16,7 +16,7 @@ from gmt_tasks.sources.files.cif.settings import (
 from gmt_tasks.sources.parsed import RefusedInputError
 from gmt_tasks.sources.source import MissingSymmetry
 from models.errors import Doubt, Reason
-from models.symmetry.listed_operations import IDENTITY, Operations
+from models.symmetry.fractional_operations import IDENTITY, Operations
 
 _HERMANN_MAUGUIN = (
     "_space_group_name_h-m_alt",

@@ -24,6 +24,7 @@ from gmt_tasks.sources.parsed import (
     RefusedInputError,
     atomic_numbers,
     block_of_readings,
+    fractional,
     reading_or_refusal,
     require_finite,
 )
@@ -89,8 +90,7 @@ def _crystal(numbers: Any, positions: Any, cell: Any, pbc: Any, pairs: Any) -> P
         raise RefusedInputError(Reason.PARSE, f"{atoms.size} position numbers for {len(species)} atoms")
     lattice, atoms = lattice.reshape(3, 3), atoms.reshape(-1, 3)
     require_finite(lattice, atoms)
-    if abs(np.linalg.det(lattice)) < 1e-6:
-        raise RefusedInputError(Reason.DEGENERATE_CELL, "the cell has no volume")
+    frac_coords = fractional(lattice, atoms)
     atomic, _ = atomic_numbers(species.tolist())
     # One bit per axis.
     notes = periodicity_notes("pbc", [pbc >> axis & 1 for axis in range(3)] if isinstance(pbc, int) else True)
@@ -101,7 +101,7 @@ def _crystal(numbers: Any, positions: Any, cell: Any, pbc: Any, pairs: Any) -> P
     notes += composition_notes(extra, atomic)
     own_id, _, id_key = own_identifier([extra])
     extra.pop(id_key, None)
-    return ParsedCrystal(lattice, np.linalg.solve(lattice.T, atoms.T).T, atomic, notes, own_id, extra)
+    return ParsedCrystal(lattice, frac_coords, atomic, notes, own_id, extra)
 
 
 def _array(value: Any, name: str, kind: str) -> NDArray[Any]:

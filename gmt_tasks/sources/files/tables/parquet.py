@@ -40,10 +40,9 @@ from gmt_tasks.sources.files.tables.stated_columns import (
     doubts,
     incomplete_rows,
 )
-from gmt_tasks.sources.json_records import ID_KEYS, refused_or_parsed
-from gmt_tasks.sources.json_shapes import MIN_VOLUME
+from gmt_tasks.sources.json_records import refused_or_parsed
 from gmt_tasks.sources.metadata import bounded_metadata, with_note
-from gmt_tasks.sources.parsed import Floats, Refusal, atomic_number, block_of_readings, is_isotope
+from gmt_tasks.sources.parsed import ID_KEYS, MIN_VOLUME, Floats, Refusal, atomic_number, block_of_readings, is_isotope
 from gmt_tasks.sources.row_errors import error_text, read_in_parts
 from gmt_tasks.sources.source import ROWS_PER_BLOCK, SourceBlock, join_blocks, rejected_rows
 from models.crystals.crystal import CrystalBatch

@@ -10,7 +10,7 @@ from gmt_tasks.sources.files.cif.species import element_of_type
 from gmt_tasks.sources.parsed import Refusal
 from models.crystals.crystal import SYMBOLS
 from models.errors import Doubt, Reason
-from models.symmetry.listed_operations import IDENTITY, Operations
+from models.symmetry.fractional_operations import IDENTITY, Operations
 from tests.gmt_tasks.sources.files.cif.test_contradictions import (
     CUBE,
     FULL_LIST,

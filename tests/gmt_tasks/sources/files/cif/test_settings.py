@@ -10,7 +10,7 @@ from gmt_tasks.sources.files.cif.settings import (
     settings_of_number,
     settings_with_code,
 )
-from models.symmetry.listed_operations import Operations
+from models.symmetry.fractional_operations import Operations
 
 
 def names(text: str) -> list[str]:

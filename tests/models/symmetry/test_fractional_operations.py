@@ -6,7 +6,7 @@ import spglib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.symmetry.listed_operations import IDENTITY, Operations, find_orbits, metric_deviation, wrapped
+from models.symmetry.fractional_operations import IDENTITY, Operations, find_orbits, metric_deviation, wrapped
 
 HALL_NUMBERS = [1, 2, 81, 230, 304, 433, 434, 458, 459, 525, 526, 530]
 
