@@ -106,10 +106,12 @@ class StoredLabel:
 
 @dataclass(frozen=True)
 class AcceptedLabel:
-    """An accepted training label: its content as JSON text, and the split of its formula."""
+    """An accepted training label: its content as JSON text, its crystal, and the split of its formula."""
 
     hash: str
     kind: str
+    crystal_id: str
+    formula: str
     source: str
     source_id: str
     licence: str | None

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from db.labels import rows as labels
 from db.labels.links import label_kinds
 from db.labels.rows import AcceptedLabel, LabelRecord, Resolution, StoredLabel
+from db.query.lists import values_of
 from db.records import IngestedBlock
 from db.transactions import read, reading, write
 from models.crystals.crystal import CrystalBatch
@@ -49,6 +50,10 @@ class LabelStore:
     def kinds_of(self, crystal_ids: Sequence[str]) -> dict[str, set[str]]:
         """Kinds of the labels that crystals have, or that were made for them, by content id."""
         return read(self._engine, label_kinds, crystal_ids)
+
+    def source_ids_of(self, crystal_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of their sources that crystals came with, by content id."""
+        return read(self._engine, values_of, "source_ids", crystal_ids)
 
     def splits_of(self, formulas: Sequence[str]) -> dict[str, str]:
         """The splits of the formulas that have one."""

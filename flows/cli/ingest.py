@@ -101,15 +101,17 @@ def _ingest_labels(
     from gmt_tasks.labels.ingest import ingest_labels
     from gmt_tasks.labels.label_batch import BatchStatus
     from gmt_tasks.labels.readers.open import open_label_source
+    from gmt_tasks.registry.current_model import current_split
 
     # Every source before the first is read: a misspelt name shall not cost the time of the others.
     sources = [open_label_source(text) for text in dict.fromkeys(texts)]
     with ResultStore(settings.database) as store, errors_as_lines(Exit.BROKEN_PROMISE):
         expect = None if without_model else _predictor(settings)
+        table = current_split(settings)
         reports = []
         for source in sources:
             on_block = _counter(source.name, quiet=json)
-            reports.append(ingest_labels(store, source, expect=expect, on_block=on_block))
+            reports.append(ingest_labels(store, source, expect=expect, table=table, on_block=on_block))
         if plot is not None:
             _draw(store, reports, plot)
     if json:

@@ -34,13 +34,17 @@ def suggest(
     from flows.cli.read import open_store
     from flows.terminal.console import show_filter
     from gmt_tasks.active_learning.job_folder import ids_in, row_of, write_jobs
+    from gmt_tasks.active_learning.suggest import nothing_learned
     from gmt_tasks.active_learning.suggest import suggest as choose
+    from gmt_tasks.registry.current_model import current_split
+    from gmt_tasks.settings import load_settings
     from models.errors import FilterError
 
     request = replace(options, leave_out=frozenset(crystal for path in leave_out or () for crystal in ids_in(path)))
     with open_store(db) as store:
+        table = current_split(load_settings(db=db))
         try:
-            batch = choose(store, request)
+            batch = choose(store, request, nothing_learned if table is None else table.learned)
         except FilterError as error:
             show_filter(request.filter, error.position)
             raise
@@ -51,7 +55,8 @@ def suggest(
         print_json({"folder": str(folder), "suggestions": [row_of(batch, rank) for rank in range(n_jobs)]})
     else:
         _print_batch(batch)
-    skipped = f"{batch.n_labelled:,} labelled and {batch.n_left_out:,} left out skipped"
+    skipped = f"skipped {batch.n_labelled:,} labelled, {batch.n_trained:,} that the model was trained on, "
+    skipped += f"{batch.n_left_out:,} left out"
     say(f"{n_jobs} of {batch.n_results:,} results written to {folder}; {skipped}")
     if not batch.has_intervals:
         say(f"{request.property} has no intervals in this database: promise follows its predictions alone")

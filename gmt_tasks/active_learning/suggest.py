@@ -5,6 +5,7 @@ Crystals whose property is labelled already are left out, and so are those that 
 calculated.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from db.query.filter_language import parse_filter
 from db.store import ResultStore
 from gmt_tasks.active_learning.acquisition import SMALLEST_SIGMA, choose_batch, outlook, promise, uncertainty, worth
 from gmt_tasks.active_learning.request import OutOfDistribution, SuggestionRequest
+from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.training.applicability import descriptors_of
 from models.applicability.distance import as_points
 from models.crystals.crystal import CrystalBatch
 from models.errors import GmtError
+from models.gmtnet.split_table import source_name
 from models.quantities import DERIVED, INTERVALS, ColumnKind, Scale, Tensor, Transform
 
 if TYPE_CHECKING:
@@ -30,24 +33,15 @@ SHORTLIST_PER_JOB = 50
 SMALLEST_SHORTLIST = 1000
 LARGEST_SHORTLIST = 20_000
 
-TENSORS_OF_KIND: dict[str, frozenset[Tensor]] = {
-    "dielectric_total": frozenset({Tensor.DIELECTRIC_TOTAL, Tensor.DIELECTRIC_ELECTRONIC}),
-    "dielectric_scalar_mean": frozenset({Tensor.DIELECTRIC_TOTAL, Tensor.DIELECTRIC_ELECTRONIC}),
-    "dielectric_electronic": frozenset({Tensor.DIELECTRIC_ELECTRONIC}),
-    "piezo_e_total": frozenset({Tensor.PIEZOELECTRIC}),
-    "piezo_scalar": frozenset({Tensor.PIEZOELECTRIC}),
-    "elastic_stiffness": frozenset({Tensor.ELASTIC}),
-    "elastic_invariants": frozenset({Tensor.ELASTIC}),
-    "moduli_vrh": frozenset({Tensor.ELASTIC}),
-}
-"""The tensors that a label of each kind constrains; a second label of a crystal says less than one of another."""
-
-
 _OOD_FILTER = {
     OutOfDistribution.EXCLUDE: "(NOT ood OR ood IS UNKNOWN)",
     OutOfDistribution.ALLOW: "",
     OutOfDistribution.ONLY: "ood",
 }
+
+
+Learned = Callable[[Sequence[str]], Mapping[str, frozenset[Tensor]]]
+"""The tensors that the training of a model saw of crystals, by content id or `source_name`."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +81,7 @@ class Batch:
         crystals: their stored cells, in the same order.
         n_results: results that the filter describes.
         n_labelled: promising crystals skipped because their property is labelled.
+        n_trained: likewise because the model was trained on such a label of them.
         n_left_out: likewise because the caller left them out.
         has_intervals: whether any result had an interval of the property.
     """
@@ -96,12 +91,24 @@ class Batch:
     crystals: CrystalBatch
     n_results: int
     n_labelled: int
+    n_trained: int
     n_left_out: int
     has_intervals: bool
 
 
-def suggest(store: ResultStore, request: SuggestionRequest) -> Batch:
+def nothing_learned(_: Sequence[str]) -> Mapping[str, frozenset[Tensor]]:
+    """What a model of unknown training data has learned."""
+    return {}
+
+
+def suggest(store: ResultStore, request: SuggestionRequest, learned: Learned = nothing_learned) -> Batch:
     """Chooses the next jobs.
+
+    Args:
+        store: the database with the results.
+        request: what is looked for.
+        learned: the tensors that the model saw labels of in its training; of such a crystal a further calculation says
+            less than of any other.
 
     Raises:
         FilterError: the filter cannot be read.
@@ -120,11 +127,13 @@ def suggest(store: ResultStore, request: SuggestionRequest) -> Batch:
     score = worth(likely, unsure)
     ids = frame["id"].to_numpy()
     # Distances between crystals need their atoms: only the shortlist is loaded, not every result.
-    rows, n_labelled, n_left_out = _shortlist(store, request, ids, score)
+    shortlist = _shortlist(store, request, learned, frame, score)
+    rows = shortlist.rows
     if not len(rows):
         raise GmtError(
             f"Nothing to suggest: of {len(frame)} results with {request.property} that the filter describes "
-            f"{n_labelled} are labelled and {n_left_out} left out. Screen more crystals, or widen --filter or --ood."
+            f"{shortlist.n_labelled} are labelled, {shortlist.n_trained} were training data of the model and "
+            f"{shortlist.n_left_out} left out. Screen more crystals, or widen --filter or --ood."
         )
     crystals = store.labels.crystals_of([str(crystal_id) for crystal_id in ids[rows]])
     choice = choose_batch(score[rows], as_points(descriptors_of(crystals)), request.n)
@@ -138,7 +147,8 @@ def suggest(store: ResultStore, request: SuggestionRequest) -> Batch:
     ]
     has_intervals = bool((expectation.bounded & (expectation.sigma > SMALLEST_SIGMA)).any())
     selected = crystals.select(choice.rows)
-    return Batch(request, suggestions, selected, len(frame), n_labelled, n_left_out, has_intervals)
+    skipped = shortlist.n_labelled, shortlist.n_trained, shortlist.n_left_out
+    return Batch(request, suggestions, selected, len(frame), *skipped, has_intervals)
 
 
 def _scale(name: str) -> Scale:
@@ -169,30 +179,61 @@ def _results(store: ResultStore, request: SuggestionRequest) -> "pd.DataFrame":
     return store.query(" AND ".join(filter(None, terms)), fields=fields, sort="id", limit=0)
 
 
+@dataclass(frozen=True)
+class _Shortlist:
+    """The most promising crystals that may be suggested, and how many were skipped and why."""
+
+    rows: NDArray[np.int64]
+    n_labelled: int
+    n_trained: int
+    n_left_out: int
+
+
 def _shortlist(
-    store: ResultStore, request: SuggestionRequest, ids: NDArray[np.object_], score: Floats
-) -> tuple[NDArray[np.int64], int, int]:
-    """The most promising crystals that may be suggested, and how many were skipped for a label or by the caller."""
+    store: ResultStore, request: SuggestionRequest, learned: Learned, frame: "pd.DataFrame", score: Floats
+) -> _Shortlist:
+    """The most promising crystals that may be suggested."""
     wanted = int(np.clip(SHORTLIST_PER_JOB * request.n, SMALLEST_SHORTLIST, LARGEST_SHORTLIST))
+    ids, formulas = frame["id"].to_numpy(), frame["formula"].to_numpy()
     tensors = set(DERIVED[request.property].from_tensors)
     rows: list[int] = []
-    n_labelled = n_left_out = 0
+    n_labelled = n_trained = n_left_out = 0
     # Equal scores in the order of the rows, so that every database gives the same jobs.
     order = np.argsort(-score, kind="stable")[: int(np.isfinite(score).sum())]
     # Labels are looked up part by part until the shortlist is full: most results are never asked for.
     for start in range(0, len(order), wanted):
         part = order[start : start + wanted]
-        kinds = store.labels.kinds_of([str(crystal_id) for crystal_id in ids[part]])
+        part_ids = [str(crystal_id) for crystal_id in ids[part]]
+        kinds, seen = store.labels.kinds_of(part_ids), _seen(store, learned, part_ids, formulas[part])
         for row in part.tolist():
             labelled: set[Tensor] = set()
             for kind in kinds.get(ids[row], ()):
-                labelled |= TENSORS_OF_KIND.get(kind, frozenset())
+                labelled |= KINDS[kind].constrains if kind in KINDS else frozenset()
             if ids[row] in request.leave_out:
                 n_left_out += 1
             elif tensors <= labelled:
                 n_labelled += 1
+            elif tensors <= labelled | seen.get(ids[row], frozenset()):
+                n_trained += 1
             else:
                 rows.append(row)
         if len(rows) >= wanted:
             break
-    return np.array(rows[:wanted], dtype=np.int64), n_labelled, n_left_out
+    return _Shortlist(np.array(rows[:wanted], dtype=np.int64), n_labelled, n_trained, n_left_out)
+
+
+def _seen(
+    store: ResultStore, learned: Learned, ids: Sequence[str], formulas: NDArray[np.object_]
+) -> dict[str, frozenset[Tensor]]:
+    """The tensors that training saw of crystals, by content id; by their own names too."""
+    source_ids = store.labels.source_ids_of(ids)
+    names = {
+        crystal_id: [crystal_id, *(source_name(source_id, str(formula)) for source_id in source_ids[crystal_id])]
+        for crystal_id, formula in zip(ids, formulas, strict=True)
+    }
+    seen = learned(sorted(set().union(*names.values())))
+    tensors: dict[str, frozenset[Tensor]] = {}
+    for crystal_id, own in names.items():
+        of_names = [seen[name] for name in own if name in seen]
+        tensors[crystal_id] = frozenset().union(*of_names)
+    return tensors

@@ -17,7 +17,9 @@ from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.applicability import write_training_reference
+from gmt_tasks.training.split_table import seen_by_model
 from models.gmtnet.card import find_checkpoint, read_card, write_card
+from models.gmtnet.split_table import load_split_table
 from models.quantities import DERIVED, INTERVALS, TENSORS
 from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.tensors.voigt import to_components
@@ -119,7 +121,9 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     return Calibration(ALPHA, n_networks, widths)
 
 
-def calibrate_into_card(model: str, *, data: Path, device: str = "auto") -> Calibration:
+def calibrate_into_card(
+    model: str, *, data: Path, device: str = "auto", start: Path | None = None
+) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
     The widths of the intervals go into the card, the training data as the distance score sees it into a file that the
@@ -129,13 +133,14 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto") -> Cali
         model: shipped name or checkpoint path.
         data: folder of label files (see gmt_tasks/labels/files.py).
         device: "auto", "cpu" or "cuda".
+        start: card of the model that its training went on from; None for one that was trained from random weights.
     """
-    labels = read_labels(data)
-    calibration = calibrate(Screener.load(model, device=device), labels)
     path = find_checkpoint(model)
+    labels = seen_by_model(read_labels(data), load_split_table(path))
+    calibration = calibrate(Screener.load(model, device=device), labels)
     # The card first: the reference pins itself in the card that it finds.
     write_card(replace(read_card(path), calibration=calibration.to_json()), path.parent)
-    write_training_reference(labels, path)
+    write_training_reference(labels, path, start)
     return calibration
 
 

@@ -39,8 +39,10 @@ from gmt_tasks.evaluation.scores import (
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.derive import derived_columns
 from gmt_tasks.screening.screener import Screener, TensorPrediction
+from gmt_tasks.training.split_table import seen_by_model
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint, read_card, write_card
+from models.gmtnet.split_table import load_split_table
 from models.quantities import TENSORS, Tensor
 from models.tensors.irreps import change_of_basis
 from models.tensors.voigt import from_components
@@ -121,7 +123,7 @@ def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Eval
         device: "auto", "cpu" or "cuda".
     """
     screener = Screener.load(model, device=device)
-    labels = read_labels(data)
+    labels = seen_by_model(read_labels(data), load_split_table(find_checkpoint(model)))
     version = screener.model_version
     evaluation = Evaluation(str(version), version.sha256, [], [], provenance=provenance_of(model, data, labels))
     errors: dict[Split, dict[str, HeldOutErrors]] = {}

@@ -24,6 +24,7 @@ from gmt_tasks.labels.label_batch import BatchDecision, BatchStatus, Finding, Kn
 from gmt_tasks.labels.readers.source import LabelRow, LabelSource, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.telemetry import event
+from models.gmtnet.split_table import SplitTable
 
 ROWS_PER_BLOCK = 1000
 
@@ -114,6 +115,7 @@ def ingest_labels(
     source: LabelSource,
     *,
     expect: PredictSizes | None = None,
+    table: SplitTable | None = None,
     on_block: Callable[[int], None] = lambda n: None,
 ) -> LabelReport:
     """Brings the labels of a source into the database.
@@ -123,6 +125,7 @@ def ingest_labels(
         source: where they come from.
         expect: sizes that a model expects of crystals; without it factors of units are looked for beside known
             labels and the trend with composition only.
+        table: split of the current model, which its formulas keep.
         on_block: called with the number of rows of each block that was checked; may raise to stop.
 
     Returns:
@@ -141,14 +144,14 @@ def ingest_labels(
         event("labels.block", source=source.name, rows=brought)
         on_block(len(block))
     rows = store.labels.of_ingest(ingest_id)
-    known = _known_labels(store.labels, rows, expect, hashes)
+    known = _known_labels(store.labels, rows, expect, hashes, table)
     decision = check_batch(rows, known)
     parts: defaultdict[tuple[str, str], list[StoredLabel]] = defaultdict(list)
     for row in rows:
         # what was refused row by row stays as it is
         end: StoredLabel | Resolution = decision.resolutions.get(row.hash, row)
         parts[row.part].append(replace(row, state=end.state, reason=end.reason, detail=end.detail))
-    splits = {formula: split for formula, (split, _) in decision.splits.items()} | dict(known.splits)
+    splits = dict(known.splits) | {formula: split for formula, (split, _) in decision.splits.items()}
     accepted = [row for part in parts.values() for row in part if row.state is LabelState.ACCEPTED]
     report = LabelReport(
         ingest_id=ingest_id,
@@ -195,18 +198,23 @@ def _check_block(
 
 
 def _known_labels(
-    labels: LabelStore, rows: Sequence[StoredLabel], expect: PredictSizes | None, brought: Set[str]
+    labels: LabelStore,
+    rows: Sequence[StoredLabel],
+    expect: PredictSizes | None,
+    brought: Set[str],
+    table: SplitTable | None,
 ) -> KnownLabels:
     """What the database knows of the crystals and formulas of a label batch."""
     crystal_ids = list(dict.fromkeys(row.crystal_id for row in rows if row.crystal_id))
     accepted = labels.accepted_of_crystals(crystal_ids)
-    splits = labels.splits_of(list(dict.fromkeys(row.formula for row in rows if row.formula)))
+    formulas = list(dict.fromkeys(row.formula for row in rows if row.formula))
+    splits, of_model = labels.splits_of(formulas), {} if table is None else table.parts_of(formulas)
 
     def expected(wanted: Sequence[str]) -> list[Sizes]:
         return expect(labels.crystals_of(wanted)) if expect is not None and wanted else [{} for _ in wanted]
 
     ratios = labels.ratios_of(Split.VAL.value)
-    return KnownLabels(accepted, splits, ratios, expected if expect is not None else None, brought)
+    return KnownLabels(accepted, splits, of_model, ratios, expected if expect is not None else None, brought)
 
 
 def _part_report(rows: Sequence[StoredLabel], decision: BatchDecision) -> PartReport:

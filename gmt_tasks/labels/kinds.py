@@ -52,12 +52,15 @@ E_NORM, E_SINGULAR = (
 1.25 apart (of e 0.53 to 0.68 and 1.8), the same values joined to other crystals of their space group 0.08 to 0.37 and
 1.34 to 2.6 (of e 0.16 and 2.4)."""
 
-EPS_MEAN = NumberArray("eps_mean", 2, properties.mean_properties)
-EPS_PRINCIPAL = NumberArray("eps_principal", 3, properties.principal_properties)
-ELASTIC = NumberArray("elastic", len(ELASTIC_INVARIANTS), properties.moduli_properties)
+_DIELECTRIC = (Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL)
+
+EPS_MEAN = NumberArray("eps_mean", 2, _DIELECTRIC, properties.mean_properties)
+EPS_PRINCIPAL = NumberArray("eps_principal", 3, (Tensor.DIELECTRIC_ELECTRONIC,), properties.principal_properties)
+ELASTIC = NumberArray("elastic", len(ELASTIC_INVARIANTS), (Tensor.ELASTIC,), properties.moduli_properties)
 PIEZO_SINGULAR = NumberArray(
     "piezo_singular",
     1,
+    (Tensor.PIEZOELECTRIC,),
     scarce=True,
     tensor=Tensor.PIEZOELECTRIC,
     # there the largest singular value is |e14|, the only constant: the tensor is known but for its sign

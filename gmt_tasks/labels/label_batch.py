@@ -27,7 +27,8 @@ class KnownLabels:
 
     Attributes:
         accepted: accepted training labels of the crystals of the batch, in the order in which they came.
-        splits: of the formulas of the batch that have one.
+        splits: of the formulas of the batch that have one in the database.
+        model_splits: of those that the current model, or one before it, was trained, calibrated or tested on.
         ratios: label over prediction of earlier labels of val, by kind.
         expect: sizes that a model expects of crystals, by content id; None without a model.
         brought: hashes of everything that the batch brought, also of what is resolved.
@@ -35,6 +36,7 @@ class KnownLabels:
 
     accepted: Sequence[StoredLabel] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
+    model_splits: Mapping[str, str] = field(default_factory=dict)
     ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
     expect: Callable[[Sequence[str]], list[Sizes]] | None = None
     brought: Set[str] = frozenset()

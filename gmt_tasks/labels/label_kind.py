@@ -97,6 +97,7 @@ class NumberArray:
     Attributes:
         name: of the field of `LabelledCrystals`.
         width: numbers per crystal.
+        constrains: the tensors that the numbers say something about.
         properties: the derived numbers that they give.
         scarce: training repeats crystals that have it.
         tensor: the tensor that a number in the IEEE frame stands for.
@@ -105,6 +106,7 @@ class NumberArray:
 
     name: str
     width: int
+    constrains: tuple[Tensor, ...]
     properties: Properties | None = None
     scarce: bool = False
     tensor: Tensor | None = None
@@ -281,6 +283,12 @@ class LabelKind:
     def tensors(self) -> dict[str, Tensor]:
         """The tensors that its rows hold, by key."""
         return {value.key: value.tensor for value in self.values if isinstance(value, TensorValue)}
+
+    @property
+    def constrains(self) -> frozenset[Tensor]:
+        """The tensors that a label of this kind says something about."""
+        of_numbers = [value.array.constrains for value in self.values if isinstance(value, NumberValue)]
+        return frozenset(self.tensors.values()).union(*of_numbers)
 
 
 @dataclass(frozen=True)

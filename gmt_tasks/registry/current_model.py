@@ -11,6 +11,8 @@ from db.store import ResultStore
 from gmt_tasks.registry.model_files import intact_card, models_folder
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
+from models.gmtnet.card import find_checkpoint
+from models.gmtnet.split_table import SplitTable, load_split_table
 
 
 def chosen_model(settings: Settings) -> Settings:
@@ -31,6 +33,20 @@ def chosen_model(settings: Settings) -> Settings:
         row = registered(store, settings.model)
     card = None if row is None else card_of(row, settings)
     return settings if card is None else settings.model_copy(update={"model": str(card)})
+
+
+def current_split(settings: Settings) -> SplitTable | None:
+    """The split of the model that the settings mean; None for one of before there were tables, or where there is none.
+
+    Raises:
+        ModelError: files of that version are missing or were changed.
+    """
+    model = chosen_model(settings).model
+    try:
+        card = find_checkpoint(model)
+    except ModelError:  # a name whose first model is yet to come
+        return None
+    return load_split_table(card)
 
 
 def registered(store: ResultStore, model: str) -> dict[str, Any] | None:

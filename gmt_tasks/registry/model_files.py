@@ -14,6 +14,7 @@ from pathlib import Path
 from db.records import ModelProvenance
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
+from models.gmtnet.card import WEIGHTS_FOLDER
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 _SUFFIXES = (".json", ".safetensors")
@@ -38,6 +39,12 @@ def models_folder(settings: Settings) -> Path:
 def datasets_folder(settings: Settings) -> Path:
     """The folder of dataset snapshots, beside that of the models; errors as of `models_folder`."""
     return models_folder(settings).with_suffix(".datasets")
+
+
+def base_labels(name: str) -> Path | None:
+    """Folder of the public labels that come with a shipped model, a dataset snapshot; None where it has none."""
+    folder = WEIGHTS_FOLDER / f"{name}.labels"
+    return folder if folder.is_dir() else None
 
 
 def checkpoint_files(card: Path) -> dict[str, str]:

@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any, Self
 from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
-from gmt_tasks.labels.files import Split, read_labels
-from gmt_tasks.labels.snapshot import freeze, snapshot_folder, verify_snapshot
+from gmt_tasks.labels.files import LabelledCrystals, read_labels
+from gmt_tasks.labels.snapshot import Behind, DatasetSnapshot, freeze, snapshot_folder, verify_snapshot
 from gmt_tasks.registry.current_model import card_of, registered, who_decides
-from gmt_tasks.registry.model_files import install_checkpoint, models_folder
+from gmt_tasks.registry.model_files import base_labels, install_checkpoint, models_folder
 from gmt_tasks.retraining.networks import train_networks
 from gmt_tasks.retraining.options import RetrainOptions
 from gmt_tasks.retraining.outcome import Ending, Outcome
 from gmt_tasks.retraining.plan import RetrainPlan, alone, make_plan
+from gmt_tasks.retraining.sufficiency import check_sufficiency, is_new
 from gmt_tasks.settings import Settings
-from models.errors import ModelError
+from gmt_tasks.training.split_table import split_of_model
+from models.errors import ModelError, SourceError
 from models.gmtnet.card import find_checkpoint, read_card
+from models.gmtnet.split_table import SplitTable
 
 if TYPE_CHECKING:
     from gmt_tasks.retraining.gate.gate import Evidence
@@ -45,6 +48,7 @@ class Retraining:
         report: receives one line per event.
         progress: receives the share of the training that is done.
         plan: what is trained against what; there after `freeze`.
+        table: split of the current model, likewise.
     """
 
     settings: Settings
@@ -53,6 +57,7 @@ class Retraining:
     report: Callable[[str], None] = print
     progress: Callable[[float], None] = lambda share: None
     plan: RetrainPlan = field(init=False)
+    table: SplitTable | None = field(default=None, init=False)
     _store: ResultStore = field(init=False)
     _exit: ExitStack = field(default_factory=ExitStack, init=False)
 
@@ -86,10 +91,12 @@ class Retraining:
         """
         from gmt_tasks.training.config import TrainingConfig
 
-        snapshot = freeze(self._store, self.datasets)
         name = TrainingConfig.read(self.options.config).name
         row = registered(self._store, name)
         current_card = _current_card(name, row, self.settings)
+        earlier = (row or {}).get("snapshot") or ""
+        self.table = None if current_card is None else split_of_model(current_card, self._labels_of(earlier))
+        snapshot = self._frozen(name)
         current = None
         if current_card is not None:
             card = read_card(current_card)
@@ -100,18 +107,58 @@ class Retraining:
             data=snapshot.folder,
             current=current,
             current_card=current_card,
-            current_snapshot=(row or {}).get("snapshot") or "",
+            current_snapshot=earlier,
         )
         self.report(f"dataset {snapshot.hash[:12]}, candidate {self.plan.name}@{self.plan.version}")
+        if snapshot.n_base:
+            self.report(f"{snapshot.n_base:,} base labels of the shipped {name} stand behind those of the database")
+        if snapshot.n_moved:
+            self.report(f"{snapshot.n_moved:,} labels follow the split of {current}, not that of the database")
         outcome = nothing_new(self.plan)
         if outcome is None:
+            self._check_sufficiency()
             self._exit.enter_context(alone(self.plan.folder))
         return outcome
+
+    def _check_sufficiency(self) -> None:
+        """Says what there is too little of before hours are spent on it.
+
+        Raises:
+            SourceError: the candidate would be refused for it in the end.
+        """
+        plan = self.plan
+        labels = read_labels(plan.data)  # keeps the arrays, before several networks read the snapshot side by side
+        card = None if plan.current_card is None else read_card(plan.current_card)
+        widths = {} if card is None else card.calibration.get("widths", {})
+        intervals = [name for name, width in widths.items() if width["quantile"] is not None]
+        found = check_sufficiency(labels, intervals, is_new(labels, self._earlier(), self.table))
+        if found.missing:
+            raise SourceError(
+                f"Too few labels for a retraining of {plan.name}, so nothing was trained: {'; '.join(found.missing)}. "
+                "Bring labels of more compositions (one in ten goes to val), or start from a model with base labels."
+            )
+        for remark in found.remarks:
+            self.report(f"few labels: {remark}")
+
+    def _earlier(self) -> LabelledCrystals | None:
+        """The labels that the current model was trained and tested on, as far as they are still there."""
+        earlier, base = self._labels_of(self.plan.current_snapshot), base_labels(self.plan.name)
+        if earlier is None and base is not None and not self.plan.current_snapshot:
+            return read_labels(base)
+        return earlier
+
+    def _frozen(self, name: str) -> DatasetSnapshot:
+        """The labels that are accepted now, split as the current model was, with the base labels behind them."""
+        return freeze(self._store, self.datasets, Behind(self.table, base_labels(name)))
+
+    def _labels_of(self, snapshot: str) -> LabelledCrystals | None:
+        """The labels of a snapshot; None where it lies on another machine, or was deleted."""
+        folder = snapshot_folder(self.datasets, snapshot) if snapshot else None
+        return read_labels(folder) if folder is not None and folder.is_dir() else None
 
     def train(self) -> list[Path]:
         """Trains the networks on a snapshot whose files are as they were frozen; returns their cards."""
         verify_snapshot(self.plan.data)
-        read_labels(self.plan.data)  # keeps the arrays, before several networks read the snapshot side by side
         self.plan.folder.mkdir(parents=True, exist_ok=True)
         _write(self.plan.folder / PLAN, json.dumps(self.plan.facts(), indent=1, sort_keys=True))
         return train_networks(self.plan, self.options, self.report, self.progress)
@@ -129,7 +176,8 @@ class Retraining:
             join_checkpoints(networks, path.parent, self.plan.name, self.plan.version)
         card = read_card(path)
         if not (card.calibration and card.training_reference_sha256):
-            calibrate_into_card(str(path), data=self.plan.data, device=self.options.where.device)
+            start = self.plan.current_card if self.plan.configs[0].start else None
+            calibrate_into_card(str(path), data=self.plan.data, device=self.options.where.device, start=start)
         return path
 
     def evaluate(self) -> dict[str, Any]:
@@ -155,7 +203,7 @@ class Retraining:
 
         plan, device = self.plan, self.options.where.device
         # Frozen again: labels that were accepted during the training make the candidate out of date.
-        newest = freeze(self._store, self.datasets).hash
+        newest = self._frozen(plan.name).hash
         # What a report is about: the gate runs again when any of these changed.
         current_sha256 = plan.current.sha256 if plan.current is not None else ""
         about = f"{read_card(plan.candidate_card).sha256} {current_sha256} {plan.snapshot} {newest}"
@@ -166,12 +214,22 @@ class Retraining:
         verify_snapshot(plan.data)
         candidate = Screener.load(str(plan.candidate_card), device=device)
         current = None if plan.current_card is None else Screener.load(str(plan.current_card), device=device)
-        report = run_gate(candidate, current, evidence(plan, self.datasets, newest))
+        report = run_gate(candidate, current, self._evidence(newest))
         plain = report.to_json() | {"key": key, "summary": report.summary}
         # The page first: the JSON file is what a repeated step takes as done.
         _write(plan.folder / PAGE, report.to_markdown())
         _write(plan.folder / GATE, json.dumps(plain, indent=1))
         return plain
+
+    def _evidence(self, newest: str) -> "Evidence":
+        """What the gate measures the candidate on; `newest` is the snapshot of what the database accepts now."""
+        from gmt_tasks.retraining.gate.data import Lineage
+        from gmt_tasks.retraining.gate.gate import Evidence
+
+        plan = self.plan
+        lineage = Lineage(plan.snapshot, newest, plan.current_snapshot)
+        training = read_card(plan.candidate_card).training
+        return Evidence(read_labels(plan.data), lineage, training, self._earlier(), self.table)
 
     def decide(self, report: dict[str, Any]) -> Outcome:
         """Installs and registers the candidate, and promotes it if the gate let it pass.
@@ -224,28 +282,6 @@ def nothing_new(plan: RetrainPlan) -> Outcome | None:
         return None
     why = f"no label was accepted since {plan.current} was trained on dataset {plan.snapshot[:12]}"
     return Outcome(Ending.NOTHING_NEW, str(plan.current), str(plan.current), why, None, str(plan.folder))
-
-
-def evidence(plan: RetrainPlan, datasets: Path, newest: str) -> "Evidence":
-    """What the gate measures the candidate on.
-
-    Args:
-        plan: of the retraining.
-        datasets: folder of snapshots, where those of earlier models may lie.
-        newest: hash of what the accepted labels of the database are now.
-    """
-    from gmt_tasks.retraining.gate.data import Lineage
-    from gmt_tasks.retraining.gate.gate import Evidence
-
-    # The snapshot of the current model may lie on another machine, or be deleted: then there are no earlier labels.
-    folder = snapshot_folder(datasets, plan.current_snapshot) if plan.current_snapshot else None
-    earlier = read_labels(folder) if folder is not None and folder.is_dir() else None
-    trained: frozenset[str] = frozenset()
-    if earlier is not None:
-        trained = frozenset(earlier.crystals.select(earlier.rows(Split.TRAIN)).formulas())
-    lineage = Lineage(plan.snapshot, newest, plan.current_snapshot)
-    training = read_card(plan.candidate_card).training
-    return Evidence(read_labels(plan.data), lineage, training, earlier, trained)
 
 
 def _check_current(store: ResultStore, plan: RetrainPlan) -> None:

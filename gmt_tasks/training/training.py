@@ -21,6 +21,7 @@ from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.training.config import Schedule, TrainingConfig
 from gmt_tasks.training.data import Prepared, prepare, select_targets, training_rows
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
+from gmt_tasks.training.split_table import write_split_table
 from models.crystals.crystal import Floats, Ints
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, find_checkpoint, read_card
@@ -92,9 +93,11 @@ def train(
         "n_crystals": len(rows),
         "final_losses": loop.losses,
     }
-    return save_checkpoint(
-        loop.averaged_network(), out, ModelCard(config.name, config.version, "", network.config, elements, {}, facts)
-    )
+    card = ModelCard(config.name, config.version, "", network.config, elements, {}, facts)
+    save_checkpoint(loop.averaged_network(), out, card)
+    path = out / f"{config.name}.json"
+    write_split_table(data, path, find_checkpoint(config.start) if config.start else None)
+    return read_card(path)
 
 
 def _first_network(

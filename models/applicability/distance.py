@@ -28,6 +28,12 @@ RARE_COUNT = 5.0
 OOD_SCORE = 0.95
 """Crystals above this score are flagged: only 5 % of held-out crystals are as far from the training data."""
 
+FEWEST_HELD_OUT = 40
+"""Of fewer held-out crystals a 5 % tail is unknown."""
+
+SAME_POINT = 5e-3
+"""Distance below which two training crystals are one: stored points are rounded to half precision."""
+
 _CLIP = 6.0
 _LEVELS = np.linspace(0.0, OOD_SCORE, 96)
 _CHUNK = 128
@@ -62,15 +68,7 @@ class TrainingReference:
             crystals: what they describe.
         """
         points = _placed(descriptors, self.center, self.scale)
-        squared = (self.points**2).sum(axis=1)
-        n_nearest = min(N_NEAREST, len(self.points))
-        nearest = np.zeros(len(points))
-        # as differences of squares: one matrix product instead of all differences
-        for start in range(0, len(points), _CHUNK):
-            rows = points[start : start + _CHUNK]
-            far = squared - 2.0 * rows @ self.points.T + (rows**2).sum(axis=1)[:, None]
-            closest = np.partition(far, n_nearest - 1, axis=1)[:, :n_nearest]
-            nearest[start : start + _CHUNK] = np.sqrt(np.maximum(closest, 0.0)).mean(axis=1)
+        nearest = _nearest(points, self.points, min(N_NEAREST, len(self.points)))
         if not crystals.n_crystals:
             return nearest
         # 1 for an element that training never had, near 0 for frequent ones; the rarest of a crystal counts
@@ -99,14 +97,52 @@ class TrainingReference:
             held_out: distances of crystals like the training data that are not among them, [n].
 
         Raises:
-            ModelError: fewer than 40 of them, too few to know a 5 % tail.
+            ModelError: fewer than FEWEST_HELD_OUT of them.
         """
-        if len(held_out) < 40:
-            raise ModelError(f"{len(held_out)} held-out crystals cannot calibrate a distance score; give 40 or more.")
+        if len(held_out) < FEWEST_HELD_OUT:
+            raise ModelError(
+                f"{len(held_out)} held-out crystals cannot calibrate a distance score; give {FEWEST_HELD_OUT} or more."
+            )
         quantiles = np.quantile(held_out, _LEVELS)
         excess = held_out[held_out > quantiles[-1]] - quantiles[-1]
         tail = float(excess.mean()) if len(excess) else 0.0
         return TrainingReference(self.center, self.scale, self.points, self.element_counts, quantiles, tail)
+
+
+    def extended(self, descriptors: Floats, crystals: CrystalBatch) -> "TrainingReference":
+        """The reference of a model that was trained further, not yet calibrated.
+
+        Args:
+            descriptors: of the later training crystals, [n, n_features].
+            crystals: the later training crystals; those that are here already add nothing.
+        """
+        points = _placed(descriptors, self.center, self.scale)
+        is_new = _nearest(points, self.points, 1) > SAME_POINT
+        new = np.flatnonzero(is_new)
+        counts = self.element_counts + _element_counts(crystals.select(new))
+        return TrainingReference(
+            self.center, self.scale, np.concatenate([self.points, points[new]]), counts, np.zeros(0)
+        )
+
+
+def _nearest(points: NDArray[np.float32], reference: NDArray[np.float32], n_nearest: int) -> Floats:
+    """Mean distance of points to their nearest points of a reference, [n_points]."""
+    squared = (reference**2).sum(axis=1)
+    nearest = np.zeros(len(points))
+    # as differences of squares: one matrix product instead of all differences
+    for start in range(0, len(points), _CHUNK):
+        rows = points[start : start + _CHUNK]
+        far = squared - 2.0 * rows @ reference.T + (rows**2).sum(axis=1)[:, None]
+        closest = np.partition(far, n_nearest - 1, axis=1)[:, :n_nearest]
+        nearest[start : start + _CHUNK] = np.sqrt(np.maximum(closest, 0.0)).mean(axis=1)
+    return nearest
+
+
+def _element_counts(crystals: CrystalBatch) -> Floats:
+    """Number of crystals that hold an element, by atomic number, [119]."""
+    pairs = np.unique(crystals.crystal_of_atom * (MAX_ATOMIC_NUMBER + 1) + crystals.numbers)
+    counts = np.bincount(pairs % (MAX_ATOMIC_NUMBER + 1), minlength=MAX_ATOMIC_NUMBER + 1)
+    return counts.astype(np.float64)
 
 
 def reference_of(descriptors: Floats, crystals: CrystalBatch) -> TrainingReference:
@@ -123,9 +159,9 @@ def reference_of(descriptors: Floats, crystals: CrystalBatch) -> TrainingReferen
         raise ModelError("A distance to no training data has no meaning; give at least one training crystal.")
     center = descriptors.mean(axis=0)
     scale = np.maximum(descriptors.std(axis=0), 1e-6)
-    pairs = np.unique(crystals.crystal_of_atom * (MAX_ATOMIC_NUMBER + 1) + crystals.numbers)
-    counts = np.bincount(pairs % (MAX_ATOMIC_NUMBER + 1), minlength=MAX_ATOMIC_NUMBER + 1).astype(np.float64)
-    return TrainingReference(center, scale, _placed(descriptors, center, scale), counts, np.zeros(0))
+    return TrainingReference(
+        center, scale, _placed(descriptors, center, scale), _element_counts(crystals), np.zeros(0)
+    )
 
 
 def as_points(descriptors: Floats) -> NDArray[np.float32]:

@@ -1,9 +1,10 @@
 """The model card: the JSON beside the weights. Read without torch, by drivers, command line and database.
 
 NAME.json          {"format": 1, "name", "version", "sha256", "members", "config", "elements", "metrics", "training",
-                    "calibration", "novelty_sha256"}
+                    "calibration", "novelty_sha256", "split_sha256"}
 NAME.safetensors   the weights, see checkpoint.py
 NAME.novelty.safetensors   training data of the distance score, see applicability_file.py
+NAME.split.safetensors   which formulas were trained, calibrated and tested on, see split_table.py
 """
 
 import json
@@ -36,6 +37,7 @@ class ModelCard:
         n_networks: how many networks of this configuration the weights hold (an ensemble).
         calibration: how wide the intervals are, see models/uncertainty/conformal.py; empty when it was not calibrated.
         training_reference_sha256: of the training data of the distance score; empty when there is none.
+        split_sha256: of the table of formulas and their parts; empty for a model of before there were tables.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelCard:
     n_networks: int = 1
     calibration: dict[str, Any] = field(default_factory=dict)
     training_reference_sha256: str = ""
+    split_sha256: str = ""
 
 
 def write_card(card: ModelCard, folder: Path) -> Path:
@@ -64,6 +67,7 @@ def write_card(card: ModelCard, folder: Path) -> Path:
         "members": card.n_networks,
         "calibration": card.calibration,
         "novelty_sha256": card.training_reference_sha256,
+        "split_sha256": card.split_sha256,
     }
     path = folder / f"{card.name}.json"
     path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -143,4 +147,5 @@ def _from_json(data: dict[str, Any]) -> ModelCard:
         n_networks,
         data.get("calibration", {}),
         data.get("novelty_sha256", ""),
+        data.get("split_sha256", ""),
     )

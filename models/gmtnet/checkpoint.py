@@ -7,6 +7,7 @@ network is an ensemble of one; in files of before there were ensembles its weigh
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, read_card, write_card
 from models.gmtnet.network import GMTNet, build_network
+from models.gmtnet.split_table import SplitTable, load_split_table, save_split_table
 
 _COUPLING = "_w3j_"  # e3nn stores its coupling constants with the weights, rounded to their precision: not for float64
 
@@ -119,7 +121,12 @@ def join_checkpoints(paths: Sequence[Path], folder: Path, name: str, version: st
         values = [card.training.get(fact) for card in cards]
         training[fact] = values[0] if values.count(values[0]) == len(values) else values
     card = ModelCard(name, version, "", cards[0].config, cards[0].elements, {}, training)
-    return save_ensemble(networks, folder, card)
+    card = save_ensemble(networks, folder, card)
+    tables = [table for path in paths if (table := load_split_table(path)) is not None]
+    if len(tables) == len(paths):
+        card = save_split_table(reduce(SplitTable.joined, tables), folder / f"{name}.json", card)
+        write_card(card, folder)
+    return card
 
 
 _WHAT = {"config": "network configuration", "elements": "set of elements"}

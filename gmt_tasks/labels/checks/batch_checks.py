@@ -61,7 +61,7 @@ def check_batch(rows: Sequence[StoredLabel], known: KnownLabels) -> BatchDecisio
     """
     decision = BatchDecision()
     pending = [row for row in rows if row.state is LabelState.PENDING]
-    splits = assign_splits(pending, known.splits)
+    splits = assign_splits(pending, known.splits, known.model_splits)
     _check_faults(rows, decision)
     _check_scale(pending, known, decision)
     _check_splits(pending, splits, decision)
@@ -97,11 +97,15 @@ def split_by_hash(formula: str) -> Split:
     return Split.TRAIN if share < 0.8 else Split.VAL if share < 0.9 else Split.TEST
 
 
-def assign_splits(rows: Iterable[StoredLabel], known: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """The split of every formula of the rows, and where it comes from (known, declared or hash).
+def assign_splits(
+    rows: Iterable[StoredLabel], known: Mapping[str, str], of_model: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """The split of every formula of the rows, and where it comes from (model, known, declared or hash).
 
-    A formula that is known keeps its split. Of a new one the declared split counts; where rows disagree, test goes
-    before val and val before train: what somebody tests with must not be trained on.
+    What the current model was trained on can neither calibrate nor test it or what is trained further from it, so its
+    split goes before all others. A formula that the database knows keeps its split. Of a new one the declared split
+    counts; where rows disagree, test goes before val and val before train: what somebody tests with must not be trained
+    on.
     """
     declared: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -110,7 +114,9 @@ def assign_splits(rows: Iterable[StoredLabel], known: Mapping[str, str]) -> dict
     splits = {}
     for formula, claims in declared.items():
         claim = next((split.value for split in (Split.TEST, Split.VAL, Split.TRAIN) if split.value in claims), None)
-        if formula in known:
+        if formula in of_model:
+            splits[formula] = (of_model[formula], "model")
+        elif formula in known:
             splits[formula] = (known[formula], "known")
         else:
             splits[formula] = (claim, "declared") if claim else (split_by_hash(formula).value, "hash")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.retraining.gate.report import Check, Finding
 from models.crystals.crystal import CrystalBatch
+from models.gmtnet.split_table import SplitTable
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,31 @@ def check_leak(labels: LabelledCrystals) -> Finding:
     named = ", ".join(f"{formulas[k]} ({labels.ids[k]})" for k in rows[:3])
     detail = f"{len(rows)} crystals of {len(shared)} compositions are in both" + (f": {named}" if len(rows) else "")
     return Finding(Check.DATA, "no test or val composition in the training part", not len(rows), detail)
+
+
+def is_trained(labels: LabelledCrystals, table: SplitTable | None) -> NDArray[np.bool_]:
+    """Crystals of formulas that the model of a table, or one before it, was trained on, [n_crystals]."""
+    formulas = labels.crystals.formulas()
+    parts = {} if table is None else table.parts_of(list(dict.fromkeys(formulas)))
+    return np.array([parts.get(formula) == Split.TRAIN.value for formula in formulas], dtype=np.bool_)
+
+
+def check_unseen(labels: LabelledCrystals, table: SplitTable | None) -> Finding:
+    """Neither the current model nor one before it was trained on formulas of val or test.
+
+    A candidate goes on from their weights: on such crystals its errors are smaller than on new ones, and intervals
+    calibrated there are too narrow.
+    """
+    subject = "no val or test composition was seen by the current model or one before it"
+    if table is None:
+        detail = "the current model says nothing of its split; train the next one --from-scratch and promote it by hand"
+        return Finding(Check.DATA, subject, holds=False, detail=detail)
+    held_out = labels.split != Split.TRAIN.value
+    rows = np.flatnonzero(held_out & is_trained(labels, table))
+    formulas = labels.crystals.formulas()
+    named = ", ".join(f"{formulas[k]} ({labels.ids[k]})" for k in rows[:3])
+    detail = f"{len(rows)} of {held_out.sum()} crystals of val and test" + (f": {named}" if len(rows) else "")
+    return Finding(Check.DATA, subject, not len(rows), detail)
 
 
 def _check_lineage(lineage: Lineage, training: Mapping[str, Any]) -> Iterator[Finding]:

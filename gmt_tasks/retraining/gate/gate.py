@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split
-from gmt_tasks.retraining.gate.data import Lineage, check_data, join_labels, select_labels
+from gmt_tasks.retraining.gate.data import Lineage, check_data, check_unseen, is_trained, join_labels, select_labels
 from gmt_tasks.retraining.gate.measures import gate_measures, interval_misses
 from gmt_tasks.retraining.gate.paired_comparison import ALPHA, Comparison, compare
 from gmt_tasks.retraining.gate.reference_set import check_distance, check_reference_set
 from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from models.crystals.crystal import CrystalBatch
+from models.gmtnet.split_table import SplitTable
 
 Bools = NDArray[np.bool_]
 
@@ -45,14 +46,15 @@ class Evidence:
         lineage: which dataset each model was trained on.
         training: what the candidate's card says of its training.
         earlier: labels of the snapshot before; their test part keeps its values, whatever the new labels say.
-        trained_formulas: what the current model may have been trained on although it is in the test part now.
+        table: formulas that the current model and those before it were trained, calibrated and tested on; None for a
+            first model, and where nobody knows.
     """
 
     labels: LabelledCrystals
     lineage: Lineage
     training: Mapping[str, Any]
     earlier: LabelledCrystals | None = None
-    trained_formulas: frozenset[str] = frozenset()
+    table: SplitTable | None = None
 
 
 def run_gate(candidate: Screener, current: Screener | None, evidence: Evidence) -> GateReport:
@@ -74,6 +76,7 @@ def run_gate(candidate: Screener, current: Screener | None, evidence: Evidence) 
     if current is not None:
         before = current.predict(test.crystals)
         findings += [
+            check_unseen(evidence.labels, evidence.table),
             check_refusals(test, predicted, before),
             check_intervals(candidate, current),
             check_new_labels(test, before, known_before),
@@ -97,7 +100,7 @@ def held_out_part(evidence: Evidence) -> tuple[LabelledCrystals, Bools]:
         before = select_labels(evidence.earlier, evidence.earlier.rows(Split.TEST))
         n_before = len(before.ids)
         part = join_labels(before, select_labels(part, np.flatnonzero(~np.isin(part.ids, before.ids))))
-    unseen = np.flatnonzero(~np.isin(np.array(part.crystals.formulas(), dtype=object), list(evidence.trained_formulas)))
+    unseen = np.flatnonzero(~is_trained(part, evidence.table))
     return select_labels(part, unseen), unseen < n_before
 
 

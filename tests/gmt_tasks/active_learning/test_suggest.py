@@ -17,7 +17,7 @@ from db.store import ResultStore
 from db.tables import LabelState
 from gmt_tasks.active_learning.job_folder import ids_in, poscar, write_jobs
 from gmt_tasks.active_learning.request import Goal, OutOfDistribution, SuggestionRequest
-from gmt_tasks.active_learning.suggest import TENSORS_OF_KIND, suggest
+from gmt_tasks.active_learning.suggest import suggest
 from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, GmtError
@@ -92,9 +92,9 @@ def test_a_number_of_two_tensors_needs_labels_of_both(store: ResultStore) -> Non
 
 
 def test_every_kind_of_label_tells_of_a_tensor() -> None:
-    assert set(TENSORS_OF_KIND) == set(KINDS)
-    for name, kind in KINDS.items():
-        assert set(kind.tensors.values()) <= TENSORS_OF_KIND[name]
+    for kind in KINDS.values():
+        assert set(kind.tensors.values()) <= kind.constrains
+        assert kind.constrains
 
 
 def test_what_is_being_calculated_is_left_out(store: ResultStore, tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ written into a snapshot by hand, hash and all, as if the check had let them pass
 off, because toy labels are no material's, so the labels known before have to see the harm.
 """
 
-import json
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,15 +14,22 @@ from typing import Any
 import pytest
 
 from db.records import ModelVersion
-from gmt_tasks.labels import snapshot as snapshots
 from gmt_tasks.labels.kinds import KINDS
-from gmt_tasks.labels.snapshot import DatasetSnapshot, content_hash, read_snapshot, snapshot_folder
+from gmt_tasks.labels.snapshot import (
+    DatasetSnapshot,
+    SnapshotRows,
+    content_hash,
+    read_snapshot,
+    snapshot_folder,
+    write_snapshot,
+)
 from gmt_tasks.retraining import retraining
 from gmt_tasks.retraining.outcome import Ending
 from gmt_tasks.retraining.plan import RetrainPlan, make_plan
 from gmt_tasks.retraining.retraining import Retraining, nothing_new
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import read_card
+from models.gmtnet.split_table import load_split_table
 from tests.gmt_tasks.labels import planted_faults
 from tests.gmt_tasks.labels.toy_labels import Row
 from tests.gmt_tasks.retraining.tiny import label_batches, options_in, settings_in, tiny_gate
@@ -37,13 +42,11 @@ KNOWN_BEFORE = "labels known before"
 
 def force(datasets: Path, rows: Sequence[Row]) -> DatasetSnapshot:
     """A snapshot of rows that nobody checked."""
-    lines: defaultdict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        lines[KINDS[row["kind"]].file].append(json.dumps(row, sort_keys=True))
-    name = content_hash(lines)
-    folder = snapshot_folder(datasets, name)
-    counts = {"split": dict(Counter(row["split"] for row in rows))}
-    snapshots._write(DatasetSnapshot(name, folder, counts, {}, "test", "", 0, 0), lines, [])
+    forced = SnapshotRows()
+    for number, row in enumerate(rows):
+        forced.add(KINDS[row["kind"]].file, row | {"label": str(number)})
+    folder = snapshot_folder(datasets, content_hash(forced.lines))
+    write_snapshot(forced.snapshot(folder), forced)
     return read_snapshot(folder)
 
 
@@ -78,7 +81,7 @@ class Bench:
 
 def judged(plan: RetrainPlan, folder: Path, datasets: Path, newest: str | None = None) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch, planned(plan, folder, datasets) as work:
-        patch.setattr(retraining, "freeze", lambda store, datasets: SimpleNamespace(hash=newest or plan.snapshot))
+        patch.setattr(retraining, "freeze", lambda *_: SimpleNamespace(hash=newest or plan.snapshot))
         work.calibrate(work.train())
         return work.run_gate()
 
@@ -87,6 +90,8 @@ def planned(plan: RetrainPlan, folder: Path, datasets: Path) -> Retraining:
     """A retraining with a plan of its own instead of that of the accepted labels, of which there are none."""
     work = Retraining(settings_in(folder), options_in(folder), datasets, lambda line: None)
     work.plan = plan
+    if plan.current_card is not None:
+        work.table = load_split_table(plan.current_card)
     return work
 
 

@@ -12,6 +12,7 @@ from db.store import ResultStore
 from gmt_tasks.evaluation import evaluation
 from gmt_tasks.labels.ingest import ingest_labels
 from gmt_tasks.labels.readers.open import open_label_source
+from gmt_tasks.retraining import sufficiency
 from gmt_tasks.retraining.gate import gate, reference_set
 from gmt_tasks.retraining.options import Placement, RetrainOptions
 from gmt_tasks.settings import Settings, load_settings
@@ -42,6 +43,7 @@ def tiny_gate(monkeypatch: pytest.MonkeyPatch) -> None:
         return calibrated(self, np.resize(held_out, max(len(held_out), 60)))
 
     monkeypatch.setattr(TrainingReference, "calibrated", of_few)
+    monkeypatch.setattr(sufficiency, "FEWEST_HELD_OUT", 1)
     books = textbook_crystals()
     few = reference_set.ReferenceSet(books.names[:4], books.crystals.select(np.arange(4)))
     monkeypatch.setattr(reference_set, "reference_set", lambda: few)

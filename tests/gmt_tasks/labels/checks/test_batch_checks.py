@@ -131,7 +131,7 @@ def test_parts_are_checked_apart() -> None:
 def test_a_formula_keeps_its_first_split_for_ever() -> None:
     rows = [label(0, declared_split="train"), label(1, declared_split="val"), label(2)]
     known = {rows[0].formula or "": "test"}
-    splits = assign_splits(rows, known)
+    splits = assign_splits(rows, known, {})
     assert splits[rows[0].formula or ""] == ("test", "known")
     assert splits[rows[1].formula or ""] == ("val", "declared")
     assert splits[rows[2].formula or ""] == (split_by_hash(rows[2].formula or "").value, "hash")

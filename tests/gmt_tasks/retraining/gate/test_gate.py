@@ -17,7 +17,7 @@ from db.records import ModelVersion
 from gmt_tasks.evaluation.calibration import calibrate
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.retraining.gate import gate, reference_set
-from gmt_tasks.retraining.gate.data import Lineage, check_data, check_losses, join_labels, select_labels
+from gmt_tasks.retraining.gate.data import Lineage, check_data, check_losses, check_unseen, join_labels, select_labels
 from gmt_tasks.retraining.gate.gate import Evidence, compare_models, held_out_part, run_gate
 from gmt_tasks.retraining.gate.measures import lost_ranks
 from gmt_tasks.retraining.gate.paired_comparison import MeasureOutcome
@@ -26,6 +26,7 @@ from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.applicability import fit_training_reference
 from models.crystals.crystal import CrystalBatch, Floats
+from models.gmtnet.split_table import SplitTable
 from models.quantities import TENSORS, Tensor
 from models.reference.crystals import textbook_crystals
 from models.tensors.rotate import rotate
@@ -113,7 +114,13 @@ def current(labels: LabelledCrystals) -> Screener:
 
 
 def ask(candidate: Screener, current: Screener | None, labels: LabelledCrystals, **more: object) -> GateReport:
-    return run_gate(candidate, current, replace(Evidence(labels, LINEAGE, TRAINING), **more))  # type: ignore[arg-type]
+    evidence = Evidence(labels, LINEAGE, TRAINING, table=SplitTable.of(parts_in(labels), {}))
+    return run_gate(candidate, current, replace(evidence, **more))  # type: ignore[arg-type]
+
+
+def parts_in(labels: LabelledCrystals) -> dict[str, str]:
+    """The part of every formula."""
+    return dict(zip(labels.crystals.formulas(), labels.split.tolist(), strict=True))
 
 
 def compared(candidate: Screener, current: Screener, labels: LabelledCrystals) -> GateReport:
@@ -330,8 +337,22 @@ def test_crystals_that_the_current_model_was_trained_on_are_no_test(labels: Labe
     evidence = Evidence(labels, LINEAGE, TRAINING)
     test, _ = held_out_part(evidence)
     formulas = test.crystals.formulas()
-    fewer, _ = held_out_part(replace(evidence, trained_formulas=frozenset(formulas[:3])))
+    trained = SplitTable.of(parts_in(labels) | dict.fromkeys(formulas[:3], "train"), {})
+    fewer, _ = held_out_part(replace(evidence, table=trained))
     assert set(formulas) - set(fewer.crystals.formulas()) == set(formulas[:3])
+
+
+def test_held_out_labels_that_the_current_model_saw_are_named(labels: LabelledCrystals) -> None:
+    """The leak is planted: one formula of test was training data of the current model."""
+    assert check_unseen(labels, SplitTable.of(parts_in(labels), {})).holds
+    row = int(labels.rows(Split.TEST)[0])
+    leaked = SplitTable.of(parts_in(labels) | {labels.crystals.formulas()[row]: "train"}, {})
+    found = check_unseen(labels, leaked)
+    assert not found.holds and labels.ids[row] in found.detail
+
+
+def test_a_current_model_that_says_nothing_of_its_split_is_no_reference(labels: LabelledCrystals) -> None:
+    assert not check_unseen(labels, None).holds
 
 
 def test_labels_known_before_keep_their_values(labels: LabelledCrystals) -> None:
