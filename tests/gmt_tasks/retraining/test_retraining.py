@@ -38,6 +38,9 @@ def _tiny(monkeymodule: pytest.MonkeyPatch) -> None:
         monkeymodule.setattr(measures, margin, 0.5)
 
 
+TINY_FILES = {f"tiny{end}" for end in (".json", ".safetensors", ".novelty.safetensors", ".split.safetensors")}
+
+
 def walk(settings: Settings, options: RetrainOptions, lines: list[str] | None = None) -> Outcome:
     """The steps of the flow, without Prefect."""
     said = lines if lines is not None else []
@@ -107,7 +110,7 @@ def test_fine_tuning_goes_on_from_the_current_networks_and_says_so(lab: Lab) -> 
 def test_the_promoted_files_lie_read_only_beside_the_database_and_are_what_the_name_means(lab: Lab) -> None:
     name, _, version = lab.second.model.partition("@")
     folder = models_folder(lab.settings) / name / version
-    assert {path.name for path in folder.iterdir()} == {"tiny.json", "tiny.safetensors", "tiny.novelty.safetensors"}
+    assert {path.name for path in folder.iterdir()} == TINY_FILES
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
     for asked in ("tiny", lab.second.model):
         assert chosen_model(lab.settings.model_copy(update={"model": asked})).model == str(folder / "tiny.json")
