@@ -23,6 +23,9 @@ from models.gmtnet.card import read_card
 FINE_TUNING_SHARE = 0.25
 """Of the epochs and of the learning rate of a training from random weights."""
 
+NEW_SHARE = 0.25
+"""Of the crystals of an epoch of fine-tuning, those that the current model has not seen. Tuned on val."""
+
 FROM_SCRATCH_NETWORKS = 4
 """Networks of a new ensemble that has no current model to go on from."""
 
@@ -130,6 +133,7 @@ def _on_snapshot(
         snapshot=snapshot,
         epochs=options.epochs or max(1, round(share * config.epochs)),
         learning_rate=share * config.learning_rate,
+        new_share=NEW_SHARE if fine else 0.0,
         candidates=str(candidates) if candidates is not None and candidates.is_file() else "",
     )
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.training.applicability import rows_with_tensors
+from gmt_tasks.training.split_table import is_learned
 from models.applicability.distance import FEWEST_HELD_OUT
-from models.gmtnet.split_table import SplitTable, source_name
+from models.gmtnet.split_table import SplitTable
 from models.quantities import INTERVALS, TENSORS
 from models.uncertainty.conformal import SMALLEST_N
 
@@ -73,10 +74,9 @@ def is_new(
         earlier: labels that the current model was trained and tested on, as far as they are there.
         table: its split, which names all its training crystals.
     """
-    names = [source_name(own, formula) for own, formula in zip(labels.ids, labels.crystals.formulas(), strict=True)]
-    seen = set() if table is None else set(table.learned(names))
     ids = set() if earlier is None else set(earlier.ids)
-    return np.array([own not in ids and name not in seen for own, name in zip(labels.ids, names, strict=True)])
+    in_earlier = np.array([own in ids for own in labels.ids], dtype=np.bool_)
+    return ~in_earlier & ~is_learned(labels, np.arange(len(labels.ids)), table)
 
 
 _USE = {Split.TRAIN: "a gain is likely", Split.TEST: "the gate sees how good the candidate is on them"}

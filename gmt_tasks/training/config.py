@@ -42,6 +42,8 @@ class TrainingConfig:
         limit: at most this many training crystals (0 = all), for trials.
         start: model whose weights the training goes on from, as a name or a checkpoint; "" starts from random ones.
         start_member: which of its networks.
+        new_share: share of the crystals of an epoch, at least, that the start has not seen: a few new ones among
+            thousands would hardly be learned.
         snapshot: hash of the dataset snapshot in `data`, for the card; "" for a folder that is none.
     """
 
@@ -65,6 +67,7 @@ class TrainingConfig:
     limit: int = 0
     start: str = ""
     start_member: int = 0
+    new_share: float = 0.0
     snapshot: str = ""
 
     @staticmethod

@@ -13,11 +13,14 @@ import torch
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.labels.kinds import NUMBER_ARRAYS
 from gmt_tasks.training.candidate_columns import read_table
+from gmt_tasks.training.split_table import is_learned
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.crystals.graph import GraphSpec, NeighborRule, build_graph
+from models.gmtnet.card import find_checkpoint
 from models.gmtnet.config import CONFIGS
 from models.gmtnet.loss import Targets
 from models.gmtnet.published.mask import published_corrections
+from models.gmtnet.split_table import load_split_table
 from models.quantities import TENSORS, Scalar, Tensor
 from models.symmetry.orbits import OrbitGraph, join_orbit_graphs, reduce_to_orbits, without_orbits
 from models.tensors.rotate import component_rotation
@@ -42,6 +45,7 @@ class Prepared:
         atoms: orbits per crystal, the cost of a crystal, [n_crystals].
         labelled: crystals with labels, indices.
         scarce: those with a label that few have (`scarce` in the registry of label kinds), indices.
+        new: crystals that the start of the training has not seen, indices.
         candidates: crystals with energies and band gaps only, indices.
         corrections: the published mask of every crystal by tensor, [n_crystals, n_components, n_components].
     """
@@ -51,6 +55,7 @@ class Prepared:
     atoms: Ints
     labelled: Ints
     scarce: Ints
+    new: Ints
     candidates: Ints
     corrections: dict[Tensor, torch.Tensor]
 
@@ -82,12 +87,14 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
     arrays = [data.components[quantity][:, 0] for quantity, row in TENSORS.items() if row.few_labels]
     arrays += [getattr(data, array.name).reshape(-1) for array in NUMBER_ARRAYS.values() if array.scarce]
     scarce = np.flatnonzero(np.any([~np.isnan(array[rows]) for array in arrays], axis=0))
+    table = load_split_table(find_checkpoint(config.start)) if config.start else None
     return Prepared(
         graph,
         targets,
         atoms,
         np.arange(len(rows)),
         scarce,
+        np.flatnonzero(~is_learned(data, rows, table)),
         np.arange(len(rows), graph.n_crystals),
         corrections,
     )

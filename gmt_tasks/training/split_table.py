@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gmt_tasks.ingest.deduplicate import content_ids
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.labels.kinds import NUMBER_ARRAYS
+from models.crystals.crystal import Ints
 from models.gmtnet.card import WEIGHTS_FOLDER, read_card, write_card
 from models.gmtnet.split_table import PARTS, SplitTable, load_split_table, save_split_table, source_name
 from models.quantities import Tensor
@@ -78,6 +80,14 @@ def split_of_model(card_path: Path, trained_on: LabelledCrystals | None) -> Spli
     if first is None or trained_on is None:
         return None
     return first.joined(split_table_of(trained_on))
+
+
+def is_learned(labels: LabelledCrystals, rows: Ints, table: SplitTable | None) -> NDArray[np.bool_]:
+    """Which of the crystals `rows` a model saw in its training, [n_rows]; none where its table is not there."""
+    formulas = labels.crystals.select(rows).formulas()
+    names = [source_name(labels.ids[row], formula) for row, formula in zip(rows.tolist(), formulas, strict=True)]
+    learned = {} if table is None else table.learned(names)
+    return np.array([name in learned for name in names], dtype=np.bool_)
 
 
 def seen_by_model(labels: LabelledCrystals, table: SplitTable | None) -> LabelledCrystals:

@@ -38,6 +38,9 @@ from models.tensors.voigt import to_components
 
 Report = Callable[[str], None]
 
+MOST_REPEATS = 8
+"""A handful of crystals that is seen more often per epoch is learned by heart."""
+
 LOSS_WEIGHTS: dict[str, float] = {
     **{quantity: row.loss_weight for quantity, row in TENSORS.items()},
     "dielectric_electronic_mean": 1.2,
@@ -240,7 +243,8 @@ class _Loop:
         rng = np.random.default_rng([config.seed, self.epoch])
         # scarce labels several times, candidates other ones each epoch
         some = rng.permutation(data.candidates)[: config.candidates_per_epoch]
-        order = np.concatenate([data.labelled, *[data.scarce] * (config.piezo_repeat - 1), some])
+        known = np.concatenate([data.labelled, *[data.scarce] * (config.piezo_repeat - 1)])
+        order = np.concatenate([known, *[data.new] * (repeats(known, data.new, config.new_share) - 1), some])
         batches = list(_batches(rng.permutation(order), data.atoms, config))
         self.network.train()
         sums: dict[str, list[float]] = {}
@@ -296,6 +300,20 @@ class _Loop:
         return result.cpu().eval()
 
 
+def repeats(known: Ints, new: Ints, share: float) -> int:
+    """How often new crystals are seen per epoch so that they are a share of what is seen, at most MOST_REPEATS times.
+
+    Args:
+        known: crystals of an epoch, those with scarce labels several times, indices.
+        new: which crystals are new, indices.
+        share: of the new ones, 0 to 1.
+    """
+    n_new = int(np.isin(known, new).sum())
+    if not n_new or not share:
+        return 1
+    return int(np.clip(round(share / (1.0 - share) * (len(known) - n_new) / n_new), 1, MOST_REPEATS))
+
+
 def share_of_rate(schedule: Schedule, progress: float) -> float:
     """The learning rate after a share `progress` of all steps, as a share of its highest value."""
     if schedule is Schedule.LINEAR:
@@ -307,7 +325,8 @@ def _key(config: TrainingConfig) -> dict[str, Any]:
     """What a resumed run must share; plain text, which is all that a state file may hold."""
     plain = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(config).items()}
     # names do not change what is computed; configurations of before there were starts have no start
-    unsaid = {"data", "name", "version", "snapshot"} | (set() if config.start else {"start", "start_member"})
+    unsaid = {"data", "name", "version", "snapshot"}
+    unsaid |= set() if config.start else {"start", "start_member", "new_share"}
     return {k: v for k, v in plain.items() if k not in unsaid}
 
 

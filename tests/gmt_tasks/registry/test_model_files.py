@@ -109,7 +109,8 @@ def test_the_files_of_a_shipped_model_have_the_hashes_of_its_card() -> None:
     card = WEIGHTS_FOLDER / "gmtnet.json"
     files = checkpoint_files(card)
     assert files["gmtnet.safetensors"] == read_card(card).sha256
-    assert set(files) == {f"gmtnet{end}" for end in (".json", ".safetensors", ".novelty.safetensors", ".split.safetensors")}
+    ends = (".json", ".safetensors", ".novelty.safetensors", ".split.safetensors")
+    assert set(files) == {f"gmtnet{end}" for end in ends}
 
 
 def test_a_database_on_a_server_needs_a_named_folder(tmp_path: Path) -> None:
