@@ -133,12 +133,15 @@ def with_content_ids(rows: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, 
         [label.numbers for label in labels],
     )
     valid = np.setdiff1d(np.arange(len(rows)), list(find_invalid(batch)))
-    ids: list[str] = []
+    identified = []
     for start in range(0, len(valid), 256):
-        ids += content_ids(batch.select(valid[start : start + 256]))
-    return [
-        (rows[k][0], rows[k][1] | {"crystal": crystal_id}) for k, crystal_id in zip(valid.tolist(), ids, strict=True)
-    ]
+        some = valid[start : start + 256]
+        crystals = batch.select(some)
+        for k, crystal_id, formula in zip(some.tolist(), content_ids(crystals), crystals.formulas(), strict=True):
+            file, row = rows[k]
+            # the formula as the split table spells it
+            identified.append((file, row | {"crystal": crystal_id, "formula": formula}))
+    return identified
 
 
 def freeze_rows(rows: list[tuple[str, dict[str, Any]]], folder: Path) -> DatasetSnapshot:

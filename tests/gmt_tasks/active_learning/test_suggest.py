@@ -21,6 +21,8 @@ from gmt_tasks.active_learning.suggest import suggest
 from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, GmtError
+from models.gmtnet.split_table import SplitTable, source_name
+from models.quantities import Tensor
 from tests.db import blocks
 
 N = 40
@@ -74,6 +76,18 @@ def test_a_labelled_crystal_is_not_suggested_again(store: ResultStore, by_source
     label(store, seed_of(first), "elastic_stiffness", by_source=by_source)
     again = suggest(store, SuggestionRequest("k_vrh_gpa", n=3))
     assert first not in {each.id for each in again.suggestions} and again.n_labelled == 1
+
+
+def test_what_the_model_was_trained_on_is_not_suggested_by_either_of_its_names(store: ResultStore) -> None:
+    """By content id, and by the id of the source where a crystal was relaxed again since."""
+    first, second = (each.id for each in suggest(store, SuggestionRequest("k_vrh_gpa", n=2)).suggestions)
+    (formula,) = store.query(f'id = "{second}"', fields=["formula"], limit=0)["formula"]
+    name = source_name(store.labels.source_ids_of([second])[second][0], str(formula))
+    table = SplitTable.of({}, {first: [Tensor.ELASTIC], name: [Tensor.ELASTIC]})
+    again = suggest(store, SuggestionRequest("k_vrh_gpa", n=3), table.learned)
+    assert {first, second}.isdisjoint(each.id for each in again.suggestions) and again.n_trained == 2
+    other = SplitTable.of({}, {first: [Tensor.PIEZOELECTRIC]})
+    assert suggest(store, SuggestionRequest("k_vrh_gpa", n=3), other.learned).n_trained == 0
 
 
 def test_a_refused_label_and_one_of_another_tensor_leave_the_question_open(store: ResultStore) -> None:

@@ -20,6 +20,8 @@ from gmt_tasks.labels.label_batch import BatchStatus
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.readers.source import LabelRow
 from gmt_tasks.labels.reasons import LabelReason
+from models.crystals.formula import normalized_formula
+from models.gmtnet.split_table import SplitTable
 from tests.gmt_tasks.labels.planted_faults import (
     Row,
     expected_sizes,
@@ -189,6 +191,20 @@ def test_leaked_duplicates_refuse_the_whole_batch(bring: Any, store: ResultStore
     assert report.status is BatchStatus.REFUSED
     assert found_for(report) == [LabelReason.LEAKED_SPLIT]
     assert reasons(report) == {LabelReason.LEAKED_SPLIT: 6, LabelReason.LABEL_BATCH: 20}
+
+
+def test_the_split_of_the_current_model_goes_before_that_of_rows_and_database(
+    bring: Any, store: ResultStore
+) -> None:
+    """Four fifths of what a new source calls val or test were training data of the model: that calibrates nothing."""
+    tested = good_rows(10, seed=1, split="test")
+    formulas = {normalized_formula(row["formula"]) for row in tested}
+    report = bring(tested, table=SplitTable.of(dict.fromkeys(formulas, "train"), {}))
+    assert (report.status, report.resplit) == (BatchStatus.ACCEPTED, 10)
+    assert {label.split for label in store.labels.accepted()} == {"train"}
+    other = good_rows(10, seed=5, split="train")
+    leak = bring(other, table=SplitTable.of({normalized_formula(row["formula"]): "test" for row in other}, {}))
+    assert found_for(leak) == [LabelReason.LEAKED_SPLIT]
 
 
 def test_the_same_rows_without_a_declared_split_pass_and_test_stays_test(bring: Any, store: ResultStore) -> None:

@@ -18,8 +18,20 @@ from gmt_tasks.labels.ingest import ingest_labels
 from gmt_tasks.labels.kinds import KINDS, TENSOR_VALUES
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.reasons import LabelReason
-from gmt_tasks.labels.snapshot import freeze, newest_snapshot, read_snapshot, verify_snapshot
+from gmt_tasks.labels.snapshot import (
+    Behind,
+    SnapshotRows,
+    freeze,
+    label_lines,
+    newest_snapshot,
+    read_snapshot,
+    verify_snapshot,
+    write_snapshot,
+)
+from gmt_tasks.registry.model_files import base_labels
 from models.errors import SourceError
+from models.gmtnet.card import find_checkpoint
+from models.gmtnet.split_table import SplitTable, load_split_table
 from models.quantities import Tensor
 from tests.gmt_tasks.labels.planted_faults import good_rows, write_rows
 
@@ -48,6 +60,56 @@ def test_the_same_labels_give_the_same_bytes_in_whatever_order_they_came(store: 
     names = sorted(path.name for path in first.folder.iterdir())
     assert names == ["elastic.jsonl.gz", "labels.txt", "snapshot.json"]
     assert [(first.folder / n).read_bytes() for n in names] == [(second.folder / n).read_bytes() for n in names]
+
+
+def base_of(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """Base labels, each row with a crystal of its own."""
+    base = SnapshotRows()
+    for number, row in enumerate(rows):
+        base.add(KINDS[row["kind"]].file, {"crystal": f"gx-{number}", "label": f"base-{number}"} | row)
+    write_snapshot(base.snapshot(folder), base)
+    return folder
+
+
+def test_base_labels_stand_behind_those_of_the_database_and_give_way_to_them(
+    store: ResultStore, tmp_path: Path
+) -> None:
+    own = good_rows(3, seed=1, split="train")
+    bring(store, tmp_path / "a.jsonl", own)
+    accepted = list(store.labels.accepted())
+    others = good_rows(4, seed=2, split="val")
+    same = [{**row, "crystal": label.crystal_id} for row, label in zip(own, accepted, strict=True)]
+    base = base_of(tmp_path / "base", [*others, *same])
+    frozen = freeze(store, tmp_path / "datasets", Behind(base=base))
+    assert (frozen.n_base, frozen.base) == (4, read_snapshot(base).hash)
+    assert frozen.counts["split"] == {"train": 3, "val": 4}
+    assert freeze(store, tmp_path / "datasets", Behind(base=base)) == frozen
+    assert freeze(store, tmp_path / "datasets").n_base == 0
+
+
+def test_a_formula_keeps_the_part_that_the_current_model_gave_it(store: ResultStore, tmp_path: Path) -> None:
+    """Planted: a database that tests with what the model was trained on, and trains on what it is tested with."""
+    tested, trained = good_rows(3, seed=1, split="test"), good_rows(3, seed=2, split="train")
+    bring(store, tmp_path / "a.jsonl", [*tested, *trained])
+    first = {label.formula: label.split for label in store.labels.accepted()}
+    swapped = {formula: {"test": "train", "train": "test"}[part] for formula, part in first.items()}
+    frozen = freeze(store, tmp_path / "datasets", Behind(SplitTable.of(swapped, {})))
+    data = read_labels(frozen.folder)
+    assert dict(zip(data.crystals.formulas(), data.split.tolist(), strict=True)) == swapped
+    assert frozen.n_moved == 6
+
+
+def test_the_shipped_base_labels_have_licences_and_keep_the_split_of_their_model() -> None:
+    folder = base_labels("gmtnet")
+    assert folder is not None
+    facts = verify_snapshot(folder)
+    assert set(facts.licences) == {"CC BY 4.0"}
+    rows = [json.loads(line) for lines in label_lines(folder).values() for line in lines]
+    table = load_split_table(find_checkpoint("gmtnet"))
+    assert table is not None
+    parts = table.parts_of([row["formula"] for row in rows])
+    assert all(parts[row["formula"]] == row["split"] for row in rows)
+    assert all(row["doi"] and row["crystal"].startswith("gx-") for row in rows)
 
 
 def test_a_snapshot_says_what_is_in_it_and_what_is_new(store: ResultStore, tmp_path: Path) -> None:

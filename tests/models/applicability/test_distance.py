@@ -43,6 +43,23 @@ def test_a_training_crystal_is_nearer_than_a_held_out_one(reference: TrainingRef
     assert np.median(at_home) < np.median(reference.distance(described(HELD_OUT), HELD_OUT))
 
 
+def test_further_training_moves_crystals_like_the_new_ones_nearer_and_none_away() -> None:
+    raw, new = reference_of(described(TRAIN), TRAIN), HELD_OUT.select(range(0, 96, 2))
+    more = raw.extended(described(new), new)
+    before, after = (each.distance(described(HELD_OUT), HELD_OUT) for each in (raw, more))
+    assert (after <= before + 1e-4).all() and (after[::2] < before[::2] - 1e-3).mean() > 0.9
+    assert len(more.points) == len(raw.points) + new.n_crystals
+
+
+def test_crystals_that_training_had_already_add_nothing() -> None:
+    """Stored points have half precision; they are recognised all the same."""
+    raw = reference_of(described(TRAIN), TRAIN)
+    stored = replace(raw, points=raw.points.astype(np.float16).astype(np.float32))
+    again = stored.extended(described(TRAIN), TRAIN)
+    assert len(again.points) == len(raw.points)
+    assert np.array_equal(again.element_counts, raw.element_counts)
+
+
 def test_scores_of_held_out_crystals_are_shares(reference: TrainingReference) -> None:
     """Of n held-out crystals calibrated on themselves a share s scores below s; new ones do within binomial limits."""
     own = reference.score(reference.distance(described(HELD_OUT), HELD_OUT))
