@@ -227,10 +227,10 @@ def _seen(
 ) -> dict[str, frozenset[Tensor]]:
     """The tensors that training saw of crystals, by content id; by their own names too."""
     source_ids = store.labels.source_ids_of(ids)
-    names = {
-        crystal_id: [crystal_id, *(source_name(source_id, str(formula)) for source_id in source_ids[crystal_id])]
-        for crystal_id, formula in zip(ids, formulas, strict=True)
-    }
+    names: dict[str, list[str]] = {}
+    for crystal_id, formula in zip(ids, formulas, strict=True):
+        of_sources = [source_name(source_id, str(formula)) for source_id in source_ids[crystal_id]]
+        names[crystal_id] = [crystal_id, *of_sources]
     seen = learned(sorted(set().union(*names.values())))
     tensors: dict[str, frozenset[Tensor]] = {}
     for crystal_id, own in names.items():

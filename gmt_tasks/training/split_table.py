@@ -1,5 +1,6 @@
 """The split that a model's training makes binding, and labels seen through it."""
 
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,25 +26,21 @@ def split_table_of(labels: LabelledCrystals) -> SplitTable:
         # crystals of one formula share a part; where files disagree, the earlier one of PARTS counts
         if part in PARTS:
             parts[formula] = min(part, parts.get(formula, part), key=PARTS.index)
-    rows = labels.rows(Split.TRAIN)
-    ids: list[str] = []
-    for start in range(0, len(rows), CRYSTALS_PER_BATCH):
-        ids += content_ids(labels.crystals.select(rows[start : start + CRYSTALS_PER_BATCH]))
-    learned: dict[str, tuple[Tensor, ...]] = {}
-    for crystal_id, row in zip(ids, rows.tolist(), strict=True):
-        # two labelled cells may be one crystal
-        for name in (crystal_id, source_name(labels.ids[row], formulas[row])):
-            learned[name] = (*learned.get(name, ()), *_tensors_of(labels, row))
-    return SplitTable.of(parts, learned)
-
-
-def _tensors_of(labels: LabelledCrystals, row: int) -> set[Tensor]:
-    """The tensors that the labels of a crystal say something about."""
-    tensors = {tensor for tensor, components in labels.components.items() if not np.isnan(components[row, 0])}
+    # a number says something about its tensors too
+    known = {tensor: ~np.isnan(components[:, 0]) for tensor, components in labels.components.items()}
     for name, array in NUMBER_ARRAYS.items():
-        if not np.isnan(getattr(labels, name)[row]).all():
-            tensors |= set(array.constrains)
-    return tensors
+        is_given = ~np.isnan(getattr(labels, name).reshape(len(labels.ids), -1)).all(axis=1)
+        known |= {tensor: known[tensor] | is_given for tensor in array.constrains}
+    learned: defaultdict[str, set[Tensor]] = defaultdict(set)
+    rows = labels.rows(Split.TRAIN)
+    for start in range(0, len(rows), CRYSTALS_PER_BATCH):
+        some = rows[start : start + CRYSTALS_PER_BATCH]
+        for crystal_id, row in zip(content_ids(labels.crystals.select(some)), some.tolist(), strict=True):
+            tensors = {tensor for tensor, is_known in known.items() if is_known[row]}
+            # two labelled cells may be one crystal
+            learned[crystal_id] |= tensors
+            learned[source_name(labels.ids[row], formulas[row])] |= tensors
+    return SplitTable.of(parts, learned)
 
 
 def write_split_table(labels: LabelledCrystals, card_path: Path, start: Path | None = None) -> None:

@@ -8,7 +8,7 @@ The first 8 bytes of a sha256 stand for a text: among 10^5 formulas two share on
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,10 +53,13 @@ class SplitTable:
     tensors: NDArray[np.uint8]
 
     @staticmethod
-    def of(parts: Mapping[str, str], learned: Mapping[str, Sequence[Tensor]]) -> "SplitTable":
+    def of(parts: Mapping[str, str], learned: Mapping[str, Collection[Tensor]]) -> "SplitTable":
         """The table of formulas with their parts, and of names of training crystals with their tensors."""
         codes = np.array([PARTS.index(part) for part in parts.values()], dtype=np.uint8)
-        bits = np.array([sum(_BITS[tensor] for tensor in set(seen)) for seen in learned.values()], dtype=np.uint8)
+        bits = np.zeros(len(learned), dtype=np.uint8)
+        for row, tensors in enumerate(learned.values()):
+            for tensor in tensors:
+                bits[row] |= _BITS[tensor]
         formulas, crystals = _hashes(list(parts)), _hashes(list(learned))
         by_formula, by_crystal = np.argsort(formulas), np.argsort(crystals)
         return SplitTable(formulas[by_formula], codes[by_formula], crystals[by_crystal], bits[by_crystal])
@@ -79,11 +82,10 @@ class SplitTable:
     def learned(self, names: Sequence[str]) -> dict[str, frozenset[Tensor]]:
         """The tensors that training saw of those of the crystals that it saw, by content id or `source_name`."""
         known, places = _looked_up(self.crystals, _hashes(names))
-        bits = self.tensors[places].tolist()
-        return {
-            names[row]: frozenset(tensor for tensor, bit in _BITS.items() if bit & own)
-            for row, own in zip(known, bits, strict=True)
-        }
+        seen = {}
+        for row, own in zip(known, self.tensors[places].tolist(), strict=True):
+            seen[names[row]] = frozenset(tensor for tensor, bit in _BITS.items() if bit & own)
+        return seen
 
 
 def _hashes(texts: Sequence[str]) -> Hashes:
