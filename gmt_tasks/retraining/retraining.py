@@ -26,7 +26,7 @@ from gmt_tasks.retraining.outcome import Ending, Outcome
 from gmt_tasks.retraining.plan import RetrainPlan, alone, make_plan
 from gmt_tasks.retraining.sufficiency import check_sufficiency, is_new
 from gmt_tasks.settings import Settings
-from gmt_tasks.training.split_table import split_of_model
+from gmt_tasks.training.split_table import share_replayed, split_of_model
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import find_checkpoint, read_card
 from models.gmtnet.split_table import SplitTable
@@ -108,6 +108,7 @@ class Retraining:
             current=current,
             current_card=current_card,
             current_snapshot=earlier,
+            replayed=share_replayed(read_labels(snapshot.folder), self.table),
         )
         self.report(f"dataset {snapshot.hash[:12]}, candidate {self.plan.name}@{self.plan.version}")
         if snapshot.n_base:

@@ -44,6 +44,8 @@ class TrainingConfig:
         start_member: which of its networks.
         new_share: share of the crystals of an epoch, at least, that the start has not seen: a few new ones among
             thousands would hardly be learned.
+        start_share: share of the start's weights in the result: half way back to its start a network keeps most of what
+            it gained on new labels and less than half of what it lost elsewhere.
         snapshot: hash of the dataset snapshot in `data`, for the card; "" for a folder that is none.
     """
 
@@ -68,6 +70,7 @@ class TrainingConfig:
     start: str = ""
     start_member: int = 0
     new_share: float = 0.0
+    start_share: float = 0.0
     snapshot: str = ""
 
     @staticmethod

@@ -87,6 +87,15 @@ def is_learned(labels: LabelledCrystals, rows: Ints, table: SplitTable | None) -
     return np.array([name in learned for name in names], dtype=np.bool_)
 
 
+def share_replayed(labels: LabelledCrystals, table: SplitTable | None) -> float:
+    """Share of the formulas that a model was trained on which the training part of the labels has again, 0 to 1."""
+    n_trained = 0 if table is None else int((table.parts == PARTS.index(Split.TRAIN)).sum())
+    if table is None or not n_trained:
+        return 1.0
+    formulas = set(labels.crystals.select(labels.rows(Split.TRAIN)).formulas())
+    return len(table.parts_of(sorted(formulas))) / n_trained
+
+
 def seen_by_model(labels: LabelledCrystals, table: SplitTable | None) -> LabelledCrystals:
     """The labels with the parts that formulas have for a model, whatever their files say.
 

@@ -97,7 +97,7 @@ def train(
         "final_losses": loop.losses,
     }
     card = ModelCard(config.name, config.version, "", network.config, elements, {}, facts)
-    save_checkpoint(loop.averaged_network(), out, card)
+    save_checkpoint(towards_start(loop.averaged_network(), config), out, card)
     path = out / f"{config.name}.json"
     write_split_table(data, path, find_checkpoint(config.start) if config.start else None)
     return read_card(path)
@@ -300,6 +300,21 @@ class _Loop:
         return result.cpu().eval()
 
 
+@torch.no_grad()
+def towards_start(network: GMTNet, config: TrainingConfig) -> GMTNet:
+    """The network with the configured share of the weights that its training went on from.
+
+    Source: M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR (2022), arXiv:2109.01903, section 3.
+    """
+    if config.start_share:
+        start = load_checkpoint(find_checkpoint(config.start))[0][config.start_member].state_dict()
+        weights = network.state_dict()
+        for name, value in weights.items():
+            if value.is_floating_point():
+                value.lerp_(start[name].to(value), config.start_share)
+    return network
+
+
 def repeats(known: Ints, new: Ints, share: float) -> int:
     """How often new crystals are seen per epoch so that they are a share of what is seen, at most MOST_REPEATS times.
 
@@ -326,7 +341,7 @@ def _key(config: TrainingConfig) -> dict[str, Any]:
     plain = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(config).items()}
     # names do not change what is computed; configurations of before there were starts have no start
     unsaid = {"data", "name", "version", "snapshot"}
-    unsaid |= set() if config.start else {"start", "start_member", "new_share"}
+    unsaid |= set() if config.start else {"start", "start_member", "new_share", "start_share"}
     return {k: v for k, v in plain.items() if k not in unsaid}
 
 
