@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 from db.labels.rows import LabelRecord
 from db.store import ResultStore
 from db.tables import LabelState
-from gmt_tasks.active_learning.job_folder import ids_in, poscar, write_jobs
+from gmt_tasks.active_learning.job_folder import ids_in, poscar, poscar_cell, write_jobs
 from gmt_tasks.active_learning.request import Goal, OutOfDistribution, SuggestionRequest
 from gmt_tasks.active_learning.suggest import TENSORS_OF_KIND, suggest
 from gmt_tasks.labels.kinds import KINDS
@@ -157,7 +157,7 @@ def test_a_poscar_is_right_handed_in_the_same_frame(hand: int) -> None:
     lattice = np.array([[4.0, 0.3, 0.1], [0.2, 5.0, -0.4], [0.3, 0.1, 6.0 * hand]])
     frac = np.array([[0.1, 0.2, 0.3], [0.6, 0.5, 0.9], [0.4, 0.8, 0.7]])
     crystal = CrystalBatch.from_arrays([lattice], [frac], [np.array([8, 13, 8])])
-    found = Structure.from_str(poscar(crystal, "title"), fmt="poscar")
+    found = Structure.from_str(poscar(poscar_cell(crystal), "title"), fmt="poscar")
     assert np.linalg.det(found.lattice.matrix) > 0
     assert sorted(map(tuple, found.lattice.matrix.round(9))) == sorted(map(tuple, lattice.round(9)))
     assert_same_crystal(crystal, found)
