@@ -18,7 +18,8 @@ def structure_distances(first: CrystalBatch, second: CrystalBatch) -> Floats:
     0.1 angstrom reach 0.05, by 6 % and 0.2 angstrom 0.08; half of the polymorphs in public data are further apart.
 
     Args:
-        first, second: validated crystals, pair by pair.
+        first: validated crystals.
+        second: as many, each beside the one it is compared with.
 
     Returns:
         Shape [n_crystals].

@@ -22,11 +22,11 @@ from models.fingerprint.structure_distance import structure_distances
 CONTENT_ID = re.compile(r"gx-[0-9a-f]{20}")
 
 MAX_VOLUME_RATIO = 1.5
-"""Of the volumes per atom, before over after relaxation or the other way round: functionals differ by a tenth, guessed
-volumes of unrelaxed candidates by a third."""
+"""Of the volumes per atom before and after relaxation: functionals differ by a tenth, guessed volumes of unrelaxed
+candidates by a third."""
 
 MAX_STRUCTURE_DISTANCE = 0.08
-"""As `structure_distances` measures it: 99 % of copies strained by 6 %, with atoms moved by 0.2 angstrom, lie within."""
+"""As `structure_distances` measures it: 99 % of copies strained by 6 % with atoms moved by 0.2 angstrom lie within."""
 
 Stored = Callable[[Sequence[str]], tuple[list[str], CrystalBatch]]
 """Gives those of some crystals that are known: their content ids and cells."""

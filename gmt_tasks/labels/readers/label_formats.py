@@ -1,4 +1,4 @@
-"""Which files hold labels, by their names: label rows as JSON lines, output of VASP; and which are known but not read."""
+"""Which files hold labels, by their names: label rows (JSON lines), output of VASP; and what is known but not read."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -7,7 +7,9 @@ from gmt_tasks.sources.files.compression import COMPRESSIONS, compression_of
 from gmt_tasks.sources.files.find import FileKinds
 from gmt_tasks.sources.files.formats import JSON_LINES, FileFormat, file_format
 
-OUTCAR = FileFormat(name="outcar", label="OUTCAR", suffixes=(), name_pattern=re.compile(r"(?<![A-Za-z])OUTCAR(?![a-z])"))
+OUTCAR = FileFormat(
+    name="outcar", label="OUTCAR", suffixes=(), name_pattern=re.compile(r"(?<![A-Za-z])OUTCAR(?![A-Za-z])")
+)
 VASPRUN = FileFormat(
     name="vasprun", label="vasprun.xml", suffixes=(), name_pattern=re.compile(r"(?<![A-Za-z])vasprun(?=\..*\bxml\b)")
 )

@@ -81,7 +81,7 @@ def _require_finished(runs: dict[str, VaspRun]) -> None:
     """Refuses jobs that were killed, gave up, or moved the ions while the response was calculated."""
     for name, run in runs.items():
         if not run.finished:
-            detail = f"{name} ends before 'General timing and accounting informations': the job was killed or is running"
+            detail = f"{name} ends before 'General timing and accounting': the job was killed or is running"
             raise RefusedRowError(LabelReason.UNCONVERGED, detail)
     # the OUTCAR stands first and says how each minimisation ended; the other file gives the number of steps alone
     name, run = next(iter(runs.items()))

@@ -155,7 +155,7 @@ class _Outcar:
             RefusedRowError: no version of VASP, or no crystal.
         """
         if not self._version:
-            raise RefusedRowError(LabelReason.PARSE, "the file is no OUTCAR of VASP: it does not begin with its version")
+            raise RefusedRowError(LabelReason.PARSE, "no OUTCAR of VASP: it does not begin with the version")
         if self._lattice is None or self._frac_coords is None:
             detail = "the OUTCAR ends before lattice and positions"
             raise RefusedRowError(LabelReason.UNCONVERGED, f"{detail}: the job was killed or is running")

@@ -180,7 +180,7 @@ class _Vasprun:
         The first and the last step of a minimisation print all parts of the energy, those between three of them.
         """
         short = [energies == _SHORT_ENERGY for energies in self._energies[1:]]
-        n_between = short.index(False) if False in short else len(short)  # noqa: FBT003
+        n_between = short.index(False) if False in short else len(short)
         n_steps = min(n_between + 2, len(self._energies))
         allowed = int(self._parameters.get("NELM", NELM_DEFAULT))
         self._n_unconverged += n_steps >= allowed

@@ -89,7 +89,9 @@ def outcar(job: Job) -> str:
         lines += [f"   VRHFIN ={symbol}: s2p1", "   LEXCH  = PE", f"   TITEL  = PAW_PBE {symbol} 05Jan2001"]
         lines += ["   POMASS =   28.085; ZVAL   =    4.000    mass and valenz"]
         lines += ["   ENMAX  =  400.000; ENMIN  =  300.000 eV", ""]
-    lines += [" Dimension of arrays:", f"   number of ions     NIONS = {len(job.symbols):6d}"]
+    lines += [" Dimension of arrays:", "   k-points in BZ     NKDIM =    543   number of bands    NBANDS=     32"]
+    lines += ["   total plane-waves  NPLWV =  32768"]
+    lines += [f"   number of ions     NIONS = {len(job.symbols):6d}"]
     lines += ["   ions per type =             " + "".join(f"{n:4d}" for _, n in job.types), ""]
     tags = job.tags
     lines += [" Electronic Relaxation 1", f"   ENCUT  =  {tags['ENCUT']} eV  44.10 Ry    6.64 a.u."]
@@ -125,7 +127,7 @@ def _ground_state(job: Job, step: int) -> list[str]:
     cartesian = job.frac @ job.lattice
     force = np.array([job.force, 0.0, 0.0])
     lines += [fixed(row, 13, 5) + "   " + fixed(force, 14, 6) for row in cartesian]
-    return [*lines, " " + "-" * 83, "    total drift:                                0.000000      0.000000      0.000000"]
+    return [*lines, " " + "-" * 83, f"    total drift:                      {fixed(np.zeros(3), 14, 6)}"]
 
 
 def _tensors(job: Job) -> list[str]:
@@ -137,8 +139,9 @@ def _tensors(job: Job) -> list[str]:
     if job.piezo_clamped is not None:
         volume = abs(np.linalg.det(job.lattice))
         clamped = job.printed(job.piezo_clamped, 1)
-        lines += _piezo(" PIEZOELECTRIC TENSOR  for field in x, y, z        (e  Angst)", clamped * volume / 16.02176634)
-        lines += [""] + _piezo(" PIEZOELECTRIC TENSOR  for field in x, y, z        (C/m^2)", clamped)
+        title = " PIEZOELECTRIC TENSOR  for field in x, y, z        "
+        lines += [*_piezo(f"{title}(e  Angst)", clamped * volume / 16.02176634), ""]
+        lines += _piezo(f"{title}(C/m^2)", clamped)
         lines += [" ", " BORN EFFECTIVE CHARGES (in e, cummulative output)", " " + "-" * 49, " ion    1"]
         lines += ["    1     2.54988    -0.38491    -0.38491", ""]
     if job.clamped_stiffness is not None:
