@@ -25,7 +25,11 @@ def ingest(
     sources: Sources,
     *,
     labels: Annotated[
-        bool, typer.Option("--labels", help="The sources hold DFT tensors (.jsonl[.gz], mp:, jarvis:): check them.")
+        bool,
+        typer.Option(
+            "--labels",
+            help="The sources hold DFT tensors (.jsonl, VASP's OUTCAR, vasprun.xml, mp:, jarvis:): check them.",
+        ),
     ] = False,
     db: Db = None,
     model: Annotated[

@@ -43,14 +43,22 @@ def with_ids_checked(records: Sequence[LabelRecord], items: Sequence[Label], sto
         stored: the crystals of the database.
     """
     checked = list(records)
-    rows = [row for row, record in enumerate(records) if _names_another(record)]
+    rows = []
+    for row, record in enumerate(records):
+        is_content_id = CONTENT_ID.fullmatch(record.source_id) is not None
+        # a cell that is the named crystal itself needs no comparison
+        if is_content_id and record.state is LabelState.PENDING and record.crystal_id != record.source_id:
+            rows.append(row)
     known, crystals = stored(list(dict.fromkeys(records[row].source_id for row in rows)))
     place = {crystal_id: n for n, crystal_id in enumerate(known)}
     rows = [row for row in rows if records[row].source_id in place]
     if not rows:
         return checked
     asked = crystals.select([place[records[row].source_id] for row in rows])
-    answers = CrystalBatch.join([_cell(items[row]) for row in rows])
+    labels = [read_label(item.row) for row in rows if isinstance(item := items[row], LabelRow)]
+    answers = CrystalBatch.from_arrays(
+        [x.lattice for x in labels], [x.frac_coords for x in labels], [x.numbers for x in labels]
+    )
     for row, fault in zip(rows, contradictions(asked, answers), strict=True):
         if fault:
             checked[row] = replace(
@@ -60,18 +68,6 @@ def with_ids_checked(records: Sequence[LabelRecord], items: Sequence[Label], sto
                 detail=f"the crystal that {records[row].source_id} names {fault}",
             )
     return checked
-
-
-def _names_another(record: LabelRecord) -> bool:
-    """Whether a label that is not refused has a content id as its id that is not that of its own cell."""
-    is_content_id = CONTENT_ID.fullmatch(record.source_id) is not None
-    return is_content_id and record.state is LabelState.PENDING and record.crystal_id != record.source_id
-
-
-def _cell(item: Label) -> CrystalBatch:
-    """The crystal of a label that was read before."""
-    label = read_label(item.row if isinstance(item, LabelRow) else {})
-    return CrystalBatch.from_arrays([label.lattice], [label.frac_coords], [label.numbers])
 
 
 def contradictions(asked: CrystalBatch, answers: CrystalBatch) -> list[str]:

@@ -24,7 +24,7 @@ from models.errors import SourceError
 
 VASP_READER = "gmt_tasks.labels.readers.vasp.child:answer"
 VASP_DEADLINE_S = 600.0
-"""Processor time for one file: a gigabyte of OUTCAR takes about 20 s."""
+"""Processor time for one file: a gigabyte of OUTCAR takes about 50 s."""
 
 
 class LabelFiles:

@@ -25,9 +25,13 @@ def requested_id(folder: Path) -> str | None:
     """
     place = folder.absolute()
     for level in [place, *place.parents][:_LEVELS_UP]:
-        found = _id_of_template(level / TEMPLATE) or _id_in_suggestions(level / SUGGESTIONS, place)
-        if found is not None:
-            return found
+        ids = _ids_of(level / TEMPLATE)
+        if not ids and level != place:
+            # a job whose template was removed, by its folder
+            below = place.relative_to(level).parts[0]
+            ids = [name for name in [_ids_by_folder(level / SUGGESTIONS).get(below)] if name]
+        if ids:
+            return ids[0]
     return None
 
 
@@ -37,22 +41,32 @@ def is_unfilled(row: Any) -> bool:
     return kind is not None and all(row.get(key) is None for key in kind.keys)
 
 
-@lru_cache(4096)
-def _id_of_template(path: Path) -> str | None:
-    """The id that every row of a template carries."""
-    text = _text_of(path)
-    first_line = text.partition("\n")[0]
-    return _id_of(_json_of(first_line)) if first_line else None
+def _ids_of(template: Path) -> list[str]:
+    """The ids that the rows of a template carry: one, as `suggest` writes it."""
+    rows = [_json_of(line) for line in _text_of(template).splitlines()]
+    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]]
 
 
-def _id_in_suggestions(path: Path, place: Path) -> str | None:
-    """The id of the job whose folder holds a place; its template may have been removed."""
-    document = _json_of(_text_of(path)) if path.is_file() else None
-    if not isinstance(document, dict) or not isinstance(document.get("suggestions"), list):
-        return None
-    below = place.relative_to(path.parent).parts
-    jobs = [job for job in document["suggestions"] if isinstance(job, dict) and job.get("folder") in below[:1]]
-    return _id_of(jobs[0]) if jobs else None
+def _ids_by_folder(suggestions: Path) -> dict[str, str]:
+    """Content id of each job by the name of its folder."""
+    try:
+        status = suggestions.stat()
+    except OSError:
+        return {}
+    # as it stands: a later call may find another one at the same place
+    return _parsed_ids(suggestions, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(16)
+def _parsed_ids(suggestions: Path, _modified_ns: int, _size: int) -> dict[str, str]:
+    document = _json_of(_text_of(suggestions))
+    jobs = document.get("suggestions") if isinstance(document, dict) else None
+    ids = {}
+    for job in jobs if isinstance(jobs, list) else []:
+        folder, name = (job.get(key) for key in ("folder", "id")) if isinstance(job, dict) else (None, None)
+        if isinstance(folder, str) and isinstance(name, str):
+            ids[folder] = name
+    return ids
 
 
 def _text_of(path: Path) -> str:
@@ -71,9 +85,3 @@ def _json_of(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _id_of(row: Any) -> str | None:
-    """The id of a row or job."""
-    name = row.get("id") if isinstance(row, dict) else None
-    return name if isinstance(name, str) and name else None

@@ -18,7 +18,7 @@ def test_representations_of_a_crystal_have_no_distance_and_relaxed_ones_a_small_
     doubled = np.concatenate([frac / [2, 1, 1], frac / [2, 1, 1] + [0.5, 0, 0]])
     others = {
         "rotated": (lattice @ Rotation.random(rng=1).as_matrix(), frac, numbers),
-        "mirrored, shifted": (-lattice, frac + [0.1, 0.2, 0.3], numbers),
+        "mirrored, shifted": (-lattice, frac + np.array([0.1, 0.2, 0.3]), numbers),
         "permuted": (lattice, frac[order], numbers[order]),
         "expanded": (1.1 * lattice, frac, numbers),
         "supercell": (lattice * [[2], [1], [1]], doubled, np.tile(numbers, 2)),
@@ -27,7 +27,8 @@ def test_representations_of_a_crystal_have_no_distance_and_relaxed_ones_a_small_
         distance = structure_distances(batch, CrystalBatch.from_arrays(*([part] for part in other)))
         assert distance[0] < 1e-6
     moves = rng.normal(size=frac.shape) * 0.05 @ np.linalg.inv(lattice)
-    strained = CrystalBatch.from_arrays([lattice @ (np.eye(3) + rng.uniform(-0.02, 0.02, (3, 3)))], [frac + moves], [numbers])
+    strain = np.eye(3) + rng.uniform(-0.02, 0.02, (3, 3))
+    strained = CrystalBatch.from_arrays([lattice @ strain], [frac + moves], [numbers])
     assert 1e-3 < structure_distances(batch, strained)[0] < 0.06
     # negative control: other places, same elements and cell
     moved = CrystalBatch.from_arrays([lattice], [rng.uniform(size=frac.shape)], [numbers])

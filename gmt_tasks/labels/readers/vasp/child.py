@@ -26,17 +26,17 @@ _CHUNK = 1 << 20
 def answer(content: Any) -> Message:
     """Runs in the child: reads the file at a path and answers with what it says."""
     path, is_xml = content
-    read = partial(read_vasprun, _chunks(Path(path))) if is_xml else partial(read_outcar, _lines(Path(path)))
+
+    def lines() -> Iterator[bytes]:
+        for _, line in lines_of(Path(path), MAX_LINE_BYTES):
+            # a line beyond the bounds, or damage, refuses the file
+            if isinstance(line, Refusal):
+                raise RefusedRowError(LabelReason.PARSE, line.detail)
+            yield line
+
+    read = partial(read_vasprun, _chunks(Path(path))) if is_xml else partial(read_outcar, lines())
     run = row_or_refusal(read, lambda error: RefusedRowError(*fault_of(error)))
     return encode_run(run) if isinstance(run, VaspRun) else encode_refusal(run)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, unpacked within bounds; a line beyond them, or damage, refuses the file."""
-    for _, line in lines_of(path, MAX_LINE_BYTES):
-        if isinstance(line, Refusal):
-            raise RefusedRowError(LabelReason.PARSE, line.detail)
-        yield line
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""One finished calculation, told by its OUTCAR, its vasprun.xml or both -> label rows in our units and order.
+"""One finished calculation, described by its OUTCAR, vasprun.xml or both -> label rows in our units and order.
 
 Both files of a job are one calculation: what both print must agree, and gives one label. The structure is that at the
 start of the run, which the tensors are of: response runs do not move the ions, and IBRION 5 to 8 displace them from it.

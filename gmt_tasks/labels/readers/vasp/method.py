@@ -24,7 +24,9 @@ def method_of(run: VaspRun) -> str:
     how = {5: "finite differences", 6: "finite differences", 7: "DFPT", 8: "DFPT"}.get(ibrion, "")
     field = "LEPSILON" if run.flag("LEPSILON") else "LCALCEPS" if run.flag("LCALCEPS") else ""
     cutoff = run.settings.get("ENCUT", "")
-    words = [f"VASP {run.version}".strip(), functional_of(run), f"{_plain(cutoff)} eV" if cutoff else "", how, field]
+    if "." in cutoff:
+        cutoff = cutoff.rstrip("0").rstrip(".")
+    words = [f"VASP {run.version}".strip(), functional_of(run), f"{cutoff} eV" if cutoff else "", how, field]
     if run.flag("LSORBIT"):
         words.append("spin-orbit coupling")
     elif run.flag("LNONCOLLINEAR"):
@@ -84,7 +86,3 @@ def remarks_on(run: VaspRun) -> list[str]:
         remarks.append(f"not relaxed: the external pressure is {run.pressure_kbar:.3g} kbar")
     return remarks
 
-
-def _plain(number: str) -> str:
-    """A number without its zeros at the end."""
-    return number.rstrip("0").rstrip(".") if "." in number else number

@@ -16,15 +16,27 @@ from gmt_tasks.labels.readers.vasp.run import MAX_TEXT_CHARS, NELM_DEFAULT, SETT
 from gmt_tasks.labels.reasons import LabelReason
 from models.crystals.crystal import MAX_ATOMS
 
-_LANDMARKS = (
-    b" vasp.", b"TITEL", b"ions per type", b"LDA+U is selected", b"position of ions in fractional coordinates",
-    b"direct lattice vectors", b"TOTAL-FORCE", b"Iteration", b"aborting loop", b"external pressure",
-    b"MACROSCOPIC STATIC DIELECTRIC TENSOR", b"PIEZOELECTRIC TENSOR", b"ELASTIC MODULI", b"General timing",
-)  # fmt: skip
-_SETTING = rb"^ *(" + "|".join(SETTINGS).encode() + rb") *= *([^\s;]+)"
-_INTERESTING = re.compile(_SETTING + b"|" + b"|".join(map(re.escape, _LANDMARKS)))
+_LANDMARKS = {
+    b"TITEL": b"TITEL",
+    b"ions": b"ions per type",
+    b"LDA+U": b"LDA+U is selected",
+    b"position": b"position of ions in fractional coordinates",
+    b"direct": b"direct lattice vectors",
+    b"POSITION": b"TOTAL-FORCE",
+    b"external": b"external pressure",
+    b"MACROSCOPIC": b"STATIC DIELECTRIC TENSOR",
+    b"PIEZOELECTRIC": b"PIEZOELECTRIC TENSOR",
+    b"SYMMETRIZED": b"ELASTIC MODULI",
+    b"TOTAL": b"ELASTIC MODULI",
+    b"General": b"General timing",
+}
+"""What tells a line by its first word: nearly all lines are numbers, and looked at no further than that."""
+
+_TAGS = {tag.encode(): tag for tag in SETTINGS}
+_SETTING = re.compile(rb"^ *[A-Z_]+ *= *([^\s;]+)")
 _PLAIN_NUMBER = re.compile(rb"-?\d*\.\d+")
 _ITERATION = re.compile(rb"Iteration\s+(\d+)\(\s*(\d+)\s*\)")
+_LONGEST_WORD = 200  # characters in which a line's first word ends, unless it is a rule of dashes
 _LONGEST_HEAD = 4  # lines between the title of a table and its first row
 _UNPRINTABLE = (b"*", b"nan", b"inf")
 
@@ -69,21 +81,26 @@ class _Outcar:
 
     def read(self) -> None:
         """Reads to the end."""
+        first_line = next(self._lines, b"").split()
+        if first_line and first_line[0].startswith(b"vasp."):
+            self._version = first_line[0].decode("latin-1").removeprefix("vasp.")[:MAX_TEXT_CHARS]
         for line in self._lines:
-            match = _INTERESTING.search(line)
-            if match is None:
+            word = line[:_LONGEST_WORD].split(None, 1)[:1]
+            if not word:
                 continue
-            if match.lastindex:
+            # a tag may touch its sign: METAGGA=R2SCAN
+            start = word[0].partition(b"=")[0]
+            if start in _LANDMARKS and _LANDMARKS[start] in line:
+                self._take(_LANDMARKS[start], line)
+            elif start in _TAGS and (match := _SETTING.match(line)):
                 # the last print is what VASP uses
-                self._settings[match[1].decode()] = match[2].decode("latin-1")[:MAX_TEXT_CHARS]
-            else:
-                self._take(match[0], line)
+                self._settings[_TAGS[start]] = match[1].decode("latin-1")[:MAX_TEXT_CHARS]
+            elif start.startswith(b"--"):
+                self._loops.take(line)
 
     def _take(self, landmark: bytes, line: bytes) -> None:
         """Reads what a landmark announces."""
         match landmark:
-            case b" vasp." if not self._version and line.startswith(b" vasp."):
-                self._version = line.split()[0].decode("latin-1").removeprefix("vasp.")[:MAX_TEXT_CHARS]
             case b"TITEL":
                 self._potentials.append(line.partition(b"=")[2].decode("latin-1").strip()[:MAX_TEXT_CHARS])
             case b"ions per type":
@@ -102,13 +119,9 @@ class _Outcar:
                 self._max_force = float(np.linalg.norm(forces, axis=1).max(initial=0.0))
             case b"external pressure" if self._pressure is None:
                 self._pressure = _numbers(line.partition(b"=")[2].split(b"kB")[0], 1, "external pressure")[0]
-            case b"Iteration":
-                self._loops.iterate(line)
-            case b"aborting loop":
-                self._loops.end(is_converged=b"EDIFF is reached" in line)
             case b"General timing":
                 self._finished = True
-            case b"MACROSCOPIC STATIC DIELECTRIC TENSOR" | b"PIEZOELECTRIC TENSOR" | b"ELASTIC MODULI":
+            case b"STATIC DIELECTRIC TENSOR" | b"PIEZOELECTRIC TENSOR" | b"ELASTIC MODULI":
                 self._take_tensor(line)
 
     def _take_tensor(self, title: bytes) -> None:
@@ -192,21 +205,17 @@ class _ElectronicLoops:
         self._open: list[int] = []  # steps of loops that nothing ended
         self._step = 0
 
-    def iterate(self, line: bytes) -> None:
-        """A step of a loop; its number begins anew with each loop."""
-        match = _ITERATION.search(line)
-        if match is None:
-            return
-        step = int(match[2])
-        if self._step and step <= self._step:
-            self._open.append(self._step)
-        self.n_ionic_steps = max(self.n_ionic_steps, int(match[1]))
-        self._step = step
-
-    def end(self, *, is_converged: bool) -> None:
-        """The end of a loop that VASP announces."""
-        self._n_given_up += not is_converged
-        self._step = 0
+    def take(self, line: bytes) -> None:
+        """A step of a loop, whose number begins anew with each loop, or the end that VASP announces."""
+        if b"aborting loop" in line:
+            self._n_given_up += b"EDIFF is reached" not in line
+            self._step = 0
+        elif match := _ITERATION.search(line):
+            step = int(match[2])
+            if self._step and step <= self._step:
+                self._open.append(self._step)
+            self.n_ionic_steps = max(self.n_ionic_steps, int(match[1]))
+            self._step = step
 
     def n_unconverged(self, n_steps_allowed: int) -> int:
         """Loops that were given up, announced or not."""

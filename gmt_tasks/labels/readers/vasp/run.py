@@ -55,7 +55,7 @@ class VaspTensor(StrEnum):
 
 @dataclass(frozen=True)
 class VaspRun:
-    """One calculation as one of its output files tells it.
+    """One calculation as one of its output files describes it.
 
     Attributes:
         version: of VASP, "6.4.2".

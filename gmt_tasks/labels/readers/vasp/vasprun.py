@@ -122,10 +122,19 @@ class _Vasprun:
             self._take_row(self._path[-1][1], text.split())
         elif element == "c":
             self._take_cell(text.strip()[:MAX_TEXT_CHARS])
-        elif element == "varray" and self._is_wanted(name):
-            self._take_matrix(name)
+        elif element == "varray" and self._is_wanted(name) and self._rows:
+            # the first of each name: structure at the start, forces and tensors before displacements
+            n_rows = len(self._rows) if name in ("positions", "forces") else 3
+            if [len(row) for row in self._rows] != [3] * n_rows:
+                raise RefusedRowError(LabelReason.PARSE, f"{name} has {len(self._rows)} rows, not all of 3 numbers")
+            self._matrices.setdefault(name, np.array(self._rows))
         elif element == "calculation":
-            self._count_steps()
+            # The first and the last step of a minimisation print all parts of the energy, those between three of them;
+            # the steps of linear response follow.
+            short = [energies == _SHORT_ENERGY for energies in self._energies[1:]]
+            n_between = short.index(False) if False in short else len(short)
+            n_steps = min(n_between + 2, len(self._energies))
+            self._n_unconverged += n_steps >= int(self._parameters.get("NELM", NELM_DEFAULT))
         if element in ("i", "v", "c"):
             self._text = None
 
@@ -166,25 +175,6 @@ class _Vasprun:
             self._potentials.append(text)
         self._column += 1
 
-    def _take_matrix(self, name: str) -> None:
-        """Keeps the first matrix of each name: the structure at the start, forces and tensors before displacements."""
-        if name != "selective" and name not in self._matrices and self._rows:
-            shape = (3, 3) if name not in ("positions", "forces") else (len(self._rows), 3)
-            if [len(row) for row in self._rows] != [3] * shape[0]:
-                raise RefusedRowError(LabelReason.PARSE, f"{name} has {len(self._rows)} rows, not all of 3 numbers")
-            self._matrices[name] = np.array(self._rows)
-
-    def _count_steps(self) -> None:
-        """Counts the electronic steps of the ground state, after which those of linear response may follow.
-
-        The first and the last step of a minimisation print all parts of the energy, those between three of them.
-        """
-        short = [energies == _SHORT_ENERGY for energies in self._energies[1:]]
-        n_between = short.index(False) if False in short else len(short)
-        n_steps = min(n_between + 2, len(self._energies))
-        allowed = int(self._parameters.get("NELM", NELM_DEFAULT))
-        self._n_unconverged += n_steps >= allowed
-
     def run(self) -> VaspRun:
         """What was read.
 
@@ -210,9 +200,5 @@ class _Vasprun:
             max_force=None if forces is None else float(np.linalg.norm(forces, axis=1).max()),
             pressure_kbar=None if stress is None else float(np.trace(stress) / 3),
             selective=bool(self._is_selective),
-            tensors=self._tensors(),
+            tensors={tensor: self._matrices[name] for name, tensor in _TENSORS.items() if name in self._matrices},
         )
-
-    def _tensors(self) -> dict[VaspTensor, Floats]:
-        """The dielectric tensors by what they contain."""
-        return {tensor: self._matrices[name] for name, tensor in _TENSORS.items() if name in self._matrices}

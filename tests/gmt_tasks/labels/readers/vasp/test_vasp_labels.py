@@ -139,7 +139,7 @@ def test_a_folder_of_jobs_is_read_in_a_child_packed_or_not_beside_label_rows(tmp
         *(f"a/{name}" for name in ("bz2", "gz", "plain", "xz", "zst") for _ in range(3)), "a row",
     ]  # fmt: skip
     contents = [json.dumps(label.row | {"id": ""}) for label in labels[:-1]]
-    assert len(set(contents)) == 3, "the same calculation is the same label, told by one file or by both"
+    assert len(set(contents)) == 3, "the same calculation is the same label, from one file or from both"
     # alone, a relaxation is named as what it is
     (refused,) = open_label_source(str(tmp_path / "relax")).rows()
     assert isinstance(refused, RefusedLabel) and "asked for no response" in refused.detail
