@@ -215,12 +215,13 @@ the Cartesian frame of the lattice beside it.
 
 Calculate the responses on the relaxed structure, in folders of their own below the job's folder (`relax`, `response`,
 `elastic`): dielectric and piezoelectric tensor with LEPSILON = .TRUE., IBRION = 8; stiffness with IBRION = 6, ISIF = 3,
-both with a tight EDIFF and without selective dynamics. Leave OUTCAR and vasprun.xml where they are (also packed), then
+both with a tight EDIFF and without selective dynamics. Leave OUTCAR and vasprun.xml where they are (also packed); then
 
     gmtscreen ingest {folder} --labels
 
-reads every finished calculation: unit, Voigt order, electronic plus ionic part, and whose answer it is, from the folder
-it lies in. Relaxations are passed over; jobs that were killed or did not converge are named.
+(with the `--db` of `suggest`) reads every finished calculation: unit, Voigt order, electronic plus ionic part, and
+whose answer it is, from the folder it lies in. Relaxations are passed over; jobs that were killed or did not converge
+are named.
 
 ## Other codes
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from gmt_tasks.labels.label_kind import RefusedRowError
 from gmt_tasks.labels.readers.label_formats import LABELS, OUTCAR, VASPRUN, job_of, unread_program
@@ -19,7 +20,6 @@ from gmt_tasks.sources.files.text_bytes import lines_of
 from gmt_tasks.sources.json_records import load_json
 from gmt_tasks.sources.parsed import Refusal, RefusedInputError
 from gmt_tasks.sources.source import ReadOptions
-from gmt_tasks.telemetry import event
 from models.errors import SourceError
 
 VASP_READER = "gmt_tasks.labels.readers.vasp.child:answer"
@@ -40,6 +40,8 @@ class LabelFiles:
         self.name = name
         self._files = list(files)
         self._options = options
+        self.n_without_response = 0
+        """Calculations that `rows` passed over last."""
 
     @classmethod
     def from_text(cls, text: str, options: ReadOptions) -> "LabelFiles":
@@ -48,7 +50,7 @@ class LabelFiles:
         Raises:
             SourceError: there is none, or only folders of `suggest` that nobody has answered.
         """
-        if program := unread_program(text):
+        if (program := unread_program(text)) and not Path(text).is_dir():
             raise SourceError(
                 f"{text} is output of {program}, of which no tensor is read. Write label rows (JSON lines) as "
                 "docs/labels.md describes them: lattice, species, frac_coords, kind, unit and the tensor."
@@ -95,8 +97,7 @@ class LabelFiles:
                 if job is not None and n_given == n_before:
                     detail = "the calculation asked for no response: LEPSILON, LCALCEPS, or IBRION 6 with ISIF 3"
                     without_response.append(RefusedLabel(_id_of_job(job[0]), "", LabelReason.INCOMPLETE, detail))
-        if without_response:
-            event("labels.without_response", source=self.name, calculations=len(without_response))
+        self.n_without_response = len(without_response) if n_given else 0
         if not n_given:
             yield from without_response
 

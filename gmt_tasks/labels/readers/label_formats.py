@@ -11,7 +11,7 @@ OUTCAR = FileFormat(
     name="outcar", label="OUTCAR", suffixes=(), name_pattern=re.compile(r"(?<![A-Za-z])OUTCAR(?![A-Za-z])")
 )
 VASPRUN = FileFormat(
-    name="vasprun", label="vasprun.xml", suffixes=(), name_pattern=re.compile(r"(?<![A-Za-z])vasprun(?=\..*\bxml\b)")
+    name="vasprun", label="vasprun.xml", suffixes=(), name_pattern=re.compile(r"(?<![A-Za-z])vasprun(?=[._].*\bxml\b)")
 )
 
 _UNREAD = {
