@@ -25,13 +25,17 @@ def requested_id(folder: Path) -> str | None:
     """
     place = folder.absolute()
     for level in [place, *place.parents][:_LEVELS_UP]:
-        ids = _ids_of(level / TEMPLATE)
-        if not ids and level != place:
-            # a job whose template was removed, by its folder
-            below = place.relative_to(level).parts[0]
-            ids = [name for name in [_ids_by_folder(level / SUGGESTIONS).get(below)] if name]
-        if ids:
-            return ids[0]
+        # every row of a template carries the same id
+        row = _json_of(_text_of(level / TEMPLATE).partition("\n")[0])
+        if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]:
+            return str(row["id"])
+        suggestions = level / SUGGESTIONS
+        if level != place and suggestions.is_file():
+            # a job whose template was removed, by its folder; read anew when another file lies at that place
+            status = suggestions.stat()
+            ids = _ids_by_folder(suggestions, status.st_mtime_ns, status.st_size)
+            if (name := ids.get(place.relative_to(level).parts[0])) is not None:
+                return name
     return None
 
 
@@ -41,24 +45,9 @@ def is_unfilled(row: Any) -> bool:
     return kind is not None and all(row.get(key) is None for key in kind.keys)
 
 
-def _ids_of(template: Path) -> list[str]:
-    """The ids that the rows of a template carry: one, as `suggest` writes it."""
-    rows = [_json_of(line) for line in _text_of(template).splitlines()]
-    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]]
-
-
-def _ids_by_folder(suggestions: Path) -> dict[str, str]:
-    """Content id of each job by the name of its folder."""
-    try:
-        status = suggestions.stat()
-    except OSError:
-        return {}
-    # as it stands: a later call may find another one at the same place
-    return _parsed_ids(suggestions, status.st_mtime_ns, status.st_size)
-
-
 @lru_cache(16)
-def _parsed_ids(suggestions: Path, _modified_ns: int, _size: int) -> dict[str, str]:
+def _ids_by_folder(suggestions: Path, _modified_ns: int, _size: int) -> dict[str, str]:
+    """Content id of each job by the name of its folder."""
     document = _json_of(_text_of(suggestions))
     jobs = document.get("suggestions") if isinstance(document, dict) else None
     ids = {}
