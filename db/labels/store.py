@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from db.labels import rows as labels
-from db.labels.links import label_kinds
+from db.labels.links import known_crystals, label_kinds
 from db.labels.rows import AcceptedLabel, LabelRecord, Resolution, StoredLabel
 from db.query.lists import values_of
 from db.records import IngestedBlock
@@ -66,6 +66,10 @@ class LabelStore:
     def crystals_of(self, crystal_ids: Sequence[str]) -> CrystalBatch:
         """The stored crystals of the given ids, in that order."""
         return read(self._engine, labels.crystals_of, crystal_ids)
+
+    def known_crystals(self, crystal_ids: Sequence[str]) -> tuple[list[str], CrystalBatch]:
+        """Those of the given crystals that are stored, with their content ids."""
+        return read(self._engine, known_crystals, crystal_ids)
 
     def conclude(
         self,

@@ -25,7 +25,11 @@ def ingest(
     sources: Sources,
     *,
     labels: Annotated[
-        bool, typer.Option("--labels", help="The sources hold DFT tensors (.jsonl[.gz], mp:, jarvis:): check them.")
+        bool,
+        typer.Option(
+            "--labels",
+            help="The sources hold DFT tensors (.jsonl, VASP's OUTCAR, vasprun.xml, mp:, jarvis:): check them.",
+        ),
     ] = False,
     db: Db = None,
     model: Annotated[
@@ -100,6 +104,7 @@ def _ingest_labels(
     from db.store import ResultStore
     from gmt_tasks.labels.ingest import ingest_labels
     from gmt_tasks.labels.label_batch import BatchStatus
+    from gmt_tasks.labels.readers.label_files import LabelFiles
     from gmt_tasks.labels.readers.open import open_label_source
     from gmt_tasks.registry.current_model import current_split
 
@@ -112,6 +117,8 @@ def _ingest_labels(
         for source in sources:
             on_block = _counter(source.name, quiet=json)
             reports.append(ingest_labels(store, source, expect=expect, table=table, on_block=on_block))
+            if isinstance(source, LabelFiles) and source.n_without_response:
+                say(f"{source.name}: {source.n_without_response:,} calculations without a response passed over")
         if plot is not None:
             _draw(store, reports, plot)
     if json:

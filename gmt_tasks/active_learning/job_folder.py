@@ -1,13 +1,15 @@
 """A folder of DFT jobs: per crystal a POSCAR and a label row to fill in, why each was chosen, and how to go on.
 
-The cell of a POSCAR is the one that the database stores, so tensors come back in the stored frame. The content id of
-the crystal stands in every folder and in every label row: it links a label to its crystal although the calculation
-relaxes the cell.
+POSCAR and label row hold one cell, its atoms in one order, so that what VASP answers can be copied row by row. It is
+the cell that the database stores, so tensors come back in the stored frame. The content id of the crystal stands in
+every folder and in every label row: it links a label to its crystal although the calculation relaxes the cell, whether
+the row is filled in or the output files of VASP are read where they lie.
 """
 
 import csv
 import json
 import math
+import shlex
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +20,13 @@ from numpy.typing import NDArray
 
 from gmt_tasks.active_learning.suggest import Batch, Suggestion
 from gmt_tasks.labels.kinds import KINDS
+from gmt_tasks.labels.readers.suggestion_folders import SUGGESTIONS, TEMPLATE
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import GmtError
 from models.quantities import DERIVED, TENSORS
 
 Floats = NDArray[np.float64]
 
-SUGGESTIONS = "suggestions.json"
 ATOMATE2 = "atomate2_jobs.py"
 _TEMPLATE = Path(__file__).with_name("atomate2_jobs.template")
 
@@ -54,11 +56,11 @@ def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> l
     for rank, suggestion in enumerate(batch.suggestions):
         job = folder / job_name(rank, suggestion)
         job.mkdir(parents=True, exist_ok=True)
-        crystal = batch.crystals.select([rank])
+        crystal = poscar_cell(batch.crystals.select([rank]))
         title = f"{suggestion.formula} {suggestion.id}"
         (job / "POSCAR").write_text(poscar(crystal, title), encoding="utf-8")
         lines = [json.dumps(row) + "\n" for row in label_rows(batch.request.property, suggestion, crystal)]
-        (job / "label.template.jsonl").write_text("".join(lines), encoding="utf-8")
+        (job / TEMPLATE).write_text("".join(lines), encoding="utf-8")
         jobs.append(job)
     rows = [row_of(batch, rank) for rank in range(len(batch.suggestions))]
     with (folder / "suggestions.csv").open("w", encoding="utf-8", newline="") as stream:
@@ -70,7 +72,8 @@ def write_jobs(batch: Batch, folder: Path, *, atomate2: bool | None = None) -> l
         (folder / ATOMATE2).write_text(_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     tensors = " and ".join(TENSORS[tensor].label for tensor in DERIVED[batch.request.property].from_tensors)
     script = _ATOMATE2_PART if (folder / ATOMATE2).exists() else ""
-    readme = _README.format(n=len(jobs), property=batch.request.property, tensors=tensors, script=script)
+    words = {"n": len(jobs), "property": batch.request.property, "folder": shlex.quote(str(folder))}
+    readme = _README.format(**words, tensors=tensors, template=TEMPLATE, script=script)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     # Last: with this file the folder is complete.
     document = {
@@ -134,23 +137,32 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
-def poscar(crystal: CrystalBatch, title: str) -> str:
-    """POSCAR of one crystal: atoms sorted by element, the Cartesian frame unchanged, 16 digits.
+def poscar_cell(crystal: CrystalBatch) -> CrystalBatch:
+    """A crystal as its POSCAR holds it: atoms sorted by element, a right-handed lattice, the Cartesian frame unchanged.
 
     VASP refuses a left-handed lattice; there a and b, and the positions along them, change places: nothing is rotated.
 
     Args:
         crystal: a batch of one.
-        title: first line.
     """
-    lattice, frac, numbers = crystal.lattice[0], crystal.frac_coords, crystal.numbers
+    lattice, frac = crystal.lattice[0], crystal.frac_coords
     if np.linalg.det(lattice) < 0:
         lattice, frac = lattice[[1, 0, 2]], frac[:, [1, 0, 2]]
-    order = np.argsort(numbers, kind="stable")
-    elements, counts = np.unique(numbers, return_counts=True)
-    head = [title, "1.0", *(_numbers(row) for row in lattice)]
+    order = np.argsort(crystal.numbers, kind="stable")
+    return CrystalBatch.from_arrays([lattice], [frac[order]], [crystal.numbers[order]])
+
+
+def poscar(crystal: CrystalBatch, title: str) -> str:
+    """POSCAR of one crystal with 16 digits.
+
+    Args:
+        crystal: from `poscar_cell`.
+        title: first line.
+    """
+    elements, counts = np.unique(crystal.numbers, return_counts=True)
+    head = [title, "1.0", *(_numbers(row) for row in crystal.lattice[0])]
     species = [" ".join(SYMBOLS[z] for z in elements.tolist()), " ".join(map(str, counts.tolist())), "Direct"]
-    return "\n".join([*head, *species, *(_numbers(row) for row in frac[order])]) + "\n"
+    return "\n".join([*head, *species, *(_numbers(row) for row in crystal.frac_coords)]) + "\n"
 
 
 def _numbers(row: Floats) -> str:
@@ -158,7 +170,13 @@ def _numbers(row: Floats) -> str:
 
 
 def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list[dict[str, Any]]:
-    """Label rows to fill in: crystal, kind and unit are there, null stands where the calculation gives a tensor."""
+    """Label rows to fill in: crystal, kind and unit are there, null stands where the calculation gives a tensor.
+
+    Args:
+        name: the property that is looked for.
+        suggestion: the job.
+        crystal: from `poscar_cell`.
+    """
     common = {
         "id": suggestion.id,
         "source": "dft",
@@ -190,12 +208,27 @@ Wanted of each crystal: {tensors}. `suggestions.csv` has the reasons: `promise` 
 `uncertainty` its place in the order of uncertainty, `crowding` its likeness to a job above it, `settles` what the
 label is expected to be. Calculate from the top.
 
-- `POSCAR` is the cell of the database. Relax it, but do not rotate it or change to a standard cell: a tensor is always
-  in the Cartesian frame of the lattice beside it.
-- `label.template.jsonl` is the label with gaps: replace lattice and positions by the relaxed ones, fill in the
-  tensors (stiffness 6x6 in GPa and Voigt order 11, 22, 33, 23, 13, 12; VASP prints XX, YY, ZZ, XY, YZ, ZX and kbar;
-  piezoelectric 3x3x3 in C/m^2, clamped-ion plus ionic; dielectric 3x3), name code and functional in `method`, and
-  leave `id` as it is: it is the crystal's.
+`POSCAR` is the cell of the database. Relax it, but do not rotate it or change to a standard cell: a tensor is always in
+the Cartesian frame of the lattice beside it.
+
+## VASP
+
+Calculate the responses on the relaxed structure, in folders of their own below the job's folder (`relax`, `response`,
+`elastic`): dielectric and piezoelectric tensor with LEPSILON = .TRUE., IBRION = 8; stiffness with IBRION = 6, ISIF = 3,
+both with a tight EDIFF and without selective dynamics. Leave OUTCAR and vasprun.xml where they are (also packed); then
+
+    gmtscreen ingest {folder} --labels
+
+(with the `--db` of `suggest`) reads every finished calculation: unit, Voigt order, electronic plus ionic part, and
+whose answer it is, from the folder it lies in. Relaxations are passed over; jobs that were killed or did not converge
+are named.
+
+## Other codes
+
+`{template}` is the label with gaps, its atoms in the order of the POSCAR: replace lattice and positions by the
+relaxed ones, fill in the tensors (stiffness 6x6 in GPa and Voigt order 11, 22, 33, 23, 13, 12; piezoelectric 3x3x3 in
+C/m^2, clamped-ion plus ionic; dielectric 3x3), name code and functional in `method`, and leave `id` as it is: it is
+the crystal's. The same command reads the rows that are filled in and passes over the others.
 {script}
-Bring the labels back with `gmtscreen ingest labels.jsonl --labels --db DB`: frame, order and units are checked there.
+A label whose crystal cannot be the relaxed form of the one that its id names is refused.
 """

@@ -17,6 +17,7 @@ from db.labels.store import LabelStore
 from db.store import ResultStore
 from db.tables import LabelState
 from gmt_tasks.labels.checks.batch_checks import check_batch
+from gmt_tasks.labels.checks.requested_crystal import with_ids_checked
 from gmt_tasks.labels.checks.row import IdentifiedCells, check_labels, hashed_label
 from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
 from gmt_tasks.labels.files import Split
@@ -192,8 +193,10 @@ def _check_block(
     new = sorted(row for key, row in first.items() if key not in unresolved)
     if new:
         positions = [start + row for row in new]
-        checked = check_labels(name, [hashed[row][1] for row in new], positions, store.crystals_in_buckets, identified)
-        store.labels.add(ingest_id, checked.records, checked.crystals)
+        items = [hashed[row][1] for row in new]
+        checked = check_labels(name, items, positions, store.crystals_in_buckets, identified)
+        records = with_ids_checked(checked.records, items, store.labels.known_crystals)
+        store.labels.add(ingest_id, records, checked.crystals)
     return hashes, sum(first[key] != row or not unresolved.get(key, True) for row, key in enumerate(hashes))
 
 

@@ -12,6 +12,9 @@ class LabelReason(StrEnum):
     NONFINITE = "nonfinite"
     NO_STRUCTURE = "no_structure"
     STRUCTURE = "structure"
+    UNCONVERGED = "unconverged"
+    INCOMPLETE = "incomplete"
+    WRONG_ID = "wrong_id"
     SYMMETRY_FAILED = "symmetry_failed"
     OUT_OF_RANGE = "out_of_range"
     INDEX_SYMMETRY = "index_symmetry"
@@ -59,6 +62,18 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
         "Fetch the structure of the calculation itself, not that of the crystal's summary.",
     ),
     LabelReason.STRUCTURE: ("The structure is no crystal that can be computed.", "Correct what the detail names."),
+    LabelReason.UNCONVERGED: (
+        "The calculation did not finish or did not converge.",
+        "Let it finish, with more electronic steps (NELM) or another algorithm, and bring it again.",
+    ),
+    LabelReason.INCOMPLETE: (
+        "The calculation gives a part of the tensor only.",
+        "Calculate the ionic part too: LEPSILON with IBRION = 8, or IBRION = 6 with ISIF = 3, without fixed ions.",
+    ),
+    LabelReason.WRONG_ID: (
+        "The crystal is not the one whose content id the row carries.",
+        "Look whether the answers of two jobs were exchanged; a crystal that became another needs an id of its own.",
+    ),
     LabelReason.SYMMETRY_FAILED: (
         "No space group of the structure could be determined.",
         "Look for atoms that nearly coincide.",

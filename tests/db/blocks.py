@@ -76,7 +76,7 @@ def results(lease: ShardLease, poison: Sequence[str] = (), shift: float = 0.0) -
 
 def number_of(crystal: str) -> float:
     """A number between 0 and 1 that belongs to a crystal."""
-    return int(crystal[:8], 16) / 2**32
+    return int(crystal.removeprefix("gx-")[:8], 16) / 2**32
 
 
 def columns(ids: Sequence[str], shift: float = 0.0) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Where labels come from: label files, JARVIS-DFT, the Materials Project."""
+"""Where labels come from: label files, output of VASP, JARVIS-DFT, the Materials Project."""

@@ -15,7 +15,8 @@ def open_label_source(text: str) -> LabelSource:
     """Opens a source of labels by what the user wrote.
 
     Args:
-        text: a label file (.jsonl, .jsonl.gz), a folder or glob of these, `mp:...` or `jarvis:...`.
+        text: a label file (.jsonl, also packed), an OUTCAR or vasprun.xml, a folder or glob of these, `mp:...` or
+            `jarvis:...`.
 
     Raises:
         SourceError: no such file or name, or a source that has no labels.
@@ -33,5 +34,5 @@ def open_label_source(text: str) -> LabelSource:
 
         return jarvis.open_labels(text)
     if name:
-        raise SourceError(f"{name}: gives crystals, not labels. Take label files, mp: or jarvis:.")
+        raise SourceError(f"{name}: gives crystals, not labels. Take label files, output of VASP, mp: or jarvis:.")
     return LabelFiles.from_text(text, ReadOptions())

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -41,7 +41,25 @@ class FoundFiles:
     ignored: Counter[str]
 
 
-def find_files(text: str) -> FoundFiles:
+@dataclass(frozen=True)
+class FileKinds:
+    """Which files are looked for.
+
+    Attributes:
+        format_of: what the name of a file means; None for no input.
+        readable: all that may be given, as messages list it.
+        named: what may be given beside files, likewise.
+    """
+
+    format_of: Callable[[str], FileFormat | None]
+    readable: str
+    named: str
+
+
+CRYSTALS = FileKinds(file_format, readable_formats(), "one of the names `reference` and `prototypes`")
+
+
+def find_files(text: str, kinds: FileKinds = CRYSTALS) -> FoundFiles:
     """The files that a path, directory or glob means, and how many others lie there.
 
     Raises:
@@ -50,15 +68,15 @@ def find_files(text: str) -> FoundFiles:
     try:
         path = Path(text).expanduser()
         if path.is_dir():
-            return _in_directory(path)
+            return _in_directory(path, kinds)
         if not path.exists():
-            return _matching(text)
-        if (only_format := file_format(path.name)) is not None:
+            return _matching(text, kinds)
+        if (only_format := kinds.format_of(path.name)) is not None:
             return FoundFiles([NamedFile(path, path.name, only_format)], Counter())
     except (OSError, RuntimeError, ValueError) as error:  # no permission, a name too long, no such user, a NUL
-        raise SourceError(f"{text[:200]!r} cannot be looked at: {error}. Give {readable_formats()}.") from error
+        raise SourceError(f"{text[:200]!r} cannot be looked at: {error}. Give {kinds.readable}.") from error
     raise SourceError(
-        f"{path.name}: a name of no known format. Give {readable_formats()}, or a directory or glob of these."
+        f"{path.name}: a name of no known format. Give {kinds.readable}, or a directory or glob of these."
     )
 
 
@@ -71,7 +89,7 @@ def content_fingerprint(files: Iterable[NamedFile]) -> str:
     return digest.hexdigest()
 
 
-def _in_directory(root: Path) -> FoundFiles:
+def _in_directory(root: Path, kinds: FileKinds) -> FoundFiles:
     """All files of known formats below a directory, sorted by relative path; links to directories are not followed.
 
     A folder that may not be looked into is an input too: it will be refused, so that nobody takes it for empty.
@@ -87,28 +105,27 @@ def _in_directory(root: Path) -> FoundFiles:
         parent = Path(folder)
         relative = parent.relative_to(root).as_posix()
         prefix = "" if relative == "." else f"{relative}/"
-        _sort_out([(parent / name, prefix + name) for name in names], files, ignored)
+        _sort_out([(parent / name, prefix + name) for name in names], kinds, files, ignored)
     if not files:
         problem = f"Directory {root} holds no file that can be read among {ignored.total()}"
-        raise SourceError(f"{problem}. Give {readable_formats()}.")
+        raise SourceError(f"{problem}. Give {kinds.readable}.")
     return FoundFiles(sorted(files, key=lambda file: file.label), ignored)
 
 
-def _matching(pattern: str) -> FoundFiles:
+def _matching(pattern: str, kinds: FileKinds) -> FoundFiles:
     """The files that match a glob, sorted; where none has a known format, each is an input, and will be refused."""
     # Path.glob wants a root apart from the pattern; a user's pattern may be absolute, relative or begin with ~.
     matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
     paths = sorted(path for match in matches if not (path := Path(match)).is_dir())
     if not paths:
         raise SourceError(
-            f"No file {pattern!r}. Give a path or glob of {readable_formats()}, a directory, or one of the names "
-            "`reference` and `prototypes`."
+            f"No file {pattern!r}. Give a path or glob of {kinds.readable}, a directory, or {kinds.named}."
         )
     common = Path(os.path.commonpath([path.parent for path in paths]))
     named = [(path, path.relative_to(common).as_posix()) for path in paths]
     files: list[NamedFile] = []
     ignored: Counter[str] = Counter()
-    _sort_out(named, files, ignored)
+    _sort_out(named, kinds, files, ignored)
     if not files:
         return FoundFiles([NamedFile(path, label, None) for path, label in named], Counter())
     # A pattern that ends in ** names folders only to look into them.
@@ -117,10 +134,12 @@ def _matching(pattern: str) -> FoundFiles:
     return FoundFiles(files, ignored)
 
 
-def _sort_out(named: Iterable[tuple[Path, str]], files: list[NamedFile], ignored: Counter[str]) -> None:
+def _sort_out(
+    named: Iterable[tuple[Path, str]], kinds: FileKinds, files: list[NamedFile], ignored: Counter[str]
+) -> None:
     """Appends the inputs among the files to `files`, and counts the others."""
     for path, label in named:
-        known = file_format(path.name)
+        known = kinds.format_of(path.name)
         if known is None:
             ignored[ending_of(path.name)] += 1
         elif known is ASE_DATABASE and _is_own_database(path):

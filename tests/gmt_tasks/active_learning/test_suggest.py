@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from pymatgen.core import Structure
 from db.labels.rows import LabelRecord
 from db.store import ResultStore
 from db.tables import LabelState
-from gmt_tasks.active_learning.job_folder import ids_in, poscar, write_jobs
+from gmt_tasks.active_learning.job_folder import ids_in, label_rows, poscar, poscar_cell, write_jobs
 from gmt_tasks.active_learning.request import Goal, OutOfDistribution, SuggestionRequest
-from gmt_tasks.active_learning.suggest import suggest
+from gmt_tasks.active_learning.suggest import Suggestion, suggest
 from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, GmtError
@@ -150,6 +151,7 @@ def test_a_folder_holds_the_stored_cells_and_why(store: ResultStore, tmp_path: P
         assert_same_crystal(stored.select([rank]), Structure.from_file(place / "POSCAR"))
         rows = [json.loads(line) for line in (place / "label.template.jsonl").read_text(encoding="utf-8").splitlines()]
         assert {row["kind"] for row in rows} == {"piezo_e_total", "elastic_stiffness"}
+        assert_same_order(rows[0], Structure.from_file(place / "POSCAR"))
         assert all(row["id"] == found.suggestions[rank].id and row["unit"] in KINDS[row["kind"]].units for row in rows)
     assert not (tmp_path / "jobs" / "atomate2_jobs.py").exists()
     with pytest.raises(GmtError, match="holds suggestions already"):
@@ -166,15 +168,24 @@ def assert_same_crystal(expected: CrystalBatch, found: Structure) -> None:
     assert [site.specie.Z for site in found] == expected.numbers[nearest].tolist()
 
 
+def assert_same_order(row: dict[str, Any], found: Structure) -> None:
+    """The row's lattice vectors and atoms are those of the POSCAR, one by one."""
+    assert np.allclose(row["lattice"], found.lattice.matrix, atol=1e-12)
+    assert np.allclose(row["frac_coords"], found.frac_coords, atol=1e-12)
+    assert row["species"] == [site.specie.Z for site in found]
+
+
 @pytest.mark.parametrize("hand", [1, -1])
 def test_a_poscar_is_right_handed_in_the_same_frame(hand: int) -> None:
     lattice = np.array([[4.0, 0.3, 0.1], [0.2, 5.0, -0.4], [0.3, 0.1, 6.0 * hand]])
     frac = np.array([[0.1, 0.2, 0.3], [0.6, 0.5, 0.9], [0.4, 0.8, 0.7]])
     crystal = CrystalBatch.from_arrays([lattice], [frac], [np.array([8, 13, 8])])
-    found = Structure.from_str(poscar(crystal, "title"), fmt="poscar")
+    found = Structure.from_str(poscar(poscar_cell(crystal), "title"), fmt="poscar")
     assert np.linalg.det(found.lattice.matrix) > 0
     assert sorted(map(tuple, found.lattice.matrix.round(9))) == sorted(map(tuple, lattice.round(9)))
     assert_same_crystal(crystal, found)
+    asked = Suggestion("gx-1", "AlO2", "toy@1", *[0.0] * 7)
+    assert_same_order(label_rows("k_vrh_gpa", asked, poscar_cell(crystal))[0], found)
 
 
 @pytest.fixture

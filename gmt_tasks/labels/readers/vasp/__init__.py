@@ -1,0 +1,1 @@
+"""Finished VASP calculations as labels: OUTCAR and vasprun.xml."""
