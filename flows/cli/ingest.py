@@ -7,7 +7,7 @@ import typer
 
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Sources
 from flows.cli.screen import ignored_text
-from flows.terminal.console import Exit, errors_as_lines, print_json, say
+from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ def _ingest_crystals(
             console().print(doubts_line(doubts))
         if ignored := ignored_text(opened):
             console().print(ignored, markup=False)
-        say(f"compute them: gmtscreen screen {' '.join(sources)} --db {settings.shown_database}")
+        say_command("compute them", "screen", *sources, "--db", settings.shown_database)
 
 
 def _ingest_labels(

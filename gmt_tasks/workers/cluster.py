@@ -19,10 +19,10 @@ from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
 from gmt_tasks.telemetry import event
 from gmt_tasks.workers.jobs import first_line
+from gmt_tasks.workers.placement import NodeResources, gpu_share
 from gmt_tasks.workers.run_folder import run_folder
 from models.errors import ModelError
 
-ACTORS_PER_GPU = 8
 OBJECT_STORE_BYTES = 256 * 1024**2
 START_TRIES = 3
 CALL_RETRIES = 5
@@ -228,26 +228,15 @@ def count_devices() -> tuple[int, int]:
     return int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
 
 
-def worker_plan(n_workers: int | None, gpus_per_worker: float | None) -> tuple[int, float]:
-    """How many actors and how much of a GPU each gets, from what Ray has.
-
-    Without a GPU: one actor per CPU core. With GPUs: several actors share each, because symmetry and graphs are made
-    on the CPU and would leave a GPU idle behind a single actor.
-
-    Args:
-        n_workers: asked for, or None.
-        gpus_per_worker: asked for, or None.
-
-    Returns:
-        Number of actors and GPU share of each.
-    """
-    cpus, gpus = count_devices()
-    if n_workers is None:
-        n_workers = max(1, min(cpus, gpus * ACTORS_PER_GPU) if gpus else cpus)
-    if gpus_per_worker is None:
-        # Shares are rounded down so that the last actor of a GPU still fits.
-        gpus_per_worker = int(min(1.0, gpus / n_workers) * 1000) / 1000 if gpus else 0.0
-    return n_workers, gpus_per_worker
+def nodes_of_cluster() -> list[NodeResources]:
+    """What the living nodes of the running Ray offer."""
+    nodes = []
+    for facts in ray.nodes():
+        resources = facts["Resources"]
+        if facts["Alive"]:
+            cpus, gpus = (int(resources.get(kind, 0)) for kind in ("CPU", "GPU"))
+            nodes.append(NodeResources(facts["NodeID"], cpus, gpus))
+    return nodes
 
 
 def run_side_by_side(
@@ -256,6 +245,7 @@ def run_side_by_side(
     *,
     address: str | None = None,
     n_at_once: int = 1,
+    use_gpus: bool = True,
     on_wait: Callable[[], None] = lambda: None,
 ) -> None:
     """Calls a function once per tuple of arguments, each call in a worker process of its own.
@@ -265,6 +255,7 @@ def run_side_by_side(
         arguments: of each call.
         address: Ray cluster; None starts a private Ray, which ends with this call.
         n_at_once: calls side by side on this machine; a cluster takes as many as it has room for.
+        use_gpus: whether calls get a GPU where there is one.
         on_wait: called every few seconds.
 
     Raises:
@@ -272,9 +263,10 @@ def run_side_by_side(
     """
     owns_ray = start_ray(address, n_at_once)
     try:
-        _, gpus = count_devices()
+        gpus = count_devices()[1] if use_gpus else 0
         # On a cluster the machines differ: one call takes a whole GPU there.
-        share = min(1.0, gpus / n_at_once) if gpus and address is None else float(bool(gpus))
+        n_per_gpu = -(-n_at_once // gpus) if gpus and address is None else 1
+        share = gpu_share(n_per_gpu) if gpus else 0.0
         remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=CALL_RETRIES, max_calls=1)(function)
         pending = [remote.remote(*call_arguments) for call_arguments in arguments]
         while pending:
