@@ -50,6 +50,7 @@ def train(
         int | None, typer.Option(help="Not the configuration's: another network.", show_default=False)
     ] = None,
     as_published: AsPublished = False,
+    device: Device = None,
 ) -> None:
     """Trains a model, or goes on training it, and writes weights and card.
 
@@ -71,17 +72,19 @@ def train(
         chosen = replace(chosen, network=published_network(chosen.network), name=f"{chosen.name}-as-published")
     out = out or Path("runs") / (Path(config).stem + ("-as-published" if as_published else ""))
     with errors_as_lines(Exit.BROKEN_PROMISE):
-        card = run_training(chosen, out, report=say)
+        card = run_training(chosen, out, report=say, device=device or "auto")
         # None where the training was stopped before its last epoch: the same command goes on.
         if card is None:
             return
         say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}; measuring it on val and test")
         path, folder = str(out / f"{card.name}.json"), Path(chosen.data)
         if has_jarvis_tensors(folder):
-            measured = evaluate_published_into_card(path, data=folder, as_published=as_published)
+            measured = evaluate_published_into_card(
+                path, data=folder, device=device or "auto", as_published=as_published
+            )
         else:
-            calibrate_into_card(path, data=folder)
-            measured = evaluate_into_card(path, data=folder)
+            calibrate_into_card(path, data=folder, device=device or "auto")
+            measured = evaluate_into_card(path, data=folder, device=device or "auto")
         _print_evaluation(measured)
 
 

@@ -1,10 +1,10 @@
 """Markdown: documents from templates, their tables and numbers, and a run's balance for Prefect's artifacts."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.records import Balance
 
@@ -58,6 +58,27 @@ def balance_as_markdown(run: int, balance: Balance) -> str:
         Markdown text; says in words whether the balance closes.
     """
     return render("balance.md", run=run, balance=balance, meanings=MEANINGS)
+
+
+def labels_as_markdown(report: Mapping[str, Any]) -> str:
+    """What became of a label batch: what it was refused for and what to do, then where its rows ended and why.
+
+    Args:
+        report: of the batch as plain data, see `gmt_tasks.labels.ingest.LabelReport`.
+    """
+    counted = ("rows", "accepted", "duplicate", "overruled", "refused")
+    rows = [(part["kind"], part["source"], *(f"{part[name]:,}" for name in counted)) for part in report["parts"]]
+    reasons = [
+        (part["kind"], reason, part["examples"][reason], f"{n:,}")
+        for part in report["parts"]
+        for reason, n in part["reasons"].items()
+    ]
+    return render(
+        "labels.md",
+        report=report,
+        parts=markdown_table(("kind", "source", *counted), rows, texts=2),
+        reasons=markdown_table(("kind", "reason", "for example", "rows"), reasons, texts=3) if reasons else "",
+    )
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:

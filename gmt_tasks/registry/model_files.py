@@ -121,7 +121,8 @@ def intact_card(model: str, provenance: ModelProvenance, models: Path | None = N
     faults = file_faults(folder, provenance.files)
     if faults:
         raise ModelError(
-            f"{model} cannot be used: in {folder} {'; '.join(faults)}. Restore {len(faults)} of {len(provenance.files)} "
-            f"files from a copy, or go back with `gmtscreen models rollback {shlex.quote(name)}`."
+            f"{model} cannot be used: in {folder} {'; '.join(faults)}. Restore {len(faults)} of "
+            f"{len(provenance.files)} files from a copy, or go back with "
+            f"`gmtscreen models rollback {shlex.quote(name)}`."
         )
     return folder / f"{name}.json"

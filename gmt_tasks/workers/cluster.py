@@ -14,12 +14,13 @@ from ray._private import worker as ray_worker
 from ray._private.node import Node
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # a compiled module
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
 from gmt_tasks.telemetry import event
 from gmt_tasks.workers.jobs import first_line
-from gmt_tasks.workers.placement import NodeResources, gpu_share
+from gmt_tasks.workers.placement import NodeResources, Place, gpu_share
 from gmt_tasks.workers.run_folder import run_folder
 from models.errors import ModelError
 
@@ -239,13 +240,33 @@ def nodes_of_cluster() -> list[NodeResources]:
     return nodes
 
 
+def options_at(place: Place) -> dict[str, Any]:
+    """Options of a Ray actor that runs at a place."""
+    options: dict[str, Any] = {"num_cpus": 1, "num_gpus": place.gpus}
+    if place.node:
+        # Softly: when the node is gone, another one may have room.
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(place.node, soft=True)
+    return options
+
+
+def _gpus_per_call(device: str, n_at_once: int, *, on_cluster: bool) -> float:
+    """Share of a GPU for each of the calls that run side by side."""
+    _, gpus = count_devices()
+    if device == "cpu" or (not gpus and not on_cluster):
+        return 0.0
+    if on_cluster:
+        # The machines differ: one call takes a whole GPU. Where one is asked for, a cluster may start a node for it.
+        return 1.0 if gpus or device.startswith("cuda") else 0.0
+    return gpu_share(-(-n_at_once // gpus))
+
+
 def run_side_by_side(
     function: Callable[..., None],
     arguments: Sequence[tuple[Any, ...]],
     *,
     address: str | None = None,
     n_at_once: int = 1,
-    use_gpus: bool = True,
+    device: str = "auto",
     on_wait: Callable[[], None] = lambda: None,
 ) -> None:
     """Calls a function once per tuple of arguments, each call in a worker process of its own.
@@ -255,7 +276,7 @@ def run_side_by_side(
         arguments: of each call.
         address: Ray cluster; None starts a private Ray, which ends with this call.
         n_at_once: calls side by side on this machine; a cluster takes as many as it has room for.
-        use_gpus: whether calls get a GPU where there is one.
+        device: "auto" gives calls a GPU where there is one, "cpu" none, "cuda" waits for one on a cluster.
         on_wait: called every few seconds.
 
     Raises:
@@ -263,10 +284,7 @@ def run_side_by_side(
     """
     owns_ray = start_ray(address, n_at_once)
     try:
-        gpus = count_devices()[1] if use_gpus else 0
-        # On a cluster the machines differ: one call takes a whole GPU there.
-        n_per_gpu = -(-n_at_once // gpus) if gpus and address is None else 1
-        share = gpu_share(n_per_gpu) if gpus else 0.0
+        share = _gpus_per_call(device, n_at_once, on_cluster=address is not None)
         remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=CALL_RETRIES, max_calls=1)(function)
         pending = [remote.remote(*call_arguments) for call_arguments in arguments]
         while pending:

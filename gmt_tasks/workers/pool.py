@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import ray
 from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from db.records import ResultBlock, ShardLease
 from gmt_tasks.import_guard import REPOSITORY_ROOT
@@ -26,6 +25,7 @@ from gmt_tasks.workers.cluster import (
     advice_for_lost_workers,
     ended_ray_process,
     nodes_of_cluster,
+    options_at,
     start_ray,
     stop_ray,
 )
@@ -102,7 +102,7 @@ class WorkerPool:
         self._arguments = (ray.put(factory), root)
         # One more thread answers the heartbeat while all others wait for crystals.
         threads: dict[str, Any] = {"max_concurrency": JOBS_PER_ACTOR, "concurrency_groups": {"heartbeat": 1}}
-        self._remote: Any = ray.remote(num_cpus=1, max_restarts=0, **threads)(WorkerProcess)
+        self._remote: Any = ray.remote(max_restarts=0, **threads)(WorkerProcess)
         self._started_s = time.monotonic()
         self._slots = [self._new_slot(place) for place in places]
 
@@ -191,11 +191,8 @@ class WorkerPool:
         return slot.pid is not None and len(slot.jobs) < JOBS_PER_ACTOR and not retries
 
     def _new_slot(self, place: Place) -> _Slot:
-        options: dict[str, Any] = {"num_gpus": place.gpus}
-        if place.node:
-            # Softly: when the node is gone, another one may have room.
-            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(place.node, soft=True)
-        actor: Any = self._remote.options(**options).remote(*self._arguments, place.gpus, self._timeouts)
+        remote = self._remote.options(**options_at(place))
+        actor: Any = remote.remote(*self._arguments, place.gpus, self._timeouts)
         return _Slot(place, actor, actor.ready.remote())
 
     def _kill(self, slot: _Slot) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.crystals.crystal import CrystalBatch, Floats
+from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
 from models.crystals.neighborhood import Neighborhood
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import load_checkpoint
 from models.gmtnet.config import GMTNetConfig
+from models.gmtnet.device import GpuMemory, PassSize, resolve_device
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.published.mask import mask_as_published
 from models.gmtnet.torch_graph import TorchGraph
@@ -58,11 +59,13 @@ class GMTNetPredictor:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         batch_atoms: int = BATCH_ATOMS,
+        pass_size: PassSize | None = None,
     ) -> None:
         self.networks = [network.to(device=device, dtype=dtype).eval() for network in networks]
         self.config = self.networks[0].config
         self.elements = elements
-        self.device, self.dtype, self.batch_atoms = device, dtype, batch_atoms
+        self.device, self.dtype = device, dtype
+        self.pass_size = pass_size or PassSize(batch_atoms)
 
     @staticmethod
     def load(
@@ -75,15 +78,12 @@ class GMTNetPredictor:
             device: "auto" takes the GPU when there is one, else "cpu" or "cuda".
             dtype: float32 or float64.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = resolve_device(device)
         networks, card = load_checkpoint(path, device=device, dtype=dtype)
-        # a GPU is slow while it waits for work, not when its cache is full
-        batch_atoms = BATCH_ATOMS if device == "cpu" else 64 * BATCH_ATOMS
-        predictor = GMTNetPredictor(
-            networks, frozenset(card.elements), device=device, dtype=dtype, batch_atoms=batch_atoms
-        )
-        return predictor, card
+        # a GPU is slow while it waits for work, not when its cache is full: its memory is the bound
+        pass_size = PassSize(BATCH_ATOMS, None if device == "cpu" else GpuMemory(device))
+        elements = frozenset(card.elements)
+        return GMTNetPredictor(networks, elements, device=device, dtype=dtype, pass_size=pass_size), card
 
     @staticmethod
     def load_double(path: Path, *, device: str = "cpu") -> "GMTNetPredictor":
@@ -113,14 +113,9 @@ class GMTNetPredictor:
             n_networks = len(self.networks)
             empty = {q: np.zeros((n_networks, 0, *TENSORS[q].shape)) for q in self.config.tensors}
             return empty, {s: np.zeros((n_networks, 0)) for s in self.config.scalars}
-        # crystals of similar size share a pass, and each pass has about `batch_atoms` atoms
+        # crystals of similar size share a pass
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
-        total = np.cumsum(crystals.atoms_per_crystal[order])
-        cuts = np.flatnonzero(np.diff((total - 1) // self.batch_atoms)) + 1
-        parts = [
-            self._predict_batch(crystals.select(rows), neighbors and neighbors.select(rows))
-            for rows in np.split(order, cuts)
-        ]
+        parts = self._predict_in_passes(crystals, neighbors, order)
         outputs, back = {}, np.argsort(order, kind="stable")
         for output in parts[0]:
             outputs[output] = np.concatenate([part[output] for part in parts], axis=1)[:, back]
@@ -144,9 +139,57 @@ class GMTNetPredictor:
         published.config = replace(self.config, graph=PUBLISHED_GRAPH)
         return published
 
-    def _predict_batch(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> dict[Tensor | Scalar, Floats]:
+    def _predict_in_passes(
+        self, crystals: CrystalBatch, neighbors: Neighborhood | None, order: Ints
+    ) -> list[dict[Tensor | Scalar, Floats]]:
+        """Outputs of consecutive passes over the crystals in this order, each as large as fits.
+
+        Raises:
+            torch.OutOfMemoryError: a crystal alone does not fit into the whole device.
+        """
+        size, spec, n_atoms = self.pass_size, self.config.graph, crystals.atoms_per_crystal
+        n_edges, whole = np.zeros_like(n_atoms), None
+        if size.memory is not None:
+            # edges are counted before they are on the device; on a CPU graphs of whole shards leave the cache
+            whole = self.build_graph(crystals, spec, neighbors)
+            n_edges = np.bincount(whole.crystal_of_atom[whole.center], minlength=crystals.n_crystals)
+        parts, start = [], 0
+        while start < len(order):
+            rows = order[start:][: size.fitting(n_atoms[order[start:]], n_edges[order[start:]])]
+            graph = (
+                self.build_graph(crystals.select(rows), spec, neighbors and neighbors.select(rows))
+                if whole is None
+                else whole.select(rows)
+            )
+            atoms, fitted = int(n_atoms[rows].sum()), True
+            try:
+                with size.measured(atoms, int(n_edges[rows].sum())):
+                    parts.append(self._predict_batch(graph))
+            except torch.OutOfMemoryError:
+                # Not here: the error still holds the tensors of the pass.
+                fitted = False
+            if not fitted:
+                size.out_of_memory(atoms)
+                if len(rows) > 1:  # the same rows again, half of them at a time
+                    continue
+                parts.append(self._predict_alone(graph))
+            start += len(rows)
+        return parts
+
+    def _predict_alone(self, graph: CrystalGraph) -> dict[Tensor | Scalar, Floats]:
+        """Outputs of a crystal that does not fit into this process's share of a device: it may take the whole one."""
+        memory = self.pass_size.memory
+        if memory is None:
+            return self._predict_batch(graph)
+        memory.widen(whole=True)
+        try:
+            return self._predict_batch(graph)
+        finally:
+            memory.empty_cache()
+            memory.widen(whole=False)
+
+    def _predict_batch(self, edges: CrystalGraph) -> dict[Tensor | Scalar, Floats]:
         """Components of one batch, [n_networks, n_crystals, n_components], and scalars, [n_networks, n_crystals, 1]."""
-        edges = self.build_graph(crystals, self.config.graph, neighbors)
         graph = TorchGraph.from_graph(edges, self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
             answers = [network(graph) for network in self.networks]

@@ -135,13 +135,13 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
     bring(settings, tmp_path / "a", label_batches()[0])
     real, killed = networks.train_network, []
 
-    def dies_once(config: Any, folder: Path, report: Any = None) -> None:
+    def dies_once(config: Any, folder: Path, device: str, report: Any = None) -> None:
         def report_and_die(line: str) -> None:
             if line.startswith("epoch 2/") and len(killed) < 2:
                 killed.append(folder.name)
                 raise RuntimeError("killed")
 
-        real(config, folder, report_and_die)
+        real(config, folder, device, report_and_die)
 
     monkeypatch.setattr(networks, "train_network", dies_once)
     for _ in range(2):

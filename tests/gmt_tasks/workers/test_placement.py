@@ -1,12 +1,16 @@
 """Shares of GPUs: whatever is planned finds a place, in any order, and a GPU is shared by as few as possible."""
 
+import json
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.workers.placement import WORKERS_PER_GPU, NodeResources, Place, gpu_share, place_workers
 
 NODES = st.lists(st.tuples(st.integers(0, 24), st.integers(0, 8)), min_size=1, max_size=4).map(
@@ -40,7 +44,7 @@ def placed(nodes: Sequence[NodeResources], places: Sequence[Place], rng: random.
 
 
 @given(NODES, st.one_of(st.none(), st.integers(1, 100)), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_planned_worker_finds_a_place_in_any_order(
     nodes: list[NodeResources], n_workers: int | None, rng: random.Random
 ) -> None:
@@ -59,7 +63,7 @@ def test_every_planned_worker_finds_a_place_in_any_order(
 
 
 @given(NODES, st.integers(1, 60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_plan_shares_the_gpus_among_fewer_workers_each(nodes: list[NodeResources], n_workers: int) -> None:
     shares = [place.gpus for place in place_workers(nodes, n_workers, None)]
     if not shares[0]:
@@ -95,3 +99,16 @@ def test_a_share_that_was_asked_for_is_kept_for_nodes_that_come_later() -> None:
 def test_a_share_lets_that_many_on_a_gpu_and_no_more(n_per_gpu: int) -> None:
     node = NodeResources("a", 200, 1)
     assert placed([node], [Place(gpu_share(n_per_gpu))] * (n_per_gpu + 1), random.Random(0)) == n_per_gpu
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n_workers", "nodes", "on_gpus"),
+    [(12, ["12x8"], [2] * 6), (0, ["6x6", "4x1"], [1, 1, 1, 1, 1, 1, 4])],
+)
+def test_a_real_ray_starts_every_planned_worker(n_workers: int, nodes: list[str], on_gpus: list[int]) -> None:
+    command = [sys.executable, "-m", "tests.gmt_tasks.workers.placed_on_ray", str(n_workers), *nodes]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY_ROOT, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert facts == {"planned": sum(on_gpus), "started": sum(on_gpus), "on_gpus": on_gpus}

@@ -1,0 +1,104 @@
+"""A label ingest from the first source to the last report, as an object whose steps a flow calls one after another.
+
+It holds what must not become a flow's parameter (the database URL). The order of the steps, their retries and their
+display belong to `flows/`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from db.store import ResultStore
+from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes, load_predictor
+from gmt_tasks.labels.ingest import LabelReport, ingest_labels
+from gmt_tasks.labels.label_batch import BatchStatus
+from gmt_tasks.labels.readers.open import open_label_source
+from gmt_tasks.labels.readers.source import LabelSource
+from gmt_tasks.process import StopRequest
+from gmt_tasks.registry.current_model import chosen_model
+from gmt_tasks.settings import Settings
+from models.crystals.crystal import CrystalBatch
+
+
+@dataclass
+class LabelSession:
+    """One call of `gmtscreen ingest --labels`; use it as a context manager.
+
+    Attributes:
+        settings: database, and the model that sizes are compared with.
+        sources: what, in order.
+        store: the database.
+        compare: whether sizes are compared with predictions.
+        on_block: called with the name of the source and the number of rows of each block that was checked.
+        stop: checked after every block of rows.
+        reports: what became of each source so far.
+    """
+
+    settings: Settings
+    sources: list[LabelSource]
+    store: ResultStore
+    compare: bool = True
+    on_block: Callable[[str, int], None] = lambda name, n: None
+    stop: StopRequest = field(default_factory=StopRequest)
+    reports: list[LabelReport] = field(default_factory=list, init=False)
+
+    @classmethod
+    def open(cls, settings: Settings, texts: Sequence[str], *, compare: bool = True) -> Self:
+        """Opens sources and database; reads no label yet.
+
+        Args:
+            settings: database, and the model that sizes are compared with.
+            texts: what the user named; the same twice counts once.
+            compare: whether sizes are compared with predictions.
+
+        Raises:
+            SourceError: a source does not exist. All are opened before the first is read: a misspelt name shall not
+                cost the time of the others.
+            StoreError: the database cannot be used.
+        """
+        sources = [open_label_source(text) for text in dict.fromkeys(texts)]
+        return cls(settings, sources, ResultStore(settings.database), compare)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self.store.close()
+
+    def ingest(self, index: int) -> LabelReport:
+        """Checks the labels of source number `index` and brings them in; what an earlier call did is found again.
+
+        Raises:
+            StoppedError: a stop was asked for; the next call goes on at the same place.
+        """
+        source = self.sources[index]
+
+        def on_block(n: int) -> None:
+            self.on_block(source.name, n)
+            self.stop.check()
+
+        expect = predictor_of(self.settings) if self.compare else None
+        report = ingest_labels(self.store, source, expect=expect, on_block=on_block)
+        self.reports.append(report)
+        return report
+
+    @property
+    def refused(self) -> list[LabelReport]:
+        """Reports of the batches that were refused as a whole or in parts."""
+        return [report for report in self.reports if report.status in (BatchStatus.REFUSED, BatchStatus.STALE)]
+
+
+def predictor_of(settings: Settings) -> PredictSizes:
+    """Sizes that the model of the settings expects; loaded when it is first asked, since old labels need none."""
+    loaded: list[PredictSizes] = []
+
+    def predict(crystals: CrystalBatch) -> list[Sizes]:
+        if not loaded:
+            loaded.append(load_predictor(chosen_model(settings).model, settings.device))
+        return loaded[0](crystals)
+
+    return predict
