@@ -185,7 +185,8 @@ def list_models(*, db: Db = None, json: AsJson = False) -> None:
     for row in rows:
         metrics = json_module.dumps(row["metrics"]) if row["metrics"] else "-"
         shown = metrics if len(metrics) <= 40 else f"{len(row['metrics'])} entries, see --json"
-        table.add_row(f"{row['name']}@{row['version']}", row["state"], row["sha256"][:12], row["where"], shown)
+        state = row["state"] + (", forced" if row["forced"] else "")
+        table.add_row(f"{row['name']}@{row['version']}", state, row["sha256"][:12], row["where"], shown)
     console().print(table)
     if not rows:
         say("no models: train one with gmtscreen train gmtnet --out runs/gmtnet")
@@ -197,7 +198,7 @@ def shipped_models(folder: Path = REPOSITORY_ROOT / "models" / "weights") -> lis
     for path in sorted(folder.glob("*.json")):
         card = json_module.loads(path.read_text(encoding="utf-8"))
         row = {key: card.get(key) for key in ("name", "version", "sha256", "metrics")}
-        rows.append(row | {"state": "shipped", "where": "models/weights"})
+        rows.append(row | {"state": "shipped", "forced": False, "where": "models/weights"})
     return rows
 
 
@@ -213,7 +214,7 @@ def _registered(db: str | None) -> list[dict[str, Any]]:
         registered = store.list_models()
     rows = []
     for model in registered:
-        row = {key: model[key] for key in ("name", "version", "sha256", "metrics", "state")}
+        row = {key: model[key] for key in ("name", "version", "sha256", "metrics", "state", "forced")}
         # A version without files of its own came with the program; the database is where it is known.
         rows.append(row | {"where": model["folder"] or settings.shown_database})
     return rows
