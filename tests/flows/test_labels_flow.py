@@ -30,7 +30,7 @@ def test_a_refused_batch_ends_the_run_as_refused_and_what_is_good_stays(tmp_path
     bad = str(write_rows(tmp_path / "bad.jsonl", wrong_voigt_order(good_rows(24)[12:])))
     with pytest.raises(RefusedResultError, match=r"1 of 2 label batches refused: .*bad.jsonl") as caught:
         labels([good, bad], compare=False)
-    assert [report["accepted"] for report in caught.value.facts][0] == 12
+    assert next(report["accepted"] for report in caught.value.facts) == 12
     with ResultStore(environment) as store:
         assert len(store.labels.of_ingest(1)) == 12, "the other batch is in"
     assert [report["verdict"] for report in labels([good], compare=False)] == ["repeated"]
