@@ -1,4 +1,4 @@
-"""How a run ends that did its work and whose result is refused, and who is told about the end of a run.
+"""How a run ends that did its work and whose result is refused, and who is informed of the end of a run.
 
 A refusal is no fault and no success: the state is named "Refused", so that Prefect's page does not show it among the
 completed runs, and its type is that of failures, so that automations and hooks for failures see it. No flow here is
@@ -37,9 +37,9 @@ def refused(message: str, facts: Any) -> "State[Any]":
 
 
 def notify(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
-    """Tells the people of `GMTSCREEN_NOTIFY` how a run of a deployment ended; a hook of the flows.
+    """Sends how a run of a deployment ended to the people behind `GMTSCREEN_NOTIFY`; a hook of the flows.
 
-    A run at a terminal tells the one who sits there. What cannot be told is logged by Prefect and changes no state.
+    A run at a terminal says so there. What cannot be sent is logged by Prefect and changes no state.
 
     Args:
         flow: of the run.
@@ -54,10 +54,10 @@ def notify(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> 
     block = load_settings().notify
     if block is None or flow_run.deployment_id is None:
         return
-    told: Any = Block.load(block)
+    recipient: Any = Block.load(block)
     subject = f"gmtscreen {flow.name}: {state.name}"
     # Errors are free of secrets; a URL in the text of a library might not be.
-    told.notify(redact(f"{flow_run.name}: {state.message or state.name}"), subject=subject)
+    recipient.notify(redact(f"{flow_run.name}: {state.message or state.name}"), subject=subject)
 
 
 ON_FAULT: dict[str, Any] = {"on_failure": [notify], "on_crashed": [notify]}

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 
 from flows.endings import ON_FAULT, refused
 from flows.ingest import PATIENT
+from flows.predictor import predictor_of
 from flows.reports.markdown import labels_as_markdown
 from gmt_tasks.labels.session import LabelSession
 from gmt_tasks.process import stop_on_signals
@@ -57,20 +58,20 @@ def open_label_session(sources: list[str], *, compare: bool) -> LabelSession:
     """A session from the environment's settings; this reaches the database."""
     from gmt_tasks.settings import load_settings
 
-    return LabelSession.open(load_settings(), sources, compare=compare)
+    settings = load_settings()
+    return LabelSession.open(settings, sources, predictor_of(settings) if compare else None)
 
 
 @task(name="check", task_run_name="check labels of {source}", **PATIENT)
 def ingest_label_source(index: int, source: str) -> dict[str, Any]:  # noqa: ARG001  Prefect shows the source in the name
     """Checks the labels of one source and brings them in; leaves the report as an artifact."""
     report = current_label_session().ingest(index)
-    facts = report.as_json()
     create_markdown_artifact(
         key=f"gmtscreen-labels-{report.ingest_id}",
-        markdown=labels_as_markdown(facts),
+        markdown=labels_as_markdown(report),
         description=f"{report.source}: {report.status}, {report.accepted:,} of {report.brought:,} rows accepted",
     )
-    return facts
+    return report.as_json()
 
 
 @flow(name="labels", validate_parameters=False, persist_result=False, **ON_FAULT)

@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Sources
 from flows.cli.screen import ignored_text
+from flows.predictor import predictor_of
 from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_command
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _ingest_labels(
     from gmt_tasks.labels.session import LabelSession
 
     with (
-        LabelSession.open(settings, texts, compare=not without_model) as session,
+        LabelSession.open(settings, texts, None if without_model else predictor_of(settings)) as session,
         errors_as_lines(Exit.BROKEN_PROMISE),
     ):
         quiet_prefect()
@@ -114,7 +115,7 @@ def _ingest_labels(
         session.on_block = _counter(quiet=json)
         # The session knows what was refused, and the reports are printed either way.
         with label_session_in_use(session), suppress(RefusedResultError):
-            labels_flow(texts, session.compare)
+            labels_flow(texts, compare=not without_model)
         if plot is not None:
             _draw(session, plot)
     if json:

@@ -1,15 +1,18 @@
 """Markdown: documents from templates, their tables and numbers, and a run's balance for Prefect's artifacts."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from db.records import Balance
+from gmt_tasks.labels.reasons import LabelReason
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from gmt_tasks.labels.ingest import LabelReport
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -60,22 +63,21 @@ def balance_as_markdown(run: int, balance: Balance) -> str:
     return render("balance.md", run=run, balance=balance, meanings=MEANINGS)
 
 
-def labels_as_markdown(report: Mapping[str, Any]) -> str:
+def labels_as_markdown(report: "LabelReport") -> str:
     """What became of a label batch: what it was refused for and what to do, then where its rows ended and why.
 
     Args:
-        report: of the batch as plain data, see `gmt_tasks.labels.ingest.LabelReport`.
+        report: of the batch.
     """
     counted = ("rows", "accepted", "duplicate", "overruled", "refused")
-    rows = [(part["kind"], part["source"], *(f"{part[name]:,}" for name in counted)) for part in report["parts"]]
-    reasons = [
-        (part["kind"], reason, part["examples"][reason], f"{n:,}")
-        for part in report["parts"]
-        for reason, n in part["reasons"].items()
-    ]
+    rows, reasons = [], []
+    for part in report.parts:
+        rows.append([part.kind, part.source, *(f"{getattr(part, name):,}" for name in counted)])
+        reasons += [(part.kind, reason, part.examples[reason], f"{n:,}") for reason, n in part.reasons.items()]
     return render(
         "labels.md",
         report=report,
+        why={finding.reason: LabelReason(finding.reason) for finding in report.findings},
         parts=markdown_table(("kind", "source", *counted), rows, texts=2),
         reasons=markdown_table(("kind", "reason", "for example", "rows"), reasons, texts=3) if reasons else "",
     )

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from db.store import ResultStore
-from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes, load_predictor
+from gmt_tasks.labels.checks.unit_checks import PredictSizes
 from gmt_tasks.labels.ingest import LabelReport, ingest_labels
 from gmt_tasks.labels.label_batch import BatchStatus
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.readers.source import LabelSource
 from gmt_tasks.process import StopRequest
-from gmt_tasks.registry.current_model import chosen_model
 from gmt_tasks.settings import Settings
-from models.crystals.crystal import CrystalBatch
 
 
 @dataclass
@@ -25,31 +23,29 @@ class LabelSession:
     """One call of `gmtscreen ingest --labels`; use it as a context manager.
 
     Attributes:
-        settings: database, and the model that sizes are compared with.
         sources: what, in order.
         store: the database.
-        compare: whether sizes are compared with predictions.
+        expect: sizes that a model expects of crystals; None compares with none.
         on_block: called with the name of the source and the number of rows of each block that was checked.
         stop: checked after every block of rows.
         reports: what became of each source so far.
     """
 
-    settings: Settings
     sources: list[LabelSource]
     store: ResultStore
-    compare: bool = True
+    expect: PredictSizes | None = None
     on_block: Callable[[str, int], None] = lambda name, n: None
     stop: StopRequest = field(default_factory=StopRequest)
     reports: list[LabelReport] = field(default_factory=list, init=False)
 
     @classmethod
-    def open(cls, settings: Settings, texts: Sequence[str], *, compare: bool = True) -> Self:
+    def open(cls, settings: Settings, texts: Sequence[str], expect: PredictSizes | None = None) -> Self:
         """Opens sources and database; reads no label yet.
 
         Args:
-            settings: database, and the model that sizes are compared with.
+            settings: which database.
             texts: what the user named; the same twice counts once.
-            compare: whether sizes are compared with predictions.
+            expect: sizes that a model expects of crystals; None compares with none.
 
         Raises:
             SourceError: a source does not exist. All are opened before the first is read: a misspelt name shall not
@@ -57,7 +53,7 @@ class LabelSession:
             StoreError: the database cannot be used.
         """
         sources = [open_label_source(text) for text in dict.fromkeys(texts)]
-        return cls(settings, sources, ResultStore(settings.database), compare)
+        return cls(sources, ResultStore(settings.database), expect)
 
     def __enter__(self) -> Self:
         return self
@@ -81,8 +77,7 @@ class LabelSession:
             self.on_block(source.name, n)
             self.stop.check()
 
-        expect = predictor_of(self.settings) if self.compare else None
-        report = ingest_labels(self.store, source, expect=expect, on_block=on_block)
+        report = ingest_labels(self.store, source, expect=self.expect, on_block=on_block)
         self.reports.append(report)
         return report
 
@@ -90,15 +85,3 @@ class LabelSession:
     def refused(self) -> list[LabelReport]:
         """Reports of the batches that were refused as a whole or in parts."""
         return [report for report in self.reports if report.status in (BatchStatus.REFUSED, BatchStatus.STALE)]
-
-
-def predictor_of(settings: Settings) -> PredictSizes:
-    """Sizes that the model of the settings expects; loaded when it is first asked, since old labels need none."""
-    loaded: list[PredictSizes] = []
-
-    def predict(crystals: CrystalBatch) -> list[Sizes]:
-        if not loaded:
-            loaded.append(load_predictor(chosen_model(settings).model, settings.device))
-        return loaded[0](crystals)
-
-    return predict

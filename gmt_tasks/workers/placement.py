@@ -64,7 +64,10 @@ def place_workers(nodes: Sequence[NodeResources], n_workers: int | None, gpus_pe
     """
     if gpus_per_worker is not None or not any(min(node.cpus, node.gpus) for node in nodes):
         share = gpus_per_worker or 0.0
-        return [Place(share)] * (n_workers or max(1, _room_at_share(nodes, share)))
+        # A share of 0.3333 is meant to fit three times. A cluster without a GPU may start a node for each CPU slot.
+        fitting = int(1.0 / share + 1e-9) if share and any(node.gpus for node in nodes) else None
+        room = sum(node.cpus if fitting is None else min(node.cpus, fitting * node.gpus) for node in nodes)
+        return [Place(share)] * (n_workers or max(1, room))
     n_on_node = [min(node.cpus, WORKERS_PER_GPU * node.gpus) for node in nodes]
     if n_workers is not None:
         n_on_node = _spread(nodes, n_workers)
@@ -76,15 +79,6 @@ def place_workers(nodes: Sequence[NodeResources], n_workers: int | None, gpus_pe
     for node, n, k in zip(nodes, n_on_node, per_gpu, strict=True):
         places += [Place(gpu_share(k), node.name)] * n if n else []
     return places
-
-
-def _room_at_share(nodes: Sequence[NodeResources], share: float) -> int:
-    """How many workers with this share of a GPU have room; those of the CPUs alone where there is no GPU yet."""
-    if not share or not any(node.gpus for node in nodes):
-        return sum(node.cpus for node in nodes)
-    # A share of 0.3333 is meant to fit three times.
-    per_gpu = int(1.0 / share + 1e-9)
-    return sum(min(node.cpus, per_gpu * node.gpus) for node in nodes)
 
 
 def _spread(nodes: Sequence[NodeResources], n_workers: int) -> list[int]:

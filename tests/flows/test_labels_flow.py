@@ -1,6 +1,5 @@
-"""The flow `labels` through the real Prefect: a refusal is seen on its page, told to people, and costs nothing else."""
+"""The flow `labels` through the real Prefect: a refusal is seen on its page, sent to people, and costs nothing else."""
 
-import json
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -43,7 +42,8 @@ def test_a_refused_batch_ends_the_run_as_refused_and_what_is_good_stays(tmp_path
     mine = [each for each in artifacts if each["flow_run_id"] == str(runs[0].id)]
     pages = {each["key"]: each["data"] for each in mine}
     assert set(pages) == {"gmtscreen-labels-1", "gmtscreen-labels-2"}
-    assert "voigt_order" in pages["gmtscreen-labels-2"] and "Bring it to the order" in pages["gmtscreen-labels-2"]
+    assert "**elastic_stiffness refused: voigt_order.**" in pages["gmtscreen-labels-2"]
+    assert "Bring it to the order" in pages["gmtscreen-labels-2"] and "| 12 |" in pages["gmtscreen-labels-1"]
 
 
 class Run:
@@ -53,7 +53,7 @@ class Run:
         self.name, self.deployment_id = "late-toad", uuid4() if deployed else None
 
 
-def test_people_are_told_how_runs_of_deployments_end_and_who_sits_at_a_terminal_is_not(
+def test_how_runs_of_deployments_end_is_sent_and_what_a_terminal_shows_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from prefect.blocks.core import Block
@@ -61,14 +61,14 @@ def test_people_are_told_how_runs_of_deployments_end_and_who_sits_at_a_terminal_
 
     from flows.retrain import retrain
 
-    told: list[tuple[str, str, str]] = []
+    sent: list[tuple[str, str, str]] = []
 
     def load(name: str) -> Any:
-        class Told:
+        class Recipient:
             def notify(self, body: str, subject: str) -> None:
-                told.append((name, subject, body))
+                sent.append((name, subject, body))
 
-        return Told()
+        return Recipient()
 
     monkeypatch.setattr(Block, "load", staticmethod(load))
     state = Failed(name=REFUSED, message="gmtnet@2 stays a candidate: postgresql://u:s3cret@h/a is worse")
@@ -77,7 +77,7 @@ def test_people_are_told_how_runs_of_deployments_end_and_who_sits_at_a_terminal_
         if block is not None:
             monkeypatch.setenv("GMTSCREEN_NOTIFY", block)
         notify(retrain, Run(deployed=deployed), state)  # type: ignore[arg-type]
-    ((name, subject, body),) = told
+    ((name, subject, body),) = sent
     assert (name, subject) == ("slack-webhook/labels", "gmtscreen retrain: Refused")
     assert body.startswith("late-toad: gmtnet@2 stays a candidate") and "s3cret" not in body
 
@@ -97,16 +97,3 @@ def test_every_flow_tells_of_its_faults_and_the_retraining_of_its_success_too() 
 def test_a_setting_that_names_no_block_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="GMTSCREEN_NOTIFY"):
         load_settings(notify=name)
-
-
-def test_the_report_of_a_refused_batch_says_what_to_do(tmp_path: Path) -> None:
-    from flows.reports.markdown import labels_as_markdown
-
-    part = {"kind": "elastic_stiffness", "source": "a|b", "rows": 3, "accepted": 0, "duplicate": 0, "overruled": 0}
-    part |= {"refused": 3, "reasons": {"nonfinite": 3}, "examples": {"nonfinite": "x-1: NaN"}}
-    finding = {"kind": "elastic_stiffness", "reason": "nonfinite", "sentence": "No number.", "detail": "3 of 3"}
-    report = {"source": "s", "verdict": "refused", "brought": 3, "known": 0, "accepted": 0, "superseded": 0}
-    page = labels_as_markdown(report | {"findings": [finding | {"advice": "Correct it."}], "parts": [part]})
-    assert "**elastic_stiffness refused: nonfinite.** No number. 3 of 3. Correct it." in page
-    assert r"a\|b" in page and "| elastic_stiffness | nonfinite | x-1: NaN | 3 |" in page
-    assert json.dumps(page)

@@ -5,6 +5,7 @@ Source: OPTIMADE API specification 1.2, sections "Links Endpoint", "Base Info En
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -42,7 +43,12 @@ def servers_of(client: HttpClient, base_url: str) -> list[str]:
         client: asks the provider.
         base_url: with the version.
     """
-    links, info = (_data_at(client, f"{base_url}/{endpoint}") for endpoint in ("links", "info"))
+    data: dict[str, Any] = {}
+    for endpoint in ("links", "info"):
+        with suppress(SourceError):
+            answer = client.get_json(f"{base_url}/{endpoint}")
+            data[endpoint] = answer.get("data") if isinstance(answer, Mapping) else None
+    links, info = data.get("links"), data.get("info")
     addresses = [_attribute(link, "base_url") for link in _listed(links) if _attribute(link, "link_type") in _OWN_LINKS]
     versions = _attribute(info, "available_api_versions")
     addresses += [version.get("url") for version in _listed(versions) if isinstance(version, Mapping)]
@@ -66,15 +72,6 @@ def as_protected(url: str, following: str) -> str:
     host = link.netloc.removesuffix(":80")
     # A port that is named stays: which other one speaks https there is not known.
     return urlunsplit(SplitResult("https", page.netloc if host == link.hostname else host, *link[2:]))
-
-
-def _data_at(client: HttpClient, url: str) -> Any:
-    """The `data` of an answer; None where there is none."""
-    try:
-        answer = client.get_json(url)
-    except SourceError:
-        return None
-    return answer.get("data") if isinstance(answer, Mapping) else None
 
 
 def _attribute(entry: Any, name: str) -> Any:

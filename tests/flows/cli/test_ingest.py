@@ -64,7 +64,7 @@ def test_the_report_is_json_too(labels: str, db: str) -> None:
 def test_labels_are_compared_with_the_model_and_drawn(
     labels: str, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmt_tasks.labels.session.predictor_of", lambda _: expected_sizes(good_rows(12)))
+    monkeypatch.setattr("flows.cli.ingest.predictor_of", lambda _: expected_sizes(good_rows(12)))
     picture = tmp_path / "check.png"
     result = run(labels, "--labels", "--db", db, "--plot", str(picture), "--json")
     assert json.loads(result.stdout)[0]["parts"][0]["compared"] == 12
