@@ -80,6 +80,9 @@ class DeviceMemory(Protocol):
     def widen(self, *, whole: bool) -> None:
         """Lets this process take the whole device, or only its share of it again."""
 
+    def held_by_others(self) -> bool:
+        """True when other processes hold memory of the device, which they may give back."""
+
 
 class GpuMemory:
     """Memory of a GPU that several processes may share, each within its limit (`limit_gpu_share`).
@@ -117,6 +120,11 @@ class GpuMemory:
         """Lets this process take the whole device, or only its share of it again."""
         self._share = 1.0 if whole else self._own_share
         torch.cuda.set_per_process_memory_fraction(self._share, self._device)
+
+    def held_by_others(self) -> bool:
+        """True when other processes hold memory of the device, which they may give back."""
+        free, total = torch.cuda.mem_get_info(self._device)
+        return total - free - torch.cuda.memory_reserved(self._device) > CONTEXT_BYTES
 
 
 @dataclass

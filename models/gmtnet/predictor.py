@@ -1,7 +1,8 @@
 """GMTNet and ensembles of it as a TensorModel: graphs, batches that fit, components back to tensors."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from models.tensors.voigt import from_components
 
 BATCH_ATOMS = 512
 """Atoms per pass on a CPU: larger batches fall out of the cache and are slower."""
+
+WAITS_FOR_OTHERS_S = (0.5, 1.5, 4.0)
+"""Between the attempts of a crystal that needs memory of a GPU which other processes hold; far below its deadline."""
 
 
 @contextmanager
@@ -177,12 +181,22 @@ class GMTNetPredictor:
         return parts
 
     def _predict_alone(self, graph: CrystalGraph) -> dict[Tensor | Scalar, Floats]:
-        """Outputs of a crystal that does not fit into this process's share of a device: it may take the whole one."""
+        """Outputs of a crystal that does not fit into this process's share of a device: it may take the whole one.
+
+        What other processes hold there is waited for a little: no crystal is given up for their size.
+        """
         memory = self.pass_size.memory
         if memory is None:
             return self._predict_batch(graph)
         memory.widen(whole=True)
         try:
+            for wait_s in WAITS_FOR_OTHERS_S:
+                with suppress(torch.OutOfMemoryError):
+                    return self._predict_batch(graph)
+                memory.empty_cache()
+                if not memory.held_by_others():
+                    break
+                time.sleep(wait_s)
             return self._predict_batch(graph)
         finally:
             memory.empty_cache()
