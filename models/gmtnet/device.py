@@ -92,7 +92,9 @@ class GpuMemory:
     """
 
     def __init__(self, device: str) -> None:
-        self._device = torch.device(device)
+        # Some of torch's functions take no device without a number.
+        index = torch.device(device).index
+        self._device = torch.cuda.current_device() if index is None else index
         self._own_share = self._share = torch.cuda.get_per_process_memory_fraction(self._device)
         self._before = 0
 

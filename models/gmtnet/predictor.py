@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.crystals.crystal import CrystalBatch, Floats, Ints
+from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
 from models.crystals.neighborhood import Neighborhood
 from models.errors import ModelError
@@ -26,6 +26,9 @@ from models.tensors.voigt import from_components
 
 BATCH_ATOMS = 512
 """Atoms per pass on a CPU: larger batches fall out of the cache and are slower."""
+
+GRAPH_ATOMS = 64 * BATCH_ATOMS
+"""Atoms whose edges are in the memory of this machine at once, before they go to a device."""
 
 WAITS_FOR_OTHERS_S = (0.5, 1.5, 4.0)
 """Between the attempts of a crystal that needs memory of a GPU which other processes hold; far below its deadline."""
@@ -119,7 +122,11 @@ class GMTNetPredictor:
             return empty, {s: np.zeros((n_networks, 0)) for s in self.config.scalars}
         # crystals of similar size share a pass
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
-        parts = self._predict_in_passes(crystals, neighbors, order)
+        total = np.cumsum(crystals.atoms_per_crystal[order])
+        cuts = np.flatnonzero(np.diff((total - 1) // GRAPH_ATOMS)) + 1
+        parts: list[dict[Tensor | Scalar, Floats]] = []
+        for rows in np.split(order, cuts):
+            parts += self._predict_in_passes(crystals.select(rows), neighbors and neighbors.select(rows))
         outputs, back = {}, np.argsort(order, kind="stable")
         for output in parts[0]:
             outputs[output] = np.concatenate([part[output] for part in parts], axis=1)[:, back]
@@ -144,9 +151,9 @@ class GMTNetPredictor:
         return published
 
     def _predict_in_passes(
-        self, crystals: CrystalBatch, neighbors: Neighborhood | None, order: Ints
+        self, crystals: CrystalBatch, neighbors: Neighborhood | None
     ) -> list[dict[Tensor | Scalar, Floats]]:
-        """Outputs of consecutive passes over the crystals in this order, each as large as fits.
+        """Outputs of consecutive passes over the crystals, each as large as fits.
 
         Raises:
             torch.OutOfMemoryError: a crystal alone does not fit into the whole device.
@@ -158,8 +165,8 @@ class GMTNetPredictor:
             whole = self.build_graph(crystals, spec, neighbors)
             n_edges = np.bincount(whole.crystal_of_atom[whole.center], minlength=crystals.n_crystals)
         parts, start = [], 0
-        while start < len(order):
-            rows = order[start:][: size.fitting(n_atoms[order[start:]], n_edges[order[start:]])]
+        while start < crystals.n_crystals:
+            rows = np.arange(start, start + size.fitting(n_atoms[start:], n_edges[start:]))
             graph = (
                 self.build_graph(crystals.select(rows), spec, neighbors and neighbors.select(rows))
                 if whole is None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,15 @@ from models.crystals.crystal import CrystalBatch
 from models.errors import ModelError
 from models.gmtnet import predictor
 from models.gmtnet.config import GMTNET
-from models.gmtnet.device import FILLED_SHARE, FIRST_ATOMS, PassSize, resolve_device
+from models.gmtnet.device import (
+    CONTEXT_BYTES,
+    FILLED_SHARE,
+    FIRST_ATOMS,
+    GpuMemory,
+    PassSize,
+    limit_gpu_share,
+    resolve_device,
+)
 from models.gmtnet.predictor import GMTNetPredictor
 from models.reference.crystals import textbook_crystals
 from tests.models.gmtnet.untrained import untrained
@@ -168,6 +177,38 @@ def test_memory_that_other_processes_hold_is_waited_for(
     with costing(plain.networks[0], memory, 1.0):
         cramped.predict(one)
     assert len(waited) == 2
+
+
+def test_a_process_counts_its_share_of_a_gpu_and_what_others_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's own functions, with made-up answers: 100 GiB of which 30 are free, 20 taken here and 10 kept here."""
+    gib, shares = 1 << 30, dict[int, float]()
+    answers: dict[str, Any] = {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "current_device": lambda: 0,
+        "get_device_properties": lambda device: SimpleNamespace(total_memory=100 * gib),
+        "mem_get_info": lambda device: (30 * gib, 100 * gib),
+        "memory_allocated": lambda device: 20 * gib,
+        "memory_reserved": lambda device: 30 * gib,
+        "max_memory_allocated": lambda device: 25 * gib,
+        "reset_peak_memory_stats": lambda device: None,
+        "set_per_process_memory_fraction": lambda share, device: shares.__setitem__(device, share),
+        "get_per_process_memory_fraction": lambda device: shares[device],
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+    limit_gpu_share(0.5)
+    assert set(shares) == {0, 1} and shares[0] == pytest.approx(0.5 - CONTEXT_BYTES / (100 * gib))
+    memory = GpuMemory("cuda")
+    assert memory.free_bytes() == int(shares[0] * 100 * gib) - 20 * gib, "its share, though more is free"
+    memory.begin()
+    assert memory.peak_bytes() == 5 * gib
+    assert memory.held_by_others(), "70 GiB are taken, 30 of them here"
+    memory.widen(whole=True)
+    assert memory.free_bytes() == 40 * gib and shares[0] == 1.0, "what is free and what torch keeps"
+    memory.widen(whole=False)
+    assert memory.free_bytes() < 30 * gib and shares[0] < 0.5
+    assert GpuMemory("cuda:1").free_bytes() < 30 * gib
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", ""])
