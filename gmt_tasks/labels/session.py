@@ -66,11 +66,15 @@ class LabelSession:
         self.store.close()
 
     def ingest(self, index: int) -> LabelReport:
-        """Checks the labels of source number `index` and brings them in; what an earlier call did is found again.
+        """Checks the labels of source number `index` and brings them in; call it for 0, 1, 2, ...
+
+        It may be repeated: the report of a source that is in stays what it was.
 
         Raises:
             StoppedError: a stop was asked for; the next call goes on at the same place.
         """
+        if index < len(self.reports):
+            return self.reports[index]
         source = self.sources[index]
 
         def on_block(n: int) -> None:

@@ -13,6 +13,8 @@ from models.errors import SourceError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABELS_OF_A_DOMAIN = 2
+_CREDENTIALS = frozenset({"fd00:ec2::254", "100.100.100.200"})
+"""Where clouds keep credentials outside the link-local addresses: AWS over IPv6, Alibaba."""
 
 
 def origin(parts: SplitResult) -> tuple[str, str, int]:
@@ -58,11 +60,18 @@ def may_lead_inside(start: str, target: str) -> bool:
     ours, theirs = addresses_of(begin.hostname or ""), addresses_of(end.hostname or "")
     if not ours or not theirs or any(address.is_global for address in ours):
         return False
-    # Link-local is where clouds keep the credentials of a machine.
-    if any(a.is_link_local or a.is_multicast or a.is_unspecified or a.is_reserved for a in theirs):
+    if any(map(_is_never_meant, theirs)):
         return False
     # What listens on loopback only belongs to this machine, not to a server elsewhere.
     return all(a.is_loopback for a in ours) or not any(a.is_loopback for a in theirs)
+
+
+def _is_never_meant(address: IPv4Address | IPv6Address) -> bool:
+    """True for addresses where no provider is: among them those at which clouds give a machine its credentials."""
+    if address.is_loopback:  # of which IPv6 calls its own reserved
+        return False
+    is_special = address.is_multicast or address.is_unspecified or address.is_reserved
+    return address.is_link_local or is_special or str(address) in _CREDENTIALS
 
 
 def is_same_domain(start: str, target: str) -> bool:

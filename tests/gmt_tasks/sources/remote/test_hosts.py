@@ -12,7 +12,10 @@ ADDRESSES = {
     "optimade.lab.example": "10.0.0.5",
     "pages.lab.example": "10.0.0.6",
     "metadata.lab.example": "169.254.169.254",
+    "aws.lab.example": "fd00:ec2::254",
+    "alibaba.lab.example": "100.100.100.200",
     "here.lab.example": "127.0.0.1",
+    "six.example": "::1",
     "localhost": "127.0.0.1",
 }
 
@@ -34,7 +37,10 @@ def _names(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://optimade.lab.example/", "http://pages.lab.example/x", False),
         ("https://public.example/", "https://pages.lab.example/x", False),
         ("https://optimade.lab.example/", "https://metadata.lab.example/latest", False),
+        ("https://optimade.lab.example/", "https://aws.lab.example/latest", False),
+        ("https://optimade.lab.example/", "https://alibaba.lab.example/latest", False),
         ("https://optimade.lab.example/", "https://here.lab.example/x", False),
+        ("http://six.example:5000/", "http://six.example:5001/x", True),
         ("http://localhost:5000/", "http://here.lab.example:5001/x", True),
         ("https://optimade.lab.example/", "https://unknown.lab.example/x", False),
         ("https://optimade.lab.example/", "ftp://pages.lab.example/x", False),
