@@ -4,7 +4,8 @@ A version never changes: the same name and version with other weights is refused
 screens is current; one that comes with files of its own waits for its promotion. A promotion gets the next number of
 its name. Rolling back takes the number away from the current version and makes the one below current again: two roll
 backs in a row go two promotions back, and no roll back leads to a version that was itself rolled back. Every decision
-is kept: who, when, why, the gate's report, and which version was current before.
+is kept: who, when, why, the gate's report, and which version was current before. A promotion whose report does not
+pass was forced, and is marked so wherever it is shown.
 """
 
 import difflib
@@ -83,9 +84,16 @@ def _fill_provenance(
 
 
 def list_models(connection: Connection) -> list[dict[str, Any]]:
-    """All versions, newest first: the columns of `models`, JSON decoded, `created` in seconds since 1970."""
+    """All versions, newest first: the columns of `models`, JSON decoded, `created` in seconds since 1970.
+
+    Beside them `forced`: whether the newest promotion of a version went against its gate.
+    """
     rows = connection.execute(select(models).order_by(models.c.id.desc())).mappings()
-    return [_decoded(dict(row)) for row in rows]
+    promoted = select(promotions.c.model_id, promotions.c.report).where(promotions.c.decision == Decision.PROMOTED)
+    in_order = connection.execute(promoted.order_by(promotions.c.id))
+    # The newest promotion comes last and is what stays.
+    reports = {row.model_id: json.loads(row.report) if row.report else None for row in in_order}
+    return [_decoded(dict(row)) | {"forced": _is_against(reports.get(row["id"]))} for row in rows]
 
 
 def describe(connection: Connection, text: str) -> dict[str, Any]:
@@ -106,7 +114,10 @@ def describe(connection: Connection, text: str) -> dict[str, Any]:
 
 
 def decisions(connection: Connection, name: str, version: str | None = None) -> list[dict[str, Any]]:
-    """Decisions about the versions of a name, newest first: model, before, decision, who, why, report, created."""
+    """Decisions about the versions of a name, newest first: model, before, decision, who, why, report, created.
+
+    Beside them `forced`, whether it is a promotion against the gate, and `against`, the gate's reasons then.
+    """
     before = models.alias("before")
     statement = (
         select(
@@ -122,7 +133,11 @@ def decisions(connection: Connection, name: str, version: str | None = None) -> 
     if version is not None:
         statement = statement.where(models.c.version == version)
     rows = [dict(row) for row in connection.execute(statement).mappings()]
-    return [row | {"report": json.loads(row["report"]) if row["report"] else None} for row in rows]
+    found = [row | {"report": json.loads(row["report"]) if row["report"] else None} for row in rows]
+    for row in found:
+        row["forced"] = row["decision"] == Decision.PROMOTED and _is_against(row["report"])
+        row["against"] = list(row["report"].get("reasons", [])) if row["forced"] else []
+    return found
 
 
 def current(connection: Connection, name: str | None = None) -> ModelVersion | None:
@@ -208,6 +223,11 @@ def _unknown_model(connection: Connection, text: str) -> str:
     closest = difflib.get_close_matches(text, names, n=3, cutoff=0.0)
     examples = f", for example {', '.join(closest)}" if closest else ""
     return f"This database knows no model {text!r}. It knows {len(names)}{examples}."
+
+
+def _is_against(report: dict[str, Any] | None) -> bool:
+    """True for a gate's report that does not pass; without one there was no gate to go against."""
+    return report is not None and not report.get("passes", True)
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:

@@ -91,4 +91,5 @@ def environment_of(settings: "Settings") -> dict[str, str]:
     variables = {"GMTSCREEN_DB": database if "://" in database else str(Path(database).absolute())}
     if settings.models is not None:
         variables["GMTSCREEN_MODELS"] = str(settings.models.absolute())
-    return variables
+    named = {"RAY_ADDRESS": settings.ray_address, "USER": settings.user, "NOTIFY": settings.notify}
+    return variables | {f"GMTSCREEN_{name}": value for name, value in named.items() if value}

@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import deployment
 from prefect.tasks import Task
 
+from flows.endings import ON_FAULT
 from flows.orchestration import current_session, session_for
 from gmt_tasks.process import stop_on_signals
 from gmt_tasks.runs.session import ScreenSession
@@ -78,7 +79,7 @@ def ingest_source(index: int, source: str) -> int:  # noqa: ARG001  Prefect show
     return current_session().ingest(index)
 
 
-@flow(name="ingest", validate_parameters=False, persist_result=False)
+@flow(name="ingest", validate_parameters=False, persist_result=False, **ON_FAULT)
 def ingest(sources: list[str], limit: int | None = None) -> dict[str, int]:
     """Brings crystals into the database without computing anything; `screen` with the same sources goes on from here.
 

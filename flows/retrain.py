@@ -20,11 +20,14 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
+from flows.endings import ON_FAULT, notify, refused
 from flows.ingest import PATIENT
 from flows.parameters import flow_parameters, from_parameters
 from gmt_tasks.retraining.options import RetrainOptions
-from gmt_tasks.retraining.outcome import Outcome
+from gmt_tasks.retraining.outcome import Ending, Outcome
 from gmt_tasks.retraining.retraining import PAGE, Retraining
 from models.errors import GmtError
 
@@ -53,7 +56,9 @@ def retraining_for(options: RetrainOptions) -> Iterator[Retraining]:
     from gmt_tasks.settings import load_settings
 
     settings = load_settings()
-    with closing(Retraining(settings, options, datasets_folder(settings))) as opened, retraining_in_use(opened):
+    # What the deployment does not name, the worker's environment does: its cluster and its device.
+    placed = options.placed_by(settings)
+    with closing(Retraining(settings, placed, datasets_folder(settings))) as opened, retraining_in_use(opened):
         open_database()
         yield opened
 
@@ -154,10 +159,12 @@ def decide_about(report: dict[str, Any]) -> Outcome:
     return current_retraining().decide(report)
 
 
-@flow(name="retrain", validate_parameters=False, persist_result=False)
+@flow(name="retrain", validate_parameters=False, persist_result=False, on_completion=[notify], **ON_FAULT)
 @flow_parameters(RetrainOptions)
-def retrain(**parameters: Any) -> dict[str, Any]:
+def retrain(**parameters: Any) -> State[Any]:
     """Retrains on the accepted labels and promotes the candidate if the gate lets it pass. May be stopped at any time.
+
+    The run ends as "Refused" when the gate refuses the candidate.
 
     Database and folders come from the command line or, in a deployment, from the environment (`GMTSCREEN_DB` and so
     on), so that no secret becomes a parameter.
@@ -171,4 +178,7 @@ def retrain(**parameters: Any) -> dict[str, Any]:
             calibrate_candidate(train_networks())
             evaluate_candidate()
             outcome = decide_about(ask_gate())
-        return {name: value for name, value in asdict(outcome).items() if name != "gate"}
+    facts = {name: value for name, value in asdict(outcome).items() if name != "gate"}
+    if outcome.ending is Ending.REFUSED:
+        return refused(f"{outcome.model} stays a candidate: {outcome.why}", facts)
+    return Completed(message=f"{outcome.ending}: {outcome.model}; {outcome.why}", data=facts)

@@ -11,6 +11,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows.endings import ON_FAULT
 from flows.ingest import ingest_source, open_run, open_session
 from flows.orchestration import current_session, session_for
 from flows.reports.markdown import balance_as_markdown
@@ -35,7 +36,7 @@ def finish_run(run: int) -> dict[str, int]:
     return asdict(balance)
 
 
-@flow(name="screen", validate_parameters=False, persist_result=False)
+@flow(name="screen", validate_parameters=False, persist_result=False, **ON_FAULT)
 def screen(sources: list[str], limit: int | None = None) -> dict[str, int]:
     """Screens crystals: predict, symmetrize, derive, store. May be stopped and called again at any time.
 

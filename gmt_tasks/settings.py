@@ -34,12 +34,16 @@ class Settings(BaseSettings):
         workers: number of worker processes; None takes what the machine offers.
         gpus_per_worker: share of a GPU for each; None divides the GPUs that are there among the workers. A cluster
             that grows on demand needs it: it starts with no GPU to divide.
+        start_timeout_s: how long the first worker may take until it has loaded its model, in seconds; a node that
+            starts cold pulls an image first.
         ray_address: cluster to connect to; None starts one on this machine.
-        shard_atoms: atoms per shard, the unit of work and of commit: seconds on a CPU core, so that little is lost.
+        shard_atoms: most atoms of a shard, the unit of work and of commit; None takes seconds of a CPU core's work, so
+            that little is lost, and more for a GPU, whose memory a shard should fill.
         max_atoms: largest cell in atoms; larger inputs are rejected.
         stale_after_s: a lease without a heartbeat for this long may be taken over, in seconds.
         models: folder of the models that were trained for the database; None takes one beside an SQLite file.
         user: who decides about models, in the database's history; empty takes the login and the machine's name.
+        notify: block of Prefect that tells people how runs of deployments ended, `TYPE/NAME`; None tells nobody.
     """
 
     model_config = SettingsConfigDict(env_prefix="GMTSCREEN_", extra="ignore", frozen=True)
@@ -50,12 +54,14 @@ class Settings(BaseSettings):
     symprec: float = Field(default=1e-2, gt=0, le=1.0)
     workers: int | None = Field(default=None, ge=1, le=4096)
     gpus_per_worker: float | None = Field(default=None, ge=0, le=1)
+    start_timeout_s: float = Field(default=600.0, ge=1, le=86_400)
     ray_address: str | None = None
-    shard_atoms: int = Field(default=2048, ge=1)
+    shard_atoms: int | None = Field(default=None, ge=1)
     max_atoms: int = Field(default=1000, ge=1)
     stale_after_s: int = Field(default=45, ge=5)
     models: Path | None = None
     user: str = ""
+    notify: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
 
     @property
     def database(self) -> str:

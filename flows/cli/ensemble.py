@@ -7,7 +7,7 @@ import typer
 
 from flows.cli.models import DEFAULT_DATA
 from flows.cli.options import AsJson, Device
-from flows.terminal.console import Exit, errors_as_lines, print_json, say
+from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_command
 
 if TYPE_CHECKING:
     from models.uncertainty.conformal import Calibration
@@ -27,7 +27,7 @@ def join(
     card = join_checkpoints([find_checkpoint(network) for network in networks], out, name, version)
     path = out / f"{card.name}.json"
     say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) of {card.n_networks} networks written to {out}")
-    say(f"it has no intervals yet: gmtscreen calibrate {path} --data FOLDER")
+    say_command("it has no intervals yet", "calibrate", str(path), "--data", "FOLDER")
 
 
 def calibrate(

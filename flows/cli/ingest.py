@@ -1,5 +1,7 @@
 """The command that reads crystals or labels into the database without computing anything."""
 
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,16 +9,15 @@ import typer
 
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Sources
 from flows.cli.screen import ignored_text
-from flows.terminal.console import Exit, errors_as_lines, print_json, say
+from flows.predictor import predictor_of
+from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from db.store import ResultStore
-    from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
     from gmt_tasks.labels.ingest import LabelReport
+    from gmt_tasks.labels.session import LabelSession
     from gmt_tasks.settings import Settings
-    from models.crystals.crystal import CrystalBatch
 
 WITHOUT_MODEL = "none"
 
@@ -94,76 +95,62 @@ def _ingest_crystals(
             console().print(doubts_line(doubts))
         if ignored := ignored_text(opened):
             console().print(ignored, markup=False)
-        say(f"compute them: gmtscreen screen {' '.join(sources)} --db {settings.shown_database}")
+        say_command("compute them", "screen", *sources, "--db", settings.shown_database)
 
 
 def _ingest_labels(
     texts: list[str], settings: "Settings", *, plot: Path | None, json: bool, without_model: bool
 ) -> None:
-    """Checks labels and brings them in; ends with 1 when a label batch is refused."""
-    from db.store import ResultStore
-    from gmt_tasks.labels.ingest import ingest_labels
-    from gmt_tasks.labels.label_batch import BatchStatus
-    from gmt_tasks.labels.readers.label_files import LabelFiles
-    from gmt_tasks.labels.readers.open import open_label_source
-    from gmt_tasks.registry.current_model import current_split
+    """The flow `labels`; ends with 1 when a label batch is refused."""
+    from flows.endings import RefusedResultError
+    from flows.orchestration import quiet_prefect, start_server
+    from gmt_tasks.labels.session import LabelSession
 
-    # Every source before the first is read: a misspelt name shall not cost the time of the others.
-    sources = [open_label_source(text) for text in dict.fromkeys(texts)]
-    with ResultStore(settings.database) as store, errors_as_lines(Exit.BROKEN_PROMISE):
-        expect = None if without_model else _predictor(settings)
-        table = current_split(settings)
-        reports = []
-        for source in sources:
-            on_block = _counter(source.name, quiet=json)
-            reports.append(ingest_labels(store, source, expect=expect, table=table, on_block=on_block))
-            if isinstance(source, LabelFiles) and source.n_without_response:
-                say(f"{source.name}: {source.n_without_response:,} calculations without a response passed over")
+    with (
+        LabelSession.open(settings, texts, None if without_model else predictor_of(settings)) as session,
+        errors_as_lines(Exit.BROKEN_PROMISE),
+    ):
+        quiet_prefect()
+        start_server()
+        # Imported only now: flows read Prefect's settings when they are defined.
+        from flows.labels import label_session_in_use
+        from flows.labels import labels as labels_flow
+
+        session.on_block = _counter(quiet=json)
+        # The session knows what was refused, and the reports are printed either way.
+        with label_session_in_use(session), suppress(RefusedResultError):
+            labels_flow(texts, compare=not without_model)
         if plot is not None:
-            _draw(store, reports, plot)
+            _draw(session, plot)
     if json:
-        print_json([report.as_json() for report in reports])
+        print_json([report.as_json() for report in session.reports])
     else:
-        for report in reports:
+        for report in session.reports:
             _print(report)
-    refused = [report.source for report in reports if report.status in (BatchStatus.REFUSED, BatchStatus.STALE)]
-    if refused:
-        say(f"{len(refused)} of {len(reports)} label batches refused: {', '.join(refused)}")
+        for name, n in session.passed_over.items():
+            say(f"{name}: {n:,} calculations without a response passed over")
+    if session.refused:
+        names = ", ".join(report.source for report in session.refused)
+        say(f"{len(session.refused)} of {len(session.reports)} label batches refused: {names}")
         raise SystemExit(int(Exit.BROKEN_PROMISE))
 
 
-def _predictor(settings: "Settings") -> "PredictSizes":
-    """Loads the model when it is first asked: a label batch without anything new needs none."""
-    from gmt_tasks.labels.checks.unit_checks import load_predictor
-    from gmt_tasks.registry.current_model import chosen_model
+def _counter(*, quiet: bool) -> "Callable[[str, int], None]":
+    """Reports after every block how many labels of a source were checked."""
+    n_checked: Counter[str] = Counter()
 
-    loaded: list[PredictSizes] = []
-
-    def predict(crystals: "CrystalBatch") -> "list[Sizes]":
-        if not loaded:
-            loaded.append(load_predictor(chosen_model(settings).model, settings.device))
-        return loaded[0](crystals)
-
-    return predict
-
-
-def _counter(name: str, *, quiet: bool) -> "Callable[[int], None]":
-    """Reports after every block how many labels were checked."""
-    n_checked = 0
-
-    def add(n: int) -> None:
-        nonlocal n_checked
-        n_checked += n
+    def add(name: str, n: int) -> None:
+        n_checked[name] += n
         if not quiet:
-            say(f"{name}: {n_checked:,} labels checked")
+            say(f"{name}: {n_checked[name]:,} labels checked")
 
     return add
 
 
-def _draw(store: "ResultStore", reports: "list[LabelReport]", path: Path) -> None:
+def _draw(session: "LabelSession", path: Path) -> None:
     from flows.reports.plot_labels import plot_labels
 
-    labels = [label for report in reports for label in store.labels.of_ingest(report.ingest_id)]
+    labels = [label for report in session.reports for label in session.store.labels.of_ingest(report.ingest_id)]
     if labels:
         say(f"picture: {plot_labels(labels, path)}")
     else:

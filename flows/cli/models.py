@@ -50,6 +50,7 @@ def train(
         int | None, typer.Option(help="Not the configuration's: another network.", show_default=False)
     ] = None,
     as_published: AsPublished = False,
+    device: Device = None,
 ) -> None:
     """Trains a model, or goes on training it, and writes weights and card.
 
@@ -71,17 +72,19 @@ def train(
         chosen = replace(chosen, network=published_network(chosen.network), name=f"{chosen.name}-as-published")
     out = out or Path("runs") / (Path(config).stem + ("-as-published" if as_published else ""))
     with errors_as_lines(Exit.BROKEN_PROMISE):
-        card = run_training(chosen, out, report=say)
+        card = run_training(chosen, out, report=say, device=device or "auto")
         # None where the training was stopped before its last epoch: the same command goes on.
         if card is None:
             return
         say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}; measuring it on val and test")
         path, folder = str(out / f"{card.name}.json"), Path(chosen.data)
         if has_jarvis_tensors(folder):
-            measured = evaluate_published_into_card(path, data=folder, as_published=as_published)
+            measured = evaluate_published_into_card(
+                path, data=folder, device=device or "auto", as_published=as_published
+            )
         else:
-            calibrate_into_card(path, data=folder)
-            measured = evaluate_into_card(path, data=folder)
+            calibrate_into_card(path, data=folder, device=device or "auto")
+            measured = evaluate_into_card(path, data=folder, device=device or "auto")
         _print_evaluation(measured)
 
 
@@ -182,7 +185,8 @@ def list_models(*, db: Db = None, json: AsJson = False) -> None:
     for row in rows:
         metrics = json_module.dumps(row["metrics"]) if row["metrics"] else "-"
         shown = metrics if len(metrics) <= 40 else f"{len(row['metrics'])} entries, see --json"
-        table.add_row(f"{row['name']}@{row['version']}", row["state"], row["sha256"][:12], row["where"], shown)
+        state = row["state"] + (", forced" if row["forced"] else "")
+        table.add_row(f"{row['name']}@{row['version']}", state, row["sha256"][:12], row["where"], shown)
     console().print(table)
     if not rows:
         say("no models: train one with gmtscreen train gmtnet --out runs/gmtnet")
@@ -194,7 +198,7 @@ def shipped_models(folder: Path = REPOSITORY_ROOT / "models" / "weights") -> lis
     for path in sorted(folder.glob("*.json")):
         card = json_module.loads(path.read_text(encoding="utf-8"))
         row = {key: card.get(key) for key in ("name", "version", "sha256", "metrics")}
-        rows.append(row | {"state": "shipped", "where": "models/weights"})
+        rows.append(row | {"state": "shipped", "forced": False, "where": "models/weights"})
     return rows
 
 
@@ -210,7 +214,7 @@ def _registered(db: str | None) -> list[dict[str, Any]]:
         registered = store.list_models()
     rows = []
     for model in registered:
-        row = {key: model[key] for key in ("name", "version", "sha256", "metrics", "state")}
+        row = {key: model[key] for key in ("name", "version", "sha256", "metrics", "state", "forced")}
         # A version without files of its own came with the program; the database is where it is known.
         rows.append(row | {"where": model["folder"] or settings.shown_database})
     return rows

@@ -69,7 +69,9 @@ def promote(
     *,
     why: Why,
     db: Db = None,
-    force: Annotated[bool, typer.Option("--force", help="Although the gate refused it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Although the gate refused it; the history keeps a mark.")
+    ] = False,
 ) -> None:
     """Makes a version the current one of its name. A checkpoint is copied beside the database first."""
     from db.records import DecisionRecord
@@ -89,6 +91,8 @@ def promote(
             )
         before = store.current_model(row["name"])
         store.promote_model(row["name"], row["version"], DecisionRecord(who_decides(settings), why, report))
+    if report is not None and not report.get("passes", True):
+        say(f"{name} was promoted against its gate, and is marked so in the history")
     say(f"{name} is current, before it was {before or 'none'}; screen the same sources again to compute with it")
 
 
@@ -179,7 +183,9 @@ def _print_facts(facts: dict[str, Any]) -> None:
     _print_metrics(facts["metrics"])
     history = new_table("when", "decision", "who", "before", "why", title="\ndecisions, newest first")
     for row in facts["decisions"]:
-        history.add_row(day(row["created"]), row["decision"], row["who"], row["before"] or "-", row["why"])
+        decision = row["decision"] + (", forced" if row["forced"] else "")
+        against = f"; against: {'; '.join(row['against']) or 'the gate'}" if row["forced"] else ""
+        history.add_row(day(row["created"]), decision, row["who"], row["before"] or "-", row["why"] + against)
     if facts["decisions"]:
         console().print(history)
 

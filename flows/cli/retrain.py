@@ -46,11 +46,12 @@ def retrain(
 
 def _run(settings: "Settings", options: RetrainOptions) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Walks a retraining through its flow; returns the outcome and the gate's report."""
+    from flows.endings import RefusedResultError
     from flows.orchestration import quiet_prefect, start_server
     from gmt_tasks.registry.model_files import datasets_folder
     from gmt_tasks.retraining.retraining import GATE, Retraining, read_report
 
-    with Retraining(settings, options, datasets_folder(settings), say) as retraining:
+    with Retraining(settings, options.placed_by(settings), datasets_folder(settings), say) as retraining:
         # Prefect reads its environment when it is imported, which the flow's module does.
         quiet_prefect()
         start_server()
@@ -58,7 +59,12 @@ def _run(settings: "Settings", options: RetrainOptions) -> tuple[dict[str, Any],
         from flows.retrain import retraining_in_use
 
         with retraining_in_use(retraining):
-            outcome = retrain_flow(**to_parameters(options))
+            outcome: Any
+            try:
+                # A state in the flow's eyes; called directly, it gives what the state holds.
+                outcome = retrain_flow(**to_parameters(options))
+            except RefusedResultError as refused:
+                outcome = refused.facts
     return outcome, read_report(Path(outcome["folder"]) / GATE)
 
 

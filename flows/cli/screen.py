@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Sources, Symprec
-from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, printable, say
+from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, printable, say, say_command
 
 if TYPE_CHECKING:
     from gmt_tasks.runs.session import ScreenSession
@@ -119,7 +119,7 @@ def _dry_run(sources: "list[Source]", settings: "Settings", limit: int | None, *
     from gmt_tasks.runs.lifecycle import dry_balance
     from gmt_tasks.sources.open import ignored_files
 
-    balance = dry_balance(sources, IngestPlan(settings.max_atoms, settings.shard_atoms, limit=limit))
+    balance = dry_balance(sources, IngestPlan(settings.max_atoms, limit=limit))
     if json:
         counts = asdict(balance)
         # "in" is the name that `status --json` prints; as a Python name it is taken.
@@ -145,11 +145,11 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
     from flows.reports.tables import balance_table, console, doubts_line, frame_table, with_intervals
     from flows.terminal.console import duration
 
-    balance = session.balance()
+    balance, database = session.balance(), session.settings.shown_database
     console().print(balance_table(session.run.id, balance))
     if doubts := session.store.doubts(session.run.id):
         console().print(doubts_line(doubts))
-        say(f"which: gmtscreen query doubtful --fields id,formula,doubts --db {session.settings.shown_database}")
+        say_command("which", "query", "doubtful", "--fields", "id,formula,doubts", "--db", database)
     if ignored := ignored_text(session.sources):
         console().print(ignored, markup=False)
     if session.n_committed:
@@ -169,9 +169,9 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
         console().print()
         columns, rows = with_intervals(list(top.columns), top.itertuples(index=False), INTERVALS)
         console().print(frame_table(columns, rows, "largest piezoelectric response (90 % intervals)"))
-        say(f"from: gmtscreen query '{TOP_FILTER}' --sort={TOP_SORT}")
+        say_command("from", "query", TOP_FILTER, f"--sort={TOP_SORT}", "--db", database)
     if balance.rejected or balance.quarantined:
-        say(f"why some gave no result: gmtscreen rejects --db {session.settings.shown_database} {session.run.id}")
+        say_command("why some gave no result", "rejects", "--db", database, str(session.run.id))
 
 
 def predict(

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.records import Balance
+from gmt_tasks.labels.reasons import LabelReason
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from gmt_tasks.labels.ingest import LabelReport
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -58,6 +61,26 @@ def balance_as_markdown(run: int, balance: Balance) -> str:
         Markdown text; says in words whether the balance closes.
     """
     return render("balance.md", run=run, balance=balance, meanings=MEANINGS)
+
+
+def labels_as_markdown(report: "LabelReport") -> str:
+    """What became of a label batch: what it was refused for and what to do, then where its rows ended and why.
+
+    Args:
+        report: of the batch.
+    """
+    counted = ("rows", "accepted", "duplicate", "overruled", "refused")
+    rows, reasons = [], []
+    for part in report.parts:
+        rows.append([part.kind, part.source, *(f"{getattr(part, name):,}" for name in counted)])
+        reasons += [(part.kind, reason, part.examples[reason], f"{n:,}") for reason, n in part.reasons.items()]
+    return render(
+        "labels.md",
+        report=report,
+        why={finding.reason: LabelReason(finding.reason) for finding in report.findings},
+        parts=markdown_table(("kind", "source", *counted), rows, texts=2),
+        reasons=markdown_table(("kind", "reason", "for example", "rows"), reasons, texts=3) if reasons else "",
+    )
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:

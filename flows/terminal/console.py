@@ -9,6 +9,7 @@ import functools
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,16 @@ class Exit(IntEnum):
 def say(text: str) -> None:
     """Prints a line for people on standard error."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+def say_command(purpose: str, *arguments: str) -> None:
+    """Prints a command of gmtscreen for people to copy, quoted for a shell: names of files may hold anything.
+
+    Args:
+        purpose: what it is for, without the colon.
+        arguments: of `gmtscreen`.
+    """
+    say(f"{purpose}: gmtscreen {shlex.join(arguments)}")
 
 
 def printable(text: str) -> str:

@@ -8,6 +8,9 @@ from gmt_tasks.ingest.content_id_pool import ContentIdPool
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.source import Source, SourceBlock
 
+SHARD_ATOMS, GPU_SHARD_ATOMS = 2048, 16_384
+"""Most atoms of a shard: seconds on a CPU core, and what fills a worker's share of a GPU."""
+
 
 @dataclass(frozen=True)
 class IngestPlan:
@@ -17,13 +20,27 @@ class IngestPlan:
         max_atoms: largest cell in atoms; larger ones are rejected.
         shard_atoms: largest number of atoms of a shard.
         n_workers: small blocks are cut so that all of these have work; as many processes compute content ids.
+        shards_per_worker: of a block, at least, and
+        least_shard_atoms: as far as shards have so many atoms.
         limit: inputs to take from all sources together, None for all.
     """
 
     max_atoms: int
-    shard_atoms: int
+    shard_atoms: int = SHARD_ATOMS
     n_workers: int = 1
     limit: int | None = None
+    shards_per_worker: int = 16
+    least_shard_atoms: int = 128
+
+    def on_gpus(self, shard_atoms: int | None, n_workers: int) -> "IngestPlan":
+        """The plan for workers on GPUs: few large shards, because a GPU is slow while it waits and not when it is full.
+
+        Args:
+            shard_atoms: most atoms of a shard; None takes the usual.
+            n_workers: workers that share out the blocks.
+        """
+        most = shard_atoms or GPU_SHARD_ATOMS
+        return replace(self, shard_atoms=most, n_workers=n_workers, shards_per_worker=1, least_shard_atoms=SHARD_ATOMS)
 
 
 def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: int = 0) -> Iterator[IngestedBlock]:

@@ -7,6 +7,7 @@ under its name when all its files are there, read-only; the database keeps the s
 import hashlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,6 +129,7 @@ def intact_card(model: str, provenance: ModelProvenance, models: Path | None = N
     if faults:
         raise ModelError(
             f"{model} cannot be used: in {folder} {'; '.join(faults)}. Restore {len(faults)} of "
-            f"{len(provenance.files)} files from a copy, or go back with gmtscreen models rollback {name}."
+            f"{len(provenance.files)} files from a copy, or go back with "
+            f"`gmtscreen models rollback {shlex.quote(name)}`."
         )
     return folder / f"{name}.json"

@@ -47,15 +47,21 @@ def train_networks(plan: RetrainPlan, options: RetrainOptions, report: Report, p
 
         for k in missing:
             report(f"network {k + 1} of {len(folders)}")
-            train_network(plan.configs[k], folders[k], report_progress)
+            train_network(plan.configs[k], folders[k], options.where.device, report_progress)
     else:
         from gmt_tasks.workers.cluster import run_side_by_side
 
         report(f"{len(missing)} networks, {at_once} at a time; lines of each in {plan.folder}/member-*/{LOG}")
-        arguments = [(plan.configs[k], folders[k]) for k in missing]
+        device = options.where.device
+        arguments = [(plan.configs[k], folders[k], device) for k in missing]
         waiting = lambda: progress(share_done(plan))  # noqa: E731  one expression
         run_side_by_side(
-            train_network, arguments, address=options.where.ray_address, n_at_once=at_once, on_wait=waiting
+            train_network,
+            arguments,
+            address=options.where.ray_address,
+            n_at_once=at_once,
+            device=device,
+            on_wait=waiting,
         )
     # A worker on another node may have written to a disk of its own.
     untrained = [k + 1 for k, folder in enumerate(folders) if not is_trained(folder, plan.configs[k])]
@@ -67,12 +73,15 @@ def train_networks(plan: RetrainPlan, options: RetrainOptions, report: Report, p
     return [folder / f"{plan.name}.json" for folder in folders]
 
 
-def train_network(config: TrainingConfig, folder: Path, report: Report | None = None) -> None:
+def train_network(
+    config: TrainingConfig, folder: Path, device: str = "auto", report: Report | None = None
+) -> None:
     """Trains one network or goes on training it; every line goes to the folder's log too.
 
     Args:
         config: of the network.
         folder: of its run.
+        device: "auto", "cpu" or "cuda".
         report: receives the lines; None where they go to the log alone.
     """
     # torch takes seconds to import, and drivers that only start workers do not need it.
@@ -87,7 +96,7 @@ def train_network(config: TrainingConfig, folder: Path, report: Report | None = 
             if report is not None:
                 report(line)
 
-        train(config, folder, report=write_and_report)
+        train(config, folder, report=write_and_report, device=device)
 
 
 def is_trained(folder: Path, config: TrainingConfig) -> bool:

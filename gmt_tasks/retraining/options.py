@@ -6,9 +6,12 @@ The command `retrain` has one option per field, the flow and its deployments one
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from gmt_tasks.options import Option
+
+if TYPE_CHECKING:
+    from gmt_tasks.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,11 @@ class Placement:
     """Where a retraining computes and leaves its files; see the fields."""
 
     workers: Annotated[int | None, Option("Networks trained side by side.", minimum=1, default="one per core")] = None
-    ray_address: Annotated[str | None, Option("Ray cluster to train on, host:port.")] = None
+    ray_address: Annotated[
+        str | None, Option("Ray cluster to train on, host:port.", default="$GMTSCREEN_RAY_ADDRESS")
+    ] = None
     runs: Annotated[Path, Option("Folder of retrainings; a stopped one goes on.")] = Path("runs/retrain")
-    device: Annotated[str, Option("Where candidates are calibrated and compared: auto, cpu or cuda.")] = "auto"
+    device: Annotated[str, Option("Where candidates are trained, calibrated and compared: auto, cpu or cuda.")] = "auto"
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
@@ -39,6 +44,16 @@ class RetrainOptions:
     where: Annotated[Placement, Option("workers, ray_address, runs, device; what is not named keeps its default.")] = (
         Placement()
     )
+
+    def placed_by(self, settings: "Settings") -> "RetrainOptions":
+        """The same on the cluster and the device of the settings, where the options themselves name none.
+
+        Args:
+            settings: of the command, or of the environment in which a schedule starts a retraining.
+        """
+        address = self.where.ray_address or settings.ray_address
+        device = settings.device if self.where.device == "auto" else self.where.device
+        return replace(self, where=replace(self.where, ray_address=address, device=device))
 
     def absolute(self) -> "RetrainOptions":
         """The same with absolute paths: a scheduled run begins in another folder."""

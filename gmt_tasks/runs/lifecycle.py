@@ -18,8 +18,6 @@ from models.errors import GmtError
 if TYPE_CHECKING:
     from db.store import ResultStore
 
-SMALLEST_SHARD_ATOMS = 128
-SHARDS_PER_WORKER_AND_BLOCK = 16
 
 
 class OpenBalanceError(GmtError):
@@ -96,8 +94,8 @@ def ingest_source(
 def shard_atoms_for(block: IngestedBlock, plan: IngestPlan) -> int:
     """Atoms per shard of a block: enough shards for all workers, none tiny, none above the plan's size."""
     # Several shards per worker: the last ones then end at about the same time on all of them.
-    fair = len(block.crystals.numbers) // (SHARDS_PER_WORKER_AND_BLOCK * max(plan.n_workers, 1))
-    return min(plan.shard_atoms, max(SMALLEST_SHARD_ATOMS, fair))
+    fair = len(block.crystals.numbers) // (plan.shards_per_worker * max(plan.n_workers, 1))
+    return min(plan.shard_atoms, max(plan.least_shard_atoms, fair))
 
 
 def close_run(store: "ResultStore", run_id: int, seconds: float) -> Balance:

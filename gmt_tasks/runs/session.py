@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from db.records import Balance, ModelVersion, Run, RunState
 from db.store import ResultStore
-from gmt_tasks.ingest.blocks import IngestPlan
+from gmt_tasks.ingest.blocks import SHARD_ATOMS, IngestPlan
 from gmt_tasks.process import StopRequest, new_holder
 from gmt_tasks.registry.current_model import chosen_model
 from gmt_tasks.runs.drive import ShardDriver
@@ -23,6 +23,7 @@ from gmt_tasks.settings import Settings
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.source import MissingSymmetry, ReadOptions, Source
 from gmt_tasks.telemetry import Progress, event
+from gmt_tasks.workers.isolation import Timeouts
 from gmt_tasks.workers.packed_model import PackedModel, load_packed_worker
 from gmt_tasks.workers.worker import Worker, load_worker
 
@@ -116,7 +117,9 @@ class ScreenSession:
         version, metrics = describe_model(settings.model)
         # The cores that this process may use: in a container they are fewer than the machine has.
         n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        plan = IngestPlan(settings.max_atoms, settings.shard_atoms, settings.workers or n_cores, limit)
+        plan = IngestPlan(settings.max_atoms, settings.shard_atoms or SHARD_ATOMS, settings.workers or n_cores, limit)
+        if settings.gpus_per_worker and settings.device != "cpu":
+            plan = plan.on_gpus(settings.shard_atoms, plan.n_workers)
         store = ResultStore(settings.database)
         store.register_model(version, metrics)
         run = store.open_run(run_spec(sources, version, settings.symprec, plan))
@@ -151,8 +154,16 @@ class ScreenSession:
             from gmt_tasks.workers.pool import WorkerPool
 
             settings = self.settings
-            factory = worker_factory(settings)
-            self._pool = WorkerPool(factory, settings.workers, settings.gpus_per_worker, address=settings.ray_address)
+            gpus_per_worker = 0.0 if settings.device == "cpu" else settings.gpus_per_worker
+            self._pool = WorkerPool(
+                worker_factory(settings),
+                settings.workers,
+                gpus_per_worker,
+                address=settings.ray_address,
+                timeouts=Timeouts(start_s=settings.start_timeout_s),
+            )
+            if self._pool.gpus_per_worker:
+                self.plan = self.plan.on_gpus(settings.shard_atoms, self._pool.n_workers)
 
     def ingest(self, index: int) -> int:
         """Ingests source number `index`; call it for 0, 1, 2, ... Returns the number of its inputs.

@@ -27,6 +27,7 @@ from models.errors import ModelError
 from models.gmtnet.card import ModelCard, find_checkpoint, read_card
 from models.gmtnet.checkpoint import load_checkpoint, save_checkpoint
 from models.gmtnet.config import CONFIGS, GMTNetConfig
+from models.gmtnet.device import resolve_device
 from models.gmtnet.heads import DirectionHead, PositiveHead, TensorHead
 from models.gmtnet.label_scales import HeadScales, direction_scales, linear_scales, positive_scales
 from models.gmtnet.loss import TypicalNorms, multi_task_loss
@@ -56,7 +57,12 @@ LOSS_WEIGHTS: dict[str, float] = {
 
 
 def train(
-    config: TrainingConfig, out: Path, *, report: Report = print, stop_after_epoch: int | None = None
+    config: TrainingConfig,
+    out: Path,
+    *,
+    report: Report = print,
+    stop_after_epoch: int | None = None,
+    device: str = "auto",
 ) -> ModelCard | None:
     """Trains (or goes on training) and writes the checkpoint.
 
@@ -65,10 +71,12 @@ def train(
         out: folder of this run; an unfinished run found there with the same configuration is resumed.
         report: receives one line per event.
         stop_after_epoch: leave the run resumable after that epoch instead of finishing.
+        device: "auto" takes the GPU when there is one, else "cpu" or "cuda"; it may change between two calls.
 
     Returns:
         The card of the finished model, None if stopped before the end.
     """
+    chosen_device = resolve_device(device)
     out.mkdir(parents=True, exist_ok=True)
     data = read_labels_or_published(Path(config.data))
     rows = training_rows(data, config)
@@ -78,7 +86,7 @@ def train(
         f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
         f"{sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
     )
-    loop = _Loop(network, config, out, report)
+    loop = _Loop(network, config, out, report, chosen_device)
     typical = typical_norms(data, rows)
     while loop.epoch < config.epochs:
         loop.run_epoch(prepared, typical)
@@ -199,9 +207,8 @@ def typical_norms(data: LabelledCrystals, rows: Ints) -> TypicalNorms:
 class _Loop:
     """Optimiser, averages, schedule and the file they are resumed from."""
 
-    def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report) -> None:
-        self.network, self.config, self.report = network, config, report
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+    def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report, device: str) -> None:
+        self.network, self.config, self.report, self.device = network, config, report, device
         network.to(self.device)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)  # type: ignore[no-untyped-call]
         self.optimizer = torch.optim.AdamW(
@@ -214,7 +221,8 @@ class _Loop:
             self._resume()
 
     def _resume(self) -> None:
-        state = torch.load(self.file, weights_only=True)
+        # The run may have begun on another device.
+        state = torch.load(self.file, weights_only=True, map_location=self.device)
         if state["config"] != _key(self.config):
             raise ModelError(f"{self.file} belongs to another configuration. Give another --out, or remove the folder.")
         self.network.load_state_dict(state["network"])

@@ -14,15 +14,16 @@ from ray._private import worker as ray_worker
 from ray._private.node import Node
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # a compiled module
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.process import environment, kept_signal_handlers, tcp_answers
 from gmt_tasks.telemetry import event
 from gmt_tasks.workers.jobs import first_line
+from gmt_tasks.workers.placement import NodeResources, Place, gpu_share
 from gmt_tasks.workers.run_folder import run_folder
 from models.errors import ModelError
 
-ACTORS_PER_GPU = 8
 OBJECT_STORE_BYTES = 256 * 1024**2
 START_TRIES = 3
 CALL_RETRIES = 5
@@ -228,26 +229,35 @@ def count_devices() -> tuple[int, int]:
     return int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
 
 
-def worker_plan(n_workers: int | None, gpus_per_worker: float | None) -> tuple[int, float]:
-    """How many actors and how much of a GPU each gets, from what Ray has.
+def nodes_of_cluster() -> list[NodeResources]:
+    """What the living nodes of the running Ray offer."""
+    nodes = []
+    for facts in ray.nodes():
+        resources = facts["Resources"]
+        if facts["Alive"]:
+            cpus, gpus = (int(resources.get(kind, 0)) for kind in ("CPU", "GPU"))
+            nodes.append(NodeResources(facts["NodeID"], cpus, gpus))
+    return nodes
 
-    Without a GPU: one actor per CPU core. With GPUs: several actors share each, because symmetry and graphs are made
-    on the CPU and would leave a GPU idle behind a single actor.
 
-    Args:
-        n_workers: asked for, or None.
-        gpus_per_worker: asked for, or None.
+def options_at(place: Place) -> dict[str, Any]:
+    """Options of a Ray actor that runs at a place."""
+    options: dict[str, Any] = {"num_cpus": 1, "num_gpus": place.gpus}
+    if place.node:
+        # Softly: when the node is gone, another one may have room.
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(place.node, soft=True)
+    return options
 
-    Returns:
-        Number of actors and GPU share of each.
-    """
-    cpus, gpus = count_devices()
-    if n_workers is None:
-        n_workers = max(1, min(cpus, gpus * ACTORS_PER_GPU) if gpus else cpus)
-    if gpus_per_worker is None:
-        # Shares are rounded down so that the last actor of a GPU still fits.
-        gpus_per_worker = int(min(1.0, gpus / n_workers) * 1000) / 1000 if gpus else 0.0
-    return n_workers, gpus_per_worker
+
+def _gpus_per_call(device: str, n_at_once: int, *, on_cluster: bool) -> float:
+    """Share of a GPU for each of the calls that run side by side."""
+    _, gpus = count_devices()
+    if device == "cpu" or (not gpus and not on_cluster):
+        return 0.0
+    if on_cluster:
+        # The machines differ: one call takes a whole GPU. Where one is asked for, a cluster may start a node for it.
+        return 1.0 if gpus or device.startswith("cuda") else 0.0
+    return gpu_share(-(-n_at_once // gpus))
 
 
 def run_side_by_side(
@@ -256,6 +266,7 @@ def run_side_by_side(
     *,
     address: str | None = None,
     n_at_once: int = 1,
+    device: str = "auto",
     on_wait: Callable[[], None] = lambda: None,
 ) -> None:
     """Calls a function once per tuple of arguments, each call in a worker process of its own.
@@ -265,6 +276,7 @@ def run_side_by_side(
         arguments: of each call.
         address: Ray cluster; None starts a private Ray, which ends with this call.
         n_at_once: calls side by side on this machine; a cluster takes as many as it has room for.
+        device: "auto" gives calls a GPU where there is one, "cpu" none, "cuda" waits for one on a cluster.
         on_wait: called every few seconds.
 
     Raises:
@@ -272,9 +284,7 @@ def run_side_by_side(
     """
     owns_ray = start_ray(address, n_at_once)
     try:
-        _, gpus = count_devices()
-        # On a cluster the machines differ: one call takes a whole GPU there.
-        share = min(1.0, gpus / n_at_once) if gpus and address is None else float(bool(gpus))
+        share = _gpus_per_call(device, n_at_once, on_cluster=address is not None)
         remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=CALL_RETRIES, max_calls=1)(function)
         pending = [remote.remote(*call_arguments) for call_arguments in arguments]
         while pending:

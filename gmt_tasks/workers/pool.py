@@ -21,9 +21,17 @@ from ray.exceptions import RayError, RayTaskError
 from db.records import ResultBlock, ShardLease
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from gmt_tasks.telemetry import event
-from gmt_tasks.workers.cluster import advice_for_lost_workers, ended_ray_process, start_ray, stop_ray, worker_plan
+from gmt_tasks.workers.cluster import (
+    advice_for_lost_workers,
+    ended_ray_process,
+    nodes_of_cluster,
+    options_at,
+    start_ray,
+    stop_ray,
+)
 from gmt_tasks.workers.isolation import Timeouts
 from gmt_tasks.workers.jobs import Assembly, Job, WrongAnswerError, check_rows, first_line, quarantine
+from gmt_tasks.workers.placement import Place, place_workers
 from gmt_tasks.workers.worker import Worker, WorkerProcess
 from models.errors import ModelError, Reason
 
@@ -39,6 +47,7 @@ MAX_RAY_ENDS_IN_A_ROW = 5
 class _Slot:
     """One actor and its jobs; `pid` is None until it has loaded, `heartbeat` was asked for at `asked_s`."""
 
+    place: Place
     actor: Any
     starting: Any
     pid: int | None = None
@@ -52,8 +61,9 @@ class WorkerPool:
 
     Args:
         factory: makes the worker inside an actor; a top-level function or a `functools.partial` of one.
-        n_workers: number of actors; None takes one per CPU core, or up to 8 per GPU.
-        gpus_per_worker: share of a GPU that each actor reserves; None shares what there is, 0 without GPUs.
+        n_workers: number of actors; None takes one per CPU core, or up to 8 per GPU. Fewer start where GPUs are shared
+            out here and no more find a place.
+        gpus_per_worker: share of a GPU that each actor reserves; None shares what there is, 0 takes none.
         address: Ray cluster; None starts one on this machine, which ends with this process.
         timeouts: deadlines.
 
@@ -83,17 +93,18 @@ class WorkerPool:
         """Starts Ray where it does not run, and all actors."""
         factory, n_workers, gpus_per_worker, address = self._asked
         self._owns_ray = start_ray(address, n_workers)
-        self.n_workers, self.gpus_per_worker = worker_plan(n_workers, gpus_per_worker)
+        places = place_workers(nodes_of_cluster(), n_workers, gpus_per_worker)
+        self.n_workers, self.gpus_per_worker = len(places), max(place.gpus for place in places)
+        event("workers.placed", workers=len(places), asked=n_workers, gpu_shares=sorted({p.gpus for p in places}))
         # On a cluster the code arrives in Ray's working directory, which is first on the path already.
         # Put once: with the files of a model inside it is too large to be sent along with every actor.
         root = "" if address else str(REPOSITORY_ROOT)
-        self._arguments = (ray.put(factory), root, self.gpus_per_worker, self._timeouts)
+        self._arguments = (ray.put(factory), root)
         # One more thread answers the heartbeat while all others wait for crystals.
         threads: dict[str, Any] = {"max_concurrency": JOBS_PER_ACTOR, "concurrency_groups": {"heartbeat": 1}}
-        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self.gpus_per_worker, "max_restarts": 0}
-        self._remote: Any = ray.remote(**options, **threads)(WorkerProcess)
+        self._remote: Any = ray.remote(max_restarts=0, **threads)(WorkerProcess)
         self._started_s = time.monotonic()
-        self._slots = [self._new_slot() for _ in range(self.n_workers)]
+        self._slots = [self._new_slot(place) for place in places]
 
     def __enter__(self) -> Self:
         return self
@@ -179,9 +190,10 @@ class WorkerPool:
         retries = any(job.is_retry for _, job in slot.jobs)
         return slot.pid is not None and len(slot.jobs) < JOBS_PER_ACTOR and not retries
 
-    def _new_slot(self) -> _Slot:
-        actor: Any = self._remote.remote(*self._arguments)
-        return _Slot(actor, actor.ready.remote())
+    def _new_slot(self, place: Place) -> _Slot:
+        remote = self._remote.options(**options_at(place))
+        actor: Any = remote.remote(*self._arguments, place.gpus, self._timeouts)
+        return _Slot(place, actor, actor.ready.remote())
 
     def _kill(self, slot: _Slot) -> None:
         with suppress(RayError, ValueError):
@@ -251,7 +263,7 @@ class WorkerPool:
                     f"{self._failed_starts} workers in a row could not start: {cause}. {advice}"
                 ) from error
             self._kill(slot)
-            self._slots[index] = self._new_slot()
+            self._slots[index] = self._new_slot(slot.place)
             return False
         self._failed_starts = 0
         return True
@@ -263,13 +275,14 @@ class WorkerPool:
         elif time.monotonic() - self._started_s > self._timeouts.start_s:
             raise ModelError(
                 f"none of {self.n_workers} workers started within {self._timeouts.start_s:.0f} s; each needs 1 CPU "
-                f"and {self.gpus_per_worker} GPU, free are {ray.available_resources()}. Ask for fewer --workers."
+                f"and {self.gpus_per_worker} GPU, free are {ray.available_resources()}. Ask for fewer --workers, or "
+                "give nodes that start cold more time: GMTSCREEN_START_TIMEOUT_S."
             )
 
     def _replace(self, index: int, slot: _Slot, detail: str, *, blame: bool = True) -> None:
         """Replaces an actor that is gone; each of its jobs may be what it died of, unless none is to `blame`."""
         self._kill(slot)
-        self._slots[index] = self._new_slot()
+        self._slots[index] = self._new_slot(slot.place)
         self._deaths += 1
         event("worker.replaced", pid=slot.pid, detail=detail)
         for _, job in slot.jobs:

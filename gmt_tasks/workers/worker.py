@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,19 @@ def load_worker(model: str, device: str, symprec: float) -> Worker:
     return Screener.load(model, device=device, symprec=symprec)
 
 
+def load_on_share(factory: Callable[[], Worker], share: float) -> Worker:
+    """Loads a worker that leaves the rest of its GPU's memory to the others on it.
+
+    Args:
+        factory: makes the worker.
+        share: of a GPU.
+    """
+    from models.gmtnet.device import limit_gpu_share
+
+    limit_gpu_share(share)
+    return factory()
+
+
 class WorkerProcess:
     """One worker: it loads the model once and computes in forked processes, so that no crystal can end it.
 
@@ -69,7 +83,8 @@ class WorkerProcess:
         if root:
             put_root_first(Path(root))
         refuse_foreign_packages()
-        server = ForkServer(factory, NETWORK_MODULES if gpus else (), timeouts.start_s)
+        load = partial(load_on_share, factory, gpus) if gpus else factory
+        server = ForkServer(load, NETWORK_MODULES if gpus else (), timeouts.start_s)
         # On a GPU small batches are slow, so a job stays whole there until memory runs out.
         self._isolation = Isolation(server, timeouts, None if gpus else BATCH_ATOMS)
 

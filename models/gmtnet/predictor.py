@@ -1,7 +1,8 @@
 """GMTNet and ensembles of it as a TensorModel: graphs, batches that fit, components back to tensors."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import load_checkpoint
 from models.gmtnet.config import GMTNetConfig
+from models.gmtnet.device import GpuMemory, PassSize, resolve_device
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.published.mask import mask_as_published
 from models.gmtnet.torch_graph import TorchGraph
@@ -24,6 +26,12 @@ from models.tensors.voigt import from_components
 
 BATCH_ATOMS = 512
 """Atoms per pass on a CPU: larger batches fall out of the cache and are slower."""
+
+GRAPH_ATOMS = 64 * BATCH_ATOMS
+"""Atoms whose edges are in the memory of this machine at once, before they go to a device."""
+
+WAITS_FOR_OTHERS_S = (0.5, 1.5, 4.0)
+"""Between the attempts of a crystal that needs memory of a GPU which other processes hold; far below its deadline."""
 
 
 @contextmanager
@@ -58,11 +66,13 @@ class GMTNetPredictor:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         batch_atoms: int = BATCH_ATOMS,
+        pass_size: PassSize | None = None,
     ) -> None:
         self.networks = [network.to(device=device, dtype=dtype).eval() for network in networks]
         self.config = self.networks[0].config
         self.elements = elements
-        self.device, self.dtype, self.batch_atoms = device, dtype, batch_atoms
+        self.device, self.dtype = device, dtype
+        self.pass_size = pass_size or PassSize(batch_atoms)
 
     @staticmethod
     def load(
@@ -75,15 +85,12 @@ class GMTNetPredictor:
             device: "auto" takes the GPU when there is one, else "cpu" or "cuda".
             dtype: float32 or float64.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = resolve_device(device)
         networks, card = load_checkpoint(path, device=device, dtype=dtype)
-        # a GPU is slow while it waits for work, not when its cache is full
-        batch_atoms = BATCH_ATOMS if device == "cpu" else 64 * BATCH_ATOMS
-        predictor = GMTNetPredictor(
-            networks, frozenset(card.elements), device=device, dtype=dtype, batch_atoms=batch_atoms
-        )
-        return predictor, card
+        # a GPU is slow while it waits for work, not when its cache is full: its memory is the bound
+        pass_size = PassSize(BATCH_ATOMS, None if device == "cpu" else GpuMemory(device))
+        elements = frozenset(card.elements)
+        return GMTNetPredictor(networks, elements, device=device, dtype=dtype, pass_size=pass_size), card
 
     @staticmethod
     def load_double(path: Path, *, device: str = "cpu") -> "GMTNetPredictor":
@@ -113,14 +120,13 @@ class GMTNetPredictor:
             n_networks = len(self.networks)
             empty = {q: np.zeros((n_networks, 0, *TENSORS[q].shape)) for q in self.config.tensors}
             return empty, {s: np.zeros((n_networks, 0)) for s in self.config.scalars}
-        # crystals of similar size share a pass, and each pass has about `batch_atoms` atoms
+        # crystals of similar size share a pass
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
         total = np.cumsum(crystals.atoms_per_crystal[order])
-        cuts = np.flatnonzero(np.diff((total - 1) // self.batch_atoms)) + 1
-        parts = [
-            self._predict_batch(crystals.select(rows), neighbors and neighbors.select(rows))
-            for rows in np.split(order, cuts)
-        ]
+        cuts = np.flatnonzero(np.diff((total - 1) // GRAPH_ATOMS)) + 1
+        parts: list[dict[Tensor | Scalar, Floats]] = []
+        for rows in np.split(order, cuts):
+            parts += self._predict_in_passes(crystals.select(rows), neighbors and neighbors.select(rows))
         outputs, back = {}, np.argsort(order, kind="stable")
         for output in parts[0]:
             outputs[output] = np.concatenate([part[output] for part in parts], axis=1)[:, back]
@@ -144,9 +150,67 @@ class GMTNetPredictor:
         published.config = replace(self.config, graph=PUBLISHED_GRAPH)
         return published
 
-    def _predict_batch(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> dict[Tensor | Scalar, Floats]:
+    def _predict_in_passes(
+        self, crystals: CrystalBatch, neighbors: Neighborhood | None
+    ) -> list[dict[Tensor | Scalar, Floats]]:
+        """Outputs of consecutive passes over the crystals, each as large as fits.
+
+        Raises:
+            torch.OutOfMemoryError: a crystal alone does not fit into the whole device.
+        """
+        size, spec, n_atoms = self.pass_size, self.config.graph, crystals.atoms_per_crystal
+        n_edges, whole = np.zeros_like(n_atoms), None
+        if size.memory is not None:
+            # edges are counted before they are on the device; on a CPU graphs of whole shards leave the cache
+            whole = self.build_graph(crystals, spec, neighbors)
+            n_edges = np.bincount(whole.crystal_of_atom[whole.center], minlength=crystals.n_crystals)
+        parts, start = [], 0
+        while start < crystals.n_crystals:
+            rows = np.arange(start, start + size.fitting(n_atoms[start:], n_edges[start:]))
+            graph = (
+                self.build_graph(crystals.select(rows), spec, neighbors and neighbors.select(rows))
+                if whole is None
+                else whole.select(rows)
+            )
+            atoms, fitted = int(n_atoms[rows].sum()), True
+            try:
+                with size.measured(atoms, int(n_edges[rows].sum())):
+                    parts.append(self._predict_batch(graph))
+            except torch.OutOfMemoryError:
+                # Not here: the error still holds the tensors of the pass.
+                fitted = False
+            if not fitted:
+                size.out_of_memory(atoms)
+                if len(rows) > 1:  # the same rows again, half of them at a time
+                    continue
+                parts.append(self._predict_alone(graph))
+            start += len(rows)
+        return parts
+
+    def _predict_alone(self, graph: CrystalGraph) -> dict[Tensor | Scalar, Floats]:
+        """Outputs of a crystal that does not fit into this process's share of a device: it may take the whole one.
+
+        What other processes hold there is waited for a little: no crystal is given up for their size.
+        """
+        memory = self.pass_size.memory
+        if memory is None:
+            return self._predict_batch(graph)
+        memory.widen(whole=True)
+        try:
+            for wait_s in WAITS_FOR_OTHERS_S:
+                with suppress(torch.OutOfMemoryError):
+                    return self._predict_batch(graph)
+                memory.empty_cache()
+                if not memory.held_by_others():
+                    break
+                time.sleep(wait_s)
+            return self._predict_batch(graph)
+        finally:
+            memory.empty_cache()
+            memory.widen(whole=False)
+
+    def _predict_batch(self, edges: CrystalGraph) -> dict[Tensor | Scalar, Floats]:
         """Components of one batch, [n_networks, n_crystals, n_components], and scalars, [n_networks, n_crystals, 1]."""
-        edges = self.build_graph(crystals, self.config.graph, neighbors)
         graph = TorchGraph.from_graph(edges, self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
             answers = [network(graph) for network in self.networks]

@@ -146,7 +146,7 @@ def reader(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("GMTSCREEN_USER", "ana@lab")
     monkeypatch.delenv("GMTSCREEN_DB", raising=False)
     monkeypatch.setattr(prediction_records, "load_screener", lambda *_: FakeScreener())
-    monkeypatch.setattr(cli_ingest, "_predictor", lambda _: expected_sizes(good_rows(12)))
+    monkeypatch.setattr(cli_ingest, "predictor_of", lambda _: expected_sizes(good_rows(12)))
 
 
 @pytest.mark.parametrize("document", SHOWN)

@@ -54,7 +54,7 @@ class Run:
         for name in ("tmp", "run"):
             (folder / name).mkdir()
         source = write_crystals(folder / "run" / "c.jsonl", ["Si"] * N_CRYSTALS, a0=3.0)
-        command = f"{sys.executable} -m tests.flows.paused_cli screen {source} --db {folder}/run/a.db --workers 1"
+        command = f"{sys.executable} -m tests.flows.cli.paused_cli screen {source} --db {folder}/run/a.db --workers 1"
         environment = {name: value for name, value in os.environ.items() if name != RUN_FOLDER_VARIABLE}
         environment.pop("PREFECT_API_URL", None)
         environment |= {

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from db.store import ResultStore
 from flows.cli.open_ports import listeners_of
 from gmt_tasks.import_guard import REPOSITORY_ROOT
+from gmt_tasks.settings import load_settings
 from tests.flows.conftest import write_crystals
 from tests.flows.test_chaos import dump, n_done
+from tests.gmt_tasks.retraining.tiny import bring, label_batches
 
 pytestmark = [
     pytest.mark.chaos,
@@ -194,3 +197,36 @@ def test_the_command_over_a_cluster_loses_and_doubles_nothing_when_a_worker_and_
     facts = json.loads(out)
     assert (facts["in"], facts["pending"], facts["state"]) == (N_CRYSTALS, 0, "finished")
     assert dump(databases["cluster"]) == dump(databases["alone"])
+
+
+RETRAIN = """
+import sys
+from flows.orchestration import quiet_prefect, start_server
+quiet_prefect()
+start_server()
+from flows.retrain import retrain
+config, runs = sys.argv[1:]
+retrain(config=config, members=1, where={"runs": runs, "device": "cpu"})
+"""
+"""What a worker does with a run of the deployment `retrain/weekly`: settings come from its environment."""
+
+
+def test_a_scheduled_retraining_trains_on_the_cluster_of_its_workers_environment(
+    ray_cluster: RayCluster, tmp_path: Path
+) -> None:
+    settings, runs, config = load_settings(db=str(tmp_path / "a.db")), tmp_path / "runs", tmp_path / "tiny.toml"
+    ResultStore(settings.database).close()
+    assert bring(settings, tmp_path / "labels", label_batches()[0]) > 50
+    config.write_text('name = "tiny"\nepochs = 5000\nlimit = 8\n', encoding="utf-8")
+    own = {"GMTSCREEN_DB": settings.database, "GMTSCREEN_RAY_ADDRESS": ray_cluster.address}
+    environment = ray_cluster.environment | own | {"PREFECT_HOME": str(tmp_path / "prefect")}
+    environment.pop("PREFECT_API_URL", None)
+    command = [sys.executable, "-c", RETRAIN, str(config), str(runs)]
+    run = subprocess.Popen(command, cwd=REPOSITORY_ROOT, env=environment, text=True, stdout=-1, stderr=-1)
+    try:
+        wait_for(lambda: [path for path in runs.glob("*/member-1/training.log") if "epoch 1/" in path.read_text()], run)
+        trainers = [pid for node in ray_cluster.nodes for pid in node.pids("ray::train_network")]
+        assert len(trainers) == 1, "a node of the cluster trains, not the worker's own process"
+    finally:
+        run.kill()
+        run.communicate()

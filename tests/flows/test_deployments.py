@@ -33,6 +33,10 @@ def test_a_run_gets_the_database_by_the_environment_and_never_as_a_parameter() -
     url = "postgresql://user:s3cret@127.0.0.1/a"
     assert environment_of(load_settings(db=url))["GMTSCREEN_DB"] == url
     assert Path(environment_of(load_settings(db="a.db"))["GMTSCREEN_DB"]).is_absolute()
+    settings = load_settings(db="a.db", ray_address="head:6379", user="cron@lab", notify="slack-webhook/lab")
+    more = environment_of(settings)
+    assert more["GMTSCREEN_RAY_ADDRESS"] == "head:6379", "its runs train on the cluster of the one that serves them"
+    assert (more["GMTSCREEN_USER"], more["GMTSCREEN_NOTIFY"]) == ("cron@lab", "slack-webhook/lab")
     options = RetrainOptions("mine", 3, 2, from_scratch=True, promote=False)
     parameters = to_parameters(options)
     expected = {"config": "mine", "epochs": 3, "members": 2, "from_scratch": True, "promote": False}

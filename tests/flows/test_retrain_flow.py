@@ -73,6 +73,9 @@ def test_a_refused_candidate_ends_with_1_and_leaves_what_a_person_can_read(done:
         flow_run = max(client.read_flow_runs(), key=lambda run: str(run.created))
         artifacts = client.request("POST", "/artifacts/filter", json={}).json()
     assert "named.db" not in flow_run.model_dump_json()
+    state = flow_run.state
+    assert state is not None and (state.name, state.type.name) == ("Refused", "FAILED"), "nobody takes it for done"
+    assert state.message is not None and state.message.startswith("gmtnet@2 stays a candidate: refused for 1 reason")
     mine = {each["key"]: each for each in artifacts if each["flow_run_id"] == str(flow_run.id)}
     assert set(mine) == {
         "gmtscreen-gate",
@@ -101,3 +104,9 @@ def test_nothing_new_ends_the_flow_before_the_training(
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["ending"] == "nothing new"
     assert done == []
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        state = max(client.read_flow_runs(), key=lambda run: str(run.created)).state
+    assert state is not None and state.name == "Completed" and state.message is not None
+    assert state.message.startswith("nothing new: gmtnet@1")

@@ -3,7 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -15,6 +19,7 @@ from gmt_tasks.settings import load_settings
 from tests.architecture.source_tree import ROOT
 from tests.db.postgres_server import NOT_INSTALLED, PostgresServer, find_program, fresh_database
 from tests.flows.prefect_server import PrefectServer, Row, prefect_server
+from tests.gmt_tasks.labels.planted_faults import good_rows, write_rows, wrong_voigt_order
 from tests.gmt_tasks.retraining.tiny import bring, label_batches
 
 pytestmark = [
@@ -25,7 +30,7 @@ pytestmark = [
     ),
 ]
 
-ENDS = ("Completed", "Failed", "Crashed", "Cancelled")
+ENDS = ("Completed", "Failed", "Refused", "Crashed", "Cancelled")
 LIMIT = "Deployment concurrency limit reached."
 RECIPE = 'name = "tiny"\nbatch_crystals = 8\naverage = 0.8\nlearning_rate = 5e-3\npiezo_repeat = 1\n'
 
@@ -95,16 +100,31 @@ def postgres() -> Iterator[PostgresServer]:
         server.remove()
 
 
-def register(server: PrefectServer, folder: Path, parameters: Row) -> None:
+def register_retraining(server: PrefectServer, folder: Path, parameters: Row) -> None:
     """Registers what deploy/prefect.yaml says of ingest and, with toy labels and every minute, of the retraining."""
-    plan = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text(encoding="utf-8"))
-    by_flow = {each["entrypoint"].rpartition(":")[2]: each for each in plan["deployments"]}
+    by_flow = planned()
     weekly = by_flow["retrain"]
     weekly["entrypoint"] = weekly["entrypoint"].replace("flows/retrain.py", "tests/flows/tiny_retrain.py")
     weekly["parameters"] = parameters
     weekly["schedules"] = [{"cron": "* * * * *", "timezone": "UTC", "active": True}]
+    register(server, folder, [by_flow["ingest"], weekly])
+
+
+def planned() -> dict[str, Row]:
+    """The deployments of deploy/prefect.yaml by their flow."""
+    return {each["entrypoint"].rpartition(":")[2]: each for each in plan()["deployments"]}
+
+
+def plan() -> Row:
+    """What deploy/prefect.yaml says."""
+    content: Row = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def register(server: PrefectServer, folder: Path, deployments: list[Row]) -> None:
+    """Registers these deployments and their work pool."""
     file = folder / "prefect.yaml"
-    file.write_text(yaml.safe_dump(plan | {"deployments": [by_flow["ingest"], weekly]}), encoding="utf-8")
+    file.write_text(yaml.safe_dump(plan() | {"deployments": deployments}), encoding="utf-8")
     pool = ["prefect", "--no-prompt", "work-pool", "create", "gmtscreen", "--type", "process"]
     assert server.started.run("pool", pool).returncode == 0, server.started.log("pool")
     words = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
@@ -131,7 +151,7 @@ def test_a_scheduled_retraining_outlives_a_database_that_is_away_at_its_start_an
         bring(load_settings(db=url), tmp_path / "a", first_labels)
         variables = {"GMTSCREEN_DB": url, "GMTSCREEN_MODELS": str(tmp_path / "models"), "GMTSCREEN_HOME": str(ROOT)}
         with prefect_server(tmp_path, variables) as server:
-            register(server, tmp_path, parameters)
+            register_retraining(server, tmp_path, parameters)
             weekly, nightly = server.deployment("retrain/weekly"), server.deployment("ingest/nightly")
             postgres.stop()
             server.started.start("worker", ["prefect", "worker", "start", "--pool=gmtscreen", "--type=process"])
@@ -174,6 +194,58 @@ def test_a_scheduled_retraining_outlives_a_database_that_is_away_at_its_start_an
             assert [each["name"] for each in store.list_models()].count("tiny") == 2
             (ingested,) = store.runs()
         assert ingested["in"] == 3
+
+
+BLOCK = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+text = {"subject": "{{subject}}", "body": "{{body}}"}
+CustomWebhookNotificationBlock(name="labels", url=sys.argv[1], json_data=text).save("labels")
+"""
+"""What a person does on the server's page "Blocks"."""
+
+
+def test_a_refused_batch_of_a_deployment_is_seen_on_the_page_and_sent_to_people(tmp_path: Path) -> None:
+    labels = write_rows(tmp_path / "labels.jsonl", wrong_voigt_order(good_rows(12)))
+    variables = {"GMTSCREEN_DB": str(tmp_path / "a.db"), "GMTSCREEN_HOME": str(ROOT)}
+    with receiver() as (address, received), prefect_server(tmp_path, variables) as server:
+        made = server.started.run("block", ["python", "-c", BLOCK, address])
+        assert made.returncode == 0, server.started.log("block")
+        register(server, tmp_path, [planned()["labels"]])
+        words = ["prefect", "worker", "start", "--pool=gmtscreen", "--type=process"]
+        server.started.start("worker", words, {"GMTSCREEN_NOTIFY": "custom-webhook/labels"})
+        run = server.run(server.deployment("labels/nightly"), sources=[str(labels)], compare=False)
+        state = server.wait_for_state(run, *ENDS)
+        assert (state["name"], state["type"]) == ("Refused", "FAILED"), server.started.log("worker")
+        assert state["message"] == f"1 of 1 label batches refused: {labels}"
+        assert "refused: voigt_order" in server.artifacts(run)["gmtscreen-labels-1"]["data"]
+        server.wait_until(lambda: received, lambda: server.started.log("worker"))
+        (message,) = received
+        assert message["subject"] == "gmtscreen labels: Refused" and str(labels) in message["body"]
+        good = write_rows(tmp_path / "good.jsonl", good_rows(12))
+        again = server.run(server.deployment("labels/nightly"), sources=[str(good)], compare=False)
+        assert server.wait_for_state(again, *ENDS)["name"] == "Completed"
+        assert len(received) == 1
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[Row]]]:
+    """A server that takes messages: its address, and what came."""
+    received: list[Row] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", received
+        server.shutdown()
 
 
 def can_be_read(server: PrefectServer, run: str, url: str, folder: Path) -> None:

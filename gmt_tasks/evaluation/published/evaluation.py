@@ -88,9 +88,11 @@ def evaluate_published(
     return Evaluation(f"{card.name}@{card.version}", card.sha256, metrics, [])
 
 
-def evaluate_published_into_card(model: str, *, data: Path, as_published: bool = False) -> Evaluation:
+def evaluate_published_into_card(
+    model: str, *, data: Path, device: str = "auto", as_published: bool = False
+) -> Evaluation:
     """Measures a model by the protocol and writes the figures into its card; see `evaluate_published`."""
-    evaluation = evaluate_published(model, data, as_published=as_published)
+    evaluation = evaluate_published(model, data, device=device, as_published=as_published)
     path = find_checkpoint(model)
     write_card(replace(read_card(path), metrics=evaluation.to_json()), path.parent)
     return evaluation

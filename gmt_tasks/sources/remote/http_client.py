@@ -2,21 +2,19 @@
 
 It names itself, limits its rate, waits when asked to (429, Retry-After), retries transient faults (502, 503, 504, a
 broken connection, a body cut short), reads no more than a bound, and goes nowhere that it was not sent: an answer that
-points to another host is followed only to a public one, over https. All of this sits in the transport adapter, so that
+points to another host is followed only as far as hosts.py lets it. All of this sits in the transport adapter, so that
 a library that takes a `requests.Session` (mp-api) keeps to it like our own calls.
 
 Source of the back-off: urllib3's Retry (exponential, with jitter).
 """
 
-import ipaddress
-import socket
 import threading
 import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -26,6 +24,7 @@ from urllib3.util.retry import Retry
 from gmt_tasks.settings import RemoteSettings
 from gmt_tasks.sources.json_records import load_json
 from gmt_tasks.sources.parsed import RefusedInputError
+from gmt_tasks.sources.remote.hosts import is_public, is_same_domain, may_lead_inside, origin
 from models.errors import SourceError
 
 MAX_BODY_BYTES = 256 << 20
@@ -41,13 +40,20 @@ LONGEST_WAIT_S = 120.0
 _OK = 200
 _TRANSIENT = (429, 502, 503, 504)
 _CHUNK = 1 << 16
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class UnreachableError(SourceError):
     """A server does not answer now; what it sent earlier may be used instead."""
 
     may_pass = True
+
+
+class RefusedRequestError(SourceError):
+    """A server refuses a request, and will refuse the same one again; `status` and `said` are its answer."""
+
+    def __init__(self, message: str, status: int = 0, said: str = "") -> None:
+        super().__init__(message)
+        self.status, self.said = status, said
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,9 @@ class RateLimitedAdapter(HTTPAdapter):
 
     def __init__(self, server: str, rate_limits: RateLimits, *, follow_hosts: bool) -> None:
         super().__init__(max_retries=rate_limits.retries())
-        self._origin = _origin(urlsplit(server))
+        self._server = server
+        self._origin = origin(urlsplit(server))
+        self._of_provider: set[tuple[str, str, int]] = set()
         self._rate_limits = rate_limits
         self._follow_hosts = follow_hosts
         self._next_request_s: dict[str, float] = {}
@@ -144,37 +152,36 @@ class RateLimitedAdapter(HTTPAdapter):
                     raise error from None
                 retries.sleep()
 
-    def _check_address(self, url: str) -> None:
-        """Refuses addresses that no answer may lead to: a redirect or a link is foreign input."""
+    def allow(self, url: str) -> None:
+        """Lets answers lead to a server that the provider names as its own, where `may_lead_inside` has no objection.
+
+        Args:
+            url: an address of that server.
+        """
+        if self._follow_hosts and may_lead_inside(self._server, url):
+            self._of_provider.add(origin(urlsplit(url)))
+
+    def may_visit(self, url: str) -> bool:
+        """True for addresses that answers may lead to: a redirect or a link is foreign input."""
         parts = urlsplit(url)
-        if _origin(parts) == self._origin:
-            return
-        if not self._follow_hosts or parts.scheme != "https" or not is_public(parts.hostname or ""):
+        if origin(parts) == self._origin or origin(parts) in self._of_provider:
+            return True
+        if not self._follow_hosts:
+            return False
+        if is_same_domain(self._server, url) and may_lead_inside(self._server, url):
+            return True
+        return parts.scheme == "https" and is_public(parts.hostname or "")
+
+    def _check_address(self, url: str) -> None:
+        """Refuses addresses that no answer may lead to."""
+        if not self.may_visit(url):
+            parts = urlsplit(url)
             shown = f"{parts.scheme}://{parts.hostname}"
             raise SourceError(
                 f"{self._origin[1]} refers to {shown}, which is not followed: only the same server"
                 f"{' or a public one over https' if self._follow_hosts else ''} is. If that is right, name the other "
                 "address yourself."
             )
-
-
-def _origin(parts: SplitResult) -> tuple[str, str, int]:
-    """Scheme, host and port of an address."""
-    try:
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    except ValueError as error:
-        raise SourceError(f"{parts.netloc!r} is no host and port. Correct the address.") from error
-    return parts.scheme, parts.hostname or "", port
-
-
-def is_public(host: str) -> bool:
-    """True when every address of the host is one of the public internet."""
-    try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
-    # Of an IPv6 address the part behind % is an interface of this machine.
-    return bool(addresses) and all(ipaddress.ip_address(text.partition("%")[0]).is_global for text in addresses)
 
 
 def _read_body(response: requests.Response) -> requests.Response:
@@ -217,9 +224,9 @@ class HttpClient:
         self.session.headers.update(
             {"User-Agent": rate_limits.user_agent(), "Accept": "application/json, application/vnd.api+json, */*;q=0.1"}
         )
-        adapter = RateLimitedAdapter(server, rate_limits, follow_hosts=follow_hosts)
+        self.adapter = RateLimitedAdapter(server, rate_limits, follow_hosts=follow_hosts)
         for scheme in ("http://", "https://", ""):  # "" is any other, which the adapter then refuses
-            self.session.mount(scheme, adapter)
+            self.session.mount(scheme, self.adapter)
 
     def get_json(self, url: str) -> Any:
         """The JSON value at an address.
@@ -245,15 +252,16 @@ def check_status(response: requests.Response, also: tuple[int, ...] = ()) -> Non
 
     Raises:
         UnreachableError: 429 and 5xx: the server may answer later.
-        SourceError: anything else from 400 on.
+        RefusedRequestError: anything else from 400 on.
     """
     status = response.status_code
     if status < 400 or status in also:
         return
-    problem = f"{_without_query(response.url)} answers {status} {response.reason}{_error_text(response)}"
+    said = _error_text(response)
+    problem = f"{_without_query(response.url)} answers {status} {response.reason}{said}"
     if status in _TRANSIENT or status >= 500:
         raise UnreachableError(f"{problem}, also after {ATTEMPTS} repetitions. Try again later.")
-    raise SourceError(f"{problem}. Correct the address, the filter or the key.")
+    raise RefusedRequestError(f"{problem}. Correct the address, the filter or the key.", status, said)
 
 
 def _error_text(response: requests.Response) -> str:

@@ -55,6 +55,9 @@ _NEEDED = {
 }
 """The field without which a document of a collection says nothing."""
 
+_RELEASES: dict[str, tuple[str, list[str]]] = {}
+"""Release of the database and batches under terms of their own, by endpoint, as `/heartbeat` says."""
+
 _LEFT_OUT = {"material_id", "last_updated", "builder_meta"}
 _LICENCES = {"BY-C": "CC-BY-4.0", "BY-NC": "CC-BY-NC-4.0"}
 
@@ -190,15 +193,16 @@ class Api:
 
     @cached_property
     def _rester(self) -> Any:
-        """mp-api's client. Its own first requests (heartbeat) know neither timeout nor retries, so ours goes first."""
+        """mp-api's client over our session; what its own first requests (heartbeat) would ask is asked by ours."""
         key, endpoint = self._key, self._settings.mp_endpoint
         # The key is in the headers of every request: no redirect may take it elsewhere.
         client = HttpClient(endpoint, RateLimits.of(self._settings), follow_hosts=False)
-        client.get_json(f"{endpoint.rstrip('/')}/heartbeat")
+        heartbeat = client.get_json(f"{endpoint.rstrip('/')}/heartbeat")
         client.session.hooks["response"].append(self._check_answer)
         from mp_api.client import MPRester
         from mp_api.client.core.client import BaseRester
 
+        _answer_heartbeats(endpoint, heartbeat)
         # mp-api derives the fields of a collection anew for every field of every search: half a second for a dozen.
         BaseRester.available_fields = property(  # type: ignore[method-assign, assignment]
             lambda rester: _fields_of(rester.document_model)
@@ -264,6 +268,31 @@ class Api:
         if not isinstance(meta, Mapping) or not isinstance(meta.get("total_doc"), int):
             raise _changed(None, "meta.total_doc")
         self._total = meta["total_doc"]
+
+
+def _answer_heartbeats(endpoint: str, heartbeat: Any) -> None:
+    """Answers what mp-api asks `/heartbeat` for: it would do so without our session, limits, timeout and retries.
+
+    Args:
+        endpoint: of the API.
+        heartbeat: the server's answer.
+
+    Raises:
+        SourceError: it names no release.
+    """
+    from mp_api.client import MPRester
+    from mp_api.client.core.client import _Rester
+
+    facts = heartbeat if isinstance(heartbeat, Mapping) else {}
+    if not isinstance(facts.get("db_version"), str):
+        raise _changed(None, "db_version")
+    _RELEASES[endpoint.rstrip("/")] = facts["db_version"], list(facts.get("access_controlled_batch_ids") or [])
+    # Static methods that every one of mp-api's clients asks when it is made, also those that are made on demand.
+    _Rester._get_heartbeat_info = staticmethod(  # type: ignore[method-assign, assignment]
+        lambda url: _RELEASES[url.rstrip("/")]
+    )
+    # The version would only be compared to print a warning.
+    MPRester.get_emmet_version = staticmethod(lambda url: None)  # type: ignore[method-assign, assignment]
 
 
 @cache

@@ -16,16 +16,17 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from gmt_tasks.settings import load_remote_settings
-from gmt_tasks.sources.remote.http_client import HttpClient, RateLimits, UnreachableError
+from gmt_tasks.sources.remote.http_client import HttpClient, RateLimits, RefusedRequestError, UnreachableError
 from gmt_tasks.sources.remote.mirror import Mirror, MirrorRecord
 from gmt_tasks.sources.remote.mirrored_source import COMPLETE, MirroredSource, refuse_changed_schema
+from gmt_tasks.sources.remote.optimade_provider import TOO_MANY, as_protected, servers_of, smaller_limits
 from gmt_tasks.telemetry import event
 from models.errors import SourceError
 
 _log = logging.getLogger(__name__)
 
 PAGE_LIMIT = 500
-"""Records asked for at once; providers answer with fewer where their own limit is lower."""
+"""Records asked for at once; providers answer with fewer where their own limit is lower, or refuse (`_take_first`)."""
 
 FIELDS = (
     "lattice_vectors", "cartesian_site_positions", "species_at_sites", "species", "structure_features",
@@ -34,6 +35,7 @@ FIELDS = (
 
 _NAME = "optimade"
 _NEXT, _WALK, _SINCE = "next_page", "listing_number", "since"
+_LIMIT = "page_limit"
 _NEWEST, _NEWEST_SEEN, _DATED = "newest", "newest_seen", "every_record_dated"
 _HAS_OR = re.compile(r"\bOR\b")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -101,9 +103,10 @@ class _Query:
 
     def refresh(self, mirror: Mirror, client: HttpClient) -> None:
         """Goes on with an unfinished walk, or begins one: through what changed where that can be asked, else all."""
+        self._page_limit = min(self._page_limit, mirror.mark(_LIMIT) or self._page_limit)
         url = mirror.mark(_NEXT) or self._begin(mirror)
         try:
-            following = self._take_page(mirror, client, url)
+            following = self._take_first(mirror, client, url)
         except UnreachableError:
             raise
         except SourceError as error:
@@ -112,7 +115,7 @@ class _Query:
                 raise
             event("optimade.begun_again", source=self.name, because=error)
             url = self._begin(mirror, everything=True)
-            following = self._take_page(mirror, client, url)
+            following = self._take_first(mirror, client, url)
         seen = {url}
         while following is not None:
             if following in seen:
@@ -146,8 +149,31 @@ class _Query:
         }
         return f"{self.endpoint}?{urlencode({k: v for k, v in parameters.items() if v}, quote_via=quote)}"
 
+    def _take_first(self, mirror: Mirror, client: HttpClient, url: str) -> str | None:
+        """As `_take_page`, with fewer records at once where the provider refuses as many as were asked for."""
+        asked = f"page_limit={self._page_limit}&"
+        try:
+            return self._take_page(mirror, client, url)
+        except RefusedRequestError as refused:
+            if refused.status not in TOO_MANY or asked not in url:
+                raise
+            for limit in smaller_limits(self._page_limit, refused.said):
+                try:
+                    following = self._take_page(mirror, client, url.replace(asked, f"page_limit={limit}&"))
+                except RefusedRequestError:
+                    continue
+                event("optimade.page_limit", source=self.name, asked=self._page_limit, allowed=limit)
+                self._page_limit = limit
+                mirror.write((), {_LIMIT: limit})
+                return following
+            # It was something else, and the first refusal says what.
+            raise
+
     def _take_page(self, mirror: Mirror, client: HttpClient, url: str) -> str | None:
         """Writes one page into the mirror together with the address of the next; returns that, None at the end."""
+        if not client.adapter.may_visit(url):
+            for server in servers_of(client, self.endpoint.removesuffix("/structures")):
+                client.adapter.allow(server)
         answer = client.get_json(url)
         bodies = _data(self.name, answer)
         refuse_changed_schema(self.name, bodies)
@@ -252,4 +278,4 @@ def _next_of(name: str, answer: Mapping[str, Any], url: str) -> str | None:
     if following is not None and not isinstance(following, str):
         kind = type(following).__name__
         raise SourceError(f"{name}: `links.next` is a {kind}, not an address. The format has changed.")
-    return urljoin(url, following) if following else None
+    return as_protected(url, urljoin(url, following)) if following else None

@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from db.store import ResultStore
-from flows.cli import ingest as cli_ingest
 from flows.cli.app import app
 from flows.reports.plot_labels import plot_labels
 from tests.flows.conftest import write_crystals
@@ -17,6 +16,8 @@ from tests.gmt_tasks.labels.planted_faults import expected_sizes, good_rows, wri
 from tests.gmt_tasks.workers.fake_screener import VERSION
 
 runner = CliRunner()
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def run(*arguments: str) -> Any:
@@ -63,7 +64,7 @@ def test_the_report_is_json_too(labels: str, db: str) -> None:
 def test_labels_are_compared_with_the_model_and_drawn(
     labels: str, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli_ingest, "_predictor", lambda _: expected_sizes(good_rows(12)))
+    monkeypatch.setattr("flows.cli.ingest.predictor_of", lambda _: expected_sizes(good_rows(12)))
     picture = tmp_path / "check.png"
     result = run(labels, "--labels", "--db", db, "--plot", str(picture), "--json")
     assert json.loads(result.stdout)[0]["parts"][0]["compared"] == 12

@@ -2,11 +2,15 @@
 
 import io
 import math
+import shlex
+from contextlib import redirect_stderr
 from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from rich.console import Console
 
@@ -18,7 +22,7 @@ from flows.cli.screen import TOP_FIELDS, TOP_FILTER
 from flows.reports.crystal_view import doubt_lines, lattice_text, literature_rows, matrix_text
 from flows.reports.markdown import balance_as_markdown
 from flows.reports.tables import cell, doubts_line, folded, frame_table, interval_text, with_intervals
-from flows.terminal.console import duration, plain, printable
+from flows.terminal.console import duration, plain, printable, say_command
 from flows.terminal.progress import PlainProgress
 from gmt_tasks.evaluation.literature_names import predicted_value
 from gmt_tasks.telemetry import Progress
@@ -26,6 +30,15 @@ from models.errors import Doubt
 from models.quantities import INTERVALS, Tensor
 from tests.architecture.source_tree import project
 from tests.db.query.filters import evaluate
+
+
+@given(st.lists(st.text("aé0-=:/ '\"$`\\!*?&|;<>()#~\n"), min_size=1, max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_a_printed_command_is_the_same_words_to_a_shell(words: list[str]) -> None:
+    with redirect_stderr(io.StringIO()) as said:
+        say_command("compute them", *words)
+    purpose, _, command = said.getvalue().removesuffix("\n").partition(": ")
+    assert (purpose, shlex.split(command)) == ("compute them", ["gmtscreen", *words])
 
 
 def test_a_balance_that_does_not_close_says_so() -> None:

@@ -95,12 +95,24 @@ def test_a_changed_file_is_reported_and_not_promoted(db: str, checkpoint: Path) 
 def test_what_the_gate_refused_is_promoted_by_force_only(db: str, checkpoint: Path) -> None:
     run("models", "promote", str(checkpoint), "--why", "x", "--db", db)
     run("models", "rollback", "gmtnet", "--db", db)
-    refusal = DecisionRecord("cron", "refused for 1 reason: test: C error", {"passes": False})
+    report = {"passes": False, "reasons": ["test: C error is worse"]}
+    refusal = DecisionRecord("cron", "refused for 1 reason: test: C error", report)
     with ResultStore(db) as store:
         store.refuse_model("gmtnet", "9.0", refusal)
     refused = run("models", "promote", "gmtnet@9.0", "--why", "x", "--db", db)
     assert refused.exit_code == 1 and "The gate refused gmtnet@9.0: refused for 1 reason" in refused.stderr
-    assert run("models", "promote", "gmtnet@9.0", "--why", "x", "--force", "--db", db).exit_code == 0
+    forced = run("models", "promote", "gmtnet@9.0", "--why", "on purpose", "--force", "--db", db)
+    assert forced.exit_code == 0 and "promoted against its gate" in forced.stderr
+    decisions = json.loads(run("models", "show", "gmtnet@9.0", "--db", db, "--json").stdout)["decisions"]
+    # The first promotion, of the time before the gate looked, was not forced.
+    marks = [(row["decision"], row["forced"], row["against"]) for row in decisions]
+    assert marks[0] == ("promoted", True, ["test: C error is worse"])
+    assert marks[-1] == ("promoted", False, []) and sum(mark for _, mark, _ in marks) == 1
+    shown = " ".join(run("models", "show", "gmtnet@9.0", "--db", db).stdout.split())
+    assert "promoted, forced" in shown and "against: test:" in shown
+    listed = {row["version"]: row for row in json.loads(run("models", "list", "--db", db, "--json").stdout)}
+    assert listed["9.0"]["forced"] is True and not any(row["forced"] for row in listed.values() if row != listed["9.0"])
+    assert "current, forced" in run("models", "list", "--db", db).stdout
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from gmt_tasks.registry.current_model import chosen_model
 from gmt_tasks.registry.model_files import datasets_folder, models_folder
 from gmt_tasks.retraining import networks
 from gmt_tasks.retraining.gate import measures
-from gmt_tasks.retraining.options import RetrainOptions
+from gmt_tasks.retraining.options import Placement, RetrainOptions
 from gmt_tasks.retraining.outcome import Ending, Outcome
-from gmt_tasks.retraining.plan import alone
+from gmt_tasks.retraining.plan import RetrainPlan, alone
 from gmt_tasks.retraining.retraining import GATE, PAGE, Retraining
-from gmt_tasks.settings import Settings
+from gmt_tasks.settings import Settings, load_settings
+from gmt_tasks.training.config import TrainingConfig
 from models.errors import ModelError
 from models.gmtnet.card import read_card
 from tests.gmt_tasks.retraining.tiny import bring, label_batches, options_in, read_json, settings_in, tiny_gate
@@ -138,13 +139,13 @@ def test_a_killed_retraining_goes_on_and_ends_with_the_same_weights(
     bring(settings, tmp_path / "a", label_batches()[0])
     real, killed = networks.train_network, []
 
-    def dies_once(config: Any, folder: Path, report: Any = None) -> None:
+    def dies_once(config: Any, folder: Path, device: str, report: Any = None) -> None:
         def report_and_die(line: str) -> None:
             if line.startswith("epoch 2/") and len(killed) < 2:
                 killed.append(folder.name)
                 raise RuntimeError("killed")
 
-        real(config, folder, report_and_die)
+        real(config, folder, device, report_and_die)
 
     monkeypatch.setattr(networks, "train_network", dies_once)
     for _ in range(2):
@@ -167,6 +168,31 @@ def test_a_candidate_that_is_held_back_is_registered_and_not_current(lab: Lab, t
     with ResultStore(settings.database) as store:
         assert store.current_model("tiny") is None
         assert [each["state"] for each in store.list_models()] == ["candidate"]
+
+
+@pytest.mark.parametrize(
+    ("where", "address", "device"),
+    [
+        (Placement(), "head:6379", "cpu"),
+        (Placement(ray_address="mine:6379", device="cuda"), "mine:6379", "cuda"),
+    ],
+)
+def test_what_the_options_leave_open_the_environment_says(
+    where: Placement, address: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GMTSCREEN_RAY_ADDRESS", "head:6379")
+    monkeypatch.setenv("GMTSCREEN_DEVICE", "cpu")
+    placed = RetrainOptions(where=where).placed_by(load_settings())
+    assert (placed.where.ray_address, placed.where.device) == (address, device)
+
+
+def test_networks_are_trained_on_the_device_of_the_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices: list[str] = []
+    monkeypatch.setattr(networks, "train_network", lambda config, folder, device, report: devices.append(device))
+    monkeypatch.setattr(networks, "is_trained", lambda folder, config: len(devices) > 1)
+    plan = RetrainPlan("5eed", tmp_path, (TrainingConfig(name="tiny"),) * 2, None, None, "", tmp_path / "run")
+    networks.train_networks(plan, options_in(tmp_path), str, lambda share: None)
+    assert devices == ["cpu", "cpu"]
 
 
 def test_two_retrainings_of_the_same_thing_are_refused(tmp_path: Path) -> None:

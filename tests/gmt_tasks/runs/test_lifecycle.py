@@ -73,3 +73,8 @@ def test_small_blocks_are_cut_for_all_workers_and_large_ones_at_the_limit() -> N
     assert shard_atoms_for(block, IngestPlan(100, 8192, n_workers=1)) == 250
     assert shard_atoms_for(block, IngestPlan(100, 200, n_workers=1)) == 200
     assert shard_atoms_for(block, IngestPlan(100, 8192, n_workers=1000)) == 128
+    # On GPUs few large shards: one per worker and block, as far as they fill a pass.
+    for_gpus = IngestPlan(100, 2048).on_gpus(None, n_workers=1)
+    assert (for_gpus.shard_atoms, shard_atoms_for(block, for_gpus)) == (16_384, 4000)
+    assert shard_atoms_for(block, for_gpus.on_gpus(None, n_workers=1000)) == 2048
+    assert shard_atoms_for(block, for_gpus.on_gpus(300, n_workers=1)) == 300

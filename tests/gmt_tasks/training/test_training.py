@@ -119,6 +119,17 @@ def trained(folder: Path) -> GMTNet:
     return network.eval()
 
 
+def test_the_device_that_is_asked_for_is_obeyed(
+    config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU is announced that is not there: whoever takes one all the same fails."""
+    few = replace(config, limit=3, batch_crystals=3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    train(few, tmp_path / "run", report=SILENT.append, stop_after_epoch=1, device="cpu")
+    with pytest.raises((AssertionError, RuntimeError), match="(?i)cuda"):
+        train(few, tmp_path / "run", report=SILENT.append, stop_after_epoch=2)
+
+
 def test_training_lowers_the_loss_and_leaves_a_model_that_predicts(config: TrainingConfig, tmp_path: Path) -> None:
     config = replace(config, epochs=8)
     lines: list[str] = []

@@ -345,3 +345,10 @@ def test_mirrors_of_other_questions_are_other_files(server: LocalServer, cache: 
     block_of("mp:ids=mp-149")
     mirrors = sorted((cache / "mp").glob("*.sqlite"))
     assert sorted(len(Mirror(path)) for path in mirrors) == [1, 3]
+
+
+def test_every_request_goes_through_the_limited_session_also_the_heartbeats_of_mp_api(server: LocalServer) -> None:
+    block_of(ALL)
+    heartbeats = [request for request in server.requests if "heartbeat" in request.path]
+    assert len(heartbeats) == 1, "mp-api gets our answer instead of asking for its own"
+    assert {request.headers["user-agent"].partition("/")[0] for request in server.requests} == {"gmtscreen"}

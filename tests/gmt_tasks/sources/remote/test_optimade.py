@@ -1,5 +1,6 @@
 """OPTIMADE providers: pages, filters as written, what changed since, faults, and nothing lost without a word."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.remote.http_client import UnreachableError
 from gmt_tasks.sources.remote.optimade import open_optimade
+from gmt_tasks.sources.remote.optimade_provider import as_protected
 from models.errors import Reason, SourceError
 from tests.gmt_tasks.sources.remote.local_server import BAD_GATEWAY, BUSY, Answer, LocalServer, Request, serving
 
@@ -297,4 +299,86 @@ def test_a_next_page_on_a_private_host_is_not_asked_for(cache: Path, target: str
     with serving(lambda _: Answer.json(page)) as server:
         with pytest.raises(SourceError, match="not followed"):
             ids_of(server)
-        assert len(server.requests) == 1
+        asked = [request.path.rpartition("/")[2] for request in server.requests]
+        assert asked == ["structures", "links", "info"], "the provider is asked whether that host is its own"
+
+
+class StrictProvider(Provider):
+    """A provider that refuses pages longer than `allowed`, and says so in words of its own."""
+
+    def __init__(self, structures: list[Any], allowed: int, said: str, status: int) -> None:
+        super().__init__(structures)
+        self.allowed, self.refusal = allowed, Answer.json({"errors": [{"detail": said}]}, status=status)
+
+    def __call__(self, request: Request) -> Answer:
+        asked = int(request.query.get("page_limit", 0))
+        return self.refusal if asked > self.allowed else super().__call__(request)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said", "status", "limits"),
+    [
+        (50, "Max allowed page_limit is 50, you requested 500", 403, [500, 100, 50]),
+        (30, "Bad request", 400, [500, 100, 20]),
+        (2, "page_limit must be at most 2", 422, [500, 100, 20, 5, 2]),
+    ],
+)
+def test_a_provider_that_allows_shorter_pages_is_asked_for_them(
+    cache: Path, allowed: int, said: str, status: int, limits: list[int]
+) -> None:
+    with serving(StrictProvider([structure(k) for k in range(6)], allowed, said, status)) as server:
+        assert len(ids_of(server)) == 6
+        asked = [int(request.query["page_limit"]) for request in server.requests]
+        assert list(dict.fromkeys(asked)) == limits
+        n_before = len(server.requests)
+        ids_of(server)
+        assert int(server.requests[n_before].query["page_limit"]) == limits[-1], "what was learned is remembered"
+
+
+def test_a_refusal_for_another_reason_is_said_in_the_words_of_the_first_one(cache: Path) -> None:
+    with serving(StrictProvider([], 0, "the filter cannot be parsed", 400)) as server:
+        with pytest.raises(SourceError, match="the filter cannot be parsed"):
+            ids_of(server)
+        assert len(server.requests) == 4, "the same question with ever shorter pages, and no more"
+
+
+class SplitProvider(Provider):
+    """A provider whose pages after the first one are on another server; `links` names it, or does not."""
+
+    def __init__(self, structures: list[Any], *, kind: str | None) -> None:
+        super().__init__(structures)
+        self.pages_at, self.kind = "", kind
+
+    def __call__(self, request: Request) -> Answer:
+        if request.path.endswith("/links"):
+            link = {"attributes": {"base_url": {"href": f"{self.pages_at}/optimade"}, "link_type": self.kind}}
+            return Answer.json({"data": [link] if self.kind else []})
+        answer = super().__call__(request)
+        return Answer.json(json.loads(answer.body.replace(b'"/optimade', f'"{self.pages_at}/optimade'.encode())))
+
+
+@pytest.mark.parametrize(("kind", "followed"), [("child", True), ("root", True), ("external", False), (None, False)])
+def test_pages_on_another_private_server_are_followed_where_the_provider_names_it(
+    cache: Path, kind: str | None, followed: bool
+) -> None:
+    records = [structure(k) for k in range(6)]
+    provider = SplitProvider(records, kind=kind)
+    with serving(provider) as server, serving(Provider(records)) as other:
+        provider.pages_at = other.url
+        if followed:
+            assert len(ids_of(server)) == 6
+            assert len(other.requests) == 1
+        else:
+            with pytest.raises(SourceError, match="not followed"):
+                ids_of(server)
+            assert other.requests == []
+
+
+def test_a_link_to_the_same_host_is_as_protected_as_the_page() -> None:
+    page = "https://lab.example/optimade/v1/structures"
+    assert as_protected(page, "http://lab.example/x?page=2") == "https://lab.example/x?page=2"
+    assert as_protected(page, "http://lab.example:80/x") == "https://lab.example/x"
+    for other in ("http://elsewhere.example/x", "http://lab.example:8080/x", "https://lab.example/x"):
+        expected = other.replace("http://lab", "https://lab")
+        assert as_protected(page, other) == expected
+    assert as_protected(page.replace("https", "http"), "http://lab.example/x") == "http://lab.example/x"
