@@ -56,10 +56,11 @@ def current_label_session() -> LabelSession:
 @task(name="connect", task_run_name="open database and label sources", **PATIENT)
 def open_label_session(sources: list[str], *, compare: bool) -> LabelSession:
     """A session from the environment's settings; this reaches the database."""
+    from gmt_tasks.registry.current_model import current_split
     from gmt_tasks.settings import load_settings
 
     settings = load_settings()
-    return LabelSession.open(settings, sources, predictor_of(settings) if compare else None)
+    return LabelSession.open(settings, sources, predictor_of(settings) if compare else None, current_split(settings))
 
 
 @task(name="check", task_run_name="check labels of {source}", **PATIENT)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gmt_tasks.labels.ingest import LabelReport
     from gmt_tasks.labels.session import LabelSession
+    from gmt_tasks.registry.current_model import current_split
     from gmt_tasks.settings import Settings
 
 WITHOUT_MODEL = "none"
@@ -106,8 +107,9 @@ def _ingest_labels(
     from flows.orchestration import quiet_prefect, start_server
     from gmt_tasks.labels.session import LabelSession
 
+    expect = None if without_model else predictor_of(settings)
     with (
-        LabelSession.open(settings, texts, None if without_model else predictor_of(settings)) as session,
+        LabelSession.open(settings, texts, expect, current_split(settings)) as session,
         errors_as_lines(Exit.BROKEN_PROMISE),
     ):
         quiet_prefect()

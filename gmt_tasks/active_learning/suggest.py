@@ -21,7 +21,7 @@ from gmt_tasks.training.applicability import descriptors_of
 from models.applicability.distance import as_points
 from models.crystals.crystal import CrystalBatch
 from models.errors import GmtError
-from models.gmtnet.split_table import source_name
+from models.gmtnet.training_data.split_table import source_name
 from models.quantities import DERIVED, INTERVALS, ColumnKind, Scale, Tensor, Transform
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.split_table import seen_by_model
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint, read_card, write_card
-from models.gmtnet.split_table import load_split_table
+from models.gmtnet.training_data.split_table import load_split_table
 from models.quantities import TENSORS, Tensor
 from models.tensors.irreps import change_of_basis
 from models.tensors.voigt import from_components

@@ -25,7 +25,7 @@ from gmt_tasks.labels.label_batch import BatchDecision, BatchStatus, Finding, Kn
 from gmt_tasks.labels.readers.source import LabelRow, LabelSource, RefusedLabel
 from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.telemetry import event
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 
 ROWS_PER_BLOCK = 1000
 

@@ -16,9 +16,8 @@ from gmt_tasks.labels.readers.label_files import LabelFiles
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.readers.source import LabelSource
 from gmt_tasks.process import StopRequest
-from gmt_tasks.registry.current_model import current_split
 from gmt_tasks.settings import Settings
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 
 
 @dataclass
@@ -44,13 +43,20 @@ class LabelSession:
     reports: list[LabelReport] = field(default_factory=list, init=False)
 
     @classmethod
-    def open(cls, settings: Settings, texts: Sequence[str], expect: PredictSizes | None = None) -> Self:
+    def open(
+        cls,
+        settings: Settings,
+        texts: Sequence[str],
+        expect: PredictSizes | None = None,
+        table: SplitTable | None = None,
+    ) -> Self:
         """Opens sources and database; reads no label yet.
 
         Args:
             settings: which database.
             texts: what the user named; the same twice counts once.
             expect: sizes that a model expects of crystals; None compares with none.
+            table: split of the current model.
 
         Raises:
             SourceError: a source does not exist. All are opened before the first is read: a misspelt name shall not
@@ -58,7 +64,7 @@ class LabelSession:
             StoreError: the database cannot be used.
         """
         sources = [open_label_source(text) for text in dict.fromkeys(texts)]
-        return cls(sources, ResultStore(settings.database), expect, current_split(settings))
+        return cls(sources, ResultStore(settings.database), expect, table)
 
     def __enter__(self) -> Self:
         return self

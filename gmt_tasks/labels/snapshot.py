@@ -24,7 +24,7 @@ from gmt_tasks.import_guard import code_version
 from gmt_tasks.labels.files import SNAPSHOT_FACTS
 from gmt_tasks.labels.kinds import KINDS
 from models.errors import SourceError
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 
 SHORT_HASH = 12
 HASHES = "labels.txt"

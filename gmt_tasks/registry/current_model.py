@@ -12,7 +12,7 @@ from gmt_tasks.registry.model_files import intact_card, models_folder
 from gmt_tasks.settings import Settings
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint
-from models.gmtnet.split_table import SplitTable, load_split_table
+from models.gmtnet.training_data.split_table import SplitTable, load_split_table
 
 
 def chosen_model(settings: Settings) -> Settings:

@@ -29,7 +29,7 @@ from gmt_tasks.settings import Settings
 from gmt_tasks.training.split_table import share_replayed, split_of_model
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import find_checkpoint, read_card
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 
 if TYPE_CHECKING:
     from gmt_tasks.retraining.gate.gate import Evidence

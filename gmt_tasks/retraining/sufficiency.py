@@ -15,7 +15,7 @@ from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.training.applicability import rows_with_tensors
 from gmt_tasks.training.split_table import is_learned
 from models.applicability.distance import FEWEST_HELD_OUT
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 from models.quantities import INTERVALS, TENSORS
 from models.uncertainty.conformal import SMALLEST_N
 

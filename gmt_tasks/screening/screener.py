@@ -91,9 +91,9 @@ class Screener:
             symprec: distance tolerance in angstrom.
         """
         # torch and e3nn take seconds to import; the drivers that only pass a Screener's class around must not pay
-        from models.gmtnet.applicability_file import load_training_reference
         from models.gmtnet.card import find_checkpoint
         from models.gmtnet.predictor import GMTNetPredictor
+        from models.gmtnet.training_data.reference_file import load_training_reference
 
         path = find_checkpoint(model)
         predictor, card = GMTNetPredictor.load(path, device=device)

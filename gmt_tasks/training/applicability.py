@@ -66,8 +66,8 @@ def write_training_reference(
         The score as it was stored.
     """
     # imported here: whoever only fits a reference does without torch
-    from models.gmtnet.applicability_file import load_training_reference, save_training_reference
     from models.gmtnet.card import read_card, write_card
+    from models.gmtnet.training_data.reference_file import load_training_reference, save_training_reference
 
     earlier = None if start is None else load_training_reference(start, read_card(start))
     reference = fit_training_reference(labels, earlier)

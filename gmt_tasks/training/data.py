@@ -20,7 +20,7 @@ from models.gmtnet.card import find_checkpoint
 from models.gmtnet.config import CONFIGS
 from models.gmtnet.loss import Targets
 from models.gmtnet.published.mask import published_corrections
-from models.gmtnet.split_table import load_split_table
+from models.gmtnet.training_data.split_table import load_split_table
 from models.quantities import TENSORS, Scalar, Tensor
 from models.symmetry.orbits import OrbitGraph, join_orbit_graphs, reduce_to_orbits, without_orbits
 from models.tensors.rotate import component_rotation

@@ -12,7 +12,7 @@ from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.labels.kinds import NUMBER_ARRAYS
 from models.crystals.crystal import Ints
 from models.gmtnet.card import WEIGHTS_FOLDER, read_card, write_card
-from models.gmtnet.split_table import PARTS, SplitTable, load_split_table, save_split_table, source_name
+from models.gmtnet.training_data.split_table import PARTS, SplitTable, load_split_table, save_split_table, source_name
 from models.quantities import Tensor
 
 CRYSTALS_PER_BATCH = 256

@@ -3,8 +3,8 @@
 NAME.json          {"format": 1, "name", "version", "sha256", "members", "config", "elements", "metrics", "training",
                     "calibration", "novelty_sha256", "split_sha256"}
 NAME.safetensors   the weights, see checkpoint.py
-NAME.novelty.safetensors   training data of the distance score, see applicability_file.py
-NAME.split.safetensors   which formulas were trained, calibrated and tested on, see split_table.py
+NAME.novelty.safetensors   training data of the distance score, see training_data/reference_file.py
+NAME.split.safetensors   which formulas were trained, calibrated and tested on, see training_data/split_table.py
 """
 
 import json

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, read_card, write_card
 from models.gmtnet.network import GMTNet, build_network
-from models.gmtnet.split_table import SplitTable, load_split_table, save_split_table
+from models.gmtnet.training_data.split_table import SplitTable, load_split_table, save_split_table
 
 _COUPLING = "_w3j_"  # e3nn stores its coupling constants with the weights, rounded to their precision: not for float64
 

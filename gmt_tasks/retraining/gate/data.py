@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.retraining.gate.report import Check, Finding
 from models.crystals.crystal import CrystalBatch
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 
 
 @dataclass(frozen=True)

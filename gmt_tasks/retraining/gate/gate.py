@@ -21,7 +21,7 @@ from gmt_tasks.retraining.gate.reference_set import check_distance, check_refere
 from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from models.crystals.crystal import CrystalBatch
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 
 Bools = NDArray[np.bool_]
 

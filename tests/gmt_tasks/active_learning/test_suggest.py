@@ -22,7 +22,7 @@ from gmt_tasks.active_learning.suggest import Suggestion, suggest
 from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, GmtError
-from models.gmtnet.split_table import SplitTable, source_name
+from models.gmtnet.training_data.split_table import SplitTable, source_name
 from models.quantities import Tensor
 from tests.db import blocks
 

@@ -21,7 +21,7 @@ from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.readers.source import LabelRow
 from gmt_tasks.labels.reasons import LabelReason
 from models.crystals.formula import normalized_formula
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 from tests.gmt_tasks.labels.planted_faults import (
     Row,
     expected_sizes,

@@ -31,7 +31,7 @@ from gmt_tasks.labels.snapshot import (
 from gmt_tasks.registry.model_files import base_labels
 from models.errors import SourceError
 from models.gmtnet.card import find_checkpoint
-from models.gmtnet.split_table import SplitTable, load_split_table
+from models.gmtnet.training_data.split_table import SplitTable, load_split_table
 from models.quantities import Tensor
 from tests.gmt_tasks.labels.planted_faults import good_rows, write_rows
 

@@ -29,7 +29,7 @@ from gmt_tasks.retraining.plan import RetrainPlan, make_plan
 from gmt_tasks.retraining.retraining import Retraining, nothing_new
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import read_card
-from models.gmtnet.split_table import load_split_table
+from models.gmtnet.training_data.split_table import load_split_table
 from tests.gmt_tasks.labels import planted_faults
 from tests.gmt_tasks.labels.toy_labels import Row
 from tests.gmt_tasks.retraining.tiny import label_batches, options_in, settings_in, tiny_gate

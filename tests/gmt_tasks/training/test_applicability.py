@@ -24,9 +24,9 @@ from gmt_tasks.training.applicability import (
 from models.applicability.distance import TrainingReference, reference_of
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.errors import GmtError
-from models.gmtnet.applicability_file import load_training_reference, training_reference_path
 from models.gmtnet.card import ModelCard, read_card, write_card
 from models.gmtnet.config import GMTNET
+from models.gmtnet.training_data.reference_file import load_training_reference, training_reference_path
 from models.quantities import TENSORS, Tensor
 from models.reference.crystals import crystals_of_all_classes
 from models.tensors.voigt import from_components

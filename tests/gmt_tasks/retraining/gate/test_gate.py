@@ -26,7 +26,7 @@ from gmt_tasks.retraining.gate.report import Check, Finding, GateReport
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.applicability import fit_training_reference
 from models.crystals.crystal import CrystalBatch, Floats
-from models.gmtnet.split_table import SplitTable
+from models.gmtnet.training_data.split_table import SplitTable
 from models.quantities import TENSORS, Tensor
 from models.reference.crystals import textbook_crystals
 from models.tensors.rotate import rotate

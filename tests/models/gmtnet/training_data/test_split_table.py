@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from models.errors import ModelError
 from models.gmtnet.card import WEIGHTS_FOLDER, ModelCard, find_checkpoint, write_card
 from models.gmtnet.config import CONFIGS
-from models.gmtnet.split_table import PARTS, SplitTable, load_split_table, save_split_table, split_table_path
+from models.gmtnet.training_data.split_table import (
+    PARTS,
+    SplitTable,
+    load_split_table,
+    save_split_table,
+    split_table_path,
+)
 from models.quantities import Tensor
 
 parts = st.dictionaries(st.text(min_size=1), st.sampled_from(PARTS), max_size=30)

@@ -10,9 +10,13 @@ from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.distance import TrainingReference, reference_of
 from models.crystals.graph import build_graph
 from models.errors import ModelError
-from models.gmtnet.applicability_file import load_training_reference, save_training_reference, training_reference_path
 from models.gmtnet.card import ModelCard, read_card, write_card
 from models.gmtnet.config import GMTNET
+from models.gmtnet.training_data.reference_file import (
+    load_training_reference,
+    save_training_reference,
+    training_reference_path,
+)
 from models.reference.crystals import crystals_of_all_classes
 
 CRYSTALS = crystals_of_all_classes(seed=1).crystals
