@@ -29,6 +29,21 @@ ROWS_PER_BLOCK = 1000
 
 
 @dataclass(frozen=True)
+class IngestOptions:
+    """What the person who brings labels says of them.
+
+    Attributes:
+        who: brings them, for the history; empty where nobody is named.
+        replace: many accepted labels may be superseded at once.
+        again: labels that were retracted are checked and taken again.
+    """
+
+    who: str = ""
+    replace: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True)
 class PartReport:
     """How the rows of one source and kind ended.
 
@@ -80,6 +95,7 @@ class LabelReport:
         resplit: rows that went to another split than they declared, without harm.
         splits: accepted rows by split.
         licences: accepted rows by licence, "" where none is given.
+        retracted: who took back rows that it brings again, and why; these stay out.
     """
 
     ingest_id: int
@@ -93,6 +109,7 @@ class LabelReport:
     resplit: int
     splits: dict[str, int]
     licences: dict[str, int]
+    retracted: str = ""
 
     @property
     def accepted(self) -> int:
@@ -115,6 +132,7 @@ def ingest_labels(
     *,
     expect: PredictSizes | None = None,
     on_block: Callable[[int], None] = lambda n: None,
+    options: IngestOptions = IngestOptions(),
 ) -> LabelReport:
     """Brings the labels of a source into the database.
 
@@ -124,24 +142,28 @@ def ingest_labels(
         expect: sizes that a model expects of crystals; without it factors of units are looked for beside known
             labels and the trend with composition only.
         on_block: called with the number of rows of each block that was checked; may raise to stop.
+        options: what the person who brings them says of them.
 
     Returns:
         What became of them. The same source once more changes nothing and says so.
     """
-    ingest_id = store.labels.open_ingest(source.name, source.fingerprint())
+    ingest_id = store.labels.open_ingest(source.name, source.fingerprint(), options.who)
+    taken_again = (LabelState.RETRACTED,) if options.again else ()
     brought = resolved_before = 0
     identified: IdentifiedCells = {}
     hashes: set[str] = set()
     remaining = iter(source.rows())
     while block := list(islice(remaining, ROWS_PER_BLOCK)):
-        block_hashes, n_known = _check_block(store, ingest_id, source.name, block, brought, identified)
+        block_hashes, n_known = _check_block(store, ingest_id, source.name, block, brought, identified, taken_again)
         hashes.update(block_hashes)
         resolved_before += n_known
         brought += len(block)
         event("labels.block", source=source.name, rows=brought)
         on_block(len(block))
     rows = store.labels.of_ingest(ingest_id)
+    retracted = _retracted_text(store.labels, hashes)
     known = _known_labels(store.labels, rows, expect, hashes)
+    known = replace(known, replace=options.replace, retracted=retracted)
     decision = check_batch(rows, known)
     parts: defaultdict[tuple[str, str], list[StoredLabel]] = defaultdict(list)
     for row in rows:
@@ -162,6 +184,7 @@ def ingest_labels(
         resplit=decision.resplit,
         splits=dict(sorted(Counter(splits[row.formula or ""] for row in accepted).items())),
         licences=dict(sorted(Counter(row.licence or "" for row in accepted).items())),
+        retracted=retracted,
     )
     resolutions = decision.resolutions.values()
     store.labels.conclude(ingest_id, resolutions, decision.splits, decision.status.value, report.as_json())
@@ -176,6 +199,7 @@ def _check_block(
     block: Sequence[LabelRow | RefusedLabel],
     start: int,
     identified: IdentifiedCells,
+    taken_again: Sequence[LabelState],
 ) -> tuple[list[str], int]:
     """Checks the rows of a block that are not stored and stores them.
 
@@ -184,7 +208,7 @@ def _check_block(
     """
     hashed = [hashed_label(item) for item in block]
     hashes = [key for key, _ in hashed]
-    unresolved = store.labels.unresolved(ingest_id, list(dict.fromkeys(hashes)))
+    unresolved = store.labels.unresolved(ingest_id, list(dict.fromkeys(hashes)), taken_again)
     first = {key: row for row, key in reversed(list(enumerate(hashes)))}
     new = sorted(row for key, row in first.items() if key not in unresolved)
     if new:
@@ -192,6 +216,13 @@ def _check_block(
         checked = check_labels(name, [hashed[row][1] for row in new], positions, store.crystals_in_buckets, identified)
         store.labels.add(ingest_id, checked.records, checked.crystals)
     return hashes, sum(first[key] != row or not unresolved.get(key, True) for row, key in enumerate(hashes))
+
+
+def _retracted_text(labels: LabelStore, hashes: Set[str]) -> str:
+    """Who took back which of the labels that are brought again, and why."""
+    batches = labels.retracted_among(sorted(hashes))
+    texts = [f"{batch.states[LabelState.RETRACTED]} labels: {batch.withdrawal}" for batch in batches]
+    return "; ".join(texts)
 
 
 def _known_labels(
