@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from db.store import ResultStore
     from gmt_tasks.labels.checks.unit_checks import PredictSizes, Sizes
-    from gmt_tasks.labels.ingest import LabelReport
+    from gmt_tasks.labels.ingest import IngestOptions, LabelReport
     from gmt_tasks.settings import Settings
     from models.crystals.crystal import CrystalBatch
 
@@ -38,6 +38,10 @@ def ingest(
     limit: Limit = None,
     device: Device = None,
     assume_p1: AssumeP1 = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Labels: many accepted ones may be superseded by this batch.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Labels: take rows again that were retracted.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Labels: write a picture (PNG) of the check.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -51,7 +55,13 @@ def ingest(
         for option, is_given in (("--limit", limit is not None), ("--assume-p1", assume_p1)):
             if is_given:
                 raise SettingsError(f"{option} is for crystals and means nothing with --labels: omit it.")
-        _ingest_labels(sources, settings, plot=plot, json=json, without_model=without_model)
+        from gmt_tasks.labels.ingest import IngestOptions
+        from gmt_tasks.registry.current_model import who_decides
+
+        options = IngestOptions(who_decides(settings), replace, again)
+        _ingest_labels(sources, settings, options, plot=plot, json=json, without_model=without_model)
+    elif replace or again:
+        raise SettingsError("--replace and --again are for labels: give --labels as well, or omit them.")
     else:
         _ingest_crystals(sources, settings, limit, assume_p1=assume_p1, json=json)
 
@@ -94,7 +104,13 @@ def _ingest_crystals(
 
 
 def _ingest_labels(
-    texts: list[str], settings: "Settings", *, plot: Path | None, json: bool, without_model: bool
+    texts: list[str],
+    settings: "Settings",
+    options: "IngestOptions",
+    *,
+    plot: Path | None,
+    json: bool,
+    without_model: bool,
 ) -> None:
     """Checks labels and brings them in; ends with 1 when a label batch is refused."""
     from db.store import ResultStore
@@ -109,7 +125,7 @@ def _ingest_labels(
         reports = []
         for source in sources:
             on_block = _counter(source.name, quiet=json)
-            reports.append(ingest_labels(store, source, expect=expect, on_block=on_block))
+            reports.append(ingest_labels(store, source, expect=expect, on_block=on_block, options=options))
         if plot is not None:
             _draw(store, reports, plot)
     if json:
@@ -183,5 +199,7 @@ def _print(report: "LabelReport") -> None:
     )
     if report.superseded:
         say(f"{report.superseded:,} earlier labels are superseded by newer values of the same source and id")
+    if report.retracted:
+        say(f"retracted and left out: {report.retracted}; --again takes them all the same")
     if report.resplit:
         say(f"{report.resplit:,} rows go to another split than they declare: a formula keeps its first one")

@@ -21,6 +21,7 @@ _UNUSED: dict[str, Any] = {
     "snapshot": None,
     "code_version": None,
     "decisions": [],
+    "batches": [],
 }
 """What is unknown of a shipped model that the database never used."""
 
@@ -61,7 +62,16 @@ def _facts(model: str, db: str | None) -> dict[str, Any]:
         if shipped and registered(store, model) is None:
             return {**shipped[0], **_UNUSED}
         facts = store.describe_model(model)
+        facts["batches"] = _with_retractions(store, facts["batches"])
     return facts | _file_facts(facts, settings)
+
+
+def _with_retractions(store: "ResultStore", batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The label batches that a model saw, each with who retracted it since and why; empty where nobody did."""
+    from gmt_tasks.labels.retraction import retracted_since
+
+    taken_back = retracted_since(batches, store)
+    return [batch | {"retracted": taken_back.get(batch["batch"], "")} for batch in batches]
 
 
 def promote(
@@ -177,6 +187,11 @@ def _print_facts(facts: dict[str, Any]) -> None:
         table.add_row(what, str(value))
     console().print(table)
     _print_metrics(facts["metrics"])
+    seen = new_table("batch", "source", "rows", "retracted since", title="\nlabel batches that it was trained on")
+    for batch in facts["batches"]:
+        seen.add_row(str(batch["batch"]), batch["source"], f"{batch['rows']:,}", batch["retracted"] or "-")
+    if facts["batches"]:
+        console().print(seen)
     history = new_table("when", "decision", "who", "before", "why", title="\ndecisions, newest first")
     for row in facts["decisions"]:
         history.add_row(day(row["created"]), row["decision"], row["who"], row["before"] or "-", row["why"])

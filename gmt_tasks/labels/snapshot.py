@@ -10,7 +10,7 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
@@ -39,6 +39,8 @@ class DatasetSnapshot:
         code_version: of the program that froze it first.
         earlier: hash of the snapshot before it, empty for the first.
         added, removed: labels against the one before.
+        batches: label batches that the rows came with, each with `batch`, `source` and `rows`; numbers are those of the
+            database that it was frozen from first.
     """
 
     hash: str
@@ -49,6 +51,7 @@ class DatasetSnapshot:
     earlier: str
     added: int
     removed: int
+    batches: list[dict[str, Any]] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """What `snapshot.json` holds."""
@@ -60,6 +63,7 @@ class DatasetSnapshot:
             "earlier": self.earlier,
             "added": self.added,
             "removed": self.removed,
+            "batches": self.batches,
         }
 
 
@@ -84,6 +88,7 @@ def freeze(store: ResultStore, datasets: Path) -> DatasetSnapshot:
     lines: defaultdict[str, list[str]] = defaultdict(list)
     counts: dict[str, Counter[str]] = {"kind": Counter(), "split": Counter(), "source": Counter()}
     licences: Counter[str] = Counter()
+    of_batch: Counter[int] = Counter()
     hashes = []
     for label in store.labels.accepted():
         file, line = label_line(label)
@@ -93,6 +98,7 @@ def freeze(store: ResultStore, datasets: Path) -> DatasetSnapshot:
         counts["split"][label.split] += 1
         counts["source"][label.source] += 1
         licences[label.licence or ""] += 1
+        of_batch[label.ingest_id] += 1
     if not hashes:
         raise SourceError(
             f"No label in {store} is accepted yet. Bring some with gmtscreen ingest SOURCE --labels --db DB."
@@ -111,6 +117,11 @@ def freeze(store: ResultStore, datasets: Path) -> DatasetSnapshot:
             earlier="" if earlier is None else earlier.hash,
             added=len(set(hashes) - before),
             removed=len(before - set(hashes)),
+            batches=[
+                {"batch": batch.id, "source": batch.source, "rows": of_batch[batch.id]}
+                for batch in store.labels.batches()
+                if batch.id in of_batch
+            ],
         )
         _write(snapshot, lines, hashes)
     # the name is a part of the hash: read back, whoever wrote it
