@@ -150,7 +150,8 @@ def plan_retraction(connection: Connection, ingest_id: int, resolve_anew: Resolv
     crystals = select(labels.c.crystal_id).where(own, labels.c.state.in_(STANDING))
     beside = without_content(connection, labels.c.crystal_id.in_(crystals))
     by_hash = {label.hash: label for label in beside}
-    anew = resolve_anew(beside, {label.hash for label in taken_back})
+    # all that it brought: what was refused beside another label of the batch does not come in by its retraction
+    anew = resolve_anew(beside, {label.hash for label in beside if label.ingest_id == ingest_id})
     return Retraction(batch, taken_back, [(by_hash[end.hash], end) for end in anew], is_new=True)
 
 

@@ -78,7 +78,7 @@ def resolve_without(labels: Sequence[StoredLabel], retracted: Set[str]) -> list[
 
     Args:
         labels: all of these crystals, in the order in which they came.
-        retracted: hashes of those that are taken back.
+        retracted: hashes of what the batch brought that is taken back.
 
     Returns:
         A resolution for each label that ends in another way than before.

@@ -16,10 +16,11 @@ import numpy as np
 from db.labels.rows import Resolution, StoredLabel
 from db.tables import LabelState
 from gmt_tasks.labels.checks.duplicates import resolve_duplicates
+from gmt_tasks.labels.checks.factors import compliance_for_stiffness
 from gmt_tasks.labels.checks.repeats import replaced_too_many
 from gmt_tasks.labels.checks.scale import MAX_FAULTY_SHARE, check_scale, parts_of
 from gmt_tasks.labels.files import Split
-from gmt_tasks.labels.kinds import KINDS
+from gmt_tasks.labels.kinds import KINDS, K
 from gmt_tasks.labels.label_batch import BatchDecision, BatchStatus, Finding, KnownLabels
 from gmt_tasks.labels.label_kind import Fault, Floats, Size
 from gmt_tasks.labels.reasons import LabelReason
@@ -148,12 +149,19 @@ def assign_splits(rows: Iterable[StoredLabel], known: Mapping[str, str]) -> dict
 def _check_faults(rows: Sequence[StoredLabel], decision: BatchDecision) -> None:
     """Parts in which one mistake is too frequent to be chance."""
     for (source, kind), part in parts_of(rows).items():
+        # first: the shear entries of compliances have factors of 2 and 4, which look like a mistake of their own
+        if kind in KINDS and K in KINDS[kind].sizes and (detail := compliance_for_stiffness([r.sizes for r in part])):
+            decision.findings.append(Finding(source, kind, LabelReason.OTHER_QUANTITY, detail))
         counts = Counter(row.reason for row in part if row.state is LabelState.REFUSED)
         for reason in _SYSTEMATIC:
             shown_by = _SHOWN_BY.get(reason)
             # by identity: a residual of exactly 0 is evidence too, it shows that there is no misfit
             shown = [True if shown_by is None else getattr(row, shown_by) for row in part]
-            able = [row for row, fact in zip(part, shown, strict=True) if fact is not None and fact is not False]
+            able = [
+                row
+                for row, fact in zip(part, shown, strict=True)
+                if (fact is not None and fact is not False) or row.reason == reason
+            ]
             n = counts[reason.value]
             if n >= min(LEAST_FAULTY, len(able)) and n > MAX_FAULTY_SHARE * len(able):
                 detail = f"{n} of {len(able)} rows that can show it ({reason.sentence})"
@@ -204,5 +212,7 @@ def _conclude(
         decision.findings.append(Finding("", "", LabelReason.STALE, detail))
     elif not pending:
         decision.status = BatchStatus.REFUSED
-        detail = f"each of its {len(rows)} rows was refused"
+        counts = Counter(row.reason for row in rows).most_common(3)
+        reasons = ", ".join(f"{n} {reason}" for reason, n in counts)
+        detail = f"each of its {len(rows)} rows was refused: {reasons}"
         decision.findings.append(Finding("", "", LabelReason.LABEL_BATCH, detail))

@@ -59,6 +59,8 @@ STRAIN_COEFFICIENTS = (4.0, 60.0)
 SMALLEST_PUGH = 0.3
 """K/G of a stiffness: 0.7 and more. Of a compliance that is read as one it is (1 - 2 nu) 5 / (21 (1 + nu)), 0.1."""
 
+MIN_COMPLIANCES = 3
+
 Sizes = Mapping[str, float]
 
 
@@ -93,9 +95,9 @@ _OTHER_QUANTITIES = (
     OtherQuantity("g_gpa", "bulk moduli", lambda s: s["g_gpa"], "k_gpa"),
 )
 
-GOOD_FIT, BETTER_BY = 0.2, 0.7
+GOOD_FIT, BETTER_BY, CONSTANT = 0.2, 0.7, 0.01
 """Another quantity is named where its values are within this of the predictions (median of |ln|), and clearly nearer
-than those of the best factor."""
+than those of the best factor; the last is the spread of |ln| of a common factor."""
 
 
 def factor_name(ratio: float, unit: str) -> str:
@@ -120,7 +122,8 @@ def other_quantity(
         least: number of labels below which nothing is said.
     """
     own = _logs([(label.get(size, np.nan), model.get(size, np.nan)) for label, model in zip(labels, expected, strict=True)])
-    if len(own) < least:
+    # what is one factor to within rounding is a factor
+    if len(own) < least or np.median(np.abs(own - np.median(own))) < CONSTANT:
         return "", ""
     factor = float(np.exp(np.median(own)))
     slip = min((known for known, _ in UNIT_FACTORS[unit]), key=lambda known: abs(np.log(factor / known)))
@@ -144,7 +147,7 @@ def other_quantity(
 def compliance_for_stiffness(labels: Sequence[Sizes]) -> str:
     """What shows that stiffnesses are compliances: K far below G in the median; empty where it is not."""
     pugh = [label["k_gpa"] / label["g_gpa"] for label in labels if label.get("k_gpa", 0) > 0 and label.get("g_gpa", 0) > 0]
-    if not pugh or np.median(pugh) > SMALLEST_PUGH:
+    if len(pugh) < MIN_COMPLIANCES or np.median(pugh) > SMALLEST_PUGH:
         return ""
     bulk = float(np.median([label["k_gpa"] for label in labels if label.get("k_gpa", 0) > 0]))
     # read as a compliance K is (1 - 2 nu) / 3E, a sixth of 1 / E

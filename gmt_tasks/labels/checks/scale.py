@@ -11,7 +11,7 @@ import numpy as np
 
 from db.labels.rows import Resolution, StoredLabel
 from db.tables import LabelState
-from gmt_tasks.labels.checks.factors import compliance_for_stiffness, other_quantity
+from gmt_tasks.labels.checks.factors import factor_name, other_quantity
 from gmt_tasks.labels.checks.repeats import constant_factor
 from gmt_tasks.labels.checks.unit_checks import (
     MAX_KNOWN_FACTOR,
@@ -28,12 +28,15 @@ from gmt_tasks.labels.checks.unit_checks import (
     scale_shift,
     unrelated,
 )
-from gmt_tasks.labels.kinds import KINDS, K
+from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.labels.label_batch import BatchDecision, Finding, KnownLabels
 from gmt_tasks.labels.label_kind import Fault, Floats, Size
 from gmt_tasks.labels.reasons import LabelReason
 
 Parts = dict[tuple[str, str], list[StoredLabel]]
+
+MIN_QUANTITY = 5
+"""Labels that must speak for another quantity."""
 
 MAX_FAULTY_SHARE = 0.1
 """Share of rows with one mistake above which the whole part has it."""
@@ -58,7 +61,10 @@ def check_scale(pending: Sequence[StoredLabel], known: KnownLabels, decision: Ba
         if (source, kind) in guilty or kind not in KINDS:
             continue
         fault = _fault_beside_known(_with_own_value(part, known), accepted, decision)
-        fault = fault or _fault_beside_predictions(part, known, decision)
+        if fault is not None:
+            fault = _rather_another_quantity(part, [accepted.get(row.crystal_id or "", {}) for row in part]) or fault
+        else:
+            fault = _fault_beside_predictions(part, known, decision)
         if fault is not None:
             decision.findings.append(Finding(source, kind, *fault))
 
@@ -79,8 +85,6 @@ def _fault_beside_known(
     if not part:
         return None
     sizes = KINDS[part[0].kind].sizes
-    if K in sizes and (detail := compliance_for_stiffness([row.sizes for row in part])) and len(part) >= MIN_KNOWN:
-        return LabelReason.OTHER_QUANTITY, detail
     others = [accepted.get(row.crystal_id or "", {}) for row in part]
     for size in sizes:
         over_accepted = ratios([row.sizes for row in part], others, size.name)
@@ -120,21 +124,37 @@ def _fault_beside_predictions(
             decision.compared |= {r.hash: float(x) for r, x in zip(part, beside, strict=True) if not np.isnan(x)}
             earlier = known.ratios.get(part[0].kind, ())
         fault = _scale_fault(part, size, beside, deviations[size.name], earlier)
-        fault = fault or _crystal_fault(part, size, expected, decision.sampled)
+        fault = fault or _mixed_units(size, beside) or _crystal_fault(part, size, expected, decision.sampled)
         if fault is not None:
-            return _rather_another_quantity(part, size, expected) or fault
+            return _rather_another_quantity(part, [expected.get(row.hash, {}) for row in part]) or fault
         if size.steady:
             _check_single_rows(part, size.name, beside, deviations[size.name], decision)
     return None
 
 
-def _rather_another_quantity(
-    part: Sequence[StoredLabel], size: Size, expected: Mapping[str, Sizes]
-) -> Fault | None:
-    """The other quantity that explains a part whose sizes are off better than a factor does."""
-    own, model = [row.sizes for row in part], [expected.get(row.hash, {}) for row in part]
-    name, detail = other_quantity(own, model, size.name, size.unit, MIN_COMPARED)
-    return (LabelReason.OTHER_QUANTITY, f"{name} for {size.name}: {detail}") if name else None
+def _rather_another_quantity(part: Sequence[StoredLabel], others: Sequence[Mapping[str, float]]) -> Fault | None:
+    """The other quantity that explains a part whose sizes are off better than a factor does.
+
+    Args:
+        part: its rows.
+        others: sizes of known labels, or predicted ones, of the same crystals.
+    """
+    own = [row.sizes for row in part]
+    for size in KINDS[part[0].kind].sizes:
+        name, detail = other_quantity(own, others, size.name, size.unit, MIN_QUANTITY)
+        if name:
+            return LabelReason.OTHER_QUANTITY, f"{name} for {size.name}: {detail}"
+    return None
+
+
+def _mixed_units(size: Size, beside: Floats) -> Fault | None:
+    """Part of the rows a power of ten away from their predictions: two units in one delivery."""
+    compared = beside[~np.isnan(beside)]
+    off = [x for x in compared.tolist() if power_of_ten(x) and abs(np.log(x)) > np.log(SINGLE_FACTOR)]
+    if not size.steady or len(off) < MIN_KNOWN or len(off) <= MAX_FAULTY_SHARE * len(compared):
+        return None
+    name = factor_name(float(np.median(off)), size.unit)
+    return LabelReason.UNIT_FACTOR, f"{len(off)} of {len(compared)} labels of {size.name} in another unit ({name})"
 
 
 def _expected(

@@ -352,7 +352,7 @@ FAULTS = (
     PlantedFault("e rotated at random", P, rotated, FRAMES),
     PlantedFault("e of centrosymmetric crystals", P, centred, (Reason.FORBIDDEN,)),
     # batches
-    PlantedFault("formulas of val declared as training data", E, each(key("split", lambda row: "train")),
+    PlantedFault("formulas of val declared as training data", E, each(lambda row: {"split": "train", "id": f"new {row['id']}"}),
                  (Reason.LEAKED_SPLIT,), repeats=True),  # fmt: skip
     PlantedFault("known labels under new ids, in supercells", E, renamed, (Reason.STALE,), repeats=True),
     PlantedFault("most known values replaced", E, scattered, (Reason.REPLACES,), repeats=True),
