@@ -68,7 +68,8 @@ def findings_table(report: "LabelReport") -> Table:
 def batches_table(batches: Sequence[Mapping[str, Any]]) -> Table:
     """One line per label batch, as `labels list` prints it."""
     counted = ("rows", "accepted", "refused")
-    table = new_table("batch", "when", "source", "who", *counted, "status", "models", title="label batches", numbers=counted)
+    columns = ("batch", "when", "source", "who", *counted, "status", "models")
+    table = new_table(*columns, title="label batches", numbers=counted)
     for batch in batches:
         counts = [f"{batch[name]:,}" for name in counted]
         status = batch["status"]

@@ -154,7 +154,9 @@ def ingest_labels(
     hashes: set[str] = set()
     remaining = iter(source.rows())
     while block := list(islice(remaining, ROWS_PER_BLOCK)):
-        block_hashes, n_known = _check_block(store, ingest_id, source.name, block, brought, identified, taken_again)
+        block_hashes, n_known = _check_block(
+            store, ingest_id, source.name, block, brought, identified=identified, taken_again=taken_again
+        )
         hashes.update(block_hashes)
         resolved_before += n_known
         brought += len(block)
@@ -198,6 +200,7 @@ def _check_block(
     name: str,
     block: Sequence[LabelRow | RefusedLabel],
     start: int,
+    *,
     identified: IdentifiedCells,
     taken_again: Sequence[LabelState],
 ) -> tuple[list[str], int]:

@@ -52,8 +52,9 @@ E_NORM, E_SINGULAR = (
 )
 """Right parts of the label files have rank correlations of 0.70 to 0.97 with predictions and are at most a factor of
 1.25 apart (of e 0.53 to 0.68 and 1.8), the same values joined to other crystals of their space group 0.08 to 0.37 and
-1.34 to 2.6 (of e 0.16 and 2.4). Medians of val labels over predictions of the shipped model are 0.96 to 1.03 (of e 1.1),
-and of any one element with 20 crystals 0.92 to 1.04 for the constants and K, 0.84 to 1.07 for G (of e up to 1.7)."""
+1.34 to 2.6 (of e 0.16 and 2.4). Medians of val labels over predictions of the shipped model are 0.96 to 1.03 (of e
+1.1), and of any one element with 20 crystals 0.92 to 1.04 for the constants and K, 0.84 to 1.07 for G, up to 1.7 for
+e."""
 
 EPS_MEAN = NumberArray("eps_mean", 2, properties.mean_properties)
 EPS_PRINCIPAL = NumberArray("eps_principal", 3, properties.principal_properties)

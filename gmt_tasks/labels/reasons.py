@@ -123,7 +123,7 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
     ),
     LabelReason.UNIT_FACTOR: (
         "The values differ by a factor of units from everything known about the crystal.",
-        "Convert: 10 kbar are 1 GPa, 100 uC/cm^2 are 1 C/m^2. Where the known labels are wrong, retract their batch first.",
+        "Convert: 10 kbar are 1 GPa, 100 uC/cm^2 are 1 C/m^2; where the known labels are wrong, retract their batch.",
     ),
     LabelReason.OTHER_QUANTITY: (
         "The values are those of another quantity than the row says.",

@@ -49,9 +49,7 @@ class RetractionReport:
     models: list[str]
 
 
-def retract_batch(
-    store: ResultStore, ingest_id: int, record: Withdrawal, *, dry_run: bool = False
-) -> RetractionReport:
+def retract_batch(store: ResultStore, ingest_id: int, record: Withdrawal, *, dry_run: bool = False) -> RetractionReport:
     """Takes back a label batch in one transaction; a second time changes nothing.
 
     Args:
@@ -135,9 +133,7 @@ def models_that_saw(store: ResultStore, ingest_id: int) -> list[str]:
     ]
 
 
-def _report(
-    retraction: Retraction, record: Withdrawal, models: Sequence[str], *, dry_run: bool
-) -> RetractionReport:
+def _report(retraction: Retraction, record: Withdrawal, models: Sequence[str], *, dry_run: bool) -> RetractionReport:
     batch = retraction.batch
     restored = [
         (label, end)

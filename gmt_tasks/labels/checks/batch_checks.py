@@ -7,11 +7,9 @@ claims for training what is kept for testing refuses the whole batch.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-
-import numpy as np
 
 from db.labels.rows import Resolution, StoredLabel
 from db.tables import LabelState
@@ -22,7 +20,6 @@ from gmt_tasks.labels.checks.scale import MAX_FAULTY_SHARE, check_scale, parts_o
 from gmt_tasks.labels.files import Split
 from gmt_tasks.labels.kinds import KINDS, K
 from gmt_tasks.labels.label_batch import BatchDecision, BatchStatus, Finding, KnownLabels
-from gmt_tasks.labels.label_kind import Fault, Floats, Size
 from gmt_tasks.labels.reasons import LabelReason
 
 LEAST_FAULTY = 3
@@ -73,7 +70,8 @@ def check_batch(rows: Sequence[StoredLabel], known: KnownLabels) -> BatchDecisio
     resolutions = resolve_duplicates(known.accepted, passed, known.brought)
     if not known.replace and (findings := _check_replaced(passed, resolutions, known)):
         decision.findings += findings.values()
-        decision.resolutions |= {row.hash: _refused_with(row, findings[row.part]) for row in passed if row.part in findings}
+        replacing = [row for row in passed if row.part in findings]
+        decision.resolutions |= {row.hash: _refused_with(row, findings[row.part]) for row in replacing}
         passed = [row for row in passed if row.part not in findings]
         resolutions = resolve_duplicates(known.accepted, passed, known.brought)
     for resolution in resolutions:

@@ -121,7 +121,9 @@ def other_quantity(
         unit: of it.
         least: number of labels below which nothing is said.
     """
-    own = _logs([(label.get(size, np.nan), model.get(size, np.nan)) for label, model in zip(labels, expected, strict=True)])
+    own = _logs(
+        [(label.get(size, np.nan), model.get(size, np.nan)) for label, model in zip(labels, expected, strict=True)]
+    )
     # what is one factor to within rounding is a factor
     if len(own) < least or np.median(np.abs(own - np.median(own))) < CONSTANT:
         return "", ""
@@ -132,7 +134,9 @@ def other_quantity(
     fits: list[tuple[float, OtherQuantity]] = []
     for other in _OTHER_QUANTITIES:
         if other.size == size:
-            pairs = [(_value(other, x), model.get(other.target, np.nan)) for x, model in zip(labels, expected, strict=True)]
+            pairs = [
+                (_value(other, x), model.get(other.target, np.nan)) for x, model in zip(labels, expected, strict=True)
+            ]
             logs = _logs(pairs)
             if len(logs) >= least:
                 fits.append((float(np.median(np.abs(logs))), other))
@@ -146,7 +150,9 @@ def other_quantity(
 
 def compliance_for_stiffness(labels: Sequence[Sizes]) -> str:
     """What shows that stiffnesses are compliances: K far below G in the median; empty where it is not."""
-    pugh = [label["k_gpa"] / label["g_gpa"] for label in labels if label.get("k_gpa", 0) > 0 and label.get("g_gpa", 0) > 0]
+    pugh = [
+        label["k_gpa"] / label["g_gpa"] for label in labels if label.get("k_gpa", 0) > 0 and label.get("g_gpa", 0) > 0
+    ]
     if len(pugh) < MIN_COMPLIANCES or np.median(pugh) > SMALLEST_PUGH:
         return ""
     bulk = float(np.median([label["k_gpa"] for label in labels if label.get("k_gpa", 0) > 0]))

@@ -132,10 +132,12 @@ def replaced_too_many(
         for size in SIZES.values():
             before, after = old.sizes.get(size.name, 0.0), label.sizes.get(size.name, 0.0)
             if before > 0 and after > 0:
-                changes.append((float(np.log(after / before)), f"{label.source_id}: {size.name} {before:.4g} -> {after:.4g}"))
+                changes.append(
+                    (float(np.log(after / before)), f"{label.source_id}: {size.name} {before:.4g} -> {after:.4g}")
+                )
     worst = "; ".join(text for _, text in sorted(changes, key=lambda change: -abs(change[0]))[:_SHOWN])
     median = f"{np.exp(np.median([log for log, _ in changes])):.3g}" if changes else "unknown"
     return (
-        f"{len(pairs)} accepted labels would be superseded by {len(part)} rows; new over old is {median} in the median; "
-        f"largest changes: {worst}"
+        f"{len(pairs)} accepted labels would be superseded by {len(part)} rows; new over old is {median} in the "
+        f"median; largest changes: {worst}"
     )

@@ -105,9 +105,7 @@ def _fault_beside_known(
     return None
 
 
-def _fault_beside_predictions(
-    part: Sequence[StoredLabel], known: KnownLabels, decision: BatchDecision
-) -> Fault | None:
+def _fault_beside_predictions(part: Sequence[StoredLabel], known: KnownLabels, decision: BatchDecision) -> Fault | None:
     """What a part shows beside predictions, size by size; where that is nothing, its single rows are looked at."""
     sizes = KINDS[part[0].kind].sizes
     # rows that are far from the trend of their part with composition, as logarithms by size and hash
@@ -228,5 +226,3 @@ def _check_single_rows(
             decision.resolutions[row.hash] = refused
         else:
             decision.marks[row.hash] = (LabelReason.UNIT_FACTOR, detail)
-
-

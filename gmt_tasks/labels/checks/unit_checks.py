@@ -25,8 +25,8 @@ MAX_MEDIAN_FACTOR = 2**0.5
 """A median that is further off is nearer to a factor of 2 than to none."""
 
 MAX_KNOWN_FACTOR = 1.25
-"""The same beside known labels of the same crystals, of which there are `MIN_COMPARED`: between codes and functionals the
-median is within 1.03, LDA and GGA differ by 1.15."""
+"""The same beside known labels of the same crystals, of which there are `MIN_COMPARED`: between codes and functionals
+the median is within 1.03, LDA and GGA differ by 1.15."""
 
 MIN_COMPARED = 8
 MIN_KNOWN = 3

@@ -58,7 +58,9 @@ def check_label_scale(
         size = COMPARED[name][1]
         shift = shift_of(new, before, size.usual_ratio, size.largest_shift)
         if shift is not None:
-            off.append(f"{name} of {len(new)} new {kind} is {shift:.2f} times what earlier labels are beside predictions")
+            off.append(
+                f"{name} of {len(new)} new {kind} is {shift:.2f} times what earlier labels are beside predictions"
+            )
     detail = "; ".join(off) or f"{n_compared} sizes of {int(is_new.sum())} crystals"
     return Finding(Check.DATA, "new labels are as large as earlier ones beside the current model", not off, detail)
 

@@ -1,7 +1,6 @@
 """`gmtscreen labels`: batches are listed, shown and taken back, as tables and as JSON."""
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import Result

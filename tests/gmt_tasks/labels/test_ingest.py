@@ -122,8 +122,8 @@ def test_a_constant_factor_between_repeats_is_refused_and_scatter_around_it_is_n
     bring(rows)
     report = bring(scaled(rows, factor), options=REPLACE)
     assert (report.status, found_for(report)) == (BatchStatus.REFUSED, [LabelReason.UNIT_FACTOR])
-    named = "1.35 times known k_gpa" if factor == 1.35 else f"30 of 30 labels of crystals with known labels are {factor}"
-    assert named in report.findings[0].detail
+    named = {1.35: "1.35 times known k_gpa", 1.05: "30 of 30 labels of crystals with known labels are 1.05"}
+    assert named[factor] in report.findings[0].detail
     # another code: the same median, and a scatter as it is between codes
     noise = np.exp(np.random.default_rng(1).normal(np.log(factor) / 5, 0.04, len(rows)))
     other = [scaled([row], x)[0] | {"source": "another code"} for row, x in zip(rows, noise, strict=True)]

@@ -1,4 +1,7 @@
-"""Kinds of faults planted in real labels, each refused under its name; right rows pass. `python -m` prints the table."""
+"""Kinds of faults planted in real labels, each refused under its name; right rows pass.
+
+`python -m tests.gmt_tasks.labels.test_label_faults` prints what became of each.
+"""
 
 import gzip
 import json
@@ -71,7 +74,9 @@ class Bench:
             one = crystals.select(np.array([k]))
             keys.append(one.lattice.tobytes() + one.frac_coords.tobytes() + one.numbers.tobytes())
         new = [k for k, key in enumerate(keys) if key not in self._sizes]
-        for k, sizes in zip(new, self._predict(crystals.select(np.array(new, dtype=np.int64))) if new else [], strict=True):
+        for k, sizes in zip(
+            new, self._predict(crystals.select(np.array(new, dtype=np.int64))) if new else [], strict=True
+        ):
             self._sizes[keys[k]] = sizes
         return [self._sizes[key] for key in keys]
 
@@ -148,7 +153,8 @@ def main(out: Callable[[str], Any] = sys.stdout.write) -> None:
             first = str(report.findings[0].reason) if report.findings else "-"
             ok = "ok  " if first_reasons(report) & set(fault.reasons) else "MISS"
             counts = ", ".join(f"{reason} {n}" for reason, n in named(report).items() if not reason.startswith("batch"))
-            out(f"{ok} | {fault.name} | {'/'.join(fault.reasons)} | {report.status}: {first} | {counts} | {detail[:150]}\n")
+            cells = (ok, fault.name, "/".join(fault.reasons), f"{report.status}: {first}", counts, detail[:150])
+            out(" | ".join(cells) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A label batch is taken back: what it superseded comes back, as if it had never come; a second time changes nothing."""
+"""A label batch is taken back: what it superseded comes back, as if it had never come, once."""
 
 import json
 from collections.abc import Callable, Iterator

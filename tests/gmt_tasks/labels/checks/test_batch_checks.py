@@ -43,7 +43,8 @@ def test_the_median_of_right_labels_is_no_factor_and_that_of_halved_ones_is() ->
 
 def test_false_alarms_of_the_scale_are_rare_at_the_scatter_of_piezoelectric_labels() -> None:
     rng = np.random.default_rng(1)
-    alarms = [scale_shift(np.exp(rng.normal(0, 0.6, n)), "GPa", "x") is not None for n in (8, 20, 60) for _ in range(300)]
+    draws = [np.exp(rng.normal(0, 0.6, n)) for n in (8, 20, 60) for _ in range(300)]
+    alarms = [scale_shift(draw, "GPa", "x") is not None for draw in draws]
     assert np.mean(alarms) < 0.02
     found = [scale_shift(0.5 * np.exp(rng.normal(0, 0.6, 100)), "GPa", "x") is not None for _ in range(300)]
     assert np.mean(found) > 0.98
@@ -211,11 +212,12 @@ def test_repeats_that_share_a_factor_are_found_among_those_that_scatter() -> Non
     known = [label(k) for k in range(120)]
     sizes = {each.crystal_id or "": each.sizes for each in known}
     noise = rng.normal(0.0, 0.03, 120)
-    repeats = constant_factor([times(x, 1.3 if k < 9 else np.exp(noise[k])) for k, x in enumerate(known)], sizes)
+    new = [times(x, 1.3 if k < 9 else np.exp(noise[k])) for k, x in enumerate(known)]
+    repeats = constant_factor(new, sizes)
     assert repeats is not None
     assert (repeats.hashes, repeats.n_repeats) == (frozenset(f"h{k}" for k in range(9)), 120)
     assert repeats.factor == pytest.approx(1.3)
-    decision = check_batch([times(x, 1.3 if k < 9 else np.exp(noise[k])) for k, x in enumerate(known)], KnownLabels(known))
+    decision = check_batch(new, KnownLabels(known))
     refused = [name for name, end in decision.resolutions.items() if end.reason == LabelReason.UNIT_FACTOR]
     assert sorted(refused) == sorted(repeats.hashes)  # a tenth is refused alone, more refuse the part
 

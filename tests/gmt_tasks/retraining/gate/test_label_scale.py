@@ -68,7 +68,7 @@ def test_crystals_that_the_current_model_was_trained_on_prove_nothing(
 
 
 def test_false_alarms_are_rare_at_the_scatter_of_real_labels_and_1_35_is_found() -> None:
-    """Robust spreads of val labels beside the shipped model: 0.09 of K and eps, 0.23 of G; chemistries differ by 8 %."""
+    """Robust spreads of val labels beside the shipped model: 0.09 of K and eps, 0.23 of G; 8 % by chemistry."""
     rng = np.random.default_rng(0)
     for spread, n, largest in ((0.09, 12, 1.25), (0.2, 40, 1.3), (0.23, 60, 1.3)):
         right = [shift_of(rng.normal(0.08, spread, n), np.zeros(0), 1.0, largest) for _ in range(300)]
