@@ -175,18 +175,18 @@ def retract(connection: Connection, ingest_id: int, record: Withdrawal, resolve_
     planned = plan_retraction(connection, ingest_id, resolve_anew)
     if not planned.is_new:
         return planned
-    resolve(connection, [_taken_back(label) for label in planned.labels])
+    taken_back = []
+    for label in planned.labels:
+        # what was decided about it before stays readable
+        before = ": ".join(text for text in (label.state.value, label.reason, label.detail) if text)
+        detail = clean_detail(f"was {before}")
+        taken_back.append(Resolution(label.hash, LabelState.RETRACTED, RETRACTED_REASON, detail))
+    resolve(connection, taken_back)
     resolve(connection, [end for _, end in planned.changed])
     facts = {"retracted_by": clean_text(record.who), "retracted_why": clean_text(record.why)}
     when = {"retracted": database_time(connection)}
     connection.execute(update(label_ingests).where(label_ingests.c.id == ingest_id).values(facts | when))
     return replace(planned, batch=read_batch(connection, ingest_id))
-
-
-def _taken_back(label: StoredLabel) -> Resolution:
-    """The resolution of a label whose batch is retracted; what was decided about it stays readable."""
-    before = ": ".join(text for text in (label.state.value, label.reason, label.detail) if text)
-    return Resolution(label.hash, LabelState.RETRACTED, RETRACTED_REASON, clean_detail(f"was {before}"))
 
 
 def _batch(row: Row[Any], states: Mapping[str, int]) -> LabelBatch:

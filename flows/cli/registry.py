@@ -49,6 +49,7 @@ def _facts(model: str, db: str | None) -> dict[str, Any]:
     """What the database knows of a version; of one that it never used, what comes with the program."""
     from db.store import ResultStore
     from flows.cli.models import shipped_models
+    from gmt_tasks.labels.retraction import retracted_since
     from gmt_tasks.registry.current_model import registered
     from gmt_tasks.settings import load_settings
 
@@ -62,16 +63,10 @@ def _facts(model: str, db: str | None) -> dict[str, Any]:
         if shipped and registered(store, model) is None:
             return {**shipped[0], **_UNUSED}
         facts = store.describe_model(model)
-        facts["batches"] = _with_retractions(store, facts["batches"])
+        taken_back = retracted_since(facts["batches"], store)
+    for batch in facts["batches"]:
+        batch["retracted"] = taken_back.get(batch["batch"], "")
     return facts | _file_facts(facts, settings)
-
-
-def _with_retractions(store: "ResultStore", batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The label batches that a model saw, each with who retracted it since and why; empty where nobody did."""
-    from gmt_tasks.labels.retraction import retracted_since
-
-    taken_back = retracted_since(batches, store)
-    return [batch | {"retracted": taken_back.get(batch["batch"], "")} for batch in batches]
 
 
 def promote(

@@ -163,10 +163,39 @@ def ingest_labels(
         event("labels.block", source=source.name, rows=brought)
         on_block(len(block))
     rows = store.labels.of_ingest(ingest_id)
-    retracted = _retracted_text(store.labels, hashes)
+    batches = store.labels.retracted_among(sorted(hashes))
+    retracted = "; ".join(f"{batch.states[LabelState.RETRACTED]} labels: {batch.withdrawal}" for batch in batches)
     known = _known_labels(store.labels, rows, expect, hashes)
     known = replace(known, replace=options.replace, retracted=retracted)
     decision = check_batch(rows, known)
+    report = _report(ingest_id, source.name, rows, known, decision, brought=brought, resolved_before=resolved_before)
+    resolutions = decision.resolutions.values()
+    store.labels.conclude(ingest_id, resolutions, decision.splits, decision.status.value, report.as_json())
+    event("labels.judged", source=source.name, verdict=decision.status.value, accepted=report.accepted)
+    return report
+
+
+def _report(
+    ingest_id: int,
+    name: str,
+    rows: Sequence[StoredLabel],
+    known: KnownLabels,
+    decision: BatchDecision,
+    *,
+    brought: int,
+    resolved_before: int,
+) -> LabelReport:
+    """What became of a label batch.
+
+    Args:
+        ingest_id: its number.
+        name: of its source.
+        rows: that it resolves.
+        known: what was known before.
+        decision: about them.
+        brought: rows that the source gave.
+        resolved_before: those of them that were resolved before.
+    """
     parts: defaultdict[tuple[str, str], list[StoredLabel]] = defaultdict(list)
     for row in rows:
         # what was refused row by row stays as it is
@@ -174,9 +203,9 @@ def ingest_labels(
         parts[row.part].append(replace(row, state=end.state, reason=end.reason, detail=end.detail))
     splits = {formula: split for formula, (split, _) in decision.splits.items()} | dict(known.splits)
     accepted = [row for part in parts.values() for row in part if row.state is LabelState.ACCEPTED]
-    report = LabelReport(
+    return LabelReport(
         ingest_id=ingest_id,
-        source=source.name,
+        source=name,
         status=decision.status,
         brought=brought,
         known=resolved_before,
@@ -186,12 +215,8 @@ def ingest_labels(
         resplit=decision.resplit,
         splits=dict(sorted(Counter(splits[row.formula or ""] for row in accepted).items())),
         licences=dict(sorted(Counter(row.licence or "" for row in accepted).items())),
-        retracted=retracted,
+        retracted=known.retracted,
     )
-    resolutions = decision.resolutions.values()
-    store.labels.conclude(ingest_id, resolutions, decision.splits, decision.status.value, report.as_json())
-    event("labels.judged", source=source.name, verdict=decision.status.value, accepted=report.accepted)
-    return report
 
 
 def _check_block(
@@ -219,13 +244,6 @@ def _check_block(
         checked = check_labels(name, [hashed[row][1] for row in new], positions, store.crystals_in_buckets, identified)
         store.labels.add(ingest_id, checked.records, checked.crystals)
     return hashes, sum(first[key] != row or not unresolved.get(key, True) for row, key in enumerate(hashes))
-
-
-def _retracted_text(labels: LabelStore, hashes: Set[str]) -> str:
-    """Who took back which of the labels that are brought again, and why."""
-    batches = labels.retracted_among(sorted(hashes))
-    texts = [f"{batch.states[LabelState.RETRACTED]} labels: {batch.withdrawal}" for batch in batches]
-    return "; ".join(texts)
 
 
 def _known_labels(

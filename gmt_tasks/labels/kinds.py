@@ -39,15 +39,15 @@ def piezo_of_e14(e14: float) -> Floats:
     return voigt_to_piezo(voigt)
 
 
-EPS_TOTAL = Size("eps_total", "relative", 3 * 0.038, 0.1, largest_shift=1.3)
+EPS_TOTAL = Size("eps_total", 3 * 0.038, 0.1, "relative", largest_shift=1.3)
 EPS_ELECTRONIC = Size(
-    "eps_electronic", "relative", 3 * 0.038, 0.1, largest_shift=1.25, largest_factor=1.2, steady=True
+    "eps_electronic", 3 * 0.038, 0.1, "relative", largest_shift=1.25, largest_factor=1.2, steady=True
 )
-K = Size("k_gpa", "GPa", 3 * 0.023, 2.0, largest_shift=1.25, steady=True)
-G = Size("g_gpa", "GPa", 3 * 0.056, 2.0, largest_shift=1.3)
+K = Size("k_gpa", 3 * 0.023, 2.0, "GPa", largest_shift=1.25, steady=True)
+G = Size("g_gpa", 3 * 0.056, 2.0, "GPa", largest_shift=1.3)
 # e is about as uncertain as G, scatters more, and small models of |e| err downwards
 E_NORM, E_SINGULAR = (
-    Size(name, "C/m^2", 3 * 0.05, 0.03, usual_ratio=1.1, least_correlation=0.3, largest_factor=2.0, compared_rows=200)
+    Size(name, 3 * 0.05, 0.03, "C/m^2", usual_ratio=1.1, least_correlation=0.3, largest_factor=2.0, compared_rows=200)
     for name in ("e_norm", "e_singular")
 )
 """Right parts of the label files have rank correlations of 0.70 to 0.97 with predictions and are at most a factor of

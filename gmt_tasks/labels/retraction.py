@@ -1,4 +1,4 @@
-"""Taking back a label batch: which labels of the same crystals are accepted again, and what somebody is told of it.
+"""Taking back a label batch: which labels of the same crystals are accepted again, and what is reported.
 
 The labels that stay are resolved as if the batch had never come: of each crystal and kind in the order in which they
 came, by the rules of `resolve_duplicates`. What a label that stays decided about another goes on holding.
@@ -86,16 +86,13 @@ def resolve_without(labels: Sequence[StoredLabel], retracted: Set[str]) -> list[
         places[label.crystal_id, label.kind].append(label)
     changed: list[Resolution] = []
     for place in places.values():
-        staying = [label for label in place if label.hash not in retracted and _takes_part(label)]
+        # also what was refused beside another label of its crystal, and for nothing else
+        states = {label.hash: label.state in STANDING or label.decided_by is not None for label in place}
+        staying = [label for label in place if label.hash not in retracted and states[label.hash]]
         decided_by_it = any(label.decided_by in retracted for label in staying)
         if decided_by_it or any(label.hash in retracted and label.state is LabelState.ACCEPTED for label in place):
             changed += _resolved_in_order(staying, retracted)
     return changed
-
-
-def _takes_part(label: StoredLabel) -> bool:
-    """Whether a label has a say about its crystal, or was refused only beside another label of it."""
-    return label.state in STANDING or (label.state is LabelState.REFUSED and label.decided_by is not None)
 
 
 def _resolved_in_order(labels: Sequence[StoredLabel], retracted: Set[str]) -> list[Resolution]:
@@ -113,24 +110,27 @@ def _resolved_in_order(labels: Sequence[StoredLabel], retracted: Set[str]) -> li
             ends[end.hash] = end
         accepted = [label for label in labels if label.hash in ends and ends[label.hash].state is LabelState.ACCEPTED]
         kept = accepted[-1] if accepted else kept
-    stored = {label.hash: label for label in labels}
-    return [end for end in ends.values() if _differs(stored[end.hash], end, retracted)]
-
-
-def _differs(label: StoredLabel, end: Resolution, retracted: Set[str]) -> bool:
-    """Whether a label ends in another way; a mark that its own batch gave it stays."""
-    if label.state is end.state is LabelState.ACCEPTED:
-        return end.reason != label.reason if end.reason or label.decided_by in retracted else False
-    return (label.state, label.reason, label.decided_by) != (end.state, end.reason, end.decided_by)
+    changed = []
+    for label in labels:
+        if label.hash not in ends:
+            continue
+        end = ends[label.hash]
+        differs = (label.state, label.reason, label.decided_by) != (end.state, end.reason, end.decided_by)
+        # a mark that its own batch, or a label that stays, gave it is kept
+        is_marked = label.state is end.state is LabelState.ACCEPTED and not end.reason
+        if differs and not (is_marked and label.decided_by not in retracted):
+            changed.append(end)
+    return changed
 
 
 def models_that_saw(store: ResultStore, ingest_id: int) -> list[str]:
     """The versions that are or were current and were trained on labels of a batch, newest first."""
-    return [
-        f"{row['name']}@{row['version']}"
-        for row in store.list_models()
-        if row["state"] != ModelState.CANDIDATE and any(batch["batch"] == ingest_id for batch in row["batches"])
-    ]
+    models = []
+    for row in store.list_models():
+        seen = {batch["batch"] for batch in row["batches"]}
+        if row["state"] != ModelState.CANDIDATE and ingest_id in seen:
+            models.append(f"{row['name']}@{row['version']}")
+    return models
 
 
 def _report(retraction: Retraction, record: Withdrawal, models: Sequence[str], *, dry_run: bool) -> RetractionReport:

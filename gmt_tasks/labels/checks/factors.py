@@ -12,6 +12,7 @@ import numpy as np
 from gmt_tasks.labels.label_kind import Floats
 
 _ANY = ((2.0, "doubled"), (0.5, "halved"))
+_OF_ANY_UNIT = (*_ANY, *((10.0**k, f"{10.0**k:g} times") for k in (-3, -2, -1, 1, 2, 3)))
 
 UNIT_FACTORS: dict[str, tuple[tuple[float, str], ...]] = {
     "relative": (
@@ -86,7 +87,9 @@ _OTHER_QUANTITIES = (
     OtherQuantity("eps_electronic", "susceptibilities", lambda s: s["eps_electronic"] + 1, "eps_electronic"),
     OtherQuantity("eps_electronic", "total constants", lambda s: s["eps_electronic"], "eps_total"),
     OtherQuantity("eps_total", "electronic constants", lambda s: s["eps_total"], "eps_electronic"),
-    OtherQuantity("eps_total", "the ionic part alone", lambda s: _sum(s, "eps_total", "eps_electronic"), "eps_total"),
+    OtherQuantity(
+        "eps_total", "the ionic part alone", lambda s: s["eps_total"] + s.get("eps_electronic", np.nan), "eps_total"
+    ),
     OtherQuantity("eps_total", "square roots", lambda s: s["eps_total"] ** 2, "eps_total"),
     OtherQuantity("eps_total", "susceptibilities", lambda s: s["eps_total"] + 1, "eps_total"),
     OtherQuantity("k_gpa", "shear moduli", lambda s: s["k_gpa"], "g_gpa"),
@@ -102,7 +105,7 @@ than those of the best factor; the last is the spread of |ln| of a common factor
 
 def factor_name(ratio: float, unit: str) -> str:
     """The slip of units that a ratio of label over truth is, or that it is none."""
-    factor, name = min(UNIT_FACTORS[unit], key=lambda slip: abs(np.log(ratio / slip[0])))
+    factor, name = min(UNIT_FACTORS.get(unit, _OF_ANY_UNIT), key=lambda slip: abs(np.log(ratio / slip[0])))
     is_near = abs(np.log(ratio / factor)) < np.log(NEAR_SLIP)
     if unit == "C/m^2" and STRAIN_COEFFICIENTS[0] < ratio < STRAIN_COEFFICIENTS[1]:
         return "strain coefficients d in pC/N for e" + (f", or {name}" if is_near else "")
@@ -128,15 +131,17 @@ def other_quantity(
     if len(own) < least or np.median(np.abs(own - np.median(own))) < CONSTANT:
         return "", ""
     factor = float(np.exp(np.median(own)))
-    slip = min((known for known, _ in UNIT_FACTORS[unit]), key=lambda known: abs(np.log(factor / known)))
+    slip = min(
+        (known for known, _ in UNIT_FACTORS.get(unit, _OF_ANY_UNIT)), key=lambda known: abs(np.log(factor / known))
+    )
     # what remains after the best explanation as a factor, none included
     best = min(float(np.median(np.abs(own - np.log(known)))) for known in (1.0, slip))
     fits: list[tuple[float, OtherQuantity]] = []
     for other in _OTHER_QUANTITIES:
         if other.size == size:
-            pairs = [
-                (_value(other, x), model.get(other.target, np.nan)) for x, model in zip(labels, expected, strict=True)
-            ]
+            # a label without the size is compared as NaN
+            values = [other.value(label) if label.get(size, 0) > 0 else np.nan for label in labels]
+            pairs = [(value, model.get(other.target, np.nan)) for value, model in zip(values, expected, strict=True)]
             logs = _logs(pairs)
             if len(logs) >= least:
                 fits.append((float(np.median(np.abs(logs))), other))
@@ -159,14 +164,6 @@ def compliance_for_stiffness(labels: Sequence[Sizes]) -> str:
     # read as a compliance K is (1 - 2 nu) / 3E, a sixth of 1 / E
     unit = "1/TPa" if bulk > 0.05 else "1/GPa"
     return f"compliances S in {unit} for stiffnesses C: K/G is {np.median(pugh):.2f} in the median of {len(pugh)}"
-
-
-def _sum(sizes: Sizes, *names: str) -> float:
-    return sum(sizes.get(name, np.nan) for name in names)
-
-
-def _value(other: OtherQuantity, sizes: Sizes) -> float:
-    return other.value(sizes) if sizes.get(other.size, 0) > 0 else np.nan
 
 
 def _logs(pairs: Sequence[tuple[float, float]]) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from db.labels.rows import Resolution, StoredLabel
 from gmt_tasks.labels.checks.factors import factor_name
 from gmt_tasks.labels.kinds import KINDS, SIZES
-from gmt_tasks.labels.label_kind import Floats, Size
+from gmt_tasks.labels.label_kind import Floats
 from gmt_tasks.labels.reasons import LabelReason
 
 LEAST_FACTOR = 0.02
@@ -68,8 +68,11 @@ def constant_factor(part: Sequence[StoredLabel], accepted: Mapping[str, Mapping[
     """
     logs: dict[str, float] = {}
     proportional: dict[str, bool] = {}
+    sizes = KINDS[part[0].kind].sizes
     for label in part:
-        ratios = _log_ratios(label, accepted.get(label.crystal_id or "", {}))
+        known = accepted.get(label.crystal_id or "", {})
+        pairs = [(label.sizes.get(size.name, 0.0), known.get(size.name, 0.0)) for size in sizes]
+        ratios = [float(np.log(new / old)) for new, old in pairs if new > 0 and old > 0]
         if ratios:
             logs[label.hash] = ratios[0]
             proportional[label.hash] = len(ratios) > 1 and max(ratios) - min(ratios) < SAME_FACTOR
@@ -81,14 +84,7 @@ def constant_factor(part: Sequence[StoredLabel], accepted: Mapping[str, Mapping[
     if centre is None:
         return None
     shared = frozenset(name for name, x in logs.items() if abs(x - centre) < ROUNDED_FACTOR)
-    return ConstantFactor(float(np.exp(centre)), shared, len(logs), KINDS[part[0].kind].sizes[0].unit)
-
-
-def _log_ratios(label: StoredLabel, known: Mapping[str, float]) -> list[float]:
-    """ln(new / known) of the sizes of which both are known and positive, in the order of the kind."""
-    sizes: tuple[Size, ...] = KINDS[label.kind].sizes
-    pairs = [(label.sizes.get(size.name, 0.0), known.get(size.name, 0.0)) for size in sizes]
-    return [float(np.log(new / old)) for new, old in pairs if new > 0 and old > 0]
+    return ConstantFactor(float(np.exp(centre)), shared, len(logs), sizes[0].unit)
 
 
 def _spike(logs: Floats, least: int) -> float | None:

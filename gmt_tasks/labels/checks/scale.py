@@ -38,6 +38,9 @@ Parts = dict[tuple[str, str], list[StoredLabel]]
 MIN_QUANTITY = 5
 """Labels that must speak for another quantity."""
 
+MIXED_FACTOR = 1.3
+"""Distance from a power of ten within which rows are in another unit: about what right ones are from predictions."""
+
 MAX_FAULTY_SHARE = 0.1
 """Share of rows with one mistake above which the whole part has it."""
 
@@ -57,22 +60,19 @@ def check_scale(pending: Sequence[StoredLabel], known: KnownLabels, decision: Ba
     for label in known.accepted:
         for name, value in label.sizes.items():
             accepted[label.crystal_id or ""].setdefault(name, value)
+    deciding = {(label.crystal_id, label.kind) for label in known.accepted if label.hash in known.brought}
     for (source, kind), part in parts_of(pending).items():
         if (source, kind) in guilty or kind not in KINDS:
             continue
-        fault = _fault_beside_known(_with_own_value(part, known), accepted, decision)
+        # what another value overruled that this batch brings as well was decided then
+        own = [row for row in part if not (row.reason and (row.crystal_id, row.kind) in deciding)]
+        fault = _fault_beside_known(own, accepted, decision)
         if fault is not None:
             fault = _rather_another_quantity(part, [accepted.get(row.crystal_id or "", {}) for row in part]) or fault
         else:
             fault = _fault_beside_predictions(part, known, decision)
         if fault is not None:
             decision.findings.append(Finding(source, kind, *fault))
-
-
-def _with_own_value(part: Sequence[StoredLabel], known: KnownLabels) -> list[StoredLabel]:
-    """Rows without those that another value overruled which this batch brings, too: what they say was decided."""
-    deciding = {(label.crystal_id, label.kind) for label in known.accepted if label.hash in known.brought}
-    return [row for row in part if not (row.reason and (row.crystal_id, row.kind) in deciding)]
 
 
 def _fault_beside_known(
@@ -121,7 +121,12 @@ def _fault_beside_predictions(part: Sequence[StoredLabel], known: KnownLabels, d
         if size is sizes[0]:
             decision.compared |= {r.hash: float(x) for r, x in zip(part, beside, strict=True) if not np.isnan(x)}
             earlier = known.ratios.get(part[0].kind, ())
-        fault = _scale_fault(part, size, beside, deviations[size.name], earlier)
+        # a model may be off by itself: enough earlier labels say how many times its prediction right ones are
+        usual = float(np.median(earlier)) if len(earlier) >= MIN_TREND_ROWS else size.usual_ratio
+        steady = np.array([row.hash not in deviations[size.name] for row in part])
+        compared = beside[steady & ~np.isnan(beside)]
+        shift = scale_shift(compared, size.unit, f"the predicted {size.name}", usual, limit=size.largest_shift)
+        fault = None if shift is None else (LabelReason.UNIT_FACTOR, str(shift))
         fault = fault or _mixed_units(size, beside) or _crystal_fault(part, size, expected, decision.sampled)
         if fault is not None:
             return _rather_another_quantity(part, [expected.get(row.hash, {}) for row in part]) or fault
@@ -148,7 +153,7 @@ def _rather_another_quantity(part: Sequence[StoredLabel], others: Sequence[Mappi
 def _mixed_units(size: Size, beside: Floats) -> Fault | None:
     """Part of the rows a power of ten away from their predictions: two units in one delivery."""
     compared = beside[~np.isnan(beside)]
-    off = [x for x in compared.tolist() if power_of_ten(x) and abs(np.log(x)) > np.log(SINGLE_FACTOR)]
+    off = [x for x in compared.tolist() if power_of_ten(x, MIXED_FACTOR)]
     if not size.steady or len(off) < MIN_KNOWN or len(off) <= MAX_FAULTY_SHARE * len(compared):
         return None
     name = factor_name(float(np.median(off)), size.unit)
@@ -173,26 +178,6 @@ def _expected(
     odd = [row for row in ordered if row.hash in off][: size.compared_rows]
     chosen = list({row.hash: row for row in (*sample, *odd)}.values())
     return dict(zip((r.hash for r in chosen), known.expect([r.crystal_id or "" for r in chosen]), strict=True))
-
-
-def _scale_fault(
-    part: Sequence[StoredLabel], size: Size, beside: Floats, deviations: Sizes, earlier: Sequence[float]
-) -> Fault | None:
-    """The factor between a part and its predictions.
-
-    Args:
-        part: its rows.
-        size: what is compared.
-        beside: label over prediction, [n_rows].
-        deviations: rows off the trend, which say nothing about the whole.
-        earlier: label over prediction of earlier labels of the kind.
-    """
-    steady = np.array([deviations.get(r.hash, 0.0) == 0 for r in part])
-    # a model may be off by itself: enough earlier labels say how many times its prediction right ones are
-    usual = float(np.median(earlier)) if len(earlier) >= MIN_TREND_ROWS else size.usual_ratio
-    beside = beside[steady & ~np.isnan(beside)]
-    shift = scale_shift(beside, size.unit, f"the predicted {size.name}", usual, limit=size.largest_shift)
-    return None if shift is None else (LabelReason.UNIT_FACTOR, str(shift))
 
 
 def _crystal_fault(

@@ -8,7 +8,7 @@ import pytest
 from db.records import ModelVersion
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.retraining.gate.data import select_labels
-from gmt_tasks.retraining.gate.label_scale import COMPARED, check_label_scale, shift_of
+from gmt_tasks.retraining.gate.label_sizes import COMPARED, check_label_sizes, shift_of
 from gmt_tasks.screening.screener import Screener
 from models.quantities import Tensor
 from models.tensors.voigt import from_components, to_components
@@ -38,7 +38,7 @@ def with_factor(labels: LabelledCrystals, quantity: Tensor, factor: float, rows:
 def test_right_labels_pass_with_and_without_earlier_ones(labels: LabelledCrystals, current: Screener) -> None:
     half = select_labels(labels, np.arange(0, len(labels.ids), 2))
     for earlier in (None, half):
-        finding = check_label_scale(labels, earlier, current, frozenset())
+        finding = check_label_sizes(labels, earlier, current, frozenset())
         assert finding.holds, finding.detail
         assert "sizes of" in finding.detail
 
@@ -49,14 +49,14 @@ def test_a_factor_of_1_35_in_one_tensor_is_found_in_the_new_labels_alone(
 ) -> None:
     earlier = select_labels(labels, np.arange(0, len(labels.ids), 2))
     faulty = with_factor(labels, quantity, 1.35, np.arange(1, len(labels.ids), 2))
-    finding = check_label_scale(faulty, earlier, current, frozenset())
+    finding = check_label_sizes(faulty, earlier, current, frozenset())
     assert not finding.holds
     assert re.search(r"is 1\.3[3-7] times what earlier labels are", finding.detail)
     assert {name for name in COMPARED if name in finding.detail} == {
         name for name, (tensor, _) in COMPARED.items() if tensor is quantity
     }
     # a value that is new under an old id is a new label as well
-    assert not check_label_scale(with_factor(labels, quantity, 1.35, labels.rows(Split.TEST)), labels, current,
+    assert not check_label_sizes(with_factor(labels, quantity, 1.35, labels.rows(Split.TEST)), labels, current,
                                  frozenset()).holds  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_crystals_that_the_current_model_was_trained_on_prove_nothing(
     labels: LabelledCrystals, current: Screener
 ) -> None:
     faulty = with_factor(labels, Tensor.ELASTIC, 1.35, np.arange(len(labels.ids)))
-    assert check_label_scale(faulty, None, current, frozenset(labels.crystals.formulas())).holds
+    assert check_label_sizes(faulty, None, current, frozenset(labels.crystals.formulas())).holds
 
 
 def test_false_alarms_are_rare_at_the_scatter_of_real_labels_and_1_35_is_found() -> None:

@@ -32,7 +32,7 @@ COMPARED: dict[str, tuple[Tensor, Size]] = {
 """Properties whose size is looked at: the tensor that gives them, and the limits of the size."""
 
 
-def check_label_scale(
+def check_label_sizes(
     labels: LabelledCrystals, earlier: LabelledCrystals | None, current: Screener, seen: frozenset[str]
 ) -> Finding:
     """New labels of val and test are as large beside the current model's predictions as earlier ones.
@@ -117,18 +117,11 @@ def _is_new(labels: LabelledCrystals, earlier: LabelledCrystals | None) -> NDArr
     """Which crystals have a label that the earlier snapshot lacks or has with another value, [n_crystals]."""
     if earlier is None:
         return np.ones(len(labels.ids), dtype=np.bool_)
-    known = {name: row for row, name in enumerate(earlier.ids)}
-    is_new = np.zeros(len(labels.ids), dtype=np.bool_)
+    before = {name: row for row, name in enumerate(earlier.ids)}
+    is_new = np.ones(len(labels.ids), dtype=np.bool_)
     for row, name in enumerate(labels.ids):
-        before = known.get(name)
-        is_new[row] = before is None or not _same_values(labels, row, earlier, before)
+        if name in before:
+            pairs = [(values[row], earlier.components[q][before[name]]) for q, values in labels.components.items()]
+            pairs += [(getattr(labels, n)[row], getattr(earlier, n)[before[name]]) for n in NUMBER_ARRAYS]
+            is_new[row] = not all(np.array_equal(new, old, equal_nan=True) for new, old in pairs)
     return is_new
-
-
-def _same_values(labels: LabelledCrystals, row: int, earlier: LabelledCrystals, before: int) -> bool:
-    """Whether two snapshots have the same labels for a crystal."""
-    new: dict[str, Floats] = {quantity: values[row] for quantity, values in labels.components.items()}
-    new |= {name: getattr(labels, name)[row] for name in NUMBER_ARRAYS}
-    old: dict[str, Floats] = {quantity: values[before] for quantity, values in earlier.components.items()}
-    old |= {name: getattr(earlier, name)[before] for name in NUMBER_ARRAYS}
-    return all(np.array_equal(new[name], old[name], equal_nan=True) for name in new)
