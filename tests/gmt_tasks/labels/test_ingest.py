@@ -101,29 +101,26 @@ def scattered(rows: list[Row]) -> list[Row]:
 def test_many_accepted_labels_are_superseded_only_when_somebody_says_so(
     good: Any, bring: Any, store: ResultStore
 ) -> None:
-    right = good["elastic_stiffness"]
+    right = good["elastic_stiffness"][:10]
     bring(right)
     before = accepted_values(store)
     for _ in range(2):
         report = bring(scattered(right))
         assert (report.status, found_for(report), report.superseded) == (BatchStatus.REFUSED, [LabelReason.REPLACES], 0)
-        assert "30 accepted labels would be superseded by 30 rows; new over old is 0.9" in report.findings[0].detail
+        assert "10 accepted labels would be superseded by 10 rows; new over old is " in report.findings[0].detail
         assert accepted_values(store) == before
     assert bring(scattered(right)[:4]).superseded == 4  # a few corrections need no word
-    assert bring(scattered(right), options=REPLACE).superseded == 26
+    assert bring(scattered(right), options=REPLACE).superseded == 6
     assert bring(scattered(right)).status is BatchStatus.REPEATED
 
 
-@pytest.mark.parametrize("factor", [1.35, 1.05])
-def test_a_constant_factor_between_repeats_is_refused_and_scatter_around_it_is_not(
-    factor: float, good: Any, bring: Any
-) -> None:
-    rows = good["elastic_stiffness"]
+def test_a_constant_factor_between_repeats_is_refused_and_scatter_around_it_is_not(good: Any, bring: Any) -> None:
+    rows, factor = good["elastic_stiffness"][:10], 1.05
     bring(rows)
-    report = bring(scaled(rows, factor), options=REPLACE)
-    assert (report.status, found_for(report)) == (BatchStatus.REFUSED, [LabelReason.UNIT_FACTOR])
-    named = {1.35: "1.35 times known k_gpa", 1.05: "30 of 30 labels of crystals with known labels are 1.05"}
-    assert named[factor] in report.findings[0].detail
+    for times, says in ((1.35, "1.35 times known k_gpa"), (factor, "10 of 10 labels of crystals with known labels")):
+        report = bring(scaled(rows, times), options=REPLACE)
+        assert (report.status, found_for(report)) == (BatchStatus.REFUSED, [LabelReason.UNIT_FACTOR])
+        assert says in report.findings[0].detail
     # another code: the same median, and a scatter as it is between codes
     noise = np.exp(np.random.default_rng(1).normal(np.log(factor) / 5, 0.04, len(rows)))
     other = [scaled([row], x)[0] | {"source": "another code"} for row, x in zip(rows, noise, strict=True)]
