@@ -196,7 +196,9 @@ def _check_single_rows(
     part: Sequence[StoredLabel], name: str, beside: Floats, deviations: Sizes, decision: BatchDecision
 ) -> None:
     """Rows that alone are a power of ten away: refused where prediction and trend say so, marked where one does."""
-    few = len(part) < MIN_TREND_ROWS
+    # three rows at a power of ten confirm each other, as a trend of few rows cannot
+    n_sure = sum(power_of_ten(ratio, SURE_FACTOR) for ratio in beside[~np.isnan(beside)].tolist())
+    few = len(part) < MIN_TREND_ROWS or n_sure >= MIN_KNOWN
     for row, ratio in zip(part, beside.tolist(), strict=True):
         off, is_predicted = deviations.get(row.hash, 0.0), not np.isnan(ratio)
         far = is_predicted and abs(np.log(ratio)) > np.log(SINGLE_FACTOR)
