@@ -142,7 +142,8 @@ def poison_steps() -> list[Step]:
         *offered,
         Step("wrong crystals, unseen", ("ingest", "wrong-crystals", "--labels", "--model", "none")),
         Step("poisoned model", RETRAIN, 1),
-        Step("true third", ("ingest", "third", "--labels", "--model", "loop")),
+        Step("true third", ("ingest", "third", "--labels", "--model", "loop"), 1),
+        Step("true third, replacing", ("ingest", "third", "--labels", "--model", "loop", "--replace")),
         Step("third model", RETRAIN),
         Step("all models", ("models", "list")),
     ]

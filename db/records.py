@@ -3,7 +3,7 @@
 Arrays in, arrays out: blocks hold flat numpy arrays with one row per crystal, never lists of objects with one row each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -54,12 +54,15 @@ class ModelProvenance:
         files: sha256 of every file of it, by file name.
         snapshot: hash of the dataset snapshot that it was trained on; empty when it is unknown.
         code_version: of the program that made it.
+        batches: label batches that the snapshot was made of, each with `batch`, `source` and `rows`; empty when they
+            are unknown.
     """
 
     folder: str
     files: dict[str, str]
     snapshot: str = ""
     code_version: str = ""
+    batches: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def _fill_provenance(
         "files": files,
         "snapshot": stored.snapshot or provenance.snapshot,
         "code_version": stored.code_version or provenance.code_version,
+        "batches": stored.batches or (to_json(list(provenance.batches)) if provenance.batches else None),
     }
     connection.execute(update(models).where(models.c.id == stored.id).values(values))
 
@@ -231,7 +232,8 @@ def _is_against(report: dict[str, Any] | None) -> bool:
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"metrics": json.loads(row["metrics"]), "files": json.loads(row["files"]) if row["files"] else {}}
+    decoded = {"metrics": json.loads(row["metrics"]), "files": json.loads(row["files"]) if row["files"] else {}}
+    return row | decoded | {"batches": json.loads(row["batches"]) if row["batches"] else []}
 
 
 def _row(connection: Connection, name: str, version: str) -> Row[Any]:

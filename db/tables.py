@@ -54,6 +54,7 @@ class LabelState(StrEnum):
     DUPLICATE = "duplicate"  # kept with its provenance; an accepted label has the same value
     OVERRULED = "overruled"  # kept; an accepted label of the same crystal has another value
     REFUSED = "refused"
+    RETRACTED = "retracted"  # kept; somebody took back the batch that brought it
 
 
 class LabelStage(StrEnum):
@@ -85,6 +86,8 @@ models = Table(
     Column("files", JSON_TEXT),
     Column("snapshot", KEY),
     Column("code_version", KEY),
+    # Label batches that its dataset snapshot was made of; NULL where they are unknown.
+    Column("batches", JSON_TEXT),
     UniqueConstraint("name", "version"),
 )
 
@@ -247,6 +250,12 @@ label_ingests = Table(
     Column("verdict", KEY),
     Column("report", JSON_TEXT),
     Column("created", UNIX_TIME, nullable=False),
+    # NULL for batches of before this was kept.
+    Column("who", KEY),
+    # NULL unless the batch was taken back.
+    Column("retracted", UNIX_TIME),
+    Column("retracted_by", KEY),
+    Column("retracted_why", KEY),
     Index(None, "source", "fingerprint"),
 )
 
@@ -277,10 +286,13 @@ labels = Table(
     Column("sizes", JSON_TEXT, nullable=False),
     # Label over prediction of the size that units would change most; of the rows that were compared.
     Column("ratio", NUMBER),
+    # The label of the same crystal and kind that this one is a duplicate of, contradicts or is superseded by.
+    Column("decided_by", KEY),
     Index(None, "ingest_id", "state"),
     Index(None, "crystal_id", "kind"),
     Index(None, "source_id", "kind"),
     Index(None, "state", "kind"),
+    Index(None, "decided_by"),
 )
 
 formula_splits = Table(

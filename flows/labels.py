@@ -13,6 +13,7 @@ from flows.endings import ON_FAULT, refused
 from flows.ingest import PATIENT
 from flows.predictor import predictor_of
 from flows.reports.markdown import labels_as_markdown
+from gmt_tasks.labels.ingest import IngestOptions
 from gmt_tasks.labels.session import LabelSession
 from gmt_tasks.process import stop_on_signals
 from models.errors import GmtError
@@ -31,13 +32,16 @@ def label_session_in_use(session: LabelSession) -> Iterator[LabelSession]:
 
 
 @contextmanager
-def label_session_for(sources: list[str], *, compare: bool) -> Iterator[LabelSession]:
+def label_session_for(
+    sources: list[str], *, compare: bool, replace: bool, again: bool
+) -> Iterator[LabelSession]:
     """The session in use, or, in a deployment, a new one from the environment's settings."""
     session = _SESSION.get()
     if session is not None:
         yield session
         return
-    with open_label_session(sources, compare=compare) as opened, label_session_in_use(opened):
+    opened = open_label_session(sources, compare=compare, replace=replace, again=again)
+    with opened, label_session_in_use(opened):
         yield opened
 
 
@@ -54,13 +58,15 @@ def current_label_session() -> LabelSession:
 
 
 @task(name="connect", task_run_name="open database and label sources", **PATIENT)
-def open_label_session(sources: list[str], *, compare: bool) -> LabelSession:
+def open_label_session(sources: list[str], *, compare: bool, replace: bool, again: bool) -> LabelSession:
     """A session from the environment's settings; this reaches the database."""
-    from gmt_tasks.registry.current_model import current_split
+    from gmt_tasks.registry.current_model import current_split, who_decides
     from gmt_tasks.settings import load_settings
 
     settings = load_settings()
-    return LabelSession.open(settings, sources, predictor_of(settings) if compare else None, current_split(settings))
+    expect = predictor_of(settings) if compare else None
+    options = IngestOptions(who_decides(settings), replace, again)
+    return LabelSession.open(settings, sources, expect, current_split(settings), options)
 
 
 @task(name="check", task_run_name="check labels of {source}", **PATIENT)
@@ -76,7 +82,12 @@ def ingest_label_source(index: int, source: str) -> dict[str, Any]:  # noqa: ARG
 
 
 @flow(name="labels", validate_parameters=False, persist_result=False, **ON_FAULT)
-def labels(sources: list[str], compare: bool = True) -> list[dict[str, Any]] | State[Any]:  # noqa: FBT001  of a deployment
+def labels(
+    sources: list[str],
+    compare: bool = True,  # noqa: FBT001  of a deployment, as the next two
+    replace: bool = False,  # noqa: FBT001
+    again: bool = False,  # noqa: FBT001
+) -> list[dict[str, Any]] | State[Any]:
     """Checks labels and brings them into the database; what is known already costs a look-up.
 
     The run ends as "Refused" when a batch is: what was accepted of the others stays.
@@ -84,11 +95,14 @@ def labels(sources: list[str], compare: bool = True) -> list[dict[str, Any]] | S
     Args:
         sources: label files, folders, or named sources.
         compare: whether sizes are compared with predictions of the current model.
+        replace: whether many accepted labels may be superseded at once.
+        again: whether labels that were retracted are checked and taken again.
 
     Returns:
         The report of each source as plain data.
     """
-    with label_session_for(sources, compare=compare) as session, stop_on_signals() as stop:
+    chosen = label_session_for(sources, compare=compare, replace=replace, again=again)
+    with chosen as session, stop_on_signals() as stop:
         session.stop = stop
         reports = [ingest_label_source(index, source.name) for index, source in enumerate(session.sources)]
         names = [report.source for report in session.refused]

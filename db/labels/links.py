@@ -13,9 +13,12 @@ from db.labels.rows import crystals_of
 from db.tables import LabelState, crystals, labels
 from models.crystals.crystal import CrystalBatch
 
+WITHOUT_VALUE = (LabelState.REFUSED, LabelState.RETRACTED)
+"""States of labels that say nothing about their crystal."""
+
 
 def label_kinds(connection: Connection, crystal_ids: Sequence[str]) -> dict[str, set[str]]:
-    """Kinds of the labels that crystals have; refused labels do not count.
+    """Kinds of the labels that crystals have; refused and retracted labels do not count.
 
     Args:
         connection: for reading.
@@ -30,7 +33,7 @@ def label_kinds(connection: Connection, crystal_ids: Sequence[str]) -> dict[str,
         chunk = list(crystal_ids[start : start + MAX_VARIABLES // 2])
         mine = or_(labels.c.crystal_id.in_(chunk), labels.c.source_id.in_(chunk))
         columns = select(labels.c.crystal_id, labels.c.source_id, labels.c.kind)
-        for row in connection.execute(columns.where(mine, labels.c.state != LabelState.REFUSED)):
+        for row in connection.execute(columns.where(mine, labels.c.state.not_in(WITHOUT_VALUE))):
             for name in {row.crystal_id, row.source_id} & set(chunk):
                 kinds.setdefault(name, set()).add(row.kind)
     return kinds

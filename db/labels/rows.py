@@ -7,7 +7,7 @@ source goes on from there.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -75,6 +75,9 @@ class StoredLabel:
     Attributes:
         stage: in which check it was refused.
         ratio: label over prediction, of the rows that were compared.
+        decided_by: hash of the label of the same crystal and kind that this one is a duplicate of, contradicts or is
+            superseded by.
+        ingest_id: the batch that brought it last.
     """
 
     hash: str
@@ -94,6 +97,8 @@ class StoredLabel:
     tells_frame: bool = False
     sizes: Mapping[str, float] = field(default_factory=dict)
     ratio: float | None = None
+    decided_by: str | None = None
+    ingest_id: int = 0
 
     def __str__(self) -> str:
         return f"{self.source_id} of {self.source}"
@@ -118,6 +123,7 @@ class AcceptedLabel:
     provenance: str
     content: str
     split: str
+    ingest_id: int
 
 
 @dataclass(frozen=True)
@@ -129,9 +135,10 @@ class Resolution:
     reason: str | None = None
     detail: str | None = None
     ratio: float | None = None
+    decided_by: str | None = None
 
 
-def open_ingest(connection: Connection, source: str, fingerprint: str) -> int:
+def open_ingest(connection: Connection, source: str, fingerprint: str, who: str = "") -> int:
     """The number of the label batch: that of the same source and content which has no status yet, else a new one."""
     mine = (label_ingests.c.source == source) & (label_ingests.c.fingerprint == fingerprint)
     unfinished = select(label_ingests.c.id).where(mine, label_ingests.c.verdict.is_(None)).limit(1)
@@ -139,29 +146,40 @@ def open_ingest(connection: Connection, source: str, fingerprint: str) -> int:
     if known is not None:
         return int(known)
     values = {"source": clean_text(source), "fingerprint": fingerprint, "created": database_time(connection)}
+    values["who"] = clean_text(who) or None
     made = connection.execute(insert(label_ingests).values(values).returning(label_ingests.c.id))
     return int(made.scalar_one())
 
 
-def unresolved(connection: Connection, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
+def unresolved(
+    connection: Connection, ingest_id: int, hashes: Sequence[str], states: Collection[LabelState] = ()
+) -> dict[str, bool]:
     """Which of the labels are known, and whether this batch has to resolve them.
 
     Left over rows of an ingest that was killed, rows that were refused with their whole batch, and rows that another
     value overruled are checked again with the batch that brings them again; they become part of it. Those that were
     overruled keep their reason until then.
 
+    Args:
+        connection: in a write transaction.
+        ingest_id: the batch.
+        hashes: of what it brings.
+        states: further states whose labels are checked again.
+
     Returns:
         By hash of the known ones: True for one that this batch resolves.
     """
-    overruled = labels.c.state == LabelState.OVERRULED
-    again = or_(labels.c.state == LabelState.PENDING, labels.c.stage == LabelStage.BATCH, overruled)
+    open_states = [LabelState.PENDING, LabelState.OVERRULED, *states]
+    again = or_(labels.c.state.in_(open_states), labels.c.stage == LabelStage.BATCH)
     # a pending row has a reason only if it was overruled before, also when this call was killed and comes again
-    kept = case((labels.c.stage == LabelStage.BATCH, None), else_=labels.c.reason)
+    is_new = or_(labels.c.stage == LabelStage.BATCH, labels.c.state == LabelState.RETRACTED)
+    kept = case((is_new, None), else_=labels.c.reason)
     is_ours: dict[str, bool] = {}
-    for chunk in _chunks(hashes):
+    for chunk in chunks(hashes):
         mine = labels.c.hash.in_(chunk)
-        claimed = {"ingest_id": ingest_id, "state": LabelState.PENDING, "stage": None, "reason": kept, "detail": None}
-        connection.execute(update(labels).where(mine, again).values(claimed))
+        claimed = {"ingest_id": ingest_id, "state": LabelState.PENDING, "reason": kept}
+        cleared = dict.fromkeys(("stage", "detail", "decided_by"))
+        connection.execute(update(labels).where(mine, again).values(claimed | cleared))
         state, owner = labels.c.state, labels.c.ingest_id
         for row in connection.execute(select(labels.c.hash, state, owner).where(mine)):
             is_ours[row.hash] = row.ingest_id == ingest_id
@@ -186,7 +204,8 @@ def add_labels(connection: Connection, ingest_id: int, records: Sequence[LabelRe
     texts = ("kind", "source", "source_id", "licence", "provenance", "declared_split")
     for record in records:
         stage = LabelStage.ROW if record.state is LabelState.REFUSED else None
-        row = asdict(record) | {"ingest_id": ingest_id, "sizes": to_json(record.sizes), "stage": stage, "ratio": None}
+        row = asdict(record) | {"ingest_id": ingest_id, "sizes": to_json(record.sizes), "stage": stage}
+        row |= {"ratio": None, "decided_by": None}
         # sources write what databases refuse: NUL bytes, lone surrogates
         row |= {name: clean_text(row[name]) for name in texts if row[name] is not None}
         row["detail"] = None if record.detail is None else clean_detail(record.detail)
@@ -196,19 +215,20 @@ def add_labels(connection: Connection, ingest_id: int, records: Sequence[LabelRe
 
 def of_ingest(connection: Connection, ingest_id: int) -> list[StoredLabel]:
     """Every label that a batch brought, in order, without its content."""
-    return _without_content(connection, labels.c.ingest_id == ingest_id)
+    return without_content(connection, labels.c.ingest_id == ingest_id)
 
 
 def accepted_of_crystals(connection: Connection, crystal_ids: Sequence[str]) -> list[StoredLabel]:
     """The accepted labels of the given crystals; those of one crystal in the order in which they came."""
     is_accepted = labels.c.state == LabelState.ACCEPTED
     accepted_labels: list[StoredLabel] = []
-    for chunk in _chunks(crystal_ids):
-        accepted_labels += _without_content(connection, is_accepted & labels.c.crystal_id.in_(chunk))
+    for chunk in chunks(crystal_ids):
+        accepted_labels += without_content(connection, is_accepted & labels.c.crystal_id.in_(chunk))
     return accepted_labels
 
 
-def _without_content(connection: Connection, condition: ColumnElement[bool]) -> list[StoredLabel]:
+def without_content(connection: Connection, condition: ColumnElement[bool]) -> list[StoredLabel]:
+    """The labels of which a condition holds, in the order in which they came."""
     columns = [labels.c[column.name] for column in fields(StoredLabel)]
     rows = connection.execute(select(*columns).where(condition).order_by(*ORDER)).mappings()
     return [
@@ -219,7 +239,7 @@ def _without_content(connection: Connection, condition: ColumnElement[bool]) -> 
 def splits_of(connection: Connection, formulas: Sequence[str]) -> dict[str, str]:
     """The splits of the formulas that have one."""
     splits: dict[str, str] = {}
-    for chunk in _chunks(formulas):
+    for chunk in chunks(formulas):
         rows = connection.execute(select(formula_splits).where(formula_splits.c.formula.in_(chunk)))
         splits |= {row.formula: row.split for row in rows}
     return splits
@@ -238,7 +258,7 @@ def ratios_of(connection: Connection, split: str) -> dict[str, list[float]]:
 def crystals_of(connection: Connection, crystal_ids: Sequence[str]) -> CrystalBatch:
     """The stored crystals of the given ids, in that order, each in the frame of its first representation."""
     kept: dict[str, Row[Any]] = {}
-    for chunk in _chunks(list(dict.fromkeys(crystal_ids))):
+    for chunk in chunks(list(dict.fromkeys(crystal_ids))):
         named = crystals.c
         wanted = select(named.id, named.lattice, named.numbers, named.frac_coords).where(named.id.in_(chunk))
         kept |= {row.id: row for row in connection.execute(wanted)}
@@ -264,7 +284,21 @@ def conclude(
         status: of the whole.
         report: JSON-serialisable.
     """
-    values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in ("state", "reason", "detail", "stage")}
+    resolve(connection, resolutions)
+    made = [{"formula": f, "split": split, "origin": origin} for f, (split, origin) in sorted(splits.items())]
+    insert_absent(connection, formula_splits, made)
+    ended = {"verdict": status, "report": to_json(report)}
+    connection.execute(update(label_ingests).where(label_ingests.c.id == ingest_id).values(ended))
+
+
+def resolve(connection: Connection, resolutions: Iterable[Resolution]) -> None:
+    """Brings labels into the states in which they end.
+
+    Args:
+        connection: in a write transaction.
+        resolutions: one per label.
+    """
+    values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in _RESOLVED}
     # a ratio that was measured once stays where this batch compared nothing
     values["ratio"] = func.coalesce(bindparam("b_ratio", type_=labels.c.ratio.type), labels.c.ratio)
     statement = update(labels).where(labels.c.hash == bindparam("b_hash")).values(values)
@@ -275,10 +309,9 @@ def conclude(
         bound.append({f"b_{name}": value for name, value in asdict(resolution).items()} | {"b_stage": stage})
     if bound:
         connection.execute(statement, bound)
-    made = [{"formula": f, "split": split, "origin": origin} for f, (split, origin) in sorted(splits.items())]
-    insert_absent(connection, formula_splits, made)
-    ended = {"verdict": status, "report": to_json(report)}
-    connection.execute(update(label_ingests).where(label_ingests.c.id == ingest_id).values(ended))
+
+
+_RESOLVED = ("state", "reason", "detail", "stage", "decided_by")
 
 
 def accepted(connection: Connection) -> Iterator[AcceptedLabel]:
@@ -297,6 +330,7 @@ def count_states(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(counted).mappings()]
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Values in parts that one statement can bind."""
     for start in range(0, len(values), MAX_VARIABLES):
         yield values[start : start + MAX_VARIABLES]

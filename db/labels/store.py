@@ -3,16 +3,19 @@
 Every method is one transaction and may be repeated, like those of `ResultStore`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine
 
+from db.labels import batches
 from db.labels import rows as labels
+from db.labels.batches import LabelBatch, Resolve, Retraction, Withdrawal
 from db.labels.links import known_crystals, label_kinds
 from db.labels.rows import AcceptedLabel, LabelRecord, Resolution, StoredLabel
 from db.query.lists import values_of
 from db.records import IngestedBlock
+from db.tables import LabelState
 from db.transactions import read, reading, write
 from models.crystals.crystal import CrystalBatch
 
@@ -27,13 +30,15 @@ class LabelStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def open_ingest(self, source: str, fingerprint: str) -> int:
+    def open_ingest(self, source: str, fingerprint: str, who: str = "") -> int:
         """The number of a label batch; the one that was begun where the same content has no status yet."""
-        return write(self._engine, labels.open_ingest, source, fingerprint)
+        return write(self._engine, labels.open_ingest, source, fingerprint, who)
 
-    def unresolved(self, ingest_id: int, hashes: Sequence[str]) -> dict[str, bool]:
+    def unresolved(
+        self, ingest_id: int, hashes: Sequence[str], states: Collection[LabelState] = ()
+    ) -> dict[str, bool]:
         """The known ones of the hashes: True for those that this batch resolves (again)."""
-        return write(self._engine, labels.unresolved, ingest_id, hashes)
+        return write(self._engine, labels.unresolved, ingest_id, hashes, states)
 
     def add(self, ingest_id: int, records: Sequence[LabelRecord], block: IngestedBlock) -> None:
         """Writes labels that were checked one by one, and their crystals."""
@@ -46,6 +51,34 @@ class LabelStore:
     def accepted_of_crystals(self, crystal_ids: Sequence[str]) -> list[StoredLabel]:
         """The accepted labels of the given crystals."""
         return read(self._engine, labels.accepted_of_crystals, crystal_ids)
+
+    def accepted_of_ids(self, source_ids: Sequence[str]) -> list[StoredLabel]:
+        """The accepted labels of the given ids of sources."""
+        return read(self._engine, batches.accepted_of_ids, source_ids)
+
+    def batches(self) -> list[LabelBatch]:
+        """Every label batch, the first one first."""
+        return read(self._engine, batches.list_batches)
+
+    def batch(self, ingest_id: int) -> LabelBatch:
+        """One label batch."""
+        return read(self._engine, batches.read_batch, ingest_id)
+
+    def decided_by(self, ingest_id: int) -> list[StoredLabel]:
+        """Labels of other batches that a label of this batch superseded, overruled or marked."""
+        return read(self._engine, batches.decided_by, ingest_id)
+
+    def retracted_among(self, hashes: Sequence[str]) -> list[LabelBatch]:
+        """The retracted batches that brought some of these labels, which are retracted still."""
+        return read(self._engine, batches.retracted_among, hashes)
+
+    def retract(self, ingest_id: int, record: Withdrawal, resolve: Resolve) -> Retraction:
+        """Takes back a label batch; what it decided about other labels is decided anew."""
+        return write(self._engine, batches.retract, ingest_id, record, resolve)
+
+    def retraction(self, ingest_id: int, resolve: Resolve) -> Retraction:
+        """What `retract` would change."""
+        return read(self._engine, batches.plan_retraction, ingest_id, resolve)
 
     def kinds_of(self, crystal_ids: Sequence[str]) -> dict[str, set[str]]:
         """Kinds of the labels that crystals have, or that were made for them, by content id."""

@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from flows.cli import compare, doctor, ensemble, equivariance, ingest, models, read, registry, retrain, screen, suggest
+from flows.cli import (
+    compare,
+    doctor,
+    ensemble,
+    equivariance,
+    ingest,
+    labels,
+    models,
+    read,
+    registry,
+    retrain,
+    screen,
+    suggest,
+)
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
@@ -22,6 +35,12 @@ models_app = typer.Typer(
     name="models",
     help="Model versions.",
     epilog="Example: gmtscreen models list",
+    no_args_is_help=True,
+)
+labels_app = typer.Typer(
+    name="labels",
+    help="Label batches: what came, and how to take it back.",
+    epilog="Example: gmtscreen labels list",
     no_args_is_help=True,
 )
 
@@ -41,6 +60,9 @@ COMMANDS = (
     (app, "evaluate", models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
     (app, "calibrate", ensemble.calibrate, "gmtscreen calibrate runs/gmtnet/gmtnet.json --data labels/"),
     (app, "equivariance", equivariance.equivariance, "gmtscreen equivariance candidates.parquet --candidates 500"),
+    (labels_app, "list", labels.list_batches, "gmtscreen labels list --db hits.db"),
+    (labels_app, "show", labels.show, "gmtscreen labels show 1 --db hits.db"),
+    (labels_app, "retract", labels.retract, 'gmtscreen labels retract 1 --why "unconverged" --db hits.db --dry-run'),
     (models_app, "list", models.list_models, "gmtscreen models list --json"),
     (models_app, "show", registry.show, "gmtscreen models show gmtnet --db hits.db"),
     (
@@ -60,6 +82,7 @@ for _parent, _name, _function, _example in COMMANDS:
 # The former name of `equivariance`: scripts go on working, help no longer lists it.
 app.command("exactness", hidden=True)(errors_as_one_line(equivariance.equivariance))
 app.add_typer(models_app, name="models")
+app.add_typer(labels_app, name="labels")
 
 
 _WITH_TEMPORARY_FILES = {"screen", "ingest", "predict", "retrain"}

@@ -15,9 +15,8 @@ from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_c
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gmt_tasks.labels.ingest import LabelReport
+    from gmt_tasks.labels.ingest import IngestOptions, LabelReport
     from gmt_tasks.labels.session import LabelSession
-    from gmt_tasks.registry.current_model import current_split
     from gmt_tasks.settings import Settings
 
 WITHOUT_MODEL = "none"
@@ -44,6 +43,10 @@ def ingest(
     limit: Limit = None,
     device: Device = None,
     assume_p1: AssumeP1 = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Labels: many accepted ones may be superseded by this batch.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Labels: take rows again that were retracted.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Labels: write a picture (PNG) of the check.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -57,7 +60,13 @@ def ingest(
         for option, is_given in (("--limit", limit is not None), ("--assume-p1", assume_p1)):
             if is_given:
                 raise SettingsError(f"{option} is for crystals and means nothing with --labels: omit it.")
-        _ingest_labels(sources, settings, plot=plot, json=json, without_model=without_model)
+        from gmt_tasks.labels.ingest import IngestOptions
+        from gmt_tasks.registry.current_model import who_decides
+
+        options = IngestOptions(who_decides(settings), replace, again)
+        _ingest_labels(sources, settings, options, plot=plot, json=json, without_model=without_model)
+    elif replace or again:
+        raise SettingsError("--replace and --again are for labels: give --labels as well, or omit them.")
     else:
         _ingest_crystals(sources, settings, limit, assume_p1=assume_p1, json=json)
 
@@ -100,16 +109,23 @@ def _ingest_crystals(
 
 
 def _ingest_labels(
-    texts: list[str], settings: "Settings", *, plot: Path | None, json: bool, without_model: bool
+    texts: list[str],
+    settings: "Settings",
+    options: "IngestOptions",
+    *,
+    plot: Path | None,
+    json: bool,
+    without_model: bool,
 ) -> None:
     """The flow `labels`; ends with 1 when a label batch is refused."""
     from flows.endings import RefusedResultError
     from flows.orchestration import quiet_prefect, start_server
     from gmt_tasks.labels.session import LabelSession
+    from gmt_tasks.registry.current_model import current_split
 
     expect = None if without_model else predictor_of(settings)
     with (
-        LabelSession.open(settings, texts, expect, current_split(settings)) as session,
+        LabelSession.open(settings, texts, expect, current_split(settings), options) as session,
         errors_as_lines(Exit.BROKEN_PROMISE),
     ):
         quiet_prefect()
@@ -121,7 +137,7 @@ def _ingest_labels(
         session.on_block = _counter(quiet=json)
         # The session knows what was refused, and the reports are printed either way.
         with label_session_in_use(session), suppress(RefusedResultError):
-            labels_flow(texts, compare=not without_model)
+            labels_flow(texts, compare=not without_model, replace=options.replace, again=options.again)
         if plot is not None:
             _draw(session, plot)
     if json:
@@ -181,5 +197,7 @@ def _print(report: "LabelReport") -> None:
     )
     if report.superseded:
         say(f"{report.superseded:,} earlier labels are superseded by newer values of the same source and id")
+    if report.retracted:
+        say(f"retracted and left out: {report.retracted}; --again takes them all the same")
     if report.resplit:
         say(f"{report.resplit:,} rows go to another split than they declare: a formula keeps its first one")

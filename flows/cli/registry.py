@@ -21,6 +21,7 @@ _UNUSED: dict[str, Any] = {
     "snapshot": None,
     "code_version": None,
     "decisions": [],
+    "batches": [],
 }
 """What is unknown of a shipped model that the database never used."""
 
@@ -48,6 +49,7 @@ def _facts(model: str, db: str | None) -> dict[str, Any]:
     """What the database knows of a version; of one that it never used, what comes with the program."""
     from db.store import ResultStore
     from flows.cli.models import shipped_models
+    from gmt_tasks.labels.retraction import retracted_since
     from gmt_tasks.registry.current_model import registered
     from gmt_tasks.settings import load_settings
 
@@ -61,6 +63,9 @@ def _facts(model: str, db: str | None) -> dict[str, Any]:
         if shipped and registered(store, model) is None:
             return {**shipped[0], **_UNUSED}
         facts = store.describe_model(model)
+        taken_back = retracted_since(facts["batches"], store)
+    for batch in facts["batches"]:
+        batch["retracted"] = taken_back.get(batch["batch"], "")
     return facts | _file_facts(facts, settings)
 
 
@@ -181,6 +186,11 @@ def _print_facts(facts: dict[str, Any]) -> None:
         table.add_row(what, str(value))
     console().print(table)
     _print_metrics(facts["metrics"])
+    seen = new_table("batch", "source", "rows", "retracted since", title="\nlabel batches that it was trained on")
+    for batch in facts["batches"]:
+        seen.add_row(str(batch["batch"]), batch["source"], f"{batch['rows']:,}", batch["retracted"] or "-")
+    if facts["batches"]:
+        console().print(seen)
     history = new_table("when", "decision", "who", "before", "why", title="\ndecisions, newest first")
     for row in facts["decisions"]:
         decision = row["decision"] + (", forced" if row["forced"] else "")

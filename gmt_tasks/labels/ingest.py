@@ -31,6 +31,21 @@ ROWS_PER_BLOCK = 1000
 
 
 @dataclass(frozen=True)
+class IngestOptions:
+    """What the person who brings labels says of them.
+
+    Attributes:
+        who: brings them, for the history; empty where nobody is named.
+        replace: many accepted labels may be superseded at once.
+        again: labels that were retracted are checked and taken again.
+    """
+
+    who: str = ""
+    replace: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True)
 class PartReport:
     """How the rows of one source and kind ended.
 
@@ -82,6 +97,7 @@ class LabelReport:
         resplit: rows that went to another split than they declared, without harm.
         splits: accepted rows by split.
         licences: accepted rows by licence, "" where none is given.
+        retracted: who took back rows that it brings again, and why; these stay out.
     """
 
     ingest_id: int
@@ -95,6 +111,7 @@ class LabelReport:
     resplit: int
     splits: dict[str, int]
     licences: dict[str, int]
+    retracted: str = ""
 
     @property
     def accepted(self) -> int:
@@ -118,6 +135,7 @@ def ingest_labels(
     expect: PredictSizes | None = None,
     table: SplitTable | None = None,
     on_block: Callable[[int], None] = lambda n: None,
+    options: IngestOptions = IngestOptions(),
 ) -> LabelReport:
     """Brings the labels of a source into the database.
 
@@ -128,25 +146,60 @@ def ingest_labels(
             labels and the trend with composition only.
         table: split of the current model, which its formulas keep.
         on_block: called with the number of rows of each block that was checked; may raise to stop.
+        options: what the person who brings them says of them.
 
     Returns:
         What became of them. The same source once more changes nothing and says so.
     """
-    ingest_id = store.labels.open_ingest(source.name, source.fingerprint())
+    ingest_id = store.labels.open_ingest(source.name, source.fingerprint(), options.who)
+    taken_again = (LabelState.RETRACTED,) if options.again else ()
     brought = resolved_before = 0
     identified: IdentifiedCells = {}
     hashes: set[str] = set()
     remaining = iter(source.rows())
     while block := list(islice(remaining, ROWS_PER_BLOCK)):
-        block_hashes, n_known = _check_block(store, ingest_id, source.name, block, brought, identified)
+        block_hashes, n_known = _check_block(
+            store, ingest_id, source.name, block, brought, identified=identified, taken_again=taken_again
+        )
         hashes.update(block_hashes)
         resolved_before += n_known
         brought += len(block)
         event("labels.block", source=source.name, rows=brought)
         on_block(len(block))
     rows = store.labels.of_ingest(ingest_id)
+    batches = store.labels.retracted_among(sorted(hashes))
+    retracted = "; ".join(f"{batch.states[LabelState.RETRACTED]} labels: {batch.withdrawal}" for batch in batches)
     known = _known_labels(store.labels, rows, expect, hashes, table)
+    known = replace(known, replace=options.replace, retracted=retracted)
     decision = check_batch(rows, known)
+    report = _report(ingest_id, source.name, rows, known, decision, brought=brought, resolved_before=resolved_before)
+    resolutions = decision.resolutions.values()
+    store.labels.conclude(ingest_id, resolutions, decision.splits, decision.status.value, report.as_json())
+    event("labels.judged", source=source.name, verdict=decision.status.value, accepted=report.accepted)
+    return report
+
+
+def _report(
+    ingest_id: int,
+    name: str,
+    rows: Sequence[StoredLabel],
+    known: KnownLabels,
+    decision: BatchDecision,
+    *,
+    brought: int,
+    resolved_before: int,
+) -> LabelReport:
+    """What became of a label batch.
+
+    Args:
+        ingest_id: its number.
+        name: of its source.
+        rows: that it resolves.
+        known: what was known before.
+        decision: about them.
+        brought: rows that the source gave.
+        resolved_before: those of them that were resolved before.
+    """
     parts: defaultdict[tuple[str, str], list[StoredLabel]] = defaultdict(list)
     for row in rows:
         # what was refused row by row stays as it is
@@ -154,9 +207,9 @@ def ingest_labels(
         parts[row.part].append(replace(row, state=end.state, reason=end.reason, detail=end.detail))
     splits = dict(known.splits) | {formula: split for formula, (split, _) in decision.splits.items()}
     accepted = [row for part in parts.values() for row in part if row.state is LabelState.ACCEPTED]
-    report = LabelReport(
+    return LabelReport(
         ingest_id=ingest_id,
-        source=source.name,
+        source=name,
         status=decision.status,
         brought=brought,
         known=resolved_before,
@@ -166,11 +219,8 @@ def ingest_labels(
         resplit=decision.resplit,
         splits=dict(sorted(Counter(splits[row.formula or ""] for row in accepted).items())),
         licences=dict(sorted(Counter(row.licence or "" for row in accepted).items())),
+        retracted=known.retracted,
     )
-    resolutions = decision.resolutions.values()
-    store.labels.conclude(ingest_id, resolutions, decision.splits, decision.status.value, report.as_json())
-    event("labels.judged", source=source.name, verdict=decision.status.value, accepted=report.accepted)
-    return report
 
 
 def _check_block(
@@ -179,7 +229,9 @@ def _check_block(
     name: str,
     block: Sequence[LabelRow | RefusedLabel],
     start: int,
+    *,
     identified: IdentifiedCells,
+    taken_again: Sequence[LabelState],
 ) -> tuple[list[str], int]:
     """Checks the rows of a block that are not stored and stores them.
 
@@ -188,7 +240,7 @@ def _check_block(
     """
     hashed = [hashed_label(item) for item in block]
     hashes = [key for key, _ in hashed]
-    unresolved = store.labels.unresolved(ingest_id, list(dict.fromkeys(hashes)))
+    unresolved = store.labels.unresolved(ingest_id, list(dict.fromkeys(hashes)), taken_again)
     first = {key: row for row, key in reversed(list(enumerate(hashes)))}
     new = sorted(row for key, row in first.items() if key not in unresolved)
     if new:

@@ -32,6 +32,8 @@ class KnownLabels:
         ratios: label over prediction of earlier labels of val, by kind.
         expect: sizes that a model expects of crystals, by content id; None without a model.
         brought: hashes of everything that the batch brought, also of what is resolved.
+        replace: many accepted labels may be superseded at once.
+        retracted: who took back which labels that the batch brings again, and why; empty where nobody did.
     """
 
     accepted: Sequence[StoredLabel] = ()
@@ -40,6 +42,8 @@ class KnownLabels:
     ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
     expect: Callable[[Sequence[str]], list[Sizes]] | None = None
     brought: Set[str] = frozenset()
+    replace: bool = False
+    retracted: str = ""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,9 @@ class Size:
         name: of the invariant, with its unit.
         noise: relative difference within which two labels agree: three times the median difference between codes.
         rounding: difference within which they agree, in its unit.
+        unit: by which factors are named; where it is empty they are numbers only.
         usual_ratio: median of label over prediction where labels are right.
+        largest_shift: factor between this and the median of right labels, of any one chemistry.
         least_correlation, largest_factor: rank correlation of labels and predictions below which, and median factor
             between them above which (both), labels belong to other crystals.
         compared_rows: rows of a part that are compared with predictions; more where the size scatters more.
@@ -63,7 +65,9 @@ class Size:
     name: str
     noise: float
     rounding: float
+    unit: str = ""
     usual_ratio: float = 1.0
+    largest_shift: float = 2**0.5
     least_correlation: float = 0.5
     largest_factor: float = 1.28
     compared_rows: int = 64

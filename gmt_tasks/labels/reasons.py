@@ -16,6 +16,9 @@ class LabelReason(StrEnum):
     INCOMPLETE = "incomplete"
     WRONG_ID = "wrong_id"
     SYMMETRY_FAILED = "symmetry_failed"
+    COMPOSITION_MISMATCH = "composition_mismatch"
+    LATTICE_TRANSPOSED = "lattice_transposed"
+    CELL_UNIT = "cell_unit"
     OUT_OF_RANGE = "out_of_range"
     INDEX_SYMMETRY = "index_symmetry"
     VOIGT_ORDER = "voigt_order"
@@ -27,12 +30,15 @@ class LabelReason(StrEnum):
     BELOW_ELECTRONIC = "below_electronic"
     INCONSISTENT = "inconsistent"
     UNIT_FACTOR = "unit_factor"
+    OTHER_QUANTITY = "other_quantity"
     WRONG_CRYSTAL = "wrong_crystal"
     DUPLICATE = "duplicate"
     CONTRADICTION = "contradiction"
     SUPERSEDED = "superseded"
     LEAKED_SPLIT = "leaked_split"
     STALE = "stale"
+    REPLACES = "replaces"
+    RETRACTED = "retracted"
     LABEL_BATCH = "instalment"
 
     @property
@@ -78,6 +84,18 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
         "No space group of the structure could be determined.",
         "Look for atoms that nearly coincide.",
     ),
+    LabelReason.COMPOSITION_MISMATCH: (
+        "The formula of the row is not that of its structure.",
+        "Look whether rows and structures were joined by the right ids.",
+    ),
+    LabelReason.LATTICE_TRANSPOSED: (
+        "The lattice is given transposed: columns where rows a, b, c belong.",
+        "Exchange rows and columns of the lattice.",
+    ),
+    LabelReason.CELL_UNIT: (
+        "The cell is not in angstrom.",
+        "Convert it: 1 bohr is 0.529177 angstrom, 1 nm is 10 angstrom.",
+    ),
     LabelReason.OUT_OF_RANGE: (
         "A value lies beyond that of any crystal.",
         "Look at the calculation; it did not converge, or the unit is another one.",
@@ -120,7 +138,11 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
     ),
     LabelReason.UNIT_FACTOR: (
         "The values differ by a factor of units from everything known about the crystal.",
-        "Convert: 10 kbar are 1 GPa, 100 uC/cm^2 are 1 C/m^2.",
+        "Convert: 10 kbar are 1 GPa, 100 uC/cm^2 are 1 C/m^2; where the known labels are wrong, retract their batch.",
+    ),
+    LabelReason.OTHER_QUANTITY: (
+        "The values are those of another quantity than the row says.",
+        "Give the quantity that the kind names; the detail says which one it seems to be.",
     ),
     LabelReason.WRONG_CRYSTAL: (
         "The values have nothing to do with what is expected of their crystals.",
@@ -145,6 +167,14 @@ _TEXTS: dict[LabelReason, tuple[str, str]] = {
     LabelReason.STALE: (
         "The label batch brings nothing that is not known already.",
         "Look whether an old export was delivered again.",
+    ),
+    LabelReason.REPLACES: (
+        "The label batch would take the place of many labels that are accepted.",
+        "Look at what would change; if the new values are right, bring it again with --replace.",
+    ),
+    LabelReason.RETRACTED: (
+        "Somebody took back the label batch that brought it.",
+        "Ask who retracted it; if the labels are right after all, bring them again with --again.",
     ),
     LabelReason.LABEL_BATCH: (
         "The row may be right; the label batch that brought it was refused as a whole.",

@@ -10,7 +10,7 @@ from typing import Self
 
 from db.store import ResultStore
 from gmt_tasks.labels.checks.unit_checks import PredictSizes
-from gmt_tasks.labels.ingest import LabelReport, ingest_labels
+from gmt_tasks.labels.ingest import IngestOptions, LabelReport, ingest_labels
 from gmt_tasks.labels.label_batch import BatchStatus
 from gmt_tasks.labels.readers.label_files import LabelFiles
 from gmt_tasks.labels.readers.open import open_label_source
@@ -29,6 +29,7 @@ class LabelSession:
         store: the database.
         expect: sizes that a model expects of crystals; None compares with none.
         table: split of the current model, which its formulas keep.
+        options: what the person who brings the labels says of them.
         on_block: called with the name of the source and the number of rows of each block that was checked.
         stop: checked after every block of rows.
         reports: what became of each source so far.
@@ -38,6 +39,7 @@ class LabelSession:
     store: ResultStore
     expect: PredictSizes | None = None
     table: SplitTable | None = None
+    options: IngestOptions = field(default_factory=IngestOptions)
     on_block: Callable[[str, int], None] = lambda name, n: None
     stop: StopRequest = field(default_factory=StopRequest)
     reports: list[LabelReport] = field(default_factory=list, init=False)
@@ -49,6 +51,7 @@ class LabelSession:
         texts: Sequence[str],
         expect: PredictSizes | None = None,
         table: SplitTable | None = None,
+        options: IngestOptions | None = None,
     ) -> Self:
         """Opens sources and database; reads no label yet.
 
@@ -57,6 +60,7 @@ class LabelSession:
             texts: what the user named; the same twice counts once.
             expect: sizes that a model expects of crystals; None compares with none.
             table: split of the current model.
+            options: what the person who brings the labels says of them.
 
         Raises:
             SourceError: a source does not exist. All are opened before the first is read: a misspelt name shall not
@@ -64,7 +68,7 @@ class LabelSession:
             StoreError: the database cannot be used.
         """
         sources = [open_label_source(text) for text in dict.fromkeys(texts)]
-        return cls(sources, ResultStore(settings.database), expect, table)
+        return cls(sources, ResultStore(settings.database), expect, table, options or IngestOptions())
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +96,9 @@ class LabelSession:
             self.on_block(source.name, n)
             self.stop.check()
 
-        report = ingest_labels(self.store, source, expect=self.expect, table=self.table, on_block=on_block)
+        report = ingest_labels(
+            self.store, source, expect=self.expect, table=self.table, on_block=on_block, options=self.options
+        )
         self.reports.append(report)
         return report
 

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
@@ -45,6 +45,8 @@ class DatasetSnapshot:
         base: hash of the base labels that stand behind the accepted ones; empty without any.
         n_base: rows of it, those aside whose crystal and kind have an accepted label.
         n_moved: labels whose formula has another part for the current model than in the database.
+        batches: label batches that the rows came with, each with `batch`, `source` and `rows`; numbers are those of the
+            database that it was frozen from first.
     """
 
     hash: str
@@ -58,6 +60,7 @@ class DatasetSnapshot:
     base: str = ""
     n_base: int = 0
     n_moved: int = 0
+    batches: list[dict[str, Any]] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """What `snapshot.json` holds."""
@@ -72,6 +75,7 @@ class DatasetSnapshot:
             "base": self.base,
             "n_base": self.n_base,
             "n_moved": self.n_moved,
+            "batches": self.batches,
         }
 
 
@@ -129,7 +133,15 @@ def freeze(store: ResultStore, datasets: Path, behind: Behind = Behind()) -> Dat
         if earlier is not None:
             added, removed = len(set(rows.hashes) - before), len(before - set(rows.hashes))
             facts = replace(facts, earlier=earlier.hash, added=added, removed=removed)
-        write_snapshot(replace(facts, base="" if base is None else base.hash, n_base=n_base, n_moved=n_moved), rows)
+        of_batch = Counter(label.ingest_id for label in labels)
+        batches = [
+            {"batch": batch.id, "source": batch.source, "rows": of_batch[batch.id]}
+            for batch in store.labels.batches()
+            if batch.id in of_batch
+        ]
+        base_hash = "" if base is None else base.hash
+        facts = replace(facts, base=base_hash, n_base=n_base, n_moved=n_moved, batches=batches)
+        write_snapshot(facts, rows)
     # the name is a part of the hash: read back, whoever wrote it
     frozen = read_snapshot(folder)
     if frozen.hash != name:

@@ -17,7 +17,7 @@ from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.store import ResultStore
 from gmt_tasks.import_guard import code_version
 from gmt_tasks.labels.files import LabelledCrystals, read_labels
-from gmt_tasks.labels.snapshot import Behind, DatasetSnapshot, freeze, snapshot_folder, verify_snapshot
+from gmt_tasks.labels.snapshot import Behind, DatasetSnapshot, freeze, read_snapshot, snapshot_folder, verify_snapshot
 from gmt_tasks.registry.current_model import card_of, registered, who_decides
 from gmt_tasks.registry.model_files import base_labels, install_checkpoint, models_folder
 from gmt_tasks.retraining.networks import train_networks
@@ -249,7 +249,9 @@ class Retraining:
             store.register_model(plan.current, {})
         folder, files = install_checkpoint(plan.candidate_card, models_folder(self.settings), card.name, card.version)
         version = ModelVersion(card.name, card.version, card.sha256)
-        provenance = ModelProvenance(str(folder), files, plan.snapshot, code_version())
+        provenance = ModelProvenance(
+            str(folder), files, plan.snapshot, code_version(), read_snapshot(plan.data).batches
+        )
         store.register_model(version, dict(card.metrics), provenance)
         judgement = DecisionRecord(who_decides(self.settings), str(report["summary"]), report)
         ending = Ending.HELD if report["passes"] else Ending.REFUSED

@@ -7,6 +7,7 @@ marked.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,25 +51,27 @@ def resolve_duplicates(
         name, difference = worst_difference(label.sizes, other.sizes)
         if not name:
             detail = f"the same as {other}"
-            resolutions[label.hash] = Resolution(label.hash, LabelState.DUPLICATE, LabelReason.DUPLICATE, detail)
+            end = Resolution(label.hash, LabelState.DUPLICATE, LabelReason.DUPLICATE, detail, decided_by=other.hash)
+            resolutions[label.hash] = end
         elif label.reason and other.hash in brought:
-            resolutions[label.hash] = Resolution(label.hash, LabelState.OVERRULED, label.reason, difference)
+            end = Resolution(label.hash, LabelState.OVERRULED, label.reason, difference, decided_by=other.hash)
+            resolutions[label.hash] = end
         elif is_revision:
             kept[place] = label
             resolutions[label.hash] = Resolution(label.hash, LabelState.ACCEPTED, None, f"supersedes: {difference}")
-            superseded = Resolution(other.hash, LabelState.OVERRULED, LabelReason.SUPERSEDED, difference)
-            resolutions[other.hash] = superseded
+            end = Resolution(other.hash, LabelState.OVERRULED, LabelReason.SUPERSEDED, difference)
+            resolutions[other.hash] = replace(end, decided_by=label.hash)
         else:
             detail = f"{difference}, {other} said"
             ratio = abs(label.sizes[name] / other.sizes[name]) if other.sizes[name] and label.sizes[name] else np.inf
             state, reason = LabelState.OVERRULED, LabelReason.CONTRADICTION
             if np.isfinite(ratio) and power_of_ten(ratio, SAME_POWER):
                 state, reason = LabelState.REFUSED, LabelReason.UNIT_FACTOR
-            resolutions[label.hash] = Resolution(label.hash, state, reason, detail)
+            resolutions[label.hash] = Resolution(label.hash, state, reason, detail, decided_by=other.hash)
             # the earlier one stays accepted, with a mark
             mark = f"contradicted by {label}: {difference}"
             marked = Resolution(other.hash, LabelState.ACCEPTED, LabelReason.CONTRADICTION, mark)
-            resolutions[other.hash] = marked
+            resolutions[other.hash] = replace(marked, decided_by=label.hash)
     return list(resolutions.values())
 
 

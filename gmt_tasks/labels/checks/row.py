@@ -5,7 +5,7 @@ batch by `batch_checks`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -18,6 +18,8 @@ from db.records import IngestedBlock
 from db.tables import LabelState
 from gmt_tasks.ingest.deduplicate import Deduplicator, Lookup
 from gmt_tasks.ingest.validate import MAX_DETAIL_CHARS, MAX_ID_CHARS, ingest_block, storable
+from gmt_tasks.labels.checks.cell import look_at_cells
+from gmt_tasks.labels.checks.stated import composition_fault, group_contradiction
 from gmt_tasks.labels.checks.symmetry import diagnose, evidence
 from gmt_tasks.labels.kinds import TENSOR_VALUES, read_label
 from gmt_tasks.labels.label_kind import Fault, ReadLabel, TensorValue, fault_of
@@ -26,10 +28,14 @@ from gmt_tasks.labels.reasons import LabelReason
 from gmt_tasks.sources.row_errors import error_text, read_in_parts, row_or_refusal
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import CrystalBatch
+from models.errors import Reason
 from models.symmetry.search import SymmetryBatch, find_symmetry
 
 SYMPREC_ANGSTROM = 1e-2
 """Tolerance of the symmetry search, that of training."""
+
+MAX_CROWDED_ATOMS = 200
+"""Atoms up to which a cell whose atoms are too close is looked at once more: they have many neighbours."""
 
 NOT_CONTENT = frozenset({"split", "retrieved"})
 """Keys that say nothing about the label itself: the same label with others there is the same label."""
@@ -53,11 +59,17 @@ class CheckedBlock:
 
 @dataclass(frozen=True)
 class IdentifiedCrystal:
-    """What the cell of a row was recognised as: content id and formula of a crystal, or why it is none."""
+    """What the cell of a row was recognised as: content id and formula of a crystal, or why it is none.
+
+    Attributes:
+        spacegroup, point_group: of the cell at the usual tolerance; 0 and "" where none was found.
+    """
 
     crystal_id: str | None
     formula: str | None
     fault: Fault | None
+    spacegroup: int = 0
+    point_group: str = ""
 
 
 IdentifiedCells = dict[bytes, IdentifiedCrystal]
@@ -72,6 +84,7 @@ class _Check:
     fault: Fault | None = None
     crystal_id: str | None = None
     formula: str | None = None
+    mark: str | None = None
     residual: float | None = None
     tells_order: bool = False
     tells_frame: bool = False
@@ -172,10 +185,39 @@ def _identify_crystals(
     formulas = ingested.crystals.formulas()
     for position, crystal_id, formula in zip(ingested.positions.tolist(), ingested.crystal_ids, formulas, strict=True):
         identified[keys[position]] = IdentifiedCrystal(crystal_id, formula, None)
+    crowded = {keys[item.position] for item in ingested.rejected if item.reason in (Reason.OVERLAP, Reason.TOO_DENSE)}
+    _check_cells(first, crowded, identified)
     for check, digest in zip(checks, digests, strict=True):
         crystal = identified[digest]
         check.crystal_id, check.formula, check.fault = crystal.crystal_id, crystal.formula, crystal.fault
+        stated = row_or_refusal(partial(composition_fault, check.label), fault_of)
+        check.fault = stated or check.fault
+        if check.fault is None:
+            contradiction = partial(group_contradiction, check.label, crystal.spacegroup, crystal.point_group)
+            # a search that fails proves nothing about what the row states
+            check.mark = row_or_refusal(contradiction, lambda error: "") or None
     return ingested
+
+
+def _check_cells(cells: Mapping[bytes, ReadLabel], crowded: Set[bytes], identified: IdentifiedCells) -> None:
+    """Symmetry of cells that were not met before, and which of them are transposed or in another unit of length."""
+    # cells whose atoms are too close are looked at as well, a transposed lattice may be why; others are no crystals
+    usable = [
+        digest
+        for digest, label in cells.items()
+        if identified[digest].fault is None or (digest in crowded and len(label.numbers) <= MAX_CROWDED_ATOMS)
+    ]
+
+    def look(rows: range) -> None:
+        findings = look_at_cells(_batch([cells[usable[row]] for row in rows]), SYMPREC_ANGSTROM)
+        for k, row in enumerate(rows):
+            crystal = identified[usable[row]]
+            fault = findings.faults.get(k, crystal.fault)
+            group, symbol = findings.spacegroup[k], findings.point_group[k]
+            identified[usable[row]] = replace(crystal, fault=fault, spacegroup=group, point_group=symbol)
+
+    if usable:
+        read_in_parts(look, range(len(usable)), lambda row, error: None)
 
 
 def _check_symmetries(checks: Sequence[_Check]) -> None:
@@ -230,6 +272,8 @@ def _record(source: str, item: Label, position: int, check: _Check | None, unrea
     fault = unreadable if check is None else check.fault
     provenance = {key: row[key] for key in PROVENANCE if isinstance(row.get(key), str | int | float | dict | list)}
     split = row.get("split")
+    # of a row that passes, a detail without a reason is what its batch may mark it for
+    detail = fault[1] if fault else None if check is None else check.mark
     record = LabelRecord(
         hash=content_hash(item),
         position=position,
@@ -246,7 +290,7 @@ def _record(source: str, item: Label, position: int, check: _Check | None, unrea
         else None,
         state=LabelState.REFUSED if fault else LabelState.PENDING,
         reason=fault[0].value if fault else None,
-        detail=storable(fault[1], MAX_DETAIL_CHARS) if fault else None,
+        detail=storable(detail, MAX_DETAIL_CHARS) if detail else None,
         residual=None,
         tells_order=False,
         tells_frame=False,

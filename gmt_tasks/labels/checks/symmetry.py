@@ -27,6 +27,9 @@ Flags = NDArray[np.bool_]
 EXPLAINED_RESIDUAL = 0.03
 """A mistake is named when undoing it brings the residual below this and below a quarter of what it was."""
 
+EQUALLY_GOOD = 0.01
+"""Residuals of two explanations that whole numbers of GPa cannot tell apart."""
+
 PRINCIPAL_ROUNDING = 0.02
 """Distance of principal dielectric constants from degeneracy that rounding alone can leave."""
 
@@ -104,10 +107,18 @@ def diagnose(value: TensorValue, tensor: Floats, symmetry: SymmetryBatch, lattic
         return LabelReason.FORBIDDEN, f"{size} in class {point_group}"
     before = _relative_residual(projector, to_components(quantity, tensor))
     limit = min(EXPLAINED_RESIDUAL, before / 4)
+    fitting = []
     for reason, name, candidate in _corrections(value, tensor, symmetry, lattice):
         after = _relative_residual(projector, to_components(quantity, candidate))
         if after < limit:
-            return reason, f"residual {before:.2f} becomes {after:.3f} {name}"
+            fitting.append((after, reason, name))
+    if fitting:
+        best = min(after for after, _, _ in fitting)
+        # of those that explain it equally well the likeliest comes first; another kind of mistake is mentioned
+        equal = [entry for entry in fitting if entry[0] <= best + EQUALLY_GOOD]
+        after, reason, name = equal[0]
+        others = [f"{other.value} as well, {text}" for _, other, text in equal[1:] if other is not reason]
+        return reason, "; ".join([f"residual {before:.2f} becomes {after:.3f} {name}", *others[:1]])
     after, angle = _best_rotation(quantity, projector, to_components(quantity, tensor))
     if after < limit:
         return LabelReason.FRAME, f"residual {before:.2f} becomes {after:.3f} after a rotation by {angle:.0f} degrees"
@@ -172,6 +183,9 @@ def _corrections(
     if form is not None:
         name = "when read in VASP's order 11, 22, 33, 12, 23, 13"
         yield LabelReason.VOIGT_ORDER, name, _reordered(form, tensor, _VASP)
+    for reason, name, frame in _frames(symmetry, lattice):
+        yield reason, f"when rotated out of {name}", rotate(value.tensor, tensor, frame.T)
+    if form is not None:
         for shear in permutations((3, 4, 5)):
             if shear not in (_VASP, (3, 4, 5)):
                 yield LabelReason.VOIGT_ORDER, "with its shear entries reordered", _reordered(form, tensor, shear)
@@ -181,17 +195,24 @@ def _corrections(
                 scale = np.outer(scale, scale)
                 scale[3:, 3:] = two
             yield LabelReason.UNIT_FACTOR, name, form.from_voigt(form.to_voigt(tensor) * scale)
-    for reason, name, frame in _frames(symmetry, lattice):
-        yield reason, f"when rotated out of {name}", rotate(value.tensor, tensor, frame.T)
+    ieee = _ieee_frame(symmetry)
+    for rotation in _axis_rotations():
+        name = "when rotated out of the IEEE frame with its axes in another order"
+        yield LabelReason.FRAME, name, rotate(value.tensor, tensor, (rotation @ ieee).T)
+
+
+def _ieee_frame(symmetry: SymmetryBatch) -> Floats:
+    """Rows X, Y, Z of the IEEE frame; in an unusual setting the plain axes of the conventional cell stand in."""
+    conventional = symmetry.conventional[0].T
+    try:
+        return ieee_rotation(conventional, oriented_point_group(int(symmetry.number[0])))
+    except FrameError:
+        return _a_along_x(conventional)
 
 
 def _frames(symmetry: SymmetryBatch, lattice: Floats) -> Iterator[tuple[LabelReason, str, Floats]]:
     """Frames in which codes and databases write tensors, as rows in the frame of the listed lattice."""
-    conventional = symmetry.conventional[0].T
-    try:
-        ieee = ieee_rotation(conventional, oriented_point_group(int(symmetry.number[0])))
-    except FrameError:  # an unusual setting: the plain axes of its conventional cell stand in
-        ieee = _a_along_x(conventional)
+    conventional, ieee = symmetry.conventional[0].T, _ieee_frame(symmetry)
     yield LabelReason.FRAME, "the IEEE frame", ieee
     yield LabelReason.FRAME, "the frame made of the cell's lengths and angles with a along x", _a_along_x(lattice)
     yield LabelReason.FRAME, "the frame made of the cell's lengths and angles with c along z", _c_along_z(lattice)
@@ -199,8 +220,6 @@ def _frames(symmetry: SymmetryBatch, lattice: Floats) -> Iterator[tuple[LabelRea
     for name, cell in (("conventional", conventional), ("reduced", reduced)):
         yield LabelReason.CELL_SETTING, f"the frame of the {name} cell with a along x", _a_along_x(cell)
         yield LabelReason.CELL_SETTING, f"the frame of the {name} cell with c along z", _c_along_z(cell)
-    for rotation in _axis_rotations():
-        yield LabelReason.FRAME, "the IEEE frame with its axes in another order", rotation @ ieee
 
 
 def _a_along_x(lattice: Floats) -> Floats:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gmt_tasks.labels.checks.factors import factor_name
 from gmt_tasks.labels.kinds import TENSOR_VALUES
 from gmt_tasks.labels.label_kind import Floats, Size
 from models.crystals.crystal import SYMBOLS, CrystalBatch
@@ -20,23 +21,12 @@ Sizes = dict[str, float]
 PredictSizes = Callable[[CrystalBatch], list[Sizes]]
 """Sizes (see `ReadLabel.sizes`) that a model expects of crystals; an empty dict for one it cannot predict."""
 
-UNIT_FACTORS: tuple[tuple[float, str], ...] = (
-    (2.0, "doubled"),
-    (0.5, "halved"),
-    (10.0, "10 times: kbar for GPa"),
-    (0.1, "a tenth"),
-    (100.0, "100 times: uC/cm^2 for C/m^2"),
-    (0.01, "a hundredth"),
-    (1000.0, "1000 times: MPa for GPa"),
-    (0.001, "a thousandth: TPa for GPa"),
-    (1 / 160.21766, "1/160: eV/A^3 for GPa"),
-    (1 / 16.021766, "1/16: e/A^2 for C/m^2"),
-    (4 * np.pi, "4 pi times: Gaussian units"),
-)
-"""Slips of units, as label over truth."""
-
 MAX_MEDIAN_FACTOR = 2**0.5
 """A median that is further off is nearer to a factor of 2 than to none."""
+
+MAX_KNOWN_FACTOR = 1.25
+"""The same beside known labels of the same crystals, of which there are `MIN_COMPARED`: between codes and functionals
+the median is within 1.03, LDA and GGA differ by 1.15."""
 
 MIN_COMPARED = 8
 MIN_KNOWN = 3
@@ -62,20 +52,18 @@ class ScaleShift:
     Attributes:
         median: of the ratio, over its usual value.
         n: labels compared.
+        unit: of the quantity.
         beside: what they were compared with.
     """
 
     median: float
     n: int
+    unit: str
     beside: str
 
     def __str__(self) -> str:
-        return f"{self.n} labels are {self.median:.3g} times {self.beside} in the median ({factor_name(self.median)})"
-
-
-def factor_name(ratio: float) -> str:
-    """The slip of units nearest to a ratio."""
-    return min(UNIT_FACTORS, key=lambda known: abs(np.log(ratio / known[0])))[1]
+        name = factor_name(self.median, self.unit)
+        return f"{self.n} labels are {self.median:.3g} times {self.beside} in the median ({name})"
 
 
 def power_of_ten(ratio: float, within: float = NEAR_FACTOR) -> bool:
@@ -84,14 +72,24 @@ def power_of_ten(ratio: float, within: float = NEAR_FACTOR) -> bool:
     return exponent != 0 and bool(abs(np.log(ratio / 10.0**exponent)) < np.log(within))
 
 
-def scale_shift(ratios: Floats, beside: str, usual: float = 1.0, least: int = MIN_COMPARED) -> ScaleShift | None:
+def scale_shift(
+    ratios: Floats,
+    unit: str,
+    beside: str,
+    usual: float = 1.0,
+    *,
+    least: int = MIN_COMPARED,
+    limit: float = MAX_MEDIAN_FACTOR,
+) -> ScaleShift | None:
     """The common factor of many labels; None where their median is near its usual value, or too uncertain.
 
     Args:
         ratios: label over comparison, positive, [n].
+        unit: of the quantity, for the message.
         beside: what is compared with, for the message.
         usual: the median that right labels have.
         least: number of ratios below which nothing is said.
+        limit: factor that nothing is said within.
     """
     logs = np.log(ratios[ratios > 0] / usual)
     if len(logs) < least:
@@ -99,9 +97,9 @@ def scale_shift(ratios: Floats, beside: str, usual: float = 1.0, least: int = MI
     center = float(np.median(logs))
     spread = 1.4826 * float(np.median(np.abs(logs - center)))
     error = 1.2533 * spread / np.sqrt(len(logs)) * (1 + 4 / len(logs))  # few rows underrate their own spread
-    if abs(center) <= max(np.log(MAX_MEDIAN_FACTOR), STANDARD_ERRORS * error):
+    if abs(center) <= max(np.log(limit), STANDARD_ERRORS * error):
         return None
-    return ScaleShift(float(np.exp(center)), len(logs), beside)
+    return ScaleShift(float(np.exp(center)), len(logs), unit, beside)
 
 
 def unrelated(values: Floats, predictions: Floats, size: Size) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.retraining.gate.data import Lineage, check_data, check_unseen, is_trained, join_labels, select_labels
+from gmt_tasks.retraining.gate.label_sizes import check_label_sizes
 from gmt_tasks.retraining.gate.measures import gate_measures, interval_misses
 from gmt_tasks.retraining.gate.paired_comparison import ALPHA, Comparison, compare
 from gmt_tasks.retraining.gate.reference_set import check_distance, check_reference_set
@@ -80,6 +81,7 @@ def run_gate(candidate: Screener, current: Screener | None, evidence: Evidence) 
             check_refusals(test, predicted, before),
             check_intervals(candidate, current),
             check_new_labels(test, before, known_before),
+            check_label_sizes(evidence.labels, evidence.earlier, current, evidence.table),
             check_speed(candidate, current, test.crystals),
         ]
         comparisons = compare_models(test, predicted, before, known_before)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gmt_tasks.labels.checks.unit_checks import Sizes
 from gmt_tasks.labels.kinds import KINDS, read_label
 from models.crystals.crystal import SYMBOLS, Crystal, CrystalBatch
+from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
 from models.quantities import Tensor
 from models.reference.crystals import class_operations, random_crystal, random_orthogonal
 from models.tensors.rotate import rotate
@@ -53,15 +54,16 @@ def _pair(seed: int, k: int) -> tuple[int, int]:
 
 def _good_row(crystal_class: str, pair: tuple[int, int], rng: np.random.Generator, kind: str, split: str | None) -> Row:
     crystal = _crystal(crystal_class)
-    lattice = crystal.lattice * rng.uniform(1.0, 1.1) @ random_orthogonal(rng)
     numbers = np.where(crystal.numbers == crystal.numbers[0], pair[0], pair[1])
+    scale = rng.uniform(0.95, 1.05) / nearest_contact(crystal.lattice, crystal.frac_coords, numbers)
+    lattice = crystal.lattice * scale @ random_orthogonal(rng)
     columns = lattice.T
     operations = columns @ class_operations(crystal_class) @ np.linalg.inv(columns)
     name = sha256(f"{pair}{lattice}".encode()).hexdigest()[:8]
     row: Row = {
         "id": f"good-{name}",
         "source": "computed with care",
-        "formula": "".join(SYMBOLS[z] for z in pair),
+        "formula": "".join(f"{SYMBOLS[z]}{(numbers == z).sum()}" for z in pair),
         "lattice": lattice.tolist(),
         "species": numbers.tolist(),
         "frac_coords": crystal.frac_coords.tolist(),
@@ -71,6 +73,16 @@ def _good_row(crystal_class: str, pair: tuple[int, int], rng: np.random.Generato
         "licence": "CC BY 4.0",
     }
     return row | _values(kind, operations, rng) | ({"split": split} if split else {})
+
+
+def nearest_contact(lattice: Floats, frac_coords: Floats, numbers: NDArray[np.int64]) -> float:
+    """Smallest distance of two atoms over the sum of their covalent radii, among the images two cells around."""
+    images = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3), -1).reshape(-1, 3)
+    apart = frac_coords[:, None, None] - frac_coords[None, :, None] + images
+    distances = np.linalg.norm(apart @ lattice, axis=-1)
+    radii = COVALENT_RADIUS_ANGSTROM[numbers]
+    contacts = distances / (radii[:, None] + radii[None, :])[..., None]
+    return float(contacts[distances > 1e-6].min())
 
 
 def _values(kind: str, operations: Floats, rng: np.random.Generator) -> Row:

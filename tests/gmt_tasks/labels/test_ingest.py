@@ -15,7 +15,7 @@ from db.labels.store import LabelStore
 from db.store import ResultStore
 from db.tables import LabelState
 from gmt_tasks.labels.checks import row
-from gmt_tasks.labels.ingest import LabelReport, ingest_labels
+from gmt_tasks.labels.ingest import IngestOptions, LabelReport, ingest_labels
 from gmt_tasks.labels.label_batch import BatchStatus
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.labels.readers.source import LabelRow
@@ -36,6 +36,7 @@ from tests.gmt_tasks.labels.planted_faults import (
     wrong_voigt_order,
 )
 
+REPLACE = IngestOptions(replace=True)
 KINDS = ("elastic_stiffness", "dielectric_total", "piezo_e_total")
 
 
@@ -93,6 +94,47 @@ def test_crystals_for_which_the_model_has_no_answer_are_taken_and_not_compared(
     assert (report.status, report.accepted, report.parts[0].compared) == (BatchStatus.ACCEPTED, 30, 25)
 
 
+def scattered(rows: list[Row]) -> list[Row]:
+    """Values each of which is another factor off: no slip of units, another calculation of everything."""
+    factors = np.exp(np.random.default_rng(8).uniform(0.25, 0.5, len(rows)) * (-1) ** np.arange(len(rows)))
+    return [scaled([row], factor)[0] for row, factor in zip(rows, factors, strict=True)]
+
+
+def test_many_accepted_labels_are_superseded_only_when_somebody_says_so(
+    good: Any, bring: Any, store: ResultStore
+) -> None:
+    right = good["elastic_stiffness"][:10]
+    bring(right)
+    before = accepted_values(store)
+    for _ in range(2):
+        report = bring(scattered(right))
+        assert (report.status, found_for(report), report.superseded) == (BatchStatus.REFUSED, [LabelReason.REPLACES], 0)
+        assert "10 accepted labels would be superseded by 10 rows; new over old is " in report.findings[0].detail
+        assert accepted_values(store) == before
+    assert bring(scattered(right)[:4]).superseded == 4  # a few corrections need no word
+    assert bring(scattered(right), options=REPLACE).superseded == 6
+    assert bring(scattered(right)).status is BatchStatus.REPEATED
+
+
+def test_a_constant_factor_between_repeats_is_refused_and_scatter_around_it_is_not(good: Any, bring: Any) -> None:
+    rows, factor = good["elastic_stiffness"][:10], 1.05
+    bring(rows)
+    for times, says in ((1.35, "1.35 times known k_gpa"), (factor, "10 of 10 labels of crystals with known labels")):
+        report = bring(scaled(rows, times), options=REPLACE)
+        assert (report.status, found_for(report)) == (BatchStatus.REFUSED, [LabelReason.UNIT_FACTOR])
+        assert says in report.findings[0].detail
+    # another code: the same median, and a scatter as it is between codes
+    noise = np.exp(np.random.default_rng(1).normal(np.log(factor) / 5, 0.04, len(rows)))
+    other = [scaled([row], x)[0] | {"source": "another code"} for row, x in zip(rows, noise, strict=True)]
+    assert bring(other).status is not BatchStatus.REFUSED
+
+
+def test_few_repeats_with_one_factor_in_all_of_their_sizes_are_refused(bring: Any) -> None:
+    rows = good_rows(4, seed=9)
+    bring(rows)
+    assert found_for(bring(scaled(rows, 1.07))) == [LabelReason.UNIT_FACTOR]  # K and G of each
+
+
 def accepted_values(store: ResultStore) -> list[Any]:
     """The values that are trained on."""
     return sorted(str(json.loads(label.content)["tensor_voigt"]) for label in store.labels.accepted())
@@ -101,12 +143,12 @@ def accepted_values(store: ResultStore) -> list[Any]:
 def test_right_values_that_come_again_take_the_place_of_wrong_ones_that_came_between(
     good: Any, bring: Any, store: ResultStore
 ) -> None:
-    right, wrong = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
+    right, wrong = good["elastic_stiffness"], scattered(good["elastic_stiffness"])
     bring(right)
     before = accepted_values(store)
-    assert bring(wrong).superseded == 30
+    assert bring(wrong, options=REPLACE).superseded == 30
     assert accepted_values(store) != before
-    again = bring(right)
+    again = bring(right, options=REPLACE)
     assert (again.status, again.superseded, again.accepted, again.known) == (BatchStatus.ACCEPTED, 30, 30, 0)
     assert accepted_values(store) == before
 
@@ -114,9 +156,9 @@ def test_right_values_that_come_again_take_the_place_of_wrong_ones_that_came_bet
 def test_a_folder_that_keeps_old_and_newer_values_changes_nothing_when_it_comes_again(
     good: Any, bring: Any, store: ResultStore
 ) -> None:
-    old, newer = good["elastic_stiffness"], scaled(good["elastic_stiffness"], 1.3)
+    old, newer = good["elastic_stiffness"], scattered(good["elastic_stiffness"])
     bring(old)
-    bring(newer)
+    bring(newer, options=REPLACE)
     now = accepted_values(store)
     for _ in range(2):
         report = bring([*old, *newer])

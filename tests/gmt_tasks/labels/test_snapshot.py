@@ -59,7 +59,9 @@ def test_the_same_labels_give_the_same_bytes_in_whatever_order_they_came(store: 
     assert first.folder.name == second.folder.name == first.hash[:12]
     names = sorted(path.name for path in first.folder.iterdir())
     assert names == ["elastic.jsonl.gz", "labels.txt", "snapshot.json"]
-    assert [(first.folder / n).read_bytes() for n in names] == [(second.folder / n).read_bytes() for n in names]
+    assert [(first.folder / n).read_bytes() for n in names[:2]] == [(second.folder / n).read_bytes() for n in names[:2]]
+    # which batches they came with is a fact of the database
+    assert replace(first, folder=second.folder, batches=second.batches) == second
 
 
 def base_of(folder: Path, rows: list[dict[str, Any]]) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from models.quantities import TENSORS, Tensor
 from models.reference.crystals import CRYSTAL_CLASSES, class_operations, random_crystal
 from models.symmetry.search import find_symmetry
 from models.testing.contract import ToyTensorModel
+from tests.gmt_tasks.labels.planted_faults import nearest_contact
 
 Row = dict[str, Any]
 
 FILES = {"dielectric_total": "dielectric", "piezo_e_total": "piezoelectric", "elastic_stiffness": "elastic"}
+CONTACTS = (0.62, 1.4)
 SMALL_CLASSES = tuple(name for name in CRYSTAL_CLASSES if len(class_operations(name)) <= 4)
 
 
@@ -24,8 +27,14 @@ SMALL_CLASSES = tuple(name for name in CRYSTAL_CLASSES if len(class_operations(n
 def toy_crystals(n_rounds: int = 12, seed: int = 7) -> CrystalBatch:
     """Crystals of the small classes, up to 8 atoms, some of each class, in other cells and of other elements."""
     rng = np.random.default_rng(seed)
-    crystals = [random_crystal(name, rng).as_batch() for _ in range(n_rounds) for name in SMALL_CLASSES]
-    return CrystalBatch.join(crystals)
+    crystals = [random_crystal(name, rng) for _ in range(n_rounds) for name in SMALL_CLASSES]
+    roomy = []
+    for crystal in crystals:
+        # elements are drawn after the cell: where atoms would be too close or too far for theirs it changes
+        contact = nearest_contact(crystal.lattice, crystal.frac_coords, crystal.numbers)
+        lattice = crystal.lattice * np.clip(contact, *CONTACTS) / contact
+        roomy.append(replace(crystal, lattice=lattice).as_batch())
+    return CrystalBatch.join(roomy)
 
 
 def split_of(formula: str) -> str:

@@ -8,9 +8,12 @@ import pytest
 
 from db.labels.rows import StoredLabel
 from db.tables import LabelState
-from gmt_tasks.labels.checks.batch_checks import MAX_FAULTY_SHARE, assign_splits, check_batch, split_by_hash
+from gmt_tasks.labels.checks.batch_checks import assign_splits, check_batch, split_by_hash
 from gmt_tasks.labels.checks.duplicates import resolve_duplicates, worst_difference
-from gmt_tasks.labels.checks.unit_checks import MIN_RELATED, factor_name, off_trend, power_of_ten, scale_shift
+from gmt_tasks.labels.checks.factors import UNIT_FACTORS, factor_name
+from gmt_tasks.labels.checks.repeats import constant_factor
+from gmt_tasks.labels.checks.scale import MAX_FAULTY_SHARE
+from gmt_tasks.labels.checks.unit_checks import MIN_RELATED, off_trend, power_of_ten, scale_shift
 from gmt_tasks.labels.files import Split
 from gmt_tasks.labels.label_batch import BatchStatus, KnownLabels
 from gmt_tasks.labels.reasons import LabelReason
@@ -31,8 +34,8 @@ def label(k: int, **more: object) -> StoredLabel:
 def test_the_median_of_right_labels_is_no_factor_and_that_of_halved_ones_is() -> None:
     rng = np.random.default_rng(0)
     right = np.exp(rng.normal(0, 0.6, 100))
-    assert scale_shift(right, "x") is None
-    shift = scale_shift(right / 2, "x")
+    assert scale_shift(right, "GPa", "x") is None
+    shift = scale_shift(right / 2, "GPa", "x")
     assert shift is not None
     assert 0.4 < shift.median < 0.6
     assert "halved" in str(shift)
@@ -40,22 +43,39 @@ def test_the_median_of_right_labels_is_no_factor_and_that_of_halved_ones_is() ->
 
 def test_false_alarms_of_the_scale_are_rare_at_the_scatter_of_piezoelectric_labels() -> None:
     rng = np.random.default_rng(1)
-    alarms = [scale_shift(np.exp(rng.normal(0, 0.6, n)), "x") is not None for n in (8, 20, 60) for _ in range(300)]
+    draws = [np.exp(rng.normal(0, 0.6, n)) for n in (8, 20, 60) for _ in range(300)]
+    alarms = [scale_shift(draw, "GPa", "x") is not None for draw in draws]
     assert np.mean(alarms) < 0.02
-    found = [scale_shift(0.5 * np.exp(rng.normal(0, 0.6, 100)), "x") is not None for _ in range(300)]
+    found = [scale_shift(0.5 * np.exp(rng.normal(0, 0.6, 100)), "GPa", "x") is not None for _ in range(300)]
     assert np.mean(found) > 0.98
 
 
 def test_a_few_labels_prove_no_factor() -> None:
-    assert scale_shift(np.array([0.5] * 7), "x") is None
-    assert scale_shift(np.array([0.5] * 8), "x") is not None
+    assert scale_shift(np.array([0.5] * 7), "GPa", "x") is None
+    assert scale_shift(np.array([0.5] * 8), "GPa", "x") is not None
 
 
 @pytest.mark.parametrize(
-    ("ratio", "name"), [(0.52, "halved"), (9.3, "kbar"), (110.0, "uC/cm"), (0.0063, "eV/A^3"), (950.0, "MPa")]
+    ("ratio", "unit", "name"),
+    [
+        (0.52, "GPa", "halved"),
+        (9.3, "GPa", "kbar"),
+        (110.0, "C/m^2", "uC/cm"),
+        (0.0063, "GPa", "eV/A^3"),
+        (950.0, "GPa", "MPa"),
+        (11.0, "relative", "decimal point"),
+        (13.0, "relative", "Gaussian"),
+        (8.0, "C/m^2", "strain coefficients d"),
+        (1.35, "GPa", "no slip of units"),
+    ],
 )
-def test_factors_are_named(ratio: float, name: str) -> None:
-    assert name in factor_name(ratio)
+def test_factors_are_named_in_the_units_of_their_quantity(ratio: float, unit: str, name: str) -> None:
+    assert name in factor_name(ratio, unit)
+
+
+def test_no_dielectric_constant_is_said_to_be_in_kbar() -> None:
+    for factor, _ in UNIT_FACTORS["GPa"]:
+        assert "bar" not in factor_name(factor, "relative")
 
 
 @pytest.mark.parametrize(("ratio", "near"), [(10.0, True), (0.09, True), (140.0, True), (1.2, False), (4.0, False)])
@@ -181,3 +201,36 @@ def test_one_row_is_refused_near_a_power_of_ten_and_marked_where_it_is_merely_fa
 
 def test_without_anything_there_is_nothing_new() -> None:
     assert check_batch([], KnownLabels()).status is BatchStatus.REPEATED
+
+
+def times(known: StoredLabel, factor: float) -> StoredLabel:
+    return replace(known, sizes={name: factor * value for name, value in known.sizes.items()})
+
+
+def test_repeats_that_share_a_factor_are_found_among_those_that_scatter() -> None:
+    rng = np.random.default_rng(1)
+    known = [label(k) for k in range(120)]
+    sizes = {each.crystal_id or "": each.sizes for each in known}
+    noise = rng.normal(0.0, 0.03, 120)
+    new = [times(x, 1.3 if k < 9 else np.exp(noise[k])) for k, x in enumerate(known)]
+    repeats = constant_factor(new, sizes)
+    assert repeats is not None
+    assert (repeats.hashes, repeats.n_repeats) == (frozenset(f"h{k}" for k in range(9)), 120)
+    assert repeats.factor == pytest.approx(1.3)
+    decision = check_batch(new, KnownLabels(known))
+    refused = [name for name, end in decision.resolutions.items() if end.reason == LabelReason.UNIT_FACTOR]
+    assert sorted(refused) == sorted(repeats.hashes)  # a tenth is refused alone, more refuse the part
+
+
+@pytest.mark.parametrize(("median", "spread"), [(0.03, 0.04), (-0.0004, 0.029), (0.028, 0.044), (0.0, 0.0014)])
+def test_the_scatter_between_codes_is_no_common_factor(median: float, spread: float) -> None:
+    """Medians and robust spreads of K, G and eps between the label files of different sources."""
+    for seed, n in enumerate((12, 40, 120, 1700)):
+        logs = np.random.default_rng(seed).normal(median, spread, (2, n))
+        known = [label(k) for k in range(n)]
+        sizes = {each.crystal_id or "": each.sizes for each in known}
+        new = [
+            replace(x, sizes={"k_gpa": x.sizes["k_gpa"] * np.exp(a), "g_gpa": x.sizes["g_gpa"] * np.exp(b)})
+            for x, a, b in zip(known, *logs, strict=True)
+        ]
+        assert constant_factor(new, sizes) is None

@@ -191,6 +191,7 @@ def test_units_halved_in_all_labels_are_seen_by_the_literature_and_the_labels_kn
     assert [each.subject for each in report.findings if not each.holds] == [
         "C of well-known crystals beside the literature",
         "new labels lie in the current model's intervals",
+        "new labels are as large as earlier ones beside the current model",
     ]
     assert not any("C error" in reason for reason in report.reasons)
     known = ask(candidate, current, halved, earlier=labels)
