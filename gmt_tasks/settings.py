@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gmt_tasks.telemetry import redact
@@ -80,6 +80,8 @@ class RemoteSettings(BaseSettings):
         retry_wait_s: first wait before a repeated request, in seconds; it doubles each time.
         contact: mail address or URL of whoever runs this, sent to the servers; they ask for one.
         mp_api_key: key of the Materials Project, from MP_API_KEY.
+        object_cache_gib: how much of the cache copies of objects (`s3://`, `gs://`) may take, in GiB.
+        s3_endpoint: server of `s3://` where it is not Amazon's, from AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
     """
 
     model_config = SettingsConfigDict(env_prefix="GMTSCREEN_", extra="ignore", frozen=True, populate_by_name=True)
@@ -92,6 +94,12 @@ class RemoteSettings(BaseSettings):
     retry_wait_s: float = Field(default=1.0, ge=0, le=60)
     contact: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{3,200}$")
     mp_api_key: SecretStr | None = Field(default=None, validation_alias="MP_API_KEY")
+    object_cache_gib: float = Field(default=64.0, gt=0, le=1e6)
+    s3_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s@]+/?$",
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    )
 
     @property
     def cache_folder(self) -> Path:
