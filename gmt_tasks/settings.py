@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gmt_tasks.telemetry import redact
@@ -38,7 +38,9 @@ class Settings(BaseSettings):
         shard_atoms: atoms per shard, the unit of work and of commit: seconds on a CPU core, so that little is lost.
         max_atoms: largest cell in atoms; larger inputs are rejected.
         stale_after_s: a lease without a heartbeat for this long may be taken over, in seconds.
-        models: folder of the models that were trained for the database; None takes one beside an SQLite file.
+        models: folder of the models that were trained for the database, or its address in object storage; None takes
+            one beside an SQLite file.
+        datasets: folder of dataset snapshots; None takes one beside the models, which must then be a folder.
         user: who decides about models, in the database's history; empty takes the login and the machine's name.
     """
 
@@ -54,8 +56,15 @@ class Settings(BaseSettings):
     shard_atoms: int = Field(default=2048, ge=1)
     max_atoms: int = Field(default=1000, ge=1)
     stale_after_s: int = Field(default=45, ge=5)
-    models: Path | None = None
+    models: Path | str | None = None
+    datasets: Path | None = None
     user: str = ""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _folder_or_address(cls, value: Any) -> Any:
+        """A path, unless it is an address: a path would lose one of its slashes."""
+        return value if value is None or "://" in str(value) else Path(value)
 
     @property
     def database(self) -> str:
