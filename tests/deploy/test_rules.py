@@ -2,18 +2,15 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from gmt_tasks.settings import Settings
+from gmt_tasks.settings import RemoteSettings, Settings
 from tests.architecture.source_tree import ROOT
 from tests.deploy.compose_file import DEPLOY, compose, documents, filled, service
 
 SECRETS = {"POSTGRES_PASSWORD": "p4ss", "RAY_AUTH_TOKEN": "t0ken", "PREFECT_AUTH_STRING": "user:w0rd"}
 SERVICES = compose()["services"]
-KUBERAY = [each for path in ("ray-cluster", "ray-job") for each in documents(DEPLOY / "kuberay" / f"{path}.yaml")]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -70,42 +67,16 @@ def test_every_file_that_goes_into_the_image_is_let_through() -> None:
     assert "deploy/.env" in ignored and "*" in ignored
 
 
-def pods(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The pod specifications of a Ray manifest."""
-    spec = manifest["spec"].get("rayClusterSpec", manifest["spec"])
-    yield from (group["template"]["spec"] for group in [spec["headGroupSpec"], *spec["workerGroupSpecs"]])
-
-
-@pytest.mark.parametrize("manifest", KUBERAY, ids=lambda each: each["kind"])
-def test_ray_on_kubernetes_has_a_token_no_root_and_grows_on_gpus(manifest: dict[str, Any]) -> None:
-    spec = manifest["spec"].get("rayClusterSpec", manifest["spec"])
-    assert spec["authOptions"] == {"mode": "token", "secretName": "gmtscreen-ray-token"}
-    assert spec["enableInTreeAutoscaling"] is True
-    for pod in pods(manifest):
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        for container in pod["containers"]:
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-    (group,) = spec["workerGroupSpecs"]
-    assert group["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert group["minReplicas"] < group["maxReplicas"]
-
-
-def test_job_and_cluster_are_the_same_cluster() -> None:
-    cluster, job = (each["spec"] for each in KUBERAY)
-    assert job["rayClusterSpec"] == cluster
-
-
-def test_ray_is_named_in_the_version_that_is_pinned() -> None:
+def test_prefect_is_named_in_the_version_that_is_pinned() -> None:
     pins = dict(
         re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
     )
-    assert KUBERAY[0]["spec"]["rayVersion"] == pins["ray"]
     (prefect,) = documents(DEPLOY / "prefect.yaml")
     assert prefect["prefect-version"] == pins["prefect"]
 
 
 def test_variables_that_the_files_set_are_settings() -> None:
-    known = {f"GMTSCREEN_{name.upper()}" for name in Settings.model_fields}
+    known = {f"GMTSCREEN_{name.upper()}" for name in {**Settings.model_fields, **RemoteSettings.model_fields}}
     other = {"GMTSCREEN_HOME", "GMTSCREEN_IMAGE", "GMTSCREEN_DATA", "GMTSCREEN_WORKERS", "GMTSCREEN_RAY_PORT"}
     texts = [path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*") if path.is_file()]
     named = {name for text in texts for name in re.findall(r"GMTSCREEN_[A-Z_]+[A-Z]", text)}
