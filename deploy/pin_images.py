@@ -35,7 +35,10 @@ PLACES = {
 """Where images of others are named, each behind what stays as it is."""
 
 KUSTOMIZATIONS = ("kubernetes/base/kustomization.yaml", "kubernetes/screen/kustomization.yaml")
-OWN = re.compile(r"(  - name: (?P<image>\S+)\n    newName: )\S+\n(?:    newTag: \S+\n)?(?:    digest: (?P<digest>\S+)\n)?")
+OWN = re.compile(
+    r"(  - name: (?P<image>\S+)\n    newName: )\S+\n(?:    newTag: \S+\n)?(?:    digest: (?P<digest>\S+)\n)?"
+)
+HUB = "registry-1.docker.io"
 
 
 def digest_of(reference: str, scheme: str = "https") -> str:
@@ -48,12 +51,12 @@ def digest_of(reference: str, scheme: str = "https") -> str:
     match = REFERENCE.fullmatch(reference)
     if match is None:
         raise ValueError(f"{reference}: no reference of the form [host/]name:tag")
-    host, _, name = match["name"].rpartition("/") if _has_host(match["name"]) else ("", "", match["name"])
-    if host:
-        host, _, name = match["name"].partition("/")
+    host, slash, rest = match["name"].partition("/")
+    # Docker's own rules: without a host it is Docker Hub's, without a folder an official image.
+    if slash and ("." in host or ":" in host or host == "localhost"):
+        name = rest
     else:
-        # Docker's own rules: without a host it is Docker Hub's, without a folder an official image.
-        host, name = "registry-1.docker.io", name if "/" in name else f"library/{name}"
+        host, name = HUB, match["name"] if slash else f"library/{match['name']}"
     url = f"{scheme}://{host}/v2/{name}/manifests/{match['tag']}"
     headers = {"Accept": ", ".join(KINDS)}
     try:
@@ -66,11 +69,6 @@ def digest_of(reference: str, scheme: str = "https") -> str:
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", answer):
         raise ValueError(f"{reference}: the registry names no digest")
     return answer
-
-
-def _has_host(name: str) -> bool:
-    first, slash, _ = name.partition("/")
-    return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
 def _head(url: str, headers: dict[str, str]) -> str:

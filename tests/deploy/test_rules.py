@@ -17,7 +17,6 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 def test_nothing_is_published_beyond_loopback() -> None:
     ports = [port for each in SERVICES.values() for port in each.get("ports", [])]
     assert ports == ["127.0.0.1:4200:4200"]
-    assert compose()["networks"]["inside"] == {"internal": True}
 
 
 @pytest.mark.parametrize("name", sorted(SECRETS))
@@ -48,14 +47,37 @@ def test_the_prefect_server_asks_for_what_its_clients_know() -> None:
         assert service(name, SECRETS, {}).environment["PREFECT_API_AUTH_STRING"] == server == "user:w0rd"
 
 
-def test_our_containers_have_no_privileges() -> None:
-    ours = {name: each for name, each in SERVICES.items() if "gmtscreen" in each["image"]}
-    assert len(ours) == 6
-    for each in ours.values():
-        assert each["cap_drop"] == ["ALL"] and each["security_opt"] == ["no-new-privileges:true"]
+def test_containers_have_no_privileges_and_bounds() -> None:
+    assert len(SERVICES) == 8
+    for name, each in SERVICES.items():
+        assert each["cap_drop"] == ["ALL"] and each["security_opt"] == ["no-new-privileges:true"], name
+        assert each["read_only"] is True and "cap_add" not in each, name
+        assert {"cpus", "mem_limit", "pids_limit"} <= set(each) and "healthcheck" in each, name
+        # What cannot be written to has a folder for what must be written.
+        targets = [path.partition(":")[0] for path in each.get("tmpfs", [])]
+        volumes = [
+            each["target"] if isinstance(each, dict) else each.split(":")[-1] for each in each.get("volumes", [])
+        ]
+        assert {"/tmp", "/backups"} & {*targets, *volumes}, name
+        if "gmtscreen" in each["image"]:
+            assert "/var/lib/gmtscreen" in {*targets, *volumes} or name == "deployments", name
     last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
     assert "USER 10001:10001" in last_stage and last_stage.index("USER") > last_stage.index("RUN")
     assert "HEALTHCHECK" in last_stage and "--constraint constraints.txt" in DOCKERFILE
+
+
+def test_only_what_reads_sources_has_a_way_out() -> None:
+    networks = compose()["networks"]
+    assert networks["inside"] == {"internal": True}
+    # Published, and yet without a way out: nothing is translated for it.
+    assert networks["page"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+    with_way_out = {name for name, each in SERVICES.items() if set(each["networks"]) - {"inside", "page"}}
+    assert with_way_out == {"prefect-worker", "screen"}
+    # What has one can use it: the key of a source, and a folder for what is fetched.
+    for name in with_way_out:
+        assert {"MP_API_KEY", "GMTSCREEN_CACHE"} <= set(SERVICES[name]["environment"])
+        assert SERVICES[name]["environment"]["GMTSCREEN_CACHE"].startswith("/var/lib/gmtscreen/")
+    assert {name for name, each in SERVICES.items() if "inside" not in each["networks"]} == set()
 
 
 def test_every_file_that_goes_into_the_image_is_let_through() -> None:
@@ -78,7 +100,9 @@ def test_prefect_is_named_in_the_version_that_is_pinned() -> None:
 def test_variables_that_the_files_set_are_settings() -> None:
     known = {f"GMTSCREEN_{name.upper()}" for name in {**Settings.model_fields, **RemoteSettings.model_fields}}
     other = {"GMTSCREEN_HOME", "GMTSCREEN_IMAGE", "GMTSCREEN_DATA", "GMTSCREEN_WORKERS", "GMTSCREEN_RAY_PORT"}
-    texts = [path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*") if path.is_file()]
+    other |= {"GMTSCREEN_WORKER_CPUS", "GMTSCREEN_WORKER_MEMORY"}
+    files = [path for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    texts = [path.read_text(encoding="utf-8") for path in files]
     named = {name for text in texts for name in re.findall(r"GMTSCREEN_[A-Z_]+[A-Z]", text)}
     assert named - known - other == set() and "GMTSCREEN_GPUS_PER_WORKER" in named & known
 
@@ -97,8 +121,11 @@ def test_deployments_name_flows_that_exist_and_hold_one_retrain_at_a_time() -> N
 
 def test_what_the_image_installs_first_is_what_the_project_depends_on() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    printed = _requirements("postgres")
-    assert set(project["dependencies"]) | set(project["optional-dependencies"]["postgres"]) < set(printed)
+    extras = project["optional-dependencies"]
+    printed = _requirements("postgres", "cluster")
+    assert set(project["dependencies"]) | {*extras["postgres"], *extras["cluster"]} < set(printed)
+    # KubeRay 1.6 asks an agent that bare Ray does not start.
+    assert "python requirements.py postgres cluster >" in DOCKERFILE and "ray[default]" in " ".join(printed)
 
 
 def _requirements(*extras: str) -> list[str]:
