@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from threading import Event
 from typing import Self
@@ -131,7 +132,11 @@ def list_objects(store: ObjectStore, address: StorageAddress) -> list[StoredObje
         parts = address.key.split("/")
         n_plain = next(number for number, part in enumerate(parts) if _MAGIC & set(part))
         folder = "/".join([address.bucket, *parts[:n_plain]])
-        listed = [each for each in store.list_folder(folder) if matches(each.label.split("/"), parts[n_plain:])]
+        found = [each for each in store.list_folder(folder) if matches(each.label.split("/"), parts[n_plain:])]
+        # As from a disk, an id begins where the matches differ.
+        levels = zip(*(each.path.split("/")[:-1] for each in found), strict=False)
+        n_common = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
+        listed = [replace(each, label="/".join(each.path.split("/")[n_common:])) for each in found]
     if not listed:
         raise SourceError(f"{address}: there is no such object, folder or match.")
     return listed
