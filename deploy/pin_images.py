@@ -26,11 +26,13 @@ KINDS = (
 REFERENCE = re.compile(
     r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[\w./-]+?):(?P<tag>[\w][\w.-]{0,127})(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+_IMAGE = re.compile(r"(?m)^(\s+image: )([\w./-]+:[\w.@:-]+)$")
 PLACES = {
     "Dockerfile": re.compile(r"(?m)^(FROM )(\S+:\S+)"),
-    "compose.yaml": re.compile(r"(?m)^(\s+image: )([\w./-]+:[\w.@:-]+)$"),
-    "kubernetes/base/postgres.yaml": re.compile(r"(?m)^(\s+image: )([\w./-]+:[\w.@:-]+)$"),
-    "kubernetes/base/backup.yaml": re.compile(r"(?m)^(\s+image: )([\w./-]+:[\w.@:-]+)$"),
+    "compose.yaml": _IMAGE,
+    "kubernetes/base/postgres.yaml": _IMAGE,
+    "kubernetes/base/backup.yaml": _IMAGE,
+    "kubernetes/restore/job.yaml": _IMAGE,
 }
 """Where images of others are named, each behind what stays as it is."""
 
