@@ -76,7 +76,12 @@ def download_checkpoint(address: str, files: Mapping[str, str]) -> tuple[Path, l
             content = _content(store, f"{folder.path}/{name}")
             faults += (found := _faults({name: content}, {name: sha256}))
             if content is not None and not found:
-                _write_whole(path, content)
+                # Whole or not at all, also beside another process that does the same.
+                copy.mkdir(parents=True, exist_ok=True)
+                partial = path.with_name(f".{name}.{os.getpid()}")
+                partial.write_bytes(content)
+                partial.chmod(0o444)
+                partial.replace(path)
     return copy, faults
 
 
@@ -90,15 +95,6 @@ def _faults(contents: Mapping[str, bytes | None], files: Mapping[str, str]) -> l
     missing = [f"{name} is missing" for name in files if contents[name] is None]
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items() if content is not None}
     return missing + [f"{name} was changed" for name, digest in digests.items() if digest != files[name]]
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes a read-only file that appears whole or not at all, also beside another process that does the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.chmod(0o444)
-    partial.replace(path)
 
 
 @contextmanager

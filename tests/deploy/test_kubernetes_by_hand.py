@@ -2,10 +2,12 @@
 
 import os
 import secrets
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from db.records import ModelVersion
 from db.store import ResultStore
 from tests.architecture.source_tree import ROOT
-from tests.db.postgres_server import NOT_INSTALLED, PostgresServer, find_program, free_port, fresh_database
+from tests.db.postgres_server import NOT_INSTALLED, PostgresServer, find_program, fresh_database
 from tests.deploy.kubernetes_files import KUBERNETES, named, pods, ray_start
 from tests.deploy.processes import Processes, processes
 
@@ -38,13 +40,24 @@ class Container:
     probes: dict[str, dict[str, Any]]
 
 
+def quiet_ports(n_ports: int) -> list[int]:
+    """Free ports below those that the system gives away: Ray takes many of these before we listen."""
+    found: list[int] = []
+    while len(found) < n_ports:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe:
+            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found
+
+
 class Cluster:
     """The pods of the manifests, with addresses of this machine."""
 
     def __init__(self, started: Processes, database: str, folder: Path) -> None:
         self.started = started
         names = ("6379", "8265", "4200", "8080", "head-agent", "gpu-agent", "52365")
-        self.ports = {name: free_port() for name in names}
+        self.ports = dict(zip(names, quiet_ports(len(names)), strict=True))
         ray, prefect, dashboard = (f"127.0.0.1:{self.ports[name]}" for name in ("6379", "4200", "8265"))
         self.dashboard = f"http://{dashboard}"
         self.secrets = {
@@ -61,7 +74,7 @@ class Cluster:
             "0.0.0.0": "127.0.0.1",  # noqa: S104  what is replaced
             "/opt/gmtscreen": str(ROOT),
             "/var/lib/gmtscreen": str(folder / "lib"),
-            "/tmp/prefect": str(folder / "prefect"),
+            "/var/lib/prefect": str(folder / "prefect"),
         }
 
     def container(self, pod: str, *, init: bool = False) -> Container:
@@ -102,7 +115,7 @@ class Cluster:
                 with urllib.request.urlopen(address, timeout=probe["timeoutSeconds"]) as answer:
                     if answer.status != 200:
                         return False
-            except OSError:
+            except (OSError, HTTPException):
                 return False
         return True
 
