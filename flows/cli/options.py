@@ -8,8 +8,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE...",
-        help="Files, folders or globs (CIF, POSCAR, JSON, .jsonl, .parquet), also s3:// and gs://, or named: reference, "
-        "prototypes:n=1000.",
+        help="Files, folders or globs (CIF, POSCAR, JSON, .jsonl, .parquet), also s3:// and gs://, "
+        "or named: reference, prototypes:n=1000.",
         show_default=False,
     ),
 ]

@@ -164,15 +164,17 @@ def intact_card(model: str, provenance: ModelProvenance, models: Path | str | No
     if models is not None:
         places.append(models / name / version if isinstance(models, Path) else child_address(models, name, version))
     addresses = [place for place in places if isinstance(place, str)]
-    folder = next((place for place in places if isinstance(place, Path) and place.is_dir()), None)
-    if folder is None and addresses:
+    folder = next((place for place in places if isinstance(place, Path) and place.is_dir()), Path(provenance.folder))
+    shown, faults = str(folder), file_faults(folder, provenance.files)
+    if addresses and not folder.is_dir():
         from gmt_tasks.registry.stored_models import download_checkpoint
 
-        folder, faults = download_checkpoint(addresses[0], provenance.files)
-        shown = str(StorageAddress.parse(addresses[0]))
-    else:
-        folder = folder or Path(provenance.folder)
-        shown, faults = str(folder), file_faults(folder, provenance.files)
+        # Where models lie now, then where this one was registered.
+        for address in reversed(addresses):
+            folder, faults = download_checkpoint(address, provenance.files)
+            shown = str(StorageAddress.parse(address))
+            if not faults:
+                break
     if faults:
         raise ModelError(
             f"{model} cannot be used: in {shown} {'; '.join(faults)}. Restore {len(faults)} of "

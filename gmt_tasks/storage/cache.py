@@ -48,7 +48,7 @@ class ObjectCache:
 
     Args:
         folder: where they lie.
-        max_bytes: how much they may take together.
+        max_bytes: how much they may take together; what another process adds is noticed when room is made again.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:

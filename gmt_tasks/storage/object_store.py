@@ -25,14 +25,18 @@ MAX_ETAGS = 1000
 _PARALLEL = 16
 _PIECE_BYTES = 8 << 20
 _CAUSES = {
-    "there is no such bucket": r"NO_SUCH_BUCKET|NoSuchBucket|bucket\b.{0,300}\bdoes not exist",
-    "the server does not answer": r"timeout|timed out|NETWORK_CONNECTION|curlCode|Couldn't connect|UNAVAILABLE"
-    r"|Retry policy exhausted",
-    "access is denied; check the credentials of the provider's chain, or give ?anonymous=true for public data": (
-        r"ACCESS_DENIED|AccessDenied|HTTP (?:response code )?40[13]|INVALID_ACCESS_KEY|SIGNATURE|UNRECOGNIZED_CLIENT"
-        r"|PERMISSION_DENIED|UNAUTHENTICATED|credentials|No response body"
+    "there is no such bucket": (r"NO_?SUCH_?BUCKET|bucket\b.{0,300}\bdoes not exist",),
+    "it lies in another region; give ?region=NAME or AWS_REGION": (
+        r"HTTP status 301|PERMANENT_?REDIRECT|AuthorizationHeaderMalformed",
     ),
-    "it does not exist": r"HTTP (?:response code )?404|NOT_FOUND|NoSuchKey|does not exist",
+    "the server does not answer": (
+        r"timeout|timed out|NETWORK_CONNECTION|curlCode|Couldn't connect|UNAVAILABLE|Retry policy exhausted",
+    ),
+    "access is denied; check the credentials of the provider's chain, or give ?anonymous=true for public data": (
+        r"ACCESS_?DENIED|PERMISSION_DENIED|UNAUTHENTICATED|UNRECOGNIZED_CLIENT|INVALID_ACCESS_KEY|SIGNATURE",
+        r"HTTP (?:response code |status )?40[13]|credentials|No response body",
+    ),
+    "it does not exist": (r"HTTP (?:response code |status )?404|NOT_FOUND|NoSuchKey|does not exist",),
 }
 """What a provider's library may write about a failure, by what it means; the first that fits counts."""
 
@@ -123,7 +127,7 @@ class ObjectStore:
     def _error(what: str, error: Exception) -> StorageError:
         text = str(error)
         flags = re.IGNORECASE | re.DOTALL
-        cause = next((cause for cause, pattern in _CAUSES.items() if re.search(pattern, text, flags)), "")
+        cause = next((cause for cause, patterns in _CAUSES.items() if re.search("|".join(patterns), text, flags)), "")
         may_pass = cause == "the server does not answer"
         detail = cause or redact(" ".join(text.split()))[:200]
         advice = ". Run the same command again: it goes on where it was." if may_pass else "."

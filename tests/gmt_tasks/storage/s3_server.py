@@ -18,6 +18,9 @@ VARIABLES = {
 }
 
 
+REFUSING = {"forbidden": ("403 Forbidden", "AccessDenied"), "elsewhere": ("301 Moved", "PermanentRedirect")}
+"""Buckets for which the server has nothing but this answer."""
+
 SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=made-up/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
@@ -73,6 +76,10 @@ def s3_server() -> Iterator[S3Server]:
 
     def counting(environ: dict[str, Any], start_response: Any) -> Any:
         found.n_requests[f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"] += 1
+        for bucket, (status, code) in REFUSING.items():
+            if environ["PATH_INFO"].startswith(f"/{bucket}"):
+                start_response(status, [("Content-Type", "application/xml")])
+                return [f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()]
         return moto(environ, start_response)
 
     server = make_server("127.0.0.1", 0, counting, threaded=True)

@@ -117,6 +117,8 @@ def test_keys_that_are_no_paths_are_refused_and_stay_in_the_cache(server: S3Serv
 
 ERRORS = {
     "s3://nothing-of-this-name/x": "no such bucket",
+    "s3://forbidden/x": "access is denied",
+    "s3://elsewhere/x/": "another region",
     "s3://lab/none.parquet": "no such object, folder or match",
     "s3://lab/set/readme.md": "no object that can be read",
     "s3://lab/set/*.nothing": "no such object",
