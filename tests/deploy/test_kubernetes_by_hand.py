@@ -193,12 +193,13 @@ def test_prefect_comes_up_and_its_worker_joins_ray_and_runs_a_deployment(cluster
     worker = cluster.container("prefect-worker")
     health = {"PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1", "PREFECT_WORKER_WEBSERVER_PORT": str(cluster.ports["8080"])}
     agent = {"AGENT_PORT": str(cluster.ports["52365"])}
-    started.start("worker", worker.words, worker.environment | health | agent | {"GMTSCREEN_GPUS_PER_WORKER": "0"})
+    here = {"GMTSCREEN_GPUS_PER_WORKER": "0", "GMTSCREEN_WORKERS": "1"}
+    started.start("worker", worker.words, worker.environment | health | agent | here)
     ports = {"health": str(cluster.ports["8080"]), "ray-agent": str(cluster.ports["52365"])}
     started.wait_for("worker", lambda: cluster.passes("prefect-worker", ports))
 
     words = ["prefect", "--no-prompt", "deployment", "run", "screen/nightly", "--watch", "--watch-timeout", "300"]
-    words += ["--param", f"limit={N_CRYSTALS}", "--param", "workers=1"]
+    words += ["--param", f"limit={N_CRYSTALS}"]
     done = started.run("run", words, worker.environment)
     assert done.returncode == 0, done.stdout[-2000:] + started.log("worker")[-3000:]
     with ResultStore(database) as store:

@@ -39,7 +39,7 @@ def prototypes(seed: int) -> bytes:
     """Half of the crystals as a Parquet file with several row groups."""
     (block,) = open_source(f"prototypes:n={N_CRYSTALS // 2},seed={seed}").blocks()
     crystals, rows = block.crystals, range(block.crystals.n_crystals)
-    ends = np.cumsum(crystals.n_atoms)[:-1]
+    ends = np.cumsum(crystals.atoms_per_crystal)[:-1]
     columns = {
         "id": block.source_ids,
         "lattice": [crystals.lattice[row].ravel().tolist() for row in rows],
