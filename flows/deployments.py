@@ -90,6 +90,9 @@ def environment_of(settings: "Settings") -> dict[str, str]:
     # A run begins in another folder.
     variables = {"GMTSCREEN_DB": database if "://" in database else str(Path(database).absolute())}
     if settings.models is not None:
-        variables["GMTSCREEN_MODELS"] = str(settings.models.absolute())
+        models = settings.models  # a folder, or an address in object storage
+        variables["GMTSCREEN_MODELS"] = models if isinstance(models, str) else str(models.absolute())
+    if settings.datasets is not None:
+        variables["GMTSCREEN_DATASETS"] = str(settings.datasets.absolute())
     named = {"RAY_ADDRESS": settings.ray_address, "USER": settings.user, "NOTIFY": settings.notify}
     return variables | {f"GMTSCREEN_{name}": value for name, value in named.items() if value}

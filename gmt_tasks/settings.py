@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gmt_tasks.telemetry import redact
@@ -41,7 +41,9 @@ class Settings(BaseSettings):
             that little is lost, and more for a GPU, whose memory a shard should fill.
         max_atoms: largest cell in atoms; larger inputs are rejected.
         stale_after_s: a lease without a heartbeat for this long may be taken over, in seconds.
-        models: folder of the models that were trained for the database; None takes one beside an SQLite file.
+        models: folder of the models that were trained for the database, or its address in object storage; None takes
+            one beside an SQLite file.
+        datasets: folder of dataset snapshots; None takes one beside the models, which must then be a folder.
         user: who decides about models, in the database's history; empty takes the login and the machine's name.
         notify: block of Prefect that tells people how runs of deployments ended, `TYPE/NAME`; None tells nobody.
     """
@@ -59,9 +61,16 @@ class Settings(BaseSettings):
     shard_atoms: int | None = Field(default=None, ge=1)
     max_atoms: int = Field(default=1000, ge=1)
     stale_after_s: int = Field(default=45, ge=5)
-    models: Path | None = None
+    models: Path | str | None = None
+    datasets: Path | None = None
     user: str = ""
     notify: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _folder_or_address(cls, value: Any) -> Any:
+        """A path, unless it is an address: a path would lose one of its slashes."""
+        return value if value is None or "://" in str(value) else Path(value)
 
     @property
     def database(self) -> str:
@@ -86,6 +95,8 @@ class RemoteSettings(BaseSettings):
         retry_wait_s: first wait before a repeated request, in seconds; it doubles each time.
         contact: mail address or URL of whoever runs this, sent to the servers; they ask for one.
         mp_api_key: key of the Materials Project, from MP_API_KEY.
+        object_cache_gib: how much of the cache copies of objects (`s3://`, `gs://`) may take, in GiB.
+        s3_endpoint: server of `s3://` where it is not Amazon's, from AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
     """
 
     model_config = SettingsConfigDict(env_prefix="GMTSCREEN_", extra="ignore", frozen=True, populate_by_name=True)
@@ -98,6 +109,12 @@ class RemoteSettings(BaseSettings):
     retry_wait_s: float = Field(default=1.0, ge=0, le=60)
     contact: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{3,200}$")
     mp_api_key: SecretStr | None = Field(default=None, validation_alias="MP_API_KEY")
+    object_cache_gib: float = Field(default=64.0, gt=0, le=1e6)
+    s3_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s@]+/?$",
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    )
 
     @property
     def cache_folder(self) -> Path:

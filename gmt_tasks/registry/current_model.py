@@ -71,7 +71,7 @@ def card_of(row: dict[str, Any], settings: Settings) -> Path | None:
     try:
         folder = models_folder(settings)
     except ModelError:
-        folder = None  # a database on a server: the folder that it names is all there is
+        folder = None  # a database on a server: the place that it names is all there is
     provenance = ModelProvenance(row["folder"] or "", row["files"], row["snapshot"] or "", row["code_version"] or "")
     return intact_card(f"{row['name']}@{row['version']}", provenance, folder)
 

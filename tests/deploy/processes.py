@@ -24,7 +24,7 @@ services.get_node_ip_address = lambda *_: "127.0.0.1"
 """Goes before what takes the place of a program: the same words, but nothing listens beyond this machine."""
 
 RAY = """
-import socket
+import os, socket
 from ray.scripts import scripts
 def free_port():
     with socket.socket() as probe:
@@ -34,7 +34,8 @@ if sys.argv[1:2] == ["start"]:
     sys.argv += ["--node-ip-address=127.0.0.1"]
     # Given, not found: a node dies when an agent needs more than 15 s to say which port it found.
     for agent in ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent", "metrics-export"):
-        sys.argv += [f"--{{agent}}-port={{free_port()}}"]
+        port = os.environ.get("AGENT_PORT") if agent == "dashboard-agent-listen" else None
+        sys.argv += [f"--{{agent}}-port={{port or free_port()}}"]
     if "--head" in sys.argv:
         sys.argv += ["--temp-dir={folder}"]
     elif "--num-cpus=0" not in sys.argv:

@@ -5,8 +5,8 @@ for short JSON, which is plain data read in linear time.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,12 @@ from gmt_tasks.sources.files.archives import MAX_MEMBER_BYTES, ArchiveContent, M
 from gmt_tasks.sources.files.find import FoundFiles, NamedFile, content_fingerprint, find_files
 from gmt_tasks.sources.files.formats import ARCHIVE, Content, file_format
 from gmt_tasks.sources.files.inputs import FileInput, finished, inputs_of
+from gmt_tasks.sources.files.objects import ObjectFiles
 from gmt_tasks.sources.files.tables.table import READER, Table, decode_table
 from gmt_tasks.sources.files.text_jobs import TextJob, decode_readings
 from gmt_tasks.sources.parsed import Refusal, block_of_readings
 from gmt_tasks.sources.source import ReadOptions, SourceBlock
+from gmt_tasks.storage.address import is_stored, local_path
 from models.errors import Reason, SourceError
 
 TEXTS_PER_BLOCK = 256
@@ -75,12 +77,14 @@ class FilesSource:
 
     Args:
         name: the source as the user wrote it.
-        found: the files in the order in which they are read, and how many others lie beside them.
+        found: the files in the order in which they are read, and how many others lie beside them; or objects.
         options: limits for reading.
     """
 
-    def __init__(self, name: str, found: FoundFiles, options: ReadOptions) -> None:
+    def __init__(self, name: str, found: FoundFiles | ObjectFiles, options: ReadOptions) -> None:
         self.name = name
+        self._objects = found if isinstance(found, ObjectFiles) else None
+        found = found.found if isinstance(found, ObjectFiles) else found
         self.files = found.files
         self._options = options
         self._ignored = found.ignored
@@ -93,21 +97,26 @@ class FilesSource:
         Raises:
             SourceError: there is none, or the only one is of a kind that is not read.
         """
-        source = cls(text, find_files(text), options)
+        source = cls(text, ObjectFiles.find(text) if is_stored(text) else find_files(local_path(text)), options)
         only = source.files[0]
         if len(source.files) == 1 and only.format is not None and only.format.content is Content.TABLE:
             with ExitStack() as stack:  # the columns are checked before a run begins
-                Table(only.path, only.label, only.format.name, _Children.start(options, stack).tables)
+                local = next(stack.enter_context(closing(source._local_files())))
+                Table(local.path, only.label, only.format.name, _Children.start(options, stack).tables)
         return source
+
+    def _local_files(self) -> Generator[NamedFile]:
+        """The files in order; objects have their local copies while it is their turn."""
+        yield from self.files if self._objects is None else self._objects.local()
 
     def fingerprint(self) -> str:
         """Changes with names and contents of the files."""
-        return content_fingerprint(self.files)
+        return content_fingerprint(self.files) if self._objects is None else self._objects.fingerprint()
 
     def ignored_files(self) -> Counter[str]:
         """How many files in directories and archives are no inputs, by the ending of their names.
 
-        Archives that this object has not unpacked yet are looked through, but for those above 256 MiB.
+        Archives that this object has not unpacked yet are looked through, but for those above 256 MiB and objects.
         """
         archives = [file for file in self.files if file.format is ARCHIVE and file.label not in self._ignored_in]
         with ExitStack() as stack:
@@ -123,7 +132,8 @@ class FilesSource:
             children = _Children.start(self._options, stack)
             position = 0
             pending: list[FileInput] = []
-            for content in self._contents(self.files, children):
+            files = stack.enter_context(closing(self._local_files()))
+            for content in self._contents(files, children):
                 # A table comes in blocks of its own: what is pending stands before it.
                 if isinstance(content, Table):
                     yield from _flush(children.texts, pending, position - len(pending))
