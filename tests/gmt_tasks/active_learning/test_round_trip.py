@@ -31,6 +31,7 @@ from models.symmetry.search import find_symmetry
 from models.testing.contract import ToyTensorModel
 from tests.db import blocks
 from tests.gmt_tasks.labels.readers.vasp.vasp_output import Job, write_job
+from tests.gmt_tasks.labels.toy_labels import roomy
 
 REQUEST = SuggestionRequest("d_max_pc_per_n", n=4)
 
@@ -40,7 +41,7 @@ def crystals() -> CrystalBatch:
     """Crystals of piezoelectric classes."""
     rng = np.random.default_rng(11)
     classes = ("222", "mm2", "2", "m", "1", "-4", "4", "-42m")
-    return CrystalBatch.join([random_crystal(name, rng).as_batch() for name in classes])
+    return CrystalBatch.join([roomy(random_crystal(name, rng)) for name in classes])
 
 
 @pytest.fixture

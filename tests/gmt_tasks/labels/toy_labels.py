@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from models.crystals.crystal import CrystalBatch
+from models.crystals.crystal import Crystal, CrystalBatch
 from models.quantities import TENSORS, Tensor
 from models.reference.crystals import CRYSTAL_CLASSES, class_operations, random_crystal
 from models.symmetry.search import find_symmetry
@@ -27,14 +27,15 @@ SMALL_CLASSES = tuple(name for name in CRYSTAL_CLASSES if len(class_operations(n
 def toy_crystals(n_rounds: int = 12, seed: int = 7) -> CrystalBatch:
     """Crystals of the small classes, up to 8 atoms, some of each class, in other cells and of other elements."""
     rng = np.random.default_rng(seed)
-    crystals = [random_crystal(name, rng) for _ in range(n_rounds) for name in SMALL_CLASSES]
-    roomy = []
-    for crystal in crystals:
-        # elements are drawn after the cell: where atoms would be too close or too far for theirs it changes
-        contact = nearest_contact(crystal.lattice, crystal.frac_coords, crystal.numbers)
-        lattice = crystal.lattice * np.clip(contact, *CONTACTS) / contact
-        roomy.append(replace(crystal, lattice=lattice).as_batch())
-    return CrystalBatch.join(roomy)
+    return CrystalBatch.join(roomy(random_crystal(name, rng)) for _ in range(n_rounds) for name in SMALL_CLASSES)
+
+
+def roomy(crystal: Crystal) -> CrystalBatch:
+    """A made-up crystal with a cell in which its atoms are neither too close nor too far apart for their elements."""
+    # elements are drawn after the cell
+    contact = nearest_contact(crystal.lattice, crystal.frac_coords, crystal.numbers)
+    lattice = crystal.lattice * np.clip(contact, *CONTACTS) / contact
+    return replace(crystal, lattice=lattice).as_batch()
 
 
 def split_of(formula: str) -> str:

@@ -6,6 +6,7 @@ Source of the format: sqlite.org/fileformat2.html, sections 1.3 (header), 1.6 (b
 
 import struct
 from collections.abc import Iterator
+from os import SEEK_END
 from pathlib import Path
 from typing import IO
 
@@ -46,9 +47,13 @@ def table_names(path: Path) -> set[str]:
 
 def _schema_leaves(stream: IO[bytes], page_size: int) -> Iterator[tuple[bytes, int]]:
     """The leaf pages of the schema's tree, each with the offset at which its own header begins."""
+    n_pages = stream.seek(0, SEEK_END) // page_size if page_size else 0
     waiting, seen = [1], {1}
     while waiting and len(seen) <= _MAX_PAGES:
         number = waiting.pop()
+        # a damaged number may lie beyond what any file system can hold
+        if number > n_pages:
+            raise IndexError(f"page {number} of {n_pages}")
         stream.seek((number - 1) * page_size)
         page = stream.read(page_size)
         start = 100 if number == 1 else 0  # the header of the file stands before that of page 1
