@@ -156,6 +156,7 @@ def separation(labels: LabelledCrystals, real: tuple[Any, Any, CrystalBatch], in
 
 
 @needs_data
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["halides", "4d metals"])
 def test_a_family_that_was_left_out_stands_out_and_one_that_was_not_does_not(
     labels: LabelledCrystals, real: tuple[Any, Any, CrystalBatch], family: str
@@ -166,6 +167,7 @@ def test_a_family_that_was_left_out_stands_out_and_one_that_was_not_does_not(
 
 
 @needs_data
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "least"), [("layers and chains", 0.85), ("open frameworks", 0.75)])
 def test_structures_that_were_left_out_stand_out(
     labels: LabelledCrystals, real: tuple[Any, Any, CrystalBatch], family: str, least: float
