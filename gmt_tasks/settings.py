@@ -6,6 +6,7 @@ it is a `SecretStr`, so that a log line, a traceback or a printed settings objec
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def load_remote_settings() -> RemoteSettings:
     try:
         return RemoteSettings()
     except ValidationError as error:
-        raise _settings_error(error) from None  # the original error repeats the value
+        raise _settings_error(error, RemoteSettings) from None  # the original error repeats the value
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -148,19 +149,32 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: a value is out of range; the text names the setting and the bound, never a secret value.
     """
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings(**given)
     except ValidationError as error:
-        raise _settings_error(error) from None  # the original error repeats the value
+        raise _settings_error(error, Settings, given) from None  # the original error repeats the value
 
 
-def _settings_error(error: ValidationError) -> SettingsError:
-    """What is wrong with the first setting that cannot be used, without its value."""
+def _settings_error(error: ValidationError, kind: type[BaseSettings], given: Iterable[str] = ()) -> SettingsError:
+    """What is wrong with the first setting that cannot be used, without its value, and where it can be corrected."""
     first = error.errors(include_input=False, include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    # An alias is the whole variable, a field the part behind the prefix: the message names both forms of the same.
-    option = name.removeprefix("GMTSCREEN_").lower().replace("_", "-")
-    return SettingsError(
-        f"{error.error_count()} setting cannot be used: {option}: {first['msg']}. "
-        f"Correct --{option} or the variable GMTSCREEN_{option.upper().replace('-', '_')}."
-    )
+    name = str(first["loc"][0])
+    # Only what was given as an option is one: most settings have a variable and no option.
+    if name in given:
+        option = name.lower().replace("_", "-")
+        where = f"{option}: {first['msg']}. Correct --{option} or the variable GMTSCREEN_{name.upper()}."
+    else:
+        variables = " or ".join(_variables(kind, name))
+        where = f"{variables}: {first['msg']}. Correct this variable."
+    return SettingsError(f"{error.error_count()} setting cannot be used: {where}")
+
+
+def _variables(kind: type[BaseSettings], name: str) -> list[str]:
+    """The environment variables of a setting, named by its field or by the first of its aliases."""
+    for field in kind.model_fields.values():
+        alias = field.validation_alias
+        aliases = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
+        if name in aliases:
+            return aliases
+    return [f"GMTSCREEN_{name.upper()}"]

@@ -115,7 +115,7 @@ def freeze(store: ResultStore, datasets: Path, behind: Behind = Behind()) -> Dat
     labels = list(store.labels.accepted())
     if not labels:
         raise SourceError(
-            f"No label in {store} is accepted yet. Bring some with gmtscreen ingest SOURCE --labels --db DB."
+            "No label of this database is accepted yet. Bring some with gmtscreen ingest SOURCE --labels --db DB."
         )
     parts = {} if behind.table is None else behind.table.parts_of([label.formula for label in labels])
     for label in labels:

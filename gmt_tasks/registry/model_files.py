@@ -6,6 +6,7 @@ database keeps the sha256 of each. Without torch.
 """
 
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -105,6 +106,9 @@ def install_checkpoint(card: Path, models: Path | str, name: str, version: str) 
     if not _FOLDER_NAME.fullmatch(name) or not _FOLDER_NAME.fullmatch(version):
         raise ModelError(f"{name}@{version} cannot name a folder: use letters, digits and . _ + - in both.")
     files = checkpoint_files(card)
+    # A version never changes: one that came without its split table could not be retrained ever after.
+    if lacking := _unlike_its_card(card, files):
+        raise ModelError(f"{card} is no whole checkpoint: {'; '.join(lacking)}. Restore what belongs beside the card.")
     folder: Path | str
     if isinstance(models, str):
         from gmt_tasks.registry.stored_models import upload_checkpoint
@@ -122,6 +126,14 @@ def install_checkpoint(card: Path, models: Path | str, name: str, version: str) 
             "model a new version."
         )
     return folder, files
+
+
+def _unlike_its_card(card: Path, files: Mapping[str, str]) -> list[str]:
+    """What is missing or changed of the files beside the weights whose sha256 a card holds."""
+    pinned = json.loads(card.read_text(encoding="utf-8"))
+    expected = {f"{card.stem}.{kind}.safetensors": pinned.get(f"{kind}_sha256") for kind in ("novelty", "split")}
+    wrong = [name for name, sha256 in expected.items() if sha256 and files.get(name) != sha256]
+    return [f"{name} {'is not the one that the card describes' if name in files else 'is missing'}" for name in wrong]
 
 
 def _copy_whole(card: Path, files: Iterable[str], folder: Path) -> None:

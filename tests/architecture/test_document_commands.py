@@ -131,7 +131,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "POSCAR").write_text("AlN\n3.1\n1 0 0\n0 1 0\n0 0 1\nAl N\n1 1\nDirect\n0 0 0\n0.4 0.5 0.5\n")
     checkpoint = folder / "runs" / "gmtnet"
     checkpoint.mkdir(parents=True)
-    for name in ("gmtnet.safetensors", "gmtnet.novelty.safetensors"):
+    for name in ("gmtnet.safetensors", "gmtnet.novelty.safetensors", "gmtnet.split.safetensors"):
         shutil.copy(WEIGHTS / name, checkpoint)
     card = json.loads((WEIGHTS / "gmtnet.json").read_text(encoding="utf-8"))
     (checkpoint / "gmtnet.json").write_text(json.dumps(card | {"version": "9.0"}), encoding="utf-8")

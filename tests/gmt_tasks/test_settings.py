@@ -29,8 +29,22 @@ def test_a_bad_value_names_the_option_and_the_bound(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SettingsError, match="--symprec.*GMTSCREEN_SYMPREC"):
         load_settings(symprec=-1.0)
     monkeypatch.setenv("GMTSCREEN_WORKERS", "none")
-    with pytest.raises(SettingsError, match="workers"):
+    with pytest.raises(SettingsError, match="GMTSCREEN_WORKERS"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "GMTSCREEN_OBJECT_CACHE_GIB", "GMTSCREEN_SHARD_ATOMS"]
+)
+def test_a_bad_variable_is_named_as_it_is_and_no_option_is_made_up(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "-1")
+    load = load_settings if variable == "GMTSCREEN_SHARD_ATOMS" else load_remote_settings
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert variable in str(caught.value).replace(":", " ").split()
+    assert "--" not in str(caught.value) and "GMTSCREEN_AWS" not in str(caught.value)
 
 
 def test_a_database_password_is_in_no_text_of_the_settings() -> None:

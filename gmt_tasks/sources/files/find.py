@@ -118,6 +118,13 @@ def _matching(pattern: str, kinds: FileKinds) -> FoundFiles:
     matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
     paths = sorted(path for match in matches if not (path := Path(match)).is_dir())
     if not paths:
+        scheme, separator, _ = pattern.partition("://")
+        if separator and scheme.replace("+", "").isalnum():
+            # Nothing behind the scheme is repeated: what was taken for an address may hold a password.
+            raise SourceError(
+                f"{scheme[:20]}://... is no address that is read. Give s3://bucket/key, gs://bucket/key (in small "
+                "letters) or file:///path, or fetch the files first."
+            )
         raise SourceError(
             f"No file {pattern!r}. Give a path or glob of {kinds.readable}, a directory, or {kinds.named}."
         )

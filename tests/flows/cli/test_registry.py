@@ -45,7 +45,7 @@ def checkpoint(tmp_path: Path) -> Path:
     """The shipped weights as another version."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    for name in ("gmtnet.safetensors", "gmtnet.novelty.safetensors"):
+    for name in ("gmtnet.safetensors", "gmtnet.novelty.safetensors", "gmtnet.split.safetensors"):
         (folder / name).write_bytes((SHIPPED / name).read_bytes())
     card = json.loads((SHIPPED / "gmtnet.json").read_text(encoding="utf-8"))
     (folder / "gmtnet.json").write_text(json.dumps(card | {"version": "9.0"}), encoding="utf-8")

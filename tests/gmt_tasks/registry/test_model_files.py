@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,24 @@ def test_the_same_version_with_other_files_is_refused(settings: Settings, tmp_pa
     other = checkpoint(tmp_path / "other", b"other weights")
     with pytest.raises(ModelError, match="toy.safetensors was changed.*immutable"):
         install_checkpoint(other, models_folder(settings), "toy", "2")
+
+
+@pytest.mark.parametrize("kind", ["split", "novelty"])
+def test_a_checkpoint_that_lacks_what_its_card_describes_becomes_no_version(
+    kind: str, settings: Settings, tmp_path: Path
+) -> None:
+    card = checkpoint(tmp_path / "run")
+    beside = card.with_name(f"toy.{kind}.safetensors")
+    card.write_text(json.dumps({"name": "toy", f"{kind}_sha256": sha256(b"table").hexdigest()}), encoding="utf-8")
+    for content, fault in ((None, "is missing"), (b"another", "is not the one")):
+        beside.unlink(missing_ok=True)
+        if content is not None:
+            beside.write_bytes(content)
+        with pytest.raises(ModelError, match=f"toy.{kind}.safetensors {fault}"):
+            install_checkpoint(card, models_folder(settings), "toy", "3")
+    assert not (tmp_path / "hits.db.models").exists()
+    beside.write_bytes(b"table")
+    assert install_checkpoint(card, models_folder(settings), "toy", "3")
 
 
 @pytest.mark.parametrize("version", ["../2", "", "a/b", ".hidden"])

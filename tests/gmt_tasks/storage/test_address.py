@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmt_tasks.settings import SettingsError, load_remote_settings, load_settings
+from gmt_tasks.sources.files.find import find_files
 from gmt_tasks.sources.files.objects import matches
 from gmt_tasks.storage.address import StorageAddress, child_address, is_stored, local_path
 from models.errors import SourceError
@@ -92,3 +93,12 @@ def test_globs_agree_with_a_regular_expression(parts: list[str], pattern: list[s
 
 def test_many_wildcards_take_no_time() -> None:
     assert not matches(["a"] * 300, [*["**", "a"] * 150, "b"])
+
+
+@pytest.mark.parametrize("scheme", ["S3", "s3a", "az", "https", "hdfs"])
+def test_an_address_of_another_kind_is_told_what_is_read_and_not_repeated(scheme: str) -> None:
+    with pytest.raises(SourceError, match="s3://bucket/key") as caught:
+        find_files(f"{scheme}://user:{SECRET}@host/x.cif")
+    assert SECRET not in str(caught.value) and "user" not in str(caught.value)
+    with pytest.raises(SourceError, match="No file"):
+        find_files("no/such/file.cif")
