@@ -88,6 +88,26 @@ def checkpoint_files(card: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+def whole_checkpoint_files(card: Path) -> dict[str, str]:
+    """sha256 of the files of a checkpoint that has everything that its card pins, by file name.
+
+    A version never changes: one that came without its split table could not be retrained ever after.
+
+    Raises:
+        ModelError: a file beside the weights is missing or is not the one that the card describes.
+    """
+    files = checkpoint_files(card)
+    pinned = json.loads(card.read_text(encoding="utf-8"))
+    wrong = []
+    for kind in ("novelty", "split"):
+        name, sha256 = f"{card.stem}.{kind}.safetensors", pinned.get(f"{kind}_sha256")
+        if sha256 and files.get(name) != sha256:
+            wrong.append(f"{name} {'is not the one that the card describes' if name in files else 'is missing'}")
+    if wrong:
+        raise ModelError(f"{card} is no whole checkpoint: {'; '.join(wrong)}. Restore what belongs beside the card.")
+    return files
+
+
 def install_checkpoint(card: Path, models: Path | str, name: str, version: str) -> tuple[Path | str, dict[str, str]]:
     """Copies a checkpoint to MODELS/NAME/VERSION, once.
 
@@ -105,10 +125,7 @@ def install_checkpoint(card: Path, models: Path | str, name: str, version: str) 
     """
     if not _FOLDER_NAME.fullmatch(name) or not _FOLDER_NAME.fullmatch(version):
         raise ModelError(f"{name}@{version} cannot name a folder: use letters, digits and . _ + - in both.")
-    files = checkpoint_files(card)
-    # A version never changes: one that came without its split table could not be retrained ever after.
-    if lacking := _unlike_its_card(card, files):
-        raise ModelError(f"{card} is no whole checkpoint: {'; '.join(lacking)}. Restore what belongs beside the card.")
+    files = whole_checkpoint_files(card)
     folder: Path | str
     if isinstance(models, str):
         from gmt_tasks.registry.stored_models import upload_checkpoint
@@ -126,14 +143,6 @@ def install_checkpoint(card: Path, models: Path | str, name: str, version: str) 
             "model a new version."
         )
     return folder, files
-
-
-def _unlike_its_card(card: Path, files: Mapping[str, str]) -> list[str]:
-    """What is missing or changed of the files beside the weights whose sha256 a card holds."""
-    pinned = json.loads(card.read_text(encoding="utf-8"))
-    expected = {f"{card.stem}.{kind}.safetensors": pinned.get(f"{kind}_sha256") for kind in ("novelty", "split")}
-    wrong = [name for name, sha256 in expected.items() if sha256 and files.get(name) != sha256]
-    return [f"{name} {'is not the one that the card describes' if name in files else 'is missing'}" for name in wrong]
 
 
 def _copy_whole(card: Path, files: Iterable[str], folder: Path) -> None:
