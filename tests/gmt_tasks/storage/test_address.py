@@ -96,7 +96,7 @@ def test_many_wildcards_take_no_time() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["S3", "s3a", "az", "https", "hdfs"])
-def test_an_address_of_another_kind_is_told_what_is_read_and_not_repeated(scheme: str) -> None:
+def test_an_address_of_another_kind_names_what_is_read_and_is_not_repeated(scheme: str) -> None:
     with pytest.raises(SourceError, match="s3://bucket/key") as caught:
         find_files(f"{scheme}://user:{SECRET}@host/x.cif")
     assert SECRET not in str(caught.value) and "user" not in str(caught.value)
