@@ -99,7 +99,7 @@ _STORED: dict[str, tuple[str, str, Group]] = {
     "source_ids": ("", "every id that the crystal came with from its sources", Group.PROVENANCE),
     "doubts": ("", "what was doubtful about the inputs that the crystal came with", Group.RELIABILITY),
     "doubtful": ("", "one of the inputs that the crystal came with is doubtful", Group.RELIABILITY),
-    **{doubt.value: ("", doubt.sentence[0].lower() + doubt.sentence[1:], Group.RELIABILITY) for doubt in Doubt},
+    **{doubt.value: ("", doubt.sentence[0].lower() + doubt.sentence[1:-1], Group.RELIABILITY) for doubt in Doubt},
     "formula": ("", "reduced formula, symbols in alphabetical order", Group.COMPOSITION),
     "formula_anonymous": ("", "reduced formula with letters for elements, the most frequent first", Group.COMPOSITION),
     "elements": ("", "chemical elements, in alphabetical order", Group.COMPOSITION),
