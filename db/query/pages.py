@@ -81,7 +81,8 @@ COLUMNS: dict[str, ColumnElement[Any]] = {
 }
 """The column, or the expression, of every property that has one value per crystal."""
 
-_HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
+HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
+"""What a search looks through: one row per result, with its crystal and its model."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def page(connection: Connection, request: Request) -> Page:
     sort, descending = _sort_column(request.sort)
     columns = [COLUMNS[name].label(name) for name in request.fields if name not in INPUT_LISTS]
     keys = [results.c.crystal_id.label("_crystal"), results.c.model_id.label("_model"), sort.label("_sort")]
-    statement = select(*keys, *columns).select_from(_HITS).where(*_conditions(connection, request))
+    statement = select(*keys, *columns).select_from(HITS).where(*_conditions(connection, request))
     statement = _ordered(statement, sort, descending, request.after)
     if request.limit:
         statement = statement.limit(request.limit + 1)  # one more shows whether there is a next page
@@ -215,7 +216,7 @@ def page(connection: Connection, request: Request) -> Page:
 
 def count(connection: Connection, request: Request) -> int:
     """Number of rows that a request without limit has."""
-    statement = select(func.count()).select_from(_HITS).where(*_conditions(connection, request))
+    statement = select(func.count()).select_from(HITS).where(*_conditions(connection, request))
     return int(connection.execute(statement).scalar_one())
 
 
@@ -249,7 +250,18 @@ def _conditions(connection: Connection, request: Request) -> Iterator[Condition]
     tree = parse_filter(request.filter) if request.filter.strip() else None
     if tree is not None:
         yield to_condition(tree)
-    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
+    yield from which_rows(connection, tree, request.model)
+
+
+def which_rows(connection: Connection, tree: Filter | None, model: str | None) -> Iterator[Condition]:
+    """Conditions that leave the rows to search in: those of the wanted model, else each crystal's best one.
+
+    Args:
+        connection: to the database.
+        tree: the filter.
+        model: NAME or NAME@VERSION.
+    """
+    chosen = None if model is None else registry.matching_ids(connection, model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
     # Who filters by model wants to see several results of one crystal.
