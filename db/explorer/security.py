@@ -71,7 +71,9 @@ class ReadOnlyGate:
             await send(message)
 
         refusal = self._refusal(scope, headers)
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        # Routes know GET only; the server leaves out the body that HEAD does not want.
+        asked = {**scope, "method": "GET"} if refusal is None else scope
+        await (refusal or self._app)(asked, receive, send_with_headers)
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         """The answer to a request that no route shall see; None for all others."""
