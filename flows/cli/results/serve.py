@@ -1,5 +1,6 @@
 """`gmtscreen serve`: the explorer, the JSON interface and the OPTIMADE server on one port."""
 
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -68,7 +69,8 @@ def serve(
                 timeout_keep_alive=20,
                 timeout_graceful_shutdown=3,
             )
-            uvicorn.Server(config).run(sockets=[listener])
+            with suppress(KeyboardInterrupt):  # how it is meant to end
+                uvicorn.Server(config).run(sockets=[listener])
 
 
 def is_loopback(host: str) -> bool:
