@@ -13,12 +13,8 @@ from typing import Any, Self
 from db import registry
 from db.engine import create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
-<<<<<<< HEAD
 from db.query.store import SearchStore
-=======
-from db.query import pages as search
 from db.read_only import restrict_to_reading
->>>>>>> 91a328ee676ba514565da2a697f8fcd867c4ee9c
 from db.records import (
     Balance,
     DecisionRecord,
