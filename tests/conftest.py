@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests share a process: those of a file, and all that use Prefect's server, which takes 20 s to start."""
+    """Says which tests share a process: those of a file, and all that use Prefect's server, for it starts slowly."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         group = "prefect" if "prefect_server" in fixtures else str(item.path)

@@ -82,7 +82,7 @@ COLUMNS: dict[str, ColumnElement[Any]] = {
 """The column, or the expression, of every property that has one value per crystal."""
 
 HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
-"""What searches select from: one row per crystal and model."""
+"""What a search looks through: one row per result, with its crystal and its model."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,18 @@ def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
     tree = parse_filter(request.filter) if request.filter.strip() else None
     if tree is not None:
         yield to_condition(tree)
-    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
+    yield from which_rows(connection, tree, request.model)
+
+
+def which_rows(connection: Connection, tree: Filter | None, model: str | None) -> Iterator[Condition]:
+    """Conditions that leave the rows to search in: those of the wanted model, else each crystal's best one.
+
+    Args:
+        connection: to the database.
+        tree: the filter.
+        model: NAME or NAME@VERSION.
+    """
+    chosen = None if model is None else registry.matching_ids(connection, model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
     # Who filters by model wants to see several results of one crystal.

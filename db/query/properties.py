@@ -61,6 +61,7 @@ PROPERTIES: dict[str, Kind] = {
 }
 """Everything that can be filtered, sorted and printed."""
 
+
 class Group(StrEnum):
     """What a property is about, for lists of columns."""
 
