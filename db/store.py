@@ -14,6 +14,7 @@ from db import registry
 from db.engine import create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
 from db.query import pages as search
+from db.read_only import restrict_to_reading
 from db.records import (
     Balance,
     DecisionRecord,
@@ -73,6 +74,22 @@ class ResultStore:
                 f"There is no database {url.database}. Check the path, or make it with gmtscreen screen --db."
             )
         return cls(db)
+
+    @classmethod
+    def open_read_only(cls, db: str | Path, timeout_s: float) -> "ResultStore":
+        """Opens a store that cannot write and whose statements end in time: for a server.
+
+        Args:
+            db: as for the constructor; an old schema is brought up to date first.
+            timeout_s: a question that takes longer is stopped, in seconds.
+
+        Raises:
+            StoreError: as for `open_existing`.
+        """
+        store = cls.open_existing(db)
+        store._engine = restrict_to_reading(store._engine, timeout_s)
+        store.labels = LabelStore(store._engine)
+        return store
 
     def __repr__(self) -> str:
         return f"ResultStore({self.url.render_as_string(hide_password=True)!r})"

@@ -2,7 +2,8 @@
 
     k_vrh_gpa > 150 AND elements HAS ALL "Al","N" AND NOT symmetry_ambiguous
 
-On top of OPTIMADE's grammar a flag may stand alone (`mechanically_stable`). Ours may carry OPTIMADE's provider prefix
+On top of OPTIMADE's grammar a flag may stand alone (`mechanically_stable`), and a preset stands for its filter
+(`preset:piezo`, see `db.query.presets`). Ours may carry OPTIMADE's provider prefix
 (`_gmt_k_vrh_gpa`). Unknown values follow three-valued logic, as in SQL: comparing an unknown value gives unknown, and
 so does NOT of it; a crystal is a hit only where the whole filter is true. Use IS UNKNOWN to ask for the gaps.
 
@@ -33,6 +34,7 @@ from db.query.filter_tree import (
     Quantifier,
     TextMatch,
 )
+from db.query.presets import find_preset
 from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
 from models.crystals.crystal import SYMBOLS
 from models.crystals.formula import FormulaError, anonymous_formula, normalized_formula
@@ -48,7 +50,9 @@ _GRAMMAR = r"""
 ?either: both ("OR" both)*
 ?both: single ("AND" single)*
 ?single: comparison
+       | PRESET -> preset
        | "(" either ")"
+       | "NOT" PRESET -> negated_preset
        | "NOT" comparison -> negation
        | "NOT" "(" either ")" -> negation
 ?comparison: PROPERTY OPERATOR (STRING | NUMBER | TRUE | FALSE) -> compare
@@ -72,6 +76,7 @@ KNOWN: "KNOWN"
 UNKNOWN: "UNKNOWN"
 TRUE: "TRUE"
 FALSE: "FALSE"
+PRESET.1: /preset:[a-z0-9-]*+/
 PROPERTY: /[a-z_][a-z0-9_]*+/
 OPERATOR: /[<>!]=|[<>=]/
 NUMBER: /[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+/
@@ -152,6 +157,15 @@ class _Builder:
     def negation(self, terms: list[Filter]) -> Not:
         """`NOT a`."""
         return Not(terms[0])
+
+    def preset(self, tokens: "list[Token]") -> Filter:
+        """`preset:piezo`, which stands for its filter."""
+        chosen = find_preset(tokens[0].removeprefix("preset:"), tokens[0].start_pos)
+        return parse_filter(chosen.filter)
+
+    def negated_preset(self, tokens: "list[Token]") -> Not:
+        """`NOT preset:piezo`."""
+        return Not(self.preset(tokens))
 
     def compare(self, tokens: "list[Token]") -> Comparison:
         """`property < value`."""

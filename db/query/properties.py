@@ -4,10 +4,20 @@ Derived columns come from the registry of quantities; the rest are columns of cr
 """
 
 import difflib
+from dataclasses import dataclass
 from enum import StrEnum
 
 from models.errors import Doubt, FilterError
-from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
+from models.quantities import (
+    DERIVED,
+    INTERVALS,
+    RELIABILITY,
+    TENSORS,
+    UNCERTAINTY_COLUMNS,
+    DerivedQuantity,
+    Tensor,
+    symprec_spread_column,
+)
 
 
 class Kind(StrEnum):
@@ -50,6 +60,93 @@ PROPERTIES: dict[str, Kind] = {
     **{name: Kind(quantity.kind.value) for name, quantity in RELIABILITY.items()},
 }
 """Everything that can be filtered, sorted and printed."""
+
+class Group(StrEnum):
+    """What a property is about, for lists of columns."""
+
+    COMPOSITION = "composition"
+    SYMMETRY = "symmetry"
+    ELASTIC = "elastic"
+    PIEZOELECTRIC = "piezoelectric"
+    DIELECTRIC = "dielectric"
+    THERMAL = "thermal"
+    RELIABILITY = "reliability"
+    PROVENANCE = "provenance"
+
+
+@dataclass(frozen=True)
+class Property:
+    """What a property means.
+
+    Attributes:
+        kind: what it holds.
+        unit: "1" for a ratio or a count, "" for what has none.
+        description: in words.
+        group: what it is about.
+        interval: names of the ends of its 90 % interval; None where it has none.
+    """
+
+    kind: Kind
+    unit: str
+    description: str
+    group: Group
+    interval: tuple[str, str] | None = None
+
+
+_STORED: dict[str, tuple[str, str, Group]] = {
+    "id": ("", "content id of the crystal: the same for equivalent descriptions of it", Group.PROVENANCE),
+    "twin_id": ("", "content id of the mirror image of a chiral crystal, stored or not", Group.PROVENANCE),
+    "source_ids": ("", "every id that the crystal came with from its sources", Group.PROVENANCE),
+    "doubts": ("", "what was doubtful about the inputs that the crystal came with", Group.RELIABILITY),
+    "doubtful": ("", "one of the inputs that the crystal came with is doubtful", Group.RELIABILITY),
+    **{doubt.value: ("", doubt.sentence[0].lower() + doubt.sentence[1:-1], Group.RELIABILITY) for doubt in Doubt},
+    "formula": ("", "reduced formula, symbols in alphabetical order", Group.COMPOSITION),
+    "formula_anonymous": ("", "reduced formula with letters for elements, the most frequent first", Group.COMPOSITION),
+    "elements": ("", "chemical elements, in alphabetical order", Group.COMPOSITION),
+    "nelements": ("1", "number of chemical elements", Group.COMPOSITION),
+    "n_atoms": ("1", "number of atoms in the stored cell", Group.COMPOSITION),
+    "volume_per_atom": ("angstrom^3", "volume of the cell per atom", Group.COMPOSITION),
+    "model": ("", "model version that the result is of, NAME@VERSION", Group.PROVENANCE),
+    "spacegroup": ("", "number of the space group at the tolerance used", Group.SYMMETRY),
+    "point_group": ("", "Hermann-Mauguin symbol of the point group", Group.SYMMETRY),
+    "symprec": ("angstrom", "tolerance of the symmetry search", Group.SYMMETRY),
+    "symmetry_ambiguous": ("", "the space group changes between tolerances of 0.001 and 0.1 angstrom", Group.SYMMETRY),
+    "spacegroup_1e3": ("", "number of the space group at a tolerance of 0.001 angstrom", Group.SYMMETRY),
+    "spacegroup_1e2": ("", "number of the space group at a tolerance of 0.01 angstrom", Group.SYMMETRY),
+    "spacegroup_1e1": ("", "number of the space group at a tolerance of 0.1 angstrom", Group.SYMMETRY),
+}
+"""Unit, description and group of what no registry of quantities holds."""
+
+_THERMAL = ("sound_", "debye_", "thermal_")
+"""How the names of derived numbers begin that are about heat and sound, whatever tensor they are made from."""
+
+
+def _group_of(name: str, quantity: DerivedQuantity) -> Group:
+    if name.startswith(_THERMAL):
+        return Group.THERMAL
+    # a number made without any tensor is one of the crystal itself
+    return Group(TENSORS[quantity.from_tensors[0]].group) if quantity.from_tensors else Group.COMPOSITION
+
+
+def _described() -> dict[str, Property]:
+    """Every property with its description, from the registries, in the order of `PROPERTIES`."""
+    texts = dict(_STORED)
+    for name, quantity in DERIVED.items():
+        texts[name] = quantity.unit, quantity.label, _group_of(name, quantity)
+        for side, end in zip(("lower", "upper"), INTERVALS.get(name, ()), strict=False):
+            description = f"{side} end of the 90 % interval of the {quantity.label}"
+            texts[end] = quantity.unit, description, _group_of(name, quantity)
+    for tensor, row in TENSORS.items():
+        radius = f"with 90 % the true {row.label} is within this Frobenius distance of the predicted one"
+        spread = f"largest change of the {row.label} with the tolerance of the symmetry search, relative to its norm"
+        texts[row.error_column] = row.unit, radius, Group(row.group)
+        texts[symprec_spread_column(tensor)] = "1", spread, Group.SYMMETRY
+    texts |= {name: (row.unit, row.label, Group.RELIABILITY) for name, row in RELIABILITY.items()}
+    return {name: Property(kind, *texts[name], INTERVALS.get(name)) for name, kind in PROPERTIES.items()}
+
+
+DESCRIPTIONS: dict[str, Property] = _described()
+"""What every property means: kind, unit, description, group, interval."""
 
 ALIASES = {
     "source_id": "source_ids",

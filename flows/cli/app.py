@@ -19,6 +19,7 @@ from flows.cli import (
     screen,
     suggest,
 )
+from flows.cli.results import serve
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
@@ -53,6 +54,7 @@ COMMANDS = (
     (app, "rejects", read.rejects, "gmtscreen rejects --db hits.db 1"),
     (app, "show", read.show, "gmtscreen show reference:aln"),
     (app, "query", read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
+    (app, "serve", serve.serve, "gmtscreen serve --db hits.db"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
     (app, "compare", compare.compare, "gmtscreen compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),

@@ -66,6 +66,7 @@ NOT_RUN = (
     Exemption("calibrate", "likewise: tests/gmt_tasks/evaluation/ has made-up ones"),
     Exemption("models join", "needs several trained networks: tests/flows/cli/test_ensemble.py runs it"),
     Exemption("equivariance", "minutes of the network: tests/flows/cli/test_equivariance.py runs it"),
+    Exemption("serve", "ends with Ctrl-C only: tests/flows/cli/results/test_serve.py starts and ends it"),
     Exemption("doctor", "starts Ray to look at its ports: tests/flows/cli/test_open_ports.py does"),
 )
 

@@ -58,7 +58,7 @@ WORDS = (
     Word(
         "famil(y|ies)",
         "bucket",
-        honest=r"crystal famil\w+|famil\w+ of (elements|planes)|[\"`]family[\"`]|(c|row|columns)\.family|"
+        honest=r"font-family|crystal famil\w+|famil\w+ of (elements|planes)|[\"`]family[\"`]|(c|row|columns)\.family|"
         "ix_crystals_family",
         where=COMPARED,
     ),
