@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from db import registry
 from db.engine import create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
+from db.query import counts
 from db.query import pages as search
 from db.read_only import restrict_to_reading
 from db.records import (
@@ -335,6 +336,25 @@ class ResultStore:
         """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
         return read(self._engine, search.page, request)
 
+    def stream(self, request: search.Request, rows_per_block: int = 1000) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a request in blocks, all of one state of the database; memory does not grow with their number."""
+        with reading(self._engine) as connection:
+            yield from search.stream(connection, request, rows_per_block)
+
     def count(self, filter: str = "", model: str | None = None) -> int:
-        """Number of crystals that a filter describes."""
-        return read(self._engine, search.count, search.Request(filter, model=model))
+        """Number of crystals that a filter describes, exactly."""
+        return read(self._engine, counts.exact_count, search.Request(filter, model=model))
+
+    def quick_count(self, filter: str = "", model: str | None = None) -> counts.Count:
+        """Number of crystals that a filter describes, or an estimate of it where counting takes long."""
+        return read(self._engine, counts.count, search.Request(filter, model=model))
+
+    def facets(self, field: str, filter: str = "", *, model: str | None = None, limit: int = 20) -> counts.Facets:
+        """The most frequent values of a property among the crystals that a filter describes, with their numbers."""
+        return read(self._engine, counts.facets, search.Request(filter, model=model), field, limit)
+
+    def histogram(
+        self, field: str, filter: str = "", *, model: str | None = None, bins: int = 40, scale: str = "linear"
+    ) -> counts.Histogram:
+        """How the values of a number are spread among the crystals that a filter describes."""
+        return read(self._engine, counts.histogram, search.Request(filter, model=model), field, bins, scale)
