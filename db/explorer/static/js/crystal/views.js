@@ -115,11 +115,11 @@ class SurfacePanel {
 
   /** Extremes with their directions, as a table that needs no picture. */
   #facts(unit) {
-    const rows = this.#grids.flatMap((grid) => ["min", "max"].map((end) => {
+    const rows = [["min", this.#grids[0]], ["max", this.#grids.at(-1)]].map(([end, grid]) => {
       const { value, direction, transverse } = extremeOf(grid, end);
-      return element("tr", {}, element("th", { scope: "row" }, `${this.#grids.length > 1 ? `${grid.label ?? grid.property}, ` : ""}${end === "min" ? "lowest" : "highest"}`),
+      return element("tr", {}, element("th", { scope: "row" }, end === "min" ? "lowest" : "highest"),
         element("td", { class: "number" }, `${number(value)} ${unit}`), element("td", {}, directionText(direction)), element("td", {}, directionText(transverse)));
-    }));
+    });
     const across = this.#grids.some((grid) => extremeOf(grid, "max").transverse);
     const table = element("table", {}, element("thead", {}, element("tr", {}, ["", "value", "along", across ? "transverse to" : ""].map((text) => element(text ? "th" : "td", text ? { scope: "col" } : {}, text)))), element("tbody", {}, rows));
     byId("surface-facts").replaceChildren(element("div", { class: "scroll" }, table));
@@ -194,6 +194,11 @@ export async function setUpViews(context) {
   try {
     structure = await StructureView.create(byId("structure"));
     structure.show(facts);
+    byId("species").replaceChildren(...structure.legend().map(({ symbol, color }) => {
+      const item = element("li", {}, symbol);
+      item.style.setProperty("--swatch", color);
+      return item;
+    }));
   } catch (error) {
     byId("structure").textContent = error.message;
   }

@@ -45,7 +45,7 @@ class Preview {
     byId("preview-facts").replaceChildren(
       element("h2", {}, element("a", { href: `${ROOT}/crystals/${encodeURIComponent(facts.id)}` }, formulaNode(facts.formula))),
       element("p", { class: "note" }, `space group ${result.spacegroup ?? "–"}, point group ${result.point_group ?? "–"}, ${facts.n_atoms} atoms`),
-      element("dl", {}, pairs), result.warnings?.length ? element("p", { class: "note" }, result.warnings[0]) : null);
+      element("dl", {}, pairs), element("p", { class: "note" }, result.warnings?.[0] ?? ""));
   }
 }
 
@@ -133,10 +133,26 @@ class Plot {
     });
     this.#legend(color);
     const n = points.id.length;
+    this.#showFirst();
     const front = points.pareto?.length ? ` ${points.pareto.length} of them on the Pareto front.` : "";
-    byId("plot-note").textContent = `${n.toLocaleString("en")}${n >= MAX_POINTS ? " of the" : ""} crystals with both numbers.${front}`;
+    byId("plot-note").textContent = `${n.toLocaleString("en")}${n >= MAX_POINTS ? " of the" : ""} crystals with both numbers.${this.#outside()}${front}`;
     this.canvas.setAttribute("aria-label",
       `Scatter plot of ${y?.description} against ${x?.description}, ${n} crystals. Arrow keys walk through ${points.pareto?.length ? "the Pareto front" : "the crystals"}, Enter opens one.`);
+  }
+
+  /** How many points a logarithmic axis has no place for. */
+  #outside() {
+    const { x, y } = this.#points;
+    const [logX, logY] = [this.state.get("logx") === "1", this.state.get("logy") === "1"];
+    const n = x.filter((value, index) => (logX && value <= 0) || (logY && y[index] <= 0)).length;
+    return n ? ` ${n.toLocaleString("en")} that are zero have no place on a logarithmic axis.` : "";
+  }
+
+  /** Until somebody points at a crystal, one of the front (or the first) stands in the preview. */
+  #showFirst() {
+    const { id, pareto } = this.#points;
+    const first = pareto?.length ? pareto[Math.floor(pareto.length / 2)] : 0;
+    if (id.length) setTimeout(() => this.preview.show(id[first]), 300);
   }
 
   #legend(color) {

@@ -81,7 +81,7 @@ class Range {
     this.sliders[1].value = String(placeOf(range.high, last));
     this.#speak();
     const ends = `${number(edges[0], 3)} to ${number(edges[last], 3)}`;
-    this.note.textContent = `${ends}${unknown ? `; ${unknown.toLocaleString("en")} without a value` : ""}${exact === false ? "; estimated from a sample" : ""}`;
+    this.note.textContent = `${ends}${unknown ? `; ${unknown.toLocaleString("en")} ${WIDE.test(this.#property.name) ? "zero or unknown" : "unknown"}` : ""}${exact === false ? "; estimated from a sample" : ""}`;
   }
 
   #chosen() {

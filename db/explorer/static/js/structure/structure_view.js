@@ -105,7 +105,7 @@ export class StructureView {
     if (view) viewer.setView(view);
     else {
       this.quaternion = VIEWS.oblique;
-      viewer.zoom(0.92);
+      viewer.zoom(1.25); // the fit leaves room for a sphere around the cell
     }
     viewer.render();
     const species = [...new Set(atoms.map(({ number }) => SYMBOLS[number - 1]))];
@@ -137,18 +137,24 @@ export class StructureView {
       for (let axis = 0; axis < 3; axis += 1) {
         if (shares[axis]) continue;
         const end = shares.map((share, each) => (each === axis ? 1 : share));
-        this.#viewer.addLine({ start: point(shares), end: point(end), color: hexOf(colors.muted), linewidth: 1.4 });
+        this.#viewer.addCylinder({ start: point(shares), end: point(end), radius: 0.025, fromCap: 2, toCap: 2, color: hexOf(colors.muted) });
       }
     }
     ["a", "b", "c"].forEach((text, axis) => {
       const tip = [0, 0, 0];
-      tip[axis] = 1.09;
-      this.#viewer.addLabel(text, { position: point(tip), fontColor: hexOf(colors.text), fontSize: 14, showBackground: false, inFront: true, alignment: "center" });
+      tip[axis] = 1 + 0.9 / Math.hypot(...lattice[axis]);
+      this.#viewer.addLabel(text, { position: point(tip), fontColor: hexOf(colors.text), fontSize: 16, fontOpacity: 1, showBackground: false, inFront: true, alignment: "center" });
     });
   }
 
-  picture() {
-    return this.#viewer.pngURI();
+  /** Elements with the colours in which their atoms are drawn. */
+  legend() {
+    const colors = globalThis.$3Dmol.elementColors.Jmol;
+    const numbers = [...new Set(this.#facts.numbers)].sort((a, b) => a - b);
+    return numbers.map((number) => {
+      const symbol = SYMBOLS[number - 1];
+      return { symbol, color: `#${(colors[symbol] ?? 0xff1493).toString(16).padStart(6, "0")}` };
+    });
   }
 }
 
