@@ -294,18 +294,18 @@ def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
     tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
     if tree is not None:
         yield to_condition(tree)
-    yield from which_rows(connection, tree, request.model)
+    yield from which_rows(connection, tree, request)
 
 
-def which_rows(connection: Connection, tree: Filter | None, model: str | None) -> Iterator[Condition]:
+def which_rows(connection: Connection, tree: Filter | None, request: Request) -> Iterator[Condition]:
     """Conditions that leave the rows to search in: those of the wanted model, else each crystal's best one.
 
     Args:
         connection: to the database.
-        tree: the filter.
-        model: NAME or NAME@VERSION.
+        tree: the filter of the request.
+        request: says which model, and whether a crystal may have several rows.
     """
-    chosen = None if model is None else registry.matching_ids(connection, model)
+    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
     # Who filters by model wants to see several results of one crystal.
