@@ -11,6 +11,7 @@ from typing import Any
 from db.query.filter_tree import (
     And,
     Comparison,
+    Decided,
     Filter,
     Flag,
     Has,
@@ -71,13 +72,14 @@ def truth(tree: Filter, row: Row) -> bool | None:
             return _has(row[name], quantifier, values)
         case Comparison(name, sign, value):
             # Of a list, != means that no entry is equal, not that some entry differs.
-            if PROPERTIES[name] in LISTS and sign is Operator.UNEQUAL:
-                return value not in row[name]
-            return _any(row[name], lambda held: _OPERATORS[sign](held, value))
+            no_entry = PROPERTIES[name] in LISTS and sign is Operator.UNEQUAL
+            return value not in row[name] if no_entry else _any(row[name], lambda held: _OPERATORS[sign](held, value))
         case Matches(name, how, text):
             return _any(row[name], lambda held: _MATCHES[how](held, text))
         case Flag(name):
             return _any(row[name], bool)
+        case Decided(value):
+            return value
 
 
 def _joined(truths: Iterable[bool | None], *, decisive: bool) -> bool | None:

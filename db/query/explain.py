@@ -87,7 +87,7 @@ def explain(connection: Connection, request: Request) -> Explanation:
     """
     if not request.filter.strip():
         raise FilterError("There is no filter to explain. Give one.")
-    tree = parse_filter(request.filter)
+    tree = parse_filter(request.filter, request.vocabulary)
     terms = terms_of(tree)
     if len(terms) > MAX_EXPLAINED:
         raise FilterError(f"AND joins {len(terms)} terms, at most {MAX_EXPLAINED} are explained. Leave out some.")
@@ -115,7 +115,7 @@ def _count(
     columns = [
         case((condition, literal(1)), else_=literal(0)).label(f"term_{k}") for k, condition in enumerate(conditions)
     ]
-    rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request.model)).subquery()
+    rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request)).subquery()
     sums = []
     for members in sets:
         passes = and_(literal(value=True), *(rows.c[f"term_{k}"] == 1 for k in members))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
+from db.query import counts
 from db.query import pages as search
 from db.query.diversity import DIVERSITY_FIELDS, SHORTLIST_PER_ROW, diverse_rows
 from db.query.explain import Explanation, explain
@@ -20,10 +21,6 @@ from models.errors import FilterError
 if TYPE_CHECKING:
     import pandas as pd
     from pymatgen.core.structure import Structure
-
-STREAMED_ROWS = 1000
-"""Rows that a stream holds at a time."""
-
 
 class SearchStore:
     """Searches in a database; `ResultStore` opens it."""
@@ -59,17 +56,31 @@ class SearchStore:
         return read(self._engine, search.page, with_preset_order(request))
 
     def count(self, filter: str = "", model: str | None = None) -> int:
-        """Number of crystals that a filter describes."""
-        return read(self._engine, search.count, search.Request(filter, model=model))
+        """Number of crystals that a filter describes, exactly."""
+        return read(self._engine, counts.exact_count, search.Request(filter, model=model))
+
+    def quick_count(self, filter: str = "", model: str | None = None) -> counts.Count:
+        """Number of crystals that a filter describes, or an estimate of it where counting takes long."""
+        return read(self._engine, counts.count, search.Request(filter, model=model))
+
+    def facets(self, field: str, filter: str = "", *, model: str | None = None, limit: int = 20) -> counts.Facets:
+        """The most frequent values of a property among the crystals that a filter describes, with their numbers."""
+        return read(self._engine, counts.facets, search.Request(filter, model=model), field, limit)
+
+    def histogram(
+        self, field: str, filter: str = "", *, model: str | None = None, bins: int = 40, scale: str = "linear"
+    ) -> counts.Histogram:
+        """How the values of a number are spread among the crystals that a filter describes."""
+        return read(self._engine, counts.histogram, search.Request(filter, model=model), field, bins, scale)
 
     def explain(self, filter: str, model: str | None = None) -> Explanation:
         """How many crystals each term of a filter leaves, and which term or pair of terms leaves none."""
         return read(self._engine, explain, search.Request(filter, model=model))
 
-    def stream(self, request: search.Request) -> Iterator[list[dict[str, Any]]]:
-        """All rows of a request, some at a time: its limit, 0 for none, may be larger than the memory."""
+    def stream(self, request: search.Request, rows_per_block: int = 1000) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a request in blocks, all of one state of the database; memory does not grow with their number."""
         with reading(self._engine) as connection:
-            yield from _blocks(connection, with_preset_order(request))
+            yield from search.stream(connection, with_preset_order(request), rows_per_block)
 
     def hits(self, request: search.Request) -> Iterator[Hits]:
         """The rows of a request with their structures and tensors, some at a time; `id` and `model` are added to them.
@@ -78,7 +89,7 @@ class SearchStore:
         """
         request = replace(with_preset_order(request), fields=tuple(dict.fromkeys((*KEY_FIELDS, *request.fields))))
         with reading(self._engine) as connection:
-            for rows in _blocks(connection, request):
+            for rows in search.stream(connection, request):
                 yield load_hits(connection, rows)
 
     def diverse_hits(self, request: search.Request) -> Iterator[Hits]:
@@ -149,16 +160,3 @@ def _rows(connection: Connection, request: search.Request, *, diverse: bool) -> 
     chosen = [ranking[place] for place in diverse_rows(ranking, request.limit)]
     return [{name: row[name] for name in request.fields} for row in chosen]
 
-
-def _blocks(connection: Connection, request: search.Request) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a request page by page, in one state of the database."""
-    left = request.limit
-    while True:
-        size = min(left, STREAMED_ROWS) if request.limit else STREAMED_ROWS
-        page = search.page(connection, replace(request, limit=size))
-        if page.rows:
-            yield page.rows
-        left -= len(page.rows)
-        if page.next is None or (request.limit and left <= 0):
-            return
-        request = replace(request, after=page.next)
