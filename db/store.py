@@ -5,10 +5,12 @@ finished stay as they are. What a killed process leaves behind is therefore alwa
 may repeat itself while the database is away (db/transactions.py).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection
 
 from db import registry
 from db.engine import create_or_migrate, open_engine, parse_url
@@ -34,6 +36,9 @@ from models.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 STALE_AFTER_S = 45.0
 """A lease whose holder was silent for so long may be taken over: within a minute of its end, polling included."""
@@ -105,6 +110,10 @@ class ResultStore:
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._engine.dispose()
+
+    def ask(self, step: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a step that reads returns, run in a transaction of its own; see `db.transactions.read`."""
+        return read(self._engine, step, *args, **kwargs)
 
     # Models
 

@@ -262,10 +262,10 @@ class _Builder:
     def _decided(self, term: Comparison | Matches | Has | Is) -> Filter:
         """The term, or its outcome where it is the same for every entry."""
         constants = self._vocabulary.constants
-        return Decided(_holds(term, constants[term.property])) if term.property in constants else term
+        return Decided(holds(term, constants[term.property])) if term.property in constants else term
 
 
-def _holds(term: Comparison | Matches | Has | Is, value: Any) -> bool:
+def holds(term: Comparison | Matches | Has | Is, value: Any) -> bool:
     """Whether a condition is true of a value, which is known and of the property's kind."""
     match term:
         case Comparison(_, operator, bound):
