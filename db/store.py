@@ -8,14 +8,14 @@ may repeat itself while the database is away (db/transactions.py).
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
 from db import registry
 from db.engine import create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
-from db.query import pages as search
+from db.query.store import SearchStore
 from db.read_only import restrict_to_reading
 from db.records import (
     Balance,
@@ -34,9 +34,6 @@ from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, 
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -44,8 +41,8 @@ STALE_AFTER_S = 45.0
 """A lease whose holder was silent for so long may be taken over: within a minute of its end, polling included."""
 
 
-class ResultStore:
-    """The database of gmtscreen: models, runs, inputs, shards, results.
+class ResultStore(SearchStore):
+    """The database of gmtscreen: models, runs, inputs, shards, results; searches are those of `SearchStore`.
 
     Args:
         db: path of an SQLite file, or an SQLAlchemy URL (sqlite:///..., postgresql://...). The schema is created or
@@ -316,34 +313,3 @@ class ResultStore:
         """Every input and result in a fixed order, without times and internal numbers, to compare two databases."""
         with reading(self._engine) as connection:
             yield from reports.dump(connection, run_id)
-
-    # Search
-
-    def query(
-        self,
-        filter: str = "",
-        *,
-        fields: Sequence[str] | None = None,
-        sort: str | None = None,
-        limit: int = 50,
-        model: str | None = None,
-    ) -> "pd.DataFrame":
-        """The crystals that a filter describes, one row per crystal.
-
-        Args:
-            filter: see `db.query.filter_language`; an empty text means all.
-            fields: the columns wanted; None gives identity, symmetry and the main derived columns.
-            sort: a column, with "-" in front for descending; unknown values come last, ties are in the order of `id`.
-            limit: largest number of rows, 0 for all.
-            model: NAME or NAME@VERSION; without it, each crystal's row is that of its current model, else the newest.
-        """
-        request = search.Request(filter, search.field_names(fields), sort, limit, model)
-        return search.to_frame(read(self._engine, search.page, request).rows, request.fields)
-
-    def page(self, request: search.Request) -> search.Page:
-        """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
-        return read(self._engine, search.page, request)
-
-    def count(self, filter: str = "", model: str | None = None) -> int:
-        """Number of crystals that a filter describes."""
-        return read(self._engine, search.count, search.Request(filter, model=model))

@@ -6,7 +6,7 @@ compared by code point. Pages go by key ("after this row"), not by offset, so th
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -89,7 +89,8 @@ COLUMNS: dict[str, ColumnElement[Any]] = {
 }
 """The column, or the expression, of every property that has one value per crystal."""
 
-_HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
+HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
+"""What a search looks through: one row per result, with its crystal and its model."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def page(connection: Connection, request: Request) -> Page:
     sort, descending = _sort_column(request.sort)
     columns = [COLUMNS[name].label(name) for name in request.fields if name not in INPUT_LISTS]
     keys = [results.c.crystal_id.label("_crystal"), results.c.model_id.label("_model"), sort.label("_sort")]
-    statement = select(*keys, *columns).select_from(_HITS).where(*_conditions(connection, request))
+    statement = select(*keys, *columns).select_from(HITS).where(*conditions(connection, request))
     statement = _ordered(statement, sort, descending, request.after)
     if request.limit:
         statement = statement.limit(request.limit + 1)  # one more shows whether there is a next page
@@ -248,10 +249,18 @@ def page(connection: Connection, request: Request) -> Page:
     return Page(list(_finish_rows(connection, rows, request.fields)), mark)
 
 
-def count(connection: Connection, request: Request) -> int:
-    """Number of rows that a request without limit has."""
-    statement = select(func.count()).select_from(_HITS).where(*_conditions(connection, request))
-    return int(connection.execute(statement).scalar_one())
+def stream(connection: Connection, request: Request, rows_per_block: int = 1000) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a request in blocks, in the order of its pages, up to its limit; memory does not grow with them."""
+    left = request.limit
+    while True:
+        size = min(rows_per_block, left) if left else rows_per_block
+        block = page(connection, replace(request, limit=size))
+        if block.rows:
+            yield block.rows
+        left -= len(block.rows) if left else 0
+        if block.next is None or (request.limit and left <= 0):
+            return
+        request = replace(request, after=block.next)
 
 
 def _sort_column(sort: str | None) -> tuple[ColumnElement[Any], bool]:
@@ -280,15 +289,28 @@ def _ordered(statement: Select[Any], sort: ColumnElement[Any], descending: bool,
     return statement.order_by(direction.nulls_last(), results.c.crystal_id, results.c.model_id)
 
 
-def _conditions(connection: Connection, request: Request) -> Iterator[Condition]:
+def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
+    """The conditions that a hit of a request meets: those of its filter, and that its model is the one to show."""
     tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
     if tree is not None:
         yield to_condition(tree)
-    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
+    # Whether a filter by model wants several results of one crystal is for the request to say.
+    yield from which_rows(connection, None if request.one_per_crystal else tree, request.model)
+
+
+def which_rows(connection: Connection, tree: Filter | None, model: str | None) -> Iterator[Condition]:
+    """Conditions that leave the rows to search in: those of the wanted model, else each crystal's best one.
+
+    Args:
+        connection: to the database.
+        tree: the filter; None for one row per crystal.
+        model: NAME or NAME@VERSION.
+    """
+    chosen = None if model is None else registry.matching_ids(connection, model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
     # Who filters by model wants to see several results of one crystal.
-    if tree is None or request.one_per_crystal or "model" not in properties_of(tree):
+    if tree is None or "model" not in properties_of(tree):
         yield from _best_model_only(connection, chosen)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.optimade.definitions import Definition, bibliographic
 from db.explorer.optimade.parameters import Listing
-from db.query.evaluate import evaluate
+from db.query.evaluate import truth
 from db.query.filter_language import parse_filter
 from db.query.pages import PageMark
 from db.query.properties import Kind, Vocabulary
@@ -81,7 +81,7 @@ def references_page(listing: Listing) -> tuple[list[dict[str, Any]], str | None,
     hits = list(REFERENCES)
     if listing.filter.strip():
         tree = parse_filter(listing.filter, VOCABULARY)
-        hits = [work for work in hits if evaluate(tree, dict.fromkeys(_TEXTS) | work) is True]
+        hits = [work for work in hits if truth(tree, dict.fromkeys(_TEXTS) | work) is True]
     name = (listing.sort or "id").removeprefix("-").replace("immutable_id", "id")
     # Twice: works without a value come last in either direction.
     hits.sort(key=lambda work: (work.get(name) or "", work["id"]), reverse=(listing.sort or "").startswith("-"))

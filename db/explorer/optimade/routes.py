@@ -1,5 +1,7 @@
 """The routes of the OPTIMADE server: below `/optimade`, `/optimade/v1`, `/optimade/v1.2` and `/optimade/v1.2.0`."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -13,8 +15,8 @@ from db.explorer.optimade.envelope import OptimadeError, answer, base_url, meta,
 from db.explorer.optimade.parameters import Listing, check_names, read_listing
 from db.explorer.optimade.references import DEFINITIONS, REFERENCES, reference, references_page
 from db.explorer.optimade.structures import VOCABULARY, structures_page
+from db.query.counts import count
 from db.query.pages import Request as Search
-from db.query.pages import count
 
 ENTRY_TYPES = ("structures", "references")
 STANDARD_REFERENCE_FIELDS = frozenset(
@@ -119,9 +121,10 @@ def structures(request: Request, explorer: Context) -> Response:
     listing = read_listing(request.query_params, STRUCTURES, STANDARD_UNSUPPORTED)
     entries, cursor = explorer.store.ask(structures_page, listing)
     search = Search(listing.filter, vocabulary=VOCABULARY, one_per_crystal=True)
-    available = explorer.store.ask(count, Search(vocabulary=VOCABULARY, one_per_crystal=True))
-    returned = explorer.store.ask(count, search) if listing.filter.strip() else available
-    return _listed(request, explorer, entries, cursor, listing, (returned, available))
+    # An estimate is no number of entries: then the answer has none.
+    returned, available = (explorer.store.ask(count, asked) for asked in (search, replace(search, filter="")))
+    exact = tuple(number.n if number.exact else None for number in (returned, available))
+    return _listed(request, explorer, entries, cursor, listing, exact)
 
 
 @router.get("/references")
@@ -172,7 +175,7 @@ def _listed(
     entries: list[dict[str, Any]],
     cursor: str | None,
     listing: Listing,
-    counts: tuple[int | None, int],
+    counts: Sequence[int | None],
 ) -> Response:
     """The answer of a listing, with the link to its next page."""
     entry_type = request.url.path.rpartition("/")[2]
