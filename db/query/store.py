@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pymatgen.core.structure import Structure
 
+
 class SearchStore:
     """Searches in a database; `ResultStore` opens it."""
 
@@ -150,4 +151,3 @@ def _rows(connection: Connection, request: search.Request, diverse: bool) -> lis
     ranking = search.page(connection, longer).rows
     chosen = [ranking[place] for place in diverse_rows(ranking, request.limit)]
     return [{name: row[name] for name in request.fields} for row in chosen]
-
