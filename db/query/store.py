@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pymatgen.core.structure import Structure
 
+
 class SearchStore:
     """Searches in a database; `ResultStore` opens it."""
 
@@ -159,4 +160,3 @@ def _rows(connection: Connection, request: search.Request, *, diverse: bool) -> 
     ranking = search.page(connection, longer).rows
     chosen = [ranking[place] for place in diverse_rows(ranking, request.limit)]
     return [{name: row[name] for name in request.fields} for row in chosen]
-
