@@ -92,8 +92,9 @@ def explain(connection: Connection, request: Request) -> Explanation:
     if len(terms) > MAX_EXPLAINED:
         raise FilterError(f"AND joins {len(terms)} terms, at most {MAX_EXPLAINED} are explained. Leave out some.")
     pairs = list(combinations(range(len(terms)), 2))
-    others = [[k for k in range(len(terms)) if k != left_out] for left_out in range(len(terms))]
-    sets: list[Sequence[int]] = [range(len(terms)), *((k,) for k in range(len(terms))), *others, *pairs]
+    places = list(range(len(terms)))
+    others = [places[:left_out] + places[left_out + 1 :] for left_out in places]
+    sets: list[Sequence[int]] = [places, *((place,) for place in places), *others, *pairs]
     counts = _count(connection, request, tree, [to_condition(term) for term in terms], sets)
     n, total = counts.pop(0), counts.pop()
     alone, without = counts[: len(terms)], counts[len(terms) : 2 * len(terms)]
@@ -117,8 +118,8 @@ def _count(
     ]
     rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request.model)).subquery()
     sums = []
-    for members in sets:
-        passes = and_(literal(value=True), *(rows.c[f"term_{k}"] == 1 for k in members))
+    for chosen in sets:
+        passes = and_(literal(value=True), *(rows.c[f"term_{k}"] == 1 for k in chosen))
         sums.append(func.coalesce(func.sum(case((passes, 1), else_=0)), 0))
     row = connection.execute(select(*sums, func.count()).select_from(rows)).one()
     return [int(value) for value in row]
