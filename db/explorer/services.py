@@ -1,8 +1,10 @@
 """What the web application needs and `db` must not import: symmetry, literature, file formats, words for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from db.query.hits import Hits
 from db.records import Floats
 from models.quantities import Tensor
 
@@ -51,6 +53,18 @@ class Services(Protocol):
 
     def literature(self, source_ids: Sequence[str], result: dict[str, Any]) -> list[LiteratureValue]:
         """Published values of a crystal that has some, beside those of a result."""
+        ...
+
+    def polycrystal(self, facts: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+        """Bounds and estimates of a polycrystal's properties, in groups; names carry units."""
+        ...
+
+    def write_parquet(self, blocks: Iterable[Hits], folder: Path) -> Path:
+        """Writes hits with tensors and intervals as one Parquet file into a folder, block by block; returns it."""
+        ...
+
+    def extxyz(self, hits: Hits) -> str:
+        """Hits as frames of extended XYZ, with tensors and intervals."""
         ...
 
     def reliability(self, result: dict[str, Any]) -> list[str]:
