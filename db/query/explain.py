@@ -87,7 +87,7 @@ def explain(connection: Connection, request: Request) -> Explanation:
     """
     if not request.filter.strip():
         raise FilterError("There is no filter to explain. Give one.")
-    tree = parse_filter(request.filter)
+    tree = parse_filter(request.filter, request.vocabulary)
     terms = terms_of(tree)
     if len(terms) > MAX_EXPLAINED:
         raise FilterError(f"AND joins {len(terms)} terms, at most {MAX_EXPLAINED} are explained. Leave out some.")

@@ -15,8 +15,8 @@ from db.query.filter_tree import Comparison, Matches, Operator, TextMatch, to_te
 from db.records import RejectedInput
 from db.store import ResultStore
 from flows.cli.app import app
-from flows.cli.results.query import FORMULA_STARTS
 from flows.terminal.console import json_text
+from gmt_tasks.export.files import FORMULA_STARTS
 from models.errors import Reason
 from tests.db.blocks import MODEL, block, crystal_id, spec, work_off
 
