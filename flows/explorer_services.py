@@ -6,7 +6,6 @@ from typing import Any
 
 from db.explorer.services import IeeeFrame, LiteratureValue
 from db.query.hits import Hits
-from models.errors import GmtError
 from models.quantities import Tensor
 
 
@@ -34,14 +33,11 @@ class ExplorerServices:
 
         return "".join(structure_text(facts_of_hit(hits, place), "extxyz") for place in range(len(hits.rows)))
 
-    def write_parquet(self, blocks: Iterable[Hits], folder: Path) -> Path:
-        """Writes hits with tensors and intervals as one Parquet file."""
-        raise GmtError("Parquet is not written here. Use gmtscreen export.")
+    def write_parquet(self, blocks: Iterable[Hits], fields: Sequence[str], file: Path) -> None:
+        """Writes hits with the given fields, structures and tensors as one Parquet file."""
+        from gmt_tasks.export.parquet import write_parquet
 
-    def polycrystal(self, facts: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-        """Bounds and estimates of a polycrystal's properties."""
-        moduli = {name: value for name, value in result["derived"].items() if name.startswith(("k_", "g_"))}
-        return {"moduli": moduli}
+        write_parquet(blocks, fields, file)
 
     def literature(self, source_ids: Sequence[str], result: dict[str, Any]) -> list[LiteratureValue]:
         """Published values of a crystal that has some, beside those of a result."""

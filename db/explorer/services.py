@@ -55,12 +55,8 @@ class Services(Protocol):
         """Published values of a crystal that has some, beside those of a result."""
         ...
 
-    def polycrystal(self, facts: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-        """Bounds and estimates of a polycrystal's properties, in groups; names carry units."""
-        ...
-
-    def write_parquet(self, blocks: Iterable[Hits], folder: Path) -> Path:
-        """Writes hits with tensors and intervals as one Parquet file into a folder, block by block; returns it."""
+    def write_parquet(self, blocks: Iterable[Hits], fields: Sequence[str], file: Path) -> None:
+        """Writes hits with the given fields, structures and tensors as one Parquet file, block by block."""
         ...
 
     def extxyz(self, hits: Hits) -> str:

@@ -32,6 +32,7 @@ _TYPES = {
     Kind.FLAG: pa.bool_(),
     Kind.TEXT: pa.string(),
     Kind.FORMULA: pa.string(),
+    Kind.TIME: pa.string(),
 }
 _STRUCTURE = {
     "lattice": (pa.list_(pa.float64()), "angstrom", "rows a, b, c, in the frame of the tensors"),

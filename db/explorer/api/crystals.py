@@ -9,9 +9,11 @@ from sqlalchemy import or_
 
 from db.explorer.answers import json_answer, tagged
 from db.explorer.api.parameters import ModelName
+from db.explorer.api.polycrystal import polycrystal_groups
 from db.explorer.api.similar import similar_crystals
 from db.explorer.api.surfaces import surface_grid
 from db.explorer.context import Context, Explorer
+from db.explorer.paths import without_paths
 from db.labels.rows import without_content
 from db.tables import labels as label_table
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, compliance_voigt
@@ -56,7 +58,8 @@ def tensors_of(result: dict[str, Any]) -> dict[Tensor, Any]:
 @router.get("")
 def facts(crystal: str, request: Request, explorer: Context) -> Response:
     """Everything about one crystal, by content id, source id, or the first characters of its content id."""
-    return json_answer(request, explorer.store.show(crystal))
+    known = explorer.store.show(crystal)
+    return json_answer(request, known | {"inputs": [without_paths(arrival) for arrival in known["inputs"]]})
 
 
 @router.get("/tensors")
@@ -124,9 +127,8 @@ def surfaces(crystal: str, request: Request, explorer: Context, model: ModelName
 @router.get("/polycrystal")
 def polycrystal(crystal: str, request: Request, explorer: Context, model: ModelName = "") -> Response:
     """What a polycrystal of it is like: bounds and estimates of its moduli and dielectric constants."""
-    known = explorer.store.show(crystal)
-    result = result_of(known, model)
-    return json_answer(request, explorer.services.polycrystal(known, result))
+    result = result_of(explorer.store.show(crystal), model)
+    return json_answer(request, polycrystal_groups(result["derived"], tensors_of(result)))
 
 
 @router.get("/reliability")

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
+from db.csv_cells import csv_cell
 from db.explorer.answers import json_bytes
 from db.explorer.api.parameters import FieldNames, FilterText, ModelName, SortText, names_in
 from db.explorer.context import Context, Explorer
@@ -23,9 +24,6 @@ from db.query.properties import PROPERTIES
 from db.query.store import new_request
 
 router = APIRouter()
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""With these a text becomes a formula when a spreadsheet opens a CSV file. Source: OWASP, CSV Injection."""
 
 
 class ExportFormat(StrEnum):
@@ -67,16 +65,31 @@ def export(
         folder = Path(tempfile.mkdtemp(prefix="gmt-export-"))
         remove = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
         try:
-            written = explorer.services.write_parquet(explorer.store.hits(search), folder)
+            explorer.services.write_parquet(explorer.store.hits(search), names, folder / "gmtscreen.parquet")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return FileResponse(written, media_type=MEDIA_TYPES[format], headers=headers, background=remove)
+        return FileResponse(
+            folder / "gmtscreen.parquet", media_type=MEDIA_TYPES[format], headers=headers, background=remove
+        )
     blocks = {ExportFormat.CSV: csv_blocks, ExportFormat.JSON: json_blocks, ExportFormat.EXTXYZ: extxyz_blocks}[format]
     lines = blocks(explorer, search)
     # The first block is made here: a filter that cannot be read is answered with its error, not with half a file.
     first = next(lines, b"")
     return StreamingResponse(_continued(first, lines), media_type=MEDIA_TYPES[format], headers=headers)
+
+
+def _parquet(explorer: Explorer, search: Search, headers: dict[str, str]) -> Response:
+    """The hits as a Parquet file, whose end says where its columns are: it is complete before it is sent."""
+    folder = Path(tempfile.mkdtemp(prefix="gmt-export-"))
+    file = folder / "gmtscreen.parquet"
+    try:
+        explorer.services.write_parquet(explorer.store.hits(search), search.fields, file)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    remove = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    return FileResponse(file, media_type=MEDIA_TYPES[ExportFormat.PARQUET], headers=headers, background=remove)
 
 
 def _continued(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
@@ -95,16 +108,6 @@ def _csv_text(lines: Any) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()
-
-
-def csv_cell(value: Any) -> Any:
-    """A value as a cell of CSV; a text that a spreadsheet would take for a formula gets a quote in front."""
-    text = ";".join(map(str, value)) if isinstance(value, list) else value
-    if isinstance(text, str):
-        is_formula = len(text) > 1 and text.startswith(FORMULA_STARTS)
-        printable = "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
-        return "'" + printable if is_formula else printable
-    return "" if text is None or text != text else text
 
 
 def json_blocks(explorer: Explorer, search: Search) -> Iterator[bytes]:

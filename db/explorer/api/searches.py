@@ -10,6 +10,7 @@ from db.explorer.answers import json_answer
 from db.explorer.api.parameters import FieldNames, FilterText, ModelName, SortText, names_in
 from db.explorer.context import Context
 from db.explorer.cursors import from_cursor, to_cursor
+from db.query.filter_language import parse_filter
 from db.query.pages import Request as Search
 from db.query.pareto import Sense, pareto_front
 from db.query.presets import PRESETS
@@ -128,6 +129,8 @@ def points(
 ) -> Response:
     """Columns for a scatter plot: hits whose x and y are known, with intervals and the Pareto front."""
     columns = axes.columns()
+    if filter.strip():
+        parse_filter(filter)  # by itself first: positions of its faults are those of the text that was sent
     known = f"{columns['x']} IS KNOWN AND {columns['y']} IS KNOWN"
     search = Search(f"({filter}) AND {known}" if filter.strip() else known, tuple(dict.fromkeys(columns.values())))
     limit = min(limit, explorer.settings.points)

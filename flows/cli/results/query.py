@@ -103,7 +103,7 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
 
 def _write_csv(frame: "pd.DataFrame", stream: TextIO) -> None:
     """CSV with empty cells for unknown values and several source ids joined by semicolons."""
-    from gmt_tasks.export.files import csv_cell
+    from db.csv_cells import csv_cell
 
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(frame.columns)
