@@ -46,6 +46,8 @@ async function showExplanation(filter, n, signal) {
 async function start() {
   const [known, presets] = await Promise.all([properties(), ask("presets")]);
   const state = new PageState();
+  // On a small screen the results come first; the controls open on demand.
+  if (matchMedia("(max-width: 1180px)").matches) for (const panel of document.querySelectorAll(".controls details")) panel.open = false;
   const showError = setUpFilterBox(state, known, presets);
   const views = [
     setUpTable(state, known, showError),

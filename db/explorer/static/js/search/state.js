@@ -5,7 +5,7 @@ export const DEFAULT_FIELDS = [
 ];
 
 const DEFAULTS = {
-  filter: "", sort: "", fields: DEFAULT_FIELDS.join(","), x: "k_vrh_gpa", y: "d_max_pc_per_n", color: "eps_total_mean",
+  filter: "", sort: "-d_max_pc_per_n", fields: DEFAULT_FIELDS.join(","), x: "k_vrh_gpa", y: "d_max_pc_per_n", color: "eps_total_mean",
   pareto: "max,max", logx: "", logy: "1", ranges: "k_vrh_gpa,d_max_pc_per_n,eps_total_mean",
 };
 
