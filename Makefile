@@ -56,9 +56,9 @@ types: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
-# Several processes, whole files each: what a file's tests share is started once.
+# Several processes, whole files each (tests/conftest.py): what a file's tests share is started once.
 tests: $(STAMP)
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadfile -q -m "not slow and not chaos and not postgres"
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadgroup -q -m "not slow and not chaos and not postgres"
 
 test-slow: $(STAMP) ## the long tests
 	$(PYTEST) -m slow

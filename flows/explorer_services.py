@@ -31,7 +31,9 @@ class ExplorerServices:
 
     def structure_text(self, facts: dict[str, Any], format: str) -> str:
         """A crystal as a file."""
-        raise GmtError(f"There is no structure format {format!r} for {facts['formula']} yet.")
+        from gmt_tasks.export.structure_text import structure_text
+
+        return structure_text(facts, format)
 
     def literature(self, source_ids: Sequence[str], result: dict[str, Any]) -> list[LiteratureValue]:
         """Published values of a crystal that has some, beside those of a result."""

@@ -35,6 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[DESELECTED] = Counter()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests share a process: those of a file, and all that use Prefect's server, for it starts slowly."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        group = "prefect" if "prefect_server" in fixtures else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Counts what a marker leaves out, by the marker that has a target of its own."""
     for item in items:

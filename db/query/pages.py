@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     Double,
@@ -18,11 +19,15 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    cast,
+    false,
     func,
     literal,
     not_,
+    null,
     or_,
     select,
+    true,
 )
 
 from db import registry
@@ -30,6 +35,7 @@ from db.query.filter_language import parse_filter
 from db.query.filter_tree import (
     And,
     Comparison,
+    Decided,
     Filter,
     Flag,
     Has,
@@ -43,7 +49,8 @@ from db.query.filter_tree import (
     properties_of,
 )
 from db.query.lists import INPUT_LISTS, any_source_id, doubted, has, values_of
-from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
+from db.query.properties import CRYSTALS, LISTS, PROPERTIES, Kind, Vocabulary, resolve_property
+from db.query.times import time_text, whole_seconds
 from db.tables import ModelState, crystals, models, results
 from models.errors import Doubt, FilterError
 
@@ -76,13 +83,14 @@ DOUBT_FLAGS: dict[str, Condition] = {"doubtful": doubted(), **{doubt.value: doub
 COLUMNS: dict[str, ColumnElement[Any]] = {
     **{name: results.c[name] for name in PROPERTIES if name in results.c},
     **{name: crystals.c[name] for name in PROPERTIES if name in crystals.c},
+    "last_modified": results.c.created,
     "model": models.c.name.concat("@").concat(models.c.version),
     **DOUBT_FLAGS,
 }
 """The column, or the expression, of every property that has one value per crystal."""
 
 HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models, models.c.id == results.c.model_id)
-"""What searches select from: one row per crystal and model."""
+"""What a search looks through: one row per result, with its crystal and its model."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,12 @@ class PageMark:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for; see `ResultStore.query`."""
+    """What is asked for; see `ResultStore.query`.
+
+    Attributes:
+        vocabulary: what the filter may name.
+        one_per_crystal: one row per crystal also where the filter asks for a model.
+    """
 
     filter: str = ""
     fields: tuple[str, ...] = DEFAULT_FIELDS
@@ -104,6 +117,8 @@ class Request:
     limit: int = 50
     model: str | None = None
     after: PageMark | None = None
+    vocabulary: Vocabulary = CRYSTALS
+    one_per_crystal: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,10 +143,9 @@ def field_names(fields: Sequence[str] | None) -> tuple[str, ...]:
 def to_condition(tree: Filter) -> Condition:
     """The SQL condition of a filter; unknown values follow SQL's three-valued logic."""
     match tree:
-        case And(terms):
-            return and_(*(to_condition(term) for term in terms))
-        case Or(terms):
-            return or_(*(to_condition(term) for term in terms))
+        case And(terms) | Or(terms):
+            joined = and_ if isinstance(tree, And) else or_
+            return joined(*(to_condition(term) for term in terms))
         case Not(term):
             return not_(to_condition(term))
         case Comparison(name, operator, value):
@@ -144,6 +158,8 @@ def to_condition(tree: Filter) -> Condition:
             # What a crystal came with is always known, also where the list is empty.
             column = crystals.c.id if name in INPUT_LISTS else COLUMNS[name]
             return column.is_not(None) if knowledge is Knowledge.KNOWN else column.is_(None)
+        case Decided(value):
+            return cast(null(), Boolean()) if value is None else true() if value else false()
         case Flag(name):
             column = COLUMNS[name]
             # a condition as it is can begin from its own index; compared with a value it cannot
@@ -164,12 +180,31 @@ def _compare(name: str, operator: Operator, value: float | str | bool) -> Condit
     # Of a list, != means that no entry is equal, not that some entry differs.
     if name == "source_ids" and operator is Operator.UNEQUAL:
         return not_(_compare(name, Operator.EQUAL, value))
+    if PROPERTIES[name] is Kind.TIME:
+        return _compare_time(COLUMNS[name], operator, whole_seconds(str(value)))
     bound: ColumnElement[Any] = literal(value)
     if isinstance(value, float):
         # With its own type: typed like an integer column, PostgreSQL would round 2.5 to 2.
         small_integer = value.is_integer() and abs(value) < 2**31
         bound = literal(int(value), Integer()) if small_integer else literal(value, Double())
     return _on_texts(name, lambda column: _COMPARE[operator](column, bound))
+
+
+def _compare_time(column: ColumnElement[Any], operator: Operator, seconds: int) -> Condition:
+    """Comparison of a time without its fraction of a second, as results print it."""
+    first: ColumnElement[Any] = literal(float(seconds), Double())
+    next_second: ColumnElement[Any] = literal(seconds + 1.0, Double())
+    match operator:
+        case Operator.EQUAL:
+            return and_(column >= first, column < next_second)
+        case Operator.UNEQUAL:
+            return or_(column < first, column >= next_second)
+        case Operator.LESS | Operator.GREATER_EQUAL:
+            return _COMPARE[operator](column, first)
+        case Operator.LESS_EQUAL:
+            return column < next_second
+        case Operator.GREATER:
+            return column >= next_second
 
 
 def _on_texts(name: str, test: Callable[[ColumnElement[Any]], Condition]) -> Condition:
@@ -256,14 +291,25 @@ def _ordered(statement: Select[Any], sort: ColumnElement[Any], descending: bool,
 
 def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
     """The conditions that a hit of a request meets: those of its filter, and that its model is the one to show."""
-    tree = parse_filter(request.filter) if request.filter.strip() else None
+    tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
     if tree is not None:
         yield to_condition(tree)
+    yield from which_rows(connection, tree, request)
+
+
+def which_rows(connection: Connection, tree: Filter | None, request: Request) -> Iterator[Condition]:
+    """Conditions that leave the rows to search in: those of the wanted model, else each crystal's best one.
+
+    Args:
+        connection: to the database.
+        tree: the filter of the request.
+        request: says which model, and whether a crystal may have several rows.
+    """
     chosen = None if request.model is None else registry.matching_ids(connection, request.model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
     # Who filters by model wants to see several results of one crystal.
-    if tree is None or "model" not in properties_of(tree):
+    if tree is None or request.one_per_crystal or "model" not in properties_of(tree):
         yield from _best_model_only(connection, chosen)
 
 
@@ -289,6 +335,8 @@ def _finish_rows(connection: Connection, rows: Sequence[Any], fields: tuple[str,
         values: dict[str, Any] = {}
         for name in fields:
             values[name] = lists[name][row["_crystal"]] if name in lists else row[name]
+        if values.get("last_modified") is not None:
+            values["last_modified"] = time_text(values["last_modified"])
         if "elements" in values:
             values["elements"] = values["elements"].strip(",").split(",")
         yield values

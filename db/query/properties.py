@@ -4,8 +4,11 @@ Derived columns come from the registry of quantities; the rest are columns of cr
 """
 
 import difflib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from models.errors import Doubt, FilterError
 from models.quantities import (
@@ -31,6 +34,8 @@ class Kind(StrEnum):
     ELEMENTS = "list of elements"
     SOURCE_IDS = "list of source ids"
     DOUBTS = "list of doubts"
+    FEATURES = "list of structure features"  # OPTIMADE's: disorder and the like
+    TIME = "time"
 
 
 PROPERTIES: dict[str, Kind] = {
@@ -47,6 +52,7 @@ PROPERTIES: dict[str, Kind] = {
     "n_atoms": Kind.INTEGER,
     "volume_per_atom": Kind.NUMBER,
     "model": Kind.TEXT,
+    "last_modified": Kind.TIME,
     "spacegroup": Kind.INTEGER,
     "point_group": Kind.TEXT,
     "symprec": Kind.NUMBER,
@@ -60,6 +66,7 @@ PROPERTIES: dict[str, Kind] = {
     **{name: Kind(quantity.kind.value) for name, quantity in RELIABILITY.items()},
 }
 """Everything that can be filtered, sorted and printed."""
+
 
 class Group(StrEnum):
     """What a property is about, for lists of columns."""
@@ -107,6 +114,7 @@ _STORED: dict[str, tuple[str, str, Group]] = {
     "n_atoms": ("1", "number of atoms in the stored cell", Group.COMPOSITION),
     "volume_per_atom": ("angstrom^3", "volume of the cell per atom", Group.COMPOSITION),
     "model": ("", "model version that the result is of, NAME@VERSION", Group.PROVENANCE),
+    "last_modified": ("", "when the result was stored, UTC, to the second", Group.PROVENANCE),
     "spacegroup": ("", "number of the space group at the tolerance used", Group.SYMMETRY),
     "point_group": ("", "Hermann-Mauguin symbol of the point group", Group.SYMMETRY),
     "symprec": ("angstrom", "tolerance of the symmetry search", Group.SYMMETRY),
@@ -153,27 +161,86 @@ ALIASES = {
     "nsites": "n_atoms",
     "immutable_id": "id",
     "chemical_formula_reduced": "formula",
+    "chemical_formula_descriptive": "formula",
     "chemical_formula_anonymous": "formula_anonymous",
     "space_group_it_number": "spacegroup",
 }
 """OPTIMADE's names for ours."""
 
-LISTS = frozenset({Kind.ELEMENTS, Kind.SOURCE_IDS, Kind.DOUBTS})
+LISTS = frozenset({Kind.ELEMENTS, Kind.SOURCE_IDS, Kind.DOUBTS, Kind.FEATURES})
 """Kinds of which a crystal has several values, or none."""
+
+_FOREIGN = re.compile(r"_(?!gmt_)[a-z0-9]+_[a-z0-9_]*")
+"""A property with the prefix of another provider than us."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """What a filter may name.
+
+    Attributes:
+        kinds: every property and its kind.
+        aliases: other names for them.
+        constants: properties that every entry has alike, with their value; a condition on them is decided at once.
+        foreign: whether properties of other OPTIMADE providers are admitted; their value is unknown.
+    """
+
+    kinds: Mapping[str, Kind]
+    aliases: Mapping[str, str]
+    constants: Mapping[str, Any]
+    foreign: bool = False
+
+    def resolve(self, name: str, position: int | None = None) -> str:
+        """The name in `kinds` of a property, from that, an alias, or one with the prefix `_gmt_`.
+
+        Args:
+            name: as it is written.
+            position: where it stands in a filter text, for the error.
+
+        Raises:
+            FilterError: there is no such property; names close ones.
+        """
+        bare = name.removeprefix("_gmt_")
+        bare = self.aliases.get(bare, bare)
+        if bare in self.kinds or (self.foreign and self.is_foreign(bare)):
+            return bare
+        # names come from anybody: only the start is compared, since the cost grows with the length
+        close = difflib.get_close_matches(bare[:64], [*self.kinds, *self.aliases], n=3)
+        example = "k_vrh_gpa" if "k_vrh_gpa" in self.kinds else next(iter(self.kinds))
+        hint = (
+            f"Did you mean {' or '.join(close)}?" if close else f"There are {len(self.kinds)}, for example {example}."
+        )
+        where = "" if position is None else f" at position {position}"
+        raise FilterError(f"There is no property {name[:64]!r}{where}. {hint}", position)
+
+    @staticmethod
+    def is_foreign(name: str) -> bool:
+        """True for a property with the prefix of another provider."""
+        return _FOREIGN.fullmatch(name) is not None
+
+
+ALIKE: dict[str, tuple[Kind, Any]] = {
+    "type": (Kind.TEXT, "structures"),
+    "nperiodic_dimensions": (Kind.INTEGER, 3),
+    "structure_features": (Kind.FEATURES, ()),
+}
+"""OPTIMADE's properties that all our crystals have alike: they can be asked for, and no column holds them."""
+
+CRYSTALS = Vocabulary(
+    {**PROPERTIES, **{name: kind for name, (kind, _) in ALIKE.items()}},
+    ALIASES,
+    {name: value for name, (_, value) in ALIKE.items()},
+)
+"""What a filter over crystals may name."""
 
 
 def resolve_property(name: str, position: int | None = None) -> str:
-    """Our name of a property, from ours, OPTIMADE's, or one with the prefix `_gmt_`.
+    """Our name of a property that has a column; see `Vocabulary.resolve`.
 
     Raises:
         FilterError: there is no such property; names close ones.
     """
-    bare = name.removeprefix("_gmt_")
-    bare = ALIASES.get(bare, bare)
-    if bare in PROPERTIES:
-        return bare
-    # names come from anybody: only the start is compared, since the cost grows with the length
-    close = difflib.get_close_matches(bare[:64], [*PROPERTIES, *ALIASES], n=3)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"There are {len(PROPERTIES)}, for example k_vrh_gpa."
-    where = "" if position is None else f" at position {position}"
-    raise FilterError(f"There is no property {name[:64]!r}{where}. {hint}", position)
+    return _WITH_COLUMNS.resolve(name, position)
+
+
+_WITH_COLUMNS = Vocabulary(PROPERTIES, ALIASES, {})

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from db.query.evaluate import truth
 from db.query.filter_tree import Filter, Flag, Is, Knowledge, Not, to_text
 from db.query.pages import DEFAULT_FIELDS, Request
 from db.query.properties import PROPERTIES
@@ -19,7 +20,7 @@ from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, StoreError
 from models.quantities import DERIVED, ColumnKind
 from tests.db.blocks import SHARD_ATOMS, block, crystal_id, results, spec, work_off
-from tests.db.query.filters import DOUBTS, NUMBERS, SYMBOLS, TEXTS, evaluate, filters
+from tests.db.query.filters import DOUBTS, NUMBERS, SYMBOLS, TEXTS, filters
 
 N_CRYSTALS = 60
 WIDE = ("id", "formula", "elements", *(name for name in PROPERTIES if name not in ("id", "formula", "elements")))
@@ -97,7 +98,7 @@ def test_sql_finds_exactly_the_rows_that_plain_python_finds(random_store: Result
     if not hasattr(random_store, "oracle_rows"):
         random_store.oracle_rows = list(python_rows(random_store))  # type: ignore[attr-defined]
     rows: list[dict[str, Any]] = random_store.oracle_rows  # type: ignore[attr-defined]
-    wanted = sorted(row["id"] for row in rows if evaluate(tree, row) is True)
+    wanted = sorted(row["id"] for row in rows if truth(tree, row) is True)
     found = [row["id"] for row in random_store.page(Request(to_text(tree), fields=("id",), limit=0)).rows]
     assert found == wanted
     assert random_store.count(to_text(tree)) == len(wanted)
