@@ -38,7 +38,9 @@ def test_from_the_filter_to_the_downloaded_file_and_back(observed: Observed) -> 
     everything = count_of(page)
     page.fill("#filter", 'k_vrh_gpa > 50 AND elements HAS "O"')
     page.keyboard.press("Enter")
-    page.wait_for_function("n => document.querySelector('#count strong')?.textContent.replace(',', '') < n", arg=everything)
+    page.wait_for_function(
+        "n => document.querySelector('#count strong')?.textContent.replace(',', '') < n", arg=everything
+    )
     filtered = count_of(page)
     assert 0 < filtered < everything
 
@@ -118,7 +120,7 @@ def test_what_is_wrong_with_a_filter_is_said_in_its_place(observed: Observed) ->
 
 
 def test_an_empty_answer_names_the_term_that_empties_it(observed: Observed) -> None:
-    page = observed.open("/?filter=k_vrh_gpa > 1e6 AND elements HAS \"O\"")
+    page = observed.open('/?filter=k_vrh_gpa > 1e6 AND elements HAS "O"')
     page.wait_for_selector("#explanation li")
     assert "k_vrh_gpa > 1e6" in page.inner_text("#explanation li >> nth=0")
 

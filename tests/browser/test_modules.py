@@ -85,7 +85,8 @@ def test_structure_and_surface_are_seen_from_the_same_side(page: "Page") -> None
             const viewer = globalThis.$3Dmol.createViewer(box, { orthographic: true });
             const { VIEWS, matrixOf, rotate } = await import('/static/js/drawing/rotation.js');
             const atoms = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]];
-            viewer.addModel().addAtoms(atoms.map(([x, y, z], serial) => ({ elem: 'C', x, y, z, serial, bonds: [], bondOrder: [] })));
+            const described = ([x, y, z], serial) => ({ elem: 'C', x, y, z, serial, bonds: [], bondOrder: [] });
+            viewer.addModel().addAtoms(atoms.map(described));
             viewer.setStyle({}, { sphere: {} });
             viewer.zoomTo();
             return Object.values(VIEWS).map((quaternion) => {

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PATHS = ("/", "/?filter=preset:piezo", "/crystals/{id}", "/compare?ids={id},{other}", "/runs", "/runs/1", "/models", "/models/{model}", "/help")
+PATHS = (
+    "/",
+    "/?filter=preset:piezo",
+    "/crystals/{id}",
+    "/compare?ids={id},{other}",
+    "/runs",
+    "/runs/1",
+    "/models",
+    "/models/{model}",
+    "/help",
+)
 SIZES = {"laptop": (1440, 1000), "phone": (390, 844)}
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
@@ -21,7 +31,7 @@ STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 @pytest.fixture(scope="session")
 def names(server: str) -> dict[str, str]:
     """Two crystals and a model version of the database."""
-    with urlopen(f"{server}/api/v1/crystals?sort=-d_max_pc_per_n&fields=id,model&limit=2") as answer:
+    with urlopen(f"{server}/api/v1/crystals?sort=-d_max_pc_per_n&fields=id,model&limit=2") as answer:  # noqa: S310 (our own server)
         rows = json.load(answer)["rows"]
     return {"id": rows[0]["id"], "other": rows[1]["id"], "model": rows[0]["model"]}
 
@@ -85,4 +95,15 @@ def test_everything_on_the_way_to_a_crystal_is_reached_by_keyboard(observed: Obs
     for _ in range(80):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.closest('[id]')?.id"))
-    assert {"filter", "presets", "elements", "ranges", "facets", "code-button", "x", "scatter", "columns-button", "table"} <= reached
+    assert {
+        "filter",
+        "presets",
+        "elements",
+        "ranges",
+        "facets",
+        "code-button",
+        "x",
+        "scatter",
+        "columns-button",
+        "table",
+    } <= reached

@@ -76,7 +76,9 @@ def test_no_page_holds_a_script_or_a_style_in_its_text() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ['<script>x()</script>', '<a onclick="x()">', "<p style='x'>", '<a href="javascript:x">'])
+@pytest.mark.parametrize(
+    "text", ["<script>x()</script>", '<a onclick="x()">', "<p style='x'>", '<a href="javascript:x">']
+)
 def test_a_script_in_the_text_of_a_page_is_found(text: str) -> None:
     assert INLINE.search(text)
 
