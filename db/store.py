@@ -5,10 +5,12 @@ finished stay as they are. What a killed process leaves behind is therefore alwa
 may repeat itself while the database is away (db/transactions.py).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection
 
 from db import registry
 from db.engine import create_or_migrate, open_engine, parse_url
@@ -31,6 +33,9 @@ from db.runs import leases, ledger, reports
 from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 STALE_AFTER_S = 45.0
 """A lease whose holder was silent for so long may be taken over: within a minute of its end, polling included."""
@@ -102,6 +107,10 @@ class ResultStore(SearchStore):
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._engine.dispose()
+
+    def ask(self, step: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a step that reads returns, run in a transaction of its own; see `db.transactions.read`."""
+        return read(self._engine, step, *args, **kwargs)
 
     # Models
 

@@ -10,33 +10,41 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from models.errors import FilterError, GmtError
+from db.failures import StatementTimeoutError
+from models.errors import FilterError, GmtError, MissingError
 
 REVALIDATE = {"cache-control": "no-cache"}
 """A copy may be kept, and is asked about by its ETag before it is shown: a run may have added results meanwhile."""
 
 
-def json_answer(request: Request, content: Any, status: int = 200, media_type: str = "application/json") -> Response:
+def json_answer(
+    request: Request, content: Any, *, media_type: str = "application/json", tag_of: Any = None
+) -> Response:
     """JSON with an ETag; 304 without a body where the asker has the same already.
 
     Args:
         request: whose `If-None-Match` counts.
         content: made of JSON's types and numpy arrays; numbers that JSON does not have become null.
-        status: of the answer.
         media_type: of the answer.
+        tag_of: what the ETag is made of, where the content holds what changes every time.
     """
-    body = json.dumps(plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    return tagged(request, body, media_type, status)
+    body = json_bytes(content)
+    return tagged(request, body, media_type, body if tag_of is None else json_bytes(tag_of))
 
 
-def tagged(request: Request, body: bytes, media_type: str, status: int = 200) -> Response:
+def json_bytes(content: Any) -> bytes:
+    """A value as JSON; see `plain`."""
+    return json.dumps(plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def tagged(request: Request, body: bytes, media_type: str, tag_of: bytes | None = None) -> Response:
     """A body with its ETag; 304 without it where the asker has the same already."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"etag": tag, **REVALIDATE}
-    known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
-    if status == 200 and known & {tag, "*"}:
+    digest = hashlib.sha256(body if tag_of is None else tag_of).hexdigest()[:32]
+    headers = {"etag": f'"{digest}"', **REVALIDATE}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if known & {headers["etag"], "*"}:
         return Response(status_code=304, headers=headers)
-    return Response(body, status, headers, media_type)
+    return Response(body, 200, headers, media_type)
 
 
 def plain(value: Any) -> Any:
@@ -62,6 +70,10 @@ def describe_error(error: Exception) -> tuple[int, str, int | None]:
     match error:
         case FilterError():
             return 400, str(error), error.position
+        case MissingError():
+            return 404, str(error), None
+        case StatementTimeoutError():
+            return 504, str(error), None
         case GmtError(may_pass=True):
             return 503, str(error), None
         case GmtError():

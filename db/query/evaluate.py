@@ -24,7 +24,6 @@ from db.query.filter_tree import (
     Quantifier,
     TextMatch,
 )
-from db.query.properties import LISTS, PROPERTIES
 
 Row = Mapping[str, Any]
 
@@ -72,14 +71,15 @@ def truth(tree: Filter, row: Row) -> bool | None:
             return _has(row[name], quantifier, values)
         case Comparison(name, sign, value):
             # Of a list, != means that no entry is equal, not that some entry differs.
-            no_entry = PROPERTIES[name] in LISTS and sign is Operator.UNEQUAL
-            return value not in row[name] if no_entry else _any(row[name], lambda held: _OPERATORS[sign](held, value))
+            is_list = isinstance(row[name], Collection) and not isinstance(row[name], str)
+            inverse = is_list and sign is Operator.UNEQUAL
+            return value not in row[name] if inverse else _any(row[name], lambda held: _OPERATORS[sign](held, value))
         case Matches(name, how, text):
             return _any(row[name], lambda held: _MATCHES[how](held, text))
         case Flag(name):
             return _any(row[name], bool)
-        case Decided(value):
-            return value
+        case Decided(outcome):
+            return outcome
 
 
 def _joined(truths: Iterable[bool | None], *, decisive: bool) -> bool | None:

@@ -115,7 +115,7 @@ def _count(
     columns = [
         case((condition, literal(1)), else_=literal(0)).label(f"term_{k}") for k, condition in enumerate(conditions)
     ]
-    rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request)).subquery()
+    rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request.model)).subquery()
     sums = []
     for members in sets:
         passes = and_(literal(value=True), *(rows.c[f"term_{k}"] == 1 for k in members))

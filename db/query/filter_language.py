@@ -13,12 +13,12 @@ filter is refused, not suffered. Source: OPTIMADE specification 1.2, section "Th
 
 import difflib
 import math
-import operator as operators
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from db.query.evaluate import truth
 from db.query.filter_bounds import check_bounds
 from db.query.filter_tree import (
     And,
@@ -93,14 +93,6 @@ _ENTRIES: dict[Kind, tuple[str, ...]] = {
     Kind.FEATURES: ("disorder", "implicit_atoms", "site_attachments", "assemblies"),
 }
 """What a list of each kind may hold, where that is a closed list."""
-_OPERATORS: dict[Operator, Callable[[Any, Any], bool]] = {
-    Operator.EQUAL: operators.eq,
-    Operator.UNEQUAL: operators.ne,
-    Operator.LESS: operators.lt,
-    Operator.LESS_EQUAL: operators.le,
-    Operator.GREATER: operators.gt,
-    Operator.GREATER_EQUAL: operators.ge,
-}
 _ESCAPED = re.compile(r"\\(.)")
 _ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT, Kind.FORMULA, Kind.TIME}
 _KEYWORDS = frozenset("AND OR NOT HAS ALL ANY ONLY IS KNOWN UNKNOWN CONTAINS TRUE FALSE".split())
@@ -231,7 +223,7 @@ class _Builder:
             return Decided(None)
         operator, n = Operator(tokens[1]) if len(tokens) == 3 else Operator.EQUAL, _value(tokens[-1])
         if name in self._vocabulary.constants and kind in LISTS:
-            return Decided(_OPERATORS[operator](len(self._vocabulary.constants[name]), n))
+            return Decided(truth(Comparison(name, operator, n), {name: len(self._vocabulary.constants[name])}))
         if kind is not Kind.ELEMENTS:
             raise _misfit(tokens[0], f"LENGTH is known of elements only, not of {tokens[0]}")
         # The length of the list of elements is a column of its own, so it can be compared like any number.
@@ -262,25 +254,7 @@ class _Builder:
     def _decided(self, term: Comparison | Matches | Has | Is) -> Filter:
         """The term, or its outcome where it is the same for every entry."""
         constants = self._vocabulary.constants
-        return Decided(_holds(term, constants[term.property])) if term.property in constants else term
-
-
-def _holds(term: Comparison | Matches | Has | Is, value: Any) -> bool:
-    """Whether a condition is true of a value, which is known and of the property's kind."""
-    match term:
-        case Comparison(_, operator, bound):
-            return bool(_OPERATORS[operator](value, bound))
-        case Matches(_, match, text):
-            starts, ends = str(value).startswith(text), str(value).endswith(text)
-            return {TextMatch.CONTAINS: text in value, TextMatch.STARTS: starts, TextMatch.ENDS: ends}[match]
-        case Has(_, Quantifier.ANY, texts):
-            return not set(texts).isdisjoint(value)
-        case Has(_, Quantifier.ONLY, texts):
-            return set(texts).issuperset(value)
-        case Has(_, _, texts):
-            return set(texts).issubset(value)
-        case Is(_, knowledge):
-            return knowledge is Knowledge.KNOWN
+        return Decided(truth(term, constants)) if term.property in constants else term
 
 
 def _compare(left: "Token", name: str, kind: Kind, operator: Operator, right: "Token") -> Comparison:

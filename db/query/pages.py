@@ -294,22 +294,23 @@ def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
     tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
     if tree is not None:
         yield to_condition(tree)
-    yield from which_rows(connection, tree, request)
+    # Whether a filter by model wants several results of one crystal is for the request to say.
+    yield from which_rows(connection, None if request.one_per_crystal else tree, request.model)
 
 
-def which_rows(connection: Connection, tree: Filter | None, request: Request) -> Iterator[Condition]:
+def which_rows(connection: Connection, tree: Filter | None, model: str | None) -> Iterator[Condition]:
     """Conditions that leave the rows to search in: those of the wanted model, else each crystal's best one.
 
     Args:
         connection: to the database.
-        tree: the filter of the request.
-        request: says which model, and whether a crystal may have several rows.
+        tree: the filter; None for one row per crystal.
+        model: NAME or NAME@VERSION.
     """
-    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
+    chosen = None if model is None else registry.matching_ids(connection, model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
     # Who filters by model wants to see several results of one crystal.
-    if tree is None or request.one_per_crystal or "model" not in properties_of(tree):
+    if tree is None or "model" not in properties_of(tree):
         yield from _best_model_only(connection, chosen)
 
 

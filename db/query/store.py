@@ -16,10 +16,12 @@ from db.query.explain import Explanation, explain
 from db.query.hits import KEY_FIELDS, Hits, load_hits
 from db.query.presets import preset_in
 from db.transactions import read, reading
+from models.errors import FilterError
 
 if TYPE_CHECKING:
     import pandas as pd
     from pymatgen.core.structure import Structure
+
 
 class SearchStore:
     """Searches in a database; `ResultStore` opens it."""
@@ -48,7 +50,7 @@ class SearchStore:
             diverse: leave out crystals that are too much like a better one, see `db.query.diversity`.
         """
         request = new_request(filter, fields, sort, limit, model)
-        return search.to_frame(read(self._engine, _rows, request, diverse), request.fields)
+        return search.to_frame(read(self._engine, _rows, request, diverse=diverse), request.fields)
 
     def page(self, request: search.Request) -> search.Page:
         """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
@@ -91,6 +93,12 @@ class SearchStore:
             for rows in search.stream(connection, request):
                 yield load_hits(connection, rows)
 
+    def diverse_hits(self, request: search.Request) -> Iterator[Hits]:
+        """As `hits`, without those that are too much like a better one; the request needs a limit."""
+        request = replace(with_preset_order(request), fields=tuple(dict.fromkeys((*KEY_FIELDS, *request.fields))))
+        with reading(self._engine) as connection:
+            yield load_hits(connection, _rows(connection, request, diverse=True))
+
     def tensors(
         self,
         filter: str = "",
@@ -108,7 +116,7 @@ class SearchStore:
         """
         request = new_request(filter, [*KEY_FIELDS, *fields], sort, limit, model)
         with reading(self._engine) as connection:
-            return load_hits(connection, _rows(connection, request, diverse))
+            return load_hits(connection, _rows(connection, request, diverse=diverse))
 
     def structures(
         self,
@@ -141,13 +149,14 @@ def with_preset_order(request: search.Request) -> search.Request:
     return request if request.sort is not None or preset is None else replace(request, sort=preset.sort)
 
 
-def _rows(connection: Connection, request: search.Request, diverse: bool) -> list[dict[str, Any]]:  # noqa: FBT001
+def _rows(connection: Connection, request: search.Request, *, diverse: bool) -> list[dict[str, Any]]:
     """The rows of a request; where they shall be diverse, chosen out of a longer ranking."""
-    if not diverse or not request.limit:
+    if not diverse:
         return search.page(connection, request).rows
+    if not request.limit:
+        raise FilterError("Diverse hits need a limit: how many of them are wanted?")
     fields = tuple(dict.fromkeys((*request.fields, *DIVERSITY_FIELDS)))
     longer = replace(request, fields=fields, limit=request.limit * SHORTLIST_PER_ROW)
     ranking = search.page(connection, longer).rows
     chosen = [ranking[place] for place in diverse_rows(ranking, request.limit)]
     return [{name: row[name] for name in request.fields} for row in chosen]
-

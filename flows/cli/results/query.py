@@ -11,7 +11,7 @@ import typer
 
 from flows.cli.options import AsJson, Db, Diverse, ResultsOf
 from flows.cli.results.open import filter_shown, open_store, split_names
-from flows.terminal.console import Exit, fail, json_text, print_json, printable, say
+from flows.terminal.console import Exit, fail, json_text, print_json, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,10 +81,6 @@ TABLE_FIELDS = (
 """What a table shows when nobody asks for columns: as much as 100 columns hold."""
 
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""With these a text becomes a formula when a spreadsheet opens a CSV file. Source: OWASP, CSV Injection."""
-
-
 def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None:
     """Writes query results to a file or to standard output."""
     if chosen is Format.PARQUET and out is not None:
@@ -107,15 +103,8 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
 
 def _write_csv(frame: "pd.DataFrame", stream: TextIO) -> None:
     """CSV with empty cells for unknown values and several source ids joined by semicolons."""
+    from db.csv_cells import csv_cell
+
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(frame.columns)
-    for row in frame.itertuples(index=False):
-        cells = []
-        for value in row:
-            text = ";".join(value) if isinstance(value, list) else value
-            if isinstance(text, str):
-                # A text that a spreadsheet would take for a formula gets a quote in front.
-                is_formula = len(text) > 1 and text.startswith(FORMULA_STARTS)
-                text = ("'" if is_formula else "") + printable(text)
-            cells.append("" if text is None or text != text else text)
-        writer.writerow(cells)
+    writer.writerows([csv_cell(value) for value in row] for row in frame.itertuples(index=False))

@@ -56,9 +56,7 @@ def serve(
             shown = f"[{host}]" if ":" in host else host
             say(f"http://{shown}:{listener.getsockname()[1]} (Ctrl-C ends it)")
             if not is_loopback(host):
-                say(
-                    "reachable from other machines; without a password: everything in the database can be read"
-                )
+                say("reachable from other machines; without a password: everything in the database can be read")
             app = create_app(store, ExplorerServices(), settings)
             config = uvicorn.Config(
                 app,
