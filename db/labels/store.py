@@ -34,9 +34,7 @@ class LabelStore:
         """The number of a label batch; the one that was begun where the same content has no status yet."""
         return write(self._engine, labels.open_ingest, source, fingerprint, who)
 
-    def unresolved(
-        self, ingest_id: int, hashes: Sequence[str], states: Collection[LabelState] = ()
-    ) -> dict[str, bool]:
+    def unresolved(self, ingest_id: int, hashes: Sequence[str], states: Collection[LabelState] = ()) -> dict[str, bool]:
         """The known ones of the hashes: True for those that this batch resolves (again)."""
         return write(self._engine, labels.unresolved, ingest_id, hashes, states)
 
