@@ -108,7 +108,6 @@ class TrainingReference:
         tail = float(excess.mean()) if len(excess) else 0.0
         return TrainingReference(self.center, self.scale, self.points, self.element_counts, quantiles, tail)
 
-
     def extended(self, descriptors: Floats, crystals: CrystalBatch) -> "TrainingReference":
         """The reference of a model that was trained further, not yet calibrated.
 
@@ -159,9 +158,7 @@ def reference_of(descriptors: Floats, crystals: CrystalBatch) -> TrainingReferen
         raise ModelError("A distance to no training data has no meaning; give at least one training crystal.")
     center = descriptors.mean(axis=0)
     scale = np.maximum(descriptors.std(axis=0), 1e-6)
-    return TrainingReference(
-        center, scale, _placed(descriptors, center, scale), _element_counts(crystals), np.zeros(0)
-    )
+    return TrainingReference(center, scale, _placed(descriptors, center, scale), _element_counts(crystals), np.zeros(0))
 
 
 def as_points(descriptors: Floats) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ trained on once stays trained on, and what calibrated intervals is no independen
 
 _BITS = {tensor: 1 << place for place, tensor in enumerate(Tensor)}
 
+
 def source_name(source_id: str, formula: str) -> str:
     """The name that a crystal has in a table by the id of its source; the formula tells ids like "1" apart."""
     return f"{source_id} {formula}"
