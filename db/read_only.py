@@ -24,25 +24,25 @@ def restrict_to_reading(engine: Engine, timeout_s: float) -> Engine:
 
     Args:
         engine: of an existing database; its connections are closed, because they were opened without the restriction.
-        timeout_s: longest time of a transaction on SQLite, of a statement on PostgreSQL, in seconds.
+        timeout_s: longest time of a statement, its rows included, in seconds.
     """
     engine.dispose()
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", partial(_set_deadline, timeout_s))
+        event.listen(engine, "before_cursor_execute", partial(_set_deadline, timeout_s))
     else:
         event.listen(engine, "do_connect", partial(_configure_postgres, timeout_s))
     return engine.execution_options(**{PATIENCE: PATIENCE_S})
 
 
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
-    """No statement of this connection writes; one that runs beyond the deadline of its transaction is interrupted."""
+    """No statement of this connection writes; one that runs beyond its deadline is interrupted."""
     info = record.info  # type: ignore[attr-defined]  # of SQLAlchemy's record of a connection
     connection.execute("PRAGMA query_only = ON").close()
     connection.set_progress_handler(lambda: time.monotonic() > info.get(_DEADLINE, float("inf")), STEPS_BETWEEN_LOOKS)
 
 
-def _set_deadline(timeout_s: float, connection: Connection) -> None:
+def _set_deadline(timeout_s: float, connection: Connection, *_: object) -> None:
     connection.info[_DEADLINE] = time.monotonic() + timeout_s
 
 

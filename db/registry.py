@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
 from db.codec import clean_text, to_json
+from db.partitions import add_partition
 from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
-from models.errors import StoreError
+from models.errors import MissingError, StoreError
 
 
 def add(
@@ -57,6 +58,7 @@ def add(
             f"{model} is registered with sha256 {stored.sha256[:12]}, this one has {model.sha256[:12]}. "
             "Versions are immutable: give the new weights a new version."
         )
+    add_partition(connection, int(stored.id))
     if metrics and stored.metrics == "{}":
         connection.execute(update(models).where(models.c.id == stored.id).values(metrics=to_json(metrics)))
     if provenance is not None:
@@ -182,7 +184,7 @@ def roll_back(connection: Connection, name: str, record: DecisionRecord) -> Mode
     undone = _lock_name(connection, name)
     present = current(connection, name)
     if present is None:
-        raise StoreError(_unknown_model(connection, name))
+        raise MissingError(_unknown_model(connection, name))
     promotion = _row(connection, name, present.version).promotion
     earlier = (
         select(models)
@@ -214,7 +216,7 @@ def matching_ids(connection: Connection, text: str) -> list[int]:
         statement = statement.where(models.c.version == version)
     ids = [int(model_id) for model_id in connection.execute(statement).scalars()]
     if not ids:
-        raise StoreError(_unknown_model(connection, text))
+        raise MissingError(_unknown_model(connection, text))
     return ids
 
 
@@ -239,7 +241,7 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
 def _row(connection: Connection, name: str, version: str) -> Row[Any]:
     row = connection.execute(select(models).where(models.c.name == name, models.c.version == version)).first()
     if row is None:
-        raise StoreError(_unknown_model(connection, f"{name}@{version}" if version else name))
+        raise MissingError(_unknown_model(connection, f"{name}@{version}" if version else name))
     return row
 
 

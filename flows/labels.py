@@ -32,9 +32,7 @@ def label_session_in_use(session: LabelSession) -> Iterator[LabelSession]:
 
 
 @contextmanager
-def label_session_for(
-    sources: list[str], *, compare: bool, replace: bool, again: bool
-) -> Iterator[LabelSession]:
+def label_session_for(sources: list[str], *, compare: bool, replace: bool, again: bool) -> Iterator[LabelSession]:
     """The session in use, or, in a deployment, a new one from the environment's settings."""
     session = _SESSION.get()
     if session is not None:

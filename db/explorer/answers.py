@@ -10,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from models.errors import FilterError, GmtError
+from db.failures import StatementTimeoutError
+from models.errors import FilterError, GmtError, MissingError
 
 REVALIDATE = {"cache-control": "no-cache"}
 """A copy may be kept, and is asked about by its ETag before it is shown: a run may have added results meanwhile."""
@@ -69,6 +70,10 @@ def describe_error(error: Exception) -> tuple[int, str, int | None]:
     match error:
         case FilterError():
             return 400, str(error), error.position
+        case MissingError():
+            return 404, str(error), None
+        case StatementTimeoutError():
+            return 504, str(error), None
         case GmtError(may_pass=True):
             return 503, str(error), None
         case GmtError():

@@ -21,6 +21,7 @@ from db.explorer.optimade.envelope import OptimadeError
 from db.explorer.optimade.envelope import error as optimade_error
 from db.explorer.optimade.routes import add_routes as add_optimade
 from db.explorer.pages.routes import router as page_router
+from db.explorer.queue import QueryQueue
 from db.explorer.security import ReadOnlyGate
 from db.explorer.services import Services
 from db.store import ResultStore
@@ -46,8 +47,10 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
     app.include_router(page_router)
     app.add_api_route("/static/plotly.min.js", plotly_script, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    for kind in (OptimadeError, GmtError, RequestValidationError, HTTPException, Exception):
+    for kind in (OptimadeError, GmtError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer_error)
+    # What is added last is met first: a request that is refused takes no place of the queue.
+    app.add_middleware(QueryQueue, settings=settings)
     app.add_middleware(ReadOnlyGate, settings=settings)
     return app
 

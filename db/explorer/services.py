@@ -1,8 +1,10 @@
 """What the web application needs and `db` must not import: symmetry, literature, file formats, words for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from db.query.hits import Hits
 from db.records import Floats
 from models.quantities import Tensor
 
@@ -51,6 +53,14 @@ class Services(Protocol):
 
     def literature(self, source_ids: Sequence[str], result: dict[str, Any]) -> list[LiteratureValue]:
         """Published values of a crystal that has some, beside those of a result."""
+        ...
+
+    def write_parquet(self, blocks: Iterable[Hits], fields: Sequence[str], file: Path) -> None:
+        """Writes hits with the given fields, structures and tensors as one Parquet file, block by block."""
+        ...
+
+    def extxyz(self, hits: Hits) -> str:
+        """Hits as frames of extended XYZ, with tensors and intervals."""
         ...
 
     def reliability(self, result: dict[str, Any]) -> list[str]:

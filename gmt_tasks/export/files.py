@@ -4,8 +4,9 @@ import csv
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from db.csv_cells import csv_cell
 from db.query.hits import Hits
 from gmt_tasks.export.structure_text import (
     ExportError,
@@ -37,9 +38,6 @@ _BY_ENDING |= {".csv": "csv", ".parquet": "parquet"}
 
 _PER_FILE = (ExportFormat.CIF, ExportFormat.POSCAR)
 """Formats of which each crystal gets a file of its own."""
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""With these a text becomes a formula when a spreadsheet opens a CSV file. Source: OWASP, CSV Injection."""
 
 
 def format_of(out: Path) -> ExportFormat | None:
@@ -117,13 +115,3 @@ def _write_csv(blocks: Iterator[Hits], fields: Sequence[str], stream: TextIO) ->
     if head is None:
         writer.writerow(fields)
     return n_hits
-
-
-def csv_cell(value: Any) -> Any:
-    """A value for a CSV file: empty where unknown, lists joined by semicolons, texts that no spreadsheet computes."""
-    text = ";".join(value) if isinstance(value, list) else value
-    if isinstance(text, str):
-        # Control characters steer terminals; a text that a spreadsheet would take for a formula gets a quote in front.
-        clean = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
-        return ("'" if len(clean) > 1 and text.startswith(FORMULA_STARTS) else "") + clean
-    return "" if text is None or text != text else text

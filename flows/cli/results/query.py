@@ -86,7 +86,7 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
     if chosen is Format.PARQUET and out is not None:
         frame.to_parquet(out, index=False)
     elif chosen is Format.CSV:
-        from gmt_tasks.export.files import csv_cell
+        from db.csv_cells import csv_cell
 
         # Without `newline`, Windows would change the line breaks.
         with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as stream:
