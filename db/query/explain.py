@@ -7,7 +7,7 @@ from itertools import combinations
 from sqlalchemy import Connection, and_, case, func, literal, select
 
 from db.query.filter_language import parse_filter
-from db.query.filter_tree import And, Filter, to_text
+from db.query.filter_tree import And, Filter, Is, Knowledge, properties_of, to_text
 from db.query.pages import HITS, Condition, Request, to_condition, which_rows
 from models.errors import FilterError
 
@@ -39,12 +39,14 @@ class Explanation:
         total: crystals there are.
         terms: those that AND joins at the top of the filter, in its order.
         empty_pairs: pairs of terms each of which leaves crystals, and which together leave none.
+        unknown: properties of terms that leave none, where no crystal's value is known.
     """
 
     n: int
     total: int
     terms: tuple[Term, ...]
     empty_pairs: tuple[tuple[str, str], ...]
+    unknown: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """The reason of an empty answer in words, the most telling first; nothing where there are hits."""
@@ -54,7 +56,8 @@ class Explanation:
             return ["There are no results yet."]
         alone = [f"No crystal of {self.total:,} passes {term.text}." for term in self.terms if term.n == 0]
         if alone:
-            return alone
+            # Older results lack what was derived later, and a model need not predict everything.
+            return alone + [f"{name} is unknown of all crystals: screen them again." for name in self.unknown]
         if self.empty_pairs:
             counts = {term.text: term.n for term in self.terms}
             return [
@@ -105,7 +108,17 @@ def explain(connection: Connection, request: Request) -> Explanation:
         if not together and alone[one] and alone[other]
     ]
     rows = tuple(Term(*row) for row in zip(texts, alone, without, strict=True))
-    return Explanation(n, total, rows, tuple(empty))
+    emptied = [properties_of(term) for term, n_alone in zip(terms, alone, strict=True) if not n_alone]
+    unknown = [name for name in sorted(set().union(*emptied)) if total and _is_unknown(connection, request, tree, name)]
+    return Explanation(n, total, rows, tuple(empty), tuple(unknown))
+
+
+def _is_unknown(connection: Connection, request: Request, tree: Filter, name: str) -> bool:
+    """Whether no crystal's value of a property is known."""
+    known = to_condition(Is(name, Knowledge.KNOWN))
+    searched = which_rows(connection, tree, request.model)
+    first = select(literal(1)).select_from(HITS).where(known, *searched).limit(1)
+    return connection.execute(first).first() is None
 
 
 def _count(
