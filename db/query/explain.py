@@ -109,16 +109,12 @@ def explain(connection: Connection, request: Request) -> Explanation:
     ]
     rows = tuple(Term(*row) for row in zip(texts, alone, without, strict=True))
     emptied = [properties_of(term) for term, n_alone in zip(terms, alone, strict=True) if not n_alone]
-    unknown = [name for name in sorted(set().union(*emptied)) if total and _is_unknown(connection, request, tree, name)]
+    unknown = []
+    for name in sorted(set().union(*emptied)):
+        searched = to_condition(Is(name, Knowledge.KNOWN)), *which_rows(connection, tree, request.model)
+        known = connection.execute(select(literal(1)).select_from(HITS).where(*searched).limit(1)).first()
+        unknown += [name] if total and known is None else []
     return Explanation(n, total, rows, tuple(empty), tuple(unknown))
-
-
-def _is_unknown(connection: Connection, request: Request, tree: Filter, name: str) -> bool:
-    """Whether no crystal's value of a property is known."""
-    known = to_condition(Is(name, Knowledge.KNOWN))
-    searched = which_rows(connection, tree, request.model)
-    first = select(literal(1)).select_from(HITS).where(known, *searched).limit(1)
-    return connection.execute(first).first() is None
 
 
 def _count(
