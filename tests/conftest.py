@@ -24,7 +24,7 @@ settings.register_profile("repeatable", deadline=None, derandomize=True, suppres
 settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
-TARGETS = {"slow": "make test-slow", "chaos": "make test-chaos", "postgres": "make test-postgres"}
+TARGETS = {name: f"make test-{name}" for name in ("slow", "chaos", "browser", "postgres")}
 """What runs the tests of each marker."""
 
 DESELECTED = pytest.StashKey[Counter[str]]()

@@ -23,9 +23,10 @@ LABELS = re.compile(r"(tests/)?gmt_tasks/labels/|docs/labels")
 NO_TESTS = re.compile(r"(?!tests/)")
 
 LEFT_OUT = re.compile(
-    r"tests/architecture/(words|test_words)\.|db/migrations/versions/|tests/db/first_schema|models/weights/.*json"
+    r"tests/architecture/(words|test_words)\.|db/migrations/versions/|tests/db/first_schema|models/weights/.*json|"
+    r"db/explorer/static/vendor/"
 )
-"""This list itself, released revisions of the database and what they made, cards of models."""
+"""This list itself, released revisions of the database and what they made, cards of models, files of others."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ UNITS: dict[str, tuple[str, str]] = {
     "1/TPa": ("TPa-1", "reciprocal terapascal"),
     "C/m^2": ("C.m-2", "coulomb per square metre"),
     "pC/N": ("pC.N-1", "picocoulomb per newton"),
-    "pm^2/N": ("pm2.N-1", "square picometre per newton"),
+    "mV m/N": ("mV.m.N-1", "millivolt metre per newton"),
     "angstrom": ("Ao", "angstrom, 1e-10 m"),
     "angstrom^3": ("Ao3", "cubic angstrom"),
     "eV": ("eV", "electronvolt"),
@@ -25,7 +25,6 @@ UNITS: dict[str, tuple[str, str]] = {
     "g/cm^3": ("g.cm-3", "gram per cubic centimetre"),
     "K": ("K", "kelvin"),
     "W/(m K)": ("W.m-1.K-1", "watt per metre and kelvin"),
-    "W/m/K": ("W.m-1.K-1", "watt per metre and kelvin"),
 }
 """Our units: the symbol in the Unified Code for Units of Measure, and the name."""
 
@@ -106,7 +105,8 @@ class Definition:
         """The unit as definitions refer to it: a symbol without signs of arithmetic."""
         if self.unit in UNITS:
             return UNITS[self.unit][0]
-        return "dimensionless" if self.unit == "1" or self.type in ("float", "integer") else "inapplicable"
+        is_number = self.type in ("float", "integer") or bool({"float", "integer"} & set(self.items))
+        return "dimensionless" if is_number and self.unit in ("", "1") else "inapplicable"
 
 
 def _level(kind: str, items: tuple[str, ...], unit: str) -> dict[str, Any]:

@@ -54,11 +54,8 @@ async function guarded(id, show) {
 
 async function start() {
   const id = byId("crystal").dataset.id;
-  if (document.referrer.startsWith(`${location.origin}${ROOT}/?`)) byId("back").href = document.referrer;
-  byId("back").addEventListener("click", (event) => {
-    // Going back keeps the place in the table; a link would start at its top.
-    if (document.referrer.startsWith(location.origin) && history.length > 1) { event.preventDefault(); history.back(); }
-  });
+  // The search page leaves its address behind; the referrer is not sent, by the server's own headers.
+  byId("back").href = sessionStorage.getItem("gmtscreen-search") ?? byId("back").href;
   const [facts, known] = await Promise.all([ask(`crystals/${encodeURIComponent(id)}`), properties()]);
   const result = chooseResult(facts);
   showIdentity(facts, result);

@@ -24,7 +24,7 @@ const CHOICES = [
   { key: "sound_longitudinal", label: "Sound velocity, longitudinal", names: ["sound_longitudinal"], tensor: "elastic_voigt" },
   { key: "sound_transverse", label: "Sound velocity, transverse slow and fast", names: ["sound_transverse_slow", "sound_transverse_fast"], tensor: "elastic_voigt" },
 ];
-const RESOLUTION = 48; // intervals from pole to pole
+const RESOLUTION = 49; // polar angles from pole to pole
 const PLANES = [
   { axes: ["x", "y"], first: [1, 0, 0], second: [0, 1, 0], title: "xy plane" },
   { axes: ["x", "z"], first: [1, 0, 0], second: [0, 0, 1], title: "xz plane" },
@@ -122,7 +122,7 @@ class SurfacePanel {
     });
     const across = this.#grids.some((grid) => extremeOf(grid, "max").transverse);
     const table = element("table", {}, element("thead", {}, element("tr", {}, ["", "value", "along", across ? "transverse to" : ""].map((text) => element(text ? "th" : "td", text ? { scope: "col" } : {}, text)))), element("tbody", {}, rows));
-    byId("surface-facts").replaceChildren(element("div", { class: "scroll" }, table));
+    byId("surface-facts").replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Lowest and highest value" }, table));
   }
 
   #sections(largest, unit) {
@@ -177,7 +177,10 @@ function contourStep(low, high) {
 export async function setUpViews(context) {
   const panel = new SurfacePanel(context);
   const { result, facts } = context;
-  const choices = CHOICES.filter(({ tensor }) => (result.tensors[tensor] ?? []).flat(3).some((entry) => entry !== 0));
+  const offered = new Set((await ask(`${context.path}/surfaces`, { model: context.model })).map(({ name }) => name));
+  const nonzero = (tensor) => (result.tensors[tensor] ?? []).flat(3).some((entry) => entry !== 0);
+  const weighed = typeof result.derived.density_g_per_cm3 === "number"; // sound needs a mass density
+  const choices = CHOICES.filter(({ tensor, names, key }) => nonzero(tensor) && names.every((name) => offered.has(name)) && (weighed || !key.startsWith("sound")));
   const select = byId("surface-property");
   select.append(...choices.map(({ key, label }) => element("option", { value: key }, label)));
   const showChosen = () => panel.show(choices.find(({ key }) => key === select.value));

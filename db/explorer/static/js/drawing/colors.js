@@ -14,14 +14,18 @@ export function colorAt(share, scale = VIRIDIS) {
   return scale[below].map((value, channel) => Math.round(value + part * (scale[below + 1][channel] - value)));
 }
 
-/** The scale of values: viridis from the lowest to the highest, or blue to red about zero where both signs occur. */
-export function colorScale(low, high, signed = low < 0) {
+/** The scale of values: viridis from the lowest to the highest, or blue to red about zero where both signs occur.
+ *
+ * first: share of viridis at which the lowest value stands; small points on a dark page need more than its dark end.
+ */
+export function colorScale(low, high, signed = low < 0, first = 0) {
   const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const start = signed ? -size : low;
   const stop = signed ? size : high;
   const scale = signed ? SIGNED : VIRIDIS;
   const span = stop - start || 1;
-  const rgb = (value) => colorAt((value - start) / span, scale);
+  const skipped = signed ? 0 : first;
+  const rgb = (value) => colorAt(skipped + (1 - skipped) * Math.max(0, (value - start) / span), scale);
   return { low: start, high: stop, rgb, css: (value) => `rgb(${rgb(value).join(" ")})` };
 }
 
@@ -39,6 +43,12 @@ export function pageColors() {
   const colors = Object.fromEntries(names.map((name) => [name, read(`--${name}`)]));
   probe.remove();
   return colors;
+}
+
+/** True where the page is dark now. */
+export function isDark() {
+  const [red, green, blue] = pageColors().surface.match(/[\d.]+/g).map(Number);
+  return red + green + blue < 300;
 }
 
 /** Draws a bar of the scale into a canvas, low at the left. */

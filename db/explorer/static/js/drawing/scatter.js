@@ -1,6 +1,6 @@
 // A scatter plot on a canvas: tens of thousands of points, zoom, hover, intervals of the point looked at, Pareto front.
 
-import { colorScale, pageColors } from "./colors.js";
+import { colorScale, isDark, pageColors } from "./colors.js";
 import { extent, makeScale } from "./scales.js";
 import { number } from "../core/format.js";
 
@@ -148,7 +148,7 @@ export class Scatter {
     const values = color.filter((value) => value !== null).sort((a, b) => a - b);
     if (!values.length) return null;
     // Two per cent at either end take the colours of the ends: one outlier must not make all others alike.
-    return colorScale(values[Math.floor(values.length * 0.02)], values[Math.ceil(values.length * 0.98) - 1]);
+    return colorScale(values[Math.floor(values.length * 0.02)], values[Math.ceil(values.length * 0.98) - 1], undefined, isDark() ? 0.22 : 0);
   }
 
   #drawPoints(context, { px, py }, colors) {
@@ -167,14 +167,14 @@ export class Scatter {
     context.globalAlpha = 1;
   }
 
-  #drawFront(context, { px, py, inner }, colors) {
+  #drawFront(context, { px, py }, colors) {
     const { x, y, pareto } = this.#data;
     if (!pareto?.length) return;
     const front = [...pareto].sort((a, b) => x[a] - x[b]);
     context.strokeStyle = colors.front;
     context.lineWidth = 1.6;
     context.beginPath();
-    const [senseX, senseY] = this.#options.senses ?? ["max", "max"];
+    const [senseX] = this.#options.senses ?? ["max"];
     // A step, not a slope: between two points of the front nothing better is known.
     front.forEach((index, step) => {
       const [left, top] = [px(x[index]), py(y[index])];
@@ -192,7 +192,6 @@ export class Scatter {
       context.arc(px(x[index]), py(y[index]), 5, 0, 7);
       context.stroke();
     }
-    void inner; void senseY;
   }
 
   #drawLooked(context, { px, py }, colors) {

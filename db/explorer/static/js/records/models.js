@@ -23,7 +23,7 @@ async function showModels(box) {
 }
 
 function accuracyText(metrics) {
-  const rows = (metrics?.properties ?? []).filter(({ predictor }) => predictor === "model");
+  const rows = onTest(metrics?.properties ?? []).filter(({ predictor }) => predictor === "model");
   const shown = ["eps_electronic_mean", "k_vrh_gpa", "e_max_c_per_m2"].map((name) => rows.find(({ property }) => property === name)).filter(Boolean);
   return shown.map(({ median_relative: median }) => (median === null || median === undefined ? "–" : `${number(100 * median, 2)} %`)).join(", ");
 }
@@ -49,8 +49,14 @@ export function coverageNode(rows) {
     }));
 }
 
+/** Rows of the test split where there are any. */
+function onTest(rows) {
+  const test = rows.filter(({ split }) => split === "test");
+  return test.length ? test : rows;
+}
+
 function tensorRows(metrics) {
-  return (metrics.tensors ?? []).filter((row) => (row.predictor ?? "model") === "model").filter((row) => !row.system || row.system === "all").map((row) => [
+  return onTest(metrics.tensors ?? []).filter((row) => (row.predictor ?? "model") === "model").filter((row) => !row.system || row.system === "all").map((row) => [
     TENSOR_NAMES[row.quantity ?? row.tensor] ?? row.quantity ?? row.tensor ?? "", row.split ?? "", row.labels ?? "", row.n ?? null, row.fnorm ?? null, row.ewt25 ?? null, row.ewt10 ?? null, row.ewt5 ?? null,
   ]);
 }
@@ -58,16 +64,20 @@ function tensorRows(metrics) {
 async function showModel(box, name) {
   const model = await ask(`models/${encodeURIComponent(name)}`);
   const metrics = model.metrics ?? {};
-  const properties = (metrics.properties ?? []).filter(({ predictor }) => predictor === "model");
+  const properties = onTest(metrics.properties ?? []).filter(({ predictor }) => predictor === "model");
+  const distance = onTest(metrics["novelty"] ?? []);
   const coverage = (metrics.coverage ?? []).filter(({ split, system }) => split === "test" && system === "all");
   const shown = coverage.length ? coverage : (metrics.coverage ?? []).filter(({ system }) => system === "all");
   box.replaceChildren(...[
     sectionNode("Version", tilesNode([["state", model.state], ["registered", timeText(model.created)], ["networks", metrics.provenance?.["members"]], ["code", model.code_version ?? null], ["snapshot of labels", model.snapshot ?? null]]),
       element("p", { class: "note" }, "sha256 ", element("span", { class: "mono" }, model.sha256))),
     properties.length ? sectionNode("Accuracy on held-out crystals", tableNode(["property", "crystals", "mean absolute error", "median relative error", "rank correlation", "top 5 % found"], properties.map((row) => [
-      nameNode(row.property), row.n ?? null, row.mae ?? null, row.median_relative === null || row.median_relative === undefined ? "–" : `${number(100 * row.median_relative, 3)} %`, row.spearman ?? null, row.top5 === undefined || row.top5 === null ? "–" : `${number(row.top5, 3)} %`]))) : null,
+      nameNode(row.property), row.n ?? null, row.mae ?? null, row.median_relative === null || row.median_relative === undefined ? "–" : `${number(100 * row.median_relative, 3)} %`, row.spearman ?? null, row.top5_hits === undefined || row.top5_hits === null ? "–" : `${number(row.top5_hits, 3)} %`]))) : null,
     tensorRows(metrics).length ? sectionNode("Tensors", tableNode(["tensor", "split", "labels", "crystals", "Fnorm", "within 25 %", "within 10 %", "within 5 %"], tensorRows(metrics))) : null,
     shown.length ? sectionNode("Calibration of the 90 % intervals", element("p", {}, `Share of ${shown[0].split} crystals whose calculated value lies inside the interval; the dashed line is the 90 % that is promised, bars are two standard deviations.`), coverageNode(shown)) : null,
+    distance.length ? sectionNode("Errors by distance from the training data", element("p", {}, "Median relative error of the tensor in thirds of the distance score, and of the crystals that are flagged as far."),
+      tableNode(["tensor", "crystals", "near", "middle", "far", "flagged", "rank correlation"], distance.map((row) => [TENSOR_NAMES[row.quantity] ?? row.quantity, row.n,
+        ...["low", "middle", "high", "flagged"].map((part) => `${number(100 * row[`median_${part}`], 3)} %`), row.spearman]))) : null,
     gateNode(model),
     model.batches?.length ? sectionNode("Label batches", tableNode(["batch", "labels", "from"], model.batches.map((batch) => [String(batch.batch ?? batch.id), batch.n ?? null, batch.source ?? batch.provider ?? ""]))) : null,
     model.card ? sectionNode("Card", element("pre", { tabindex: "0" }, typeof model.card === "string" ? model.card : JSON.stringify(model.card, null, 2).slice(0, 20000))) : null,

@@ -6,8 +6,9 @@ import { element } from "../core/dom.js";
 export function tableNode(heads, rows, caption = "") {
   const cell = (value, index) => element(index === 0 ? "th" : "td", index === 0 ? { scope: "row" } : { class: typeof value === "number" ? "number" : "" },
     typeof value === "number" ? value.toLocaleString("en", { maximumFractionDigits: 3 }) : value ?? "–");
+  const numeric = heads.map((_, index) => index > 0 && rows.some((row) => typeof row[index] === "number"));
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption || String(heads[0]) },
-    element("table", {}, caption ? element("caption", {}, caption) : null, element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))),
+    element("table", {}, caption ? element("caption", {}, caption) : null, element("thead", {}, element("tr", {}, heads.map((head, index) => element("th", { scope: "col", class: numeric[index] ? "number" : "" }, head)))),
       element("tbody", {}, rows.map((row) => element("tr", {}, row.map(cell))))));
 }
 

@@ -36,16 +36,18 @@ async function showExplanation(filter, n, signal) {
   box.hidden = n > 0 || !filter;
   if (box.hidden) return;
   box.replaceChildren("No crystal fits. Looking for the term that leaves none …");
-  const { terms } = await ask("explain", { filter }, signal);
+  const { terms, sentences } = await ask("explain", { filter }, signal);
   const lines = terms.map(({ text, n: alone, without }) => element("li", {},
     element("code", {}, text), `: ${count(alone)} crystals by itself`,
     without === null || without === undefined ? "" : `; without it the others leave ${count(without)}`));
-  box.replaceChildren("No crystal fits the whole filter.", element("ul", {}, lines));
+  box.replaceChildren(sentences?.join(" ") || "No crystal fits the whole filter.", lines.length > 1 ? element("ul", {}, lines) : "");
 }
 
 async function start() {
   const [known, presets] = await Promise.all([properties(), ask("presets")]);
   const state = new PageState();
+  // On a small screen the results come first; the controls open on demand.
+  if (matchMedia("(max-width: 1180px)").matches) for (const panel of document.querySelectorAll(".controls details")) panel.open = false;
   const showError = setUpFilterBox(state, known, presets);
   const views = [
     setUpTable(state, known, showError),

@@ -5,6 +5,7 @@ import { byId, debounce, element } from "../core/dom.js";
 import { axisText, nameNode, number, unitText } from "../core/format.js";
 import { rangeOf, withRange } from "../core/terms.js";
 import { histogramNode } from "../drawing/histogram.js";
+import { TwoThumbs } from "./slider.js";
 
 const BINS = 40;
 const WIDE = /gpa|pc_per_n|c_per_m2|eps_|anisotropy|pugh|thermal|hardness|debye|sound/; // spans decades: logarithmic bins
@@ -24,11 +25,8 @@ class Range {
     this.#state = state;
     this.#property = property;
     const label = axisText(property);
-    const slider = (end) => element("input", {
-      type: "range", min: "0", max: String(BINS), step: "1", "aria-label": `${label}, ${end}`,
-      oninput: () => this.#preview(), onchange: () => this.#fromSliders(),
-    });
-    this.sliders = [slider("lowest"), slider("highest")];
+    // Keys come fast: the answer is asked for once they pause.
+    this.slider = new TwoThumbs(label, BINS, { onmove: () => this.#preview(), onchoose: debounce(() => this.#fromSlider(), 250) });
     const field = (end) => element("input", {
       type: "number", step: "any", placeholder: end, "aria-label": `${label}, ${end}`,
       onchange: debounce(() => this.#fromFields(), 10),
@@ -39,7 +37,7 @@ class Range {
     this.node = element("div", { class: "range", role: "group", "aria-label": label },
       element("header", {}, element("span", { title: property.description }, nameNode(property.name), " ", element("span", { class: "unit" }, unitText(property.unit))),
         element("button", { type: "button", "aria-label": `Remove the range of ${label}`, onclick: remove }, "×")),
-      this.chart, element("div", { class: "sliders" }, this.sliders),
+      this.chart, this.slider.node,
       element("div", { class: "bounds" }, this.fields[0], "to", this.fields[1]), this.note);
   }
 
@@ -71,31 +69,24 @@ class Range {
     }
     this.chart.replaceChildren(histogramNode(this.#histogram, range));
     const last = edges.length - 1;
-    for (const slider of this.sliders) slider.max = String(last);
     const placeOf = (value, otherwise) => {
       if (value === null) return otherwise;
       const at = edges.findIndex((edge) => edge >= value);
       return at < 0 ? last : at;
     };
-    this.sliders[0].value = String(placeOf(range.low, 0));
-    this.sliders[1].value = String(placeOf(range.high, last));
-    this.#speak();
+    const low = Math.min(placeOf(range.low, 0), last - 1);
+    this.slider.set(low, Math.max(placeOf(range.high, last), low + 1), last, (place) => number(edges[place], 3));
     const ends = `${number(edges[0], 3)} to ${number(edges[last], 3)}`;
     this.note.textContent = `${ends}${unknown ? `; ${unknown.toLocaleString("en")} ${WIDE.test(this.#property.name) ? "zero or unknown" : "unknown"}` : ""}${exact === false ? "; estimated from a sample" : ""}`;
   }
 
   #chosen() {
     const { edges } = this.#histogram;
-    const places = this.sliders.map((slider) => Number(slider.value)).sort((a, b) => a - b);
+    const { places } = this.slider;
     return {
       low: places[0] === 0 ? null : rounded(edges[places[0]], true),
       high: places[1] === edges.length - 1 ? null : rounded(edges[places[1]], false),
     };
-  }
-
-  #speak() {
-    const { edges } = this.#histogram;
-    for (const slider of this.sliders) slider.setAttribute("aria-valuetext", number(edges[Number(slider.value)], 3));
   }
 
   #preview() {
@@ -104,10 +95,9 @@ class Range {
     this.fields[0].value = low ?? "";
     this.fields[1].value = high ?? "";
     this.chart.replaceChildren(histogramNode(this.#histogram, { low, high }));
-    this.#speak();
   }
 
-  #fromSliders() {
+  #fromSlider() {
     if (!this.#histogram) return;
     const { low, high } = this.#chosen();
     this.#state.set({ filter: withRange(this.#state.get("filter"), this.#property.name, low, high) });

@@ -5,7 +5,7 @@ export const DEFAULT_FIELDS = [
 ];
 
 const DEFAULTS = {
-  filter: "", sort: "", fields: DEFAULT_FIELDS.join(","), x: "k_vrh_gpa", y: "d_max_pc_per_n", color: "eps_total_mean",
+  filter: "", sort: "-d_max_pc_per_n", fields: DEFAULT_FIELDS.join(","), x: "k_vrh_gpa", y: "d_max_pc_per_n", color: "eps_total_mean",
   pareto: "max,max", logx: "", logy: "1", ranges: "k_vrh_gpa,d_max_pc_per_n,eps_total_mean",
 };
 
@@ -16,6 +16,7 @@ export class PageState extends EventTarget {
   constructor() {
     super();
     this.#values = this.#read();
+    this.#remember();
     addEventListener("popstate", () => this.#replace(this.#read()));
   }
 
@@ -27,7 +28,13 @@ export class PageState extends EventTarget {
   #replace(values) {
     const changed = Object.keys(DEFAULTS).filter((name) => values[name] !== this.#values[name]);
     this.#values = values;
+    this.#remember();
     if (changed.length) this.dispatchEvent(new CustomEvent("change", { detail: new Set(changed) }));
+  }
+
+  /** Keeps the address for the way back from a crystal; forgotten with the tab. */
+  #remember() {
+    sessionStorage.setItem("gmtscreen-search", location.href);
   }
 
   get(name) {

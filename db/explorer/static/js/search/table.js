@@ -58,6 +58,7 @@ class Table {
   async refresh(changed) {
     if (!["filter", "sort", "fields"].some((name) => changed.has(name))) return;
     this.#drawHead();
+    byId("table").setAttribute("aria-busy", "true");
     try {
       const { rows, next } = await ask("crystals", this.#question(), this.#latest.next());
       this.#rows = rows;
@@ -103,6 +104,7 @@ class Table {
   }
 
   #drawBody() {
+    byId("table").setAttribute("aria-busy", "false");
     const fields = this.#fields();
     const scales = new Map(fields.map((field) => {
       const [low, high] = this.#known.get(field).interval ?? [];
