@@ -124,16 +124,12 @@ def _level(kind: str, items: tuple[str, ...], unit: str) -> dict[str, Any]:
     return level
 
 
-def _stored() -> dict[str, str]:
-    """The name in OPTIMADE of each of our properties: a standard one where there is one, else ours with the prefix."""
-    standard = {ours: theirs for theirs, ours in ALIASES.items() if theirs not in ("immutable_id", "source_id")}
-    standard |= {name: name for name in ("id", "elements", "nelements", "last_modified")}
-    standard["formula"] = "chemical_formula_reduced"
-    return {name: standard.get(name, PREFIX + name) for name in DESCRIPTIONS}
+_STANDARD = {ours: theirs for theirs, ours in ALIASES.items() if theirs not in ("immutable_id", "source_id")}
+_STANDARD |= {name: name for name in ("id", "elements", "nelements", "last_modified")}
+_STANDARD["formula"] = "chemical_formula_reduced"
 
-
-OPTIMADE_NAMES: dict[str, str] = _stored()
-"""OPTIMADE's name of each of our properties."""
+OPTIMADE_NAMES: dict[str, str] = {name: _STANDARD.get(name, PREFIX + name) for name in DESCRIPTIONS}
+"""OPTIMADE's name of each of our properties: a standard one where there is one, else ours with the prefix."""
 
 _SITES = "in the order of the sites"
 _STRUCTURES: tuple[Definition, ...] = (
@@ -183,10 +179,8 @@ def _of_stored(ours: str, name: str) -> Definition:
     )
 
 
-STRUCTURES: dict[str, Definition] = {
-    definition.name: definition
-    for definition in (*(_of_stored(ours, name) for ours, name in OPTIMADE_NAMES.items()), *_STRUCTURES)
-}
+STRUCTURES: dict[str, Definition] = {name: _of_stored(ours, name) for ours, name in OPTIMADE_NAMES.items()}
+STRUCTURES |= {definition.name: definition for definition in _STRUCTURES}
 """Every property of a structure, by its name in OPTIMADE."""
 
 STANDARD_UNSUPPORTED = frozenset(

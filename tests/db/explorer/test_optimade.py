@@ -93,7 +93,7 @@ def test_the_client_of_optimade_reads_every_page(served_db: Path) -> None:
 
 
 def all_pages(client: TestClient, url: str) -> Iterator[dict[str, Any]]:
-    """The entries of a listing, following its links."""
+    """The entries of all pages, following their links."""
     while url:
         answer = client.get(url).json()
         yield from answer["data"]
