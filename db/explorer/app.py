@@ -47,7 +47,7 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
     app.include_router(page_router)
     app.add_api_route("/static/plotly.min.js", plotly_script, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    for kind in (OptimadeError, GmtError, RequestValidationError, HTTPException, Exception):
+    for kind in (OptimadeError, GmtError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer_error)
     # What is added last is met first: a request that is refused takes no place of the queue.
     app.add_middleware(QueryQueue, settings=settings)

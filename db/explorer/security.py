@@ -1,5 +1,6 @@
 """Headers that every answer carries, and requests that are refused before any route sees them."""
 
+import logging
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -32,6 +33,7 @@ SECURITY_HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
+LOGGER = logging.getLogger("gmtscreen.explorer")
 READING = frozenset({"GET", "HEAD"})
 MAX_QUERY_BYTES = 16_384
 
@@ -59,8 +61,12 @@ class ReadOnlyGate:
         headers = Headers(scope=scope)
         origin = self._allowed_origin(headers.get("origin"))
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 answered = MutableHeaders(scope=message)
                 answered.update(SECURITY_HEADERS)
                 if origin is not None:
@@ -73,7 +79,14 @@ class ReadOnlyGate:
         refusal = self._refusal(scope, headers)
         # Routes know GET only; the server leaves out the body that HEAD does not want.
         asked = {**scope, "method": "GET"} if refusal is None else scope
-        await (refusal or self._app)(asked, receive, send_with_headers)
+        try:
+            await (refusal or self._app)(asked, receive, send_with_headers)
+        except Exception:
+            # Whatever it was: the log says it, the asker is told that there was something.
+            LOGGER.exception("%s could not be answered", scope["path"])
+            if started:
+                raise
+            await _error(500, "The server failed; its log says why.")(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         """The answer to a request that no route shall see; None for all others."""

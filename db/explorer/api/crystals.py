@@ -16,7 +16,7 @@ from db.explorer.context import Context, Explorer
 from db.explorer.paths import without_paths
 from db.labels.rows import without_content
 from db.tables import labels as label_table
-from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, compliance_voigt
+from models.derived.elastic import compliance_voigt
 from models.derived.piezoelectric import piezoelectric_strain_voigt
 from models.derived.surfaces import SURFACES, Surface
 from models.errors import GmtError, MissingError
@@ -83,7 +83,7 @@ def tensors(
     # An unstable crystal has no compliance that means anything.
     if Tensor.ELASTIC in values and result["derived"]["mechanically_stable"]:
         stiffness = values[Tensor.ELASTIC][None]
-        shown["compliance_voigt"] = compliance_voigt(stiffness)[0] * GPA_INVERSE_IN_PER_TPA
+        shown["compliance_voigt"] = compliance_voigt(stiffness)[0]
         units["compliance_voigt"] = "1/TPa"
         if Tensor.PIEZOELECTRIC in values:
             shown["piezoelectric_strain"] = piezoelectric_strain_voigt(values[Tensor.PIEZOELECTRIC][None], stiffness)[0]

@@ -99,9 +99,12 @@ def _continued(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
 
 def csv_blocks(explorer: Explorer, search: Search) -> Iterator[bytes]:
     """The hits as CSV: empty cells for unknown values, lists joined by semicolons."""
-    yield _csv_text([search.fields])
+    # The head goes with the first rows: nothing is sent before the question is known to have an answer.
+    head = [search.fields]
     for rows in explorer.store.stream(search):
-        yield _csv_text([[csv_cell(row[name]) for name in search.fields] for row in rows])
+        yield _csv_text([*head, *([csv_cell(row[name]) for name in search.fields] for row in rows)])
+        head = []
+    yield _csv_text(head)
 
 
 def _csv_text(lines: Any) -> bytes:
