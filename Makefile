@@ -43,8 +43,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, then query it
 	$(BIN)/gmtscreen screen reference prototypes:n=$(N) --db $(DB)
-	$(BIN)/gmtscreen query 'g_vrh_gpa > 100 AND NOT ood AND NOT symmetry_ambiguous' --sort=-g_vrh_gpa --limit 10 \
-	  --fields id,source_ids,formula,spacegroup,g_vrh_gpa,k_vrh_gpa,pugh_ratio --db $(DB)
+	$(BIN)/gmtscreen query preset:superhard --limit 10 --db $(DB)
+	@printf '\nLook at everything in a browser: %s serve --db %s\n' "$(BIN)/gmtscreen" "$(DB)"
 
 test: lint types contracts tests ## lint, types, import contracts and the tests that take minutes
 

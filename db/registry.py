@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
 from db.codec import clean_text, to_json
+from db.partitions import add_partition
 from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
@@ -57,6 +58,7 @@ def add(
             f"{model} is registered with sha256 {stored.sha256[:12]}, this one has {model.sha256[:12]}. "
             "Versions are immutable: give the new weights a new version."
         )
+    add_partition(connection, int(stored.id))
     if metrics and stored.metrics == "{}":
         connection.execute(update(models).where(models.c.id == stored.id).values(metrics=to_json(metrics)))
     if provenance is not None:

@@ -9,7 +9,21 @@ from enum import StrEnum
 
 from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint
 
-from db.base import ARRAY, COUNT, FLAG, INTEGER, JSON_TEXT, KEY, KIND_TYPES, NUMBER, UNIX_TIME, metadata
+from db.base import (
+    ARRAY,
+    COUNT,
+    FLAG,
+    INTEGER,
+    JSON_TEXT,
+    KEY,
+    KIND_TYPES,
+    NUMBER,
+    PACKED_TEXT,
+    SINGLE,
+    UNIX_TIME,
+    PackedTensor,
+    metadata,
+)
 from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
 
 
@@ -185,7 +199,7 @@ inputs = Table(
     Column("stage", KEY),
     Column("reason", KEY),
     Column("detail", KEY),
-    Column("metadata", JSON_TEXT),
+    Column("metadata", PACKED_TEXT),
     # ",cell_doubt,symmetry_doubt,", from the notes in the metadata; NULL for an input without a doubt.
     Column("doubts", KEY),
     # Only accepted inputs whose crystal had no result yet have a place in a shard.
@@ -225,19 +239,14 @@ results = Table(
     Column("spacegroup_1e3", INTEGER),
     Column("spacegroup_1e2", INTEGER),
     Column("spacegroup_1e1", INTEGER),
-    *(Column(symprec_spread_column(tensor), NUMBER) for tensor in Tensor),
+    *(Column(symprec_spread_column(tensor), SINGLE) for tensor in Tensor),
     *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in DERIVED.items()),
-    *(Column(name, NUMBER) for name in UNCERTAINTY_COLUMNS),
+    *(Column(name, SINGLE) for name in UNCERTAINTY_COLUMNS),
     *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in RELIABILITY.items()),
-    *(Column(tensor.value, ARRAY) for tensor in Tensor),
-    *(Column(removed_fraction_column(tensor), NUMBER) for tensor in Tensor),
-    Column("warnings", JSON_TEXT, nullable=False),
-    Index(None, "spacegroup"),
-    Index(None, "k_vrh_gpa"),
-    Index(None, "g_vrh_gpa"),
-    Index(None, "e_max_c_per_m2"),
-    Index(None, "d_max_pc_per_n"),
-    Index(None, "eps_total_mean"),
+    *(Column(tensor.value, PackedTensor(tensor)) for tensor in Tensor),
+    *(Column(removed_fraction_column(tensor), SINGLE) for tensor in Tensor),
+    Column("warnings", PACKED_TEXT, nullable=False),
+    postgresql_partition_by="LIST (model_id)",
 )
 
 label_ingests = Table(

@@ -52,13 +52,13 @@ class Explanation:
             return []
         if not self.total:
             return ["There are no results yet."]
-        alone = [f"No crystal of {self.total:,} has {term.text}." for term in self.terms if term.n == 0]
+        alone = [f"No crystal of {self.total:,} passes {term.text}." for term in self.terms if term.n == 0]
         if alone:
             return alone
         if self.empty_pairs:
             counts = {term.text: term.n for term in self.terms}
             return [
-                f"{counts[one]:,} crystals have {one} and {counts[other]:,} have {other}, but none has both."
+                f"{counts[one]:,} crystals pass {one} and {counts[other]:,} pass {other}, but none passes both."
                 for one, other in self.empty_pairs
             ]
         freed = sorted((term for term in self.terms if term.without), key=lambda term: -term.without)

@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 
 from db import registry
+from db.base import ComparedNumber, Float32
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import (
     And,
@@ -183,7 +184,9 @@ def _compare(name: str, operator: Operator, value: float | str | bool) -> Condit
     if PROPERTIES[name] is Kind.TIME:
         return _compare_time(COLUMNS[name], operator, whole_seconds(str(value)))
     bound: ColumnElement[Any] = literal(value)
-    if isinstance(value, float):
+    if name in COLUMNS and isinstance(COLUMNS[name].type, Float32):
+        bound = literal(value, ComparedNumber())
+    elif isinstance(value, float):
         # With its own type: typed like an integer column, PostgreSQL would round 2.5 to 2.
         small_integer = value.is_integer() and abs(value) < 2**31
         bound = literal(int(value), Integer()) if small_integer else literal(value, Double())

@@ -121,9 +121,7 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     return Calibration(ALPHA, n_networks, widths)
 
 
-def calibrate_into_card(
-    model: str, *, data: Path, device: str = "auto", start: Path | None = None
-) -> Calibration:
+def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: Path | None = None) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
     The widths of the intervals go into the card, the training data as the distance score sees it into a file that the

@@ -26,14 +26,9 @@ from models.tensors.voigt import to_printed
 ROWS_PER_FILE = 100_000
 """Of a partitioned database: a million crystals make ten files."""
 
-_TYPES = {
-    Kind.NUMBER: pa.float64(),
-    Kind.INTEGER: pa.int64(),
-    Kind.FLAG: pa.bool_(),
-    Kind.TEXT: pa.string(),
-    Kind.FORMULA: pa.string(),
-    Kind.TIME: pa.string(),
-}
+_TYPES = {Kind.NUMBER: pa.float64(), Kind.INTEGER: pa.int64(), Kind.FLAG: pa.bool_()}
+"""Of kinds that are no text."""
+
 _STRUCTURE = {
     "lattice": (pa.list_(pa.float64()), "angstrom", "rows a, b, c, in the frame of the tensors"),
     "species": (pa.list_(pa.int64()), "", "atomic numbers"),
@@ -50,7 +45,7 @@ def schema_of(fields: Sequence[str]) -> pa.Schema:
     columns = []
     for name in fields:
         kind = PROPERTIES[name]
-        type_ = pa.list_(pa.string()) if kind in LISTS else _TYPES[kind]
+        type_ = pa.list_(pa.string()) if kind in LISTS else _TYPES.get(kind, pa.string())
         columns.append(_column(name, type_, DESCRIPTIONS[name].unit, DESCRIPTIONS[name].description))
     columns += [_column(name, *row) for name, row in _STRUCTURE.items()]
     for tensor, quantity in TENSORS.items():

@@ -40,9 +40,7 @@ def piezo_of_e14(e14: float) -> Floats:
 
 
 EPS_TOTAL = Size("eps_total", 3 * 0.038, 0.1, "relative", largest_shift=1.3)
-EPS_ELECTRONIC = Size(
-    "eps_electronic", 3 * 0.038, 0.1, "relative", largest_shift=1.25, largest_factor=1.2, steady=True
-)
+EPS_ELECTRONIC = Size("eps_electronic", 3 * 0.038, 0.1, "relative", largest_shift=1.25, largest_factor=1.2, steady=True)
 K = Size("k_gpa", 3 * 0.023, 2.0, "GPa", largest_shift=1.25, steady=True)
 G = Size("g_gpa", 3 * 0.056, 2.0, "GPa", largest_shift=1.3)
 # e is about as uncertain as G, scatters more, and small models of |e| err downwards

@@ -73,9 +73,7 @@ def train_networks(plan: RetrainPlan, options: RetrainOptions, report: Report, p
     return [folder / f"{plan.name}.json" for folder in folders]
 
 
-def train_network(
-    config: TrainingConfig, folder: Path, device: str = "auto", report: Report | None = None
-) -> None:
+def train_network(config: TrainingConfig, folder: Path, device: str = "auto", report: Report | None = None) -> None:
     """Trains one network or goes on training it; every line goes to the folder's log too.
 
     Args:

@@ -37,9 +37,7 @@ class Sufficiency:
     remarks: tuple[str, ...]
 
 
-def check_sufficiency(
-    labels: LabelledCrystals, intervals: Sequence[str], new: NDArray[np.bool_]
-) -> Sufficiency:
+def check_sufficiency(labels: LabelledCrystals, intervals: Sequence[str], new: NDArray[np.bool_]) -> Sufficiency:
     """Counts what calibration and gate will need.
 
     Args:
@@ -64,9 +62,7 @@ def check_sufficiency(
     return Sufficiency(tuple(missing), tuple(remarks))
 
 
-def is_new(
-    labels: LabelledCrystals, earlier: LabelledCrystals | None, table: SplitTable | None
-) -> NDArray[np.bool_]:
+def is_new(labels: LabelledCrystals, earlier: LabelledCrystals | None, table: SplitTable | None) -> NDArray[np.bool_]:
     """Crystals that the current model has not seen, [n_crystals].
 
     Args:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from db.store import ResultStore
 
 
-
 class OpenBalanceError(GmtError):
     """A run ended and its inputs do not add up; `balance` says how."""
 

@@ -52,9 +52,7 @@ def descriptors_of(crystals: CrystalBatch) -> Floats:
     return np.concatenate([describe(batch, build_graph(batch, DESCRIPTOR_GRAPH)) for batch in batches])
 
 
-def write_training_reference(
-    labels: LabelledCrystals, card_path: Path, start: Path | None = None
-) -> TrainingReference:
+def write_training_reference(labels: LabelledCrystals, card_path: Path, start: Path | None = None) -> TrainingReference:
     """Makes the distance score of a model and stores it beside the weights, pinned by the card.
 
     Args:

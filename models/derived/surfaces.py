@@ -18,7 +18,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from models.derived.directional import half_sphere
+from models.derived.directional import half_sphere, tangents
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, compliance_voigt
 from models.derived.piezoelectric import piezoelectric_strain_voigt
 from models.errors import GmtError
@@ -222,24 +222,16 @@ class _Evaluation:
 
     def _transverse(self, n: Floats) -> tuple[Floats, Floats]:
         """Extreme over m normal to n of the shear modulus or of Poisson's ratio, and the m of it."""
-        tangents = _tangents(n)
+        normals = tangents(n)
         is_shear = self.surface in (Surface.SHEAR_MIN, Surface.SHEAR_MAX)
         # 1/G = 4 S_ijkl n_i m_j n_k m_l and nu = -S_ijkl n_i n_j m_k m_l / S_nnnn, both quadratic in m
         contraction = "ijkl,ni,nk->njl" if is_shear else "ijkl,ni,nj->nkl"
         form = np.einsum(contraction, self.compliance, n, n, optimize=True)
         form = form * 4 if is_shear else -form / self._inverse_young(n)[:, None, None]
-        values, vectors = np.linalg.eigh(tangents @ form @ np.swapaxes(tangents, 1, 2))
+        values, vectors = np.linalg.eigh(normals @ form @ np.swapaxes(normals, 1, 2))
         place = _TRANSVERSE_INDEX[self.surface]
-        transverse = (vectors[:, None, :, place] @ tangents)[:, 0]
+        transverse = (vectors[:, None, :, place] @ normals)[:, 0]
         return (GPA_INVERSE_IN_PER_TPA / values[:, place] if is_shear else values[:, place]), transverse
-
-
-def _tangents(n: Floats) -> Floats:
-    """Two orthonormal vectors normal to each unit vector, [..., 3] -> [..., 2, 3]."""
-    # the axis that n is least along gives the first without cancellation
-    first = np.cross(n, np.eye(3)[np.abs(n).argmin(axis=-1)])
-    first /= np.linalg.norm(first, axis=-1, keepdims=True)
-    return np.stack([first, np.cross(n, first)], axis=-2)
 
 
 def _refined(evaluation: _Evaluation, sign: float) -> Floats:
@@ -258,7 +250,7 @@ def _refined(evaluation: _Evaluation, sign: float) -> Floats:
     angles = 2 * np.pi * np.arange(_N_COMPASS) / _N_COMPASS
     while radius.max() > _LAST_RADIUS:
         circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        tried = n[:, None] + radius[:, None, None] * (circle @ _tangents(n))
+        tried = n[:, None] + radius[:, None, None] * (circle @ tangents(n))
         tried /= np.linalg.norm(tried, axis=-1, keepdims=True)
         values = sign * evaluation.along(tried.reshape(-1, 3))[0].reshape(len(n), -1)
         place = values.argmax(axis=1)

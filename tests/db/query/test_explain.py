@@ -34,12 +34,12 @@ def test_counts_of_an_explanation_are_those_of_filters(random_store: ResultStore
 def test_the_sentence_names_the_term_the_pair_or_what_would_help(random_store: ResultStore) -> None:  # noqa: F811
     explain = random_store.explain
     assert explain("k_vrh_gpa > 1e301 AND spacegroup IS KNOWN").sentences() == [
-        f"No crystal of {N_CRYSTALS} has k_vrh_gpa > 1e+301."
+        f"No crystal of {N_CRYSTALS} passes k_vrh_gpa > 1e+301."
     ]
     (pair,) = explain("spacegroup = 2 AND spacegroup = 3 AND nelements > 0").sentences()
     assert "spacegroup = 2" in pair
     assert "spacegroup = 3" in pair
-    assert pair.endswith("but none has both.")
+    assert pair.endswith("but none passes both.")
     # three terms any two of which leave some
     three = explain("NOT (piezo_allowed AND ood) AND piezo_allowed AND ood")
     assert three.n == 0

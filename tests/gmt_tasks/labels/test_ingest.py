@@ -235,9 +235,7 @@ def test_leaked_duplicates_refuse_the_whole_batch(bring: Any, store: ResultStore
     assert reasons(report) == {LabelReason.LEAKED_SPLIT: 6, LabelReason.LABEL_BATCH: 20}
 
 
-def test_the_split_of_the_current_model_goes_before_that_of_rows_and_database(
-    bring: Any, store: ResultStore
-) -> None:
+def test_the_split_of_the_current_model_goes_before_that_of_rows_and_database(bring: Any, store: ResultStore) -> None:
     """Four fifths of what a new source calls val or test were training data of the model: that calibrates nothing."""
     tested = good_rows(10, seed=1, split="test")
     formulas = {normalized_formula(row["formula"]) for row in tested}

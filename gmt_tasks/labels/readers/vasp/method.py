@@ -85,4 +85,3 @@ def remarks_on(run: VaspRun) -> list[str]:
     if run.pressure_kbar is not None and abs(run.pressure_kbar) > MAX_PRESSURE_KBAR:
         remarks.append(f"not relaxed: the external pressure is {run.pressure_kbar:.3g} kbar")
     return remarks
-

@@ -180,9 +180,7 @@ def test_electronic_parts_alone_are_no_totals() -> None:
 
 
 def test_ions_that_were_fixed_leave_no_relaxed_tensor() -> None:
-    assert set(reasons(labels_of(replace(gallium_nitride(), fixed=True)))) == set(
-        values(labels_of(gallium_nitride()))
-    )
+    assert set(reasons(labels_of(replace(gallium_nitride(), fixed=True)))) == set(values(labels_of(gallium_nitride())))
 
 
 def test_two_files_that_are_not_of_one_job_are_refused() -> None:
