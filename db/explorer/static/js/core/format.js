@@ -6,7 +6,7 @@ const UNITS = { 1: "", "C/m^2": "C/m²", angstrom: "Å", "W/(m K)": "W/(m K)", "
 
 /** The unit for reading; ratios have none. */
 export function unitText(unit) {
-  return UNITS[unit] ?? (unit ?? "").replace("^2", "²").replace("^3", "³");
+  return UNITS[unit] ?? (unit ?? "").replace("angstrom", "Å").replace("^2", "²").replace("^3", "³");
 }
 
 /** A number to so many significant digits, without trailing noise. */
