@@ -123,7 +123,7 @@ def without_counterpart(tests: list[Path]) -> list[str]:
 
 def test_the_tests_mirror_the_tree() -> None:
     tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
-    assert {path.parts[0] for path in tests} == {*MIRRORED, "architecture", "benchmarks"}
+    assert {path.parts[0] for path in tests} == {*MIRRORED, "architecture", "benchmarks", "browser"}
     assert without_counterpart(tests) == []
     moved = Path("db", "drawers", "test_store.py")
     assert without_counterpart([*tests, moved]) == [str(moved)]
