@@ -117,7 +117,7 @@ def without_counterpart(tests: list[Path]) -> list[str]:
     return [
         str(path)
         for path in tests
-        if path.parts[0] not in {"architecture", "conftest.py"} and not (ROOT / path.parent).is_dir()
+        if path.parts[0] not in {"architecture", "browser", "conftest.py"} and not (ROOT / path.parent).is_dir()
     ]
 
 
