@@ -2,11 +2,11 @@
 
 import { element } from "./dom.js";
 
-const UNITS = { 1: "", "C/m^2": "C/m²", angstrom: "Å", "W/m/K": "W m⁻¹ K⁻¹", "1/TPa": "TPa⁻¹", "g/cm^3": "g/cm³", "m^2/C": "m²/C" };
+const UNITS = { 1: "", "C/m^2": "C/m²", angstrom: "Å", "W/(m K)": "W/(m K)", "1/TPa": "TPa⁻¹", "mV m/N": "mV m/N" };
 
 /** The unit for reading; ratios have none. */
 export function unitText(unit) {
-  return UNITS[unit] ?? (unit ?? "").replace("^2", "²").replace("^3", "³");
+  return UNITS[unit] ?? (unit ?? "").replace("angstrom", "Å").replace("^2", "²").replace("^3", "³");
 }
 
 /** A number to so many significant digits, without trailing noise. */
@@ -42,8 +42,7 @@ export function formulaNode(formula) {
 }
 
 const UNIT_SUFFIXES = [
-  "w_per_m_k", "pc_per_n", "c_per_m2", "per_tpa", "m_per_s", "g_per_cm3", "ev_per_atom", "angstrom", "gpa", "ev", "k",
-  "m2_per_c", "tm2_per_c",
+  "w_per_m_k", "mv_m_per_n", "pc_per_n", "c_per_m2", "per_tpa", "m_per_s", "g_per_cm3", "ev_per_atom", "angstrom", "gpa", "ev", "k",
 ];
 const SYMBOLS = {
   k: "K", g: "G", e: "e", d: "d", eps: "ε", young: "E", shear: "G", poisson: "ν", hardness: "H", density: "ρ",
@@ -57,7 +56,9 @@ const NAMES = {
   pugh_ratio: ["K/G"], k_coupling_max: ["k", "max"], debye_temperature_k: ["θ", "D"],
   eps_electronic_mean: ["ε", "∞ mean"], eps_electronic_min: ["ε", "∞ min"], eps_electronic_max: ["ε", "∞ max"],
   eps_total_mean: ["ε", "0 mean"], eps_total_min: ["ε", "0 min"], eps_total_max: ["ε", "0 max"],
-  elastic_min_eigenvalue_gpa: ["C", "min eig."], sound_velocity_m_per_s: ["v", "mean"],
+  elastic_min_eigenvalue_gpa: ["C", "min eig."], sound_velocity_m_per_s: ["v", "mean"], g_max_mv_m_per_n: ["g", "max"], dg_max_per_tpa: ["d·g", "max"],
+  k_self_consistent_gpa: ["K", "self-cons."], g_self_consistent_gpa: ["G", "self-cons."],
+  symmetry_ambiguous: ["symmetry ambiguous"], optic_sign: ["optic sign"], low_dimensional: ["slab or molecule"],
   linear_compressibility_min_per_tpa: ["β", "min"], linear_compressibility_max_per_tpa: ["β", "max"],
   thermal_conductivity_min_cahill_w_per_m_k: ["κ", "Cahill"], thermal_conductivity_min_clarke_w_per_m_k: ["κ", "Clarke"],
 };

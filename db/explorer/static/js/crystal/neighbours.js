@@ -6,7 +6,7 @@ import { formulaNode, nameNode, number, timeText, unitText, valueText } from "..
 
 function tableNode(heads, rows, caption) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, element("table", {}, element("caption", {}, caption),
-    element("thead", {}, element("tr", {}, heads.map((text) => element("th", { scope: "col" }, text)))), element("tbody", {}, rows)));
+    element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col", class: head.nodeType ? "number" : "" }, head)))), element("tbody", {}, rows)));
 }
 
 /** Literature beside the prediction, then labels of first-principles calculations. */
@@ -45,7 +45,7 @@ export async function showSimilar(box, { path, known, model }) {
     return;
   }
   const hidden = new Set(["id", "formula"]);
-  const names = [...new Set(rows.flatMap(Object.keys))].filter((name) => !hidden.has(name)).slice(0, 6); // as many as a half page holds
+  const names = [...new Set(rows.flatMap(Object.keys))].filter((name) => !hidden.has(name)).slice(0, 9);
   box.replaceChildren(tableNode(["formula", ...names.map((name) => (known.has(name) ? nameNode(name) : name.replaceAll("_", " ")))], rows.map((row) => element("tr", {},
     element("td", {}, element("a", { href: `${ROOT}/crystals/${encodeURIComponent(row.id)}` }, formulaNode(row.formula))),
     names.map((name) => element("td", { class: typeof row[name] === "number" ? "number" : "" }, valueText(row[name], known.get(name)?.kind))))), "The nearest first"));

@@ -41,7 +41,7 @@ export function showProvenance(box, { facts, result }) {
       ["computed", `${timeText(result.created)}, run ${result.run}`],
       ["symmetry search", `symprec ${result.symprec} Å`],
       ["mirror image", image],
-      ["inputs", `${facts.inputs.length}, ${accepted} accepted, ${facts.inputs.length - accepted} the same crystal again or refused`],
+      ["inputs", accepted === facts.inputs.length ? String(accepted) : `${facts.inputs.length}, of which ${facts.inputs.length - accepted} the same crystal again`],
     ]),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Inputs" }, element("table", {}, element("caption", {}, "Inputs that gave this crystal"),
       element("thead", {}, element("tr", {}, ["source id", "source", "run", "outcome", "came with"].map((text) => element("th", { scope: "col" }, text)))),

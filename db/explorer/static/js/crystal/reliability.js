@@ -2,7 +2,6 @@
 
 import { ask } from "../core/api.js";
 import { element } from "../core/dom.js";
-import { number } from "../core/format.js";
 
 /** One badge per finding, the good ones too. */
 export function reliabilityBadges(facts, result) {
@@ -25,26 +24,12 @@ export function reliabilityBadges(facts, result) {
 }
 
 /** Sentences of the server where it gives them; the scores themselves beside them. */
-export async function showReliability(box, { path, result, facts, model }) {
-  const answer = await ask(`${path}/reliability`, { model }).catch(() => null);
-  const sentences = answer?.sentences ?? facts.reliability ?? result.reliability ?? ownSentences(result);
-  box.replaceChildren(element("ul", {}, sentences.map((text) => element("li", {}, text))));
+export async function showReliability(box, { path, result, model }) {
+  const { sentences } = await ask(`${path}/reliability`, { model });
+  box.replaceChildren(element("ul", {}, sentences.map((text) => element("li", {}, text.replace(/^./, (letter) => letter.toUpperCase())))));
   const at = [["1e-3", result.spacegroup_1e3], ["1e-2", result.spacegroup_1e2], ["1e-1", result.spacegroup_1e1]].filter(([, group]) => group !== null && group !== undefined);
   if (at.length) {
     box.append(element("table", {}, element("caption", {}, "Space group by the tolerance of the symmetry search"),
       element("tbody", {}, at.map(([symprec, group]) => element("tr", {}, element("th", { scope: "row" }, `${symprec} Å`), element("td", {}, String(group)))))));
   }
-}
-
-function ownSentences(result) {
-  const scores = result["trust"] ?? {};
-  const sentences = [];
-  if (scores.ood_score !== null && scores.ood_score !== undefined) {
-    sentences.push(`${scores.ood ? "Out of" : "In"} distribution: ${number(100 * scores.ood_score, 3)} % of held-out crystals are nearer to the training data.`);
-  }
-  if (scores.band_gap_ev !== null && scores.band_gap_ev !== undefined) sentences.push(`Predicted band gap ${number(scores.band_gap_ev, 3)} eV${scores.metal ? ": probably a metal" : ""}.`);
-  if (scores.bond_dimensionality !== null && scores.bond_dimensionality !== undefined) {
-    sentences.push(["The bonds form molecules.", "The bonds form chains.", "The bonds form layers.", "The bonds form a framework."][scores.bond_dimensionality] ?? "");
-  }
-  return sentences.filter(Boolean);
 }

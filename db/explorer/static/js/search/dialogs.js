@@ -46,10 +46,11 @@ function setUpColumns(state, known) {
 /** The texts of the query for Python, a shell and HTTP. */
 export function queryTexts({ filter, sort, fields }, origin, address) {
   const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const sortPython = sort ? `,\n    sort=${JSON.stringify(sort)}` : "";
+  const literal = (text) => (text.includes('"') && !/['\\]/.test(text) ? `'${text}'` : JSON.stringify(text));
+  const sortPython = sort ? `,\n    sort=${literal(sort)}` : "";
   const columns = fields.map((name) => JSON.stringify(name)).join(", ");
-  const python = `from db.store import ResultStore\n\nstore = ResultStore("gmtscreen.db")\nhits = store.query(  # a pandas DataFrame\n    ${JSON.stringify(filter)}${sortPython},\n    fields=[${columns}],\n    limit=100,\n)`;
-  const command = `gmtscreen query ${shell(filter)}${sort ? ` --sort ${shell(sort)}` : ""} --fields ${fields.join(",")} --limit 100`;
+  const python = `from db.store import ResultStore\n\nstore = ResultStore("gmtscreen.db")\nhits = store.query(  # a pandas DataFrame\n    ${literal(filter)}${sortPython},\n    fields=[${columns}],\n    limit=100,\n)`;
+  const command = `gmtscreen query ${shell(filter)}${sort ? ` --sort=${sort}` : ""} --fields ${fields.join(",")} --limit 100`;
   return [
     ["Python", python],
     ["Shell", command],

@@ -37,8 +37,10 @@ function namesLike(word, known, presets) {
   for (const { name, description, unit } of known.values()) {
     rows.push({ text: name, insert: `${name} `, why: `${description}${unitText(unit) ? ` (${unitText(unit)})` : ""}` });
   }
-  const rank = ({ text, why }) => (text.startsWith(word) ? 0 : text.includes(word) ? 1 : why.toLowerCase().includes(word) ? 2 : 3);
-  return rows.map((row) => ({ ...row, rank: rank(row) })).filter((row) => row.rank < 3).sort((a, b) => a.rank - b.rank).slice(0, 40);
+  const begins = (text) => text.split(/[_\W]+/).some((part) => part.startsWith(word));
+  const rank = ({ text, why }) => (text.startsWith(word) ? 0 : begins(text) ? 1 : begins(why.toLowerCase()) ? 2 : text.includes(word) ? 3 : 4);
+  const asked = (row) => row.rank < 4 && (row.rank === 0 || !/_(lo|hi)$/.test(row.text)); // ends of intervals crowd the list
+  return rows.map((row) => ({ ...row, rank: rank(row) })).filter(asked).sort((a, b) => a.rank - b.rank).slice(0, 40);
 }
 
 class Completion {

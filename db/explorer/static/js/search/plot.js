@@ -135,7 +135,7 @@ class Plot {
     const n = points.id.length;
     this.#showFirst();
     const front = points.pareto?.length ? ` ${points.pareto.length} of them on the Pareto front.` : "";
-    byId("plot-note").textContent = `${n.toLocaleString("en")}${n >= MAX_POINTS ? " of the" : ""} crystals with both numbers.${this.#outside()}${front}`;
+    byId("plot-note").textContent = `${n.toLocaleString("en")} ${points.limited ? "of the crystals with both numbers, an even sample; the front is that of the points shown" : "crystals with both numbers"}.${this.#outside()}${front}`;
     this.canvas.setAttribute("aria-label",
       `Scatter plot of ${y?.description} against ${x?.description}, ${n} crystals. Arrow keys walk through ${points.pareto?.length ? "the Pareto front" : "the crystals"}, Enter opens one.`);
   }

@@ -65,9 +65,11 @@ class Range {
     if (!counts?.length || !counts.some(Boolean)) {
       this.chart.replaceChildren();
       this.note.textContent = "no values";
+      this.slider.node.hidden = true;
       return;
     }
     this.chart.replaceChildren(histogramNode(this.#histogram, range));
+    this.slider.node.hidden = false;
     const last = edges.length - 1;
     const placeOf = (value, otherwise) => {
       if (value === null) return otherwise;

@@ -1,4 +1,4 @@
-// What the page shows is what its address says: filter, order, columns, axes. Listeners are told what changed.
+// What the page shows is what its address says: filter, order, columns, axes. Listeners learn what changed.
 
 export const DEFAULT_FIELDS = [
   "formula", "spacegroup", "k_vrh_gpa", "g_vrh_gpa", "e_max_c_per_m2", "d_max_pc_per_n", "eps_total_mean", "band_gap_ev",

@@ -100,7 +100,7 @@ class Table {
     });
     this.head.replaceChildren(element("tr", {}, element("th", { scope: "col" }, element("span", { class: "visually-hidden" }, "compare")), cells));
     const property = this.#known.get(name);
-    byId("sort-note").textContent = property ? `Sorted by ${property.description}, ${descending ? "highest" : "lowest"} first.` : "Click a heading to sort. Bars are 90 % intervals.";
+    byId("sort-note").textContent = property ? `Sorted by ${property.description.split(" (")[0]}, ${descending ? "highest" : "lowest"} first. Bars are 90 % intervals.` : "Click a heading to sort. Bars are 90 % intervals.";
   }
 
   #drawBody() {

@@ -105,11 +105,21 @@ export class StructureView {
     if (view) viewer.setView(view);
     else {
       this.quaternion = VIEWS.oblique;
-      viewer.zoom(1.25); // the fit leaves room for a sphere around the cell
+      this.#fit(atoms);
     }
     viewer.render();
     const species = [...new Set(atoms.map(({ number }) => SYMBOLS[number - 1]))];
     this.#box.setAttribute("aria-label", `Structure of ${facts.formula}: ${facts.n_atoms} atoms per cell of ${species.join(", ")}`);
+  }
+
+  /** Zooms until the cell fills the box: 3Dmol's own fit leaves room for every rotation and looks at the height only. */
+  #fit(atoms) {
+    const viewer = this.#viewer;
+    const places = atoms.map(({ position: [x, y, z] }) => viewer.modelToScreen({ x, y, z }));
+    const span = (axis) => Math.max(...places.map((place) => place[axis])) - Math.min(...places.map((place) => place[axis]));
+    const { clientWidth: width, clientHeight: height } = this.#box;
+    const factor = Math.min((0.72 * width) / (span("x") || 1), (0.72 * height) / (span("y") || 1));
+    if (Number.isFinite(factor) && width && atoms.length > 1) viewer.zoom(Math.min(3, Math.max(0.3, factor)));
   }
 
   #described(atoms) {
