@@ -93,6 +93,10 @@ class SearchStore:
             for rows in search.stream(connection, request):
                 yield load_hits(connection, rows)
 
+    def diverse_rows(self, request: search.Request) -> list[dict[str, Any]]:
+        """The rows of a request without those that are too much like a better one; the request needs a limit."""
+        return read(self._engine, _rows, with_preset_order(request), diverse=True)
+
     def diverse_hits(self, request: search.Request) -> Iterator[Hits]:
         """As `hits`, without those that are too much like a better one; the request needs a limit."""
         request = replace(with_preset_order(request), fields=tuple(dict.fromkeys((*KEY_FIELDS, *request.fields))))

@@ -38,17 +38,23 @@ _STRUCTURE = {
 }
 
 
+def schema_of_fields(fields: Sequence[str]) -> list[pa.Field]:
+    """Columns of properties, each with its unit and meaning."""
+    columns = []
+    for name in fields:
+        kind = PROPERTIES[name]
+        type_ = pa.list_(pa.string()) if kind in LISTS else _TYPES.get(kind, pa.string())
+        columns.append(_column(name, type_, DESCRIPTIONS[name].unit, DESCRIPTIONS[name].description))
+    return columns
+
+
 def schema_of(fields: Sequence[str]) -> pa.Schema:
     """Columns of a file of hits: the fields, the structure, the tensors, each with its unit and meaning.
 
     Args:
         fields: names of properties.
     """
-    columns = []
-    for name in fields:
-        kind = PROPERTIES[name]
-        type_ = pa.list_(pa.string()) if kind in LISTS else _TYPES.get(kind, pa.string())
-        columns.append(_column(name, type_, DESCRIPTIONS[name].unit, DESCRIPTIONS[name].description))
+    columns = schema_of_fields(fields)
     columns += [_column(name, *row) for name, row in _STRUCTURE.items()]
     for tensor, quantity in TENSORS.items():
         words = f"{quantity.label}, row by row" + (", Voigt order 11 22 33 23 13 12" if quantity.rank > 2 else "")
@@ -96,6 +102,24 @@ def write_parquet(blocks: Iterable[Hits], fields: Sequence[str], out: Path) -> i
         for hits in blocks:
             writer.write_table(to_table(hits, fields))
             n_rows += len(hits.rows)
+    part.replace(out)
+    return n_rows
+
+
+def write_rows_parquet(blocks: Iterable[list[dict[str, Any]]], fields: Sequence[str], out: Path) -> int:
+    """Writes rows of a search to one file, without structures and tensors; returns how many.
+
+    Args:
+        blocks: of `ResultStore.stream`.
+        fields: of the rows.
+        out: the file; it appears only when it is complete.
+    """
+    part, n_rows = out.with_name(f"{out.name}.part"), 0
+    schema = pa.schema(schema_of_fields(fields))
+    with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        for rows in blocks:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            n_rows += len(rows)
     part.replace(out)
     return n_rows
 

@@ -188,7 +188,7 @@ def _result_words(result: Mapping[str, Any]) -> list[str]:
         words += [f"{end}={_word(value)}" for end, value in zip(INTERVALS[name], pair, strict=True)]
     for name, tensor in result.get("tensors", {}).items():
         if tensor is not None:
-            # ASE reads what stands behind _JSON as an array of this shape; nine bare numbers it would transpose.
+            # ASE reads what stands behind _JSON as an array of this shape; bare numbers as a flat list.
             matrix = to_printed(Tensor(name), np.asarray(tensor)).tolist()
             words.append(f'{printed_name(Tensor(name))}="_JSON {json.dumps(matrix)}"')
     return words

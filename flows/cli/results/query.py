@@ -2,19 +2,17 @@
 
 import csv
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from flows.cli.options import AsJson, Db, Diverse, ResultsOf
 from flows.cli.results.open import filter_shown, open_store, split_names
-from flows.terminal.console import Exit, fail, json_text, print_json, say
-
-if TYPE_CHECKING:
-    import pandas as pd
+from flows.terminal.console import Exit, fail, json_text, say
 
 
 class Format(StrEnum):
@@ -43,6 +41,7 @@ def query(
 ) -> None:
     """Crystals that a filter describes."""
     from db.query.presets import preset_in
+    from db.query.store import new_request
 
     chosen = Format.JSON if json else format
     if chosen is Format.PARQUET and out is None:
@@ -53,15 +52,16 @@ def query(
     if names is None and preset is None and chosen is Format.TABLE:
         names = list(TABLE_FIELDS)
     with open_store(db) as store, filter_shown(filter_text):
-        frame = store.query(filter_text, fields=names, sort=sort, limit=limit, model=model, diverse=diverse)
-        reasons = store.explain(filter_text, model).sentences() if frame.empty and filter_text.strip() else []
-    write_frame(frame, chosen, out)
+        request = new_request(filter_text, names, sort, limit, model)
+        blocks = iter([store.diverse_rows(request)]) if diverse else store.stream(request)
+        n_rows = write_rows(blocks, request.fields, chosen, out)
+        reasons = store.explain(filter_text, model).sentences() if not n_rows and filter_text.strip() else []
     if preset is not None:
         say(f"{preset.title}: {preset.filter}, by {sort or preset.sort}")
     for reason in reasons[:SHOWN_REASONS]:
         say(reason)
     # A full page looks like a complete answer.
-    if limit and len(frame) == limit:
+    if limit and n_rows == limit:
         say(f"{limit} rows shown; --limit 0 gives all")
 
 
@@ -81,26 +81,46 @@ TABLE_FIELDS = (
 """What a table shows when nobody asks for columns: as much as 100 columns hold."""
 
 
-def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None:
-    """Writes query results to a file or to standard output."""
+def write_rows(
+    blocks: Iterator[list[dict[str, Any]]], fields: tuple[str, ...], chosen: Format, out: Path | None
+) -> int:
+    """Writes query results to a file or to standard output, block by block but for a table; returns how many."""
     if chosen is Format.PARQUET and out is not None:
-        frame.to_parquet(out, index=False)
-    elif chosen is Format.CSV:
-        from db.csv_cells import csv_cell
+        from gmt_tasks.export.parquet import write_rows_parquet
 
-        # Without `newline`, Windows would change the line breaks.
-        with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(frame.columns)
-            for row in frame.itertuples(index=False):
-                writer.writerow(map(csv_cell, row))
-    elif chosen is Format.JSON:
-        records = frame.to_dict(orient="records")
-        if out is None:
-            print_json(records)
-        else:
-            out.write_text(json_text(records) + "\n", encoding="utf-8")
-    else:
+        return write_rows_parquet(blocks, fields, out)
+    if chosen is Format.TABLE:
         from flows.reports.tables import console, frame_table
 
-        console().print(frame_table(list(frame.columns), frame.itertuples(index=False)))
+        rows = [list(row.values()) for block in blocks for row in block]
+        console().print(frame_table(fields, rows))
+        return len(rows)
+    # Without `newline`, Windows would change the line breaks.
+    with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as stream:
+        return _write_csv(blocks, fields, stream) if chosen is Format.CSV else _write_json(blocks, stream)
+
+
+def _write_csv(blocks: Iterator[list[dict[str, Any]]], fields: tuple[str, ...], stream: TextIO) -> int:
+    """CSV with empty cells for unknown values and several source ids joined by semicolons."""
+    from db.csv_cells import csv_cell
+
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(fields)
+    n_rows = 0
+    for block in blocks:
+        for row in block:
+            writer.writerow(map(csv_cell, row.values()))
+        n_rows += len(block)
+    return n_rows
+
+
+def _write_json(blocks: Iterator[list[dict[str, Any]]], stream: TextIO) -> int:
+    """A list with a line per row."""
+    n_rows = 0
+    stream.write("[")
+    for block in blocks:
+        for row in block:
+            stream.write(("," if n_rows else "") + "\n  " + json_text(row))
+            n_rows += 1
+    stream.write("\n]\n" if n_rows else "]\n")
+    return n_rows
