@@ -211,6 +211,6 @@ def _hover_text(plot: HitsPlot, place: int) -> str:
     for name in dict.fromkeys((plot.x, plot.y, *filter(None, (plot.color,)))):
         interval = DESCRIPTIONS[name].interval
         ends = f" ({row[interval[0]]:.3g} to {row[interval[1]]:.3g})" if interval else ""
-        unit = DESCRIPTIONS[name].unit.replace("1", "")
+        unit = "" if DESCRIPTIONS[name].unit == "1" else DESCRIPTIONS[name].unit
         lines.append(f"{name} {float(row[name]):.4g}{ends} {unit}".rstrip())
     return "<br>".join(lines)

@@ -35,7 +35,7 @@ def draw_surface(grid: SurfaceGrid, name: str, out: Path) -> Path:
 
 def extremes_line(grid: SurfaceGrid) -> str:
     """Least and largest value with their directions, as a line."""
-    unit = SURFACES[grid.surface].unit.replace("1", "", SURFACES[grid.surface].unit == "1")
+    unit = "" if SURFACES[grid.surface].unit == "1" else SURFACES[grid.surface].unit
     parts = []
     for word, value, direction, transverse in (
         ("lowest", grid.extremes.min, grid.extremes.min_direction, grid.extremes.min_transverse),
@@ -120,7 +120,7 @@ def _draw_section(panel: Any, plane: str, angles: Floats, values: Floats) -> Non
 
 def _write_html(grid: SurfaceGrid, name: str, out: Path) -> Path:
     """The surface to turn, and its sections below it."""
-    unit = SURFACES[grid.surface].unit.replace("1", "", SURFACES[grid.surface].unit == "1")
+    unit = "" if SURFACES[grid.surface].unit == "1" else SURFACES[grid.surface].unit
     scale, low, high = _color_range(grid)
     x, y, z = np.moveaxis(np.abs(grid.values)[..., None] * grid.directions, -1, 0)
     hover = "%{surfacecolor:.4g} " + unit + "<extra></extra>"

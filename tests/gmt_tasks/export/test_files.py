@@ -37,6 +37,11 @@ def test_parquet_holds_what_the_database_holds_with_unit_and_meaning(store: Resu
     assert np.array_equal(np.array(table["lattice"].to_pylist()).reshape(-1, 3, 3), hits.crystals.lattice)
     atoms = [z for row in table["species"].to_pylist() for z in row]
     assert atoms == hits.crystals.numbers.tolist()
+    coords = [value for row in table["frac_coords"].to_pylist() for value in row]
+    assert coords == hits.crystals.frac_coords.ravel().tolist()
+    assert [len(row) for row in table["frac_coords"].to_pylist()] == [
+        3 * len(row) for row in table["species"].to_pylist()
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["hits.parquet"]
 
 

@@ -109,7 +109,9 @@ def hits(n: int = 3) -> pd.DataFrame:
 
 def test_a_page_needs_nothing_from_elsewhere_and_no_text_becomes_script(tmp_path: Path) -> None:
     hostile = 'formula = "</script><script>alert(1)</script>"'
-    plot = HitsPlot(hits(), "k_vrh_gpa", "g_vrh_gpa", None, (Sense.MAX, Sense.MAX), hostile)
+    table = hits()
+    table.loc[2, "formula"] = "</script><script>alert(1)</script>"
+    plot = HitsPlot(table, "k_vrh_gpa", "g_vrh_gpa", None, (Sense.MAX, Sense.MAX), hostile)
     text = draw_hits(plot, tmp_path / "hits.html").read_text(encoding="utf-8")
     assert re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=", text) == []
     assert "alert(1)</script>" not in text
