@@ -194,9 +194,12 @@ def create_or_migrate(engine: Engine) -> None:
             return
     # Alembic takes a third of a second to import; a database that is up to date does not need it.
     from db.migrations.upgrade import add_new_columns, upgrade
+    from db.segments import models_without, rebuild
 
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         upgrade(connection, engine.url)
         add_new_columns(connection)
+        for model_id in models_without(connection):
+            rebuild(connection, model_id)

@@ -326,10 +326,10 @@ class ResultStore:
 
     def count(self, filter: str = "", model: str | None = None) -> int:
         """Number of crystals that a filter describes, exactly."""
-        return read(self._engine, counts.exact_count, search.Request(filter, model=model))
+        return self.quick_count(filter, model).n
 
     def quick_count(self, filter: str = "", model: str | None = None) -> counts.Count:
-        """Number of crystals that a filter describes, or an estimate of it where counting takes long."""
+        """As `count`, with whether the number was counted or estimated."""
         return read(self._engine, counts.count, search.Request(filter, model=model))
 
     def facets(self, field: str, filter: str = "", *, model: str | None = None, limit: int = 20) -> counts.Facets:
