@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Boolean, Connection, Integer, delete, func, insert, select
+from sqlalchemy import Boolean, Connection, Integer, Select, delete, func, insert, select
 
 from db.base import Float32
 from db.bulk import MAX_VARIABLES
@@ -165,12 +165,33 @@ def read(connection: Connection, model_id: int, names: Sequence[str]) -> Iterato
         yield name, int(segment), data
 
 
-def append(connection: Connection, model_id: int, segment: int, crystal_ids: Sequence[str]) -> None:
-    """Makes a segment of stored results and merges small ones; called after the results were written."""
-    if crystal_ids:
-        rows = _stored_rows(connection, model_id, crystal_ids)
-        write(connection, model_id, segment, ids_of(rows["id"]), _columns_of(rows))
-        merge_small(connection, model_id)
+def append(connection: Connection, model_id: int, segment: int, stored: Sequence[Mapping[str, Any]]) -> None:
+    """Makes a segment of the results that a transaction stores, and merges small ones.
+
+    Args:
+        connection: in a write transaction that holds `lock`.
+        model_id: the version.
+        segment: a number that no other segment of the version has.
+        stored: rows of the table `results`.
+    """
+    if not stored:
+        return
+    ordered = sorted(stored, key=lambda row: str(row["crystal_id"]))
+    values = {name: [row[name] for row in ordered] for name in BLOCK_COLUMNS}
+    values[ID] = [row["crystal_id"] for row in ordered]
+    of_crystals = [crystals.c[name] for name in CRYSTAL_COLUMNS]
+    found = dict(zip(CRYSTAL_COLUMNS, _by_id(connection, select(crystals.c.id, *of_crystals), values[ID]), strict=True))
+    write(connection, model_id, segment, ids_of(values[ID]), _columns_of(values | found))
+    merge_small(connection, model_id)
+
+
+def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str]) -> list[list[Any]]:
+    """The columns of a statement but its first, which is the crystal's id, for some ids in their order."""
+    key, rows = statement.selected_columns[0], list[Any]()
+    for first in range(0, len(ordered), MAX_VARIABLES):
+        part = statement.where(key.in_(ordered[first : first + MAX_VARIABLES])).order_by(key)
+        rows += connection.execute(part).all()
+    return [list(values) for values in zip(*rows, strict=True)][1:]
 
 
 def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
@@ -188,21 +209,6 @@ def write(
         {"model_id": model_id, "name": name, "segment": segment, "data": data} for name, data in sorted(arrays.items())
     ]
     connection.execute(insert(column_segments), rows)
-
-
-_FROM = results.join(crystals, crystals.c.id == results.c.crystal_id)
-
-
-def _stored_rows(connection: Connection, model_id: int, crystal_ids: Sequence[str]) -> dict[str, list[Any]]:
-    """The searched values of stored results, by column, in the order of the ids."""
-    chosen = [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in SEGMENT_COLUMNS]
-    statement = select(results.c.crystal_id, *chosen).select_from(_FROM).where(results.c.model_id == model_id)
-    rows: list[Any] = []
-    ordered = sorted(crystal_ids)
-    for first in range(0, len(ordered), MAX_VARIABLES):
-        part = statement.where(results.c.crystal_id.in_(ordered[first : first + MAX_VARIABLES]))
-        rows += connection.execute(part.order_by(results.c.crystal_id)).all()
-    return dict(zip((ID, *SEGMENT_COLUMNS), map(list, zip(*rows, strict=True)), strict=True))
 
 
 def lock(connection: Connection, model_id: int) -> None:
@@ -271,10 +277,14 @@ def rebuild(connection: Connection, model_id: int) -> None:
     connection.execute(delete(column_segments).where(column_segments.c.model_id == model_id))
     stored = select(results.c.crystal_id).where(results.c.model_id == model_id).order_by(results.c.crystal_id)
     ids = connection.execute(stored).scalars().all()
+    chosen = [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in SEGMENT_COLUMNS]
+    joined_rows = results.join(crystals, crystals.c.id == results.c.crystal_id)
+    statement = select(results.c.crystal_id, *chosen).select_from(joined_rows).where(results.c.model_id == model_id)
     for number, first in enumerate(range(0, len(ids), ROWS_PER_SEGMENT)):
-        rows = _stored_rows(connection, model_id, ids[first : first + ROWS_PER_SEGMENT])
+        part = ids[first : first + ROWS_PER_SEGMENT]
+        values = dict(zip(SEGMENT_COLUMNS, _by_id(connection, statement, part), strict=True))
         # numbers below those of runs, which start at 1
-        write(connection, model_id, number, ids_of(rows[ID]), _columns_of(rows))
+        write(connection, model_id, number, ids_of(part), _columns_of(values))
 
 
 def models_without(connection: Connection) -> list[int]:
