@@ -42,6 +42,7 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     REFUSED = "refused"
     ROLLED_BACK = "rolled_back"
+    PRUNED = "pruned"  # its results were removed
 
 
 class Outcome(StrEnum):
@@ -159,6 +160,8 @@ runs = Table(
     Column("created", UNIX_TIME, nullable=False),
     Column("finished", UNIX_TIME),
     Column("seconds", NUMBER, nullable=False),
+    # When the results of its model were removed; NULL while they are there.
+    Column("pruned", UNIX_TIME),
 )
 
 cursors = Table(

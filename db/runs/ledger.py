@@ -62,7 +62,8 @@ def _check_spec(spec: RunSpec) -> None:
 def _check_symprec(connection: Connection, spec: RunSpec, model_id: int) -> None:
     """A crystal has one result per model: two tolerances in one database would overwrite each other unseen."""
     asked = spec.settings.get("symprec")
-    for row in connection.execute(select(runs.c.id, runs.c.settings).where(runs.c.model_id == model_id)):
+    of_model = (runs.c.model_id == model_id) & runs.c.pruned.is_(None)
+    for row in connection.execute(select(runs.c.id, runs.c.settings).where(of_model)):
         used = json.loads(row.settings).get("symprec")
         if used != asked:
             raise StoreError(

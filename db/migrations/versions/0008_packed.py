@@ -53,6 +53,7 @@ def upgrade() -> None:
     copy_results(connection, {column["name"]: column["type"] for column in columns})
     op.drop_table("results_before")
     create_segments()
+    op.add_column("runs", sa.Column("pruned", sa.Double()))
 
 
 def pack_in_place(
