@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from db.query.evaluate import truth
+from db.query.analysis.evaluate import truth
 from db.query.filter_bounds import check_bounds
 from db.query.filter_tree import (
     And,

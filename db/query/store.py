@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine
 
 from db.query import counts
 from db.query import pages as search
-from db.query.diversity import DIVERSITY_FIELDS, SHORTLIST_PER_ROW, diverse_rows
-from db.query.explain import Explanation, explain
+from db.query.analysis.diversity import DIVERSITY_FIELDS, SHORTLIST_PER_ROW, diverse_rows
+from db.query.analysis.explain import Explanation, explain
 from db.query.hits import KEY_FIELDS, Hits, load_hits
 from db.query.presets import preset_in
 from db.query.request import Page, Request, field_names
@@ -48,7 +48,7 @@ class SearchStore:
                 `id`. Unknown values come last, ties are in the order of `id`.
             limit: largest number of rows, 0 for all.
             model: NAME or NAME@VERSION; without it, each crystal's row is that of its current model, else the newest.
-            diverse: leave out crystals that are too much like a better one, see `db.query.diversity`.
+            diverse: leave out crystals that are too much like a better one, see `db.query.analysis.diversity`.
         """
         request = new_request(filter, fields, sort, limit, model)
         return search.to_frame(read(self._engine, _rows, request, diverse=diverse), request.fields)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from db.query.pareto import Sense, pareto_front
+from db.query.analysis.pareto import Sense, pareto_front
 from db.query.properties import DESCRIPTIONS, Kind
 from db.records import Floats
 from flows.reports.interactive import write_page

@@ -11,8 +11,8 @@ from db.explorer.answers import json_answer
 from db.explorer.api.parameters import FieldNames, FilterText, ModelName, SortText, names_in
 from db.explorer.context import Context
 from db.explorer.cursors import from_cursor, to_cursor
+from db.query.analysis.pareto import Sense, pareto_front
 from db.query.filter_language import parse_filter
-from db.query.pareto import Sense, pareto_front
 from db.query.presets import PRESETS
 from db.query.properties import DESCRIPTIONS, PROPERTIES, Kind, resolve_property
 from db.query.request import Request as Search

@@ -6,7 +6,7 @@ from typing import Any
 from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.optimade.definitions import Definition, bibliographic
 from db.explorer.optimade.parameters import EntryQuery
-from db.query.evaluate import truth
+from db.query.analysis.evaluate import truth
 from db.query.filter_language import parse_filter
 from db.query.properties import Kind, Vocabulary
 from db.query.request import PageMark

@@ -10,7 +10,7 @@ from flows.cli.results.open import filter_shown, open_store
 from flows.terminal.console import Exit, fail, print_json, say
 
 if TYPE_CHECKING:
-    from db.query.pareto import Sense
+    from db.query.analysis.pareto import Sense
 
 PICTURES = (".png", ".svg", ".pdf", ".html")
 
@@ -60,7 +60,7 @@ def plot(
 
 def _senses(text: str) -> "tuple[Sense, Sense]":
     """Which ends of x and y are the good ones, of a text such as "max,min"."""
-    from db.query.pareto import Sense
+    from db.query.analysis.pareto import Sense
 
     words = [word.strip() for word in text.split(",")]
     if len(words) != 2 or not set(words) <= set(Sense):

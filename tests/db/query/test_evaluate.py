@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from db.query.evaluate import evaluate
+from db.query.analysis.evaluate import evaluate
 from db.query.filter_language import parse_filter
 
 ROWS = [

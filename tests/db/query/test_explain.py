@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db.query.explain import MAX_EXPLAINED, terms_of
+from db.query.analysis.explain import MAX_EXPLAINED, terms_of
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import And, Filter, to_text
 from db.store import ResultStore

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db.query.evaluate import truth
+from db.query.analysis.evaluate import truth
 from db.query.filter_tree import Filter, Flag, Is, Knowledge, Not, to_text
 from db.query.properties import PROPERTIES
 from db.query.request import DEFAULT_FIELDS, Request

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.query.diversity import ALIKE, diverse_rows, likenesses
-from db.query.pareto import Sense, pareto_front
+from db.query.analysis.diversity import ALIKE, diverse_rows, likenesses
+from db.query.analysis.pareto import Sense, pareto_front
 
 NUMBERS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6) | st.just(math.nan)), max_size=20)
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from db.explorer.app import create_app
 from db.explorer.limits import ServerSettings
-from db.query.evaluate import evaluate
+from db.query.analysis.evaluate import evaluate
 from db.query.filter_tree import Filter, to_text
 from db.query.request import Request
 from db.store import ResultStore

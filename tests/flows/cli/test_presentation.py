@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from rich.console import Console
 
-from db.query.evaluate import truth
+from db.query.analysis.evaluate import truth
 from db.query.filter_language import parse_filter
 from db.records import Balance
 from flows.cli import doctor

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from db.query.pareto import Sense
+from db.query.analysis.pareto import Sense
 from db.query.presets import PRESETS
 from db.store import ResultStore
 from flows.cli.app import app
