@@ -38,10 +38,9 @@ def test_it_reads_and_does_not_write(reading_store: ResultStore) -> None:
 
 
 def test_a_question_that_takes_too_long_is_stopped_and_the_next_one_answered(reading_store: ResultStore) -> None:
-    for _ in range(2):
-        with pytest.raises(StatementTimeoutError, match="narrower"):
-            reading_store.ask(endless_question)
-        assert reading_store.count() == 5
+    with pytest.raises(StatementTimeoutError, match="narrower"):
+        reading_store.ask(endless_question)
+    assert reading_store.count() == 5
 
 
 def test_each_question_has_its_own_time(reading_store: ResultStore) -> None:

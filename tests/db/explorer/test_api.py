@@ -9,7 +9,7 @@ import ase.io
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -52,7 +52,7 @@ def test_properties_and_presets_are_those_of_the_language(client: TestClient) ->
     }
 
 
-@pytest.mark.parametrize("sort", ["", "k_vrh_gpa", "-k_vrh_gpa", "formula"])
+@pytest.mark.parametrize("sort", ["", "-k_vrh_gpa"])
 def test_pages_of_crystals_join_without_gap(client: TestClient, store: ResultStore, sort: str) -> None:
     ids, after = [], ""
     while after is not None:
@@ -242,12 +242,14 @@ def test_errors_have_one_shape(client: TestClient, path: str, status: int, posit
 VALUES = st.none() | st.text() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 
 
+@settings(max_examples=30)
 @given(st.builds(PageMark, VALUES, st.text(max_size=40), st.integers(0, 2**31)))
 def test_a_mark_of_a_page_survives_its_url(mark: PageMark) -> None:
     assert from_cursor(to_cursor(mark) or "") == mark
     assert to_cursor(None) is None
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=60) | st.text("abcdefWyJneC0wMDIxMzd", max_size=60))
 def test_a_text_that_is_no_mark_is_refused_and_nothing_else(text: str) -> None:
     try:

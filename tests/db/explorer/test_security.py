@@ -32,12 +32,11 @@ def test_scripts_come_from_the_server_itself() -> None:
     assert rules["object-src"] == rules["frame-ancestors"] == rules["base-uri"] == "'none'"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", ["/api/v1/count", "/optimade/v1/structures", "/"])
-def test_only_reading_methods_are_answered(client: TestClient, method: str, path: str) -> None:
-    answer = client.request(method, path)
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+def test_only_reading_methods_are_answered(client: TestClient, path: str) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD"), method
     assert client.head(path).status_code == 200
 
 
