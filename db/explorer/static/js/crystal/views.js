@@ -22,7 +22,7 @@ const CHOICES = [
   { key: "dielectric_total", label: "Dielectric constant, total", names: ["dielectric_total"], tensor: "dielectric_total" },
   { key: "dielectric_electronic", label: "Dielectric constant, electronic", names: ["dielectric_electronic"], tensor: "dielectric_electronic" },
   { key: "sound_longitudinal", label: "Sound velocity, longitudinal", names: ["sound_longitudinal"], tensor: "elastic_voigt" },
-  { key: "sound_transverse", label: "Sound velocity, transverse slow and fast", names: ["sound_transverse_slow", "sound_transverse_fast"], tensor: "elastic_voigt" },
+  { key: "sound_transverse", label: "Sound velocity, transverse", names: ["sound_transverse_slow", "sound_transverse_fast"], tensor: "elastic_voigt" },
 ];
 const RESOLUTION = 49; // polar angles from pole to pole
 const PLANES = [
