@@ -59,7 +59,9 @@ class ReadOnlyGate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        origin = self._allowed_origin(headers.get("origin"))
+        origin = headers.get("origin")
+        if origin not in self._settings.origins:
+            origin = "*" if "*" in self._settings.origins else None
 
         started = False
 
@@ -82,7 +84,7 @@ class ReadOnlyGate:
         try:
             await (refusal or self._app)(asked, receive, send_with_headers)
         except Exception:
-            # Whatever it was: the log says it, the asker is told that there was something.
+            # Whatever it was: the log says it, the asker learns that there was something.
             LOGGER.exception("%s could not be answered", scope["path"])
             if started:
                 raise
@@ -102,12 +104,6 @@ class ReadOnlyGate:
         if len(scope["query_string"]) > MAX_QUERY_BYTES:
             return _error(414, f"The query has more than {MAX_QUERY_BYTES} bytes. Shorten the filter.")
         return None
-
-    def _allowed_origin(self, origin: str | None) -> str | None:
-        """The origin whose pages may read the answer; None where that of the request may not."""
-        if "*" in self._settings.origins:
-            return "*"
-        return origin if origin in self._settings.origins else None
 
 
 def without_port(host: str) -> str:

@@ -43,6 +43,15 @@ _MATCHES: dict[TextMatch, Callable[[str, str], bool]] = {
 }
 
 
+_SETS: dict[Quantifier, Callable[[set[str], set[str]], bool]] = {
+    Quantifier.ONE: set.issuperset,
+    Quantifier.ALL: set.issuperset,
+    Quantifier.ANY: lambda entries, wanted: not entries.isdisjoint(wanted),
+    Quantifier.ONLY: set.issubset,
+}
+"""What the entries of a list must be to the given ones."""
+
+
 def evaluate(tree: Filter, rows: Iterable[Row]) -> list[bool | None]:
     """Whether each row is a hit.
 
@@ -68,7 +77,7 @@ def truth(tree: Filter, row: Row) -> bool | None:
         case Is(name, knowledge):
             return (_known(row[name]) is None) == (knowledge is Knowledge.UNKNOWN)
         case Has(name, quantifier, values):
-            return _has(row[name], quantifier, values)
+            return _SETS[quantifier](set(row[name]), set(values))
         case Comparison(name, sign, value):
             # Of a list, != means that no entry is equal, not that some entry differs.
             is_list = isinstance(row[name], Collection) and not isinstance(row[name], str)
@@ -103,10 +112,3 @@ def _any(held: Any, test: Callable[[Any], bool]) -> bool | None:
         return any(test(entry) for entry in held)
     value = _known(held)
     return None if value is None else test(value)
-
-
-def _has(held: Collection[str], quantifier: Quantifier, values: Collection[str]) -> bool:
-    entries, wanted = set(held), set(values)
-    if quantifier is Quantifier.ANY:
-        return bool(entries & wanted)
-    return entries <= wanted if quantifier is Quantifier.ONLY else wanted <= entries

@@ -7,7 +7,7 @@ from itertools import combinations
 from sqlalchemy import Connection, and_, case, func, literal, select
 
 from db.query.filter_language import parse_filter
-from db.query.filter_tree import And, Filter, to_text
+from db.query.filter_tree import And, Filter, Is, Knowledge, properties_of, to_text
 from db.query.pages import HITS, Condition, Request, to_condition, which_rows
 from models.errors import FilterError
 
@@ -39,12 +39,14 @@ class Explanation:
         total: crystals there are.
         terms: those that AND joins at the top of the filter, in its order.
         empty_pairs: pairs of terms each of which leaves crystals, and which together leave none.
+        unknown: properties of terms that leave none, where no crystal's value is known.
     """
 
     n: int
     total: int
     terms: tuple[Term, ...]
     empty_pairs: tuple[tuple[str, str], ...]
+    unknown: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """The reason of an empty answer in words, the most telling first; nothing where there are hits."""
@@ -54,7 +56,8 @@ class Explanation:
             return ["There are no results yet."]
         alone = [f"No crystal of {self.total:,} passes {term.text}." for term in self.terms if term.n == 0]
         if alone:
-            return alone
+            # Older results lack what was derived later, and a model need not predict everything.
+            return alone + [f"{name} is unknown of all crystals: screen them again." for name in self.unknown]
         if self.empty_pairs:
             counts = {term.text: term.n for term in self.terms}
             return [
@@ -92,8 +95,9 @@ def explain(connection: Connection, request: Request) -> Explanation:
     if len(terms) > MAX_EXPLAINED:
         raise FilterError(f"AND joins {len(terms)} terms, at most {MAX_EXPLAINED} are explained. Leave out some.")
     pairs = list(combinations(range(len(terms)), 2))
-    others = [[k for k in range(len(terms)) if k != left_out] for left_out in range(len(terms))]
-    sets: list[Sequence[int]] = [range(len(terms)), *((k,) for k in range(len(terms))), *others, *pairs]
+    places = list(range(len(terms)))
+    others = [places[:left_out] + places[left_out + 1 :] for left_out in places]
+    sets: list[Sequence[int]] = [places, *((place,) for place in places), *others, *pairs]
     counts = _count(connection, request, tree, [to_condition(term) for term in terms], sets)
     n, total = counts.pop(0), counts.pop()
     alone, without = counts[: len(terms)], counts[len(terms) : 2 * len(terms)]
@@ -104,7 +108,17 @@ def explain(connection: Connection, request: Request) -> Explanation:
         if not together and alone[one] and alone[other]
     ]
     rows = tuple(Term(*row) for row in zip(texts, alone, without, strict=True))
-    return Explanation(n, total, rows, tuple(empty))
+    emptied = [properties_of(term) for term, n_alone in zip(terms, alone, strict=True) if not n_alone]
+    unknown = [name for name in sorted(set().union(*emptied)) if total and _is_unknown(connection, request, tree, name)]
+    return Explanation(n, total, rows, tuple(empty), tuple(unknown))
+
+
+def _is_unknown(connection: Connection, request: Request, tree: Filter, name: str) -> bool:
+    """Whether no crystal's value of a property is known."""
+    known = to_condition(Is(name, Knowledge.KNOWN))
+    searched = which_rows(connection, tree, request.model)
+    first = select(literal(1)).select_from(HITS).where(known, *searched).limit(1)
+    return connection.execute(first).first() is None
 
 
 def _count(
@@ -117,8 +131,8 @@ def _count(
     ]
     rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request.model)).subquery()
     sums = []
-    for members in sets:
-        passes = and_(literal(value=True), *(rows.c[f"term_{k}"] == 1 for k in members))
+    for chosen in sets:
+        passes = and_(literal(value=True), *(rows.c[f"term_{k}"] == 1 for k in chosen))
         sums.append(func.coalesce(func.sum(case((passes, 1), else_=0)), 0))
     row = connection.execute(select(*sums, func.count()).select_from(rows)).one()
     return [int(value) for value in row]

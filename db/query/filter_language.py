@@ -271,7 +271,10 @@ def _compare(left: "Token", name: str, kind: Kind, operator: Operator, right: "T
     if kind is Kind.FORMULA and operator in (Operator.EQUAL, Operator.UNEQUAL):
         value = _as_stored(name, str(value), right)
     if kind is Kind.TIME:
-        value = _as_time(str(value), right)
+        try:
+            value = normalized_time(str(value))
+        except ValueError:
+            raise _misfit(right, f'{right[:40]} is no time; write one like "2026-01-31T12:00:00Z"') from None
     return Comparison(name, operator, value)
 
 
@@ -284,14 +287,6 @@ def _as_stored(name: str, text: str, token: "Token") -> str:
         examples = '"A2B" or "ABC3"' if anonymous else '"SiO2" or "Al2(SO4)3"'
         advice = f'write one like {examples}, without charges, or search in the stored text: {name} CONTAINS "..."'
         raise _misfit(token, f"{text[:40]!r} is no formula, {error}; {advice}") from None
-
-
-def _as_time(text: str, token: "Token") -> str:
-    """A time as results print it: UTC, to the second."""
-    try:
-        return normalized_time(text)
-    except ValueError:
-        raise _misfit(token, f'{text[:40]!r} is no time; write one like "2026-01-31T12:00:00Z"') from None
 
 
 def _has(left: "Token", name: str, kind: Kind, quantifier: Quantifier, tokens: "Sequence[Token]") -> Has:

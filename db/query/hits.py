@@ -96,7 +96,9 @@ def load_hits(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Hits
         for row in connection.execute(select(*keys, *arrays, *tensors).select_from(HITS).where(chunk)).mappings():
             found[row["id"], row["model"]] = row
     stored = [found[row["id"], row["model"]] for row in rows]
-    batch = read_crystals(*([row[name] for row in stored] for name in ("lattice", "numbers", "frac_coords")))
+    batch = read_crystals(
+        [row["lattice"] for row in stored], [row["numbers"] for row in stored], [row["frac_coords"] for row in stored]
+    )
     return Hits([dict(row) for row in rows], batch, {tensor: _stacked(tensor, stored) for tensor in Tensor})
 
 

@@ -158,5 +158,10 @@ def _rows(connection: Connection, request: search.Request, *, diverse: bool) -> 
     fields = tuple(dict.fromkeys((*request.fields, *DIVERSITY_FIELDS)))
     longer = replace(request, fields=fields, limit=request.limit * SHORTLIST_PER_ROW)
     ranking = search.page(connection, longer).rows
+    # What only the choice needed goes again.
+    extra = set(fields) - set(request.fields)
     chosen = [ranking[place] for place in diverse_rows(ranking, request.limit)]
-    return [{name: row[name] for name in request.fields} for row in chosen]
+    for name in extra:
+        for row in chosen:
+            del row[name]
+    return chosen

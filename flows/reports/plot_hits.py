@@ -49,6 +49,11 @@ class HitsPlot:
     senses: tuple[Sense, Sense] | None
     filter: str
 
+    @property
+    def title(self) -> str:
+        """How many crystals are shown, and what was asked."""
+        return f"{len(self.hits):,} crystals: {self.filter.strip() or 'all'}"
+
     def numbers(self, name: str) -> Floats:
         """A column as numbers, NaN where unknown, shape [n_hits]."""
         return np.asarray(self.hits[name].astype("float64"), dtype=np.float64)
@@ -137,16 +142,11 @@ def draw_hits(plot: HitsPlot, out: Path) -> Path:
     if len(front):
         _draw_front(axes, plot, front)
     axes.set(xlabel=axis_label(plot.x), ylabel=axis_label(plot.y))
-    axes.set_title(_title(plot), fontsize=9, loc="left", wrap=True)
+    axes.set_title(plot.title, fontsize=9, loc="left", wrap=True)
     axes.grid(color="0.93")
     axes.set_axisbelow(True)
     figure.savefig(out, dpi=200)
     return out
-
-
-def _title(plot: HitsPlot) -> str:
-    asked = plot.filter.strip() or "all crystals"
-    return f"{len(plot.hits):,} crystals: {asked}"
 
 
 def _draw_front(axes: Any, plot: HitsPlot, front: Ints) -> None:
@@ -201,8 +201,7 @@ def _write_html(plot: HitsPlot, out: Path) -> Path:
         for axis, name in (("x", plot.x), ("y", plot.y))
     }
     layout = axes | {"template": "none", "hovermode": "closest", "margin": {"t": 20}, "legend": {"orientation": "h"}}
-    asked = plot.filter.strip() or "all crystals"
-    notes = [f"{len(plot.hits):,} crystals: {asked}", "Bars are 90 % intervals. gmtscreen show ID prints a crystal."]
+    notes = [plot.title, "Bars are 90 % intervals. gmtscreen show ID prints a crystal."]
     return write_page(f"{axis_label(plot.y)} over {axis_label(plot.x)}", notes, data, layout, out)
 
 

@@ -87,7 +87,7 @@ def _draw(grid: SurfaceGrid, name: str, out: Path) -> Path:
     points = np.abs(grid.values)[..., None] * grid.directions
     axes: Any = space
     axes.plot_surface(*np.moveaxis(points, -1, 0), facecolors=colors.to_rgba(grid.values), rstride=1, cstride=2,
-                      linewidth=0, antialiased=False, shade=False)  # fmt: skip
+                      linewidth=0, antialiased=False, shade=False, rasterized=True)  # fmt: skip
     for (letter, end), color in zip(_axes_lines(grid), AXIS_COLORS, strict=True):
         axes.plot(*np.stack([np.zeros(3), end], axis=1), color=color, linewidth=1.5)
         axes.text(*(1.08 * end), letter, color=color)

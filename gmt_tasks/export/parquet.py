@@ -7,20 +7,22 @@ numbers of `lattice`. What every column means and its unit stand in the file, as
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from db.query.hits import Hits
 from db.query.pages import Request
 from db.query.properties import DESCRIPTIONS, LISTS, PROPERTIES, Kind
-from db.records import Floats
 from db.store import ResultStore
 from gmt_tasks.export.structure_text import ExportError, printed_name
-from models.quantities import TENSORS, Tensor
+from models.crystals.crystal import Ints
+from models.quantities import TENSORS
 from models.tensors.voigt import to_printed
 
 ROWS_PER_FILE = 100_000
@@ -60,22 +62,25 @@ def _column(name: str, type_: pa.DataType, unit: str, description: str) -> pa.Fi
 
 def to_table(hits: Hits, fields: Sequence[str]) -> pa.Table:
     """Hits as a table with the columns of `schema_of`; unknown values are null, also tensors not predicted."""
-    columns: dict[str, Any] = {name: [row[name] for row in hits.rows] for name in fields}
+    columns: dict[str, Any] = {}
+    for name in fields:
+        columns[name] = [row[name] for row in hits.rows]
     batch = hits.crystals
-    atoms = np.split(np.arange(len(batch.numbers)), batch.first_atom[1:-1])
     columns["lattice"] = batch.lattice.reshape(len(hits.rows), 9).tolist()
-    columns["species"] = [batch.numbers[chosen].tolist() for chosen in atoms][: len(hits.rows)]
-    columns["frac_coords"] = [batch.frac_coords[chosen].ravel().tolist() for chosen in atoms][: len(hits.rows)]
+    # Lists of unequal length: where each crystal's atoms begin cuts the flat arrays.
+    columns["species"] = _lists(batch.numbers, batch.first_atom)
+    columns["frac_coords"] = _lists(batch.frac_coords.ravel(), 3 * batch.first_atom)
     for tensor, values in hits.tensors.items():
-        columns[printed_name(tensor)] = _matrices(tensor, values)
+        flat = to_printed(tensor, values).reshape(len(values), -1)
+        unknown = set(np.flatnonzero(~np.isfinite(flat).all(axis=1)).tolist())
+        rows = enumerate(flat.tolist())
+        columns[printed_name(tensor)] = [None if place in unknown else row for place, row in rows]
     return pa.Table.from_pydict(columns, schema=schema_of(fields))
 
 
-def _matrices(tensor: Tensor, values: Floats) -> list[list[float] | None]:
-    """The printed matrix of each tensor as a list; None where it was not predicted."""
-    flat = to_printed(tensor, values).reshape(len(values), -1)
-    unknown = set(np.flatnonzero(~np.isfinite(flat).all(axis=1)).tolist())
-    return [None if place in unknown else row for place, row in enumerate(flat.tolist())]
+def _lists(flat: NDArray[Any], bounds: Ints) -> list[list[Any]]:
+    """A flat array cut into lists, shape [n_bounds - 1] of them."""
+    return [flat[start:stop].tolist() for start, stop in pairwise(bounds.tolist())]
 
 
 def write_parquet(blocks: Iterable[Hits], fields: Sequence[str], out: Path) -> int:

@@ -70,7 +70,7 @@ def facts_of_hit(hits: Hits, place: int) -> dict[str, Any]:
     atoms = slice(batch.first_atom[place], batch.first_atom[place + 1])
     tensors = {tensor.value: values[place] for tensor, values in hits.tensors.items()}
     known = {name: values for name, values in tensors.items() if np.isfinite(values).all()}
-    ends = {name: [row[end] for end in pair] for name, pair in INTERVALS.items() if set(pair) <= row.keys()}
+    ends = {name: [row[low], row[high]] for name, (low, high) in INTERVALS.items() if {low, high} <= row.keys()}
     result = {name: row.get(name) for name in ("model", "spacegroup", "point_group", "symprec")} | {
         "tensors": known,
         "derived": {name: row[name] for name in DERIVED if name in row},

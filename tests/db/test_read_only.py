@@ -1,4 +1,4 @@
-"""A store for a server: it cannot write, its questions end in time, and it does not wait for a database that is away."""
+"""A store for a server: it cannot write, its questions end in time, a database that is away is reported soon."""
 
 import time
 from collections.abc import Iterator

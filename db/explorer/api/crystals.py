@@ -1,5 +1,6 @@
 """One crystal as JSON: its facts, tensors in any frame, surfaces, polycrystal, neighbours, files, labels."""
 
+import re
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from db.explorer.api.parameters import ModelName
 from db.explorer.api.polycrystal import polycrystal_groups
 from db.explorer.api.similar import similar_crystals
 from db.explorer.api.surfaces import surface_grid
-from db.explorer.context import Context, Explorer
+from db.explorer.context import Context
 from db.explorer.paths import without_paths
 from db.labels.rows import without_content
 from db.tables import labels as label_table
@@ -116,10 +117,10 @@ def surface(
 def surfaces(crystal: str, request: Request, explorer: Context, model: ModelName = "") -> Response:
     """The surfaces that the tensors of a crystal allow: name, label, unit, whether values may be negative."""
     values = tensors_of(result_of(explorer.store.show(crystal), model))
+    allowed = {name: each for name, each in SURFACES.items() if set(each.from_tensors) <= values.keys()}
     rows = [
         {"name": name.value, "label": each.label, "unit": each.unit, "signed": each.signed}
-        for name, each in SURFACES.items()
-        if all(tensor in values for tensor in each.from_tensors)
+        for name, each in allowed.items()
     ]
     return json_answer(request, rows)
 
@@ -156,8 +157,9 @@ def structure(
         known |= {"results": [result_of(known, model)]}
     body = explorer.services.structure_text(known, format).encode()
     answer = tagged(request, body, STRUCTURE_TYPES.get(format, "text/plain"))
-    # The id and the ending hold nothing that a header could not.
-    answer.headers["content-disposition"] = f'attachment; filename="{_file_stem(known)}{FILE_ENDINGS.get(format, "")}"'
+    # A header holds plain letters only.
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{known['formula']}_{known['id']}")
+    answer.headers["content-disposition"] = f'attachment; filename="{stem}{FILE_ENDINGS.get(format, "")}"'
     return answer
 
 
@@ -172,17 +174,7 @@ def labels(crystal: str, request: Request, explorer: Context, model: ModelName =
         | {"batch": each.ingest_id, "derived": dict(each.sizes)}
         for each in explorer.store.ask(without_content, of_crystal)
     ]
-    literature = _literature(explorer, known, model)
-    return json_answer(request, {"labels": rows, "literature": literature})
-
-
-def _literature(explorer: Explorer, known: dict[str, Any], model: str) -> list[dict[str, Any]]:
-    if not known["results"]:
-        return []
-    values = explorer.services.literature(known["source_ids"], result_of(known, model))
-    return [each._asdict() for each in values]
-
-
-def _file_stem(known: dict[str, Any]) -> str:
-    text = f"{known['formula']}_{known['id']}"
-    return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "_" for sign in text)
+    values = []
+    if known["results"]:
+        values = explorer.services.literature(known["source_ids"], result_of(known, model))
+    return json_answer(request, {"labels": rows, "literature": [each._asdict() for each in values]})

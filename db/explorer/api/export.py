@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def export(
     lines = blocks(explorer, search)
     # The first block is made here: a filter that cannot be read is answered with its error, not with half a file.
     first = next(lines, b"")
-    return StreamingResponse(_continued(first, lines), media_type=MEDIA_TYPES[format], headers=headers)
+    return StreamingResponse(chain([first], lines), media_type=MEDIA_TYPES[format], headers=headers)
 
 
 def _parquet(explorer: Explorer, search: Search, headers: dict[str, str]) -> Response:
@@ -92,17 +93,13 @@ def _parquet(explorer: Explorer, search: Search, headers: dict[str, str]) -> Res
     return FileResponse(file, media_type=MEDIA_TYPES[ExportFormat.PARQUET], headers=headers, background=remove)
 
 
-def _continued(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others
-
-
 def csv_blocks(explorer: Explorer, search: Search) -> Iterator[bytes]:
     """The hits as CSV: empty cells for unknown values, lists joined by semicolons."""
     # The head goes with the first rows: nothing is sent before the question is known to have an answer.
     head = [search.fields]
     for rows in explorer.store.stream(search):
-        yield _csv_text([*head, *([csv_cell(row[name]) for name in search.fields] for row in rows)])
+        cells = [list(map(csv_cell, map(row.__getitem__, search.fields))) for row in rows]
+        yield _csv_text([*head, *cells])
         head = []
     yield _csv_text(head)
 

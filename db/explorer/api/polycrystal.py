@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 
 from db.records import Floats
+from models.derived.elastic import Unstable
+from models.derived.polycrystal import derive_polycrystal
 from models.quantities import DERIVED, Tensor
 
-ELASTIC_STARTS = ("k_", "g_", "young_vrh", "poisson_vrh", "pugh", "universal", "log_euclidean", "sound_", "debye_")
-"""How the names of derived numbers begin that are a polycrystal's."""
+STARTS = ("k_", "g_", "young_vrh", "poisson_vrh", "pugh", "universal", "log_euclidean")
+"""How the names of derived numbers begin that belong to an isotropic polycrystal."""
 
 
-def polycrystal_groups(derived: Mapping[str, Any], tensors: Mapping[Tensor, Floats]) -> dict[str, dict[str, float]]:
+def polycrystal_groups(derived: Mapping[str, Any], tensors: Mapping[Tensor, Floats]) -> dict[str, dict[str, Any]]:
     """Bounds and estimates of a polycrystal without texture, in groups.
 
     Args:
@@ -26,12 +28,13 @@ def polycrystal_groups(derived: Mapping[str, Any], tensors: Mapping[Tensor, Floa
     Source: O. Wiener, Abh. Math.-Phys. Kl. Königl. Sächs. Ges. Wiss. 32, 509 (1912): whatever the arrangement of the
         grains, the constant lies between the harmonic and the arithmetic mean of the principal ones.
     """
-    elastic = {
-        name: derived[name]
-        for name in DERIVED
-        if name.startswith(ELASTIC_STARTS) and not name.startswith("k_coupling") and derived.get(name) is not None
-    }
-    groups = {"elastic": elastic}
+    of_stiffness = [name for name, each in DERIVED.items() if each.from_tensors == (Tensor.ELASTIC,)]
+    elastic = {name: derived.get(name) for name in of_stiffness if name.startswith(STARTS)}
+    # Results that are older than a bound have none stored.
+    if Tensor.ELASTIC in tensors and None in elastic.values():
+        bounds = derive_polycrystal(tensors[Tensor.ELASTIC][None], Unstable.FLAG)
+        elastic |= {name: float(values[0]) for name, values in bounds.items() if elastic.get(name) is None}
+    groups: dict[str, dict[str, Any]] = {"elastic": elastic}
     for tensor in (Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL):
         if tensor in tensors:
             principal = np.linalg.eigvalsh(tensors[tensor])

@@ -1,6 +1,7 @@
 """Searches as JSON: properties, presets, pages of hits, counts, facets, histograms, points of a plot."""
 
 from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -107,6 +108,13 @@ class Axes:
     color: str = ""
     pareto: Annotated[str, Query(description="Good ends of x and y, e.g. max,min; empty leaves the front out.")] = ""
 
+    def senses(self) -> tuple[Sense, Sense]:
+        """The good ends of x and y."""
+        parts = [part.strip() for part in self.pareto.split(",")]
+        if len(parts) != 2 or not set(parts) <= set(Sense):
+            raise FilterError(f"pareto is {self.pareto[:40]!r}. Write the good end of x and of y, for example max,min.")
+        return Sense(parts[0]), Sense(parts[1])
+
     def columns(self) -> dict[str, str]:
         """The property of every column of the answer; ends of intervals where the axes have them."""
         names = {"id": "id", "formula": "formula", "x": _number(self.x), "y": _number(self.y)}
@@ -136,8 +144,8 @@ def points(
     limit = min(limit, explorer.settings.points)
     search = replace(with_preset_order(search), sort=sort or None, limit=limit, model=model or None)
     rows = explorer.store.page(search).rows
-    answer: dict[str, Any] = {column: [row[name] for row in rows] for column, name in columns.items()}
-    front = _front(answer["x"], answer["y"], axes.pareto) if axes.pareto else []
+    answer: dict[str, Any] = {column: list(map(itemgetter(name), rows)) for column, name in columns.items()}
+    front: list[int] = pareto_front(answer["x"], answer["y"], *axes.senses()).tolist() if axes.pareto else []
     return json_answer(request, answer | {"pareto": front, "limited": len(rows) == limit})
 
 
@@ -146,12 +154,3 @@ def _number(name: str) -> str:
     if PROPERTIES[resolved] not in (Kind.NUMBER, Kind.INTEGER):
         raise FilterError(f"{resolved} is a {PROPERTIES[resolved]} and has no axis. Choose a number.")
     return resolved
-
-
-def _front(x: list[float], y: list[float], senses: str) -> list[int]:
-    """Positions of the points on the Pareto front."""
-    parts = [part.strip() for part in senses.split(",")]
-    if len(parts) != 2 or not set(parts) <= set(Sense):
-        raise FilterError(f"pareto is {senses[:40]!r}. Write the good end of x and of y, for example max,min.")
-    front: list[int] = pareto_front(x, y, Sense(parts[0]), Sense(parts[1])).tolist()
-    return front

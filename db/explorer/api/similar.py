@@ -1,11 +1,13 @@
 """Crystals that are like a given one, by composition and structure type."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
 
 from db.query.pages import Request, page
+from models.crystals.formula import anonymous_formula
 
 SHOWN = 12
 PER_RELATION = 60
@@ -37,19 +39,19 @@ def similar_crystals(
     found: dict[str, dict[str, Any]] = {}
     for relation, filter in _relations(facts, result):
         rows = page(connection, Request(filter, FIELDS, limit=PER_RELATION, model=model, one_per_crystal=True)).rows
+        rows = [row for row in rows if row["id"] != facts["id"]]
         # Of those that share a relation the one with the most common elements, then the closest in volume, is nearest.
-        rows.sort(key=lambda row: _distance(row, facts))
         for row in rows:
-            if row["id"] != facts["id"]:
-                found.setdefault(row["id"], {"id": row["id"], "formula": row["formula"], "relation": relation} | row)
-    shown = list(found.values())[:SHOWN]
-    return [{name: value for name, value in row.items() if name != "elements"} for row in shown]
+            others = set(row.pop("elements")).symmetric_difference(facts["elements"])
+            row["distance"] = len(others), abs(row["volume_per_atom"] / facts["volume_per_atom"] - 1)
+        for row in sorted(rows, key=itemgetter("distance")):
+            del row["distance"]
+            found.setdefault(row["id"], {"id": row["id"], "formula": row["formula"], "relation": relation} | row)
+    return list(found.values())[:SHOWN]
 
 
 def _relations(facts: dict[str, Any], result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """How crystals may be alike, with the filter that finds them; the closest relation first."""
-    from models.crystals.formula import anonymous_formula
-
     if facts["twin_id"]:
         yield "mirror image", f'id = "{facts["twin_id"]}"'
     yield "same composition", f'formula = "{facts["formula"]}"'
@@ -63,8 +65,3 @@ def _relations(facts: dict[str, Any], result: dict[str, Any]) -> Iterator[tuple[
         yield "same structure type", alike
     names = ", ".join(f'"{symbol}"' for symbol in facts["elements"])
     yield "same elements", f"elements HAS ALL {names} AND nelements = {len(facts['elements'])}"
-
-
-def _distance(row: dict[str, Any], facts: dict[str, Any]) -> tuple[int, float]:
-    others = len(set(row["elements"]).symmetric_difference(facts["elements"]))
-    return others, abs(row["volume_per_atom"] / facts["volume_per_atom"] - 1)

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from db.records import Floats
-from models.derived.surfaces import SURFACES, Surface, directional_values, extremes
+from models.derived.surfaces import SURFACES, Surface, directional_values, extremes, sphere
 from models.quantities import Tensor
 
 
@@ -30,11 +28,7 @@ def surface_grid(
         UnphysicalTensorError: the stiffness is needed and not positive definite.
     """
     quantity = SURFACES[surface]
-    theta, phi = np.linspace(0, np.pi, n_theta), np.linspace(0, 2 * np.pi, 2 * n_theta - 1)
-    polar, azimuth = np.meshgrid(theta, phi, indexing="ij")
-    directions = np.stack(
-        [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=-1
-    ).reshape(-1, 3)
+    theta, phi, directions = sphere(n_theta, 2 * n_theta - 1)
     values = directional_values(surface, tensors, directions, density_kg_per_m3)
     ends = extremes(surface, tensors, density_kg_per_m3)
     return {

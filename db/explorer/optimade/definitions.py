@@ -17,7 +17,7 @@ UNITS: dict[str, tuple[str, str]] = {
     "1/TPa": ("TPa-1", "reciprocal terapascal"),
     "C/m^2": ("C.m-2", "coulomb per square metre"),
     "pC/N": ("pC.N-1", "picocoulomb per newton"),
-    "pm^2/N": ("pm2.N-1", "square picometre per newton"),
+    "mV m/N": ("mV.m.N-1", "millivolt metre per newton"),
     "angstrom": ("Ao", "angstrom, 1e-10 m"),
     "angstrom^3": ("Ao3", "cubic angstrom"),
     "eV": ("eV", "electronvolt"),
@@ -25,7 +25,6 @@ UNITS: dict[str, tuple[str, str]] = {
     "g/cm^3": ("g.cm-3", "gram per cubic centimetre"),
     "K": ("K", "kelvin"),
     "W/(m K)": ("W.m-1.K-1", "watt per metre and kelvin"),
-    "W/m/K": ("W.m-1.K-1", "watt per metre and kelvin"),
 }
 """Our units: the symbol in the Unified Code for Units of Measure, and the name."""
 
@@ -106,7 +105,8 @@ class Definition:
         """The unit as definitions refer to it: a symbol without signs of arithmetic."""
         if self.unit in UNITS:
             return UNITS[self.unit][0]
-        return "dimensionless" if self.unit == "1" or self.type in ("float", "integer") else "inapplicable"
+        is_number = self.type in ("float", "integer") or bool({"float", "integer"} & set(self.items))
+        return "dimensionless" if is_number and self.unit in ("", "1") else "inapplicable"
 
 
 def _level(kind: str, items: tuple[str, ...], unit: str) -> dict[str, Any]:
@@ -124,16 +124,12 @@ def _level(kind: str, items: tuple[str, ...], unit: str) -> dict[str, Any]:
     return level
 
 
-def _stored() -> dict[str, str]:
-    """The name in OPTIMADE of each of our properties: a standard one where there is one, else ours with the prefix."""
-    standard = {ours: theirs for theirs, ours in ALIASES.items() if theirs not in ("immutable_id", "source_id")}
-    standard |= {name: name for name in ("id", "elements", "nelements", "last_modified")}
-    standard["formula"] = "chemical_formula_reduced"
-    return {name: standard.get(name, PREFIX + name) for name in DESCRIPTIONS}
+_STANDARD = {ours: theirs for theirs, ours in ALIASES.items() if theirs not in ("immutable_id", "source_id")}
+_STANDARD |= {name: name for name in ("id", "elements", "nelements", "last_modified")}
+_STANDARD["formula"] = "chemical_formula_reduced"
 
-
-OPTIMADE_NAMES: dict[str, str] = _stored()
-"""OPTIMADE's name of each of our properties."""
+OPTIMADE_NAMES: dict[str, str] = {name: _STANDARD.get(name, PREFIX + name) for name in DESCRIPTIONS}
+"""OPTIMADE's name of each of our properties: a standard one where there is one, else ours with the prefix."""
 
 _SITES = "in the order of the sites"
 _STRUCTURES: tuple[Definition, ...] = (
@@ -183,10 +179,8 @@ def _of_stored(ours: str, name: str) -> Definition:
     )
 
 
-STRUCTURES: dict[str, Definition] = {
-    definition.name: definition
-    for definition in (*(_of_stored(ours, name) for ours, name in OPTIMADE_NAMES.items()), *_STRUCTURES)
-}
+STRUCTURES: dict[str, Definition] = {name: _of_stored(ours, name) for ours, name in OPTIMADE_NAMES.items()}
+STRUCTURES |= {definition.name: definition for definition in _STRUCTURES}
 """Every property of a structure, by its name in OPTIMADE."""
 
 STANDARD_UNSUPPORTED = frozenset(

@@ -1,6 +1,6 @@
-"""Query parameters of entry listings, checked: what is unknown is refused, what is foreign is ignored with a warning.
+"""Query parameters of lists of entries: what is unknown is refused, what is foreign is ignored with a warning.
 
-Source: OPTIMADE specification 1.2, section "Entry Listing URL Query Parameters".
+Source: OPTIMADE specification 1.2, section on the query parameters of entries.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,8 +20,8 @@ _OTHER_PAGES = {"page_offset", "page_number", "page_above", "page_below"}
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a listing is asked for.
+class EntryQuery:
+    """What is asked of the entries of a type.
 
     Attributes:
         filter: its text; empty means all.
@@ -42,10 +42,10 @@ class Listing:
     warnings: list[dict[str, str]] = field(default_factory=list)
 
 
-def read_listing(
+def read_query(
     parameters: Mapping[str, str], definitions: Mapping[str, Definition], known: Collection[str]
-) -> Listing:
-    """Checks the parameters of a listing.
+) -> EntryQuery:
+    """Checks what is asked of the entries of a type.
 
     Args:
         parameters: of the URL.
@@ -63,7 +63,7 @@ def read_listing(
     if include - {"references"}:
         raise OptimadeError(400, f"include names {min(include - {'references'})[:40]!r}; only references are related.")
     cursor, text = parameters.get("page_cursor", ""), parameters.get("filter", "")
-    return Listing(text, sort, fields, limit, cursor, "references" in include, warnings)
+    return EntryQuery(text, sort, fields, limit, cursor, "references" in include, warnings)
 
 
 def check_names(parameters: Mapping[str, str]) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.optimade.definitions import Definition, bibliographic
-from db.explorer.optimade.parameters import Listing
+from db.explorer.optimade.parameters import EntryQuery
 from db.query.evaluate import truth
 from db.query.filter_language import parse_filter
 from db.query.pages import PageMark
@@ -72,26 +72,26 @@ OF_STRUCTURES = ("gmtnet", "hill", "ieee-176")
 """Ids of the works that every structure's numbers rest on."""
 
 
-def references_page(listing: Listing) -> tuple[list[dict[str, Any]], str | None, int]:
+def references_page(query: EntryQuery) -> tuple[list[dict[str, Any]], str | None, int]:
     """Entries of one page, the cursor of the next, and how many the filter describes.
 
     Raises:
         FilterError: filter or cursor are not valid.
     """
     hits = list(REFERENCES)
-    if listing.filter.strip():
-        tree = parse_filter(listing.filter, VOCABULARY)
+    if query.filter.strip():
+        tree = parse_filter(query.filter, VOCABULARY)
         hits = [work for work in hits if truth(tree, dict.fromkeys(_TEXTS) | work) is True]
-    name = (listing.sort or "id").removeprefix("-").replace("immutable_id", "id")
+    name = (query.sort or "id").removeprefix("-").replace("immutable_id", "id")
     # Twice: works without a value come last in either direction.
-    hits.sort(key=lambda work: (work.get(name) or "", work["id"]), reverse=(listing.sort or "").startswith("-"))
+    hits.sort(key=lambda work: (work.get(name) or "", work["id"]), reverse=(query.sort or "").startswith("-"))
     hits.sort(key=lambda work: work.get(name) is None)
-    mark = from_cursor(listing.cursor)
+    mark = from_cursor(query.cursor)
     start = 0 if mark is None else min(mark.model_id, len(hits))
-    shown = hits[start : start + listing.limit]
+    shown = hits[start : start + query.limit]
     end = start + len(shown)
     cursor = to_cursor(PageMark(None, "", end)) if end < len(hits) else None
-    return [reference(work, listing.fields) for work in shown], cursor, len(hits)
+    return [reference(work, query.fields) for work in shown], cursor, len(hits)
 
 
 def reference(work: dict[str, Any], wanted: Sequence[str] | None = None) -> dict[str, Any]:

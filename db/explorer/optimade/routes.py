@@ -12,7 +12,7 @@ from db.explorer.context import Context, Explorer
 from db.explorer.optimade import envelope
 from db.explorer.optimade.definitions import STANDARD_UNSUPPORTED, STRUCTURES, Definition
 from db.explorer.optimade.envelope import OptimadeError, answer, base_url, meta, versioned_url
-from db.explorer.optimade.parameters import Listing, check_names, read_listing
+from db.explorer.optimade.parameters import EntryQuery, check_names, read_query
 from db.explorer.optimade.references import DEFINITIONS, REFERENCES, reference, references_page
 from db.explorer.optimade.structures import VOCABULARY, structures_page
 from db.query.counts import count
@@ -118,21 +118,21 @@ def links(request: Request, explorer: Context) -> Response:
 @router.get("/structures")
 def structures(request: Request, explorer: Context) -> Response:
     """The crystals that a filter describes, page by page."""
-    listing = read_listing(request.query_params, STRUCTURES, STANDARD_UNSUPPORTED)
-    entries, cursor = explorer.store.ask(structures_page, listing)
-    search = Search(listing.filter, vocabulary=VOCABULARY, one_per_crystal=True)
+    query = read_query(request.query_params, STRUCTURES, STANDARD_UNSUPPORTED)
+    entries, cursor = explorer.store.ask(structures_page, query)
+    search = Search(query.filter, vocabulary=VOCABULARY, one_per_crystal=True)
     # An estimate is no number of entries: then the answer has none.
     returned, available = (explorer.store.ask(count, asked) for asked in (search, replace(search, filter="")))
     exact = tuple(number.n if number.exact else None for number in (returned, available))
-    return _listed(request, explorer, entries, cursor, listing, exact)
+    return _listed(request, explorer, entries, cursor, query, exact)
 
 
 @router.get("/references")
 def references(request: Request, explorer: Context) -> Response:
     """The references that a filter describes, page by page."""
-    listing = read_listing(request.query_params, DEFINITIONS, STANDARD_REFERENCE_FIELDS)
-    entries, cursor, n = references_page(listing)
-    return _listed(request, explorer, entries, cursor, listing, (n, len(REFERENCES)))
+    query = read_query(request.query_params, DEFINITIONS, STANDARD_REFERENCE_FIELDS)
+    entries, cursor, n = references_page(query)
+    return _listed(request, explorer, entries, cursor, query, (n, len(REFERENCES)))
 
 
 @router.get("/structures/{entry_id:path}")
@@ -150,13 +150,11 @@ def single_reference(entry_id: str, request: Request, explorer: Context) -> Resp
 def _single(entry_type: str, entry_id: str, request: Request, explorer: Explorer) -> Response:
     definitions = _definitions(entry_type)
     known = STANDARD_UNSUPPORTED if entry_type == "structures" else STANDARD_REFERENCE_FIELDS
-    asked = read_listing(request.query_params, definitions, known)
+    asked = read_query(request.query_params, definitions, known)
     quoted = entry_id.replace("\\", "\\\\").replace('"', '\\"')
-    listing = Listing(f'id = "{quoted}"', None, asked.fields, 1, references=asked.references)
-    if entry_type == "structures":
-        entries = explorer.store.ask(structures_page, listing)[0]
-    else:
-        entries = references_page(listing)[0]
+    query = EntryQuery(f'id = "{quoted}"', None, asked.fields, 1, references=asked.references)
+    of_crystals = entry_type == "structures"
+    entries = explorer.store.ask(structures_page, query)[0] if of_crystals else references_page(query)[0]
     body: dict[str, Any] = {"data": entries[0] if entries else None}
     n = len(entries)
     body |= {"links": {"next": None}, "meta": meta(request, returned=n, warnings=asked.warnings)}
@@ -174,22 +172,22 @@ def _listed(
     explorer: Explorer,
     entries: list[dict[str, Any]],
     cursor: str | None,
-    listing: Listing,
+    query: EntryQuery,
     counts: Sequence[int | None],
 ) -> Response:
-    """The answer of a listing, with the link to its next page."""
+    """The answer of a query, with the link to its next page."""
     entry_type = request.url.path.rpartition("/")[2]
     following = None
     if cursor is not None:
         parameters = dict(request.query_params) | {"page_cursor": cursor}
         following = envelope.with_query(f"{versioned_url(request, explorer)}/{entry_type}", parameters)
-    about = meta(request, more=cursor is not None, returned=counts[0], available=counts[1], warnings=listing.warnings)
+    about = meta(request, more=cursor is not None, returned=counts[0], available=counts[1], warnings=query.warnings)
     body = {"data": entries, "links": {"next": following}, "meta": about}
-    return answer(request, body | _included(entry_type, listing, entries))
+    return answer(request, body | _included(entry_type, query, entries))
 
 
-def _included(entry_type: str, listing: Listing, entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _included(entry_type: str, query: EntryQuery, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """The references that come along with structures."""
-    if entry_type != "structures" or not listing.references or not entries:
+    if entry_type != "structures" or not query.references or not entries:
         return {"included": []}
     return {"included": [reference(work) for work in REFERENCES]}

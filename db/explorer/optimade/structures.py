@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from db.codec import read_crystals
 from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.optimade.definitions import OPTIMADE_NAMES, STRUCTURES
-from db.explorer.optimade.parameters import Listing
+from db.explorer.optimade.parameters import EntryQuery
 from db.explorer.optimade.references import OF_STRUCTURES
 from db.query.pages import Request, page
 from db.query.properties import CRYSTALS, Vocabulary
@@ -48,21 +48,21 @@ ALIKE: dict[str, Any] = {"dimension_types": [1, 1, 1], "nperiodic_dimensions": 3
 """Attributes that all structures have alike."""
 
 
-def structures_page(connection: Connection, listing: Listing) -> tuple[list[dict[str, Any]], str | None]:
+def structures_page(connection: Connection, query: EntryQuery) -> tuple[list[dict[str, Any]], str | None]:
     """Entries of one page and the cursor of the next; None when this is the last.
 
     Raises:
         FilterError: filter, sort or cursor are not valid.
     """
-    wanted = listing.fields if listing.fields is not None else DEFAULT_FIELDS
+    wanted = query.fields if query.fields is not None else DEFAULT_FIELDS
     sources = [STRUCTURES[name].source for name in wanted if name in STRUCTURES]
     fields = tuple(dict.fromkeys(["id", *(source for source in sources if source)]))
     request = Request(
-        listing.filter,
+        query.filter,
         fields,
-        None if listing.sort == "id" else listing.sort,
-        listing.limit,
-        after=from_cursor(listing.cursor),
+        None if query.sort == "id" else query.sort,
+        query.limit,
+        after=from_cursor(query.cursor),
         vocabulary=VOCABULARY,
         one_per_crystal=True,
     )

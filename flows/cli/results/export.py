@@ -48,7 +48,12 @@ def export(
     if database:
         if filter_text.strip() or format:
             raise fail("--database writes everything: leave out the filter and --format", Exit.BAD_USAGE)
-        _export_database(db, to)
+        from gmt_tasks.export.parquet import write_database
+
+        with open_store(db) as store:
+            written = write_database(store, to)
+        say(f"written to {to}: {', '.join(f'{n:,} {table}' for table, n in written.items())}")
+        say(f"DuckDB and polars read it as read_parquet('{to}/results/**/*.parquet', hive_partitioning=True)")
         return
     chosen = _format(to, format)
     with open_store(db) as store, filter_shown(filter_text):
@@ -71,12 +76,3 @@ def _format(to: Path, name: str | None) -> "ExportFormat":
     if chosen is None:
         raise fail(f"{to} says no format: add --format, one of {names}", Exit.BAD_USAGE)
     return chosen
-
-
-def _export_database(db: str | None, folder: Path) -> None:
-    from gmt_tasks.export.parquet import write_database
-
-    with open_store(db) as store:
-        written = write_database(store, folder)
-    say(f"written to {folder}: {', '.join(f'{n:,} {table}' for table, n in written.items())}")
-    say(f"DuckDB and polars read it as read_parquet('{folder}/results/**/*.parquet', hive_partitioning=True)")

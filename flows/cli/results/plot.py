@@ -59,12 +59,14 @@ def plot(
 
 
 def _senses(text: str) -> "tuple[Sense, Sense]":
+    """Which ends of x and y are the good ones, of a text such as "max,min"."""
     from db.query.pareto import Sense
 
-    words = text.split(",")
+    words = [word.strip() for word in text.split(",")]
     if len(words) != 2 or not set(words) <= set(Sense):
         raise fail(f"--senses {text} is not understood: write max,max or max,min or min,max or min,min", Exit.BAD_USAGE)
-    return Sense(words[0]), Sense(words[1])
+    x_sense, y_sense = map(Sense, words)
+    return x_sense, y_sense
 
 
 def _refuse_ending(out: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -86,9 +86,14 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
     if chosen is Format.PARQUET and out is not None:
         frame.to_parquet(out, index=False)
     elif chosen is Format.CSV:
+        from db.csv_cells import csv_cell
+
         # Without `newline`, Windows would change the line breaks.
         with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as stream:
-            _write_csv(frame, stream)
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(frame.columns)
+            for row in frame.itertuples(index=False):
+                writer.writerow(map(csv_cell, row))
     elif chosen is Format.JSON:
         records = frame.to_dict(orient="records")
         if out is None:
@@ -99,12 +104,3 @@ def write_frame(frame: "pd.DataFrame", chosen: Format, out: Path | None) -> None
         from flows.reports.tables import console, frame_table
 
         console().print(frame_table(list(frame.columns), frame.itertuples(index=False)))
-
-
-def _write_csv(frame: "pd.DataFrame", stream: TextIO) -> None:
-    """CSV with empty cells for unknown values and several source ids joined by semicolons."""
-    from db.csv_cells import csv_cell
-
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(frame.columns)
-    writer.writerows([csv_cell(value) for value in row] for row in frame.itertuples(index=False))

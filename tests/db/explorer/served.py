@@ -20,7 +20,7 @@ from tests.db.blocks import block, number_of, results, spec
 
 N_CRYSTALS = 23
 NEWER = ModelVersion("toy", "2", "b" * 64)
-FOLDER = "/home/somebody/candidates"
+FOLDER = "/volumes/candidates"
 SOURCE = f"{FOLDER}/made.jsonl"
 
 

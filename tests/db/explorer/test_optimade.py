@@ -93,7 +93,7 @@ def test_the_client_of_optimade_reads_every_page(served_db: Path) -> None:
 
 
 def all_pages(client: TestClient, url: str) -> Iterator[dict[str, Any]]:
-    """The entries of a listing, following its links."""
+    """The entries of all pages, following their links."""
     while url:
         answer = client.get(url).json()
         yield from answer["data"]
@@ -206,7 +206,7 @@ def test_every_property_is_defined_with_its_unit(client: TestClient) -> None:
     assert set(listed) == set(STRUCTURES)
     assert len(listed) > len(DESCRIPTIONS)
     units = {each.unit for each in DESCRIPTIONS.values()} - {"", "1"}
-    assert units <= set(UNITS), "give the unit's symbol in the Unified Code for Units of Measure"
+    assert units == set(UNITS), "give the unit's symbol in the Unified Code for Units of Measure"
     for name in ("_gmt_k_vrh_gpa", "nelements", "lattice_vectors", "_gmt_source_ids"):
         schema = client.get(listed[name]["$id"]).json()
         assert schema["type"] == [JSON_TYPES[schema["x-optimade-type"]], "null"]

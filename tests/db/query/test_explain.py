@@ -9,6 +9,7 @@ from db.query.filter_language import parse_filter
 from db.query.filter_tree import And, Filter, to_text
 from db.store import ResultStore
 from models.errors import FilterError
+from tests.db.blocks import block, results, spec
 from tests.db.query.filters import leaves
 from tests.db.query.test_pages import N_CRYSTALS, random_store  # noqa: F401  a fixture
 
@@ -43,6 +44,20 @@ def test_the_sentence_names_the_term_the_pair_or_what_would_help(random_store: R
     # three terms any two of which leave some
     three = explain("NOT (piezo_allowed AND ood) AND piezo_allowed AND ood")
     assert three.n == 0
+
+
+def test_a_property_that_no_crystal_has_is_named(store: ResultStore) -> None:
+    run = store.open_run(spec())
+    store.add_block(run.id, block(0, [1, 2]), 10**6)
+    lease = store.lease_shard(run.id, "w")
+    assert lease is not None
+    made = results(lease)
+    del made.columns["hardness_chen_gpa"]
+    store.commit_shard(lease, made)
+    first, second = store.explain("preset:superhard AND n_atoms > 0").sentences()[:2]
+    assert first == "No crystal of 2 passes hardness_chen_gpa > 20."
+    assert "unknown of all crystals: screen them again" in " ".join(store.explain("hardness_chen_gpa > 20").sentences())
+    assert second
 
 
 def test_nested_terms_and_those_of_presets_are_looked_at_one_by_one() -> None:

@@ -26,9 +26,9 @@ N_CRYSTALS = 60
 WIDE = ("id", "formula", "elements", *(name for name in PROPERTIES if name not in ("id", "formula", "elements")))
 
 
-def fill_at_random(store: ResultStore) -> None:
+def fill_at_random(store: ResultStore, seed: int = 7) -> None:
     """Crystals of few elements and results full of gaps, of values that the random filters compare with."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     run = store.open_run(spec())
     species = [
         rng.choice([ALL_SYMBOLS.index(each) for each in SYMBOLS], size=rng.integers(1, 5)) for _ in range(N_CRYSTALS)

@@ -70,7 +70,6 @@ def test_diverse_hits_need_a_limit_and_are_in_the_order_of_the_ranking(db: str) 
         (["plot", "", "--x", "k_vrh_gpa", "--y", "g_vrh_gpa", "--out", "a.gif"], "is no picture"),
         (["plot", "", "--x", "k_vrh_gpa", "--y", "g_vrh_gpa", "--pareto", "--senses", "up"], "not understood"),
         (["surface", "made-0", "--property", "zork"], "choose young"),
-        (["surface", "made-0", "--property", "sound_longitudinal"], "mass density"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_that_says_what_to_do(db: str, words: list[str], sentence: str) -> None:
