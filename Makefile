@@ -24,7 +24,7 @@ STAMP := $(VENV)/.gmtscreen-is-set-up
 PYTEST := $(BIN)/python -m pytest
 AXE := 4.14.1
 
-.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-browser test-postgres audit bench bench-ledger bench-poison bench-readers format freeze clean
+.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-browser test-postgres audit bench bench-ledger bench-query bench-poison bench-readers format freeze clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -94,6 +94,9 @@ bench: $(STAMP) ## screen N=1000 prototypes into a fresh database and print the 
 
 bench-ledger: $(STAMP) ## what the ledger costs: a million crystals in and out, without a network; prints shares and memory
 	$(BIN)/python -m benchmarks.ledger
+
+bench-query: $(STAMP) ## how long searches take among a million crystals, and the bytes per crystal; builds the database itself
+	$(BIN)/python -m benchmarks.query_latency
 
 bench-poison: $(STAMP) ## what one poison crystal per thousand costs: by kind, and in a run with real workers
 	$(BIN)/python -m benchmarks.poison

@@ -130,6 +130,7 @@ class PackedText(TypeDecorator[str]):
         return None if value is None else unpack_text(value)
 
 
+BYTES = LargeBinary()
 ARRAY = PackedArray()
 SINGLE = Float32()
 PACKED_TEXT = PackedText()

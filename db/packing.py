@@ -132,12 +132,13 @@ def pack_tensor(tensor: Tensor, content: bytes) -> bytes:
     components = (full if (full == mirrored).all() else 0.5 * (full + mirrored))[..., rows, columns].ravel()
     # by its bits: a negative zero is kept
     nonzero = components.view("<i8") != 0
-    return COMPONENTS + np.packbits(nonzero).tobytes() + components[nonzero].tobytes()
+    packed: bytes = COMPONENTS + np.packbits(nonzero).tobytes() + components[nonzero].tobytes()
+    return packed
 
 
 def unpack_tensor(tensor: Tensor, packed: bytes) -> bytes:
     """The tensor as little-endian float64, all of its components."""
-    if packed[:1] == PLAIN:
+    if packed.startswith(PLAIN):
         return packed[1:]
     shape = TENSORS[tensor].shape
     rows, columns = _upper_triangle(shape[-1])
@@ -148,4 +149,5 @@ def unpack_tensor(tensor: Tensor, packed: bytes) -> bytes:
     components[nonzero] = np.frombuffer(packed, "<f8", -1, 1 + n_mask)
     full: NDArray[np.float64] = np.zeros(shape)
     full[..., rows, columns] = full[..., columns, rows] = components.reshape(*shape[:-2], -1)
-    return bytes(full.astype("<f8").data)
+    content: bytes = np.ascontiguousarray(full, "<f8").tobytes()
+    return content

@@ -13,8 +13,9 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from db import registry
-from db.engine import create_or_migrate, open_engine, parse_url
+from db.engine import compact, create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
+from db.pruning import prune
 from db.query.store import SearchStore
 from db.read_only import restrict_to_reading
 from db.records import (
@@ -149,6 +150,17 @@ class ResultStore(SearchStore):
         """Makes the version that was current before the present one current again, and returns it."""
         with writing(self._engine) as connection:  # once: each repetition would go one version further back
             return registry.roll_back(connection, name, record)
+
+    def prune_model(self, name: str, version: str, record: DecisionRecord) -> int:
+        """Removes the results of a version that is not current, frees their space and keeps the decision record.
+
+        Returns:
+            Number of results that were removed; inputs, runs and balances stay.
+        """
+        with writing(self._engine) as connection:
+            n_results = prune(connection, name, version, record)
+        compact(self.url)
+        return n_results
 
     # Runs and what comes in
 

@@ -11,6 +11,7 @@ from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, U
 
 from db.base import (
     ARRAY,
+    BYTES,
     COUNT,
     FLAG,
     INTEGER,
@@ -41,6 +42,7 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     REFUSED = "refused"
     ROLLED_BACK = "rolled_back"
+    PRUNED = "pruned"  # its results were removed
 
 
 class Outcome(StrEnum):
@@ -158,6 +160,8 @@ runs = Table(
     Column("created", UNIX_TIME, nullable=False),
     Column("finished", UNIX_TIME),
     Column("seconds", NUMBER, nullable=False),
+    # When the results of its model were removed; NULL while they are there.
+    Column("pruned", UNIX_TIME),
 )
 
 cursors = Table(
@@ -247,6 +251,18 @@ results = Table(
     *(Column(removed_fraction_column(tensor), SINGLE) for tensor in Tensor),
     Column("warnings", PACKED_TEXT, nullable=False),
     postgresql_partition_by="LIST (model_id)",
+)
+
+column_segments = Table(
+    "column_segments",
+    metadata,
+    Column("model_id", INTEGER, ForeignKey("models.id"), primary_key=True),
+    # Of a property, or "id".
+    Column("name", KEY, primary_key=True),
+    # The run's number times 2^32 plus that of the shard whose results began it.
+    Column("segment", COUNT, primary_key=True),
+    Column("data", BYTES, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 label_ingests = Table(

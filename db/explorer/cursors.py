@@ -8,7 +8,7 @@ import binascii
 import json
 import math
 
-from db.query.pages import PageMark
+from db.query.request import PageMark
 from models.errors import FilterError
 
 _MAX_CHARACTERS = 2000

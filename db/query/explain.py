@@ -6,9 +6,11 @@ from itertools import combinations
 
 from sqlalchemy import Connection, and_, case, func, literal, select
 
+from db.query.conditions import HITS, Condition, to_condition
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import And, Filter, Is, Knowledge, properties_of, to_text
-from db.query.pages import HITS, Condition, Request, to_condition, which_rows
+from db.query.ranking import which_rows
+from db.query.request import Request
 from models.errors import FilterError
 
 MAX_EXPLAINED = 24

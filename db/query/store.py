@@ -15,6 +15,7 @@ from db.query.diversity import DIVERSITY_FIELDS, SHORTLIST_PER_ROW, diverse_rows
 from db.query.explain import Explanation, explain
 from db.query.hits import KEY_FIELDS, Hits, load_hits
 from db.query.presets import preset_in
+from db.query.request import Page, Request, field_names
 from db.transactions import read, reading
 from models.errors import FilterError
 
@@ -52,38 +53,38 @@ class SearchStore:
         request = new_request(filter, fields, sort, limit, model)
         return search.to_frame(read(self._engine, _rows, request, diverse=diverse), request.fields)
 
-    def page(self, request: search.Request) -> search.Page:
+    def page(self, request: Request) -> Page:
         """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
         return read(self._engine, search.page, with_preset_order(request))
 
     def count(self, filter: str = "", model: str | None = None) -> int:
         """Number of crystals that a filter describes, exactly."""
-        return read(self._engine, counts.exact_count, search.Request(filter, model=model))
+        return self.quick_count(filter, model).n
 
     def quick_count(self, filter: str = "", model: str | None = None) -> counts.Count:
         """Number of crystals that a filter describes, or an estimate of it where counting takes long."""
-        return read(self._engine, counts.count, search.Request(filter, model=model))
+        return read(self._engine, counts.count, Request(filter, model=model))
 
     def facets(self, field: str, filter: str = "", *, model: str | None = None, limit: int = 20) -> counts.Facets:
         """The most frequent values of a property among the crystals that a filter describes, with their numbers."""
-        return read(self._engine, counts.facets, search.Request(filter, model=model), field, limit)
+        return read(self._engine, counts.facets, Request(filter, model=model), field, limit)
 
     def histogram(
         self, field: str, filter: str = "", *, model: str | None = None, bins: int = 40, scale: str = "linear"
     ) -> counts.Histogram:
         """How the values of a number are spread among the crystals that a filter describes."""
-        return read(self._engine, counts.histogram, search.Request(filter, model=model), field, bins, scale)
+        return read(self._engine, counts.histogram, Request(filter, model=model), field, bins, scale)
 
     def explain(self, filter: str, model: str | None = None) -> Explanation:
         """How many crystals each term of a filter leaves, and which term or pair of terms leaves none."""
-        return read(self._engine, explain, search.Request(filter, model=model))
+        return read(self._engine, explain, Request(filter, model=model))
 
-    def stream(self, request: search.Request, rows_per_block: int = 1000) -> Iterator[list[dict[str, Any]]]:
+    def stream(self, request: Request, rows_per_block: int = 1000) -> Iterator[list[dict[str, Any]]]:
         """The rows of a request in blocks, all of one state of the database; memory does not grow with their number."""
         with reading(self._engine) as connection:
             yield from search.stream(connection, with_preset_order(request), rows_per_block)
 
-    def hits(self, request: search.Request) -> Iterator[Hits]:
+    def hits(self, request: Request) -> Iterator[Hits]:
         """The rows of a request with their structures and tensors, some at a time; `id` and `model` are added to them.
 
         The tensors are in the frame of the lattice rows beside them.
@@ -93,7 +94,7 @@ class SearchStore:
             for rows in search.stream(connection, request):
                 yield load_hits(connection, rows)
 
-    def diverse_hits(self, request: search.Request) -> Iterator[Hits]:
+    def diverse_hits(self, request: Request) -> Iterator[Hits]:
         """As `hits`, without those that are too much like a better one; the request needs a limit."""
         request = replace(with_preset_order(request), fields=tuple(dict.fromkeys((*KEY_FIELDS, *request.fields))))
         with reading(self._engine) as connection:
@@ -135,21 +136,21 @@ class SearchStore:
 
 def new_request(
     filter: str, fields: Sequence[str] | None, sort: str | None, limit: int, model: str | None
-) -> search.Request:
+) -> Request:
     """A request, with order and columns of the filter's preset where none are given; see `SearchStore.query`."""
     preset = preset_in(filter)
     if fields is None and preset is not None:
         fields = preset.fields
-    return with_preset_order(search.Request(filter, search.field_names(fields), sort, limit, model))
+    return with_preset_order(Request(filter, field_names(fields), sort, limit, model))
 
 
-def with_preset_order(request: search.Request) -> search.Request:
+def with_preset_order(request: Request) -> Request:
     """The request in the order of its filter's preset, where it has none of its own."""
     preset = preset_in(request.filter)
     return request if request.sort is not None or preset is None else replace(request, sort=preset.sort)
 
 
-def _rows(connection: Connection, request: search.Request, *, diverse: bool) -> list[dict[str, Any]]:
+def _rows(connection: Connection, request: Request, *, diverse: bool) -> list[dict[str, Any]]:
     """The rows of a request; where they shall be diverse, chosen out of a longer ranking."""
     if not diverse:
         return search.page(connection, request).rows

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
 
 from db.codec import clean_text, read_crystals, read_rotation, read_tensor
 from db.doubts import doubt_of, notes_of, split_column
@@ -52,10 +52,10 @@ def balances(connection: Connection, run_id: int | None = None) -> dict[int, Bal
         results.c.model_id == runs.c.model_id,
         inputs.c.outcome == Outcome.ACCEPTED,
     )
+    # what was done stays done when the results of a version are removed
+    answered = case((runs.c.pruned.is_not(None), inputs.c.crystal_id), else_=results.c.crystal_id)
     ended = (
-        select(
-            inputs.c.run_id, inputs.c.outcome, func.count().label("n"), func.count(results.c.crystal_id).label("done")
-        )
+        select(inputs.c.run_id, inputs.c.outcome, func.count().label("n"), func.count(answered).label("done"))
         .select_from(inputs.join(runs, runs.c.id == inputs.c.run_id).outerjoin(results, done))
         .group_by(inputs.c.run_id, inputs.c.outcome)
     )
@@ -212,6 +212,7 @@ def _run_summary(
         "created": row["created"],
         "finished": row["finished"],
         "seconds": row["seconds"],
+        "pruned": row["pruned"],
     }
 
 

@@ -19,7 +19,7 @@ from gmt_tasks.export.structure_text import (
 from models.tensors.voigt import to_printed
 
 if TYPE_CHECKING:
-    from db.query.pages import Request
+    from db.query.request import Request
     from db.store import ResultStore
 
 

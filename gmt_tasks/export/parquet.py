@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from db.query.hits import Hits
-from db.query.pages import Request
 from db.query.properties import DESCRIPTIONS, LISTS, PROPERTIES, Kind
+from db.query.request import Request
 from db.store import ResultStore
 from gmt_tasks.export.structure_text import ExportError, printed_name
 from models.crystals.crystal import Ints

@@ -19,9 +19,9 @@ from db.csv_cells import csv_cell
 from db.explorer.answers import json_bytes
 from db.explorer.api.parameters import FieldNames, FilterText, ModelName, SortText, names_in
 from db.explorer.context import Context, Explorer
-from db.query.pages import Request as Search
-from db.query.pages import field_names
 from db.query.properties import PROPERTIES
+from db.query.request import Request as Search
+from db.query.request import field_names
 from db.query.store import new_request
 
 router = APIRouter()

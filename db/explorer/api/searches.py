@@ -12,10 +12,10 @@ from db.explorer.api.parameters import FieldNames, FilterText, ModelName, SortTe
 from db.explorer.context import Context
 from db.explorer.cursors import from_cursor, to_cursor
 from db.query.filter_language import parse_filter
-from db.query.pages import Request as Search
 from db.query.pareto import Sense, pareto_front
 from db.query.presets import PRESETS
 from db.query.properties import DESCRIPTIONS, PROPERTIES, Kind, resolve_property
+from db.query.request import Request as Search
 from db.query.store import new_request, with_preset_order
 from models.errors import FilterError
 

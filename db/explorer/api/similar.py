@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db.query.pages import Request, page
+from db.query.pages import page
+from db.query.request import Request
 from models.crystals.formula import anonymous_formula
 
 SHOWN = 12

@@ -8,8 +8,8 @@ from db.explorer.optimade.definitions import Definition, bibliographic
 from db.explorer.optimade.parameters import EntryQuery
 from db.query.evaluate import truth
 from db.query.filter_language import parse_filter
-from db.query.pages import PageMark
 from db.query.properties import Kind, Vocabulary
+from db.query.request import PageMark
 
 _TEXTS = ("id", "title", "journal", "year", "volume", "pages", "doi", "url", "bib_type", "note")
 

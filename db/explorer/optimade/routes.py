@@ -16,7 +16,7 @@ from db.explorer.optimade.parameters import EntryQuery, check_names, read_query
 from db.explorer.optimade.references import DEFINITIONS, REFERENCES, reference, references_page
 from db.explorer.optimade.structures import VOCABULARY, structures_page
 from db.query.counts import count
-from db.query.pages import Request as Search
+from db.query.request import Request as Search
 
 ENTRY_TYPES = ("structures", "references")
 STANDARD_REFERENCE_FIELDS = frozenset(

@@ -11,8 +11,9 @@ from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.optimade.definitions import OPTIMADE_NAMES, STRUCTURES
 from db.explorer.optimade.parameters import EntryQuery
 from db.explorer.optimade.references import OF_STRUCTURES
-from db.query.pages import Request, page
+from db.query.pages import page
 from db.query.properties import CRYSTALS, Vocabulary
+from db.query.request import Request
 from db.tables import crystals
 from models.crystals.crystal import SYMBOLS, Crystal
 from models.quantities import UNCERTAINTY_COLUMNS

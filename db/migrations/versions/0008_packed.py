@@ -52,6 +52,8 @@ def upgrade() -> None:
     create_results([(column["name"], column["type"], column["nullable"]) for column in columns])
     copy_results(connection, {column["name"]: column["type"] for column in columns})
     op.drop_table("results_before")
+    create_segments()
+    op.add_column("runs", sa.Column("pruned", sa.Double()))
 
 
 def pack_in_place(
@@ -109,6 +111,20 @@ def create_results(columns: Iterable[tuple[str, Any, bool]]) -> None:
     models = sa.table("models", sa.column("id"))
     for model_id in op.get_bind().execute(sa.select(models.c.id)).scalars().all():
         add_partition(op.get_bind(), int(model_id))
+
+
+def create_segments() -> None:
+    """Columns of results beside their rows; filled when the database is opened (see `db.segments`)."""
+    op.create_table(
+        "column_segments",
+        sa.Column("model_id", sa.Integer(), nullable=False),
+        sa.Column("name", KEY, nullable=False),
+        sa.Column("segment", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "name", "segment", name="pk_column_segments"),
+        sa.ForeignKeyConstraint(["model_id"], ["models.id"], name="fk_column_segments_model_id_models"),
+        sqlite_with_rowid=False,
+    )
 
 
 def copy_results(connection: sa.Connection, kinds: Mapping[str, Any]) -> None:

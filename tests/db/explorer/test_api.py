@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 from db.csv_cells import csv_cell
 from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.paths import file_name
-from db.query.pages import PageMark
 from db.query.presets import PRESETS
 from db.query.properties import DESCRIPTIONS
+from db.query.request import PageMark
 from db.store import ResultStore
 from flows.explorer_services import ExplorerServices
 from models.derived.surfaces import SURFACES, Surface

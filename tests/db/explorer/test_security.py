@@ -73,7 +73,6 @@ def test_a_stopped_question_is_answered_with_what_to_do(
     served_db: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with asking(served_db, query_timeout_s=0.2) as client:
-        monkeypatch.setattr("db.query.counts.exact_count", lambda connection, _request: endless_question(connection))
         monkeypatch.setattr("db.query.counts.count", lambda connection, _request: endless_question(connection))
         monkeypatch.setattr(
             "db.explorer.optimade.routes.count", lambda connection, _request: endless_question(connection)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from db.query.evaluate import truth
 from db.query.filter_tree import Filter, Flag, Is, Knowledge, Not, to_text
-from db.query.pages import DEFAULT_FIELDS, Request
 from db.query.properties import PROPERTIES
+from db.query.request import DEFAULT_FIELDS, Request
 from db.records import DecisionRecord, IngestedBlock, ModelVersion, ResultBlock
 from db.store import ResultStore
 from models.crystals.crystal import SYMBOLS as ALL_SYMBOLS

@@ -11,7 +11,7 @@ from db.explorer.app import create_app
 from db.explorer.limits import ServerSettings
 from db.query.evaluate import evaluate
 from db.query.filter_tree import Filter, to_text
-from db.query.pages import Request
+from db.query.request import Request
 from db.store import ResultStore
 from flows.explorer_services import ExplorerServices
 from tests.db.query.filters import filters

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import Decided, Operator
-from db.query.pages import Request
 from db.query.properties import CRYSTALS
+from db.query.request import Request
 from db.query.times import normalized_time, time_text, whole_seconds
 from db.store import ResultStore
 from models.errors import FilterError

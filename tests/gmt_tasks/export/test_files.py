@@ -8,8 +8,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from db.query.pages import Request
 from db.query.properties import DESCRIPTIONS, PROPERTIES
+from db.query.request import Request
 from db.store import ResultStore
 from gmt_tasks.export import parquet
 from gmt_tasks.export.files import ExportFormat, export, format_of

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from db.query.pages import Request
+from db.query.request import Request
 from db.store import ResultStore
 from gmt_tasks.export.structure_text import ExportError, StructureFormat, facts_of_hit, file_name, structure_text
 from models.crystals.crystal import SYMBOLS
