@@ -45,7 +45,8 @@ class SurfacePanel {
     try {
       this.#view = new SurfaceView(this.canvas, byId("surface-marks"));
     } catch (error) {
-      byId("surface-error").textContent = error.message; // sections and numbers are shown all the same
+      this.canvas.after(element("p", { class: "note" }, error.message)); // sections and numbers are shown all the same
+      byId("surface-png").hidden = true;
     }
     this.canvas.addEventListener("pointermove", (event) => this.#probe(event));
     this.canvas.addEventListener("pointerleave", () => { byId("surface-probe").hidden = true; });
