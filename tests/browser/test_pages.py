@@ -111,3 +111,24 @@ def test_everything_on_the_way_to_a_crystal_is_reached_by_keyboard(observed: Obs
         "columns-button",
         "table",
     } <= reached
+
+
+def test_without_webgl_sections_and_extremes_are_shown_all_the_same(
+    browser: "Browser", server: str, names: dict[str, str]
+) -> None:
+    context = browser.new_context()
+    context.add_init_script(
+        """const context = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+            return String(kind).includes('webgl') ? null : context.call(this, kind, ...rest);
+        };"""
+    )
+    seen = Observed(context.new_page(), server)
+    page = seen.open(f"/crystals/{names['id']}")
+    page.wait_for_selector("#surface-facts tbody tr")
+    sections = page.locator("#sections svg").count()
+    note = page.inner_text(".surface-box .note")
+    context.close()
+    assert sections == 3
+    assert "WebGL" in note
+    assert seen.complaints == []

@@ -11,14 +11,14 @@ function boundsNode(title, { reuss, hsLower, selfConsistent, hsUpper, voigt }) {
   const place = (value) => 20 + (360 * (value - start)) / span;
   const known = (value) => typeof value === "number";
   const inner = known(hsLower) ? `Hashin-Shtrikman ${number(hsLower)} to ${number(hsUpper)}${known(selfConsistent) ? `, self-consistent ${number(selfConsistent)}` : ""}` : "";
-  return svg("svg", { viewBox: "0 0 400 78", class: "bounds-chart", role: "img", "aria-label": `${title}: Reuss ${number(reuss)}, ${inner ? `${inner}, ` : ""}Voigt ${number(voigt)}` },
+  return svg("svg", { viewBox: "0 0 400 84", class: "bounds-chart", role: "img", "aria-label": `${title}: Reuss ${number(reuss)}, ${inner ? `${inner}, ` : ""}Voigt ${number(voigt)}` },
     svg("text", { x: 20, y: 16, class: "heading" }, title),
-    svg("text", { x: 380, y: 16, "text-anchor": "end" }, inner),
+    svg("text", { x: 200, y: 73, "text-anchor": "middle" }, inner),
     svg("line", { x1: place(reuss), x2: place(voigt), y1: 36, y2: 36, class: "lane" }),
     known(hsLower) ? svg("line", { x1: place(hsLower), x2: place(hsUpper), y1: 36, y2: 36, class: "hs" }) : null,
     known(selfConsistent) ? svg("circle", { cx: place(selfConsistent), cy: 36, r: 4.5, class: "sc" }) : null,
-    svg("text", { x: place(reuss), y: 60, "text-anchor": "start" }, `Reuss ${number(reuss)}`),
-    svg("text", { x: place(voigt), y: 60, "text-anchor": "end" }, `Voigt ${number(voigt)}`));
+    svg("text", { x: place(reuss), y: 55, "text-anchor": "start" }, `Reuss ${number(reuss)}`),
+    svg("text", { x: place(voigt), y: 55, "text-anchor": "end" }, `Voigt ${number(voigt)}`));
 }
 
 const TITLES = { elastic: "Isotropic averages", dielectric_electronic: "Electronic dielectric constant", dielectric_total: "Total dielectric constant" };
@@ -30,7 +30,7 @@ function readable(name) {
 
 /** A group of numbers; what the charts show already is left out. */
 function groupNodes(title, numbers, known) {
-  const rows = Object.entries(numbers).filter(([name, value]) => typeof value === "number" && !DRAWN.test(name)).map(([name, value]) => element("tr", { title: known.get(name)?.description },
+  const rows = Object.entries(numbers).filter(([name, value]) => typeof value === "number" && !DRAWN.test(name) && known.get(name)?.group !== "piezoelectric").map(([name, value]) => element("tr", { title: known.get(name)?.description },
     element("th", { scope: "row" }, known.has(name) ? [nameNode(name), " ", element("span", { class: "note" }, known.get(name).description)] : readable(name)),
     element("td", { class: "number" }, `${number(value)} ${unitText(known.get(name)?.unit ?? "1")}`)));
   return rows.length ? [element("h3", {}, TITLES[title] ?? readable(title)), element("table", {}, element("tbody", {}, rows))] : [];

@@ -12,7 +12,9 @@ function pairs(entries) {
 }
 
 function metadataText(metadata) {
-  return Object.entries(metadata ?? {}).map(([key, value]) => `${key} ${typeof value === "number" ? number(value) : typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+  // What is no number or short text is in the JSON.
+  const plain = Object.entries(metadata ?? {}).filter(([, value]) => typeof value === "number" || (typeof value === "string" && value.length < 80));
+  return plain.map(([key, value]) => `${key.replaceAll("_", " ")} ${typeof value === "number" ? number(value) : value}`).join(", ");
 }
 
 function inputRow(arrival) {

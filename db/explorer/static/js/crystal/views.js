@@ -22,7 +22,7 @@ const CHOICES = [
   { key: "dielectric_total", label: "Dielectric constant, total", names: ["dielectric_total"], tensor: "dielectric_total" },
   { key: "dielectric_electronic", label: "Dielectric constant, electronic", names: ["dielectric_electronic"], tensor: "dielectric_electronic" },
   { key: "sound_longitudinal", label: "Sound velocity, longitudinal", names: ["sound_longitudinal"], tensor: "elastic_voigt" },
-  { key: "sound_transverse", label: "Sound velocity, transverse slow and fast", names: ["sound_transverse_slow", "sound_transverse_fast"], tensor: "elastic_voigt" },
+  { key: "sound_transverse", label: "Sound velocity, transverse", names: ["sound_transverse_slow", "sound_transverse_fast"], tensor: "elastic_voigt" },
 ];
 const RESOLUTION = 49; // polar angles from pole to pole
 const PLANES = [
@@ -45,7 +45,8 @@ class SurfacePanel {
     try {
       this.#view = new SurfaceView(this.canvas, byId("surface-marks"));
     } catch (error) {
-      byId("surface-error").textContent = error.message; // sections and numbers are shown all the same
+      this.canvas.after(element("p", { class: "note" }, error.message)); // sections and numbers are shown all the same
+      byId("surface-png").hidden = true;
     }
     this.canvas.addEventListener("pointermove", (event) => this.#probe(event));
     this.canvas.addEventListener("pointerleave", () => { byId("surface-probe").hidden = true; });

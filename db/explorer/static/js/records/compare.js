@@ -3,8 +3,8 @@
 import { ROOT, ask, properties } from "../core/api.js";
 import { byId, element } from "../core/dom.js";
 import { formulaNode, interval, nameNode, number, unitText, valueText } from "../core/format.js";
+import { columnScale, intervalBar } from "../drawing/interval.js";
 import { StructureView } from "../structure/structure_view.js";
-import { columnScale, intervalBar } from "../search/table.js";
 
 const MAX_CRYSTALS = 6;
 

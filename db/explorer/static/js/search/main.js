@@ -43,25 +43,40 @@ async function showExplanation(filter, n, signal) {
   box.replaceChildren(sentences?.join(" ") || "No crystal fits the whole filter.", lines.length > 1 ? element("ul", {}, lines) : "");
 }
 
+/** Runs the stages one after the other; a newer change starts again, and what a stage then had not seen is kept for it. */
+function inStages(stages, begin) {
+  const unseen = stages.map(() => new Set());
+  let round = 0;
+  return async (changed) => {
+    const mine = (round += 1);
+    begin();
+    for (const names of unseen) for (const name of changed) names.add(name);
+    for (const [index, stage] of stages.entries()) {
+      const names = unseen[index];
+      unseen[index] = new Set();
+      await Promise.allSettled(stage(names));
+      if (mine !== round) return;
+    }
+  };
+}
+
 async function start() {
   const [known, presets] = await Promise.all([properties(), ask("presets")]);
   const state = new PageState();
   // On a small screen the results come first; the controls open on demand.
   if (matchMedia("(max-width: 1180px)").matches) for (const panel of document.querySelectorAll(".controls details")) panel.open = false;
   const showError = setUpFilterBox(state, known, presets);
-  const views = [
-    setUpTable(state, known, showError),
-    setUpPlot(state, known, showError),
-    setUpRanges(state, known),
-    setUpFacets(state),
-    new Elements(byId("elements"), state),
+  const table = setUpTable(state, known, showError);
+  const plot = setUpPlot(state, known, showError);
+  const controls = [setUpRanges(state, known), setUpFacets(state), new Elements(byId("elements"), state)];
+  // In a large database every question costs the server time: what is looked at first is asked first.
+  const stages = [
+    (changed) => [table.refresh(changed), changed.has("filter") ? showCount(state, showError) : null],
+    (changed) => [plot.refresh(changed)],
+    (changed) => controls.map((control) => control.refresh(changed)),
   ];
   setUpDialogs(state, known, address);
-  const refresh = (changed) => {
-    showError(null);
-    if (changed.has("filter")) showCount(state, showError);
-    for (const view of views) view.refresh(changed);
-  };
+  const refresh = inStages(stages, () => showError(null));
   state.addEventListener("change", (event) => refresh(event.detail));
   refresh(new Set(["filter", "sort", "fields", "x", "y", "color", "pareto", "logx", "logy", "ranges"]));
 }

@@ -1,32 +1,12 @@
 // The table of hits: sorted by the server, more rows on demand, 90 % intervals drawn under the numbers.
 
 import { Latest, ROOT, ask } from "../core/api.js";
-import { byId, element, svg } from "../core/dom.js";
+import { byId, element } from "../core/dom.js";
 import { formulaNode, interval, nameNode, number, unitText, valueText } from "../core/format.js";
+import { columnScale, intervalBar } from "../drawing/interval.js";
 
 const PAGE = 50;
 const MAX_COMPARED = 6;
-
-/** The horizontal bar of an interval in a column; all bars of a column have the same ends. */
-export function intervalBar(value, low, high, scale) {
-  const place = (each) => (100 * Math.min(1, Math.max(0, scale(each)))).toFixed(1);
-  return svg("svg", { class: "interval-bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("line", { x1: place(low), x2: place(high), y1: 4, y2: 4, class: "range", "vector-effect": "non-scaling-stroke" }),
-    svg("rect", { x: Number(place(value)) - 0.8, y: 0, width: 1.6, height: 8, class: "value" }));
-}
-
-/** From a number of a column to a share of its bar: a root-like scale where the numbers span decades. */
-export function columnScale(values) {
-  const finite = values.filter((value) => Number.isFinite(value)).sort((a, b) => a - b);
-  if (finite.length < 2) return () => 0.5;
-  // One in twenty at either end may stick out: bars are there to compare the many.
-  const low = finite[Math.floor(finite.length * 0.02)];
-  const high = finite[Math.ceil(finite.length * 0.95) - 1];
-  const size = Math.max(Math.abs(low), Math.abs(high)) / 20 || 1;
-  const bend = (value) => Math.asinh(value / size);
-  const span = bend(high) - bend(low) || 1;
-  return (value) => (bend(value) - bend(low)) / span;
-}
 
 class Table {
   #state; #known; #showError; #latest = new Latest(); #rows = []; #next = null; #chosen = new Set();

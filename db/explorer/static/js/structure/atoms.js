@@ -23,3 +23,10 @@ const RADII = [
 export function covalentRadius(number) {
   return RADII[number - 1] ?? 1.7;
 }
+
+const ANIONS = new Set(["N", "O", "F", "P", "S", "Cl", "As", "Se", "Br", "Te", "I"]);
+
+/** True for elements that are anions in most of their solids. */
+export function isAnion(number) {
+  return ANIONS.has(SYMBOLS[number - 1]);
+}

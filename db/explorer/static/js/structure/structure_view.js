@@ -4,7 +4,7 @@ import { ROOT } from "../core/api.js";
 import { element } from "../core/dom.js";
 import { pageColors } from "../drawing/colors.js";
 import { VIEWS } from "../drawing/rotation.js";
-import { SYMBOLS, covalentRadius } from "./atoms.js";
+import { SYMBOLS, covalentRadius, isAnion } from "./atoms.js";
 
 const MAX_DRAWN = 1200; // atoms, images included
 const ON_FACE = 0.02; // fractional distance at which an atom on a face is drawn on the opposite one too
@@ -40,11 +40,17 @@ export function cellAtoms({ lattice, numbers, frac_coords: coordinates }, repeat
   return atoms;
 }
 
-/** Pairs of atoms that are closer than the sum of their covalent radii, with some room. */
+/**
+ * Pairs of atoms that are closer than the sum of their covalent radii, with some room.
+ *
+ * Where there are anions, metals are bonded to these and not to each other: their radii would reach across.
+ */
 export function bondsOf(atoms) {
   const bonds = [];
+  const ionic = atoms.some(({ number }) => isAnion(number));
   for (let first = 0; first < atoms.length; first += 1) {
     for (let second = first + 1; second < atoms.length; second += 1) {
+      if (ionic && !isAnion(atoms[first].number) && !isAnion(atoms[second].number)) continue;
       const reach = (covalentRadius(atoms[first].number) + covalentRadius(atoms[second].number)) * 1.15;
       const [p, q] = [atoms[first].position, atoms[second].position];
       const distance = Math.hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]);
