@@ -7,10 +7,21 @@ page of results is the same wherever it is read.
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Double, Integer, LargeBinary, MetaData, Text
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import REAL, BigInteger, Boolean, Dialect, Double, Integer, LargeBinary, MetaData, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from models.quantities import ColumnKind
+from db.packing import (
+    deflate,
+    from_order_code,
+    inflate,
+    nearest_single,
+    order_code,
+    pack_tensor,
+    pack_text,
+    unpack_tensor,
+    unpack_text,
+)
+from models.quantities import ColumnKind, Tensor
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -33,11 +44,99 @@ UNIX_TIME: Double[float] = Double()
 COUNT = BigInteger()
 """A count or a position; a source may hold more rows than 32 bits can count."""
 
-ARRAY = LargeBinary()
-"""Little-endian array; `db.codec` knows type and shape."""
+
+class Float32(TypeDecorator[float]):
+    """A number of single precision: REAL on PostgreSQL, on SQLite an integer of one to four bytes in its order."""
+
+    impl = Double
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[float]:
+        """What a program sees."""
+        return float
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """How the dialect keeps it."""
+        return dialect.type_descriptor(Integer()) if dialect.name == "sqlite" else REAL()
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        """To the database."""
+        return order_code(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
+        """From the database, the very float32: PostgreSQL sends the shortest text that reads back to it."""
+        if value is None:
+            return None
+        return from_order_code(value) if dialect.name == "sqlite" else nearest_single(value)
+
+
+class ComparedNumber(Float32):
+    """A number that columns of single precision are compared with: itself, never rounded."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """How the dialect takes it."""
+        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else Double())
+
+
+class PackedArray(TypeDecorator[bytes]):
+    """A little-endian array, deflated; `db.codec` knows type and shape."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, _dialect: Dialect) -> bytes | None:
+        """To the database."""
+        return None if value is None else deflate(value)
+
+    def process_result_value(self, value: bytes | None, _dialect: Dialect) -> bytes | None:
+        """From the database."""
+        return None if value is None else inflate(value)
+
+
+class PackedTensor(TypeDecorator[bytes]):
+    """A tensor as little-endian float64, of which the independent components are kept."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, tensor: Tensor) -> None:
+        super().__init__()
+        self.tensor = tensor
+
+    def process_bind_param(self, value: bytes | None, _dialect: Dialect) -> bytes | None:
+        """To the database."""
+        return None if value is None else pack_tensor(self.tensor, value)
+
+    def process_result_value(self, value: bytes | None, _dialect: Dialect) -> bytes | None:
+        """From the database."""
+        return None if value is None else unpack_tensor(self.tensor, value)
+
+
+class PackedText(TypeDecorator[str]):
+    """A text that is handed through, never searched, deflated."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> bytes | None:
+        """To the database."""
+        return None if value is None else pack_text(value)
+
+    def process_result_value(self, value: bytes | None, _dialect: Dialect) -> str | None:
+        """From the database."""
+        return None if value is None else unpack_text(value)
+
+
+BYTES = LargeBinary()
+ARRAY = PackedArray()
+SINGLE = Float32()
+PACKED_TEXT = PackedText()
 
 KIND_TYPES: dict[ColumnKind, TypeEngine[Any]] = {
-    ColumnKind.NUMBER: Double(),
+    ColumnKind.NUMBER: SINGLE,
     ColumnKind.FLAG: Boolean(),
     ColumnKind.TEXT: KEY,
 }

@@ -7,6 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
+from sqlalchemy.types import TypeDecorator
 
 from db.base import metadata
 
@@ -71,8 +72,15 @@ def _staged(connection: Connection, table: str, names: list[str], rows: Rows) ->
             # A binary COPY knows types by their bare names, without the collation.
             types = [column.type.compile(connection.dialect).partition(" COLLATE ")[0] for column in staged.columns]
             copy.set_types([name.lower() for name in types])
+            # what SQLAlchemy would do to each value on its way
+            packers = [
+                (name, packer)
+                for name, kind in zip(names, (column.type for column in staged.columns), strict=True)
+                if isinstance(kind, TypeDecorator) and (packer := kind.bind_processor(connection.dialect))
+            ]
             for row in rows:
-                copy.write_row(tuple(row.values()))
+                packed = {name: packer(row[name]) for name, packer in packers}
+                copy.write_row(tuple((row | packed).values()))
     except connection.dialect.loaded_dbapi.Error as error:
         # SQLAlchemy did not see this call: it must neither use a broken connection again nor miss the error's kind.
         if driver.closed:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from db.base import Float32
+from db.packing import rounded_single
 from db.records import Floats, IngestedBlock, ResultBlock
 from db.tables import BLOCK_COLUMNS, removed_fraction_column, results
 from models.crystals.crystal import SYMBOLS, CrystalBatch
@@ -130,8 +132,11 @@ def result_rows(block: ResultBlock, common: dict[str, Any]) -> list[dict[str, An
 
 def _plain(name: str, values: NDArray[Any]) -> list[Any]:
     """Python values of the column's own type; unknown numbers and empty texts become None."""
-    kind: type = results.c[name].type.python_type
+    column = results.c[name].type
+    kind: type = column.python_type
     array = np.asarray(values)
+    if isinstance(column, Float32):
+        array = rounded_single(name, array.astype(np.float64))
     # Arrays of the right kind, the usual case, need no look at each value.
     if array.dtype.kind == _NUMPY_KIND.get(kind) and (kind is not float or np.isfinite(array).all()):
         return list(array.tolist())

@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
 from db.codec import clean_text, to_json
+from db.partitions import add_partition
 from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
-from models.errors import StoreError
+from models.errors import MissingError, StoreError
 
 
 def add(
@@ -51,12 +52,13 @@ def add(
     }
     # Another process may register the same version meanwhile: only the row that is there then counts.
     insert_absent(connection, models, [row])
-    stored = _row(connection, model.name, model.version)
+    stored = version_row(connection, model.name, model.version)
     if stored.sha256 != model.sha256:
         raise StoreError(
             f"{model} is registered with sha256 {stored.sha256[:12]}, this one has {model.sha256[:12]}. "
             "Versions are immutable: give the new weights a new version."
         )
+    add_partition(connection, int(stored.id))
     if metrics and stored.metrics == "{}":
         connection.execute(update(models).where(models.c.id == stored.id).values(metrics=to_json(metrics)))
     if provenance is not None:
@@ -110,7 +112,7 @@ def describe(connection: Connection, text: str) -> dict[str, Any]:
     name, _, version = text.partition("@")
     if not version and (present := current(connection, name)) is not None:
         version = present.version
-    row = _row(connection, name, version)
+    row = version_row(connection, name, version)
     return _decoded(dict(row._mapping)) | {"decisions": decisions(connection, name, version)}
 
 
@@ -156,11 +158,11 @@ def promote(connection: Connection, name: str, version: str, record: DecisionRec
     Raises:
         StoreError: no such version.
     """
-    before = _lock_name(connection, name)
-    chosen = _row(connection, name, version)
+    before = lock_name(connection, name)
+    chosen = version_row(connection, name, version)
     if chosen.state != ModelState.CURRENT:  # a step that is repeated after a lost answer must not count twice
         _make_current(connection, chosen, _next_promotion(connection, name))
-        _add_record(connection, Decision.PROMOTED, int(chosen.id), before, record)
+        add_record(connection, Decision.PROMOTED, int(chosen.id), before, record)
 
 
 def refuse(connection: Connection, name: str, version: str, record: DecisionRecord) -> None:
@@ -169,8 +171,8 @@ def refuse(connection: Connection, name: str, version: str, record: DecisionReco
     Raises:
         StoreError: no such version.
     """
-    before = _lock_name(connection, name)
-    _add_record(connection, Decision.REFUSED, int(_row(connection, name, version).id), before, record)
+    before = lock_name(connection, name)
+    add_record(connection, Decision.REFUSED, int(version_row(connection, name, version).id), before, record)
 
 
 def roll_back(connection: Connection, name: str, record: DecisionRecord) -> ModelVersion:
@@ -179,11 +181,11 @@ def roll_back(connection: Connection, name: str, record: DecisionRecord) -> Mode
     Raises:
         StoreError: the name is unknown, or there was no earlier promotion.
     """
-    undone = _lock_name(connection, name)
+    undone = lock_name(connection, name)
     present = current(connection, name)
     if present is None:
-        raise StoreError(_unknown_model(connection, name))
-    promotion = _row(connection, name, present.version).promotion
+        raise MissingError(_unknown_model(connection, name))
+    promotion = version_row(connection, name, present.version).promotion
     earlier = (
         select(models)
         .where(models.c.name == name, models.c.promotion < promotion)
@@ -198,7 +200,7 @@ def roll_back(connection: Connection, name: str, record: DecisionRecord) -> Mode
     _make_current(connection, before, before.promotion)
     # Without a number, no later roll back leads to the version that was taken back here.
     connection.execute(update(models).where(models.c.id == undone).values(promotion=None))
-    _add_record(connection, Decision.ROLLED_BACK, int(before.id), undone, record)
+    add_record(connection, Decision.ROLLED_BACK, int(before.id), undone, record)
     return ModelVersion(before.name, before.version, before.sha256)
 
 
@@ -214,7 +216,7 @@ def matching_ids(connection: Connection, text: str) -> list[int]:
         statement = statement.where(models.c.version == version)
     ids = [int(model_id) for model_id in connection.execute(statement).scalars()]
     if not ids:
-        raise StoreError(_unknown_model(connection, text))
+        raise MissingError(_unknown_model(connection, text))
     return ids
 
 
@@ -236,14 +238,19 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
     return row | decoded | {"batches": json.loads(row["batches"]) if row["batches"] else []}
 
 
-def _row(connection: Connection, name: str, version: str) -> Row[Any]:
+def version_row(connection: Connection, name: str, version: str) -> Row[Any]:
+    """The row of a version.
+
+    Raises:
+        StoreError: there is no such version.
+    """
     row = connection.execute(select(models).where(models.c.name == name, models.c.version == version)).first()
     if row is None:
-        raise StoreError(_unknown_model(connection, f"{name}@{version}" if version else name))
+        raise MissingError(_unknown_model(connection, f"{name}@{version}" if version else name))
     return row
 
 
-def _lock_name(connection: Connection, name: str) -> int | None:
+def lock_name(connection: Connection, name: str) -> int | None:
     """Makes other decisions about a name wait for this one; returns the id of its current version."""
     statement = select(models.c.id, models.c.state).where(models.c.name == name).order_by(models.c.id)
     connection.execute(statement.with_for_update()).all()
@@ -265,9 +272,10 @@ def _make_current(connection: Connection, chosen: Row[Any], promotion: int) -> N
     connection.execute(update(models).where(models.c.id == chosen.id).values(values))
 
 
-def _add_record(
+def add_record(
     connection: Connection, decision: Decision, model_id: int, before_id: int | None, record: DecisionRecord
 ) -> None:
+    """Keeps a decision about a version."""
     row = {
         "model_id": model_id,
         "before_id": before_id,

@@ -5,15 +5,19 @@ finished stay as they are. What a killed process leaves behind is therefore alwa
 may repeat itself while the database is away (db/transactions.py).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection
 
 from db import registry
-from db.engine import create_or_migrate, open_engine, parse_url
+from db.engine import compact, create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
-from db.query import pages as search
+from db.pruning import prune
+from db.query.store import SearchStore
+from db.read_only import restrict_to_reading
 from db.records import (
     Balance,
     DecisionRecord,
@@ -31,15 +35,15 @@ from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, 
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 
-if TYPE_CHECKING:
-    import pandas as pd
+P = ParamSpec("P")
+T = TypeVar("T")
 
 STALE_AFTER_S = 45.0
 """A lease whose holder was silent for so long may be taken over: within a minute of its end, polling included."""
 
 
-class ResultStore:
-    """The database of gmtscreen: models, runs, inputs, shards, results.
+class ResultStore(SearchStore):
+    """The database of gmtscreen: models, runs, inputs, shards, results; searches are those of `SearchStore`.
 
     Args:
         db: path of an SQLite file, or an SQLAlchemy URL (sqlite:///..., postgresql://...). The schema is created or
@@ -74,6 +78,22 @@ class ResultStore:
             )
         return cls(db)
 
+    @classmethod
+    def open_read_only(cls, db: str | Path, timeout_s: float) -> "ResultStore":
+        """Opens a store that cannot write and whose statements end in time: for a server.
+
+        Args:
+            db: as for the constructor; an old schema is brought up to date first.
+            timeout_s: a question that takes longer is stopped, in seconds.
+
+        Raises:
+            StoreError: as for `open_existing`.
+        """
+        store = cls.open_existing(db)
+        store._engine = restrict_to_reading(store._engine, timeout_s)
+        store.labels = LabelStore(store._engine)
+        return store
+
     def __repr__(self) -> str:
         return f"ResultStore({self.url.render_as_string(hide_password=True)!r})"
 
@@ -88,6 +108,10 @@ class ResultStore:
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._engine.dispose()
+
+    def ask(self, step: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a step that reads returns, run in a transaction of its own; see `db.transactions.read`."""
+        return read(self._engine, step, *args, **kwargs)
 
     # Models
 
@@ -126,6 +150,17 @@ class ResultStore:
         """Makes the version that was current before the present one current again, and returns it."""
         with writing(self._engine) as connection:  # once: each repetition would go one version further back
             return registry.roll_back(connection, name, record)
+
+    def prune_model(self, name: str, version: str, record: DecisionRecord) -> int:
+        """Removes the results of a version that is not current, frees their space and keeps the decision record.
+
+        Returns:
+            Number of results that were removed; inputs, runs and balances stay.
+        """
+        with writing(self._engine) as connection:
+            n_results = prune(connection, name, version, record)
+        compact(self.url)
+        return n_results
 
     # Runs and what comes in
 
@@ -290,34 +325,3 @@ class ResultStore:
         """Every input and result in a fixed order, without times and internal numbers, to compare two databases."""
         with reading(self._engine) as connection:
             yield from reports.dump(connection, run_id)
-
-    # Search
-
-    def query(
-        self,
-        filter: str = "",
-        *,
-        fields: Sequence[str] | None = None,
-        sort: str | None = None,
-        limit: int = 50,
-        model: str | None = None,
-    ) -> "pd.DataFrame":
-        """The crystals that a filter describes, one row per crystal.
-
-        Args:
-            filter: see `db.query.filter_language`; an empty text means all.
-            fields: the columns wanted; None gives identity, symmetry and the main derived columns.
-            sort: a column, with "-" in front for descending; unknown values come last, ties are in the order of `id`.
-            limit: largest number of rows, 0 for all.
-            model: NAME or NAME@VERSION; without it, each crystal's row is that of its current model, else the newest.
-        """
-        request = search.Request(filter, search.field_names(fields), sort, limit, model)
-        return search.to_frame(read(self._engine, search.page, request).rows, request.fields)
-
-    def page(self, request: search.Request) -> search.Page:
-        """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
-        return read(self._engine, search.page, request)
-
-    def count(self, filter: str = "", model: str | None = None) -> int:
-        """Number of crystals that a filter describes."""
-        return read(self._engine, search.count, search.Request(filter, model=model))

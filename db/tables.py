@@ -9,7 +9,22 @@ from enum import StrEnum
 
 from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, UniqueConstraint
 
-from db.base import ARRAY, COUNT, FLAG, INTEGER, JSON_TEXT, KEY, KIND_TYPES, NUMBER, UNIX_TIME, metadata
+from db.base import (
+    ARRAY,
+    BYTES,
+    COUNT,
+    FLAG,
+    INTEGER,
+    JSON_TEXT,
+    KEY,
+    KIND_TYPES,
+    NUMBER,
+    PACKED_TEXT,
+    SINGLE,
+    UNIX_TIME,
+    PackedTensor,
+    metadata,
+)
 from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
 
 
@@ -27,6 +42,7 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     REFUSED = "refused"
     ROLLED_BACK = "rolled_back"
+    PRUNED = "pruned"  # its results were removed
 
 
 class Outcome(StrEnum):
@@ -144,6 +160,8 @@ runs = Table(
     Column("created", UNIX_TIME, nullable=False),
     Column("finished", UNIX_TIME),
     Column("seconds", NUMBER, nullable=False),
+    # When the results of its model were removed; NULL while they are there.
+    Column("pruned", UNIX_TIME),
 )
 
 cursors = Table(
@@ -185,7 +203,7 @@ inputs = Table(
     Column("stage", KEY),
     Column("reason", KEY),
     Column("detail", KEY),
-    Column("metadata", JSON_TEXT),
+    Column("metadata", PACKED_TEXT),
     # ",cell_doubt,symmetry_doubt,", from the notes in the metadata; NULL for an input without a doubt.
     Column("doubts", KEY),
     # Only accepted inputs whose crystal had no result yet have a place in a shard.
@@ -225,19 +243,26 @@ results = Table(
     Column("spacegroup_1e3", INTEGER),
     Column("spacegroup_1e2", INTEGER),
     Column("spacegroup_1e1", INTEGER),
-    *(Column(symprec_spread_column(tensor), NUMBER) for tensor in Tensor),
+    *(Column(symprec_spread_column(tensor), SINGLE) for tensor in Tensor),
     *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in DERIVED.items()),
-    *(Column(name, NUMBER) for name in UNCERTAINTY_COLUMNS),
+    *(Column(name, SINGLE) for name in UNCERTAINTY_COLUMNS),
     *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in RELIABILITY.items()),
-    *(Column(tensor.value, ARRAY) for tensor in Tensor),
-    *(Column(removed_fraction_column(tensor), NUMBER) for tensor in Tensor),
-    Column("warnings", JSON_TEXT, nullable=False),
-    Index(None, "spacegroup"),
-    Index(None, "k_vrh_gpa"),
-    Index(None, "g_vrh_gpa"),
-    Index(None, "e_max_c_per_m2"),
-    Index(None, "d_max_pc_per_n"),
-    Index(None, "eps_total_mean"),
+    *(Column(tensor.value, PackedTensor(tensor)) for tensor in Tensor),
+    *(Column(removed_fraction_column(tensor), SINGLE) for tensor in Tensor),
+    Column("warnings", PACKED_TEXT, nullable=False),
+    postgresql_partition_by="LIST (model_id)",
+)
+
+column_segments = Table(
+    "column_segments",
+    metadata,
+    Column("model_id", INTEGER, ForeignKey("models.id"), primary_key=True),
+    # Of a property, or "id".
+    Column("name", KEY, primary_key=True),
+    # The run's number times 2^32 plus that of the shard whose results began it.
+    Column("segment", COUNT, primary_key=True),
+    Column("data", BYTES, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 label_ingests = Table(

@@ -4,7 +4,7 @@ from sqlalchemy import ColumnClause, Connection, column, inspect, select, table
 
 from db.tables import results
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision; a test holds it equal to the newest file of the folder `versions`."""
 
 REVISION_TABLE = "alembic_version"

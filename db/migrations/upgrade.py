@@ -11,10 +11,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.util import CommandError
-from sqlalchemy import URL, Column, Connection
+from sqlalchemy import URL, Column, Connection, delete
 
 from db.migrations.state import HEAD, missing_columns, revision_of
-from db.tables import results
+from db.tables import column_segments, results
 from models.errors import StoreError
 
 
@@ -48,3 +48,5 @@ def add_new_columns(connection: Connection) -> None:
     operations = Operations(MigrationContext.configure(connection))
     for name in missing_columns(connection):
         operations.add_column("results", Column(name, results.c[name].type))
+        # of a column that was there, went and comes again
+        connection.execute(delete(column_segments).where(column_segments.c.name == name))

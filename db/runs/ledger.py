@@ -18,7 +18,7 @@ from db.doubts import doubts_column, doubts_of, notes_of
 from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
 from db.tables import Outcome, ShardState, crystals, cursors, inputs, models, results, runs, shards
 from db.transactions import database_time
-from models.errors import StoreError
+from models.errors import MissingError, StoreError
 
 
 def open_run(connection: Connection, spec: RunSpec) -> Run:
@@ -62,7 +62,8 @@ def _check_spec(spec: RunSpec) -> None:
 def _check_symprec(connection: Connection, spec: RunSpec, model_id: int) -> None:
     """A crystal has one result per model: two tolerances in one database would overwrite each other unseen."""
     asked = spec.settings.get("symprec")
-    for row in connection.execute(select(runs.c.id, runs.c.settings).where(runs.c.model_id == model_id)):
+    of_model = (runs.c.model_id == model_id) & runs.c.pruned.is_(None)
+    for row in connection.execute(select(runs.c.id, runs.c.settings).where(of_model)):
         used = json.loads(row.settings).get("symprec")
         if used != asked:
             raise StoreError(
@@ -81,7 +82,7 @@ def run_row(connection: Connection, run_id: int) -> Row[Any]:
     if row is None:
         newest_ids = connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(5)).scalars().all()
         newest = f"The newest are {', '.join(map(str, newest_ids))}." if newest_ids else "It has none yet."
-        raise StoreError(f"This database has no run {run_id}. {newest}")
+        raise MissingError(f"This database has no run {run_id}. {newest}")
     return row
 
 
@@ -138,13 +139,13 @@ def add_block(connection: Connection, run_id: int, block: IngestedBlock, shard_a
             f"{cursor.next_position}. Ask ingest_cursor where to go on."
         )
     # Rows whose crystal comes for the first time in this run.
-    accepted = set(_present(connection, inputs.c.crystal_id, block.crystal_ids, inputs.c.run_id == run_id))
+    accepted = set(present(connection, inputs.c.crystal_id, block.crystal_ids, inputs.c.run_id == run_id))
     rows_by_id = {crystal_id: row for row, crystal_id in reversed([*enumerate(block.crystal_ids)])}
     new = sorted(row for crystal_id, row in rows_by_id.items() if crystal_id not in accepted)
     # In the order of their ids: two runs that insert the same crystals then wait for each other instead of deadlocking.
     insert_absent(connection, crystals, sorted(crystal_rows(block, new), key=lambda row: str(row["id"])))
     # What an earlier run of the same model computed is not computed again.
-    done = set(_present(connection, results.c.crystal_id, block.crystal_ids, results.c.model_id == run.model_id))
+    done = set(present(connection, results.c.crystal_id, block.crystal_ids, results.c.model_id == run.model_id))
     pending = [row for row in new if block.crystal_ids[row] not in done]
     places = _cut_shards(connection, run_id, block, pending, shard_atoms)
     common = {"run_id": run_id, "source_index": cursor.source_index}
@@ -177,7 +178,7 @@ def _check_block(block: IngestedBlock, shard_atoms: int) -> None:
         )
 
 
-def _present(connection: Connection, column: Any, ids: Sequence[str], condition: Any) -> Iterator[str]:
+def present(connection: Connection, column: Any, ids: Sequence[str], condition: Any) -> Iterator[str]:
     """Those of the ids that the column holds in rows that satisfy the condition."""
     for start in range(0, len(ids), MAX_VARIABLES):
         chunk = ids[start : start + MAX_VARIABLES]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
 
 from db.codec import clean_text, read_crystals, read_rotation, read_tensor
 from db.doubts import doubt_of, notes_of, split_column
@@ -26,7 +26,7 @@ from db.tables import (
     shards,
 )
 from db.transactions import database_time
-from models.errors import Reason, StoreError
+from models.errors import MissingError, Reason
 from models.quantities import DERIVED, RELIABILITY, Tensor
 from models.tensors.frames import axes_of_lattice
 
@@ -52,10 +52,10 @@ def balances(connection: Connection, run_id: int | None = None) -> dict[int, Bal
         results.c.model_id == runs.c.model_id,
         inputs.c.outcome == Outcome.ACCEPTED,
     )
+    # what was done stays done when the results of a version are removed
+    answered = case((runs.c.pruned.is_not(None), inputs.c.crystal_id), else_=results.c.crystal_id)
     ended = (
-        select(
-            inputs.c.run_id, inputs.c.outcome, func.count().label("n"), func.count(results.c.crystal_id).label("done")
-        )
+        select(inputs.c.run_id, inputs.c.outcome, func.count().label("n"), func.count(answered).label("done"))
         .select_from(inputs.join(runs, runs.c.id == inputs.c.run_id).outerjoin(results, done))
         .group_by(inputs.c.run_id, inputs.c.outcome)
     )
@@ -212,6 +212,7 @@ def _run_summary(
         "created": row["created"],
         "finished": row["finished"],
         "seconds": row["seconds"],
+        "pruned": row["pruned"],
     }
 
 
@@ -311,7 +312,7 @@ def find_crystal(connection: Connection, text: str) -> str:
     """The content id that a content id, a source id or the start of a content id means.
 
     Raises:
-        StoreError: none or several crystals fit, or the input of that source id was refused.
+        MissingError: none or several crystals fit, or the input of that source id was refused.
     """
     text = clean_text(text)
     if connection.execute(select(crystals.c.id).where(crystals.c.id == text)).first() is not None:
@@ -326,15 +327,15 @@ def find_crystal(connection: Connection, text: str) -> str:
     if len(ids) == 1:
         return str(ids.pop())
     if ids:
-        raise StoreError(f"{text!r} means {len(ids)} crystals: {', '.join(sorted(ids)[:5])}. Give one of these ids.")
+        raise MissingError(f"{text!r} means {len(ids)} crystals: {', '.join(sorted(ids)[:5])}. Give one of these ids.")
     # An input of that id may have come in and have been refused: then its reason is the answer.
     refused = connection.execute(_arrivals(inputs.c.source_id == text).limit(1)).first()
     if refused is None:
         hint = f"Give a source id, or at least {MIN_PREFIX} characters of a content id."
-        raise StoreError(f"No crystal has the id or source id {text!r}. {hint}")
+        raise MissingError(f"No crystal has the id or source id {text!r}. {hint}")
     reason = Reason(refused.reason)
     sentence = f"{text!r} of {refused.source} gave no crystal. {reason.sentence} {refused.detail}. {reason.advice}"
-    raise StoreError(sentence)
+    raise MissingError(sentence)
 
 
 def dump(connection: Connection, run_id: int | None) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,11 @@ from tests.db.blocks import block, spec, work_off
 
 
 def differences(connection: Connection) -> list[Any]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    def is_declared(_object: Any, name: str | None, kind: str, *_: Any) -> bool:
+        return kind != "table" or not (name or "").startswith("results_of_model_")
+
+    options = {"compare_type": True, "include_object": is_declared}
+    context = MigrationContext.configure(connection, opts=options)
     return list(compare_metadata(context, metadata))
 
 
@@ -34,7 +38,7 @@ def test_migrating_an_empty_database_gives_exactly_the_declared_schema(empty_db:
         assert revision_of(connection) == HEAD
 
 
-@pytest.mark.parametrize("statement", ["DROP INDEX ix_results_k_vrh_gpa", "ALTER TABLE shards DROP COLUMN n_atoms"])
+@pytest.mark.parametrize("statement", ["DROP INDEX ix_crystals_formula", "ALTER TABLE shards DROP COLUMN n_atoms"])
 def test_the_comparison_sees_a_missing_index_or_column(store: ResultStore, statement: str) -> None:
     with writing(store._engine) as connection:
         connection.exec_driver_sql(statement)

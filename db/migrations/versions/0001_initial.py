@@ -13,13 +13,17 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from db.base import KIND_TYPES
-from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS
+from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, ColumnKind
 
 revision = "0001"
 down_revision = None
 
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+KIND_TYPES: dict[ColumnKind, Any] = {
+    ColumnKind.NUMBER: sa.Double(),
+    ColumnKind.FLAG: sa.Boolean(),
+    ColumnKind.TEXT: KEY,
+}
 TENSORS = ("dielectric_electronic", "dielectric_total", "piezoelectric", "elastic_voigt")
 RESULT_INDEXES = ("spacegroup", "k_vrh_gpa", "g_vrh_gpa", "e_max_c_per_m2", "d_max_pc_per_n", "eps_total_mean")
 

@@ -48,7 +48,7 @@ def test_every_flag_can_be_filtered(filled: ResultStore, name: str) -> None:
 def test_the_score_is_a_number_to_filter_and_sort_by(filled: ResultStore) -> None:
     assert seeds(filled, "ood_score < 0.6") == [0, 1]
     ranked = filled.query("ood_score > 0", fields=("id", "ood_score"), sort="-ood_score", limit=2)
-    assert ranked["ood_score"].tolist() == [0.999, 0.96]
+    assert ranked["ood_score"].tolist() == pytest.approx([0.999, 0.96])
 
 
 def test_show_gives_the_reliability_columns_and_nothing_for_the_unknown(filled: ResultStore) -> None:

@@ -42,7 +42,7 @@ def _numbers(store: "ResultStore", model: str, name: str, filter: str) -> "Ranke
     """One column of all results of a model, with its interval where it has one."""
     import numpy as np
 
-    from db.query.pages import field_names
+    from db.query.request import field_names
     from gmt_tasks.evaluation.result_comparison import RankedNumbers
     from models.errors import FilterError
     from models.quantities import DERIVED, INTERVALS, ColumnKind

@@ -1,0 +1,295 @@
+"""Columns of results beside their rows: what searches read, a few bytes per value instead of a row each.
+
+A segment holds some crystals' results of one model version, in the order of their ids; each of its columns is one
+array in one row of `column_segments`. It is written in the transaction that writes the results. Small segments are
+merged as they gather, so a million results are a few dozen arrays per column. A column that a segment lacks is unknown
+for all of its crystals.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Boolean, Connection, Integer, Select, delete, func, insert, select
+
+from db.base import Float32
+from db.bulk import MAX_VARIABLES
+from db.packing import deflate, inflate
+from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
+from models.crystals.crystal import SYMBOLS
+
+ID, KEY_BYTES = "id", 8
+TIERS = ((4096, 32), (65_536, 16))
+"""Segments of fewer rows than the first number are merged as soon as there are as many as the second."""
+
+ROWS_PER_SEGMENT = 65_536
+"""Of segments that are made from stored results."""
+
+CRYSTAL_COLUMNS = ("formula", "formula_anonymous", "elements", "nelements", "n_atoms", "volume_per_atom")
+SEGMENT_COLUMNS = (*CRYSTAL_COLUMNS, *BLOCK_COLUMNS)
+"""What can be searched by column; the rest is looked up in its tables."""
+
+_ID_PATTERN = re.compile("(gx-)?((?:[0-9a-f]{2}){8,32})")
+_NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+
+Array = NDArray[Any]
+
+
+class Column(NamedTuple):
+    """One column of some rows.
+
+    Attributes:
+        values: numbers with NaN for unknown, shape [n]; flags 0, 1 and -1 for unknown, [n]; the places of texts in
+            `texts` and -1 for unknown, [n]; elements as two 64-bit masks, [n, 2].
+        texts: of a text column.
+    """
+
+    values: Array
+    texts: list[str] | None = None
+
+    def take(self, rows: Array) -> "Column":
+        """Some of the rows."""
+        return Column(self.values[rows], self.texts)
+
+
+class SegmentIds(NamedTuple):
+    """The crystals of a segment: the bytes that their ids write in hexadecimal, shape [n, width]."""
+
+    prefix: bool
+    digits: NDArray[np.uint8]
+
+    def keys(self) -> NDArray[np.uint64]:
+        """Numbers in the order of the ids, shape [n]."""
+        first = np.ascontiguousarray(self.digits[:, :KEY_BYTES]).view(">u8")[:, 0].astype(np.uint64)
+        return (first >> np.uint64(1)) | np.uint64(self.prefix << 63)
+
+    def texts(self, rows: Array) -> list[str]:
+        """The ids of some rows."""
+        prefix = "gx-" if self.prefix else ""
+        return [prefix + digits.tobytes().hex() for digits in self.digits[rows]]
+
+
+def ids_of(texts: Sequence[str]) -> SegmentIds | None:
+    """Ids as bytes; None where they are not of one form, and then only SQL can search them."""
+    matches = [_ID_PATTERN.fullmatch(text) for text in texts]
+    forms = {(match[1], len(match[2])) if match else None for match in matches}
+    if len(forms) != 1 or None in forms:
+        return None
+    digits = b"".join(bytes.fromhex(match[2]) for match in matches if match)
+    return SegmentIds(bool(matches[0] and matches[0][1]), np.frombuffer(digits, np.uint8).reshape(len(texts), -1))
+
+
+def element_mask(symbols: Iterable[str]) -> NDArray[np.uint64]:
+    """Elements as bits of two numbers, shape [2]."""
+    bits = sum(1 << _NUMBERS[symbol] for symbol in set(symbols))
+    return np.array([bits & (2**64 - 1), bits >> 64], dtype=np.uint64)
+
+
+def column_of(name: str, values: Sequence[Any]) -> Column:
+    """Database values of a property as a column."""
+    if name == "elements":
+        return Column(np.array([element_mask(text.strip(",").split(",")) for text in values]).reshape(-1, 2))
+    kind = (crystals if name in CRYSTAL_COLUMNS else results).c[name].type
+    if isinstance(kind, Boolean):
+        return Column(np.array([-1 if value is None else value for value in values], np.int8))
+    if kind.python_type is not str:
+        # float32 holds every integer that occurs here
+        dtype = np.float32 if isinstance(kind, Float32 | Integer) else np.float64
+        return Column(np.array([np.nan if value is None else value for value in values], dtype))
+    texts = sorted({value for value in values if value is not None})
+    places = {text: place for place, text in enumerate(texts)}
+    return Column(np.array([places.get(value, -1) for value in values], np.int32), texts)
+
+
+def encode(column: Column) -> bytes:
+    """A column as bytes: type, length of the texts, texts, values; each deflated where that saves."""
+    values = column.values
+    dtype = values.dtype.newbyteorder("<").str.encode().ljust(4)
+    texts = b"" if column.texts is None else deflate(json.dumps(column.texts).encode())
+    # bytes of one significance side by side: signs and exponents deflate, mantissas do not
+    planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.dtype.itemsize).T.tobytes()
+    packed = deflate(planes)
+    if len(packed) > 0.75 * len(planes):
+        packed = b"\2" + values.tobytes()
+    return dtype + len(texts).to_bytes(4, "little") + texts + packed
+
+
+def decode(name: str, data: bytes) -> Column:
+    """What `encode` was given."""
+    dtype = np.dtype(data[:4].decode().strip())
+    end = 8 + int.from_bytes(data[4:8], "little")
+    texts = json.loads(inflate(data[8:end])) if end > 8 else None
+    if data[end : end + 1] == b"\2":
+        values = np.frombuffer(data, dtype, -1, end + 1)
+    else:
+        planes = np.frombuffer(inflate(data[end:]), np.uint8).reshape(dtype.itemsize, -1)
+        values = np.ascontiguousarray(planes.T).view(dtype)[:, 0]
+    return Column(values.reshape(-1, 2) if name == "elements" else values, texts)
+
+
+def unknown_column(name: str, n_rows: int) -> Column:
+    """The column of a property that no row has."""
+    return column_of(name, [None] * n_rows if name != "elements" else [])
+
+
+def joined(columns: Sequence[Column]) -> Column:
+    """Columns one after the other."""
+    if columns[0].texts is None:
+        return Column(np.concatenate([column.values for column in columns]))
+    texts: dict[str, int] = {}
+    values = []
+    for column in columns:
+        places = [texts.setdefault(text, len(texts)) for text in column.texts or ()]
+        values.append(np.array([*places, -1], np.int32)[column.values])
+    return Column(np.concatenate(values), list(texts))
+
+
+def encode_ids(ids: SegmentIds | None) -> bytes:
+    """Ids as bytes; nothing where only SQL can search them."""
+    return b"" if ids is None else bytes([ids.prefix, ids.digits.shape[1]]) + ids.digits.tobytes()
+
+
+def decode_ids(data: bytes) -> SegmentIds | None:
+    """What `encode_ids` was given."""
+    return SegmentIds(bool(data[0]), np.frombuffer(data, np.uint8, -1, 2).reshape(-1, data[1])) if data else None
+
+
+def read(connection: Connection, model_id: int, names: Sequence[str]) -> Iterator[tuple[str, int, bytes]]:
+    """The stored arrays of some columns of a model: name, number of the segment, bytes."""
+    table = column_segments.c
+    chosen = select(table.name, table.segment, table.data).where(table.model_id == model_id, table.name.in_(names))
+    for name, segment, data in connection.execute(chosen.order_by(table.name, table.segment)):
+        yield name, int(segment), data
+
+
+def append(connection: Connection, model_id: int, segment: int, stored: Sequence[Mapping[str, Any]]) -> None:
+    """Makes a segment of the results that a transaction stores, and merges small ones.
+
+    Args:
+        connection: in a write transaction that holds `lock`.
+        model_id: the version.
+        segment: a number that no other segment of the version has.
+        stored: rows of the table `results`.
+    """
+    if not stored:
+        return
+    ordered = sorted(stored, key=lambda row: str(row["crystal_id"]))
+    values = {name: [row[name] for row in ordered] for name in BLOCK_COLUMNS}
+    values[ID] = [row["crystal_id"] for row in ordered]
+    of_crystals = [crystals.c[name] for name in CRYSTAL_COLUMNS]
+    found = dict(zip(CRYSTAL_COLUMNS, _by_id(connection, select(crystals.c.id, *of_crystals), values[ID]), strict=True))
+    write(connection, model_id, segment, ids_of(values[ID]), _columns_of(values | found))
+    merge_small(connection, model_id)
+
+
+def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str]) -> list[list[Any]]:
+    """The columns of a statement but its first, which is the crystal's id, for some ids in their order."""
+    key, rows = statement.selected_columns[0], list[Any]()
+    for first in range(0, len(ordered), MAX_VARIABLES):
+        part = statement.where(key.in_(ordered[first : first + MAX_VARIABLES])).order_by(key)
+        rows += connection.execute(part).all()
+    return [list(values) for values in zip(*rows, strict=True)][1:]
+
+
+def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
+    """The columns of which something is known."""
+    known = {name: rows[name] for name in SEGMENT_COLUMNS if any(value is not None for value in rows[name])}
+    return {name: column_of(name, values) for name, values in known.items()}
+
+
+def write(
+    connection: Connection, model_id: int, segment: int, ids: SegmentIds | None, columns: Mapping[str, Column]
+) -> None:
+    """Stores a segment whose rows are in the order of their ids."""
+    arrays = {ID: encode_ids(ids)} | {name: encode(column) for name, column in columns.items()}
+    rows = [
+        {"model_id": model_id, "name": name, "segment": segment, "data": data} for name, data in sorted(arrays.items())
+    ]
+    connection.execute(insert(column_segments), rows)
+
+
+def lock(connection: Connection, model_id: int) -> None:
+    """Makes other writers of results of this model wait until the transaction ends; SQLite has one writer anyway."""
+    connection.execute(select(models.c.id).where(models.c.id == model_id).with_for_update(key_share=True)).all()
+
+
+def merge_small(connection: Connection, model_id: int) -> None:
+    """Makes one segment of many small ones, so that a column is a few arrays."""
+    table = column_segments.c
+    sizes = select(table.segment, func.length(table.data), func.substr(table.data, 1, 2)).where(
+        table.model_id == model_id, table.name == ID
+    )
+    lengths = {int(segment): n // max(head[1], 1) if n else 0 for segment, n, head in connection.execute(sizes)}
+    for below, enough in TIERS:
+        small = [segment for segment, n_rows in lengths.items() if 0 < n_rows < below]
+        if len(small) >= enough:
+            replace(connection, model_id, small, drop=())
+            return
+
+
+def remove(connection: Connection, model_id: int, crystal_ids: Sequence[str]) -> None:
+    """Takes crystals out of the segments of a model, because their results are about to be replaced."""
+    wanted = set(crystal_ids)
+    for _, segment, data in list(read(connection, model_id, [ID])):
+        ids = decode_ids(data)
+        if ids is None or wanted & set(ids.texts(np.arange(len(ids.digits)))):
+            replace(connection, model_id, [segment], drop=crystal_ids)
+
+
+def replace(connection: Connection, model_id: int, segments: Sequence[int], drop: Sequence[str]) -> None:
+    """Merges segments into the first of them, without the crystals to drop."""
+    table = column_segments.c
+    chosen = (table.model_id == model_id) & table.segment.in_(segments)
+    names = connection.execute(select(table.name).where(chosen).distinct()).scalars().all()
+    found: dict[str, dict[int, bytes]] = {}
+    rows = select(table.name, table.segment, table.data).where(chosen)
+    for name, segment, data in connection.execute(rows):
+        found.setdefault(name, {})[int(segment)] = data
+    of_segment = {segment: decode_ids(found[ID][segment]) for segment in segments}
+    parts = {segment: ids for segment, ids in of_segment.items() if ids is not None}
+    texts = [text for ids in parts.values() for text in ids.texts(np.arange(len(ids.digits)))]
+    dropped = set(drop)
+    order = np.array(
+        sorted((k for k, text in enumerate(texts) if text not in dropped), key=texts.__getitem__), np.int64
+    )
+    columns = {}
+    for name in names:
+        if name != ID:
+            whole = joined(
+                [
+                    decode(name, found[name][segment])
+                    if segment in found[name]
+                    else unknown_column(name, len(ids.digits))
+                    for segment, ids in parts.items()
+                ],
+            )
+            columns[name] = whole.take(order)
+    connection.execute(delete(column_segments).where(chosen))
+    if len(order):
+        write(connection, model_id, min(segments), ids_of([texts[k] for k in order]), columns)
+
+
+def rebuild(connection: Connection, model_id: int) -> None:
+    """Makes the segments of a model anew from its stored results."""
+    connection.execute(delete(column_segments).where(column_segments.c.model_id == model_id))
+    stored = select(results.c.crystal_id).where(results.c.model_id == model_id).order_by(results.c.crystal_id)
+    ids = connection.execute(stored).scalars().all()
+    chosen = [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in SEGMENT_COLUMNS]
+    joined_rows = results.join(crystals, crystals.c.id == results.c.crystal_id)
+    statement = select(results.c.crystal_id, *chosen).select_from(joined_rows).where(results.c.model_id == model_id)
+    for number, first in enumerate(range(0, len(ids), ROWS_PER_SEGMENT)):
+        part = ids[first : first + ROWS_PER_SEGMENT]
+        values = dict(zip(SEGMENT_COLUMNS, _by_id(connection, statement, part), strict=True))
+        # numbers below those of runs, which start at 1
+        write(connection, model_id, number, ids_of(part), _columns_of(values))
+
+
+def models_without(connection: Connection) -> list[int]:
+    """Models with results that have no segment: the database is older than segments."""
+    has_results = select(results.c.model_id).where(results.c.model_id == models.c.id).exists()
+    has_segment = select(column_segments.c.model_id).where(column_segments.c.model_id == models.c.id).exists()
+    statement = select(models.c.id).where(has_results, ~has_segment).order_by(models.c.id)
+    return [int(model_id) for model_id in connection.execute(statement).scalars()]
