@@ -31,7 +31,8 @@ Singles = NDArray[np.float32]
 N_GRID = 400
 """Directions of the starting grid on the half sphere; neighbours are about 7 degrees apart."""
 
-_N_STEPS = 4
+_N_STEPS, _MAX_STEPS = 2, 15
+_CONVERGED = 1e-11  # of the value: what the next step would bring
 _MAX_STEP = 0.2  # radians: a Newton step far from a stationary point may lead anywhere
 _APART = np.cos(np.radians(25.0))  # a second start this far from the best: minima of nearly equal depth change places
 _CHUNK = 256  # crystals whose values on the grid fit into the cache
@@ -221,23 +222,39 @@ def _derivatives() -> Floats:
 
 
 def _extreme_entries(compliance: Floats) -> Floats:
-    """Least and largest 1/E, 1/G and Poisson's ratio, [n_crystals, 3, 2]; never worse than the best on the grid."""
+    """Least and largest 1/E, 1/G and Poisson's ratio, [n_crystals, 3, 2]; never worse than the best start."""
     frames = _starts(compliance)
     shape = frames.shape[1:4]
-    sign = np.array([-1.0, 1.0])[:, None]
-    signs = np.broadcast_to(sign[..., None], shape).reshape(-1)
-    best = np.full((len(_ENTRIES), *shape[::2]), -np.inf)  # of sign times the value
+    sign = np.array([-1.0, 1.0])
     # crystals on the last axis: the arithmetic of small matrices then runs over contiguous numbers
     tensors = np.ascontiguousarray(np.moveaxis(compliance, 0, -1))
     tensors = np.broadcast_to(tensors[:, :, None, None], (6, 6, *shape)).reshape(6, 6, -1)
+    signs = np.broadcast_to(sign[:, None, None], shape).reshape(-1)
+    largest = np.empty((len(_ENTRIES), len(signs)))
     for row in range(len(_ENTRIES)):
         axes = np.ascontiguousarray(np.moveaxis(frames[row].reshape(-1, 3, 3), 0, -1))
-        for step in range(_N_STEPS):
-            values, slope, curvature = _expansion(row, tensors, axes)
-            best[row] = np.maximum(best[row], (signs * values).reshape(shape).max(axis=1))
-            if step < _N_STEPS - 1:
-                axes = _rotated(axes, _newton_step(signs * slope, signs * curvature))
-    return np.moveaxis(sign * best, -1, 0)
+        largest[row] = _polished(row, tensors, axes, signs)
+    return np.moveaxis(sign[:, None] * largest.reshape(-1, *shape).max(axis=2), -1, 0)
+
+
+def _polished(row: int, tensors: Floats, axes: Floats, signs: Floats) -> Floats:
+    """The largest of signs times one of `_ENTRIES` on the way to a stationary frame, [n]; arguments end in axis n."""
+    best = np.full(len(signs), -np.inf)
+    moving = np.arange(len(signs))
+    for step in range(_MAX_STEPS + 1):
+        values, slope, curvature = _expansion(row, tensors, axes)
+        best[moving] = np.maximum(best[moving], signs * values)
+        vectors = _newton_step(signs * slope, signs * curvature)
+        # most are there after three steps; the others go on by themselves
+        if step >= _N_STEPS:
+            gain = (signs * slope * vectors).sum(axis=0)
+            far = np.flatnonzero(gain > _CONVERGED * np.abs(values))
+            moving, tensors, axes, signs = moving[far], tensors[:, :, far], axes[:, :, far], signs[far]
+            vectors = vectors[:, far]
+        if not len(moving):
+            break
+        axes = _rotated(axes, vectors)
+    return best
 
 
 def _expansion(row: int, tensors: Floats, axes: Floats) -> tuple[Floats, Floats, Floats]:

@@ -37,10 +37,10 @@ def test_every_interval_holds_its_value_in_order() -> None:
     for name, (lower, upper) in INTERVALS.items():
         low, high, value = found.intervals[lower], found.intervals[upper], column(found, name)
         known = np.isfinite(low)
-        assert known.sum() >= 30, name
+        assert known.sum() >= (5 if name == "zener_anisotropy" else 30), name  # of cubic crystals alone
         assert np.array_equal(known, np.isfinite(high))
         assert (low[known] <= value[known]).all() and (value[known] <= high[known]).all()
-        assert (low[known] < high[known]).sum() >= 9, name
+        assert (low[known] < high[known]).sum() >= min(9, known.sum()), name
     for row in TENSORS.values():
         assert (found.intervals[row.error_column] >= 0).all()
 
@@ -82,15 +82,15 @@ def test_a_single_network_has_the_width_of_the_floor_alone() -> None:
 def test_identical_networks_are_the_single_network() -> None:
     one, three = predicted(1.0), predicted(1.0, 1.0, 1.0)
     for name in INTERVALS:
-        assert np.allclose(column(three, name), column(one, name), rtol=1e-12, atol=1e-12)
+        assert np.allclose(column(three, name), column(one, name), rtol=1e-9, atol=1e-12, equal_nan=True)
     for name, values in one.intervals.items():
-        assert np.allclose(three.intervals[name], values, rtol=1e-9, atol=1e-9), name
+        assert np.allclose(three.intervals[name], values, rtol=1e-8, atol=1e-9, equal_nan=True), name
 
 
 def test_the_order_of_the_networks_does_not_matter_and_their_disagreement_does() -> None:
     found, reordered = predicted(0.9, 1.0, 1.2), predicted(1.2, 0.9, 1.0)
     for name, values in found.intervals.items():
-        assert np.allclose(reordered.intervals[name], values, rtol=1e-9, atol=1e-9), name
+        assert np.allclose(reordered.intervals[name], values, rtol=1e-8, atol=1e-9, equal_nan=True), name
     assert (found.intervals["elastic_error_gpa"] > predicted(1.0).intervals["elastic_error_gpa"]).all()
 
 

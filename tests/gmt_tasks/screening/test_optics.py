@@ -32,7 +32,9 @@ def random_tensors(seed: int, n: int) -> Floats:
 
 
 def optics(eps: Floats, symmetry: SymmetryBatch) -> tuple[Sequence[str], Sequence[str]]:
-    columns = derived_columns({Tensor.DIELECTRIC_ELECTRONIC: eps}, symmetry, Densities(*np.ones((2, len(eps)))))
+    columns = derived_columns(
+        {Tensor.DIELECTRIC_ELECTRONIC: eps}, symmetry, Densities(*np.ones((2, len(symmetry.number))))
+    )
     return columns["optical_class"].tolist(), columns["optic_sign"].tolist()
 
 

@@ -283,7 +283,8 @@ def test_derived_columns_are_numbers_for_stable_crystals() -> None:
     columns = screener("toy").predict(TEXTBOOK).derived.columns
     for name, facts in DERIVED.items():
         if facts.kind is ColumnKind.NUMBER:
-            assert np.isfinite(np.asarray(columns[name], dtype=np.float64)).all(), name
+            known = np.isfinite(np.asarray(columns[name], dtype=np.float64))
+            assert known.any() if name == "zener_anisotropy" else known.all(), name
     assert set(columns["optical_class"]) <= {"isotropic", "uniaxial", "biaxial"}
 
 
