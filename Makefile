@@ -22,8 +22,9 @@ N ?= 1000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.gmtscreen-is-set-up
 PYTEST := $(BIN)/python -m pytest
+AXE := 4.14.1
 
-.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-postgres audit bench bench-ledger bench-query bench-poison bench-readers format freeze clean
+.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-browser test-postgres audit bench bench-ledger bench-query bench-poison bench-readers format freeze clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -42,8 +43,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, then query it
 	$(BIN)/gmtscreen screen reference prototypes:n=$(N) --db $(DB)
-	$(BIN)/gmtscreen query 'g_vrh_gpa > 100 AND NOT ood AND NOT symmetry_ambiguous' --sort=-g_vrh_gpa --limit 10 \
-	  --fields id,source_ids,formula,spacegroup,g_vrh_gpa,k_vrh_gpa,pugh_ratio --db $(DB)
+	$(BIN)/gmtscreen query preset:superhard --limit 10 --db $(DB)
+	@printf '\nLook at everything in a browser: %s serve --db %s\n' "$(BIN)/gmtscreen" "$(DB)"
 
 test: lint types contracts tests ## lint, types, import contracts and the tests that take minutes
 
@@ -56,15 +57,23 @@ types: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
-# Several processes, whole files each: what a file's tests share is started once.
+# Several processes, whole files each (tests/conftest.py): what a file's tests share is started once.
 tests: $(STAMP)
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadfile -q -m "not slow and not chaos and not postgres"
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadgroup -q -m "not slow and not chaos and not postgres and not browser"
 
 test-slow: $(STAMP) ## the long tests
 	$(PYTEST) -m slow
 
 test-chaos: $(STAMP) ## kill processes on purpose and count what is left
 	$(PYTEST) -m chaos
+
+test-browser: $(STAMP) ## the explorer's pages in the system's Chromium
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "Chromium is not installed. On Debian and Ubuntu: apt-get install chromium." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt playwright
+	@test -f build/browser/node_modules/axe-core/axe.min.js || ! command -v npm >/dev/null || \
+	  npm install --silent --no-audit --no-fund --prefix build/browser axe-core@$(AXE)
+	$(PYTEST) tests/browser -m browser
 
 test-postgres: $(STAMP) ## the database tests on PostgreSQL, on a server that they start themselves on loopback
 	@test -n "$${GMTSCREEN_TEST_POSTGRES:-}" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \

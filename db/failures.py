@@ -18,6 +18,7 @@ _TRANSIENT_POSTGRES = ("08", "57P0", "40001", "40P01", "53300", "55P03")
 lock timeout. Source: PostgreSQL documentation, appendix A."""
 
 _POSTGRES_FULL = "53100"
+_POSTGRES_CANCELED = "57014"
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*(@)")
 _RESUME = "then run the same command again: nothing that was committed is lost."
 
@@ -26,6 +27,10 @@ class StoreUnavailableError(StoreError):
     """The database cannot be reached or is locked for now; the same call may succeed later."""
 
     may_pass = True
+
+
+class StatementTimeoutError(StoreError):
+    """A statement took longer than it may, and was stopped."""
 
 
 def store_error(url: URL, error: Exception) -> StoreError:
@@ -55,6 +60,11 @@ def store_error(url: URL, error: Exception) -> StoreError:
         return StoreUnavailableError(
             f"The database {shown} does not answer: {answer}. Check that it runs and that nothing else locks it, "
             f"{_RESUME}"
+        )
+    if sqlite_code == sqlite3.SQLITE_INTERRUPT or sqlstate == _POSTGRES_CANCELED:
+        return StatementTimeoutError(
+            "The question took too long and was stopped. Ask a narrower one: fewer terms, or a filter by a column that "
+            "has an index."
         )
     if sqlite_code == sqlite3.SQLITE_FULL or sqlstate == _POSTGRES_FULL:
         return StoreError(f"The database {shown} is full: {answer}. Free space where it lies, {_RESUME}")

@@ -20,7 +20,7 @@ from db.partitions import add_partition
 from db.records import DecisionRecord, ModelProvenance, ModelVersion
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
-from models.errors import StoreError
+from models.errors import MissingError, StoreError
 
 
 def add(
@@ -184,7 +184,7 @@ def roll_back(connection: Connection, name: str, record: DecisionRecord) -> Mode
     undone = lock_name(connection, name)
     present = current(connection, name)
     if present is None:
-        raise StoreError(_unknown_model(connection, name))
+        raise MissingError(_unknown_model(connection, name))
     promotion = version_row(connection, name, present.version).promotion
     earlier = (
         select(models)
@@ -216,7 +216,7 @@ def matching_ids(connection: Connection, text: str) -> list[int]:
         statement = statement.where(models.c.version == version)
     ids = [int(model_id) for model_id in connection.execute(statement).scalars()]
     if not ids:
-        raise StoreError(_unknown_model(connection, text))
+        raise MissingError(_unknown_model(connection, text))
     return ids
 
 
@@ -246,7 +246,7 @@ def version_row(connection: Connection, name: str, version: str) -> Row[Any]:
     """
     row = connection.execute(select(models).where(models.c.name == name, models.c.version == version)).first()
     if row is None:
-        raise StoreError(_unknown_model(connection, f"{name}@{version}" if version else name))
+        raise MissingError(_unknown_model(connection, f"{name}@{version}" if version else name))
     return row
 
 

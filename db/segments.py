@@ -29,7 +29,8 @@ ROWS_PER_SEGMENT = 65_536
 """Of segments that are made from stored results."""
 
 CRYSTAL_COLUMNS = ("formula", "formula_anonymous", "elements", "nelements", "n_atoms", "volume_per_atom")
-SEGMENT_COLUMNS = (*CRYSTAL_COLUMNS, *BLOCK_COLUMNS)
+RESULT_COLUMNS = ("created", *BLOCK_COLUMNS)
+SEGMENT_COLUMNS = (*CRYSTAL_COLUMNS, *RESULT_COLUMNS)
 """What can be searched by column; the rest is looked up in its tables."""
 
 _ID_PATTERN = re.compile("(gx-)?((?:[0-9a-f]{2}){8,32})")
@@ -177,7 +178,7 @@ def append(connection: Connection, model_id: int, segment: int, stored: Sequence
     if not stored:
         return
     ordered = sorted(stored, key=lambda row: str(row["crystal_id"]))
-    values = {name: [row[name] for row in ordered] for name in BLOCK_COLUMNS}
+    values = {name: [row[name] for row in ordered] for name in RESULT_COLUMNS}
     values[ID] = [row["crystal_id"] for row in ordered]
     of_crystals = [crystals.c[name] for name in CRYSTAL_COLUMNS]
     found = dict(zip(CRYSTAL_COLUMNS, _by_id(connection, select(crystals.c.id, *of_crystals), values[ID]), strict=True))

@@ -5,17 +5,19 @@ finished stay as they are. What a killed process leaves behind is therefore alwa
 may repeat itself while the database is away (db/transactions.py).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection
 
 from db import registry
 from db.engine import compact, create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
 from db.pruning import prune
-from db.query import counts
-from db.query import pages as search
+from db.query.store import SearchStore
+from db.read_only import restrict_to_reading
 from db.records import (
     Balance,
     DecisionRecord,
@@ -33,15 +35,15 @@ from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, 
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 
-if TYPE_CHECKING:
-    import pandas as pd
+P = ParamSpec("P")
+T = TypeVar("T")
 
 STALE_AFTER_S = 45.0
 """A lease whose holder was silent for so long may be taken over: within a minute of its end, polling included."""
 
 
-class ResultStore:
-    """The database of gmtscreen: models, runs, inputs, shards, results.
+class ResultStore(SearchStore):
+    """The database of gmtscreen: models, runs, inputs, shards, results; searches are those of `SearchStore`.
 
     Args:
         db: path of an SQLite file, or an SQLAlchemy URL (sqlite:///..., postgresql://...). The schema is created or
@@ -76,6 +78,22 @@ class ResultStore:
             )
         return cls(db)
 
+    @classmethod
+    def open_read_only(cls, db: str | Path, timeout_s: float) -> "ResultStore":
+        """Opens a store that cannot write and whose statements end in time: for a server.
+
+        Args:
+            db: as for the constructor; an old schema is brought up to date first.
+            timeout_s: a question that takes longer is stopped, in seconds.
+
+        Raises:
+            StoreError: as for `open_existing`.
+        """
+        store = cls.open_existing(db)
+        store._engine = restrict_to_reading(store._engine, timeout_s)
+        store.labels = LabelStore(store._engine)
+        return store
+
     def __repr__(self) -> str:
         return f"ResultStore({self.url.render_as_string(hide_password=True)!r})"
 
@@ -90,6 +108,10 @@ class ResultStore:
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._engine.dispose()
+
+    def ask(self, step: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a step that reads returns, run in a transaction of its own; see `db.transactions.read`."""
+        return read(self._engine, step, *args, **kwargs)
 
     # Models
 
@@ -303,53 +325,3 @@ class ResultStore:
         """Every input and result in a fixed order, without times and internal numbers, to compare two databases."""
         with reading(self._engine) as connection:
             yield from reports.dump(connection, run_id)
-
-    # Search
-
-    def query(
-        self,
-        filter: str = "",
-        *,
-        fields: Sequence[str] | None = None,
-        sort: str | None = None,
-        limit: int = 50,
-        model: str | None = None,
-    ) -> "pd.DataFrame":
-        """The crystals that a filter describes, one row per crystal.
-
-        Args:
-            filter: see `db.query.filter_language`; an empty text means all.
-            fields: the columns wanted; None gives identity, symmetry and the main derived columns.
-            sort: a column, with "-" in front for descending; unknown values come last, ties are in the order of `id`.
-            limit: largest number of rows, 0 for all.
-            model: NAME or NAME@VERSION; without it, each crystal's row is that of its current model, else the newest.
-        """
-        request = search.Request(filter, search.field_names(fields), sort, limit, model)
-        return search.to_frame(read(self._engine, search.page, request).rows, request.fields)
-
-    def page(self, request: search.Request) -> search.Page:
-        """One page of hits as dicts, with the mark where the next page starts; the search of web and REST."""
-        return read(self._engine, search.page, request)
-
-    def stream(self, request: search.Request, rows_per_block: int = 1000) -> Iterator[list[dict[str, Any]]]:
-        """The rows of a request in blocks, all of one state of the database; memory does not grow with their number."""
-        with reading(self._engine) as connection:
-            yield from search.stream(connection, request, rows_per_block)
-
-    def count(self, filter: str = "", model: str | None = None) -> int:
-        """Number of crystals that a filter describes, exactly."""
-        return self.quick_count(filter, model).n
-
-    def quick_count(self, filter: str = "", model: str | None = None) -> counts.Count:
-        """As `count`, with whether the number was counted or estimated."""
-        return read(self._engine, counts.count, search.Request(filter, model=model))
-
-    def facets(self, field: str, filter: str = "", *, model: str | None = None, limit: int = 20) -> counts.Facets:
-        """The most frequent values of a property among the crystals that a filter describes, with their numbers."""
-        return read(self._engine, counts.facets, search.Request(filter, model=model), field, limit)
-
-    def histogram(
-        self, field: str, filter: str = "", *, model: str | None = None, bins: int = 40, scale: str = "linear"
-    ) -> counts.Histogram:
-        """How the values of a number are spread among the crystals that a filter describes."""
-        return read(self._engine, counts.histogram, search.Request(filter, model=model), field, bins, scale)

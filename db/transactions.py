@@ -21,6 +21,9 @@ LOGGER = logging.getLogger("gmtscreen.db")
 PATIENCE_S = 300.0
 """How long a step is repeated while the database is away: long enough for a server's restart."""
 
+PATIENCE = "patience_s"
+"""Execution option of an engine: how long its steps are repeated, where that is not `PATIENCE_S`."""
+
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 15.0
 
@@ -63,7 +66,8 @@ def _repeated(
     **kwargs: P.kwargs,
 ) -> T:
     """The step's first result; between failures that can go away it pauses, twice as long each time."""
-    deadline, pause = time.monotonic() + PATIENCE_S, FIRST_PAUSE_S
+    patience = engine.get_execution_options().get(PATIENCE, PATIENCE_S)
+    deadline, pause = time.monotonic() + patience, FIRST_PAUSE_S
     while True:
         try:
             with transaction(engine) as connection:

@@ -34,6 +34,10 @@ class StoreError(GmtError):
     """The database cannot be used or refuses a statement."""
 
 
+class MissingError(StoreError):
+    """What was asked for by its name is not in the database."""
+
+
 class FilterError(GmtError):
     """A filter text is not valid; `position` is the 0-based offset in the text where it went wrong."""
 

@@ -281,6 +281,7 @@ _E = (Tensor.PIEZOELECTRIC,)
 _EC = (Tensor.PIEZOELECTRIC, Tensor.ELASTIC)
 _INF = (Tensor.DIELECTRIC_ELECTRONIC,)
 _TOT = (Tensor.DIELECTRIC_TOTAL,)
+_ECT = (*_EC, *_TOT)
 _NUMBER = ColumnKind.NUMBER
 
 # Units and origins are those at which held-out errors of small and large values are alike.
@@ -295,6 +296,13 @@ _STRESS_RESPONSE = Scale(Transform.ASINH, 1.0, lower=0.0)
 _STRAIN_RESPONSE = Scale(Transform.ASINH, 5.0, lower=0.0)
 _EPSILON = Scale(Transform.LOG, origin=1.0, lower=1.0)
 _BIREFRINGENCE = Scale(Transform.ASINH, 0.05, lower=0.0)
+_DIRECTIONAL_POISSON = Scale(Transform.ASINH, 0.2)  # no bound: a soft crystal can have any
+_COMPRESSIBILITY = Scale(Transform.ASINH, 3.0)
+_POSITIVE = Scale(Transform.LOG, lower=0.0)
+_HARDNESS = Scale(Transform.ASINH, 5.0)
+_COUPLING = Scale(Transform.LINEAR, lower=0.0, upper=1.0)
+_VOLTAGE_RESPONSE = Scale(Transform.ASINH, 20.0, lower=0.0)
+_ENERGY_RESPONSE = Scale(Transform.ASINH, 0.1, lower=0.0)
 
 DERIVED: dict[str, DerivedQuantity] = {
     "k_voigt_gpa": DerivedQuantity("GPa", "bulk modulus, Voigt bound", _C, _NUMBER, _BULK),
@@ -311,6 +319,55 @@ DERIVED: dict[str, DerivedQuantity] = {
         "GPa", "lowest eigenvalue of the stiffness (Mandel)", _C, _NUMBER, _EIGENVALUE
     ),
     "mechanically_stable": DerivedQuantity("", "Born stability", _C, ColumnKind.FLAG),
+    "young_min_gpa": DerivedQuantity("GPa", "Young's modulus, lowest over all directions", _C, _NUMBER, _YOUNG),
+    "young_max_gpa": DerivedQuantity("GPa", "Young's modulus, highest over all directions", _C, _NUMBER, _YOUNG),
+    "shear_min_gpa": DerivedQuantity(
+        "GPa", "shear modulus, lowest over all planes and directions", _C, _NUMBER, _SHEAR
+    ),
+    "shear_max_gpa": DerivedQuantity(
+        "GPa", "shear modulus, highest over all planes and directions", _C, _NUMBER, _SHEAR
+    ),
+    "poisson_min": DerivedQuantity(
+        "1", "Poisson's ratio, lowest over all directions", _C, _NUMBER, _DIRECTIONAL_POISSON
+    ),
+    "poisson_max": DerivedQuantity(
+        "1", "Poisson's ratio, highest over all directions", _C, _NUMBER, _DIRECTIONAL_POISSON
+    ),
+    "linear_compressibility_min_per_tpa": DerivedQuantity(
+        "1/TPa", "linear compressibility, lowest over all directions", _C, _NUMBER, _COMPRESSIBILITY
+    ),
+    "linear_compressibility_max_per_tpa": DerivedQuantity(
+        "1/TPa", "linear compressibility, highest over all directions", _C, _NUMBER, _COMPRESSIBILITY
+    ),
+    "k_hs_lower_gpa": DerivedQuantity("GPa", "bulk modulus, Hashin-Shtrikman lower bound", _C, _NUMBER, _BULK),
+    "k_hs_upper_gpa": DerivedQuantity("GPa", "bulk modulus, Hashin-Shtrikman upper bound", _C, _NUMBER, _BULK),
+    "k_self_consistent_gpa": DerivedQuantity("GPa", "bulk modulus, self-consistent", _C, _NUMBER, _BULK),
+    "g_hs_lower_gpa": DerivedQuantity("GPa", "shear modulus, Hashin-Shtrikman lower bound", _C, _NUMBER, _SHEAR),
+    "g_hs_upper_gpa": DerivedQuantity("GPa", "shear modulus, Hashin-Shtrikman upper bound", _C, _NUMBER, _SHEAR),
+    "g_self_consistent_gpa": DerivedQuantity("GPa", "shear modulus, self-consistent", _C, _NUMBER, _SHEAR),
+    "log_euclidean_anisotropy": DerivedQuantity("1", "log-Euclidean elastic anisotropy", _C, _NUMBER, _ANISOTROPY),
+    "zener_anisotropy": DerivedQuantity(
+        "1", "Zener anisotropy 2 c44 / (c11 - c12), cubic crystals only", _C, _NUMBER, _POSITIVE
+    ),
+    "hardness_chen_gpa": DerivedQuantity("GPa", "Vickers hardness, Chen's formula", _C, _NUMBER, _HARDNESS),
+    "hardness_tian_gpa": DerivedQuantity("GPa", "Vickers hardness, Tian's formula", _C, _NUMBER, _HARDNESS),
+    "sound_velocity_m_per_s": DerivedQuantity(
+        "m/s", "mean (Debye) sound velocity of the polycrystal", _C, _NUMBER, _POSITIVE
+    ),
+    "sound_longitudinal_m_per_s": DerivedQuantity(
+        "m/s", "longitudinal sound velocity of the polycrystal", _C, _NUMBER, _POSITIVE
+    ),
+    "sound_transverse_m_per_s": DerivedQuantity(
+        "m/s", "transverse sound velocity of the polycrystal", _C, _NUMBER, _POSITIVE
+    ),
+    "debye_temperature_k": DerivedQuantity("K", "Debye temperature from the elastic constants", _C, _NUMBER, _POSITIVE),
+    "thermal_conductivity_min_cahill_w_per_m_k": DerivedQuantity(
+        "W/(m K)", "minimum thermal conductivity, Cahill", _C, _NUMBER, _POSITIVE
+    ),
+    "thermal_conductivity_min_clarke_w_per_m_k": DerivedQuantity(
+        "W/(m K)", "minimum thermal conductivity, Clarke", _C, _NUMBER, _POSITIVE
+    ),
+    "density_g_per_cm3": DerivedQuantity("g/cm^3", "mass density of the cell as given", ()),
     "e_max_c_per_m2": DerivedQuantity(
         "C/m^2",
         "largest polarization per unit strain (largest singular value of the 3x6 Mandel matrix of e)",
@@ -333,6 +390,19 @@ DERIVED: dict[str, DerivedQuantity] = {
     ),
     "d_hydrostatic_pc_per_n": DerivedQuantity(
         "pC/N", "hydrostatic piezoelectric strain response |d_ijj|", _EC, _NUMBER, _STRAIN_RESPONSE
+    ),
+    "e_longitudinal_max_c_per_m2": DerivedQuantity(
+        "C/m^2", "largest polarization along the direction that is strained", _E, _NUMBER, _STRESS_RESPONSE
+    ),
+    "d_longitudinal_max_pc_per_n": DerivedQuantity(
+        "pC/N", "largest polarization along the direction that is pulled", _EC, _NUMBER, _STRAIN_RESPONSE
+    ),
+    "k_coupling_max": DerivedQuantity("1", "largest electromechanical coupling factor k", _ECT, _NUMBER, _COUPLING),
+    "g_max_mv_m_per_n": DerivedQuantity(
+        "mV m/N", "largest piezoelectric voltage constant g = d/eps", _ECT, _NUMBER, _VOLTAGE_RESPONSE
+    ),
+    "dg_max_per_tpa": DerivedQuantity(
+        "1/TPa", "largest figure of merit d g of an energy harvester", _ECT, _NUMBER, _ENERGY_RESPONSE
     ),
     "piezo_allowed": DerivedQuantity("", "the point group allows piezoelectricity", _E, ColumnKind.FLAG),
     "eps_electronic_mean": DerivedQuantity("1", "mean electronic dielectric constant", _INF, _NUMBER, _EPSILON),

@@ -24,7 +24,7 @@ settings.register_profile("repeatable", deadline=None, derandomize=True, suppres
 settings.register_profile("search", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
-TARGETS = {"slow": "make test-slow", "chaos": "make test-chaos", "postgres": "make test-postgres"}
+TARGETS = {name: f"make test-{name}" for name in ("slow", "chaos", "browser", "postgres")}
 """What runs the tests of each marker."""
 
 DESELECTED = pytest.StashKey[Counter[str]]()
@@ -33,6 +33,15 @@ DESELECTED = pytest.StashKey[Counter[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Begins to count."""
     config.stash[DESELECTED] = Counter()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests share a process: those of a file, and all that use Prefect's server, for it starts slowly."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        group = "prefect" if "prefect_server" in fixtures else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

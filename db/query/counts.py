@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from db.query.columns import NotByColumnError
-from db.query.conditions import COLUMNS, HITS
-from db.query.hits import Hits, conditions
+from db.query.by_column.selection import Selection, conditions
+from db.query.by_column.table import NotByColumnError
 from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
 from db.query.request import Request
+from db.query.sql.conditions import COLUMNS, HITS
 from db.records import Floats
 from db.segments import Array, Column, element_mask
 from models.crystals.crystal import SYMBOLS
@@ -70,7 +70,7 @@ class Histogram(NamedTuple):
 def count(connection: Connection, request: Request) -> Count:
     """Number of rows that a request without limit has."""
     try:
-        return Count(len(Hits(connection, request).rows), exact=True)
+        return Count(len(Selection(connection, request).rows), exact=True)
     except NotByColumnError:
         statement = select(func.count()).select_from(HITS).where(*conditions(connection, request))
         return Count(int(connection.execute(statement).scalar_one()), exact=True)
@@ -92,7 +92,7 @@ def facets(connection: Connection, request: Request, field: str, limit: int = 20
     if PROPERTIES[name] is Kind.NUMBER or (PROPERTIES[name] in LISTS and name != "elements"):
         raise FilterError(f"{name} is a {PROPERTIES[name]} and has no facets. Ask for its histogram or for elements.")
     try:
-        hits = Hits(connection, request)
+        hits = Selection(connection, request)
         numbers = _numbers_by_column(hits.table.column(name).take(hits.rows), PROPERTIES[name])
     except NotByColumnError:
         numbers = _numbers_by_sql(connection, request, name)
@@ -156,7 +156,7 @@ def histogram(
     if not 1 <= bins <= 1000:
         raise FilterError(f"A histogram has 1 to 1000 bins, not {bins}.")
     try:
-        hits = Hits(connection, request)
+        hits = Selection(connection, request)
         values = hits.table.column(name).values[hits.rows].astype(np.float64)
     except NotByColumnError:
         statement = select(COLUMNS[name]).select_from(HITS).where(*conditions(connection, request))

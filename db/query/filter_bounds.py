@@ -5,6 +5,7 @@ What stands inside a text in quotes counts towards no bound but the length.
 
 import re
 
+from db.query.presets import MAX_PRESET_TERMS
 from models.errors import FilterError
 
 MAX_BYTES = 4096
@@ -17,14 +18,14 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 # Nothing but AND, OR and a comma begins a further term. A text that does not end takes the rest with it: the lexer
 # reads no further either, and looking for its end again from each quote inside it would take quadratic time.
-_COUNTED = re.compile(r'"[^"\\]*+(?:\\["\\][^"\\]*+)*+(?:"|.*)|AND|OR|[(),]', re.DOTALL)
+_COUNTED = re.compile(r'"[^"\\]*+(?:\\["\\][^"\\]*+)*+(?:"|.*)|AND|OR|[(),]|preset:', re.DOTALL)
 
 
 def check_bounds(text: str) -> None:
     """Refuses a filter text that is too long, has too many terms or is nested too deeply.
 
     Args:
-        text: at most 4096 bytes, 100 terms, 32 parentheses deep and 100 opening parentheses.
+        text: at most 4096 bytes, 100 terms (a preset counts for ten), 32 parentheses deep and 100 opening parentheses.
 
     Raises:
         FilterError: the text is beyond a bound; `position` says where.
@@ -35,6 +36,7 @@ def check_bounds(text: str) -> None:
     for match in _COUNTED.finditer(text):
         sign, at = match[0], match.start()
         terms += sign in {"AND", "OR", ","}
+        terms += (MAX_PRESET_TERMS - 1) * (sign == "preset:")
         opened += sign == "("
         depth += (sign == "(") - (sign == ")")
         if depth > MAX_DEPTH:

@@ -2,7 +2,8 @@
 
     k_vrh_gpa > 150 AND elements HAS ALL "Al","N" AND NOT symmetry_ambiguous
 
-On top of OPTIMADE's grammar a flag may stand alone (`mechanically_stable`). Ours may carry OPTIMADE's provider prefix
+On top of OPTIMADE's grammar a flag may stand alone (`mechanically_stable`), and a preset stands for its filter
+(`preset:piezo`, see `db.query.presets`). Ours may carry OPTIMADE's provider prefix
 (`_gmt_k_vrh_gpa`). Unknown values follow three-valued logic, as in SQL: comparing an unknown value gives unknown, and
 so does NOT of it; a crystal is a hit only where the whole filter is true. Use IS UNKNOWN to ask for the gaps.
 
@@ -17,10 +18,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from db.query.evaluate import truth
 from db.query.filter_bounds import check_bounds
 from db.query.filter_tree import (
     And,
     Comparison,
+    Decided,
     Filter,
     Flag,
     Has,
@@ -33,7 +36,9 @@ from db.query.filter_tree import (
     Quantifier,
     TextMatch,
 )
-from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
+from db.query.presets import find_preset
+from db.query.properties import CRYSTALS, LISTS, PROPERTIES, Kind, Vocabulary
+from db.query.times import normalized_time
 from models.crystals.crystal import SYMBOLS
 from models.crystals.formula import FormulaError, anonymous_formula, normalized_formula
 from models.errors import Doubt, FilterError
@@ -48,7 +53,9 @@ _GRAMMAR = r"""
 ?either: both ("OR" both)*
 ?both: single ("AND" single)*
 ?single: comparison
+       | PRESET -> preset
        | "(" either ")"
+       | "NOT" PRESET -> negated_preset
        | "NOT" comparison -> negation
        | "NOT" "(" either ")" -> negation
 ?comparison: PROPERTY OPERATOR (STRING | NUMBER | TRUE | FALSE) -> compare
@@ -72,6 +79,7 @@ KNOWN: "KNOWN"
 UNKNOWN: "UNKNOWN"
 TRUE: "TRUE"
 FALSE: "FALSE"
+PRESET.1: /preset:[a-z0-9-]*+/
 PROPERTY: /[a-z_][a-z0-9_]*+/
 OPERATOR: /[<>!]=|[<>=]/
 NUMBER: /[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+/
@@ -79,27 +87,32 @@ STRING: /"[^"\\]*+(?:\\["\\][^"\\]*+)*+"/
 %ignore /[ \t\r\n]++/
 """
 
-_ENTRIES: dict[Kind, tuple[str, ...]] = {Kind.ELEMENTS: SYMBOLS[1:], Kind.DOUBTS: tuple(d.value for d in Doubt)}
+_ENTRIES: dict[Kind, tuple[str, ...]] = {
+    Kind.ELEMENTS: SYMBOLS[1:],
+    Kind.DOUBTS: tuple(d.value for d in Doubt),
+    Kind.FEATURES: ("disorder", "implicit_atoms", "site_attachments", "assemblies"),
+}
 """What a list of each kind may hold, where that is a closed list."""
 _ESCAPED = re.compile(r"\\(.)")
-_ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT, Kind.FORMULA}
+_ORDERED = {Kind.NUMBER, Kind.INTEGER, Kind.TEXT, Kind.FORMULA, Kind.TIME}
 _KEYWORDS = frozenset("AND OR NOT HAS ALL ANY ONLY IS KNOWN UNKNOWN CONTAINS TRUE FALSE".split())
 _EXAMPLE = 'For example: k_vrh_gpa > 150 AND elements HAS ALL "Al","N".'
 
 
 @cache
-def _parser() -> "Lark":
+def _parser(vocabulary: Vocabulary) -> "Lark":
     from lark import Lark
 
     # Builds the filter while it parses: no tree of lark's in between, and a wrong name or kind ends the parsing.
-    return Lark(_GRAMMAR, parser="lalr", lexer="contextual", transformer=_Builder())
+    return Lark(_GRAMMAR, parser="lalr", lexer="contextual", transformer=_Builder(vocabulary))
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(text: str, vocabulary: Vocabulary = CRYSTALS) -> Filter:
     """Reads a filter text.
 
     Args:
         text: within the bounds of `db.query.filter_bounds.check_bounds`.
+        vocabulary: what it may name.
 
     Returns:
         The tree, with every property known and every value of its property's kind.
@@ -112,7 +125,7 @@ def parse_filter(text: str) -> Filter:
 
     check_bounds(text)
     try:
-        return _parser().parse(text)  # type: ignore[return-value]  # lark does not know what our builder returns
+        return _parser(vocabulary).parse(text)  # type: ignore[return-value]  # lark does not know what our builder returns
     except UnexpectedCharacters as error:
         raise _syntax_error(text, error.pos_in_stream) from None  # type: ignore[arg-type]  # lark declares it None
     except UnexpectedToken as error:
@@ -141,6 +154,9 @@ def _syntax_error(text: str, at: int) -> FilterError:
 class _Builder:
     """Turns what matches a rule of the grammar into a `Filter`, checking names and kinds; a method per rule."""
 
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
     def either(self, terms: list[Filter]) -> Or:
         """`a OR b`."""
         return Or(tuple(terms))
@@ -153,57 +169,95 @@ class _Builder:
         """`NOT a`."""
         return Not(terms[0])
 
-    def compare(self, tokens: "list[Token]") -> Comparison:
-        """`property < value`."""
-        return _compare(tokens[0], Operator(tokens[1]), tokens[2])
+    def preset(self, tokens: "list[Token]") -> Filter:
+        """`preset:piezo`, which stands for its filter."""
+        chosen = find_preset(tokens[0].removeprefix("preset:"), tokens[0].start_pos)
+        return parse_filter(chosen.filter, self._vocabulary)
 
-    def compare_mirrored(self, tokens: "list[Token]") -> Comparison:
+    def negated_preset(self, tokens: "list[Token]") -> Not:
+        """`NOT preset:piezo`."""
+        return Not(self.preset(tokens))
+
+    def compare(self, tokens: "list[Token]") -> Filter:
+        """`property < value`."""
+        return self._comparison(tokens[0], Operator(tokens[1]), tokens[2])
+
+    def compare_mirrored(self, tokens: "list[Token]") -> Filter:
         """`value < property`, turned around."""
-        return _compare(tokens[2], Operator(tokens[1]).mirrored, tokens[0])
+        return self._comparison(tokens[2], Operator(tokens[1]).mirrored, tokens[0])
 
     def compare_properties(self, tokens: "list[Token]") -> Filter:
         """Two properties, which the language does not compare."""
         raise _misfit(tokens[2], f"{tokens[2]} stands where a value must be; two properties cannot be compared")
 
-    def has_one(self, tokens: "list[Token]") -> Has:
+    def has_one(self, tokens: "list[Token]") -> Filter:
         """`elements HAS "Al"`."""
-        return _has(tokens[0], Quantifier.ONE, tokens[1:])
+        return self._has(tokens[0], Quantifier.ONE, tokens[1:])
 
-    def has_many(self, tokens: "list[Token]") -> Has:
+    def has_many(self, tokens: "list[Token]") -> Filter:
         """`elements HAS ALL "Al","N"`, likewise ANY and ONLY."""
-        return _has(tokens[0], Quantifier(f"HAS {tokens[1]}"), tokens[2:])
+        return self._has(tokens[0], Quantifier(f"HAS {tokens[1]}"), tokens[2:])
 
-    def presence(self, tokens: "list[Token]") -> Is:
+    def presence(self, tokens: "list[Token]") -> Filter:
         """`property IS KNOWN` or `IS UNKNOWN`."""
-        return Is(_property(tokens[0]), Knowledge(f"IS {tokens[1]}"))
+        name, kind = self._property(tokens[0])
+        # Nobody knows the value of another provider's property.
+        return (
+            Decided(tokens[1] == "UNKNOWN") if kind is None else self._decided(Is(name, Knowledge(f"IS {tokens[1]}")))
+        )
 
-    def matches(self, tokens: "list[Token]") -> Matches:
+    def matches(self, tokens: "list[Token]") -> Filter:
         """`text CONTAINS "a"`, likewise STARTS and ENDS."""
-        name = _property(tokens[0])
-        if PROPERTIES[name] not in (Kind.TEXT, Kind.FORMULA, Kind.SOURCE_IDS):
-            raise _misfit(tokens[0], f"{name} is a {PROPERTIES[name]}; {tokens[1]} needs a text")
+        name, kind = self._property(tokens[0])
+        if kind is None:
+            return Decided(None)
+        if kind not in (Kind.TEXT, Kind.FORMULA, Kind.SOURCE_IDS):
+            raise _misfit(tokens[0], f"{name} is a {kind}; {tokens[1]} needs a text")
         match = {"CONTAINS": TextMatch.CONTAINS, "STARTS": TextMatch.STARTS, "ENDS": TextMatch.ENDS}[tokens[1]]
-        return Matches(name, match, str(_value(tokens[2])))
+        return self._decided(Matches(name, match, str(_value(tokens[2]))))
 
-    def length(self, tokens: "list[Token]") -> Comparison:
+    def length(self, tokens: "list[Token]") -> Filter:
         """`elements LENGTH 2`."""
-        if PROPERTIES[_property(tokens[0])] is not Kind.ELEMENTS:
+        name, kind = self._property(tokens[0])
+        if kind is None:
+            return Decided(None)
+        operator, n = Operator(tokens[1]) if len(tokens) == 3 else Operator.EQUAL, _value(tokens[-1])
+        if name in self._vocabulary.constants and kind in LISTS:
+            return Decided(truth(Comparison(name, operator, n), {name: len(self._vocabulary.constants[name])}))
+        if kind is not Kind.ELEMENTS:
             raise _misfit(tokens[0], f"LENGTH is known of elements only, not of {tokens[0]}")
         # The length of the list of elements is a column of its own, so it can be compared like any number.
-        operator = Operator(tokens[1]) if len(tokens) == 3 else Operator.EQUAL
-        return Comparison("nelements", operator, _value(tokens[-1]))
+        return Comparison("nelements", operator, n)
 
-    def flag(self, tokens: "list[Token]") -> Flag:
+    def flag(self, tokens: "list[Token]") -> Filter:
         """A flag that stands alone."""
-        name = _property(tokens[0])
-        if PROPERTIES[name] is not Kind.FLAG:
-            raise _misfit(tokens[0], f"{name} is a {PROPERTIES[name]} and cannot stand alone; compare it with a value")
+        name, kind = self._property(tokens[0])
+        if kind is None:
+            return Decided(None)
+        if kind is not Kind.FLAG:
+            raise _misfit(tokens[0], f"{name} is a {kind} and cannot stand alone; compare it with a value")
         return Flag(name)
 
+    def _property(self, token: "Token") -> tuple[str, Kind | None]:
+        """The property's name and kind; no kind where it belongs to another provider."""
+        name = self._vocabulary.resolve(str(token), token.start_pos)
+        return name, self._vocabulary.kinds.get(name)
 
-def _compare(left: "Token", operator: Operator, right: "Token") -> Comparison:
-    name = _property(left)
-    kind = PROPERTIES[name]
+    def _comparison(self, left: "Token", operator: Operator, right: "Token") -> Filter:
+        name, kind = self._property(left)
+        return Decided(None) if kind is None else self._decided(_compare(left, name, kind, operator, right))
+
+    def _has(self, left: "Token", quantifier: Quantifier, tokens: "Sequence[Token]") -> Filter:
+        name, kind = self._property(left)
+        return Decided(None) if kind is None else self._decided(_has(left, name, kind, quantifier, tokens))
+
+    def _decided(self, term: Comparison | Matches | Has | Is) -> Filter:
+        """The term, or its outcome where it is the same for every entry."""
+        constants = self._vocabulary.constants
+        return Decided(truth(term, constants)) if term.property in constants else term
+
+
+def _compare(left: "Token", name: str, kind: Kind, operator: Operator, right: "Token") -> Comparison:
     value = _value(right)
     allowed: type = {Kind.NUMBER: float, Kind.INTEGER: float, Kind.FLAG: bool}.get(kind, str)
     if kind in _ENTRIES:
@@ -216,6 +270,11 @@ def _compare(left: "Token", operator: Operator, right: "Token") -> Comparison:
         raise _misfit(left, f"{name} is a {kind} and has no order; use = or !=")
     if kind is Kind.FORMULA and operator in (Operator.EQUAL, Operator.UNEQUAL):
         value = _as_stored(name, str(value), right)
+    if kind is Kind.TIME:
+        try:
+            value = normalized_time(str(value))
+        except ValueError:
+            raise _misfit(right, f'{right[:40]} is no time; write one like "2026-01-31T12:00:00Z"') from None
     return Comparison(name, operator, value)
 
 
@@ -230,9 +289,7 @@ def _as_stored(name: str, text: str, token: "Token") -> str:
         raise _misfit(token, f"{text[:40]!r} is no formula, {error}; {advice}") from None
 
 
-def _has(left: "Token", quantifier: Quantifier, tokens: "Sequence[Token]") -> Has:
-    name = _property(left)
-    kind = PROPERTIES[name]
+def _has(left: "Token", name: str, kind: Kind, quantifier: Quantifier, tokens: "Sequence[Token]") -> Has:
     if kind not in LISTS:
         raise _misfit(left, f"{name} is a {kind}; HAS needs a list, elements, source_ids or doubts")
     texts = []
@@ -252,10 +309,6 @@ def _has(left: "Token", quantifier: Quantifier, tokens: "Sequence[Token]") -> Ha
 
 def _misfit(token: "Token", sentence: str) -> FilterError:
     return FilterError(f"At position {token.start_pos}: {sentence}.", token.start_pos)
-
-
-def _property(token: "Token") -> str:
-    return resolve_property(str(token), token.start_pos)
 
 
 def _value(token: "Token") -> float | str | bool:

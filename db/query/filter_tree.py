@@ -91,6 +91,13 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """A condition that is the same for every entry: true, false, or None for unknown."""
+
+    value: bool | None
+
+
+@dataclass(frozen=True)
 class Not:
     """NOT term."""
 
@@ -111,7 +118,7 @@ class Or:
     terms: "tuple[Filter, ...]"
 
 
-Filter = Comparison | Matches | Has | Is | Flag | Not | And | Or
+Filter = Comparison | Matches | Has | Is | Flag | Decided | Not | And | Or
 
 
 def to_text(tree: Filter) -> str:
@@ -134,6 +141,9 @@ def to_text(tree: Filter) -> str:
             return f"{name} {knowledge}"
         case Flag(name):
             return name
+        case Decided(value):
+            # Every crystal has an id, and none has a value for a property that nobody defined.
+            return "_undefined_property = TRUE" if value is None else f"id IS {'KNOWN' if value else 'UNKNOWN'}"
 
 
 def _literal(value: float | str | bool) -> str:
@@ -154,5 +164,7 @@ def properties_of(tree: Filter) -> set[str]:
             return set().union(*(properties_of(term) for term in terms))
         case Not(term):
             return properties_of(term)
+        case Decided():
+            return set()
         case _:
             return {tree.property}

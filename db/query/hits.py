@@ -1,153 +1,112 @@
-"""The hits of a request: which rows, in which order; found by column (`db.query.columns`), or by SQL alone."""
+"""Hits with everything about them: structures and tensors beside the row, for files and for arrays in Python."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, case, literal, not_, select
+from sqlalchemy import Connection, select
 
-from db import registry
-from db.query.columns import NotByColumnError, Table, first_rows, rank_of, ranks
-from db.query.conditions import COLUMNS, HITS, Condition, to_condition
-from db.query.filter_language import parse_filter
-from db.query.filter_tree import properties_of
-from db.query.lists import INPUT_LISTS
-from db.query.request import Request, sort_property
-from db.segments import ids_of
-from db.tables import ModelState, models, results
+from db.bulk import MAX_VARIABLES
+from db.codec import read_crystals, read_tensor
+from db.query.pages import COLUMNS, HITS
+from db.records import Floats
+from db.tables import crystals, results
+from models.crystals.crystal import CrystalBatch
+from models.quantities import TENSORS, Tensor
+from models.tensors.rotate import rotate
 
-FETCHED_ROWS = 1000
-"""Rows that are asked for by id in one statement."""
+if TYPE_CHECKING:
+    from pymatgen.core.structure import Structure
 
-
-def selected(request: Request) -> Select[Any]:
-    """The fields of a request's rows, with what its pages are ordered by; without any condition."""
-    name, _ = sort_property(request.sort)
-    sort = results.c.crystal_id if name is None else COLUMNS[name]
-    keys = [results.c.crystal_id.label("_crystal"), results.c.model_id.label("_model"), sort.label("_sort")]
-    columns = [COLUMNS[field].label(field) for field in request.fields if field not in INPUT_LISTS]
-    return select(*keys, *columns).select_from(HITS)
+KEY_FIELDS = ("id", "model")
+"""Which result a row is."""
 
 
+class Frame(StrEnum):
+    """The Cartesian frame in which tensors and lattice rows are given."""
+
+    INPUT = "input"
+    IEEE = "ieee"
+
+
+@dataclass(frozen=True)
 class Hits:
-    """The rows of a request, found by column.
+    """Results with their structures and tensors, one entry per hit.
 
-    Args:
-        connection: for reading.
-        request: what is asked for; its limit is left out.
-
-    Raises:
-        NotByColumnError: only SQL can answer.
-        FilterError: the filter is not valid.
-        StoreError: the model is unknown.
+    Attributes:
+        rows: the properties asked for, `id` and `model` among them.
+        crystals: the structures; lattice rows in angstrom, in the frame.
+        tensors: in their quantity's stored shape and unit, each [n_hits, ...], in the frame; NaN where not predicted.
+        frame: in which the lattice rows and the tensors are given.
     """
 
-    def __init__(self, connection: Connection, request: Request) -> None:
-        self._connection, self._request = connection, request
-        tree = parse_filter(request.filter) if request.filter.strip() else None
-        chosen = None if request.model is None else registry.matching_ids(connection, request.model)
-        versions = _versions(connection, chosen)
-        names = {row.id: f"{row.name}@{row.version}" for row in versions}
-        self.table = Table(connection, list(names), names, to_condition)
-        rows = np.arange(self.table.n_rows) if tree is None else np.flatnonzero(self.table.evaluate(tree).true)
-        if len(versions) > 1 and (tree is None or "model" not in properties_of(tree)):
-            rows = rows[self._is_best(rows, [row.id for row in versions])]
-        self.rows = rows
+    rows: list[dict[str, Any]]
+    crystals: CrystalBatch
+    tensors: dict[Tensor, Floats]
+    frame: Frame = Frame.INPUT
 
-    def _is_best(self, rows: NDArray[np.int64], best_last: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether no better model version has a result of the same crystal."""
-        table = self.table
-        keys, models_of_rows = table.keys[rows], table.models[rows]
-        best = np.ones(len(rows), np.bool_)
-        for place, model_id in enumerate(best_last):
-            of_model = np.flatnonzero(models_of_rows == model_id)
-            better = np.isin(table.models, best_last[place + 1 :])
-            if len(of_model) and better.any():
-                best[of_model] = ~_is_in(keys[of_model], table, better)
-        return best
+    @property
+    def ids(self) -> list[str]:
+        """Content ids of the crystals."""
+        return [row["id"] for row in self.rows]
 
-    def first(self, limit: int) -> NDArray[np.int64]:
-        """The first rows in the request's order, after its mark; all for the limit 0.
+    def rotated(self, rotations: Floats, frame: Frame) -> "Hits":
+        """The same hits in another frame: lattice rows and tensors rotated together, fractional coordinates kept.
 
-        Raises:
-            NotByColumnError: what is sorted by is not stored by column.
+        Args:
+            rotations: per hit the matrix that takes vectors of the present frame into the new one, [n_hits, 3, 3].
+            frame: what the new one is.
         """
-        table, rows, after = self.table, self.rows, self._request.after
-        name, descending = sort_property(self._request.sort)
-        order_by, keys, rank = np.zeros(len(rows)), table.keys[rows], 0.0
-        if name == "id":
-            # keys order as ids do; complemented they order the other way round
-            keys = ~keys if descending else keys
-        elif name is not None:
-            column = table.column(name)
-            order_by = ranks(column.take(rows))
-            rank = rank_of(column, after.value) if after else 0.0
-            if descending:
-                order_by[np.isfinite(order_by)] *= -1
-                rank = -rank if np.isfinite(rank) else rank
-        if after is not None:
-            ids = ids_of([after.crystal_id])
-            if ids is None:
-                raise NotByColumnError
-            key = ~ids.keys()[0] if name == "id" and descending else ids.keys()[0]
-            beyond = (keys > key) | ((keys == key) & (table.models[rows] > after.model_id))
-            further = (order_by > rank) | ((order_by == rank) & beyond)
-            rows, order_by, keys = rows[further], order_by[further], keys[further]
-        return rows[first_rows(order_by, keys, table.models[rows], limit)]
+        lattice = np.einsum("nij,nkj->nki", rotations, self.crystals.lattice)
+        tensors = {tensor: rotate(tensor, values, rotations) for tensor, values in self.tensors.items()}
+        return Hits(self.rows, replace(self.crystals, lattice=lattice), tensors, frame)
 
-    def fetch(self, rows: NDArray[np.int64]) -> list[Any]:
-        """The wanted fields of some rows, in their order."""
-        keys = list(zip(self.table.ids(rows), self.table.models[rows].tolist(), strict=True))
-        statement = selected(self._request).where(results.c.model_id.in_({model_id for _, model_id in keys}))
-        found: dict[tuple[str, int], Any] = {}
-        for start in range(0, len(keys), FETCHED_ROWS):
-            ids = sorted({crystal_id for crystal_id, _ in keys[start : start + FETCHED_ROWS]})
-            for row in self._connection.execute(statement.where(results.c.crystal_id.in_(ids))).mappings():
-                found[row["_crystal"], row["_model"]] = row
-        return [found[key] for key in keys]
+    def structures(self) -> "list[Structure]":
+        """The crystals as pymatgen Structures, each with its row as `properties`."""
+        from pymatgen.core.structure import Structure
+
+        bounds, batch = self.crystals.first_atom.tolist(), self.crystals
+        return [
+            Structure(
+                batch.lattice[place],
+                batch.numbers[bounds[place] : bounds[place + 1]].tolist(),
+                batch.frac_coords[bounds[place] : bounds[place + 1]],
+                properties=dict(row),
+            )
+            for place, row in enumerate(self.rows)
+        ]
 
 
-def _is_in(keys: NDArray[np.uint64], table: Table, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each key is one of the chosen rows'; segments are in the order of their keys, so nothing is sorted."""
-    present = np.zeros(len(keys), np.bool_)
-    for start, stop in pairwise(table.first_rows.tolist()):
-        if stop > start and chosen[start]:
-            of_segment = table.keys[start:stop]
-            places = np.minimum(np.searchsorted(of_segment, keys), stop - start - 1)
-            present |= of_segment[places] == keys
-    return present
+def load_hits(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Hits:
+    """Structures and tensors of rows that a search found.
+
+    Args:
+        connection: to the database.
+        rows: of `Page.rows`, with the fields `id` and `model`.
+    """
+    arrays = [crystals.c.lattice, crystals.c.numbers, crystals.c.frac_coords]
+    tensors = [results.c[tensor.value] for tensor in Tensor]
+    keys = [COLUMNS[name].label(name) for name in KEY_FIELDS]
+    found: dict[tuple[str, str], Any] = {}
+    ids = list(dict.fromkeys(row["id"] for row in rows))
+    for start in range(0, len(ids), MAX_VARIABLES):
+        chunk = COLUMNS["id"].in_(ids[start : start + MAX_VARIABLES])
+        for row in connection.execute(select(*keys, *arrays, *tensors).select_from(HITS).where(chunk)).mappings():
+            found[row["id"], row["model"]] = row
+    stored = [found[row["id"], row["model"]] for row in rows]
+    batch = read_crystals(
+        [row["lattice"] for row in stored], [row["numbers"] for row in stored], [row["frac_coords"] for row in stored]
+    )
+    return Hits([dict(row) for row in rows], batch, {tensor: _stacked(tensor, stored) for tensor in Tensor})
 
 
-def _versions(connection: Connection, chosen: list[int] | None) -> list[Row[Any]]:
-    """The model versions, or the chosen ones, the one to show of each crystal last: the current, else the newest."""
-    columns = (models.c.id, models.c.state, models.c.name, models.c.version)
-    versions = connection.execute(select(*columns).order_by(models.c.id)).all()
-    versions = [row for row in versions if chosen is None or row.id in chosen]
-    return sorted(versions, key=lambda row: (row.state == ModelState.CURRENT, row.id))
-
-
-def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
-    """The conditions that a hit of a request meets: those of its filter, and that its model is the one to show."""
-    tree = parse_filter(request.filter) if request.filter.strip() else None
-    if tree is not None:
-        yield to_condition(tree)
-    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
-    if chosen is not None:
-        yield results.c.model_id.in_(chosen)
-    # Who filters by model wants to see several results of one crystal.
-    if tree is None or "model" not in properties_of(tree):
-        yield from _best_model_only(connection, chosen)
-
-
-def _best_model_only(connection: Connection, chosen: list[int] | None) -> Iterator[Condition]:
-    """One row per crystal: that of the current model, else of the newest; nothing to do when there is one model."""
-    ordered = _versions(connection, chosen)
-    if len(ordered) < 2:
-        return
-    places = {row.id: place for place, row in enumerate(ordered)}
-    other = results.alias("other")
-    better = case(places, value=other.c.model_id, else_=-1) > case(places, value=results.c.model_id, else_=-1)
-    beaten = select(literal(1)).where(other.c.crystal_id == results.c.crystal_id, better)
-    yield not_(beaten.correlate(results).exists())
+def _stacked(tensor: Tensor, stored: Sequence[Mapping[str, Any]]) -> Floats:
+    """One tensor of every row, NaN where the model did not predict it, shape [n_rows, ...]."""
+    stacked = np.full((len(stored), *TENSORS[tensor].shape), np.nan)
+    for place, row in enumerate(stored):
+        values = read_tensor(tensor, row[tensor.value])
+        if values is not None:
+            stacked[place] = values
+    return stacked

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, and_, literal, or_
 
-from db.query.columns import NotByColumnError
-from db.query.conditions import COLUMNS, HITS, to_condition
-from db.query.hits import Hits, conditions, selected
-from db.query.lists import INPUT_LISTS, values_of
+from db.query.by_column.selection import Selection, conditions, selected, which_rows
+from db.query.by_column.table import NotByColumnError
 from db.query.properties import PROPERTIES, Kind
 from db.query.request import DEFAULT_FIELDS, Page, PageMark, Request, field_names, sort_property
+from db.query.sql.conditions import COLUMNS, HITS, Condition, to_condition
+from db.query.sql.lists import INPUT_LISTS, values_of
+from db.query.times import time_text
 from db.tables import results
 from models.errors import FilterError
 
@@ -27,6 +28,7 @@ __all__ = [
     "COLUMNS",
     "DEFAULT_FIELDS",
     "HITS",
+    "Condition",
     "Page",
     "PageMark",
     "Request",
@@ -37,6 +39,7 @@ __all__ = [
     "stream",
     "to_condition",
     "to_frame",
+    "which_rows",
 ]
 
 
@@ -49,7 +52,7 @@ def page(connection: Connection, request: Request) -> Page:
     """
     _check(request)
     try:
-        hits = Hits(connection, request)
+        hits = Selection(connection, request)
         # one more shows whether there is a next page
         rows = hits.first(request.limit and request.limit + 1)
     except NotByColumnError:
@@ -83,7 +86,7 @@ def stream(connection: Connection, request: Request, rows_per_block: int = 1000)
     """The rows of a request in blocks, in the order of its pages, up to its limit; memory does not grow with them."""
     _check(request)
     try:
-        hits = Hits(connection, request)
+        hits = Selection(connection, request)
         ordered = hits.first(request.limit)
     except NotByColumnError:
         yield from _sql_stream(connection, request, rows_per_block)
@@ -134,6 +137,8 @@ def _finish_rows(connection: Connection, rows: Sequence[Any], fields: tuple[str,
         values: dict[str, Any] = {}
         for name in fields:
             values[name] = lists[name][row["_crystal"]] if name in lists else row[name]
+        if values.get("last_modified") is not None:
+            values["last_modified"] = time_text(values["last_modified"])
         if "elements" in values:
             values["elements"] = values["elements"].strip(",").split(",")
         yield values

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from db.query.properties import LISTS, PROPERTIES, resolve_property
+from db.query.properties import CRYSTALS, LISTS, PROPERTIES, Vocabulary, resolve_property
 from models.errors import FilterError
 
 DEFAULT_FIELDS: tuple[str, ...] = (
@@ -37,7 +37,12 @@ class PageMark:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for; see `ResultStore.query`."""
+    """What is asked for; see `ResultStore.query`.
+
+    Attributes:
+        vocabulary: what the filter may name.
+        one_per_crystal: one row per crystal also where the filter asks for a model.
+    """
 
     filter: str = ""
     fields: tuple[str, ...] = DEFAULT_FIELDS
@@ -45,6 +50,8 @@ class Request:
     limit: int = 50
     model: str | None = None
     after: PageMark | None = None
+    vocabulary: Vocabulary = CRYSTALS
+    one_per_crystal: bool = False
 
 
 @dataclass(frozen=True)

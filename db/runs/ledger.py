@@ -18,7 +18,7 @@ from db.doubts import doubts_column, doubts_of, notes_of
 from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
 from db.tables import Outcome, ShardState, crystals, cursors, inputs, models, results, runs, shards
 from db.transactions import database_time
-from models.errors import StoreError
+from models.errors import MissingError, StoreError
 
 
 def open_run(connection: Connection, spec: RunSpec) -> Run:
@@ -82,7 +82,7 @@ def run_row(connection: Connection, run_id: int) -> Row[Any]:
     if row is None:
         newest_ids = connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(5)).scalars().all()
         newest = f"The newest are {', '.join(map(str, newest_ids))}." if newest_ids else "It has none yet."
-        raise StoreError(f"This database has no run {run_id}. {newest}")
+        raise MissingError(f"This database has no run {run_id}. {newest}")
     return row
 
 

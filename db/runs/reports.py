@@ -26,7 +26,7 @@ from db.tables import (
     shards,
 )
 from db.transactions import database_time
-from models.errors import Reason, StoreError
+from models.errors import MissingError, Reason
 from models.quantities import DERIVED, RELIABILITY, Tensor
 from models.tensors.frames import axes_of_lattice
 
@@ -312,7 +312,7 @@ def find_crystal(connection: Connection, text: str) -> str:
     """The content id that a content id, a source id or the start of a content id means.
 
     Raises:
-        StoreError: none or several crystals fit, or the input of that source id was refused.
+        MissingError: none or several crystals fit, or the input of that source id was refused.
     """
     text = clean_text(text)
     if connection.execute(select(crystals.c.id).where(crystals.c.id == text)).first() is not None:
@@ -327,15 +327,15 @@ def find_crystal(connection: Connection, text: str) -> str:
     if len(ids) == 1:
         return str(ids.pop())
     if ids:
-        raise StoreError(f"{text!r} means {len(ids)} crystals: {', '.join(sorted(ids)[:5])}. Give one of these ids.")
+        raise MissingError(f"{text!r} means {len(ids)} crystals: {', '.join(sorted(ids)[:5])}. Give one of these ids.")
     # An input of that id may have come in and have been refused: then its reason is the answer.
     refused = connection.execute(_arrivals(inputs.c.source_id == text).limit(1)).first()
     if refused is None:
         hint = f"Give a source id, or at least {MIN_PREFIX} characters of a content id."
-        raise StoreError(f"No crystal has the id or source id {text!r}. {hint}")
+        raise MissingError(f"No crystal has the id or source id {text!r}. {hint}")
     reason = Reason(refused.reason)
     sentence = f"{text!r} of {refused.source} gave no crystal. {reason.sentence} {refused.detail}. {reason.advice}"
-    raise StoreError(sentence)
+    raise MissingError(sentence)
 
 
 def dump(connection: Connection, run_id: int | None) -> Iterator[dict[str, Any]]:

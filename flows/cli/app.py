@@ -6,19 +6,18 @@ import sys
 import typer
 
 from flows.cli import (
-    compare,
     doctor,
     ensemble,
     equivariance,
     ingest,
     labels,
     models,
-    read,
     registry,
     retrain,
     screen,
     suggest,
 )
+from flows.cli.results import compare, export, plot, query, serve, show, status
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
@@ -49,10 +48,14 @@ COMMANDS = (
     (app, "screen", screen.screen, "gmtscreen screen candidates.parquet --db hits.db --workers 8"),
     (app, "ingest", ingest.ingest, "gmtscreen ingest labels/ --labels --db hits.db"),
     (app, "predict", screen.predict, "gmtscreen predict POSCAR quartz.cif --out tensors.jsonl"),
-    (app, "status", read.status, "gmtscreen status --db hits.db"),
-    (app, "rejects", read.rejects, "gmtscreen rejects --db hits.db 1"),
-    (app, "show", read.show, "gmtscreen show reference:aln"),
-    (app, "query", read.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
+    (app, "status", status.status, "gmtscreen status --db hits.db"),
+    (app, "rejects", status.rejects, "gmtscreen rejects --db hits.db 1"),
+    (app, "show", show.show, "gmtscreen show reference:aln"),
+    (app, "query", query.query, "gmtscreen query 'elements HAS \"N\" AND k_vrh_gpa > 200' --sort -k_vrh_gpa"),
+    (app, "export", export.export, "gmtscreen export 'preset:piezo' --to piezo.extxyz --limit 100 --db hits.db"),
+    (app, "plot", plot.plot, "gmtscreen plot 'NOT metal' --x k_vrh_gpa --y d_max_pc_per_n --pareto --out hits.html"),
+    (app, "surface", plot.surface, "gmtscreen surface reference:aln --property young --out aln.html"),
+    (app, "serve", serve.serve, "gmtscreen serve --db hits.db"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
     (app, "compare", compare.compare, "gmtscreen compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),

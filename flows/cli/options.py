@@ -40,3 +40,5 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda;
 RunNumber = Annotated[
     int | None, typer.Argument(metavar="[RUN]", help="Number of a run; default all.", show_default=False)
 ]
+Diverse = Annotated[bool, typer.Option("--diverse", help="Leave out crystals that are too much like a better one.")]
+ResultsOf = Annotated[str | None, typer.Option("--model", help="Results of NAME or NAME@VERSION.", show_default=False)]

@@ -172,6 +172,7 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
         say_command("from", "query", TOP_FILTER, f"--sort={TOP_SORT}", "--db", database)
     if balance.rejected or balance.quarantined:
         say_command("why some gave no result", "rejects", "--db", database, str(session.run.id))
+    say_command("look at everything in a browser", "serve", "--db", database)
 
 
 def predict(

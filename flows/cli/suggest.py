@@ -31,7 +31,7 @@ def suggest(
     json: AsJson = False,
 ) -> None:
     """Writes the next DFT jobs: likely to be among the best, uncertain, and not all alike."""
-    from flows.cli.read import open_store
+    from flows.cli.results.open import open_store
     from flows.terminal.console import show_filter
     from gmt_tasks.active_learning.job_folder import ids_in, row_of, write_jobs
     from gmt_tasks.active_learning.suggest import nothing_learned

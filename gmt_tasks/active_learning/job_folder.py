@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.active_learning.suggest import Batch, Suggestion
+from gmt_tasks.export.structure_text import poscar, poscar_cell
 from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.labels.readers.suggestion_folders import SUGGESTIONS, TEMPLATE
-from models.crystals.crystal import SYMBOLS, CrystalBatch
+from models.crystals.crystal import CrystalBatch
 from models.errors import GmtError
 from models.quantities import DERIVED, TENSORS
 
@@ -135,38 +136,6 @@ def expectation(name: str, suggestion: Suggestion) -> str:
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """The values with null for numbers that are not finite."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-
-
-def poscar_cell(crystal: CrystalBatch) -> CrystalBatch:
-    """A crystal as its POSCAR holds it: atoms sorted by element, a right-handed lattice, the Cartesian frame unchanged.
-
-    VASP refuses a left-handed lattice; there a and b, and the positions along them, change places: nothing is rotated.
-
-    Args:
-        crystal: a batch of one.
-    """
-    lattice, frac = crystal.lattice[0], crystal.frac_coords
-    if np.linalg.det(lattice) < 0:
-        lattice, frac = lattice[[1, 0, 2]], frac[:, [1, 0, 2]]
-    order = np.argsort(crystal.numbers, kind="stable")
-    return CrystalBatch.from_arrays([lattice], [frac[order]], [crystal.numbers[order]])
-
-
-def poscar(crystal: CrystalBatch, title: str) -> str:
-    """POSCAR of one crystal with 16 digits.
-
-    Args:
-        crystal: from `poscar_cell`.
-        title: first line.
-    """
-    elements, counts = np.unique(crystal.numbers, return_counts=True)
-    head = [title, "1.0", *(_numbers(row) for row in crystal.lattice[0])]
-    species = [" ".join(SYMBOLS[z] for z in elements.tolist()), " ".join(map(str, counts.tolist())), "Direct"]
-    return "\n".join([*head, *species, *(_numbers(row) for row in crystal.frac_coords)]) + "\n"
-
-
-def _numbers(row: Floats) -> str:
-    return " ".join(f"{value:.16f}" for value in row.tolist())
 
 
 def label_rows(name: str, suggestion: Suggestion, crystal: CrystalBatch) -> list[dict[str, Any]]:

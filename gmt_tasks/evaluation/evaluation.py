@@ -40,6 +40,7 @@ from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.derive import derived_columns
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.split_table import seen_by_model
+from models.crystals.masses import densities
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.training_data.split_table import load_split_table
@@ -226,10 +227,11 @@ def property_metrics(
     by_network = prediction.derived.prediction.by_network
     n_networks = len(by_network[Tensor.ELASTIC])
     # Properties are not linear in the tensors: a network's property comes from that network's tensors.
+    density = densities(prediction.derived.prediction.crystals)
     derived = []
     for k in range(n_networks):
         tensors = {quantity: stacked[k] for quantity, stacked in by_network.items()}
-        derived.append(derived_columns(tensors, symmetry))
+        derived.append(derived_columns(tensors, symmetry, density))
     truth, trained = label_properties(labels, rows), label_properties(labels, labels.rows(Split.TRAIN))
     metrics = []
     for name in RANKED:

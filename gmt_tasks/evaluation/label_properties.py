@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.labels.kinds import NUMBER_ARRAYS, TENSOR_VALUES
+from gmt_tasks.labels.properties import DENSITIES
+from models.crystals.masses import densities
 from models.quantities import INTERVALS, Tensor
 from models.tensors.voigt import from_components
 
@@ -34,6 +36,7 @@ def label_properties(labels: LabelledCrystals, rows: Rows) -> dict[str, Floats]:
     """
     arrays: dict[str, NDArray[Any]] = {q: from_components(q, c[rows]) for q, c in labels.components.items()}
     arrays |= {name: getattr(labels, name)[rows] for name in (*NUMBER_ARRAYS, "proven_frame")}
+    arrays[DENSITIES] = np.stack(densities(labels.crystals.select(rows)), axis=1)
     columns = {name: np.full(len(rows), np.nan) for name in INTERVALS}
     # tensors first: what they give is not replaced; the two dielectric tensors share one function
     sources = [value.properties for value in TENSOR_VALUES.values()]

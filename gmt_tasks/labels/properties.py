@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.derived.dielectric import derive_dielectric
-from models.derived.elastic import Unstable, derive_elastic, poisson_ratio, young_modulus
+from models.derived.elastic import poisson_ratio, young_modulus
+from models.derived.mechanical import hardness_chen, hardness_tian, has_cubic_form
 from models.derived.piezoelectric import derive_piezoelectric
+from models.derived.stiffness import derive_from_stiffness
+from models.derived.thermal import Densities, derive_thermal
 from models.quantities import ELASTIC_INVARIANTS, Tensor
 
 Floats = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
 Columns = dict[str, NDArray[Any]]
+
+DENSITIES = "densities"
+"""Name of the array of mass and number density, [n_crystals, 2] as `models.crystals.masses.Densities`."""
 
 SMALLEST_PIEZO_C_PER_M2 = 1e-3
 """A label below this norm is a zero of the calculation, not a measurement of a small response."""
@@ -40,10 +46,13 @@ def mean_properties(arrays: Arrays) -> Columns:
 
 
 def stiffness_properties(arrays: Arrays) -> Columns:
-    """Of full stiffness tensors."""
-    stiffness = arrays[Tensor.ELASTIC]
-    labelled = ~np.isnan(stiffness[:, 0, 0])
-    return _scattered(derive_elastic(stiffness[labelled], Unstable.FLAG), labelled)
+    """Of full stiffness tensors, and of the density of their crystals."""
+    labelled = ~np.isnan(arrays[Tensor.ELASTIC][:, 0, 0])
+    stiffness = arrays[Tensor.ELASTIC][labelled]
+    # labels obey the symmetry of their crystal exactly: the form of the tensor says whether it is cubic
+    system = np.where(has_cubic_form(stiffness), "cubic", "")
+    density = Densities(*arrays[DENSITIES][labelled].T)
+    return _scattered(derive_from_stiffness(stiffness, system, density), labelled)
 
 
 def piezo_properties(arrays: Arrays) -> Columns:
@@ -63,12 +72,20 @@ def moduli_properties(arrays: Arrays) -> Columns:
     positive = {name: np.where(values > 0, values, np.nan) for name, values in moduli.items()}
     bulk, shear = positive["k_vrh"], positive["g_vrh"]
     anisotropy = 5 * moduli["g_voigt"] / positive["g_reuss"] + moduli["k_voigt"] / positive["k_reuss"] - 6
-    return {f"{name}_gpa": values for name, values in moduli.items()} | {
-        "young_vrh_gpa": young_modulus(bulk, shear),
-        "poisson_vrh": poisson_ratio(bulk, shear),
-        "pugh_ratio": bulk / shear,
-        "universal_anisotropy": np.maximum(anisotropy, 0.0),
-    }
+    units = {name: "per_tpa" if name.startswith("linear") else "gpa" for name in moduli}
+    columns = {f"{name}_{units[name]}": values for name, values in moduli.items()}
+    return (
+        columns
+        | derive_thermal(bulk, shear, Densities(*arrays[DENSITIES].T))
+        | {
+            "hardness_chen_gpa": hardness_chen(bulk, shear),
+            "hardness_tian_gpa": hardness_tian(bulk, shear),
+            "young_vrh_gpa": young_modulus(bulk, shear),
+            "poisson_vrh": poisson_ratio(bulk, shear),
+            "pugh_ratio": bulk / shear,
+            "universal_anisotropy": np.maximum(anisotropy, 0.0),
+        }
+    )
 
 
 def _scattered(columns: Mapping[str, NDArray[Any]], labelled: NDArray[np.bool_]) -> Columns:

@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction
+from models.crystals.masses import densities
+from models.derived.coupling import derive_coupling
 from models.derived.dielectric import derive_dielectric, optical_columns
-from models.derived.elastic import Unstable, derive_elastic
 from models.derived.piezoelectric import derive_piezoelectric
+from models.derived.stiffness import derive_from_stiffness
+from models.derived.thermal import Densities
 from models.quantities import DERIVED, INTERVALS, TENSORS, ColumnKind, Tensor
 from models.symmetry.crystal_systems import crystal_systems
 from models.symmetry.search import SymmetryBatch
@@ -42,16 +45,19 @@ class DerivedProperties:
 
 def derive(prediction: SymmetrizedPrediction) -> DerivedProperties:
     """All derived columns of a batch, and the spread of the networks. Unstable crystals are flagged, not refused."""
-    columns = derived_columns(prediction.tensors, prediction.analysis.symmetry)
+    columns = derived_columns(prediction.tensors, prediction.analysis.symmetry, densities(prediction.crystals))
     return DerivedProperties(prediction, columns, _spread(prediction, columns))
 
 
-def derived_columns(tensors: dict[Tensor, Floats], symmetry: SymmetryBatch) -> dict[str, NDArray[Any]]:
+def derived_columns(
+    tensors: dict[Tensor, Floats], symmetry: SymmetryBatch, density: Densities
+) -> dict[str, NDArray[Any]]:
     """The columns of tensors that obey a symmetry, in the order of `DERIVED`.
 
     Args:
         tensors: shape [n_crystals, ...]; or of several networks, one after the other, [n_networks n_crystals, ...].
         symmetry: of the crystals.
+        density: of the crystals.
 
     Returns:
         One entry per tensor; unknown where a tensor is missing.
@@ -62,8 +68,10 @@ def derived_columns(tensors: dict[Tensor, Floats], symmetry: SymmetryBatch) -> d
     system = np.tile(crystal_systems(symmetry.number), repeats)
     given = {q: tensors.get(q, np.full((n, *TENSORS[q].shape), np.nan)) for q in Tensor}
     columns: dict[str, NDArray[Any]] = {}
-    columns |= derive_elastic(given[Tensor.ELASTIC], Unstable.FLAG)
-    columns |= derive_piezoelectric(given[Tensor.PIEZOELECTRIC], given[Tensor.ELASTIC], piezo_allowed)
+    stiffness, piezo = given[Tensor.ELASTIC], given[Tensor.PIEZOELECTRIC]
+    columns |= derive_from_stiffness(stiffness, system, Densities(*(np.tile(part, repeats) for part in density)))
+    columns |= derive_piezoelectric(piezo, stiffness, piezo_allowed)
+    columns |= derive_coupling(piezo, stiffness, given[Tensor.DIELECTRIC_TOTAL], piezo_allowed)
     columns |= derive_dielectric(given[Tensor.DIELECTRIC_ELECTRONIC], given[Tensor.DIELECTRIC_TOTAL])
     columns |= optical_columns(given[Tensor.DIELECTRIC_ELECTRONIC], system)
     for name, row in DERIVED.items():
@@ -85,7 +93,7 @@ def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]])
         spread[TENSORS[quantity].error_column] = spread_of_tensors(quantity, stacked, prediction.tensors[quantity])
     # the columns of all networks at once, as if each were so many more crystals
     flat = {q: stacked.reshape(-1, *stacked.shape[2:]) for q, stacked in prediction.by_network.items()}
-    derived = derived_columns(flat, prediction.analysis.symmetry)
+    derived = derived_columns(flat, prediction.analysis.symmetry, densities(prediction.crystals))
     for name in INTERVALS:
         scale = DERIVED[name].scale
         if scale is not None:

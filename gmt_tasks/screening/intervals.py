@@ -23,6 +23,10 @@ POLAR_CLASSES = frozenset({"1", "2", "m", "mm2", "4", "4mm", "3", "3m", "6", "6m
 """Classes that leave a vector unchanged: only there hydrostatic pressure can polarise. Nye (1985), ch. IV."""
 
 
+NO_LONGITUDINAL_CLASSES = frozenset({"422", "622"})
+"""Piezoelectric classes whose only coefficients are e_14 = -e_25: no direction polarises along itself. Nye, app. E."""
+
+
 def zero_by_symmetry(name: str, symmetry: SymmetryBatch) -> Bools:
     """Whether symmetry alone makes a derived number 0, or the tensor of an error column, [n_crystals]."""
     group = np.array(symmetry.point_group, dtype=object)
@@ -30,6 +34,8 @@ def zero_by_symmetry(name: str, symmetry: SymmetryBatch) -> Bools:
         return ~np.isin(group, list(POLAR_CLASSES))
     if name == "birefringence":
         return np.asarray(crystal_systems(symmetry.number) == "cubic")
+    if name in ("e_longitudinal_max_c_per_m2", "d_longitudinal_max_pc_per_n"):
+        return ~symmetry.piezo_allowed | np.isin(group, list(NO_LONGITUDINAL_CLASSES))
     if name == TENSORS[Tensor.PIEZOELECTRIC].error_column:
         return np.asarray(~symmetry.piezo_allowed)
     if name in DERIVED and Tensor.PIEZOELECTRIC in DERIVED[name].from_tensors:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.errors import UnphysicalTensorError
-from models.quantities import DERIVED, Tensor
+from models.quantities import DERIVED
 from models.tensors.voigt import Floats, ShapeError, stiffness_voigt_to_mandel
 
 Flags = NDArray[np.bool_]
@@ -96,6 +96,26 @@ def _refuse_unstable(stiffness_voigt: ArrayLike) -> Floats:
             rows.tolist(),
         )
     return stiffness
+
+
+def stable_stand_ins(stiffness_voigt: ArrayLike, unstable: Unstable) -> tuple[Floats, Flags]:
+    """Stiffness tensors of a batch in which every one has a compliance, and which of them are the crystals' own.
+
+    Args:
+        stiffness_voigt: C_IJ in GPa, shape [n_crystals, 6, 6].
+        unstable: RAISE refuses the batch when a tensor is not positive definite; FLAG puts a stable one in its place.
+
+    Returns:
+        Symmetric C_IJ in GPa, shape [n_crystals, 6, 6], and flags [n_crystals].
+
+    Raises:
+        UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
+    """
+    stiffness = _symmetric(stiffness_voigt)
+    stable = mechanically_stable(stiffness)
+    if Unstable(unstable) is Unstable.RAISE:
+        _refuse_unstable(stiffness)
+    return np.where(stable[:, None, None], stiffness, np.eye(6)), stable
 
 
 def compliance_voigt(stiffness_voigt: ArrayLike) -> Floats:
@@ -236,16 +256,13 @@ def derive_elastic(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAI
     Raises:
         UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
     """
-    stiffness = _symmetric(stiffness_voigt)
-    stable = mechanically_stable(stiffness)
-    if Unstable(unstable) is Unstable.RAISE:
-        _refuse_unstable(stiffness)
     # rows without a compliance get that of a stable stand-in, so that the batch is inverted at once
-    columns = _all_columns(stiffness, np.where(stable[:, None, None], stiffness, np.eye(6)))
+    usable, stable = stable_stand_ins(stiffness_voigt, unstable)
+    columns = _all_columns(_symmetric(stiffness_voigt), usable)
     for name in _NEED_COMPLIANCE:
         columns[name] = np.where(stable, columns[name], np.nan)
     columns["mechanically_stable"] = stable
-    return {name: columns[name] for name, row in DERIVED.items() if row.from_tensors == (Tensor.ELASTIC,)}
+    return {name: columns[name] for name in DERIVED if name in columns}
 
 
 def _all_columns(stiffness: Floats, stable: Floats) -> Columns:

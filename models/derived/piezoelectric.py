@@ -10,18 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, mechanically_stable
+from models.derived.longitudinal import largest_longitudinal
 from models.errors import UnphysicalTensorError
 from models.quantities import DERIVED, Tensor
 from models.tensors.voigt import (
     Floats,
     ShapeError,
+    mandel_to_piezo,
     mandel_to_piezo_strain_voigt,
     piezo_to_mandel,
     stiffness_voigt_to_mandel,
 )
 
 
-def _strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
+def strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
     """d in Mandel form in pC/N, [n_crystals, 3, 6], solved from d C = e; the stiffness must be regular."""
     stiffness = stiffness_voigt_to_mandel(stiffness_voigt)
     symmetric = (stiffness + np.swapaxes(stiffness, -1, -2)) / 2
@@ -30,7 +32,7 @@ def _strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
     return strain
 
 
-def _same_length(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> tuple[Floats, Floats]:
+def same_length(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> tuple[Floats, Floats]:
     """Both tensors as float64, once they are found to belong to the same number of crystals."""
     e, c = np.asarray(piezo, dtype=np.float64), np.asarray(stiffness_voigt, dtype=np.float64)
     if e.ndim != 4 or e.shape[1:] != (3, 3, 3) or c.shape != (len(e), 6, 6):
@@ -56,7 +58,7 @@ def piezoelectric_strain_voigt(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> 
 
     Source: IEEE Std 176-1987, eq. d = e s^E.
     """
-    e, c = _same_length(piezo, stiffness_voigt)
+    e, c = same_length(piezo, stiffness_voigt)
     rows = np.flatnonzero(~mechanically_stable(c)).tolist()
     if rows:
         raise UnphysicalTensorError(
@@ -64,7 +66,7 @@ def piezoelectric_strain_voigt(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> 
             "d = e C^-1 means nothing there. Drop the rows in .rows.",
             rows,
         )
-    return mandel_to_piezo_strain_voigt(_strain_mandel(e, c))
+    return mandel_to_piezo_strain_voigt(strain_mandel(e, c))
 
 
 def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_allowed: NDArray[np.bool_]) -> Columns:
@@ -85,7 +87,7 @@ def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_all
     Raises:
         ShapeError: the three arrays are not of the same crystals.
     """
-    e, c = _same_length(piezo, stiffness_voigt)
+    e, c = same_length(piezo, stiffness_voigt)
     allowed = np.asarray(piezo_allowed, dtype=np.bool_)
     if allowed.shape != (len(e),):
         raise ShapeError(f"piezo_allowed must have shape [{len(e)}], one flag per crystal, got {list(allowed.shape)}.")
@@ -93,14 +95,22 @@ def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_all
     stress = np.where((allowed & finite)[:, None, None, None], e, 0.0)
     # an unstable crystal has no compliance: a stand-in keeps the batch solvable
     usable = mechanically_stable(c)
-    strain = _strain_mandel(stress, np.where(usable[:, None, None], c, np.eye(6)))
+    strain = strain_mandel(stress, np.where(usable[:, None, None], c, np.eye(6)))
     columns = _invariants(piezo_to_mandel(stress), strain)
+    # most crystals are not piezoelectric: no direction is searched for them
+    rows = np.flatnonzero(stress.any(axis=(1, 2, 3)))
+    for name, tensors in (
+        ("e_longitudinal_max_c_per_m2", stress),
+        ("d_longitudinal_max_pc_per_n", mandel_to_piezo(strain)),
+    ):
+        columns[name] = np.zeros(len(e))
+        columns[name][rows] = largest_longitudinal(tensors[rows])[0]
     for name, values in columns.items():
         computed = finite & usable if Tensor.ELASTIC in DERIVED[name].from_tensors else finite
         # a response that symmetry forbids is 0 whatever the tensors are worth
         columns[name] = np.where(computed | ~allowed, values, np.nan)
     columns["piezo_allowed"] = allowed
-    return {name: columns[name] for name, row in DERIVED.items() if Tensor.PIEZOELECTRIC in row.from_tensors}
+    return {name: columns[name] for name in DERIVED if name in columns}
 
 
 def _invariants(stress: Floats, strain: Floats) -> Columns:

@@ -91,13 +91,14 @@ def measure_source(source: str, name: str) -> FileMeasures:
     without_code.add(tokenize.ENDMARKER)
     spans = [range(token.start[0], token.end[0] + 1) for token in tokens if token.type not in without_code]
     code = {line for span in spans for line in span} - set(_docstring_lines(tree))
-    functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
+    nodes = list(ast.walk(tree))
+    functions = [node for node in nodes if isinstance(node, Function)]
     return FileMeasures(
         code_lines=len(code),
         comments=sum(token.type == tokenize.COMMENT and not DIRECTIVE.match(token.string) for token in tokens),
         function_lines=[_lines_within(code, node.lineno, node) for node in functions],
-        nested_comprehensions=[f"{name}:{node.lineno}" for node in ast.walk(tree) if _holds_a_comprehension(node)],
-        small_helpers=[f"{name}:{node.lineno} {node.name}" for node in _small_helpers(tree, functions, code)],
+        nested_comprehensions=[f"{name}:{node.lineno}" for node in nodes if _holds_a_comprehension(node)],
+        small_helpers=[f"{name}:{node.lineno} {node.name}" for node in _small_helpers(nodes, functions, code)],
     )
 
 
@@ -117,11 +118,11 @@ def _holds_a_comprehension(node: ast.AST) -> bool:
     return isinstance(node, COMPREHENSIONS) and any(isinstance(inner, COMPREHENSIONS) for inner in inside)
 
 
-def _small_helpers(tree: ast.AST, functions: list[Function], code: set[int]) -> Iterator[Function]:
+def _small_helpers(nodes: list[ast.AST], functions: list[Function], code: set[int]) -> Iterator[Function]:
     """Short private functions called once in the file; not properties, fixtures, and what is passed on."""
-    read = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-    read.update(node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    callees = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    read = Counter(node.id for node in nodes if isinstance(node, ast.Name))
+    read.update(node.attr for node in nodes if isinstance(node, ast.Attribute))
+    callees = [node.func for node in nodes if isinstance(node, ast.Call)]
     called = {node.id for node in callees if isinstance(node, ast.Name)}
     called |= {node.attr for node in callees if isinstance(node, ast.Attribute)}
     for node in functions:

@@ -11,6 +11,7 @@ import shlex
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.core import TyperGroup
@@ -32,6 +33,7 @@ from tests.gmt_tasks.labels.planted_faults import expected_sizes, good_rows, wri
 from tests.gmt_tasks.workers.fake_screener import FakeScreener
 
 DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
+NOTEBOOK = ROOT / "docs" / "first-screen.ipynb"
 WEIGHTS = ROOT / "models" / "weights"
 OLD, NEW = ModelVersion("gmtnet", "0.3.0", "a" * 64), ModelVersion("gmtnet", "0.4.0", "b" * 64)
 
@@ -66,6 +68,7 @@ NOT_RUN = (
     Exemption("calibrate", "likewise: tests/gmt_tasks/evaluation/ has made-up ones"),
     Exemption("models join", "needs several trained networks: tests/flows/cli/test_ensemble.py runs it"),
     Exemption("equivariance", "minutes of the network: tests/flows/cli/test_equivariance.py runs it"),
+    Exemption("serve", "ends with Ctrl-C only: tests/flows/cli/results/test_serve.py starts and ends it"),
     Exemption("doctor", "starts Ray to look at its ports: tests/flows/cli/test_open_ports.py does"),
 )
 
@@ -211,3 +214,54 @@ def test_a_command_that_does_not_parse_would_be_noticed(line: str) -> None:
 def test_commands_are_found_in_code_blocks_only() -> None:
     text = "```bash\ngmtscreen status  # all\necho x\n```\ngmtscreen no\n```\ngmtscreen show 'a b'\n```\n"
     assert commands_of(text) == [["status"], ["show", "a b"]]
+
+
+def notebook_cells() -> list[str]:
+    """The code cells of the notebook."""
+    document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in document["cells"] if cell["cell_type"] == "code"]
+
+
+def run_cells(cells: list[str], *, screened: bool) -> dict[str, Any]:
+    """Runs cells one after the other; lines with ! are commands, the screen only where nothing was screened before."""
+    names: dict[str, Any] = {}
+    for cell in cells:
+        python = []
+        for line in cell.splitlines():
+            if not line.startswith("!gmtscreen "):
+                python.append(line)
+                continue
+            words = shlex.split(line)[1:]
+            parse(words)
+            if words[0] != "screen" or not screened:
+                result = CliRunner().invoke(app, words)
+                assert result.exit_code == 0, f"{line}: {result.stderr or result.exception}"
+        exec(compile("\n".join(python), str(NOTEBOOK), "exec"), names)  # noqa: S102  our own document
+    return names
+
+
+@pytest.fixture
+def no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+
+
+def test_the_notebook_runs_on_a_database_that_is_there(reader: None, no_window: None) -> None:
+    shutil.copy("hits.db", "first-screen.db")
+    names = run_cells(notebook_cells(), screened=True)
+    assert len(names["front"]) > 0
+    assert {"pareto.png", "pareto.html", "hits.extxyz"} <= {path.name for path in Path().iterdir()}
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_its_own_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_window: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_cells(notebook_cells(), screened=False)
+    assert len(names["table"]) > 50
+    assert names["hits"].rows[0]["formula"] == "C"
+
+
+def test_the_notebook_holds_no_outputs_that_age() -> None:
+    document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    assert [cell["outputs"] for cell in document["cells"] if cell.get("outputs")] == []

@@ -117,13 +117,13 @@ def without_counterpart(tests: list[Path]) -> list[str]:
     return [
         str(path)
         for path in tests
-        if path.parts[0] not in {"architecture", "conftest.py"} and not (ROOT / path.parent).is_dir()
+        if path.parts[0] not in {"architecture", "browser", "conftest.py"} and not (ROOT / path.parent).is_dir()
     ]
 
 
 def test_the_tests_mirror_the_tree() -> None:
     tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
-    assert {path.parts[0] for path in tests} == {*MIRRORED, "architecture", "benchmarks"}
+    assert {path.parts[0] for path in tests} == {*MIRRORED, "architecture", "benchmarks", "browser"}
     assert without_counterpart(tests) == []
     moved = Path("db", "drawers", "test_store.py")
     assert without_counterpart([*tests, moved]) == [str(moved)]

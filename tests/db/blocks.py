@@ -101,6 +101,9 @@ def tensors(tensor: Tensor, ids: Sequence[str], shift: float = 0.0) -> Any:
     """Tensors of the given crystals, each [n_crystals, ...shape]."""
     shape = TENSORS[tensor].shape
     ramp = np.arange(float(np.prod(shape))).reshape(shape)
+    ramp = ramp + np.swapaxes(ramp, -1, -2)
+    if tensor is not Tensor.PIEZOELECTRIC:  # positive definite as those of stable crystals
+        ramp = ramp + 1000 * np.eye(len(ramp))
     return np.array([ramp + number_of(each) + shift for each in ids]).reshape(len(ids), *shape)
 
 

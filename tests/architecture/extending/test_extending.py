@@ -84,6 +84,7 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_made_up_tensor_is_read_trained_predicted_and_scored(answer: dict[str, Any]) -> None:
     assert answer["labels"] == answer["crystals"] > 10
     assert answer["refusal"] == "out_of_range"
@@ -97,6 +98,7 @@ def test_a_made_up_tensor_is_read_trained_predicted_and_scored(answer: dict[str,
         assert success == 100.0
 
 
+@pytest.mark.slow
 def test_a_made_up_tensor_is_symmetrized(answer: dict[str, Any]) -> None:
     assert answer["largest_entry"] > 0
     assert answer["change_on_second_projection"] < 1e-10 * answer["largest_entry"]
@@ -104,6 +106,7 @@ def test_a_made_up_tensor_is_symmetrized(answer: dict[str, Any]) -> None:
     assert cubic == [[cubic[0][0], 0, 0], [0, cubic[0][0], 0], [0, 0, cubic[0][0]]]
 
 
+@pytest.mark.slow
 def test_a_made_up_tensor_derived_number_and_source_are_stored_and_found(answer: dict[str, Any]) -> None:
     database = answer["database"]
     assert database["inputs"] == 10
@@ -112,10 +115,12 @@ def test_a_made_up_tensor_derived_number_and_source_are_stored_and_found(answer:
     assert database["radius"] is None, "a column of its own, empty without a calibration"
 
 
+@pytest.mark.slow
 def test_a_made_up_backbone_screens(answer: dict[str, Any]) -> None:
     np.testing.assert_allclose(answer["constant"], 100 / 3**0.5 * np.eye(3))
     assert answer["unit"] == "1e-6/K"
 
 
+@pytest.mark.slow
 def test_a_made_up_command_answers(answer: dict[str, Any]) -> None:
     assert answer["command"] == "hello\n"

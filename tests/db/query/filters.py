@@ -1,8 +1,4 @@
-"""Random filter trees, and an evaluation of a tree in plain Python with three-valued logic: True, False or None."""
-
-import operator
-from collections.abc import Callable, Mapping
-from typing import Any
+"""Random filter trees, with values that random rows hold."""
 
 from hypothesis import strategies as st
 
@@ -75,58 +71,3 @@ def filters() -> st.SearchStrategy[Filter]:
         return st.builds(Not, children) | st.builds(And, several) | st.builds(Or, several)
 
     return st.recursive(leaves(), joined, max_leaves=8)
-
-
-_OPERATORS: dict[Operator, Callable[[Any, Any], bool]] = {
-    Operator.EQUAL: operator.eq,
-    Operator.UNEQUAL: operator.ne,
-    Operator.LESS: operator.lt,
-    Operator.LESS_EQUAL: operator.le,
-    Operator.GREATER: operator.gt,
-    Operator.GREATER_EQUAL: operator.ge,
-}
-
-_MATCHES: dict[TextMatch, Callable[[str, str], bool]] = {
-    TextMatch.CONTAINS: str.__contains__,
-    TextMatch.STARTS: str.startswith,
-    TextMatch.ENDS: str.endswith,
-}
-
-
-def evaluate(tree: Filter, row: Mapping[str, Any]) -> bool | None:
-    """Whether a row is a hit; None when that is unknown. Lists are sets of texts, all else a value or None."""
-    match tree:
-        case And(terms):
-            found = [evaluate(term, row) for term in terms]
-            return False if False in found else None if None in found else True
-        case Or(terms):
-            found = [evaluate(term, row) for term in terms]
-            return True if True in found else None if None in found else False
-        case Not(term):
-            inner = evaluate(term, row)
-            return None if inner is None else not inner
-        case Is(name, knowledge):
-            return (row[name] is None) == (knowledge is Knowledge.UNKNOWN)
-        case Has(name, quantifier, values):
-            return _has(row[name], quantifier, set(values))
-        case Comparison("source_ids", Operator.UNEQUAL, value):
-            return value not in row["source_ids"]
-        case Comparison(name, comparison, value):
-            return _any(row[name], lambda held: _OPERATORS[comparison](held, value))
-        case Matches(name, how, text):
-            return _any(row[name], lambda held: _MATCHES[how](held, text))
-        case Flag(name):
-            held = row[name]
-            return None if held is None else bool(held)
-
-
-def _any(held: Any, test: Callable[[Any], bool]) -> bool | None:
-    if held is None:
-        return None
-    return any(test(each) for each in held) if isinstance(held, set) else test(held)
-
-
-def _has(held: set[str], quantifier: Quantifier, values: set[str]) -> bool:
-    if quantifier is Quantifier.ANY:
-        return bool(held & values)
-    return held <= values if quantifier is Quantifier.ONLY else values <= held

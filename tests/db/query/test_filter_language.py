@@ -25,7 +25,7 @@ from db.query.filter_tree import (
     TextMatch,
     to_text,
 )
-from db.query.properties import PROPERTIES, Kind
+from db.query.properties import CRYSTALS, Kind
 from models.errors import FilterError
 from models.quantities import DERIVED
 from tests.db.query.filters import filters
@@ -200,7 +200,7 @@ def test_what_stands_inside_a_text_does_not_count_towards_the_bounds() -> None:
 def test_too_much_is_refused_before_the_parser_sees_it(
     text: str, sentence: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filter_language, "_parser", lambda: pytest.fail("the parser was started"))
+    monkeypatch.setattr(filter_language, "_parser", lambda _: pytest.fail("the parser was started"))
     if sentence is None:  # control: what is within the bounds does reach it
         with pytest.raises(pytest.fail.Exception):
             parse_filter(text)
@@ -254,4 +254,4 @@ def test_text_that_looks_like_sql_is_just_a_text() -> None:
 
 
 def test_the_closed_list_covers_all_kinds() -> None:
-    assert set(PROPERTIES.values()) == set(Kind)
+    assert set(CRYSTALS.kinds.values()) == set(Kind)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from db.query.evaluate import truth
 from db.query.filter_tree import Filter, Flag, Is, Knowledge, Not, to_text
 from db.query.pages import DEFAULT_FIELDS, Page, Request, sql_page
 from db.query.properties import LISTS, PROPERTIES
@@ -21,15 +22,15 @@ from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, StoreError
 from models.quantities import DERIVED, ColumnKind
 from tests.db.blocks import SHARD_ATOMS, block, crystal_id, results, spec, work_off
-from tests.db.query.filters import DOUBTS, NUMBERS, SYMBOLS, TEXTS, evaluate, filters
+from tests.db.query.filters import DOUBTS, NUMBERS, SYMBOLS, TEXTS, filters
 
 N_CRYSTALS = 60
 WIDE = ("id", "formula", "elements", *(name for name in PROPERTIES if name not in ("id", "formula", "elements")))
 
 
-def fill_at_random(store: ResultStore) -> None:
+def fill_at_random(store: ResultStore, seed: int = 7) -> None:
     """Crystals of few elements and results full of gaps, of values that the random filters compare with."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     run = store.open_run(spec())
     species = [
         rng.choice([ALL_SYMBOLS.index(each) for each in SYMBOLS], size=rng.integers(1, 5)) for _ in range(N_CRYSTALS)
@@ -99,7 +100,7 @@ def test_columns_and_sql_find_exactly_the_rows_that_plain_python_finds(random_st
     if not hasattr(random_store, "oracle_rows"):
         random_store.oracle_rows = list(python_rows(random_store))  # type: ignore[attr-defined]
     rows: list[dict[str, Any]] = random_store.oracle_rows  # type: ignore[attr-defined]
-    wanted = sorted(row["id"] for row in rows if evaluate(tree, row) is True)
+    wanted = sorted(row["id"] for row in rows if truth(tree, row) is True)
     request = Request(to_text(tree), fields=("id",), limit=0)
     assert [row["id"] for row in random_store.page(request).rows] == wanted
     with reading(random_store._engine) as connection:

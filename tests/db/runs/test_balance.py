@@ -24,7 +24,7 @@ def fresh_store() -> Iterator[ResultStore]:
         yield store
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(blocks=st.lists(st.lists(ITEM, max_size=12), max_size=5))
 def test_the_balance_of_any_mixture_closes_and_equals_a_count_by_hand(blocks: list[list[int | Reason]]) -> None:
     with fresh_store() as store:
@@ -127,4 +127,4 @@ class KilledAndResumed(RuleBasedStateMachine):
 
 
 TestKilledAndResumed = KilledAndResumed.TestCase
-TestKilledAndResumed.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestKilledAndResumed.settings = settings(max_examples=6, stateful_step_count=25, deadline=None)

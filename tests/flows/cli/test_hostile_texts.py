@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from db.csv_cells import FORMULA_STARTS
 from db.query.filter_tree import Comparison, Matches, Operator, TextMatch, to_text
 from db.records import RejectedInput
 from db.store import ResultStore
 from flows.cli.app import app
-from flows.cli.read import FORMULA_STARTS
 from flows.terminal.console import json_text
 from models.errors import Reason
 from tests.db.blocks import MODEL, block, crystal_id, spec, work_off

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from db.query.evaluate import truth
 from db.query.filter_language import parse_filter
 from db.records import Balance
 from flows.cli import doctor
@@ -29,7 +30,6 @@ from gmt_tasks.telemetry import Progress
 from models.errors import Doubt
 from models.quantities import INTERVALS, Tensor
 from tests.architecture.source_tree import project
-from tests.db.query.filters import evaluate
 
 
 @given(st.lists(st.text("aé0-=:/ '\"$`\\!*?&|;<>()#~\n"), min_size=1, max_size=4))
@@ -102,8 +102,8 @@ def test_the_first_table_of_a_run_is_of_crystals_like_those_of_the_training() ->
     """Three-valued logic: a model without a distance score knows of no crystal whether it is out of distribution."""
     tree = parse_filter(TOP_FILTER)
     row = {"d_max_pc_per_n": 5.0, "elastic_min_eigenvalue_gpa": 30.0, "symmetry_ambiguous": False}
-    assert [evaluate(tree, row | {"ood": ood}) for ood in (False, None, True)] == [True, True, False]
-    assert evaluate(tree, row | {"ood": False, "elastic_min_eigenvalue_gpa": 10.0}) is False
+    assert [truth(tree, row | {"ood": ood}) for ood in (False, None, True)] == [True, True, False]
+    assert truth(tree, row | {"ood": False, "elastic_min_eigenvalue_gpa": 10.0}) is False
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:

@@ -76,6 +76,7 @@ def test_crystals_are_compared_with_sign_part_and_interval(folder: Path) -> None
     assert MISSES.read_text(encoding="utf-8").strip() in text
 
 
+@pytest.mark.slow  # test_plots.py looks at the pictures one by one
 def test_the_same_figures_give_the_same_files(folder: Path, tmp_path: Path) -> None:
     for path in write_documents(fake_evaluation(), tmp_path):
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes()

@@ -16,9 +16,10 @@ from pymatgen.core import Structure
 from db.labels.rows import LabelRecord
 from db.store import ResultStore
 from db.tables import LabelState
-from gmt_tasks.active_learning.job_folder import ids_in, label_rows, poscar, poscar_cell, write_jobs
+from gmt_tasks.active_learning.job_folder import ids_in, label_rows, write_jobs
 from gmt_tasks.active_learning.request import Goal, OutOfDistribution, SuggestionRequest
 from gmt_tasks.active_learning.suggest import Suggestion, suggest
+from gmt_tasks.export.structure_text import poscar, poscar_cell
 from gmt_tasks.labels.kinds import KINDS
 from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, GmtError

@@ -62,7 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
     return opened
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(lines=_LINES, cut=st.integers(1, 40))
 def test_any_mixture_of_rows_keeps_the_balance(
     store: ResultStore, tmp_path_factory: pytest.TempPathFactory, lines: list[int | str | None], cut: int

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gmt_tasks.screening.derive import derived_columns
 from gmt_tasks.sources.open import open_source
 from models.crystals.crystal import CrystalBatch, Floats
+from models.derived.thermal import Densities
 from models.quantities import Tensor
 from models.reference.crystals import CRYSTAL_CLASSES, class_operations
 from models.symmetry.search import SymmetryBatch, find_symmetry
@@ -31,7 +32,7 @@ def random_tensors(seed: int, n: int) -> Floats:
 
 
 def optics(eps: Floats, symmetry: SymmetryBatch) -> tuple[Sequence[str], Sequence[str]]:
-    columns = derived_columns({Tensor.DIELECTRIC_ELECTRONIC: eps}, symmetry)
+    columns = derived_columns({Tensor.DIELECTRIC_ELECTRONIC: eps}, symmetry, Densities(*np.ones((2, len(eps)))))
     return columns["optical_class"].tolist(), columns["optic_sign"].tolist()
 
 

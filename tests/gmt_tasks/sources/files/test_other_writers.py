@@ -21,7 +21,7 @@ from tests.gmt_tasks.sources.files.other_writers.structures import all_structure
 
 Named = Sequence[tuple[str, Structure]]
 
-EVERY = 17
+EVERY = 60
 """Of the structures, in the test that every run makes."""
 
 RIGHTLY_REFUSED = {

@@ -110,13 +110,12 @@ def right_angled() -> RightAngled:
     return RightAngled("mp-90", structure, stiffness, electronic, 2 * electronic, piezo, {"band_gap": 2.0})
 
 
-@pytest.mark.parametrize("place", [0, 1, 3])
 def test_a_document_for_which_pymatgen_raises_costs_no_other(
-    server: LocalServer, api: MaterialsProject, made: list[Material], place: int, monkeypatch: pytest.MonkeyPatch
+    server: LocalServer, api: MaterialsProject, made: list[Material], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A monoclinic cell with right angles: a StopIteration inside pymatgen once ended the whole source."""
     found = right_angled()
-    api.materials = [*made[:place], found, *made[place:]]
+    api.materials = [*made[:1], found, *made[1:]]
     rows = list(open_labels("mp:ids=mp-661,mp-149,mp-22862,mp-90").rows())
     assert len(rows) == 4 * len(api.materials)
     assert [row for row in rows if isinstance(row, RefusedLabel)] == []

@@ -17,6 +17,7 @@ from db import segments
 from db.query.filter_tree import (
     And,
     Comparison,
+    Decided,
     Filter,
     Flag,
     Has,
@@ -30,6 +31,7 @@ from db.query.filter_tree import (
     TextMatch,
 )
 from db.query.properties import PROPERTIES, Kind
+from db.query.times import whole_seconds
 from db.segments import SEGMENT_COLUMNS, Column, SegmentIds
 from db.tables import crystals
 
@@ -110,6 +112,8 @@ class Table:
             return Column(
                 np.array([places[m] for m, _, _ in self._parts], np.int32).repeat(np.diff(self.first_rows)), texts
             )
+        if name == "last_modified":
+            return self.column("created")
         if name not in SEGMENT_COLUMNS:
             raise NotByColumnError
         stored = {}
@@ -147,6 +151,9 @@ class Table:
             case Not(term):
                 true, false = self.evaluate(term)
                 return Ternary(false, true)
+            case Decided(value):
+                # unknown is neither true nor false
+                return Ternary(np.full(self.n_rows, value is True), np.full(self.n_rows, value is False))
             case Comparison() | Matches() | Has() | Is() | Flag():
                 return self._leaf(tree)
             case _:
@@ -154,7 +161,7 @@ class Table:
 
     def _leaf(self, tree: Comparison | Matches | Has | Is | Flag) -> Ternary:
         name = tree.property
-        if name not in SEGMENT_COLUMNS and name != "model":
+        if name not in SEGMENT_COLUMNS and name not in ("model", "last_modified"):
             return self._looked_up(tree)
         column = self.column(name)
         known = _known(column)
@@ -170,6 +177,9 @@ class Table:
                 true = column.values == 1
             case Comparison(_, operator, value) if column.texts is not None:
                 true = _of_texts(column, lambda held: bool(_COMPARE[operator](held, value)))
+            case Comparison("last_modified", operator, value):
+                # as times are printed: without their fraction of a second
+                true = _COMPARE[operator](np.floor(column.values), whole_seconds(str(value)))
             case Comparison(_, operator, value):
                 # float64: a literal is never rounded to a column's precision
                 true = _COMPARE[operator](column.values, np.float64(value))

@@ -7,12 +7,28 @@ case rules differ), no NaN in the database, and texts are compared by code point
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Integer, Text, and_, func, literal, not_, or_
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Double,
+    Integer,
+    Text,
+    and_,
+    cast,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    true,
+)
 
 from db.base import ComparedNumber, Float32
 from db.query.filter_tree import (
     And,
     Comparison,
+    Decided,
     Filter,
     Flag,
     Has,
@@ -24,8 +40,9 @@ from db.query.filter_tree import (
     Or,
     TextMatch,
 )
-from db.query.lists import INPUT_LISTS, any_source_id, doubted, has
-from db.query.properties import PROPERTIES
+from db.query.properties import PROPERTIES, Kind
+from db.query.sql.lists import INPUT_LISTS, any_source_id, doubted, has
+from db.query.times import whole_seconds
 from db.tables import crystals, models, results
 from models.errors import Doubt
 
@@ -37,6 +54,7 @@ DOUBT_FLAGS: dict[str, Condition] = {"doubtful": doubted(), **{doubt.value: doub
 COLUMNS: dict[str, ColumnElement[Any]] = {
     **{name: results.c[name] for name in PROPERTIES if name in results.c},
     **{name: crystals.c[name] for name in PROPERTIES if name in crystals.c},
+    "last_modified": results.c.created,
     "model": models.c.name.concat("@").concat(models.c.version),
     **DOUBT_FLAGS,
 }
@@ -49,10 +67,9 @@ HITS = results.join(crystals, crystals.c.id == results.c.crystal_id).join(models
 def to_condition(tree: Filter) -> Condition:
     """The SQL condition of a filter; unknown values follow SQL's three-valued logic."""
     match tree:
-        case And(terms):
-            return and_(*(to_condition(term) for term in terms))
-        case Or(terms):
-            return or_(*(to_condition(term) for term in terms))
+        case And(terms) | Or(terms):
+            joined = and_ if isinstance(tree, And) else or_
+            return joined(*(to_condition(term) for term in terms))
         case Not(term):
             return not_(to_condition(term))
         case Comparison(name, operator, value):
@@ -65,6 +82,8 @@ def to_condition(tree: Filter) -> Condition:
             # What a crystal came with is always known, also where the list is empty.
             column = crystals.c.id if name in INPUT_LISTS else COLUMNS[name]
             return column.is_not(None) if knowledge is Knowledge.KNOWN else column.is_(None)
+        case Decided(value):
+            return cast(null(), Boolean()) if value is None else true() if value else false()
         case Flag(name):
             column = COLUMNS[name]
             # a condition as it is can begin from its own index; compared with a value it cannot
@@ -85,6 +104,8 @@ def _compare(name: str, operator: Operator, value: float | str | bool) -> Condit
     # Of a list, != means that no entry is equal, not that some entry differs.
     if name == "source_ids" and operator is Operator.UNEQUAL:
         return not_(_compare(name, Operator.EQUAL, value))
+    if PROPERTIES[name] is Kind.TIME:
+        return _compare_time(COLUMNS[name], operator, whole_seconds(str(value)))
     bound: ColumnElement[Any] = literal(value)
     if name in COLUMNS and isinstance(COLUMNS[name].type, Float32):
         bound = literal(value, ComparedNumber())
@@ -93,6 +114,23 @@ def _compare(name: str, operator: Operator, value: float | str | bool) -> Condit
         small_integer = value.is_integer() and abs(value) < 2**31
         bound = literal(int(value), Integer()) if small_integer else literal(value, Double())
     return _on_texts(name, lambda column: _COMPARE[operator](column, bound))
+
+
+def _compare_time(column: ColumnElement[Any], operator: Operator, seconds: int) -> Condition:
+    """Comparison of a time without its fraction of a second, as results print it."""
+    first: ColumnElement[Any] = literal(float(seconds), Double())
+    next_second: ColumnElement[Any] = literal(seconds + 1.0, Double())
+    match operator:
+        case Operator.EQUAL:
+            return and_(column >= first, column < next_second)
+        case Operator.UNEQUAL:
+            return or_(column < first, column >= next_second)
+        case Operator.LESS | Operator.GREATER_EQUAL:
+            return _COMPARE[operator](column, first)
+        case Operator.LESS_EQUAL:
+            return column < next_second
+        case Operator.GREATER:
+            return column >= next_second
 
 
 def _on_texts(name: str, test: Callable[[ColumnElement[Any]], Condition]) -> Condition:

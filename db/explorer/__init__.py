@@ -1,0 +1,1 @@
+"""The read-only web application: pages, the JSON interface and the OPTIMADE server."""

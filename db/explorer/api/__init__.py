@@ -1,0 +1,1 @@
+"""The JSON interface of the explorer, for what OPTIMADE has no word for."""

@@ -1,0 +1,1 @@
+"""An OPTIMADE 1.2 server on SQL."""

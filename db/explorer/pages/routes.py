@@ -1,0 +1,77 @@
+"""Routes of the pages; the application includes `router`.
+
+A page is a frame: its scripts ask the JSON interface for what it shows, so whatever a page says can be had as JSON too.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from db.explorer.context import Context, Explorer
+from db.explorer.pages.filter_help import filter_help
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+def page(request: Request, explorer: Explorer, template: str, section: str, **values: Any) -> HTMLResponse:
+    """A rendered page.
+
+    Args:
+        request: what was asked.
+        explorer: holds the templates.
+        template: file name of the template.
+        section: entry of the navigation that is marked as the present one.
+        values: what else the template reads.
+    """
+    # Behind a proxy the application may live below a path: every address on the page starts with it.
+    context = {"root": request.scope.get("root_path", ""), "section": section, **values}
+    return explorer.templates.TemplateResponse(request, template, context)
+
+
+@router.get("/")
+def search_page(request: Request, explorer: Context) -> HTMLResponse:
+    """Filter, plot and table; its address holds the query."""
+    return page(request, explorer, "search.html", "Explorer")
+
+
+@router.get("/crystals/{crystal}")
+def crystal_page(request: Request, explorer: Context, crystal: str) -> HTMLResponse:
+    """One crystal."""
+    return page(request, explorer, "crystal.html", "", crystal=crystal)
+
+
+@router.get("/compare")
+def comparison_page(request: Request, explorer: Context) -> HTMLResponse:
+    """Crystals side by side; their ids are in its address."""
+    return page(request, explorer, "compare.html", "")
+
+
+@router.get("/runs")
+def runs_page(request: Request, explorer: Context) -> HTMLResponse:
+    """Every run with its balance."""
+    return page(request, explorer, "runs.html", "Runs", run=None)
+
+
+@router.get("/runs/{run}")
+def run_page(request: Request, explorer: Context, run: int) -> HTMLResponse:
+    """One run: balance, sources, what was rejected and why."""
+    return page(request, explorer, "runs.html", "Runs", run=run)
+
+
+@router.get("/models")
+def models_page(request: Request, explorer: Context) -> HTMLResponse:
+    """Every model version."""
+    return page(request, explorer, "models.html", "Models", model=None)
+
+
+@router.get("/models/{model}")
+def model_page(request: Request, explorer: Context, model: str) -> HTMLResponse:
+    """One model version: accuracy, calibration, where it came from, who decided what."""
+    return page(request, explorer, "models.html", "Models", model=model)
+
+
+@router.get("/help")
+def help_page(request: Request, explorer: Context) -> HTMLResponse:
+    """The filter language and every property."""
+    return page(request, explorer, "help.html", "Help", groups=filter_help())

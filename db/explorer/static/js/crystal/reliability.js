@@ -1,0 +1,35 @@
+// How far the numbers can be relied on, in words, and the badges beside the formula.
+
+import { ask } from "../core/api.js";
+import { element } from "../core/dom.js";
+
+/** One badge per finding, the good ones too. */
+export function reliabilityBadges(facts, result) {
+  const { derived } = result;
+  const scores = result["trust"] ?? {};
+  const badges = [];
+  const add = (kind, text) => badges.push(element("span", { class: `badge ${kind}` }, text));
+  if (scores.ood === true) add("bad", "far from the training data");
+  else if (scores.ood === false) add("good", "near to the training data");
+  if (derived.mechanically_stable === true) add("good", "mechanically stable");
+  else if (derived.mechanically_stable === false) add("bad", "mechanically unstable");
+  if (scores.metal) add("warn", "probably a metal");
+  if (derived.piezo_allowed === true) add("", "piezoelectric");
+  if (result.symmetry_ambiguous) add("warn", "symmetry depends on the tolerance");
+  if (scores.layered) add("warn", "layered");
+  if (scores.low_dimensional) add("warn", "slab or molecule");
+  if (facts["twin_id"]) add("", "chiral");
+  if (facts.inputs.some(({ doubts }) => doubts?.length)) add("warn", "doubtful input");
+  return badges;
+}
+
+/** Sentences of the server where it gives them; the scores themselves beside them. */
+export async function showReliability(box, { path, result, model }) {
+  const { sentences } = await ask(`${path}/reliability`, { model });
+  box.replaceChildren(element("ul", {}, sentences.map((text) => element("li", {}, text.replace(/^./, (letter) => letter.toUpperCase())))));
+  const at = [["1e-3", result.spacegroup_1e3], ["1e-2", result.spacegroup_1e2], ["1e-1", result.spacegroup_1e1]].filter(([, group]) => group !== null && group !== undefined);
+  if (at.length) {
+    box.append(element("table", {}, element("caption", {}, "Space group by the tolerance of the symmetry search"),
+      element("tbody", {}, at.map(([symprec, group]) => element("tr", {}, element("th", { scope: "row" }, `${symprec} Å`), element("td", {}, String(group)))))));
+  }
+}

@@ -1,0 +1,98 @@
+"""What the pages are made of: every file that one names exists, nothing comes from elsewhere, no script in the text."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from db.explorer.context import FOLDER
+from db.explorer.pages.filter_help import filter_help
+from db.query.properties import DESCRIPTIONS
+
+STATIC, TEMPLATES = FOLDER / "static", FOLDER / "templates"
+OWN = [path for path in STATIC.rglob("*") if path.suffix in {".js", ".css"} and "vendor" not in path.parts]
+MODULES = [path for path in OWN if path.suffix == ".js"]
+NAMESPACE = "http://www.w3.org/2000/svg"
+IMPORT = re.compile(r'^\s*import .*?from "([^"]+)";$', re.MULTILINE)
+INLINE = re.compile(r"<script(?![^>]*\bsrc=)|\son\w+\s*=\s*[\"']|\sstyle\s*=\s*[\"']|javascript:")
+
+
+def broken_imports(modules: list[Path]) -> list[str]:
+    """Imports of modules that do not exist."""
+    named = [(module, name) for module in modules for name in IMPORT.findall(module.read_text(encoding="utf-8"))]
+    return [f"{module.name}: {name}" for module, name in named if not (module.parent / name).is_file()]
+
+
+def unknown_names(modules: list[Path]) -> list[str]:
+    """Names that a module imports and the other one does not export."""
+    pattern = re.compile(r'^import \{ ([^}]+) \} from "([^"]+)";$', re.MULTILINE)
+    missing = []
+    for module in modules:
+        for names, other in pattern.findall(module.read_text(encoding="utf-8")):
+            text = (module.parent / other).read_text(encoding="utf-8")
+            exported = set(re.findall(r"^export (?:async )?(?:function|class|const|let) (\w+)", text, re.MULTILINE))
+            missing += [f"{module.name}: {name} of {other}" for name in names.split(", ") if name not in exported]
+    return missing
+
+
+def test_every_module_that_is_imported_exists_and_exports_what_is_asked() -> None:
+    assert MODULES
+    assert broken_imports(MODULES) == []
+    assert unknown_names(MODULES) == []
+
+
+def test_a_broken_import_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text('import { x } from "./b.js";\n', encoding="utf-8")
+    assert broken_imports([tmp_path / "a.js"]) == ["a.js: ./b.js"]
+    (tmp_path / "b.js").write_text("export function y() {}\n", encoding="utf-8")
+    assert unknown_names([tmp_path / "a.js"]) == ["a.js: x of ./b.js"]
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    names = {
+        name
+        for page in TEMPLATES.glob("*.html")
+        for name in re.findall(r"/static/([\w./-]+)", page.read_text(encoding="utf-8"))
+    }
+    assert names
+    assert [name for name in sorted(names) if not (STATIC / name).is_file()] == []
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    addresses = {
+        f"{path.name}: {address}"
+        for path in [*OWN, *TEMPLATES.glob("*.html")]
+        for address in re.findall(r"(?:https?:)?//[\w-]+\.[\w./-]+", path.read_text(encoding="utf-8"))
+        if address != NAMESPACE
+    }
+    assert addresses == set()
+
+
+def test_no_page_holds_a_script_or_a_style_in_its_text() -> None:
+    # The content security policy would refuse it, silently for whoever looks at the page.
+    assert {page.name: INLINE.findall(page.read_text(encoding="utf-8")) for page in TEMPLATES.glob("*.html")} == {
+        page.name: [] for page in TEMPLATES.glob("*.html")
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>x()</script>", '<a onclick="x()">', "<p style='x'>", '<a href="javascript:x">']
+)
+def test_a_script_in_the_text_of_a_page_is_found(text: str) -> None:
+    assert INLINE.search(text)
+
+
+def test_the_structure_viewer_is_the_file_that_was_published() -> None:
+    folder = STATIC / "vendor" / "3dmol"
+    recorded = re.search(r"sha256 ([0-9a-f]{64})", (folder / "SOURCE").read_text(encoding="utf-8"))
+    assert recorded
+    assert hashlib.sha256((folder / "3Dmol-min.js").read_bytes()).hexdigest() == recorded[1]
+    assert "BSD-3-Clause" in (folder / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_help_names_every_property_once_but_the_ends_of_intervals() -> None:
+    names = [name for _, rows in filter_help() for name, _ in rows]
+    ends = {end for row in DESCRIPTIONS.values() for end in row.interval or ()}
+    assert len(names) == len(set(names))
+    assert set(names) == set(DESCRIPTIONS) - ends

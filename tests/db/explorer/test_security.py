@@ -1,0 +1,134 @@
+"""What a hostile page, a hostile question or a crowd can do to the server: nothing."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.types import Message, Scope
+
+from db.explorer.limits import ServerSettings
+from db.explorer.queue import QueryQueue
+from db.explorer.security import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, without_port
+from db.store import ResultStore
+from tests.db.explorer.served import asking
+from tests.db.test_read_only import endless_question
+
+PATHS = ("/", "/static/plotly.min.js", "/api/v1/count", "/api/v1/nope", "/optimade/v1/info", "/nope")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_carries_the_security_headers_and_no_cookie(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert {name: headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert "set-cookie" not in headers
+    assert "access-control-allow-origin" not in headers
+
+
+def test_scripts_come_from_the_server_itself() -> None:
+    rules = dict(rule.split(" ", 1) for rule in CONTENT_SECURITY_POLICY.split("; "))
+    assert rules["script-src"] == rules["default-src"] == "'self'"
+    assert rules["object-src"] == rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", ["/api/v1/count", "/optimade/v1/structures", "/"])
+def test_only_reading_methods_are_answered(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert client.head(path).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080", ""])
+def test_a_page_whose_name_was_rebound_to_this_machine_is_turned_away(client: TestClient, host: str) -> None:
+    assert client.get("/api/v1/count", headers={"host": host}).status_code == 421
+    assert client.get("/api/v1/count", headers={"host": "localhost:8080"}).status_code == 200
+
+
+def test_a_host_is_its_name_without_the_port() -> None:
+    hosts = {"A.example:80": "a.example", "[::1]:8080": "[::1]", "[::1]": "[::1]", "localhost": "localhost"}
+    assert {host: without_port(host) for host in hosts} == hosts
+
+
+def test_other_pages_read_answers_only_where_they_are_allowed(served_db: Path) -> None:
+    with asking(served_db, origins=("https://a.example",)) as client:
+        allowed = client.get("/api/v1/count", headers={"origin": "https://a.example"})
+        assert allowed.headers["access-control-allow-origin"] == "https://a.example"
+        assert "access-control-allow-origin" not in client.get("/", headers={"origin": "https://b.example"}).headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/crystals?limit=3", "/optimade/v1/structures?page_limit=2"])
+def test_what_has_not_changed_is_not_sent_again(client: TestClient, path: str) -> None:
+    first = client.get(path)
+    again = client.get(path, headers={"if-none-match": first.headers["etag"]})
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    other = client.get(path.replace("=", "=1"), headers={"if-none-match": first.headers["etag"]})
+    assert other.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/count", "/optimade/v1/structures"])
+def test_a_stopped_question_is_answered_with_what_to_do(
+    served_db: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asking(served_db, query_timeout_s=0.2) as client:
+        monkeypatch.setattr("db.query.counts.count", lambda connection, _request: endless_question(connection))
+        monkeypatch.setattr(
+            "db.explorer.optimade.routes.count", lambda connection, _request: endless_question(connection)
+        )
+        answer = client.get(path)
+        assert answer.status_code == 504
+        assert "narrower" in answer.text
+
+
+def test_a_failure_says_nothing_about_the_inside(served_db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    with asking(served_db) as client:
+        monkeypatch.setattr(ResultStore, "quick_count", broken)
+        answer = client.get("/api/v1/count")
+        assert answer.status_code == 500
+        assert "secret" not in answer.text
+        assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+
+
+@pytest.mark.parametrize("path", ["/api/v1/count", "/optimade/v1/structures"])
+def test_a_crowd_waits_and_is_then_asked_to_come_again(path: str) -> None:
+    running, most = 0, 0
+    gone = asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Any, send: Any) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await gone.wait()
+        running -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def crowd() -> list[int]:
+        queue = QueryQueue(app, ServerSettings(concurrent_queries=2, queue_timeout_s=0.05))
+        statuses: list[int] = []
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        async def ask() -> None:
+            await queue({"type": "http", "path": path, "method": "GET", "headers": []}, None, send)  # type: ignore[arg-type]
+
+        questions = [asyncio.create_task(ask()) for _ in range(5)]
+        while len(statuses) < 3:
+            await asyncio.sleep(0.01)
+        gone.set()
+        await asyncio.gather(*questions)
+        await ask()
+        return statuses
+
+    assert asyncio.run(crowd()) == [503, 503, 503, 200, 200, 200]
+    assert most == 2
+
+
+def test_a_long_query_is_refused(client: TestClient) -> None:
+    assert client.get("/api/v1/count", params={"filter": "a" * 17_000}).status_code == 414
