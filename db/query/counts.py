@@ -16,7 +16,7 @@ from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
 from db.query.request import Request
 from db.query.sql.conditions import COLUMNS, HITS
 from db.records import Floats
-from db.segments import Array, Column, element_mask
+from db.segments import Column, element_mask
 from models.crystals.crystal import SYMBOLS
 from models.errors import FilterError
 
@@ -105,8 +105,13 @@ def _numbers_by_column(column: Column, kind: Kind) -> dict[Any, int]:
     """How often each value occurs, None for unknown."""
     values = column.values
     if kind is Kind.ELEMENTS:
-        present = ((symbol, _n_with(values, symbol)) for symbol in SYMBOLS[1:])
-        return {symbol: n for symbol, n in present if n}
+        counts_of: dict[Any, int] = {}
+        for symbol in SYMBOLS[1:]:
+            mask = element_mask([symbol])
+            word = int(mask[1] > 0)
+            if n := int(np.count_nonzero(values[:, word] & mask[word])):
+                counts_of[symbol] = n
+        return counts_of
     if column.texts is not None:
         # unknown ones are -1
         counts = np.bincount(values + 1, minlength=len(column.texts) + 1).tolist()
@@ -116,13 +121,6 @@ def _numbers_by_column(column: Column, kind: Kind) -> dict[Any, int]:
     for value, n in zip(*(part.tolist() for part in np.unique(known, return_counts=True)), strict=True):
         numbers[bool(value) if kind is Kind.FLAG else int(value)] = n
     return numbers | ({None: len(values) - len(known)} if len(known) < len(values) else {})
-
-
-def _n_with(masks: Array, symbol: str) -> int:
-    """How many crystals contain an element."""
-    mask = element_mask([symbol])
-    word = int(mask[1] > 0)
-    return int(np.count_nonzero(masks[:, word] & mask[word]))
 
 
 def _numbers_by_sql(connection: Connection, request: Request, name: str) -> dict[Any, int]:

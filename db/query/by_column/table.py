@@ -170,7 +170,13 @@ class Table:
                 wanted = known if knowledge is Knowledge.KNOWN else ~known
                 return Ternary(wanted, ~wanted)
             case Has(_, quantifier, values):
-                true = _has(column.values, quantifier, values)
+                wanted_mask = segments.element_mask(values)
+                if quantifier is Quantifier.ONLY:
+                    true = ((column.values & ~wanted_mask) == 0).all(axis=1)
+                elif quantifier is Quantifier.ANY:
+                    true = (column.values & wanted_mask).any(axis=1)
+                else:
+                    true = ((column.values & wanted_mask) == wanted_mask).all(axis=1)
             case Matches(_, how, text):
                 true = _of_texts(column, lambda held: _MATCHES[how](held, text))
             case Flag():
@@ -198,7 +204,7 @@ class Table:
             raise NotByColumnError
         true = np.zeros(self.n_rows, np.bool_)
         if by_form is not None:
-            # ids that share a key share 60 bits of a hash; they are told apart all the same
+            # ids that share a key share 60 bits of a hash; their texts differ
             wanted = set(ids)
             rows = np.flatnonzero(np.isin(self.keys, by_form.keys()))
             true[rows] = [text in wanted for text in self.ids(rows)]
@@ -232,14 +238,6 @@ def _of_texts(column: Column, test: Callable[[str], bool]) -> Bools:
     """The test of each row's text; that of an unknown one means nothing."""
     passing: Bools = np.array([*(test(text) for text in column.texts or ()), False], np.bool_)[column.values]
     return passing
-
-
-def _has(masks: NDArray[np.uint64], quantifier: Quantifier, symbols: Sequence[str]) -> Bools:
-    wanted = segments.element_mask(symbols)
-    if quantifier is Quantifier.ONLY:
-        return np.asarray(((masks & ~wanted) == 0).all(axis=1))
-    held = masks & wanted
-    return np.asarray(held.any(axis=1) if quantifier is Quantifier.ANY else (held == wanted).all(axis=1))
 
 
 def ranks(column: Column) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from db import segments
-from db.packing import (
+from db.storage.packing import (
     deflate,
     from_order_code,
     inflate,
