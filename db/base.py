@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import REAL, BigInteger, Boolean, Dialect, Double, Integer, LargeBinary, MetaData, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from db.packing import (
+from db.storage.packing import (
     deflate,
     from_order_code,
     inflate,

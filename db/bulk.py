@@ -74,9 +74,9 @@ def _staged(connection: Connection, table: str, names: list[str], rows: Rows) ->
             copy.set_types([name.lower() for name in types])
             # what SQLAlchemy would do to each value on its way
             packers = [
-                (name, packer)
-                for name, kind in zip(names, (column.type for column in staged.columns), strict=True)
-                if isinstance(kind, TypeDecorator) and (packer := kind.bind_processor(connection.dialect))
+                (column.name, packer)
+                for column in staged.columns
+                if isinstance(column.type, TypeDecorator) and (packer := column.type.bind_processor(connection.dialect))
             ]
             for row in rows:
                 packed = {name: packer(row[name]) for name, packer in packers}

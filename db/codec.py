@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.base import Float32
-from db.packing import rounded_single
 from db.records import Floats, IngestedBlock, ResultBlock
+from db.storage.packing import rounded_single
 from db.tables import BLOCK_COLUMNS, removed_fraction_column, results
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.crystals.formula import anonymous_formula

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
 from db.codec import clean_text, to_json
-from db.partitions import add_partition
 from db.records import DecisionRecord, ModelProvenance, ModelVersion
+from db.storage.partitions import add_partition
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
 from models.errors import MissingError, StoreError

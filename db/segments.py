@@ -17,7 +17,7 @@ from sqlalchemy import Boolean, Connection, Integer, Select, delete, func, inser
 
 from db.base import Float32
 from db.bulk import MAX_VARIABLES
-from db.packing import deflate, inflate
+from db.storage.packing import deflate, inflate
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
 from models.crystals.crystal import SYMBOLS
 
@@ -29,7 +29,8 @@ ROWS_PER_SEGMENT = 65_536
 """Of segments that are made from stored results."""
 
 CRYSTAL_COLUMNS = ("formula", "formula_anonymous", "elements", "nelements", "n_atoms", "volume_per_atom")
-SEGMENT_COLUMNS = (*CRYSTAL_COLUMNS, *BLOCK_COLUMNS)
+RESULT_COLUMNS = ("created", *BLOCK_COLUMNS)
+SEGMENT_COLUMNS = (*CRYSTAL_COLUMNS, *RESULT_COLUMNS)
 """What can be searched by column; the rest is looked up in its tables."""
 
 _ID_PATTERN = re.compile("(gx-)?((?:[0-9a-f]{2}){8,32})")
@@ -177,8 +178,9 @@ def append(connection: Connection, model_id: int, segment: int, stored: Sequence
     if not stored:
         return
     ordered = sorted(stored, key=lambda row: str(row["crystal_id"]))
-    values = {name: [row[name] for row in ordered] for name in BLOCK_COLUMNS}
-    values[ID] = [row["crystal_id"] for row in ordered]
+    values = {ID: [row["crystal_id"] for row in ordered]}
+    for name in RESULT_COLUMNS:
+        values[name] = [row[name] for row in ordered]
     of_crystals = [crystals.c[name] for name in CRYSTAL_COLUMNS]
     found = dict(zip(CRYSTAL_COLUMNS, _by_id(connection, select(crystals.c.id, *of_crystals), values[ID]), strict=True))
     write(connection, model_id, segment, ids_of(values[ID]), _columns_of(values | found))
@@ -191,13 +193,16 @@ def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str
     for first in range(0, len(ordered), MAX_VARIABLES):
         part = statement.where(key.in_(ordered[first : first + MAX_VARIABLES])).order_by(key)
         rows += connection.execute(part).all()
-    return [list(values) for values in zip(*rows, strict=True)][1:]
+    return list(map(list, zip(*rows, strict=True)))[1:]
 
 
 def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
     """The columns of which something is known."""
-    known = {name: rows[name] for name in SEGMENT_COLUMNS if any(value is not None for value in rows[name])}
-    return {name: column_of(name, values) for name, values in known.items()}
+    known = {}
+    for name in SEGMENT_COLUMNS:
+        if any(value is not None for value in rows[name]):
+            known[name] = column_of(name, rows[name])
+    return known
 
 
 def write(

@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 from db import registry
 from db.engine import compact, create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
-from db.pruning import prune
 from db.query.store import SearchStore
 from db.read_only import restrict_to_reading
 from db.records import (
@@ -32,6 +31,7 @@ from db.records import (
 )
 from db.runs import leases, ledger, reports
 from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
+from db.runs.pruning import prune
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
 

@@ -13,7 +13,7 @@ from db.labels import rows as labels
 from db.labels.batches import LabelBatch, Resolve, Retraction, Withdrawal
 from db.labels.links import known_crystals, label_kinds
 from db.labels.rows import AcceptedLabel, LabelRecord, Resolution, StoredLabel
-from db.query.lists import values_of
+from db.query.sql.lists import values_of
 from db.records import IngestedBlock
 from db.tables import LabelState
 from db.transactions import read, reading, write

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from db.query.columns import NotByColumnError
-from db.query.conditions import COLUMNS, HITS
+from db.query.by_column.selection import Selection, conditions
+from db.query.by_column.table import NotByColumnError
 from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
-from db.query.ranking import Ranking, conditions
 from db.query.request import Request
+from db.query.sql.conditions import COLUMNS, HITS
 from db.records import Floats
-from db.segments import Array, Column, element_mask
+from db.segments import Column, element_mask
 from models.crystals.crystal import SYMBOLS
 from models.errors import FilterError
 
@@ -70,7 +70,7 @@ class Histogram(NamedTuple):
 def count(connection: Connection, request: Request) -> Count:
     """Number of rows that a request without limit has."""
     try:
-        return Count(len(Ranking(connection, request).rows), exact=True)
+        return Count(len(Selection(connection, request).rows), exact=True)
     except NotByColumnError:
         statement = select(func.count()).select_from(HITS).where(*conditions(connection, request))
         return Count(int(connection.execute(statement).scalar_one()), exact=True)
@@ -92,8 +92,8 @@ def facets(connection: Connection, request: Request, field: str, limit: int = 20
     if PROPERTIES[name] is Kind.NUMBER or (PROPERTIES[name] in LISTS and name != "elements"):
         raise FilterError(f"{name} is a {PROPERTIES[name]} and has no facets. Ask for its histogram or for elements.")
     try:
-        ranking = Ranking(connection, request)
-        numbers = _numbers_by_column(ranking.table.column(name).take(ranking.rows), PROPERTIES[name])
+        hits = Selection(connection, request)
+        numbers = _numbers_by_column(hits.table.column(name).take(hits.rows), PROPERTIES[name])
     except NotByColumnError:
         numbers = _numbers_by_sql(connection, request, name)
     # Ties in the order of the values, unknown last: the same list on either dialect.
@@ -105,8 +105,13 @@ def _numbers_by_column(column: Column, kind: Kind) -> dict[Any, int]:
     """How often each value occurs, None for unknown."""
     values = column.values
     if kind is Kind.ELEMENTS:
-        present = ((symbol, _n_with(values, symbol)) for symbol in SYMBOLS[1:])
-        return {symbol: n for symbol, n in present if n}
+        counts_of: dict[Any, int] = {}
+        for symbol in SYMBOLS[1:]:
+            mask = element_mask([symbol])
+            word = int(mask[1] > 0)
+            if n := int(np.count_nonzero(values[:, word] & mask[word])):
+                counts_of[symbol] = n
+        return counts_of
     if column.texts is not None:
         # unknown ones are -1
         counts = np.bincount(values + 1, minlength=len(column.texts) + 1).tolist()
@@ -116,13 +121,6 @@ def _numbers_by_column(column: Column, kind: Kind) -> dict[Any, int]:
     for value, n in zip(*(part.tolist() for part in np.unique(known, return_counts=True)), strict=True):
         numbers[bool(value) if kind is Kind.FLAG else int(value)] = n
     return numbers | ({None: len(values) - len(known)} if len(known) < len(values) else {})
-
-
-def _n_with(masks: Array, symbol: str) -> int:
-    """How many crystals contain an element."""
-    mask = element_mask([symbol])
-    word = int(mask[1] > 0)
-    return int(np.count_nonzero(masks[:, word] & mask[word]))
 
 
 def _numbers_by_sql(connection: Connection, request: Request, name: str) -> dict[Any, int]:
@@ -156,8 +154,8 @@ def histogram(
     if not 1 <= bins <= 1000:
         raise FilterError(f"A histogram has 1 to 1000 bins, not {bins}.")
     try:
-        ranking = Ranking(connection, request)
-        values = ranking.table.column(name).values[ranking.rows].astype(np.float64)
+        hits = Selection(connection, request)
+        values = hits.table.column(name).values[hits.rows].astype(np.float64)
     except NotByColumnError:
         statement = select(COLUMNS[name]).select_from(HITS).where(*conditions(connection, request))
         values = np.array(connection.execute(statement).scalars().all(), dtype=np.float64)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from db.bulk import MAX_VARIABLES
 from db.codec import read_crystals, read_tensor
-from db.query.conditions import COLUMNS, HITS
+from db.query.sql.conditions import COLUMNS, HITS
 from db.records import Floats
 from db.tables import crystals, results
 from models.crystals.crystal import CrystalBatch

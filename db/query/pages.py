@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, and_, literal, or_
 
-from db.query.columns import NotByColumnError
-from db.query.conditions import COLUMNS
-from db.query.lists import INPUT_LISTS, values_of
+from db.query.by_column.selection import Selection, conditions, selected
+from db.query.by_column.table import NotByColumnError
 from db.query.properties import PROPERTIES, Kind
-from db.query.ranking import Ranking, conditions, selected
 from db.query.request import Page, PageMark, Request, sort_property
+from db.query.sql.conditions import COLUMNS
+from db.query.sql.lists import INPUT_LISTS, values_of
 from db.query.times import time_text
 from db.tables import results
 from models.errors import FilterError
@@ -34,12 +34,12 @@ def page(connection: Connection, request: Request) -> Page:
     """
     _check(request)
     try:
-        ranking = Ranking(connection, request)
+        hits = Selection(connection, request)
         # one more shows whether there is a next page
-        rows = ranking.first(request.limit and request.limit + 1)
+        rows = hits.first(request.limit and request.limit + 1)
     except NotByColumnError:
         return sql_page(connection, request)
-    return _page(connection, request, ranking.fetch(rows))
+    return _page(connection, request, hits.fetch(rows))
 
 
 def _check(request: Request) -> None:
@@ -68,13 +68,13 @@ def stream(connection: Connection, request: Request, rows_per_block: int = 1000)
     """The rows of a request in blocks, in the order of its pages, up to its limit; memory does not grow with them."""
     _check(request)
     try:
-        ranking = Ranking(connection, request)
-        ordered = ranking.first(request.limit)
+        hits = Selection(connection, request)
+        ordered = hits.first(request.limit)
     except NotByColumnError:
         yield from _sql_stream(connection, request, rows_per_block)
         return
     for start in range(0, len(ordered), rows_per_block):
-        rows = ranking.fetch(ordered[start : start + rows_per_block])
+        rows = hits.fetch(ordered[start : start + rows_per_block])
         yield list(_finish_rows(connection, rows, request.fields))
 
 

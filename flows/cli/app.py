@@ -75,6 +75,7 @@ COMMANDS = (
         'gmtscreen models promote runs/gmtnet --why "longer training" --db hits.db',
     ),
     (models_app, "rollback", registry.rollback, 'gmtscreen models rollback gmtnet --why "d33 looks odd" --db hits.db'),
+    (models_app, "prune", registry.prune, 'gmtscreen models prune gmtnet@1 --why "replaced" --db hits.db'),
     (models_app, "join", ensemble.join, "gmtscreen models join runs/a runs/b runs/c --out runs/ensemble"),
 )
 """Where each command hangs, its name, its function and an example that its help shows."""

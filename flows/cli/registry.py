@@ -1,4 +1,4 @@
-"""Commands about the model versions of a database: models show, promote, rollback. None of them loads a network."""
+"""Commands about model versions of a database: models show, promote, rollback, prune; none of them loads a network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -119,6 +119,25 @@ def rollback(
     say(f"{now} is current again, before it was {before}; results of both stay in the database")
     if facts["file_faults"]:
         raise fail(f"{now} cannot be used: {'; '.join(facts['file_faults'])}", Exit.BROKEN_PROMISE)
+
+
+def prune(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="NAME@VERSION, not the current one.")],
+    *,
+    why: Why,
+    db: Db = None,
+) -> None:
+    """Removes the results of a version and frees their space; inputs, runs and the history stay."""
+    from db.records import DecisionRecord
+    from gmt_tasks.registry.current_model import who_decides
+
+    name, _, version = model.partition("@")
+    if not version:
+        raise fail(f"{model} names no version. Write NAME@VERSION; gmtscreen models list shows them.", Exit.BAD_USAGE)
+    settings, store = _open(db)
+    with store:
+        n_results = store.prune_model(name, version, DecisionRecord(who_decides(settings), why))
+    say(f"{n_results:,} results of {model} are removed; the same screening computes them again")
 
 
 def _open(db: str | None) -> "tuple[Settings, ResultStore]":

@@ -56,6 +56,7 @@ ADMITTED = {
     ("gmt_tasks.workers.forked_worker", "import multiprocessing"): "the other end of these pipes",
     ("gmt_tasks.workers.forked_worker", "import ctypes"): "calls prctl(2), so that a runner ends with its owner",
     ("db.engine", "exec_driver_sql"): "BEGIN and a lock, made of constants of that file",
+    ("db.storage.partitions", "exec_driver_sql"): "a partition, made of the number of a model version",
     ("db.bulk", "exec_driver_sql"): "a staging table, made of the names of our own tables and columns",
 }
 """The closed list of exceptions, with the reason of each."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from db.doubts import FORMER_NAMES, doubt_of, doubts_column, doubts_of, notes_of, split_column
-from db.query.lists import doubted as has_doubt
+from db.query.sql.lists import doubted as has_doubt
 from db.records import IngestedBlock
 from db.store import ResultStore
 from db.tables import crystals

@@ -73,7 +73,7 @@ def test_a_full_disk_stops_with_advice_at_any_moment_and_the_run_goes_on_when_th
             except StoreError as error:
                 assert "is full" in str(error) and "Free space where it lies" in str(error)
                 n_full += 1
-                pages += 3
+                pages += 1
             else:
                 break
     assert n_full > 5

@@ -14,8 +14,8 @@ import numpy as np
 import sqlalchemy as sa
 from alembic import op
 
-from db.packing import deflate, order_code, pack_tensor, pack_text, rounded_single
-from db.partitions import add_partition
+from db.storage.packing import deflate, order_code, pack_tensor, pack_text, rounded_single
+from db.storage.partitions import add_partition
 from models.quantities import Tensor
 
 revision = "0008"
@@ -72,14 +72,13 @@ def pack_in_place(
     values = {target: sa.bindparam(f"new_{name}", type_=sa.LargeBinary()) for name, target in targets.items()}
     statement = sa.update(rows).where(*at_row).values(values)
     for found in blocks(connection, wanted):
-        connection.execute(
-            statement,
-            [
-                {f"at_{key}": row[key] for key in keys}
-                | {f"new_{name}": None if row[name] is None else pack(row[name]) for name, pack in packers.items()}
-                for row in found
-            ],
-        )
+        rows_of_block = []
+        for row in found:
+            values_of_row = {f"at_{key}": row[key] for key in keys}
+            for name, pack in packers.items():
+                values_of_row[f"new_{name}"] = None if row[name] is None else pack(row[name])
+            rows_of_block.append(values_of_row)
+        connection.execute(statement, rows_of_block)
 
 
 def blocks(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[list[Row]]:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 from sqlalchemy import Connection, and_, case, func, literal, select
 
-from db.query.conditions import HITS, Condition, to_condition
+from db.query.by_column.selection import Selection, which_rows
+from db.query.by_column.table import NotByColumnError
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import And, Filter, Is, Knowledge, properties_of, to_text
-from db.query.ranking import which_rows
 from db.query.request import Request
+from db.query.sql.conditions import HITS, Condition, to_condition
 from models.errors import FilterError
 
 MAX_EXPLAINED = 24
@@ -100,7 +102,10 @@ def explain(connection: Connection, request: Request) -> Explanation:
     places = list(range(len(terms)))
     others = [places[:left_out] + places[left_out + 1 :] for left_out in places]
     sets: list[Sequence[int]] = [places, *((place,) for place in places), *others, *pairs]
-    counts = _count(connection, request, tree, [to_condition(term) for term in terms], sets)
+    try:
+        counts = _count_by_column(connection, request, terms, sets)
+    except NotByColumnError:
+        counts = _count(connection, request, tree, [to_condition(term) for term in terms], sets)
     n, total = counts.pop(0), counts.pop()
     alone, without = counts[: len(terms)], counts[len(terms) : 2 * len(terms)]
     texts = [to_text(term) for term in terms]
@@ -117,6 +122,22 @@ def explain(connection: Connection, request: Request) -> Explanation:
         known = connection.execute(select(literal(1)).select_from(HITS).where(*searched).limit(1)).first()
         unknown += [name] if total and known is None else []
     return Explanation(n, total, rows, tuple(empty), tuple(unknown))
+
+
+def _count_by_column(
+    connection: Connection, request: Request, terms: Sequence[Filter], sets: Sequence[Sequence[int]]
+) -> list[int]:
+    """As `_count`, from the stored columns."""
+    selection = Selection(connection, request)
+    rows = selection.shown(np.arange(selection.table.n_rows))
+    passes = [selection.table.evaluate(term).true[rows] for term in terms]
+    counts = []
+    for chosen in sets:
+        together = np.ones(len(rows), np.bool_)
+        for place in chosen:
+            together &= passes[place]
+        counts.append(int(np.count_nonzero(together)))
+    return [*counts, len(rows)]
 
 
 def _count(

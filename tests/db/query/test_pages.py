@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 
 from db.query.analysis.evaluate import truth
 from db.query.filter_tree import Filter, Flag, Is, Knowledge, Not, to_text
-from db.query.properties import PROPERTIES
-from db.query.request import DEFAULT_FIELDS, Request
+from db.query.pages import sql_page
+from db.query.properties import LISTS, PROPERTIES
+from db.query.request import DEFAULT_FIELDS, Page, Request
 from db.records import DecisionRecord, IngestedBlock, ModelVersion, ResultBlock
 from db.store import ResultStore
+from db.transactions import reading
 from models.crystals.crystal import SYMBOLS as ALL_SYMBOLS
 from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, StoreError
@@ -92,15 +95,17 @@ def python_rows(store: ResultStore) -> Iterator[dict[str, Any]]:
         yield {name: set(value) if isinstance(value, list) else value for name, value in row.items()}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=filters())
-def test_sql_finds_exactly_the_rows_that_plain_python_finds(random_store: ResultStore, tree: Filter) -> None:
+def test_columns_and_sql_find_exactly_the_rows_that_plain_python_finds(random_store: ResultStore, tree: Filter) -> None:
     if not hasattr(random_store, "oracle_rows"):
         random_store.oracle_rows = list(python_rows(random_store))  # type: ignore[attr-defined]
     rows: list[dict[str, Any]] = random_store.oracle_rows  # type: ignore[attr-defined]
     wanted = sorted(row["id"] for row in rows if truth(tree, row) is True)
-    found = [row["id"] for row in random_store.page(Request(to_text(tree), fields=("id",), limit=0)).rows]
-    assert found == wanted
+    request = Request(to_text(tree), fields=("id",), limit=0)
+    assert [row["id"] for row in random_store.page(request).rows] == wanted
+    with reading(random_store._engine) as connection:
+        assert [row["id"] for row in sql_page(connection, request).rows] == wanted
     assert random_store.count(to_text(tree)) == len(wanted)
 
 
@@ -145,6 +150,36 @@ def test_pages_join_to_the_whole_in_order_whatever_their_size(
             break
     assert joined == whole
     assert len({row["id"] for row in joined}) == N_CRYSTALS
+
+
+def by_sql(store: ResultStore, request: Request) -> Page:
+    with reading(store._engine) as connection:
+        return sql_page(connection, request)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from([name for name, kind in PROPERTIES.items() if kind not in LISTS]), size=st.integers(9, 60))
+def test_columns_and_sql_give_the_same_pages_by_every_property(random_store: ResultStore, name: str, size: int) -> None:
+    for sort in (name, f"-{name}"):
+        request = Request(fields=("id", "k_vrh_gpa", "formula"), sort=sort, limit=size)
+        while True:
+            page = random_store.page(request)
+            assert page == by_sql(random_store, request)
+            if page.next is None:
+                break
+            request = replace(request, after=page.next)
+
+
+def test_a_stream_gives_the_rows_of_all_pages_in_blocks(random_store: ResultStore) -> None:
+    request = Request("k_vrh_gpa > 0 OR optical_class IS KNOWN", fields=("id",), sort="-k_vrh_gpa", limit=0)
+    blocks = list(random_store.stream(request, 7))
+    assert [row for rows in blocks for row in rows] == random_store.page(request).rows
+    assert {len(rows) for rows in blocks[:-1]} == {7}
+    limited = [row for rows in random_store.stream(replace(request, limit=10), 7) for row in rows]
+    assert limited == random_store.page(replace(request, limit=10)).rows
+    # what only SQL can sort by comes in the same blocks
+    looked_up = Request(fields=("id",), sort="-doubtful", limit=0)
+    assert [row for rows in random_store.stream(looked_up, 7) for row in rows] == by_sql(random_store, looked_up).rows
 
 
 @pytest.mark.parametrize("sign", ["", "-"])

@@ -31,6 +31,7 @@ from db.query.filter_tree import (
     TextMatch,
 )
 from db.query.properties import PROPERTIES, Kind
+from db.query.times import whole_seconds
 from db.segments import SEGMENT_COLUMNS, Column, SegmentIds
 from db.tables import crystals
 
@@ -111,6 +112,8 @@ class Table:
             return Column(
                 np.array([places[m] for m, _, _ in self._parts], np.int32).repeat(np.diff(self.first_rows)), texts
             )
+        if name == "last_modified":
+            return self.column("created")
         if name not in SEGMENT_COLUMNS:
             raise NotByColumnError
         stored = {}
@@ -149,6 +152,7 @@ class Table:
                 true, false = self.evaluate(term)
                 return Ternary(false, true)
             case Decided(value):
+                # unknown is neither true nor false
                 return Ternary(np.full(self.n_rows, value is True), np.full(self.n_rows, value is False))
             case Comparison() | Matches() | Has() | Is() | Flag():
                 return self._leaf(tree)
@@ -157,7 +161,7 @@ class Table:
 
     def _leaf(self, tree: Comparison | Matches | Has | Is | Flag) -> Ternary:
         name = tree.property
-        if name not in SEGMENT_COLUMNS and name != "model":
+        if name not in SEGMENT_COLUMNS and name not in ("model", "last_modified"):
             return self._looked_up(tree)
         column = self.column(name)
         known = _known(column)
@@ -166,13 +170,22 @@ class Table:
                 wanted = known if knowledge is Knowledge.KNOWN else ~known
                 return Ternary(wanted, ~wanted)
             case Has(_, quantifier, values):
-                true = _has(column.values, quantifier, values)
+                wanted_mask = segments.element_mask(values)
+                if quantifier is Quantifier.ONLY:
+                    true = ((column.values & ~wanted_mask) == 0).all(axis=1)
+                elif quantifier is Quantifier.ANY:
+                    true = (column.values & wanted_mask).any(axis=1)
+                else:
+                    true = ((column.values & wanted_mask) == wanted_mask).all(axis=1)
             case Matches(_, how, text):
                 true = _of_texts(column, lambda held: _MATCHES[how](held, text))
             case Flag():
                 true = column.values == 1
             case Comparison(_, operator, value) if column.texts is not None:
                 true = _of_texts(column, lambda held: bool(_COMPARE[operator](held, value)))
+            case Comparison("last_modified", operator, value):
+                # as times are printed: without their fraction of a second
+                true = _COMPARE[operator](np.floor(column.values), whole_seconds(str(value)))
             case Comparison(_, operator, value):
                 # float64: a literal is never rounded to a column's precision
                 true = _COMPARE[operator](column.values, np.float64(value))
@@ -182,7 +195,7 @@ class Table:
     def _looked_up(self, tree: Filter) -> Ternary:
         """Where a condition on what a crystal came with is true; it is never unknown."""
         name = getattr(tree, "property", "")
-        if name in ("twin_id", "last_modified") or (isinstance(tree, Is) and PROPERTIES[name] is not Kind.TEXT):
+        if name == "twin_id" or (isinstance(tree, Is) and PROPERTIES[name] is not Kind.TEXT):
             raise NotByColumnError
         statement = select(crystals.c.id).where(self._condition(tree)).limit(MAX_LOOKED_UP + 1)
         ids = self._connection.execute(statement).scalars().all()
@@ -191,7 +204,7 @@ class Table:
             raise NotByColumnError
         true = np.zeros(self.n_rows, np.bool_)
         if by_form is not None:
-            # ids that share a key share 60 bits of a hash; they are told apart all the same
+            # ids that share a key share 60 bits of a hash; their texts differ
             wanted = set(ids)
             rows = np.flatnonzero(np.isin(self.keys, by_form.keys()))
             true[rows] = [text in wanted for text in self.ids(rows)]
@@ -225,14 +238,6 @@ def _of_texts(column: Column, test: Callable[[str], bool]) -> Bools:
     """The test of each row's text; that of an unknown one means nothing."""
     passing: Bools = np.array([*(test(text) for text in column.texts or ()), False], np.bool_)[column.values]
     return passing
-
-
-def _has(masks: NDArray[np.uint64], quantifier: Quantifier, symbols: Sequence[str]) -> Bools:
-    wanted = segments.element_mask(symbols)
-    if quantifier is Quantifier.ONLY:
-        return np.asarray(((masks & ~wanted) == 0).all(axis=1))
-    held = masks & wanted
-    return np.asarray(held.any(axis=1) if quantifier is Quantifier.ANY else (held == wanted).all(axis=1))
 
 
 def ranks(column: Column) -> NDArray[np.float64]:

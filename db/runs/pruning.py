@@ -3,8 +3,8 @@
 from sqlalchemy import Connection, delete, func, select, update
 
 from db import registry
-from db.partitions import add_partition, drop_partition
 from db.records import DecisionRecord, RunState
+from db.storage.partitions import add_partition, drop_partition
 from db.tables import Decision, ModelState, column_segments, results, runs
 from db.transactions import database_time
 from models.errors import StoreError
@@ -49,7 +49,8 @@ def prune(connection: Connection, name: str, version: str, record: DecisionRecor
     now = database_time(connection)
     # the key is what finds the run of a specification
     connection.execute(update(runs).where(of_model).values(pruned=now, key=runs.c.key + f" pruned {now:.3f}"))
-    report = {"results": n_results, "runs": _n_pruned(connection, model_id)}
+    marked = select(func.count()).select_from(runs).where(runs.c.model_id == model_id, runs.c.pruned.is_not(None))
+    report = {"results": n_results, "runs": int(connection.execute(marked).scalar_one())}
     registry.add_record(connection, Decision.PRUNED, model_id, None, DecisionRecord(record.who, record.why, report))
     return n_results
 
@@ -62,9 +63,3 @@ def _remove(connection: Connection, model_id: int) -> None:
         add_partition(connection, model_id)
     else:
         connection.execute(delete(results).where(results.c.model_id == model_id))
-
-
-def _n_pruned(connection: Connection, model_id: int) -> int:
-    """Runs of a version whose results are gone."""
-    marked = select(func.count()).select_from(runs).where(runs.c.model_id == model_id, runs.c.pruned.is_not(None))
-    return int(connection.execute(marked).scalar_one())

@@ -1,4 +1,4 @@
-"""The hits of a request: which rows, in which order; found by column (`db.query.columns`), or by SQL alone."""
+"""The hits of a request: which rows, in which order; found by column, or by SQL alone."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, case, literal, not_, select
 
 from db import registry
-from db.query.columns import NotByColumnError, Table, first_rows, rank_of, ranks
-from db.query.conditions import COLUMNS, HITS, Condition, to_condition
+from db.query.by_column.table import NotByColumnError, Table, first_rows, rank_of, ranks
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import Filter, properties_of
-from db.query.lists import INPUT_LISTS
 from db.query.request import Request, sort_property
+from db.query.sql.conditions import COLUMNS, HITS, Condition, to_condition
+from db.query.sql.lists import INPUT_LISTS
 from db.segments import ids_of
 from db.tables import ModelState, models, results
 
@@ -31,8 +31,8 @@ def selected(request: Request) -> Select[Any]:
     return select(*keys, *columns).select_from(HITS)
 
 
-class Ranking:
-    """The rows of a request and their order, found by column.
+class Selection:
+    """The rows of a request, found by column.
 
     Args:
         connection: for reading.
@@ -51,12 +51,16 @@ class Ranking:
         versions = _versions(connection, chosen)
         names = {row.id: f"{row.name}@{row.version}" for row in versions}
         self.table = Table(connection, list(names), names, to_condition)
-        rows = np.arange(self.table.n_rows) if tree is None else np.flatnonzero(self.table.evaluate(tree).true)
-        # Whether a filter by model wants several results of one crystal is for the request to say.
-        by_model = tree is not None and "model" in properties_of(tree) and not request.one_per_crystal
-        if len(versions) > 1 and not by_model:
-            rows = rows[self._is_best(rows, [row.id for row in versions])]
-        self.rows = rows
+        self._best_last = [row.id for row in versions]
+        self._all_models = tree is not None and "model" in properties_of(tree) and not request.one_per_crystal
+        n_rows = self.table.n_rows
+        self.rows = self.shown(np.arange(n_rows) if tree is None else np.flatnonzero(self.table.evaluate(tree).true))
+
+    def shown(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some rows that a search shows: of each crystal one, unless the filter asks for a model."""
+        if self._all_models or len(self._best_last) < 2:
+            return rows
+        return rows[self._is_best(rows, self._best_last)]
 
     def _is_best(self, rows: NDArray[np.int64], best_last: Sequence[int]) -> NDArray[np.bool_]:
         """Whether no better model version has a result of the same crystal."""

@@ -40,8 +40,8 @@ from db.query.filter_tree import (
     Or,
     TextMatch,
 )
-from db.query.lists import INPUT_LISTS, any_source_id, doubted, has
 from db.query.properties import PROPERTIES, Kind
+from db.query.sql.lists import INPUT_LISTS, any_source_id, doubted, has
 from db.query.times import whole_seconds
 from db.tables import crystals, models, results
 from models.errors import Doubt

@@ -8,7 +8,7 @@ from functools import partial
 from operator import eq
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, false, func, literal, not_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Text, and_, case, false, func, literal, not_, or_, select, true
 
 from db.bulk import MAX_VARIABLES
 from db.doubts import split_column
@@ -40,35 +40,25 @@ def doubted(doubt: Doubt | None = None) -> Condition:
 def has(name: str, quantifier: Quantifier, values: tuple[str, ...]) -> Condition:
     """The condition `name HAS [ALL | ANY | ONLY] values` of a list property."""
     if name == "source_ids":
-        return _has_source_ids(quantifier, values)
+        # One row per input, so each quantifier becomes a look-up there.
+        if quantifier is Quantifier.ONLY:
+            return not_(any_source_id(lambda column: column.not_in(values)))
+        if quantifier is Quantifier.ANY:
+            return any_source_id(lambda column: column.in_(values))
+        return and_(*(any_source_id(partial(eq, value)) for value in values))
     if name == "doubts":
-        return _has_doubts(quantifier, values)
+        if quantifier is Quantifier.ONLY:
+            others = [doubted(doubt) for doubt in Doubt if doubt.value not in values]
+            return and_(true(), *(not_(other) for other in others))
+        held = [doubted(Doubt(value)) for value in dict.fromkeys(values)]
+        return or_(false(), *held) if quantifier is Quantifier.ANY else and_(true(), *held)
     column = crystals.c.elements
     if quantifier is Quantifier.ONLY:
-        # Taking every given symbol out of ",Al,N," must leave nothing between the outer commas.
-        rest: ColumnElement[Any] = column
-        for symbol in dict.fromkeys(values):
-            rest = func.replace(rest, literal(f",{symbol},", Text()), literal(",", Text()))
-        return rest == literal(",", Text())
+        # As many of the given symbols as there are elements; nested calls would overflow the parser of SQLite.
+        held_symbols = [case((_holds(column, symbol), 1), else_=0) for symbol in dict.fromkeys(values)]
+        return sum(held_symbols[1:], start=held_symbols[0]) == crystals.c.nelements
     present = [_holds(column, symbol) for symbol in values]
     return or_(*present) if quantifier is Quantifier.ANY else and_(*present)
-
-
-def _has_source_ids(quantifier: Quantifier, values: tuple[str, ...]) -> Condition:
-    # One row per input, so each quantifier becomes a look-up there.
-    if quantifier is Quantifier.ONLY:
-        return not_(any_source_id(lambda column: column.not_in(values)))
-    if quantifier is Quantifier.ANY:
-        return any_source_id(lambda column: column.in_(values))
-    return and_(*(any_source_id(partial(eq, value)) for value in values))
-
-
-def _has_doubts(quantifier: Quantifier, values: tuple[str, ...]) -> Condition:
-    if quantifier is Quantifier.ONLY:
-        others = [doubted(doubt) for doubt in Doubt if doubt.value not in values]
-        return and_(true(), *(not_(other) for other in others))
-    present = [doubted(Doubt(value)) for value in dict.fromkeys(values)]
-    return or_(false(), *present) if quantifier is Quantifier.ANY else and_(true(), *present)
 
 
 def _holds(column: ColumnElement[Any], entry: str) -> Condition:
