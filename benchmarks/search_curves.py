@@ -17,8 +17,9 @@ from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.applicability import descriptors_of
 from models.applicability.distance import as_points
+from models.error_scales import Scale
 from models.errors import GmtError
-from models.quantities import DERIVED, INTERVALS, Scale
+from models.quantities import DERIVED, INTERVALS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -5,9 +5,11 @@ documentation. What a new tensor or a new derived number needs besides its row h
 Source of the conventions: IEEE Std 176-1987; Nye, Physical Properties of Crystals (1985).
 """
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
+
+from models import error_scales as scale
+from models.error_scales import Scale
 
 
 class Tensor(StrEnum):
@@ -232,32 +234,6 @@ class ColumnKind(StrEnum):
     TEXT = "text"
 
 
-class Transform(StrEnum):
-    """How a number is transformed before its error is measured; all are monotone."""
-
-    LOG = "log"
-    ASINH = "asinh"
-    LINEAR = "linear"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The scale on which errors of a derived number are alike, and the range that physics makes certain.
-
-    Attributes:
-        transform: LOG for what is above its origin, ASINH for what spans decades but may vanish or change its sign.
-        unit: for ASINH, the size below which the scale is linear, in the number's unit.
-        origin: for LOG, the value that is subtracted before the logarithm, in the number's unit.
-        lower, upper: certain bounds in the number's unit.
-    """
-
-    transform: Transform
-    unit: float = 1.0
-    origin: float = 0.0
-    lower: float = -math.inf
-    upper: float = math.inf
-
-
 @dataclass(frozen=True)
 class DerivedQuantity:
     """One rotation-invariant number, flag or text that `derive` makes from the tensors.
@@ -272,8 +248,8 @@ class DerivedQuantity:
     unit: str
     label: str
     from_tensors: tuple[Tensor, ...]
-    kind: ColumnKind = ColumnKind.NUMBER
     scale: Scale | None = None
+    kind: ColumnKind = ColumnKind.NUMBER
 
 
 _C = (Tensor.ELASTIC,)
@@ -282,145 +258,118 @@ _EC = (Tensor.PIEZOELECTRIC, Tensor.ELASTIC)
 _INF = (Tensor.DIELECTRIC_ELECTRONIC,)
 _TOT = (Tensor.DIELECTRIC_TOTAL,)
 _ECT = (*_EC, *_TOT)
-_NUMBER = ColumnKind.NUMBER
-
-# Units and origins are those at which held-out errors of small and large values are alike.
-_BULK = Scale(Transform.ASINH, 80.0)
-_SHEAR = Scale(Transform.ASINH, 20.0)
-_YOUNG = Scale(Transform.ASINH, 60.0)
-_POISSON = Scale(Transform.LINEAR, lower=-1.0, upper=0.5)
-_ANISOTROPY = Scale(Transform.ASINH, 0.5, lower=0.0)
-_RATIO = Scale(Transform.LOG, lower=0.0)
-_EIGENVALUE = Scale(Transform.ASINH, 30.0)
-_STRESS_RESPONSE = Scale(Transform.ASINH, 1.0, lower=0.0)
-_STRAIN_RESPONSE = Scale(Transform.ASINH, 5.0, lower=0.0)
-_EPSILON = Scale(Transform.LOG, origin=1.0, lower=1.0)
-_BIREFRINGENCE = Scale(Transform.ASINH, 0.05, lower=0.0)
-_DIRECTIONAL_POISSON = Scale(Transform.ASINH, 0.2)  # no bound: a soft crystal can have any
-_COMPRESSIBILITY = Scale(Transform.ASINH, 3.0)
-_POSITIVE = Scale(Transform.LOG, lower=0.0)
-_HARDNESS = Scale(Transform.ASINH, 5.0)
-_COUPLING = Scale(Transform.LINEAR, lower=0.0, upper=1.0)
-_VOLTAGE_RESPONSE = Scale(Transform.ASINH, 20.0, lower=0.0)
-_ENERGY_RESPONSE = Scale(Transform.ASINH, 0.1, lower=0.0)
 
 DERIVED: dict[str, DerivedQuantity] = {
-    "k_voigt_gpa": DerivedQuantity("GPa", "bulk modulus, Voigt bound", _C, _NUMBER, _BULK),
-    "k_reuss_gpa": DerivedQuantity("GPa", "bulk modulus, Reuss bound", _C, _NUMBER, _BULK),
-    "k_vrh_gpa": DerivedQuantity("GPa", "bulk modulus, Hill average", _C, _NUMBER, _BULK),
-    "g_voigt_gpa": DerivedQuantity("GPa", "shear modulus, Voigt bound", _C, _NUMBER, _SHEAR),
-    "g_reuss_gpa": DerivedQuantity("GPa", "shear modulus, Reuss bound", _C, _NUMBER, _SHEAR),
-    "g_vrh_gpa": DerivedQuantity("GPa", "shear modulus, Hill average", _C, _NUMBER, _SHEAR),
-    "young_vrh_gpa": DerivedQuantity("GPa", "Young's modulus, Hill average", _C, _NUMBER, _YOUNG),
-    "poisson_vrh": DerivedQuantity("1", "Poisson's ratio, Hill average", _C, _NUMBER, _POISSON),
-    "universal_anisotropy": DerivedQuantity("1", "universal elastic anisotropy", _C, _NUMBER, _ANISOTROPY),
-    "pugh_ratio": DerivedQuantity("1", "Pugh ratio K/G", _C, _NUMBER, _RATIO),
+    "k_voigt_gpa": DerivedQuantity("GPa", "bulk modulus, Voigt bound", _C, scale.BULK),
+    "k_reuss_gpa": DerivedQuantity("GPa", "bulk modulus, Reuss bound", _C, scale.BULK),
+    "k_vrh_gpa": DerivedQuantity("GPa", "bulk modulus, Hill average", _C, scale.BULK),
+    "g_voigt_gpa": DerivedQuantity("GPa", "shear modulus, Voigt bound", _C, scale.SHEAR),
+    "g_reuss_gpa": DerivedQuantity("GPa", "shear modulus, Reuss bound", _C, scale.SHEAR),
+    "g_vrh_gpa": DerivedQuantity("GPa", "shear modulus, Hill average", _C, scale.SHEAR),
+    "young_vrh_gpa": DerivedQuantity("GPa", "Young's modulus, Hill average", _C, scale.YOUNG),
+    "poisson_vrh": DerivedQuantity("1", "Poisson's ratio, Hill average", _C, scale.POISSON),
+    "universal_anisotropy": DerivedQuantity("1", "universal elastic anisotropy", _C, scale.ANISOTROPY),
+    "pugh_ratio": DerivedQuantity("1", "Pugh ratio K/G", _C, scale.RATIO),
     "elastic_min_eigenvalue_gpa": DerivedQuantity(
-        "GPa", "lowest eigenvalue of the stiffness (Mandel)", _C, _NUMBER, _EIGENVALUE
+        "GPa", "lowest eigenvalue of the stiffness (Mandel)", _C, scale.EIGENVALUE
     ),
-    "mechanically_stable": DerivedQuantity("", "Born stability", _C, ColumnKind.FLAG),
-    "young_min_gpa": DerivedQuantity("GPa", "Young's modulus, lowest over all directions", _C, _NUMBER, _YOUNG),
-    "young_max_gpa": DerivedQuantity("GPa", "Young's modulus, highest over all directions", _C, _NUMBER, _YOUNG),
-    "shear_min_gpa": DerivedQuantity(
-        "GPa", "shear modulus, lowest over all planes and directions", _C, _NUMBER, _SHEAR
-    ),
-    "shear_max_gpa": DerivedQuantity(
-        "GPa", "shear modulus, highest over all planes and directions", _C, _NUMBER, _SHEAR
-    ),
-    "poisson_min": DerivedQuantity(
-        "1", "Poisson's ratio, lowest over all directions", _C, _NUMBER, _DIRECTIONAL_POISSON
-    ),
-    "poisson_max": DerivedQuantity(
-        "1", "Poisson's ratio, highest over all directions", _C, _NUMBER, _DIRECTIONAL_POISSON
-    ),
+    "mechanically_stable": DerivedQuantity("", "Born stability", _C, kind=ColumnKind.FLAG),
+    "young_min_gpa": DerivedQuantity("GPa", "Young's modulus, lowest over all directions", _C, scale.YOUNG),
+    "young_max_gpa": DerivedQuantity("GPa", "Young's modulus, highest over all directions", _C, scale.YOUNG),
+    "shear_min_gpa": DerivedQuantity("GPa", "shear modulus, lowest over all planes and directions", _C, scale.SHEAR),
+    "shear_max_gpa": DerivedQuantity("GPa", "shear modulus, highest over all planes and directions", _C, scale.SHEAR),
+    "poisson_min": DerivedQuantity("1", "Poisson's ratio, lowest over all directions", _C, scale.DIRECTIONAL_POISSON),
+    "poisson_max": DerivedQuantity("1", "Poisson's ratio, highest over all directions", _C, scale.DIRECTIONAL_POISSON),
     "linear_compressibility_min_per_tpa": DerivedQuantity(
-        "1/TPa", "linear compressibility, lowest over all directions", _C, _NUMBER, _COMPRESSIBILITY
+        "1/TPa", "linear compressibility, lowest over all directions", _C, scale.COMPRESSIBILITY
     ),
     "linear_compressibility_max_per_tpa": DerivedQuantity(
-        "1/TPa", "linear compressibility, highest over all directions", _C, _NUMBER, _COMPRESSIBILITY
+        "1/TPa", "linear compressibility, highest over all directions", _C, scale.COMPRESSIBILITY
     ),
-    "k_hs_lower_gpa": DerivedQuantity("GPa", "bulk modulus, Hashin-Shtrikman lower bound", _C, _NUMBER, _BULK),
-    "k_hs_upper_gpa": DerivedQuantity("GPa", "bulk modulus, Hashin-Shtrikman upper bound", _C, _NUMBER, _BULK),
-    "k_self_consistent_gpa": DerivedQuantity("GPa", "bulk modulus, self-consistent", _C, _NUMBER, _BULK),
-    "g_hs_lower_gpa": DerivedQuantity("GPa", "shear modulus, Hashin-Shtrikman lower bound", _C, _NUMBER, _SHEAR),
-    "g_hs_upper_gpa": DerivedQuantity("GPa", "shear modulus, Hashin-Shtrikman upper bound", _C, _NUMBER, _SHEAR),
-    "g_self_consistent_gpa": DerivedQuantity("GPa", "shear modulus, self-consistent", _C, _NUMBER, _SHEAR),
-    "log_euclidean_anisotropy": DerivedQuantity("1", "log-Euclidean elastic anisotropy", _C, _NUMBER, _ANISOTROPY),
+    "k_hs_lower_gpa": DerivedQuantity("GPa", "bulk modulus, Hashin-Shtrikman lower bound", _C, scale.BULK),
+    "k_hs_upper_gpa": DerivedQuantity("GPa", "bulk modulus, Hashin-Shtrikman upper bound", _C, scale.BULK),
+    "k_self_consistent_gpa": DerivedQuantity("GPa", "bulk modulus, self-consistent", _C, scale.BULK),
+    "g_hs_lower_gpa": DerivedQuantity("GPa", "shear modulus, Hashin-Shtrikman lower bound", _C, scale.SHEAR),
+    "g_hs_upper_gpa": DerivedQuantity("GPa", "shear modulus, Hashin-Shtrikman upper bound", _C, scale.SHEAR),
+    "g_self_consistent_gpa": DerivedQuantity("GPa", "shear modulus, self-consistent", _C, scale.SHEAR),
+    "log_euclidean_anisotropy": DerivedQuantity("1", "log-Euclidean elastic anisotropy", _C, scale.ANISOTROPY),
     "zener_anisotropy": DerivedQuantity(
-        "1", "Zener anisotropy 2 c44 / (c11 - c12), cubic crystals only", _C, _NUMBER, _POSITIVE
+        "1", "Zener anisotropy 2 c44 / (c11 - c12), cubic crystals only", _C, scale.POSITIVE
     ),
-    "hardness_chen_gpa": DerivedQuantity("GPa", "Vickers hardness, Chen's formula", _C, _NUMBER, _HARDNESS),
-    "hardness_tian_gpa": DerivedQuantity("GPa", "Vickers hardness, Tian's formula", _C, _NUMBER, _HARDNESS),
+    "hardness_chen_gpa": DerivedQuantity("GPa", "Vickers hardness, Chen's formula", _C, scale.HARDNESS),
+    "hardness_tian_gpa": DerivedQuantity("GPa", "Vickers hardness, Tian's formula", _C, scale.HARDNESS),
     "sound_velocity_m_per_s": DerivedQuantity(
-        "m/s", "mean (Debye) sound velocity of the polycrystal", _C, _NUMBER, _POSITIVE
+        "m/s", "mean (Debye) sound velocity of the polycrystal", _C, scale.POSITIVE
     ),
     "sound_longitudinal_m_per_s": DerivedQuantity(
-        "m/s", "longitudinal sound velocity of the polycrystal", _C, _NUMBER, _POSITIVE
+        "m/s", "longitudinal sound velocity of the polycrystal", _C, scale.POSITIVE
     ),
     "sound_transverse_m_per_s": DerivedQuantity(
-        "m/s", "transverse sound velocity of the polycrystal", _C, _NUMBER, _POSITIVE
+        "m/s", "transverse sound velocity of the polycrystal", _C, scale.POSITIVE
     ),
-    "debye_temperature_k": DerivedQuantity("K", "Debye temperature from the elastic constants", _C, _NUMBER, _POSITIVE),
+    "debye_temperature_k": DerivedQuantity("K", "Debye temperature from the elastic constants", _C, scale.POSITIVE),
     "thermal_conductivity_min_cahill_w_per_m_k": DerivedQuantity(
-        "W/(m K)", "minimum thermal conductivity, Cahill", _C, _NUMBER, _POSITIVE
+        "W/(m K)", "minimum thermal conductivity, Cahill", _C, scale.POSITIVE
     ),
     "thermal_conductivity_min_clarke_w_per_m_k": DerivedQuantity(
-        "W/(m K)", "minimum thermal conductivity, Clarke", _C, _NUMBER, _POSITIVE
+        "W/(m K)", "minimum thermal conductivity, Clarke", _C, scale.POSITIVE
     ),
     "density_g_per_cm3": DerivedQuantity("g/cm^3", "mass density of the cell as given", ()),
     "e_max_c_per_m2": DerivedQuantity(
         "C/m^2",
         "largest polarization per unit strain (largest singular value of the 3x6 Mandel matrix of e)",
         _E,
-        _NUMBER,
-        _STRESS_RESPONSE,
+        scale.STRESS_RESPONSE,
     ),
     "e_norm_c_per_m2": DerivedQuantity(
-        "C/m^2", "Frobenius norm of the piezoelectric stress tensor e_ijk", _E, _NUMBER, _STRESS_RESPONSE
+        "C/m^2", "Frobenius norm of the piezoelectric stress tensor e_ijk", _E, scale.STRESS_RESPONSE
     ),
     "d_max_pc_per_n": DerivedQuantity(
         "pC/N",
         "largest polarization per unit stress (largest singular value of the 3x6 Mandel matrix of d)",
         _EC,
-        _NUMBER,
-        _STRAIN_RESPONSE,
+        scale.STRAIN_RESPONSE,
     ),
     "d_norm_pc_per_n": DerivedQuantity(
-        "pC/N", "Frobenius norm of the piezoelectric strain tensor d_ijk", _EC, _NUMBER, _STRAIN_RESPONSE
+        "pC/N", "Frobenius norm of the piezoelectric strain tensor d_ijk", _EC, scale.STRAIN_RESPONSE
     ),
     "d_hydrostatic_pc_per_n": DerivedQuantity(
-        "pC/N", "hydrostatic piezoelectric strain response |d_ijj|", _EC, _NUMBER, _STRAIN_RESPONSE
+        "pC/N", "hydrostatic piezoelectric strain response |d_ijj|", _EC, scale.STRAIN_RESPONSE
     ),
     "e_longitudinal_max_c_per_m2": DerivedQuantity(
-        "C/m^2", "largest polarization along the direction that is strained", _E, _NUMBER, _STRESS_RESPONSE
+        "C/m^2", "largest polarization along the direction that is strained", _E, scale.STRESS_RESPONSE
     ),
     "d_longitudinal_max_pc_per_n": DerivedQuantity(
-        "pC/N", "largest polarization along the direction that is pulled", _EC, _NUMBER, _STRAIN_RESPONSE
+        "pC/N", "largest polarization along the direction that is pulled", _EC, scale.STRAIN_RESPONSE
     ),
-    "k_coupling_max": DerivedQuantity("1", "largest electromechanical coupling factor k", _ECT, _NUMBER, _COUPLING),
+    "k_coupling_max": DerivedQuantity("1", "largest electromechanical coupling factor k", _ECT, scale.COUPLING),
     "g_max_mv_m_per_n": DerivedQuantity(
-        "mV m/N", "largest piezoelectric voltage constant g = d/eps", _ECT, _NUMBER, _VOLTAGE_RESPONSE
+        "mV m/N", "largest piezoelectric voltage constant g = d/eps", _ECT, scale.VOLTAGE_RESPONSE
     ),
     "dg_max_per_tpa": DerivedQuantity(
-        "1/TPa", "largest figure of merit d g of an energy harvester", _ECT, _NUMBER, _ENERGY_RESPONSE
+        "1/TPa", "largest figure of merit d g of an energy harvester", _ECT, scale.ENERGY_RESPONSE
     ),
-    "piezo_allowed": DerivedQuantity("", "the point group allows piezoelectricity", _E, ColumnKind.FLAG),
-    "eps_electronic_mean": DerivedQuantity("1", "mean electronic dielectric constant", _INF, _NUMBER, _EPSILON),
+    "piezo_allowed": DerivedQuantity("", "the point group allows piezoelectricity", _E, kind=ColumnKind.FLAG),
+    "eps_electronic_mean": DerivedQuantity("1", "mean electronic dielectric constant", _INF, scale.EPSILON),
     "eps_electronic_min": DerivedQuantity(
-        "1", "lowest eigenvalue of the electronic dielectric tensor", _INF, _NUMBER, _EPSILON
+        "1", "lowest eigenvalue of the electronic dielectric tensor", _INF, scale.EPSILON
     ),
     "eps_electronic_max": DerivedQuantity(
-        "1", "highest eigenvalue of the electronic dielectric tensor", _INF, _NUMBER, _EPSILON
+        "1", "highest eigenvalue of the electronic dielectric tensor", _INF, scale.EPSILON
     ),
-    "eps_total_mean": DerivedQuantity("1", "mean total dielectric constant", _TOT, _NUMBER, _EPSILON),
-    "eps_total_min": DerivedQuantity("1", "lowest eigenvalue of the total dielectric tensor", _TOT, _NUMBER, _EPSILON),
-    "eps_total_max": DerivedQuantity("1", "highest eigenvalue of the total dielectric tensor", _TOT, _NUMBER, _EPSILON),
-    "refractive_index": DerivedQuantity("1", "mean refractive index", _INF, _NUMBER, _EPSILON),
+    "eps_total_mean": DerivedQuantity("1", "mean total dielectric constant", _TOT, scale.EPSILON),
+    "eps_total_min": DerivedQuantity("1", "lowest eigenvalue of the total dielectric tensor", _TOT, scale.EPSILON),
+    "eps_total_max": DerivedQuantity("1", "highest eigenvalue of the total dielectric tensor", _TOT, scale.EPSILON),
+    "refractive_index": DerivedQuantity("1", "mean refractive index", _INF, scale.EPSILON),
     "birefringence": DerivedQuantity(
-        "1", "largest difference of principal refractive indices", _INF, _NUMBER, _BIREFRINGENCE
+        "1", "largest difference of principal refractive indices", _INF, scale.BIREFRINGENCE
     ),
-    "optical_class": DerivedQuantity("", "isotropic, uniaxial or biaxial, by the point group", _INF, ColumnKind.TEXT),
-    "optic_sign": DerivedQuantity("", "+ or -: n_e above or below n_o, 2V below or above 90", _INF, ColumnKind.TEXT),
+    "optical_class": DerivedQuantity(
+        "", "isotropic, uniaxial or biaxial, by the point group", _INF, kind=ColumnKind.TEXT
+    ),
+    "optic_sign": DerivedQuantity(
+        "", "+ or -: n_e above or below n_o, 2V below or above 90", _INF, kind=ColumnKind.TEXT
+    ),
 }
 
 INTERVALS: dict[str, tuple[str, str]] = {
@@ -436,12 +385,14 @@ UNCERTAINTY_COLUMNS: tuple[str, ...] = (
 
 RELIABILITY: dict[str, DerivedQuantity] = {
     "ood_score": DerivedQuantity("1", "share of held-out crystals nearer to the training data", ()),
-    "ood": DerivedQuantity("", "farther from the training data than 95 % of held-out crystals", (), ColumnKind.FLAG),
+    "ood": DerivedQuantity(
+        "", "farther from the training data than 95 % of held-out crystals", (), kind=ColumnKind.FLAG
+    ),
     "bond_dimensionality": DerivedQuantity("1", "dimension of the bonded network, 0 molecules to 3 framework", ()),
     "vacuum_angstrom": DerivedQuantity("angstrom", "widest empty layer of the cell", ()),
-    "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), ColumnKind.FLAG),
-    "layered": DerivedQuantity("", "crystal of bonded layers", (), ColumnKind.FLAG),
+    "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
+    "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),
     "band_gap_ev": DerivedQuantity("eV", "predicted band gap", ()),
-    "metal": DerivedQuantity("", "the predicted band gap is that of a metal", (), ColumnKind.FLAG),
+    "metal": DerivedQuantity("", "the predicted band gap is that of a metal", (), kind=ColumnKind.FLAG),
 }
 """How reliable a result is, judged from the crystal and the training data, not from the tensors."""

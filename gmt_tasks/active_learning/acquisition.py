@@ -20,8 +20,8 @@ from scipy.special import ndtr
 from scipy.stats import rankdata
 
 from gmt_tasks.active_learning.request import Goal
+from models.error_scales import Scale
 from models.errors import GmtError
-from models.quantities import Scale
 from models.uncertainty.scales import to_scale
 
 Floats = NDArray[np.float64]

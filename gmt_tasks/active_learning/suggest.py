@@ -20,9 +20,10 @@ from gmt_tasks.labels.kinds import KINDS
 from gmt_tasks.training.applicability import descriptors_of
 from models.applicability.distance import as_points
 from models.crystals.crystal import CrystalBatch
+from models.error_scales import Scale, Transform
 from models.errors import GmtError
 from models.gmtnet.training_data.split_table import source_name
-from models.quantities import DERIVED, INTERVALS, ColumnKind, Scale, Tensor, Transform
+from models.quantities import DERIVED, INTERVALS, ColumnKind, Tensor
 
 if TYPE_CHECKING:
     import pandas as pd

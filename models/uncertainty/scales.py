@@ -8,7 +8,7 @@ a logarithm far from it.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.quantities import Scale, Transform
+from models.error_scales import Scale, Transform
 
 Floats = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from benchmarks.search_curves import (
 )
 from gmt_tasks.active_learning.acquisition import outlook
 from gmt_tasks.active_learning.request import Goal
-from models.quantities import Scale, Transform
+from models.error_scales import Scale, Transform
 
 RNG = np.random.default_rng(3)
 

@@ -15,8 +15,9 @@ from gmt_tasks.active_learning.acquisition import (
     worth,
 )
 from gmt_tasks.active_learning.request import Goal
+from models.error_scales import Scale, Transform
 from models.errors import GmtError
-from models.quantities import DERIVED, Scale, Transform
+from models.quantities import DERIVED
 
 LINEAR = Scale(Transform.LINEAR)
 RNG = np.random.default_rng(7)

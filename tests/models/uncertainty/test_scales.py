@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.quantities import DERIVED, INTERVALS, ColumnKind, Scale, Transform
+from models.error_scales import Scale, Transform
+from models.quantities import DERIVED, INTERVALS, ColumnKind
 from models.uncertainty.scales import from_scale, interval_around, to_scale
 
 SCALES = [DERIVED[name].scale or Scale(Transform.LINEAR) for name in INTERVALS]
