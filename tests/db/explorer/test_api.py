@@ -124,6 +124,8 @@ def test_a_polycrystal_lies_within_its_bounds(client: TestClient, crystal: str) 
     principal = np.array([9.0, 10, 12])
     bounds = groups["dielectric_total"]
     assert bounds["wiener_upper"] / bounds["wiener_lower"] == pytest.approx(principal.mean() * (1 / principal).mean())
+    chain = [bounds[n] for n in ("wiener_lower", "hs_lower", "self_consistent", "hs_upper", "wiener_upper")]
+    assert chain == sorted(chain)
 
 
 def test_a_crystals_facts_are_those_of_show(client: TestClient, store: ResultStore, crystal: str) -> None:

@@ -55,7 +55,7 @@ def test_the_bounds_are_narrower_than_voigts_and_reusss(stable: Floats) -> None:
 def test_cubic_crystals_have_the_closed_forms(c11: float, c12: float, c44: float) -> None:
     """The first is copper; the last is anisotropic the other way round.
 
-    Bounds: Hashin and Shtrikman, J. Mech. Phys. Solids 10, 343 (1962). Self-consistent: Kröner, Z. Phys. 151, 504 (1958).
+    Hashin and Shtrikman, J. Mech. Phys. Solids 10, 343 (1962); self-consistent: E. Kröner, Z. Phys. 151, 504 (1958).
     """
     columns = derive_polycrystal(_cubic(c11, c12, c44)[None])
     bulk, two, three = (c11 + 2 * c12) / 3, (c11 - c12) / 2, c44
