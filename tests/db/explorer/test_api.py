@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from db.csv_cells import csv_cell
+from db.explorer.api.polycrystal import polycrystal_groups
 from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.paths import file_name
 from db.query.presets import PRESETS
@@ -25,6 +26,7 @@ from models.derived.surfaces import SURFACES, Surface
 from models.errors import FilterError
 from models.quantities import Tensor
 from models.tensors.rotate import rotate
+from models.tensors.voigt import voigt_to_piezo
 from tests.db.explorer.served import FOLDER, N_CRYSTALS
 
 API = "/api/v1"
@@ -124,6 +126,21 @@ def test_a_polycrystal_lies_within_its_bounds(client: TestClient, crystal: str) 
     principal = np.array([9.0, 10, 12])
     bounds = groups["dielectric_total"]
     assert bounds["wiener_upper"] / bounds["wiener_lower"] == pytest.approx(principal.mean() * (1 / principal).mean())
+    chain = [bounds[n] for n in ("wiener_lower", "hs_lower", "self_consistent", "hs_upper", "wiener_upper")]
+    assert chain == sorted(chain)
+
+
+def test_only_a_crystal_with_a_polar_axis_has_poled_constants() -> None:
+    stiffness = np.diag([200.0, 200, 200, 60, 60, 60])
+    polar, quartz = np.zeros((2, 3, 6))
+    polar[2, 2], quartz[0, :2] = 1.0, (0.17, -0.17)
+    groups = [
+        polycrystal_groups({}, {Tensor.ELASTIC: stiffness, Tensor.PIEZOELECTRIC: voigt_to_piezo(e)})
+        for e in (polar, quartz)
+    ]
+    assert "poled_ceramic" not in groups[1]
+    # of d33 alone the mean third power of the cosine in the hemisphere is left
+    assert groups[0]["poled_ceramic"]["d33_cone_90_deg_pc_per_n"] == pytest.approx(1000 / 200 / 4)
 
 
 def test_a_crystals_facts_are_those_of_show(client: TestClient, store: ResultStore, crystal: str) -> None:
