@@ -79,7 +79,7 @@ test-postgres: $(STAMP) ## the database tests on PostgreSQL, on a server that th
 	@test -n "$${GMTSCREEN_TEST_POSTGRES:-}" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
 	  echo "PostgreSQL is not installed. On Debian and Ubuntu: apt-get install postgresql. Or name a server on which" >&2; \
 	  echo "databases may be created: GMTSCREEN_TEST_POSTGRES=postgresql://user:password@host/postgres." >&2; exit 1; }
-	GMTSCREEN_TEST_POSTGRES="$${GMTSCREEN_TEST_POSTGRES:-start}" $(PYTEST) tests/db -m postgres
+	GMTSCREEN_TEST_POSTGRES="$${GMTSCREEN_TEST_POSTGRES:-start}" $(PYTEST) tests/db -m "postgres and not slow"
 
 audit: $(STAMP) ## compare the pinned versions with published advisories, where their index can be reached
 	@$(BIN)/python -c 'import urllib.request as r; r.urlopen("https://api.osv.dev/docs/", timeout=10)' 2>/dev/null || { \
