@@ -1,17 +1,15 @@
 """The web application, made for one database: every route, the files it serves, what happens to errors."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 
-from db.explorer.answers import REVALIDATE, describe_error, error_answer
+from db.explorer.answers import describe_error, error_answer
 from db.explorer.api.routes import router as api_router
 from db.explorer.context import FOLDER, Explorer
 from db.explorer.limits import ServerSettings
@@ -45,7 +43,6 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
     app.include_router(api_router)
     add_optimade(app)
     app.include_router(page_router)
-    app.add_api_route("/static/plotly.min.js", plotly_script, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for kind in (OptimadeError, GmtError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer_error)
@@ -53,15 +50,6 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
     app.add_middleware(QueryQueue, settings=settings)
     app.add_middleware(ReadOnlyGate, settings=settings)
     return app
-
-
-def plotly_script() -> Response:
-    """plotly's minified file, out of the installed package."""
-    found = importlib.util.find_spec("plotly")
-    folders = list(found.submodule_search_locations or ()) if found else []
-    if not folders:
-        raise HTTPException(404, "plotly is not installed. Install it with: pip install plotly.")
-    return FileResponse(Path(folders[0]) / "package_data" / "plotly.min.js", headers=REVALIDATE)
 
 
 def answer_error(request: Request, error: Exception) -> Response:

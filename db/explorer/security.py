@@ -13,7 +13,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
         "script-src 'self'",
-        # plotly and 3Dmol write styles into the page; scripts never come from a page's text.
+        # 3Dmol writes styles into the page; scripts never come from a page's text.
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "worker-src 'self' blob:",

@@ -63,16 +63,7 @@ def export(
     search = new_request(filter, names, sort or None, n_rows, model or None)
     headers = {"content-disposition": f'attachment; filename="gmtscreen.{format.value}"', "cache-control": "no-store"}
     if format is ExportFormat.PARQUET:
-        folder = Path(tempfile.mkdtemp(prefix="gmt-export-"))
-        remove = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-        try:
-            explorer.services.write_parquet(explorer.store.hits(search), names, folder / "gmtscreen.parquet")
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return FileResponse(
-            folder / "gmtscreen.parquet", media_type=MEDIA_TYPES[format], headers=headers, background=remove
-        )
+        return _parquet(explorer, search, headers)
     blocks = {ExportFormat.CSV: csv_blocks, ExportFormat.JSON: json_blocks, ExportFormat.EXTXYZ: extxyz_blocks}[format]
     lines = blocks(explorer, search)
     # The first block is made here: a filter that cannot be read is answered with its error, not with half a file.

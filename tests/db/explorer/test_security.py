@@ -15,7 +15,7 @@ from db.store import ResultStore
 from tests.db.explorer.served import asking
 from tests.db.test_read_only import endless_question
 
-PATHS = ("/", "/static/plotly.min.js", "/api/v1/count", "/api/v1/nope", "/optimade/v1/info", "/nope")
+PATHS = ("/", "/static/js/core/format.js", "/api/v1/count", "/api/v1/nope", "/optimade/v1/info", "/nope")
 
 
 @pytest.mark.parametrize("path", PATHS)
