@@ -16,6 +16,7 @@ from gmt_tasks.export.structure_text import (
     printed_name,
     structure_text,
 )
+from gmt_tasks.export.whole_file import whole_file
 from models.tensors.voigt import to_printed
 
 if TYPE_CHECKING:
@@ -69,12 +70,9 @@ def export(store: "ResultStore", request: "Request", format: ExportFormat, out: 
         from gmt_tasks.export.parquet import write_parquet
 
         return write_parquet(blocks, request.fields, out)
-    part = out.with_name(f"{out.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as stream:
+    with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as stream:
         write = _write_csv if format is ExportFormat.CSV else _write_frames
-        n_hits = write(blocks, request.fields, stream)
-    part.replace(out)
-    return n_hits
+        return write(blocks, request.fields, stream)
 
 
 def _write_folder(blocks: Iterator[Hits], format: StructureFormat, folder: Path) -> int:

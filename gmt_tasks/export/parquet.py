@@ -21,6 +21,7 @@ from db.query.properties import DESCRIPTIONS, LISTS, PROPERTIES, Kind
 from db.query.request import Request
 from db.store import ResultStore
 from gmt_tasks.export.structure_text import ExportError, printed_name
+from gmt_tasks.export.whole_file import whole_file
 from models.crystals.crystal import Ints
 from models.quantities import TENSORS
 from models.tensors.voigt import to_printed
@@ -97,12 +98,11 @@ def write_parquet(blocks: Iterable[Hits], fields: Sequence[str], out: Path) -> i
         fields: columns beside structure and tensors.
         out: the file; it appears only when it is complete.
     """
-    part, n_rows = out.with_name(f"{out.name}.part"), 0
-    with pq.ParquetWriter(part, schema_of(fields), compression="zstd") as writer:
+    n_rows = 0
+    with whole_file(out) as part, pq.ParquetWriter(part, schema_of(fields), compression="zstd") as writer:
         for hits in blocks:
             writer.write_table(to_table(hits, fields))
             n_rows += len(hits.rows)
-    part.replace(out)
     return n_rows
 
 
@@ -114,13 +114,11 @@ def write_rows_parquet(blocks: Iterable[list[dict[str, Any]]], fields: Sequence[
         fields: of the rows.
         out: the file; it appears only when it is complete.
     """
-    part, n_rows = out.with_name(f"{out.name}.part"), 0
-    schema = pa.schema(schema_of_fields(fields))
-    with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    n_rows, schema = 0, pa.schema(schema_of_fields(fields))
+    with whole_file(out) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
         for rows in blocks:
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             n_rows += len(rows)
-    part.replace(out)
     return n_rows
 
 

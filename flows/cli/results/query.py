@@ -3,7 +3,6 @@
 import csv
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -95,9 +94,14 @@ def write_rows(
         rows = [list(row.values()) for block in blocks for row in block]
         console().print(frame_table(fields, rows))
         return len(rows)
+    write = _write_csv if chosen is Format.CSV else _write_json
+    if out is None:
+        return write(blocks, fields, sys.stdout)
+    from gmt_tasks.export.whole_file import whole_file
+
     # Without `newline`, Windows would change the line breaks.
-    with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as stream:
-        return _write_csv(blocks, fields, stream) if chosen is Format.CSV else _write_json(blocks, stream)
+    with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        return write(blocks, fields, stream)
 
 
 def _write_csv(blocks: Iterator[list[dict[str, Any]]], fields: tuple[str, ...], stream: TextIO) -> int:
@@ -114,7 +118,7 @@ def _write_csv(blocks: Iterator[list[dict[str, Any]]], fields: tuple[str, ...], 
     return n_rows
 
 
-def _write_json(blocks: Iterator[list[dict[str, Any]]], stream: TextIO) -> int:
+def _write_json(blocks: Iterator[list[dict[str, Any]]], _fields: tuple[str, ...], stream: TextIO) -> int:
     """A list with a line per row."""
     n_rows = 0
     stream.write("[")

@@ -66,16 +66,23 @@ def test_diverse_hits_need_a_limit_and_are_in_the_order_of_the_ranking(db: str) 
         (["export", "", "--to", "hits", "--format", "pdb"], "there is no format pdb"),
         (["export", "ood", "--to", "all", "--database"], "leave out the filter"),
         (["export", "zork", "--to", "a.csv"], "no property 'zork'"),
+        (["export", "zork", "--to", "a.parquet"], "no property 'zork'"),
+        (["query", "zork", "--format", "csv", "--out", "a.csv"], "no property 'zork'"),
+        (["query", "zork", "--format", "parquet", "--out", "a.parquet"], "no property 'zork'"),
         (["plot", "", "--x", "formula", "--y", "k_vrh_gpa"], "Plot numbers"),
         (["plot", "", "--x", "k_vrh_gpa", "--y", "g_vrh_gpa", "--out", "a.gif"], "is no picture"),
         (["plot", "", "--x", "k_vrh_gpa", "--y", "g_vrh_gpa", "--pareto", "--senses", "up"], "not understood"),
         (["surface", "made-0", "--property", "zork"], "choose young"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_that_says_what_to_do(db: str, words: list[str], sentence: str) -> None:
+def test_what_cannot_be_done_is_one_line_that_says_what_to_do_and_leaves_no_file(
+    db: str, words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     result = run(*words, "--db", db)
     assert result.exit_code == 2
     assert sentence in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_crystal_is_shown_in_the_ieee_frame_with_the_rotation_to_it(db: str) -> None:
