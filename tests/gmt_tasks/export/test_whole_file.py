@@ -21,9 +21,14 @@ def test_a_file_appears_when_it_is_complete_and_the_one_before_stays_until_then(
 def test_after_an_error_nothing_is_left_and_nothing_is_lost(tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
     out.write_text("before")
-    with pytest.raises(KeyboardInterrupt), whole_file(out) as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with whole_file(out) as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
 
 
