@@ -4,8 +4,11 @@ Properties and values in a tree are already checked against the closed list (`db
 printed and parsed again is the same tree.
 """
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Operator(StrEnum):
@@ -23,6 +26,21 @@ class Operator(StrEnum):
         """The operator that says the same when left and right change places."""
         return Operator(self.value.translate(str.maketrans("<>", "><")))
 
+    @property
+    def compare(self) -> Callable[[Any, Any], Any]:
+        """The comparison itself, of numbers and texts, of arrays, or of expressions of SQL."""
+        return _COMPARISONS[self]
+
+
+_COMPARISONS: dict[Operator, Callable[[Any, Any], Any]] = {
+    Operator.EQUAL: operator.eq,
+    Operator.UNEQUAL: operator.ne,
+    Operator.LESS: operator.lt,
+    Operator.LESS_EQUAL: operator.le,
+    Operator.GREATER: operator.gt,
+    Operator.GREATER_EQUAL: operator.ge,
+}
+
 
 class TextMatch(StrEnum):
     """Where a text must hold another."""
@@ -30,6 +48,11 @@ class TextMatch(StrEnum):
     CONTAINS = "CONTAINS"
     STARTS = "STARTS WITH"
     ENDS = "ENDS WITH"
+
+    @property
+    def test(self) -> Callable[[str, str], bool]:
+        """Whether a text, the first, holds another one there."""
+        return {"CONTAINS": str.__contains__, "STARTS WITH": str.startswith, "ENDS WITH": str.endswith}[self.value]
 
 
 class Quantifier(StrEnum):

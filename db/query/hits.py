@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 KEY_FIELDS = ("id", "model")
 """Which result a row is."""
 
+ROUNDING = 1e-12
+"""Less than this share of a tensor's largest entry is what a rotation in float64 leaves of an exact zero."""
+
 
 class Frame(StrEnum):
     """The Cartesian frame in which tensors and lattice rows are given."""
@@ -60,7 +63,12 @@ class Hits:
             frame: what the new one is.
         """
         lattice = np.einsum("nij,nkj->nki", rotations, self.crystals.lattice)
-        tensors = {tensor: rotate(tensor, values, rotations) for tensor, values in self.tensors.items()}
+        tensors = {}
+        for tensor, values in self.tensors.items():
+            rotated = rotate(tensor, values, rotations)
+            # What symmetry makes 0 comes out as a rounding error, and is 0 again.
+            largest = np.abs(rotated).max(axis=tuple(range(1, rotated.ndim)), keepdims=True)
+            tensors[tensor] = np.where(np.abs(rotated) < ROUNDING * largest, 0.0, rotated)
         return Hits(self.rows, replace(self.crystals, lattice=lattice), tensors, frame)
 
     def structures(self) -> "list[Structure]":

@@ -4,7 +4,6 @@ Three-valued logic, as in SQL: comparing an unknown value gives unknown (None), 
 a hit only where the whole filter is true.
 """
 
-import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -22,26 +21,9 @@ from db.query.filter_tree import (
     Operator,
     Or,
     Quantifier,
-    TextMatch,
 )
 
 Row = Mapping[str, Any]
-
-_OPERATORS: dict[Operator, Callable[[Any, Any], bool]] = {
-    Operator.EQUAL: operator.eq,
-    Operator.UNEQUAL: operator.ne,
-    Operator.LESS: operator.lt,
-    Operator.LESS_EQUAL: operator.le,
-    Operator.GREATER: operator.gt,
-    Operator.GREATER_EQUAL: operator.ge,
-}
-
-_MATCHES: dict[TextMatch, Callable[[str, str], bool]] = {
-    TextMatch.CONTAINS: str.__contains__,
-    TextMatch.STARTS: str.startswith,
-    TextMatch.ENDS: str.endswith,
-}
-
 
 _SETS: dict[Quantifier, Callable[[set[str], set[str]], bool]] = {
     Quantifier.ONE: set.issuperset,
@@ -82,9 +64,9 @@ def truth(tree: Filter, row: Row) -> bool | None:
             # Of a list, != means that no entry is equal, not that some entry differs.
             is_list = isinstance(row[name], Collection) and not isinstance(row[name], str)
             inverse = is_list and sign is Operator.UNEQUAL
-            return value not in row[name] if inverse else _any(row[name], lambda held: _OPERATORS[sign](held, value))
+            return value not in row[name] if inverse else _any(row[name], lambda held: sign.compare(held, value))
         case Matches(name, how, text):
-            return _any(row[name], lambda held: _MATCHES[how](held, text))
+            return _any(row[name], lambda held: how.test(held, text))
         case Flag(name):
             return _any(row[name], bool)
         case Decided(outcome):

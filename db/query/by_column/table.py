@@ -25,10 +25,8 @@ from db.query.filter_tree import (
     Knowledge,
     Matches,
     Not,
-    Operator,
     Or,
     Quantifier,
-    TextMatch,
 )
 from db.query.properties import PROPERTIES, Kind
 from db.query.times import whole_seconds
@@ -178,17 +176,17 @@ class Table:
                 else:
                     true = ((column.values & wanted_mask) == wanted_mask).all(axis=1)
             case Matches(_, how, text):
-                true = _of_texts(column, lambda held: _MATCHES[how](held, text))
+                true = _of_texts(column, lambda held: how.test(held, text))
             case Flag():
                 true = column.values == 1
             case Comparison(_, operator, value) if column.texts is not None:
-                true = _of_texts(column, lambda held: bool(_COMPARE[operator](held, value)))
+                true = _of_texts(column, lambda held: bool(operator.compare(held, value)))
             case Comparison("last_modified", operator, value):
                 # as times are printed: without their fraction of a second
-                true = _COMPARE[operator](np.floor(column.values), whole_seconds(str(value)))
+                true = operator.compare(np.floor(column.values), whole_seconds(str(value)))
             case Comparison(_, operator, value):
                 # float64: a literal is never rounded to a column's precision
-                true = _COMPARE[operator](column.values, np.float64(value))
+                true = operator.compare(column.values, np.float64(value))
         true = true & known
         return Ternary(true, known & ~true)
 
@@ -209,22 +207,6 @@ class Table:
             rows = np.flatnonzero(np.isin(self.keys, by_form.keys()))
             true[rows] = [text in wanted for text in self.ids(rows)]
         return Ternary(true, ~true)
-
-
-_COMPARE: dict[Operator, Callable[[Any, Any], Any]] = {
-    Operator.EQUAL: lambda a, b: a == b,
-    Operator.UNEQUAL: lambda a, b: a != b,
-    Operator.LESS: lambda a, b: a < b,
-    Operator.LESS_EQUAL: lambda a, b: a <= b,
-    Operator.GREATER: lambda a, b: a > b,
-    Operator.GREATER_EQUAL: lambda a, b: a >= b,
-}
-
-_MATCHES: dict[TextMatch, Callable[[str, str], bool]] = {
-    TextMatch.CONTAINS: str.__contains__,
-    TextMatch.STARTS: str.startswith,
-    TextMatch.ENDS: str.endswith,
-}
 
 
 def _known(column: Column) -> Bools:

@@ -90,16 +90,6 @@ def to_condition(tree: Filter) -> Condition:
             return column if name in DOUBT_FLAGS else column == literal(True)
 
 
-_COMPARE: dict[Operator, Callable[[ColumnElement[Any], ColumnElement[Any]], Condition]] = {
-    Operator.EQUAL: lambda a, b: a == b,
-    Operator.UNEQUAL: lambda a, b: a != b,
-    Operator.LESS: lambda a, b: a < b,
-    Operator.LESS_EQUAL: lambda a, b: a <= b,
-    Operator.GREATER: lambda a, b: a > b,
-    Operator.GREATER_EQUAL: lambda a, b: a >= b,
-}
-
-
 def _compare(name: str, operator: Operator, value: float | str | bool) -> Condition:
     # Of a list, != means that no entry is equal, not that some entry differs.
     if name == "source_ids" and operator is Operator.UNEQUAL:
@@ -113,7 +103,7 @@ def _compare(name: str, operator: Operator, value: float | str | bool) -> Condit
         # With its own type: typed like an integer column, PostgreSQL would round 2.5 to 2.
         small_integer = value.is_integer() and abs(value) < 2**31
         bound = literal(int(value), Integer()) if small_integer else literal(value, Double())
-    return _on_texts(name, lambda column: _COMPARE[operator](column, bound))
+    return _on_texts(name, lambda column: operator.compare(column, bound))
 
 
 def _compare_time(column: ColumnElement[Any], operator: Operator, seconds: int) -> Condition:
@@ -126,7 +116,8 @@ def _compare_time(column: ColumnElement[Any], operator: Operator, seconds: int) 
         case Operator.UNEQUAL:
             return or_(column < first, column >= next_second)
         case Operator.LESS | Operator.GREATER_EQUAL:
-            return _COMPARE[operator](column, first)
+            compared: Condition = operator.compare(column, first)
+            return compared
         case Operator.LESS_EQUAL:
             return column < next_second
         case Operator.GREATER:

@@ -51,6 +51,17 @@ def test_tensors_in_the_ieee_frame_do_not_depend_on_the_orientation_of_the_input
     assert not np.allclose(given.tensors[Tensor.ELASTIC], turned.tensors[Tensor.ELASTIC])
 
 
+def test_what_a_class_forbids_in_its_ieee_frame_is_exactly_zero() -> None:
+    turn = random_orthogonal(np.random.default_rng(5))
+    hits = in_ieee_frame(hits_in(turn * np.sign(np.linalg.det(turn))))
+    for tensor, values in hits.tensors.items():
+        sizes = np.abs(values).reshape(len(values), -1)
+        rounding = (sizes > 0) & (sizes < 1e-9 * sizes.max(axis=1, keepdims=True))
+        assert not rounding.any(), (tensor, np.flatnonzero(rounding.any(axis=1)))
+    n_zeros = (hits.tensors[Tensor.ELASTIC] == 0).sum(axis=(1, 2))
+    assert n_zeros.max() == 24, "cubic: twelve entries are left of 36"
+
+
 def test_hits_that_are_in_another_frame_are_refused() -> None:
     hits = Hits([], CrystalBatch.from_arrays([], [], []), {}, Frame.IEEE)
     with pytest.raises(FrameError, match="in the ieee frame already"):
