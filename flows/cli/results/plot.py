@@ -40,7 +40,7 @@ def plot(
 ) -> None:
     """Hits as a scatter plot of two properties, with 90 % intervals and the Pareto front."""
     from db.query.properties import resolve_property
-    from flows.reports.plot_hits import HitsPlot, draw_hits, plot_columns
+    from flows.reports.hits.plot_hits import HitsPlot, draw_hits, plot_columns
 
     _refuse_ending(out)
     names = resolve_property(x), resolve_property(y), resolve_property(color) if color else None
@@ -89,7 +89,7 @@ def surface(
     """A property of one crystal over all directions: the surface in space and its three sections."""
     from dataclasses import asdict
 
-    from flows.reports.plot_surface import draw_surface, extremes_line
+    from flows.reports.hits.plot_surface import draw_surface, extremes_line
     from gmt_tasks.export.frames import facts_in_ieee_frame
     from gmt_tasks.export.surface_grid import surface_grid
     from models.derived.surfaces import SURFACES, Surface

@@ -14,7 +14,7 @@ from db.query.analysis.pareto import Sense
 from db.query.presets import PRESETS
 from db.store import ResultStore
 from flows.cli.app import app
-from flows.reports.plot_hits import HitsPlot, draw_hits, plot_columns
+from flows.reports.hits.plot_hits import HitsPlot, draw_hits, plot_columns
 from models.errors import GmtError
 from tests.db import blocks
 

@@ -12,7 +12,7 @@ import numpy as np
 from db.query.analysis.pareto import Sense, pareto_front
 from db.query.properties import DESCRIPTIONS, Kind
 from db.records import Floats
-from flows.reports.interactive import write_page
+from flows.reports.hits.interactive import write_page
 from flows.reports.plots import PALETTE
 from models.crystals.crystal import Ints
 from models.errors import GmtError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from db.records import Floats
-from flows.reports.interactive import write_page
+from flows.reports.hits.interactive import write_page
 from flows.reports.plots import PALETTE
 from gmt_tasks.export.surface_grid import SurfaceGrid
 from models.derived.surfaces import SURFACES
