@@ -1,9 +1,10 @@
 """Settings that every test shares, and the closing lines that say what was not run and how to run it."""
 
+import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -28,6 +29,16 @@ TARGETS = {name: f"make test-{name}" for name in ("slow", "chaos", "browser", "p
 """What runs the tests of each marker."""
 
 DESELECTED = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture(autouse=True)
+def logger_as_before() -> Iterator[None]:
+    """A command run in this process takes the warnings to a handler of its own; the next caplog needs them."""
+    logger = logging.getLogger("gmtscreen")
+    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
 
 
 def pytest_configure(config: pytest.Config) -> None:
