@@ -292,6 +292,25 @@ def rebuild(connection: Connection, model_id: int) -> None:
         write(connection, model_id, number, ids_of(part), _columns_of(values))
 
 
+def rewrite(connection: Connection, model_id: int, segment: int, names: Sequence[str]) -> None:
+    """Writes some columns of a segment anew from its stored results, in a write transaction that holds `lock`."""
+    table = column_segments.c
+    whole = (table.model_id == model_id) & (table.segment == segment)
+    ids = decode_ids(connection.execute(select(table.data).where(whole, table.name == ID)).scalar_one())
+    if ids is None:
+        return  # only SQL searches these
+    statement = select(results.c.crystal_id, *(results.c[name] for name in names)).where(results.c.model_id == model_id)
+    stored = _by_id(connection, statement, ids.texts(np.arange(len(ids.digits))))
+    rows = []
+    for name, values in zip(names, stored, strict=True):
+        if any(value is not None for value in values):
+            data = encode(column_of(name, values))
+            rows.append({"model_id": model_id, "name": name, "segment": segment, "data": data})
+    connection.execute(delete(column_segments).where(whole, table.name.in_(names)))
+    if rows:
+        connection.execute(insert(column_segments), rows)
+
+
 def models_without(connection: Connection) -> list[int]:
     """Models with results that have no segment: the database is older than segments."""
     has_results = select(results.c.model_id).where(results.c.model_id == models.c.id).exists()
