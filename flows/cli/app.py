@@ -57,7 +57,7 @@ COMMANDS = (
     (app, "surface", plot.surface, "gmtscreen surface reference:aln --property young --out aln.html"),
     (app, "serve", serve.serve, "gmtscreen serve --db hits.db"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
-    (app, "compare", compare.compare, "gmtscreen compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
+    (app, "compare", compare.compare, "gmtscreen compare gmtnet@0.3.1 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
