@@ -59,7 +59,7 @@ contracts: $(STAMP)
 
 # Several processes, whole files each (tests/conftest.py): what a file's tests share is started once.
 tests: $(STAMP)
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadgroup -q -m "not slow and not chaos and not postgres and not browser"
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadfile -q -m "not slow and not chaos and not postgres and not browser"
 
 test-slow: $(STAMP) ## the long tests
 	$(PYTEST) -m slow
