@@ -18,9 +18,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from models.derived.directional import half_sphere, tangents
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, compliance_voigt
 from models.derived.piezoelectric import piezoelectric_strain_voigt
+from models.derived.sphere import half_sphere, tangents
 from models.errors import GmtError
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import Floats, ShapeError, voigt_to_compliance, voigt_to_piezo_strain, voigt_to_stiffness
