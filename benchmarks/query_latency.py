@@ -139,7 +139,7 @@ def _add(store: ResultStore, run_id: int, numbers: range, shapes: list[tuple[Any
         insert_rows(connection, inputs, arrivals)
         rows = result_rows(made, {"model_id": model_id, "run_id": run_id, "created": 0.0})
         insert_rows(connection, results, rows)
-        segments.append(connection, model_id, (run_id << 32) + numbers.start, rows)
+        segments.append(connection, model_id, rows)
 
 
 def _results(rng: np.random.Generator, ids: list[str]) -> ResultBlock:

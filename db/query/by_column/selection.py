@@ -1,7 +1,6 @@
 """The hits of a request: which rows, in which order; found by column, or by SQL alone."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, case, literal, not_, select
 
 from db import registry
-from db.query.by_column.table import NotByColumnError, Table, first_rows, rank_of, ranks
+from db.query.by_column.rows import NotByColumnError
+from db.query.by_column.table import Table, first_rows, rank_of, ranks
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import Filter, properties_of
 from db.query.request import Request, sort_property
@@ -49,30 +49,14 @@ class Selection:
         tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
         chosen = None if request.model is None else registry.matching_ids(connection, request.model)
         versions = _versions(connection, chosen)
-        names = {row.id: f"{row.name}@{row.version}" for row in versions}
-        self.table = Table(connection, list(names), names, to_condition)
-        self._best_last = [row.id for row in versions]
+        self.table = Table(connection, {row.id: f"{row.name}@{row.version}" for row in versions}, to_condition)
         self._all_models = tree is not None and "model" in properties_of(tree) and not request.one_per_crystal
-        n_rows = self.table.n_rows
-        self.rows = self.shown(np.arange(n_rows) if tree is None else np.flatnonzero(self.table.evaluate(tree).true))
+        passing = np.ones(self.table.n_rows, np.bool_) if tree is None else self.table.evaluate(tree).true
+        self.rows = np.flatnonzero(passing if self._all_models else passing & self.table.rows.best)
 
-    def shown(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some rows that a search shows: of each crystal one, unless the filter asks for a model."""
-        if self._all_models or len(self._best_last) < 2:
-            return rows
-        return rows[self._is_best(rows, self._best_last)]
-
-    def _is_best(self, rows: NDArray[np.int64], best_last: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether no better model version has a result of the same crystal."""
-        table = self.table
-        keys, models_of_rows = table.keys[rows], table.models[rows]
-        best = np.ones(len(rows), np.bool_)
-        for place, model_id in enumerate(best_last):
-            of_model = np.flatnonzero(models_of_rows == model_id)
-            better = np.isin(table.models, best_last[place + 1 :])
-            if len(of_model) and better.any():
-                best[of_model] = ~_is_in(keys[of_model], table, better)
-        return best
+    def shown(self) -> NDArray[np.int64]:
+        """The rows that a search without a filter shows: of each crystal one, unless the filter asks for a model."""
+        return np.flatnonzero(np.ones_like(self.table.rows.best) if self._all_models else self.table.rows.best)
 
     def first(self, limit: int) -> NDArray[np.int64]:
         """The first rows in the request's order, after its mark; all for the limit 0.
@@ -82,14 +66,15 @@ class Selection:
         """
         table, rows, after = self.table, self.rows, self._request.after
         name, descending = sort_property(self._request.sort)
-        order_by, keys, rank = np.zeros(len(rows)), table.keys[rows], 0.0
+        order_by, keys, rank = np.zeros(len(rows), np.float32), table.keys[rows], np.float64(0.0)
         if name == "id":
             # keys order as ids do; complemented they order the other way round
             keys = ~keys if descending else keys
         elif name is not None:
             column = table.column(name)
             order_by = ranks(column.take(rows))
-            rank = rank_of(column, after.value) if after else 0.0
+            # float64: a mark is never rounded to a column's precision
+            rank = np.float64(rank_of(column, after.value) if after else 0.0)
             if descending:
                 order_by[np.isfinite(order_by)] *= -1
                 rank = -rank if np.isfinite(rank) else rank
@@ -113,17 +98,6 @@ class Selection:
             for row in self._connection.execute(statement.where(results.c.crystal_id.in_(ids))).mappings():
                 found[row["_crystal"], row["_model"]] = row
         return [found[key] for key in keys]
-
-
-def _is_in(keys: NDArray[np.uint64], table: Table, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each key is one of the chosen rows'; segments are in the order of their keys, so nothing is sorted."""
-    present = np.zeros(len(keys), np.bool_)
-    for start, stop in pairwise(table.first_rows.tolist()):
-        if stop > start and chosen[start]:
-            of_segment = table.keys[start:stop]
-            places = np.minimum(np.searchsorted(of_segment, keys), stop - start - 1)
-            present |= of_segment[places] == keys
-    return present
 
 
 def _versions(connection: Connection, chosen: list[int] | None) -> list[Row[Any]]:
