@@ -1,6 +1,6 @@
 """The hits of a request: which rows, in which order; found by column, or by SQL alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, case, literal, not_, select
 
 from db import registry
 from db.query.by_column.rows import NotByColumnError
-from db.query.by_column.table import Table, first_rows, rank_of, ranks
+from db.query.by_column.table import BY_COLUMN, Table, first_rows, rank_of, ranks
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import Filter, properties_of
 from db.query.request import Request, sort_property
@@ -19,7 +19,7 @@ from db.segments import ids_of
 from db.tables import ModelState, models, results
 
 FETCHED_ROWS = 1000
-"""Rows that are asked for by id in one statement."""
+"""Rows that are asked for by id in one statement; so many or more are made of columns, where their fields are there."""
 
 
 def selected(request: Request) -> Select[Any]:
@@ -90,6 +90,9 @@ class Selection:
 
     def fetch(self, rows: NDArray[np.int64]) -> list[Any]:
         """The wanted fields of some rows, in their order."""
+        fields = [field for field in self._request.fields if field not in INPUT_LISTS]
+        if len(rows) >= FETCHED_ROWS and BY_COLUMN.issuperset(fields):
+            return self._of_columns(rows, fields)
         keys = list(zip(self.table.ids(rows), self.table.models[rows].tolist(), strict=True))
         statement = selected(self._request).where(results.c.model_id.in_({model_id for _, model_id in keys}))
         found: dict[tuple[str, int], Any] = {}
@@ -98,6 +101,15 @@ class Selection:
             for row in self._connection.execute(statement.where(results.c.crystal_id.in_(ids))).mappings():
                 found[row["_crystal"], row["_model"]] = row
         return [found[key] for key in keys]
+
+    def _of_columns(self, rows: NDArray[np.int64], fields: Sequence[str]) -> list[Any]:
+        """What `fetch` reads of the tables, without looking there."""
+        table = self.table
+        sort, _ = sort_property(self._request.sort)
+        columns = {"_crystal": table.ids(rows), "_model": table.models[rows].tolist()}
+        columns |= {name: table.values(name, rows) for name in fields}
+        columns["_sort"] = table.values(sort or "id", rows)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _versions(connection: Connection, chosen: list[int] | None) -> list[Row[Any]]:

@@ -41,6 +41,9 @@ Bools = NDArray[np.bool_]
 SqlCondition = Callable[[Filter], ColumnElement[bool]]
 
 LOOKED_UP = frozenset({Kind.SOURCE_IDS, Kind.DOUBTS})
+BY_COLUMN = PROPERTIES.keys() & {*SEGMENT_COLUMNS, "id", "model", "last_modified"} - {"elements"}
+"""Properties whose values columns give as their tables do; elements are kept without their order."""
+
 MAX_LOOKED_UP = 200_000
 """Ids that a look-up may give before SQL answers alone."""
 
@@ -104,6 +107,17 @@ class Table:
         if name not in SEGMENT_COLUMNS:
             raise NotByColumnError
         return column_of(self._connection, self.rows, list(self._names), name)
+
+    def values(self, name: str, rows: NDArray[np.int64]) -> list[Any]:
+        """The values of a property of `BY_COLUMN` in some rows, None for unknown, as they are read of its table."""
+        if name == "id":
+            return self.ids(rows)
+        column = self.column(name).take(rows)
+        if column.texts is not None:
+            return [column.texts[place] if place >= 0 else None for place in column.values.tolist()]
+        convert = {Kind.FLAG: bool, Kind.INTEGER: int}.get(PROPERTIES[name], float)
+        pairs = zip(column.values.tolist(), _known(column).tolist(), strict=True)
+        return [convert(value) if known else None for value, known in pairs]
 
     def evaluate(self, tree: Filter) -> Ternary:
         """Where a filter is true and false.
