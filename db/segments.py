@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Boolean, Connection, Integer, Select, delete, func, insert, select
+from sqlalchemy import REAL, Boolean, Connection, Integer, Select, delete, func, insert, select, type_coerce
 
 from db.base import Float32
 from db.bulk import MAX_VARIABLES
-from db.storage.packing import deflate, inflate
+from db.storage.packing import deflate, from_order_codes, inflate
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
 from models.crystals.crystal import SYMBOLS
 
@@ -213,11 +213,11 @@ def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str
 
 def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
     """The columns of which something is known."""
-    known = {}
-    for name in SEGMENT_COLUMNS:
-        if any(value is not None for value in rows[name]):
-            known[name] = column_of(name, rows[name])
-    return known
+    return {
+        name: column_of(name, rows[name])
+        for name in SEGMENT_COLUMNS
+        if any(value is not None for value in rows.get(name, ()))
+    }
 
 
 def write(connection: Connection, model_id: int, ids: SegmentIds | None, columns: Mapping[str, Column]) -> None:
@@ -296,13 +296,23 @@ def rebuild(connection: Connection, model_id: int) -> None:
     connection.execute(delete(column_segments).where(column_segments.c.model_id == model_id))
     stored = select(results.c.crystal_id).where(results.c.model_id == model_id).order_by(results.c.crystal_id)
     ids = connection.execute(stored).scalars().all()
-    chosen = [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in SEGMENT_COLUMNS]
+    sqlite = connection.dialect.name == "sqlite"
+    # Numbers of single precision as the database keeps them: one by one they take most of the time.
+    singles = [name for name in RESULT_COLUMNS if isinstance(results.c[name].type, Float32)]
+    others = [name for name in SEGMENT_COLUMNS if name not in singles]
+    chosen = [type_coerce(results.c[name], Integer() if sqlite else REAL()) for name in singles]
+    chosen += [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in others]
     joined_rows = results.join(crystals, crystals.c.id == results.c.crystal_id)
     statement = select(results.c.crystal_id, *chosen).select_from(joined_rows).where(results.c.model_id == model_id)
     for first in range(0, len(ids), ROWS_PER_SEGMENT):
         part = ids[first : first + ROWS_PER_SEGMENT]
-        values = dict(zip(SEGMENT_COLUMNS, _by_id(connection, statement, part), strict=True))
-        write(connection, model_id, ids_of(part), _columns_of(values))
+        values = dict(zip((*singles, *others), _by_id(connection, statement, part), strict=True))
+        columns = _columns_of({name: values[name] for name in others})
+        for name in singles:
+            numbers = np.array([np.nan if value is None else value for value in values[name]])
+            if not np.isnan(numbers).all():
+                columns[name] = Column(from_order_codes(numbers) if sqlite else numbers.astype(np.float32))
+        write(connection, model_id, ids_of(part), columns)
 
 
 def models_without(connection: Connection) -> list[int]:
