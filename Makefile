@@ -95,8 +95,8 @@ bench: $(STAMP) ## screen N=1000 prototypes into a fresh database and print the 
 bench-ledger: $(STAMP) ## what the ledger costs: a million crystals in and out, without a network; prints shares and memory
 	$(BIN)/python -m benchmarks.ledger
 
-bench-query: $(STAMP) ## how long searches take among a million crystals, and the bytes per crystal; builds the database itself
-	$(BIN)/python -m benchmarks.query_latency
+bench-query: $(STAMP) ## how long searches take among a million crystals, and the bytes per crystal; DB=postgresql://... for PostgreSQL
+	$(BIN)/python -m benchmarks.query_latency $(if $(DB),--db $(DB))
 
 bench-poison: $(STAMP) ## what one poison crystal per thousand costs: by kind, and in a run with real workers
 	$(BIN)/python -m benchmarks.poison
