@@ -18,8 +18,7 @@ class ExplorerServices:
 
         rotated = facts_in_ieee_frame(facts | {"results": [result]})["results"][0]
         tensors = {Tensor(name): tensor for name, tensor in rotated["tensors"].items() if tensor is not None}
-        axes = f"IEEE Std 176 axes of point group {rotated['oriented_point_group']}; the rotation's rows are X, Y, Z"
-        return IeeeFrame(rotated["rotation"], axes, tensors)
+        return IeeeFrame(rotated["rotation"], f"{rotated['axes']}; the rotation's rows are X, Y, Z", tensors)
 
     def structure_text(self, facts: dict[str, Any], format: str) -> str:
         """A crystal as a file."""

@@ -99,8 +99,8 @@ def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -
     out.print(f"{result['model']} (sha256 {result['model_sha256'][:12]}, {result['model_state']}), run {result['run']}")
     out.print(symmetry_line(result), soft_wrap=True)
     if "rotation" in result:
-        group = result["oriented_point_group"]
-        out.print(f"tensors in the IEEE frame of class {group}: rows X, Y, Z in the input frame", soft_wrap=True)
+        out.print(f"tensors in the IEEE frame: {result['axes']}", soft_wrap=True)
+        out.print("rows X, Y, Z in the input frame")
         out.print(matrix_text(np.asarray(result["rotation"]), "    "))
         out.print("lattice rows in the IEEE frame (angstrom)")
     else:
