@@ -12,7 +12,7 @@ from models.errors import UnphysicalTensorError
 from models.quantities import Tensor
 from models.symmetry.search import find_symmetry
 from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
-from models.tensors.positive_senses import Senses, positive_senses
+from models.tensors.positive_senses import WITHOUT_OPEN_SENSE, Senses, positive_senses
 from models.tensors.rotate import rotate
 from models.tensors.voigt import voigt_to_piezo_strain
 
@@ -72,13 +72,17 @@ def _coefficients(hits: Hits, place: int) -> tuple[str, Floats]:
 
 def _senses_in_words(senses: Senses, group: str, name: str) -> str:
     """What fixed the senses of the axes, what could not, and where editions of the standard differ."""
-    unit = "pC/N" if name == "d" else "C/m^2 (e for want of a stable stiffness)"
-    small = ", ".join(component.replace("d", name) for component in senses.undecided)
+    if group in WITHOUT_OPEN_SENSE:
+        return "the class leaves no sense of an axis open"
     words = []
     if senses.decided:
-        values = [f"{component.replace('d', name)} = {value:.3g}" for component, value in senses.decided.items()]
+        # d carries 2 on the shear columns, e does not
+        factors = {component: 2 if name == "d" and component[2] > "3" else 1 for component in senses.decided}
+        values = [f"{name}{each[1:]} = {factors[each] * value:.3g}" for each, value in senses.decided.items()]
+        unit = "pC/N" if name == "d" else "C/m^2 (e for want of a stable stiffness)"
         words.append(f"senses such that {' and '.join(values)} {unit} {'is' if len(values) == 1 else 'are'} positive")
-    if small:
+    if senses.undecided:
+        small = " and ".join(name + component[1:] for component in senses.undecided)
         words.append(f"{small} too small to decide, where the sense follows the cell")
     if group in {"321", "312"} and senses.decided:
         words.append("editions before 1987 may give one hand of the crystal a negative d11")

@@ -72,6 +72,9 @@ SENSE_RULES: dict[str, SenseRule] = {
 }
 """The twenty piezoelectric classes, by their symbol without a setting."""
 
+WITHOUT_OPEN_SENSE = {name for name, rule in SENSE_RULES.items() if not rule.positive}
+"""Classes whose own rotations exchange all choices: they need no rule."""
+
 _CLASS_OF_SETTING = {"321": "32", "312": "32", "3m1": "3m", "31m": "3m", "-4m2": "-42m", "-62m": "-6m2"}
 
 
@@ -80,7 +83,7 @@ class Senses(NamedTuple):
 
     Attributes:
         rotation: from the frame to the one with positive senses, proper, [3, 3].
-        decided: the coefficients that decided, with their values in the new frame.
+        decided: the coefficients that decided, with their entries of the tensor in the new frame.
         undecided: the coefficients that were asked for and are too small; these senses are those of the given frame.
     """
 

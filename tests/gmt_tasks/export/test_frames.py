@@ -169,6 +169,12 @@ def test_what_fixes_the_senses_is_said_and_e_stands_in_where_there_is_no_complia
     assert "e33 = 1.55 C/m^2 (e for want of a stable stiffness)" in ieee_axes(unstable)[0].description
     nothing = Hits(hits.rows, hits.crystals, {Tensor.PIEZOELECTRIC: 0 * hits.tensors[Tensor.PIEZOELECTRIC]})
     assert "which follow the cell" in ieee_axes(nothing)[0].description
+    in_every_class = dict(zip(CLASSES.classes, ieee_axes(hits_in(np.eye(3))), strict=True))
+    assert "leaves no sense of an axis open" in in_every_class["422"].description
+    # d14 is twice the entry 123 of the tensor
+    hits, place = hits_in(np.eye(3)), CLASSES.classes.index("-43m")
+    e, c = (hits.tensors[tensor][place] for tensor in (Tensor.PIEZOELECTRIC, Tensor.ELASTIC))
+    assert f"d14 = {_d(e, c, in_every_class['-43m'].rotation)[0, 3]:.3g} pC/N" in in_every_class["-43m"].description
 
 
 def test_what_a_class_forbids_in_its_ieee_frame_is_exactly_zero() -> None:
