@@ -1,6 +1,6 @@
 """What the web application is given from outside of the database: symmetry, literature, files, words for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,12 @@ class ExplorerServices:
         from gmt_tasks.export.structure_text import structure_text
 
         return structure_text(facts, format)
+
+    def csv(self, blocks: Iterable[Hits], fields: Sequence[str]) -> Iterator[str]:
+        """Hits with the given fields and every tensor component as CSV, some at a time."""
+        from gmt_tasks.export.csv_text import csv_blocks
+
+        return (text for text, _ in csv_blocks(blocks, fields))
 
     def extxyz(self, hits: Hits) -> str:
         """Hits as frames of extended XYZ, with tensors and intervals."""
