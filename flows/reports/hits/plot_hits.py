@@ -81,7 +81,7 @@ class HitsPlot:
         """Ends of a property's axis, its logarithm's where that is drawn: the points decide, not their bars."""
         values = self.numbers(name)
         values = np.log10(values) if self.is_logarithmic(name) else values
-        margin = 0.05 * (np.nanmax(values) - np.nanmin(values)) or 0.5
+        margin = 0.07 * (np.nanmax(values) - np.nanmin(values)) or 0.5
         return float(np.nanmin(values) - margin), float(np.nanmax(values) + margin)
 
     def bars(self, name: str, places: Ints) -> Floats | None:
