@@ -399,7 +399,9 @@ RELIABILITY: dict[str, DerivedQuantity] = {
     "vacuum_angstrom": DerivedQuantity("angstrom", "widest empty layer of the cell", ()),
     "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
     "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),
-    "band_gap_ev": DerivedQuantity("eV", "predicted band gap", ()),
+    "band_gap_ev": DerivedQuantity(
+        "eV", "predicted band gap (a guide only: wide gaps come out at half of a semilocal calculation)", ()
+    ),
     "metal": DerivedQuantity("", "the predicted band gap is that of a metal", (), kind=ColumnKind.FLAG),
 }
 """How reliable a result is, judged from the crystal and the training data, not from the tensors."""

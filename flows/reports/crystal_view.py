@@ -208,7 +208,8 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
     if reliability.get("band_gap_ev") is not None:
         # The network's band gap may come out below zero; for a reader that is a metal's zero.
         metal = "; probably a METAL" if reliability["metal"] else ""
-        yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}"
+        guide = "" if metal else " (a guide only: wide gaps come out at half of a semilocal calculation)"
+        yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}{guide}"
 
 
 def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:
