@@ -41,10 +41,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  $(if $(TORCH_INDEX_URL),--extra-index-url "$(TORCH_INDEX_URL)") --editable ".[test,postgres,cluster]"
 	@touch $@
 
-screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, then query it
+screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, print the best hits
 	$(BIN)/gmtscreen screen reference prototypes:n=$(N) --db $(DB)
-	$(BIN)/gmtscreen query preset:superhard --limit 10 --db $(DB)
-	@printf '\nLook at everything in a browser: %s serve --db %s\n' "$(BIN)/gmtscreen" "$(DB)"
 
 test: lint types contracts tests ## lint, types, import contracts and the tests that take minutes
 
