@@ -259,7 +259,7 @@ column_segments = Table(
     Column("model_id", INTEGER, ForeignKey("models.id"), primary_key=True),
     # Of a property, or "id".
     Column("name", KEY, primary_key=True),
-    # The run's number times 2^32 plus that of the shard whose results began it.
+    # Drawn by lot when it is written: a number never comes again with other values.
     Column("segment", COUNT, primary_key=True),
     Column("data", BYTES, nullable=False),
     sqlite_with_rowid=False,

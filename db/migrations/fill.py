@@ -37,7 +37,7 @@ def fill_new_columns(engine: Engine) -> None:
     while write(engine, _fill_some):
         pass
     for model_id in read(engine, _models):
-        write(engine, _rewrite_segments, model_id)
+        write(engine, _rebuild_segments, model_id)
     write(engine, _forget)
 
 
@@ -117,14 +117,10 @@ def _models(connection: Connection) -> list[int]:
     return list(connection.execute(select(column_segments.c.model_id).distinct()).scalars())
 
 
-def _rewrite_segments(connection: Connection, model_id: int) -> None:
+def _rebuild_segments(connection: Connection, model_id: int) -> None:
     """Puts the new columns, now that all values are there, where searches read them."""
-    # all of a model at once: between two transactions a run could merge what is written with what is not
     segments.lock(connection, model_id)
-    table = column_segments.c
-    numbers = select(table.segment).where(table.model_id == model_id, table.name == segments.ID)
-    for segment in connection.execute(numbers).scalars().all():
-        segments.rewrite(connection, model_id, segment, _names(connection))
+    segments.rebuild(connection, model_id)
 
 
 def _forget(connection: Connection) -> None:

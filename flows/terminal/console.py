@@ -10,10 +10,12 @@ import json
 import math
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -40,7 +42,9 @@ def say_command(purpose: str, *arguments: str) -> None:
         purpose: what it is for, without the colon.
         arguments: of `gmtscreen`.
     """
-    say(f"{purpose}: gmtscreen {shlex.join(arguments)}")
+    # Who called it by its path, as make does, has no shell that knows its name.
+    called = sys.argv[0] if Path(sys.argv[0]).name == "gmtscreen" and shutil.which("gmtscreen") is None else "gmtscreen"
+    say(f"{purpose}: {shlex.join((called, *arguments))}")
 
 
 def printable(text: str) -> str:

@@ -102,7 +102,7 @@ def test_new_derived_columns_are_computed_from_stored_tensors_however_often_that
     def killed(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    for place in ("computed_rows", "_rewrite_segments"):
+    for place in ("computed_rows", "_rebuild_segments"):
         with monkeypatch.context() as patched:
             steps = iter([getattr(fill, place)] * (2 if place == "computed_rows" else 0) + [killed])
             patched.setattr(fill, place, lambda *given, steps=steps: next(steps)(*given))

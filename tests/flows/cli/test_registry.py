@@ -122,9 +122,9 @@ def test_what_the_gate_refused_is_promoted_by_force_only(db: str, checkpoint: Pa
         (("models", "promote", "gmtnet@7", "--why", "x"), "no model 'gmtnet@7'"),
         (("models", "rollback", "gmtnet"), "none to go back to"),
         (("models", "rollback", "nothing"), "no model 'nothing'"),
-        (("compare", "gmtnet@7", "gmtnet@0.3.1"), "no model 'gmtnet@7'"),
-        (("compare", "gmtnet@0.3.1", "gmtnet@0.3.1", "--sort", "formula"), "no derived number"),
-        (("compare", "gmtnet@0.3.1", "gmtnet@0.3.1"), "No crystal has a number of both models"),
+        (("models", "compare", "gmtnet@7", "gmtnet@0.3.1"), "no model 'gmtnet@7'"),
+        (("models", "compare", "gmtnet@0.3.1", "gmtnet@0.3.1", "--sort", "formula"), "no derived number"),
+        (("models", "compare", "gmtnet@0.3.1", "gmtnet@0.3.1"), "No crystal has a number of both models"),
     ],
 )
 def test_mistakes_end_with_one_line(arguments: tuple[str, ...], says: str, db: str) -> None:
@@ -174,7 +174,9 @@ def test_after_a_promotion_all_is_computed_again_and_the_old_results_stay(screen
 
 
 def test_compare_shows_what_moved(screened: str) -> None:
-    result = run("compare", "fake@1", "fake@2", "--sort", "-k_vrh_gpa", "--top", "2", "--db", screened, "--json")
+    result = run(
+        "models", "compare", "fake@1", "fake@2", "--sort", "-k_vrh_gpa", "--top", "2", "--db", screened, "--json"
+    )
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["n_shared"] == 4
