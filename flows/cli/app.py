@@ -79,7 +79,7 @@ COMMANDS = (
         models_app,
         "compare",
         compare_models.compare_models,
-        "gmtscreen models compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db",
+        "gmtscreen models compare gmtnet@0.3.1 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db",
     ),
     (models_app, "prune", registry.prune, 'gmtscreen models prune gmtnet@1 --why "replaced" --db hits.db'),
     (models_app, "join", ensemble.join, "gmtscreen models join runs/a runs/b runs/c --out runs/ensemble"),
