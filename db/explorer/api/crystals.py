@@ -24,7 +24,7 @@ from models.errors import GmtError, MissingError
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import to_printed
 
-router = APIRouter(prefix="/crystals/{crystal}")
+router = APIRouter(prefix="/crystals/{crystal:path}")
 
 STRUCTURE_TYPES = {"cif": "chemical/x-cif", "poscar": "text/plain", "extxyz": "text/plain"}
 FILE_ENDINGS = {"cif": ".cif", "poscar": ".vasp", "extxyz": ".extxyz"}
@@ -54,13 +54,6 @@ def tensors_of(result: dict[str, Any]) -> dict[Tensor, Any]:
     """The tensors that a result has, in their stored shape."""
     stored = {Tensor(name): tensor for name, tensor in result["tensors"].items()}
     return {name: np.asarray(tensor) for name, tensor in stored.items() if tensor is not None}
-
-
-@router.get("")
-def facts(crystal: str, request: Request, explorer: Context) -> Response:
-    """Everything about one crystal, by content id, source id, or the first characters of its content id."""
-    known = explorer.store.show(crystal)
-    return json_answer(request, known | {"inputs": [without_paths(arrival) for arrival in known["inputs"]]})
 
 
 @router.get("/tensors")
@@ -178,3 +171,11 @@ def labels(crystal: str, request: Request, explorer: Context, model: ModelName =
     if known["results"]:
         values = explorer.services.literature(known["source_ids"], result_of(known, model))
     return json_answer(request, {"labels": rows, "literature": [each._asdict() for each in values]})
+
+
+# Last: a source id may hold slashes, and so would swallow the names above.
+@router.get("")
+def facts(crystal: str, request: Request, explorer: Context) -> Response:
+    """Everything about one crystal, by content id, source id, or the first characters of its content id."""
+    known = explorer.store.show(crystal)
+    return json_answer(request, known | {"inputs": [without_paths(arrival) for arrival in known["inputs"]]})
