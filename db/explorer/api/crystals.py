@@ -22,7 +22,7 @@ from models.derived.piezoelectric import piezoelectric_strain_voigt
 from models.derived.surfaces import SURFACES, Surface
 from models.errors import GmtError, MissingError
 from models.quantities import TENSORS, Tensor
-from models.tensors.voigt import to_printed
+from models.tensors.voigt import stiffness_voigt_to_mandel, to_printed
 
 router = APIRouter(prefix="/crystals/{crystal:path}")
 
@@ -82,7 +82,13 @@ def tensors(
         if Tensor.PIEZOELECTRIC in values:
             shown["piezoelectric_strain"] = piezoelectric_strain_voigt(values[Tensor.PIEZOELECTRIC][None], stiffness)[0]
             units["piezoelectric_strain"] = "pC/N"
-    answer = {"frame": frame, "axes": axes, "rotation": rotation, "tensors": shown, "units": units, "printed": printed}
+    # Principal values of symmetric matrices, the same in every frame; those of the stiffness belong to its Mandel form.
+    symmetric = {name: value for name, value in values.items() if value.shape == (3, 3)}
+    if Tensor.ELASTIC in values:
+        symmetric[Tensor.ELASTIC] = stiffness_voigt_to_mandel(values[Tensor.ELASTIC])
+    principal = {name.value: np.linalg.eigvalsh(value) for name, value in symmetric.items()}
+    answer = {"frame": frame, "axes": axes, "rotation": rotation, "tensors": shown, "units": units}
+    answer |= {"printed": printed, "principal_values": principal}
     return json_answer(request, answer | {"model": result["model"], "error_radius": result["error_radius"]})
 
 

@@ -23,6 +23,7 @@ from db.query.properties import DESCRIPTIONS
 from db.query.request import PageMark
 from db.store import ResultStore
 from flows.explorer_services import ExplorerServices
+from models.derived.elastic import min_eigenvalue
 from models.derived.surfaces import SURFACES, Surface
 from models.errors import FilterError
 from models.quantities import Tensor
@@ -273,6 +274,24 @@ def test_a_mark_of_a_page_survives_its_url(ordered: tuple[str | None, Any], crys
     mark = PageMark(value, crystal_id, model_id)
     assert from_cursor(to_cursor(mark) or "", sort) == mark
     assert to_cursor(None) is None
+
+
+def test_principal_values_are_the_same_in_every_frame_and_those_that_are_stored(client: TestClient) -> None:
+    given, ieee = (
+        asked(client, "crystals/made-3/tensors", frame=frame)["principal_values"] for frame in ("input", "ieee")
+    )
+    for name in ("dielectric_electronic", "dielectric_total", "elastic_voigt"):
+        np.testing.assert_allclose(given[name], ieee[name], rtol=1e-9)
+    stiffness = np.array(asked(client, "crystals/made-3/tensors")["tensors"]["elastic_voigt"])
+    assert given["elastic_voigt"][0] == pytest.approx(float(min_eigenvalue(stiffness[None])[0]))
+    assert sum(given["elastic_voigt"]) == pytest.approx(np.trace(stiffness[:3, :3]) + 2 * np.trace(stiffness[3:, 3:]))
+
+
+def test_a_source_id_may_hold_slashes(client: TestClient) -> None:
+    answer = client.get(f"{API}/crystals/folder/with/tensors")
+    assert (answer.status_code, "folder/with/tensors" in answer.text) == (404, False)
+    assert "'folder/with'" in answer.text
+    assert "'folder/of/it'" in client.get(f"{API}/crystals/folder/of/it").json()["error"]["message"]
 
 
 FORGED = [
