@@ -35,8 +35,10 @@ def serve(
     from db.explorer.app import create_app
     from db.explorer.limits import LOOPBACK_NAMES, ServerSettings
     from db.store import ResultStore
+    from flows.cli.results.request_deadline import DeadlineProtocol
     from flows.explorer_services import ExplorerServices
     from gmt_tasks.settings import load_settings
+    from models.errors import GmtError
 
     names = (
         ()
@@ -45,6 +47,9 @@ def serve(
     )
     settings = ServerSettings(query_timeout_s=query_timeout, hosts=names, origins=tuple(allow_origin or ()))
     with ResultStore.open_read_only(load_settings(db=db).database, settings.query_timeout_s) as store:
+        # What every search needs is read before the first one asks; what is wrong, that one will be told.
+        with suppress(GmtError):
+            store.count()
         try:
             listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:
@@ -60,6 +65,8 @@ def serve(
             app = create_app(store, ExplorerServices(), settings)
             config = uvicorn.Config(
                 app,
+                http=DeadlineProtocol,
+                ws="none",
                 log_level="warning",
                 server_header=False,
                 proxy_headers=False,
