@@ -18,10 +18,11 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 STYLES = ("-", "--", ":")
 PANEL_INCHES = (3.2, 2.6)
 COLUMNS = 4
+CURVES_PER_PANEL, RELIABILITY_COLUMNS = 12, 3
 
 
 def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
-    """Empirical against nominal coverage, one panel per tensor; on the diagonal the intervals are calibrated.
+    """Empirical against nominal coverage, panels per tensor; on the diagonal the intervals are calibrated.
 
     Args:
         curves: one per quantity.
@@ -38,10 +39,17 @@ def plot_reliability(curves: Sequence["ReliabilityCurve"], out: Path) -> Path:
         # An error radius belongs to its tensor, a derived number to the first tensor that it is made from.
         tensor = tensors.get(curve.quantity) or DERIVED[curve.quantity].from_tensors[0]
         parts[TENSORS[tensor].group].append(curve)
-    parts = {name: part for name, part in parts.items() if part}
-    figure = Figure(figsize=(3.9 * len(parts), 6.0), layout="constrained")
-    panels = figure.subplots(1, len(parts), squeeze=False).ravel()
-    for panel, (name, part) in zip(panels, parts.items(), strict=True):
+    shares = []
+    for name, part in parts.items():
+        # a legend with more lines than this leaves no room for the curves
+        shares += [(name, part[k : k + CURVES_PER_PANEL]) for k in range(0, len(part), CURVES_PER_PANEL)]
+    n_rows = -(-len(shares) // RELIABILITY_COLUMNS)
+    n_columns = min(len(shares), RELIABILITY_COLUMNS)
+    figure = Figure(figsize=(3.9 * n_columns, 6.0 * n_rows), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for panel in panels[len(shares) :]:
+        panel.set_axis_off()
+    for panel, (name, part) in zip(panels, shares, strict=False):
         _reliability_panel(panel, name, part)
     return written(figure, out)
 
