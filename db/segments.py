@@ -22,6 +22,7 @@ from db.base import Float32
 from db.bulk import MAX_VARIABLES
 from db.storage.packing import deflate, from_order_codes, inflate
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
+from db.transactions import BINARY_RESULTS
 from models.crystals.crystal import SYMBOLS
 
 ID, KEY_BYTES = "id", 8
@@ -169,7 +170,8 @@ def read(
     chosen = select(table.name, table.segment, table.data).where(table.model_id == model_id, table.name.in_(names))
     if numbers is not None:
         chosen = chosen.where(table.segment.in_(numbers))
-    for name, segment, data in connection.execute(chosen.order_by(table.name, table.segment)):
+    ordered = chosen.order_by(table.name, table.segment).execution_options(**{BINARY_RESULTS: True})
+    for name, segment, data in connection.execute(ordered):
         yield name, int(segment), data
 
 
@@ -300,7 +302,7 @@ def rebuild(connection: Connection, model_id: int) -> None:
     # Numbers of single precision as the database keeps them: one by one they take most of the time.
     singles = [name for name in RESULT_COLUMNS if isinstance(results.c[name].type, Float32)]
     others = [name for name in SEGMENT_COLUMNS if name not in singles]
-    chosen = [type_coerce(results.c[name], Integer() if sqlite else REAL()) for name in singles]
+    chosen: list[Any] = [type_coerce(results.c[name], Integer() if sqlite else REAL()) for name in singles]
     chosen += [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in others]
     joined_rows = results.join(crystals, crystals.c.id == results.c.crystal_id)
     statement = select(results.c.crystal_id, *chosen).select_from(joined_rows).where(results.c.model_id == model_id)
