@@ -265,6 +265,16 @@ column_segments = Table(
     sqlite_with_rowid=False,
 )
 
+# Derived columns that came when results were there already, while they are computed from the stored tensors.
+unfilled_columns = Table(
+    "unfilled_columns",
+    metadata,
+    Column("name", KEY, primary_key=True),
+    # The last result that has them, in the order of crystal and model; NULL at the start.
+    Column("crystal_id", KEY),
+    Column("model_id", INTEGER),
+)
+
 label_ingests = Table(
     "label_ingests",
     metadata,

@@ -82,7 +82,8 @@ def _write_folder(blocks: Iterator[Hits], format: StructureFormat, folder: Path)
     for hits in blocks:
         for place in range(len(hits.rows)):
             facts = facts_of_hit(hits, place)
-            (folder / file_name(facts, format)).write_text(structure_text(facts, format), encoding="utf-8")
+            with whole_file(folder / file_name(facts, format)) as part:
+                part.write_text(structure_text(facts, format), encoding="utf-8")
         n_hits += len(hits.rows)
     return n_hits
 

@@ -12,7 +12,7 @@ import numpy as np
 from db.query.analysis.pareto import Sense, pareto_front
 from db.query.properties import DESCRIPTIONS, Kind
 from db.records import Floats
-from flows.reports.hits.interactive import write_page
+from flows.reports.hits.interactive import save_figure, write_page
 from flows.reports.hits.labels import place_labels
 from flows.reports.plots import PALETTE
 from models.crystals.crystal import Ints
@@ -154,8 +154,7 @@ def draw_hits(plot: HitsPlot, out: Path) -> Path:
     axes.set_axisbelow(True)
     if len(front):
         _draw_front(axes, plot, front)
-    figure.savefig(out, dpi=figure.dpi)
-    return out
+    return save_figure(figure, out)
 
 
 def _draw_front(axes: Any, plot: HitsPlot, front: Ints) -> None:
