@@ -122,6 +122,7 @@ def column_of(connection: Connection, rows: Rows, model_ids: Sequence[int], name
         if before is not None and before.parts == rows.parts and before.stored == stored:
             return before.column
         column = _read_column(connection, rows, stored, before, name)
+        column.values.setflags(write=False)
         n_bytes = column.values.nbytes + sum(len(text) + BYTES_PER_TEXT for text in column.texts or ())
         CACHE.put(key, StoredColumn(rows.parts, stored, rows.first_rows, column), n_bytes)
     return column
