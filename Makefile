@@ -57,7 +57,7 @@ contracts: $(STAMP)
 
 # Several processes, whole files each (tests/conftest.py): what a file's tests share is started once.
 tests: $(STAMP)
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadgroup -q -m "not slow and not chaos and not postgres and not browser"
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadfile -q -m "not slow and not chaos and not postgres and not browser"
 
 test-slow: $(STAMP) ## the long tests
 	$(PYTEST) -m slow
@@ -93,8 +93,8 @@ bench: $(STAMP) ## screen N=1000 prototypes into a fresh database and print the 
 bench-ledger: $(STAMP) ## what the ledger costs: a million crystals in and out, without a network; prints shares and memory
 	$(BIN)/python -m benchmarks.ledger
 
-bench-query: $(STAMP) ## how long searches take among a million crystals, and the bytes per crystal; builds the database itself
-	$(BIN)/python -m benchmarks.query_latency
+bench-query: $(STAMP) ## how long searches take among a million crystals, and the bytes per crystal; DB=postgresql://... for PostgreSQL
+	$(BIN)/python -m benchmarks.query_latency $(if $(DB),--db $(DB))
 
 bench-poison: $(STAMP) ## what one poison crystal per thousand costs: by kind, and in a run with real workers
 	$(BIN)/python -m benchmarks.poison

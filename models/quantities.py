@@ -296,8 +296,8 @@ DERIVED: dict[str, DerivedQuantity] = {
     "zener_anisotropy": DerivedQuantity(
         "1", "Zener anisotropy 2 c44 / (c11 - c12), cubic crystals only", _C, scale.POSITIVE
     ),
-    "hardness_chen_gpa": DerivedQuantity("GPa", "Vickers hardness, Chen's formula", _C, scale.HARDNESS),
-    "hardness_tian_gpa": DerivedQuantity("GPa", "Vickers hardness, Tian's formula", _C, scale.HARDNESS),
+    "hardness_chen_gpa": DerivedQuantity("GPa", "Vickers hardness, Chen's formula", _C, scale.HARDNESS_CHEN),
+    "hardness_tian_gpa": DerivedQuantity("GPa", "Vickers hardness, Tian's formula", _C, scale.HARDNESS_TIAN),
     "sound_velocity_m_per_s": DerivedQuantity(
         "m/s", "mean (Debye) sound velocity of the polycrystal", _C, scale.POSITIVE
     ),

@@ -1,14 +1,17 @@
 """Settings that every test shares, and the closing lines that say what was not run and how to run it."""
 
-import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # Kernels are tiny and results must not depend on the number of cores; read before numpy and torch are imported.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -31,28 +34,31 @@ TARGETS = {name: f"make test-{name}" for name in ("slow", "chaos", "browser", "p
 DESELECTED = pytest.StashKey[Counter[str]]()
 
 
-@pytest.fixture(autouse=True)
-def logger_as_before() -> Iterator[None]:
-    """A command run in this process takes the warnings to a handler of its own; the next caplog needs them."""
-    logger = logging.getLogger("gmtscreen")
-    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
-    yield
-    logger.handlers[:], logger.propagate = handlers, propagate
-    logger.setLevel(level)
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Begins to count."""
     config.stash[DESELECTED] = Counter()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests share a process: those of a file, and all that use Prefect's server, for it starts slowly."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        group = "prefect" if "prefect_server" in fixtures else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class FilesScheduling(LoadFileScheduling):
+    """Gives the tests of a file to one process, and all files that use Prefect's server, for it starts slowly.
+
+    xdist's own groups are not used: with pytest 9.2 they are silently ignored.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "prefect" if uses_prefect(self.config.rootpath / file) else file
+
+
+@cache
+def uses_prefect(file: Path) -> bool:
+    """Whether a file of tests names the fixture of the server."""
+    return "prefect_server" in file.read_text(encoding="utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesScheduling:
+    """How several processes share the tests."""
+    return FilesScheduling(config, log)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -138,9 +138,7 @@ class SearchStore:
         return found.structures()
 
 
-def new_request(
-    filter: str, fields: Sequence[str] | None, sort: str | None, limit: int, model: str | None
-) -> Request:
+def new_request(filter: str, fields: Sequence[str] | None, sort: str | None, limit: int, model: str | None) -> Request:
     """A request, with order and columns of the filter's preset where none are given; see `SearchStore.query`."""
     preset = preset_in(filter)
     if fields is None and preset is not None:

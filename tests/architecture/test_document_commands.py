@@ -35,7 +35,7 @@ from tests.gmt_tasks.workers.fake_screener import FakeScreener
 DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
 NOTEBOOK = ROOT / "docs" / "first-screen.ipynb"
 WEIGHTS = ROOT / "models" / "weights"
-OLD, NEW = ModelVersion("gmtnet", "0.3.0", "a" * 64), ModelVersion("gmtnet", "0.4.0", "b" * 64)
+OLD, NEW = ModelVersion("gmtnet", "0.3.1", "a" * 64), ModelVersion("gmtnet", "0.4.0", "b" * 64)
 
 
 @dataclass(frozen=True)

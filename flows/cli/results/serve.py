@@ -37,6 +37,7 @@ def serve(
     from db.store import ResultStore
     from flows.explorer_services import ExplorerServices
     from gmt_tasks.settings import load_settings
+    from models.errors import GmtError
 
     names = (
         ()
@@ -45,6 +46,9 @@ def serve(
     )
     settings = ServerSettings(query_timeout_s=query_timeout, hosts=names, origins=tuple(allow_origin or ()))
     with ResultStore.open_read_only(load_settings(db=db).database, settings.query_timeout_s) as store:
+        # What every search needs is read before the first one asks; what is wrong, that one will be told.
+        with suppress(GmtError):
+            store.count()
         try:
             listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:
