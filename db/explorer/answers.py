@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import math
 from typing import Any
 
@@ -11,10 +12,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from db.failures import StatementTimeoutError
-from models.errors import FilterError, GmtError, MissingError
+from models.errors import FilterError, GmtError, MissingError, StoreError
+
+LOGGER = logging.getLogger("gmtscreen.explorer")
 
 REVALIDATE = {"cache-control": "no-cache"}
 """A copy may be kept, and is asked about by its ETag before it is shown: a run may have added results meanwhile."""
+
+NOTHING_HERE = "Nothing is at this address; /api/v1/openapi.json and /optimade/v1/info say what there is."
 
 
 def json_answer(
@@ -75,14 +80,16 @@ def describe_error(error: Exception) -> tuple[int, str, int | None]:
             return 404, str(error), None
         case StatementTimeoutError():
             return 504, str(error), None
-        case GmtError(may_pass=True):
-            return 503, str(error), None
+        case StoreError():
+            # What a database answers may name folders, servers and users: that is for the log.
+            LOGGER.error("the database failed: %s", error)
+            return 503, "The database cannot be read now; the server's log says why. Ask again later.", None
         case GmtError():
             return 400, str(error), None
         case RequestValidationError():
             first = error.errors()[0]
             return 400, f"{first['loc'][-1]}: {first['msg']}", None
         case HTTPException():
-            return error.status_code, str(error.detail), None
+            return error.status_code, NOTHING_HERE if error.detail == "Not Found" else str(error.detail), None
         case _:
             return 500, "The server failed; its log says why.", None

@@ -15,12 +15,13 @@ from db.explorer.api.routes import router as api_router
 from db.explorer.context import FOLDER, Explorer
 from db.explorer.limits import ServerSettings
 from db.explorer.optimade.definitions import STANDARD_UNSUPPORTED
-from db.explorer.optimade.envelope import ROOT as OPTIMADE_ROOT
 from db.explorer.optimade.envelope import OptimadeError
 from db.explorer.optimade.envelope import error as optimade_error
 from db.explorer.optimade.routes import add_routes as add_optimade
+from db.explorer.pages.errors import asks_page, error_page
 from db.explorer.pages.routes import router as page_router
 from db.explorer.queue import QueryQueue
+from db.explorer.refusals import asks_optimade
 from db.explorer.security import ReadOnlyGate
 from db.explorer.services import Services
 from db.store import ResultStore
@@ -59,8 +60,8 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
 
 def answer_error(request: Request, error: Exception) -> Response:
     """Any error as the interface that was asked writes it."""
-    if not request.url.path.startswith(f"{OPTIMADE_ROOT}/"):
-        return error_answer(*describe_error(error))
+    if not asks_optimade(request.url.path):
+        return error_page(request, error) if asks_page(request) else error_answer(*describe_error(error))
     if isinstance(error, OptimadeError):
         return optimade_error(request, error.status, error.detail)
     status, sentence, position = describe_error(error)

@@ -6,12 +6,15 @@ The text is read back as plain values of known types; whoever changes it gets an
 import base64
 import binascii
 import json
-import math
+from typing import Any
 
-from db.query.request import PageMark
+from db.query.properties import PROPERTIES, Kind
+from db.query.request import PageMark, sort_property
 from models.errors import FilterError
 
 _MAX_CHARACTERS = 2000
+_MAX_INTEGER = 2**63 - 1
+_NUMBERS = frozenset({Kind.NUMBER, Kind.INTEGER, Kind.FLAG, Kind.TIME})
 
 
 def to_cursor(mark: PageMark | None) -> str | None:
@@ -22,21 +25,37 @@ def to_cursor(mark: PageMark | None) -> str | None:
     return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def from_cursor(text: str) -> PageMark | None:
+def from_cursor(text: str, sort: str | None = None) -> PageMark | None:
     """The mark that a text stands for; None for an empty one.
 
+    Args:
+        text: made by `to_cursor`.
+        sort: what the pages are sorted by, as in a request; a value of another kind is none of its marks.
+
     Raises:
-        FilterError: the text was not made by `to_cursor`.
+        FilterError: the text was not made by `to_cursor`, or for another order; or there is no such order.
     """
+    name, _ = sort_property(sort)
     if not text:
         return None
     try:
         if len(text) > _MAX_CHARACTERS:
             raise ValueError("too long")
         value, crystal_id, model_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        finite = not isinstance(value, float) or math.isfinite(value)
-        if not (finite and isinstance(value, str | int | float | None) and isinstance(crystal_id, str)):
+        if name is not None and PROPERTIES[name] in _NUMBERS:
+            # A larger number fits into no column, whatever a database does with it.
+            fits = value is None or (isinstance(value, int | float) and abs(value) <= _MAX_INTEGER)
+        else:
+            fits = value is None or _is_storable(value)
+        if not (fits and _is_storable(crystal_id) and type(model_id) is int and 0 <= model_id <= _MAX_INTEGER):
             raise ValueError("other types")
-        return PageMark(value, crystal_id, int(model_id))
+        return PageMark(value, crystal_id, model_id)
     except (ValueError, TypeError, binascii.Error, UnicodeError):
-        raise FilterError("This mark of a page is none of ours. Take it from the answer before, unchanged.") from None
+        raise FilterError(
+            "This mark of a page is none of ours, or of another order. Take it from the answer before, unchanged."
+        ) from None
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether it is a text that every database holds: no half of a surrogate pair, no zero byte."""
+    return isinstance(value, str) and b"\x00" not in value.encode()

@@ -14,6 +14,8 @@ class ServerSettings:
         query_timeout_s: a statement that takes longer is stopped, in seconds.
         queue_timeout_s: how long a request waits for one of the places below before it is turned away, in seconds.
         concurrent_queries: requests that ask the database at the same time.
+        concurrent_downloads: how many of these may be downloads, which last as long as their reader takes.
+        send_timeout_s: how long a reader may take nothing before its connection is closed, in seconds.
         page_rows: rows of one page of hits.
         points: points of one scatter plot.
         export_rows: rows of one download.
@@ -26,6 +28,8 @@ class ServerSettings:
     query_timeout_s: float = 10.0
     queue_timeout_s: float = 5.0
     concurrent_queries: int = 8
+    concurrent_downloads: int = 4
+    send_timeout_s: float = 30.0
     page_rows: int = 1000
     points: int = 20_000
     export_rows: int = 100_000

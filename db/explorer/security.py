@@ -1,13 +1,13 @@
 """Headers that every answer carries, and requests that are refused before any route sees them."""
 
 import logging
-from collections.abc import Iterable
 
+from fastapi.responses import Response
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.explorer.limits import ServerSettings
+from db.explorer.refusals import refusal
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -81,31 +81,30 @@ class ReadOnlyGate:
                     answered["cross-origin-resource-policy"] = "same-origin"
             await send(message)
 
-        refusal = self._refusal(scope, headers)
+        refused = self._refusal(scope, headers)
         # Routes know GET only; the server leaves out the body that HEAD does not want.
-        asked = {**scope, "method": "GET"} if refusal is None else scope
+        asked = {**scope, "method": "GET"} if refused is None else scope
         try:
-            await (refusal or self._app)(asked, receive, send_with_headers)
+            await (refused or self._app)(asked, receive, send_with_headers)
         except Exception:
             # Whatever it was: the log says it, the asker learns that there was something.
             LOGGER.exception("%s could not be answered", scope["path"])
             if started:
                 raise
-            await _error(500, "The server failed; its log says why.")(scope, receive, send_with_headers)
+            failure = refusal(scope, 500, "The server failed; its log says why.")
+            await failure(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to a request that no route shall see; None for all others."""
         host = without_port(headers.get("host", ""))
         if self._settings.hosts and host not in self._settings.hosts:
-            return _error(
-                421, f"This server does not answer as {host[:80]!r}. Name it with gmtscreen serve --allow-host."
-            )
+            sentence = f"This server does not answer as {host[:80]!r}. Name it with gmtscreen serve --allow-host."
+            return refusal(scope, 421, sentence)
         if scope["method"] not in READING:
-            return _error(
-                405, f"{scope['method'][:10]} is not answered: this server only reads. Use GET.", allow=READING
-            )
+            sentence = f"{scope['method'][:10]} is not answered: this server only reads. Use GET."
+            return refusal(scope, 405, sentence, {"allow": ", ".join(sorted(READING))})
         if len(scope["query_string"]) > MAX_QUERY_BYTES:
-            return _error(414, f"The query has more than {MAX_QUERY_BYTES} bytes. Shorten the filter.")
+            return refusal(scope, 414, f"The query has more than {MAX_QUERY_BYTES} bytes. Shorten the filter.")
         return None
 
 
@@ -113,8 +112,3 @@ def without_port(host: str) -> str:
     """The name of a Host header, in small letters; an IPv6 address keeps its brackets."""
     name, _, port = host.rpartition(":")
     return (name if name and port.isdigit() else host).lower()
-
-
-def _error(status: int, message: str, allow: Iterable[str] = ()) -> JSONResponse:
-    headers = {"allow": ", ".join(sorted(allow))} if allow else None
-    return JSONResponse({"error": {"message": message, "position": None}}, status, headers)

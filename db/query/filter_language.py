@@ -188,7 +188,10 @@ class _Builder:
 
     def compare_properties(self, tokens: "list[Token]") -> Filter:
         """Two properties, which the language does not compare."""
-        raise _misfit(tokens[2], f"{tokens[2]} stands where a value must be; two properties cannot be compared")
+        word = str(tokens[2])
+        # The grammar knows these words in capitals only, and so they are most people's first stumbling block.
+        hint = f"write {word.upper()}" if word.lower() in ("true", "false") else "two properties cannot be compared"
+        raise _misfit(tokens[2], f"{word} stands where a value must be; {hint}")
 
     def has_one(self, tokens: "list[Token]") -> Filter:
         """`elements HAS "Al"`."""

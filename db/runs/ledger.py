@@ -78,7 +78,9 @@ def run_row(connection: Connection, run_id: int) -> Row[Any]:
     Raises:
         StoreError: there is no such run; names the newest ones.
     """
-    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    # A larger number than a column holds is nobody's, and no parameter of a statement either.
+    is_number = abs(run_id) < 2**63
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).first() if is_number else None
     if row is None:
         newest_ids = connection.execute(select(runs.c.id).order_by(runs.c.id.desc()).limit(5)).scalars().all()
         newest = f"The newest are {', '.join(map(str, newest_ids))}." if newest_ids else "It has none yet."

@@ -41,6 +41,29 @@ def test_joining_what_was_split_is_the_same_filter(page: "Page") -> None:
         assert str(parse_filter(page.evaluate(join, list(terms)))) == str(parse_filter(text))
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("LiNbO3", 'formula = "LiNbO3"'),
+        ("Al2(SO4)3", 'formula = "Al2(SO4)3"'),
+        ("Li-Nb-O", 'elements HAS ALL "Li","Nb","O" AND nelements = 3'),
+        (" Ga, N ", 'elements HAS ALL "Ga","N"'),
+        ("Pb", 'elements HAS ALL "Pb"'),
+        ("gx-0123456789abcdef0123", 'id = "gx-0123456789abcdef0123"'),
+        ("reference:sic-3c", 'source_ids HAS "reference:sic-3c"'),
+        ("preset:piezo", "preset:piezo"),
+        ("NOT ood", "NOT ood"),
+        ("metal", "metal"),
+        ("k_vrh_gpa > 3", "k_vrh_gpa > 3"),
+        ("", ""),
+    ],
+)
+def test_a_formula_a_chemical_system_or_an_id_is_a_filter(page: "Page", typed: str, meant: str) -> None:
+    assert page.evaluate("text => import('/static/js/search/shorthand.js').then(m => m.filterOf(text))", typed) == meant
+    if meant:
+        parse_filter(meant)
+
+
 def test_a_term_is_added_to_an_alternative_without_changing_it(page: "Page") -> None:
     either = "nelements = 2 OR nelements = 3"
     add = "text => import('/static/js/core/terms.js').then(m => m.withRange(text, 'k_vrh_gpa', 5, null))"

@@ -22,9 +22,9 @@ from models.derived.piezoelectric import piezoelectric_strain_voigt
 from models.derived.surfaces import SURFACES, Surface
 from models.errors import GmtError, MissingError
 from models.quantities import TENSORS, Tensor
-from models.tensors.voigt import to_printed
+from models.tensors.voigt import stiffness_voigt_to_mandel, to_printed
 
-router = APIRouter(prefix="/crystals/{crystal}")
+router = APIRouter(prefix="/crystals/{crystal:path}")
 
 STRUCTURE_TYPES = {"cif": "chemical/x-cif", "poscar": "text/plain", "extxyz": "text/plain"}
 FILE_ENDINGS = {"cif": ".cif", "poscar": ".vasp", "extxyz": ".extxyz"}
@@ -56,13 +56,6 @@ def tensors_of(result: dict[str, Any]) -> dict[Tensor, Any]:
     return {name: np.asarray(tensor) for name, tensor in stored.items() if tensor is not None}
 
 
-@router.get("")
-def facts(crystal: str, request: Request, explorer: Context) -> Response:
-    """Everything about one crystal, by content id, source id, or the first characters of its content id."""
-    known = explorer.store.show(crystal)
-    return json_answer(request, known | {"inputs": [without_paths(arrival) for arrival in known["inputs"]]})
-
-
 @router.get("/tensors")
 def tensors(
     crystal: str,
@@ -89,7 +82,13 @@ def tensors(
         if Tensor.PIEZOELECTRIC in values:
             shown["piezoelectric_strain"] = piezoelectric_strain_voigt(values[Tensor.PIEZOELECTRIC][None], stiffness)[0]
             units["piezoelectric_strain"] = "pC/N"
-    answer = {"frame": frame, "axes": axes, "rotation": rotation, "tensors": shown, "units": units, "printed": printed}
+    # Principal values of symmetric matrices, the same in every frame; those of the stiffness belong to its Mandel form.
+    symmetric = {name: value for name, value in values.items() if value.shape == (3, 3)}
+    if Tensor.ELASTIC in values:
+        symmetric[Tensor.ELASTIC] = stiffness_voigt_to_mandel(values[Tensor.ELASTIC])
+    principal = {name.value: np.linalg.eigvalsh(value) for name, value in symmetric.items()}
+    answer = {"frame": frame, "axes": axes, "rotation": rotation, "tensors": shown, "units": units}
+    answer |= {"printed": printed, "principal_values": principal}
     return json_answer(request, answer | {"model": result["model"], "error_radius": result["error_radius"]})
 
 
@@ -178,3 +177,11 @@ def labels(crystal: str, request: Request, explorer: Context, model: ModelName =
     if known["results"]:
         values = explorer.services.literature(known["source_ids"], result_of(known, model))
     return json_answer(request, {"labels": rows, "literature": [each._asdict() for each in values]})
+
+
+# Last: a source id may hold slashes, and so would swallow the names above.
+@router.get("")
+def facts(crystal: str, request: Request, explorer: Context) -> Response:
+    """Everything about one crystal, by content id, source id, or the first characters of its content id."""
+    known = explorer.store.show(crystal)
+    return json_answer(request, known | {"inputs": [without_paths(arrival) for arrival in known["inputs"]]})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response, StreamingResponse
-from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from db.explorer.answers import json_bytes
 from db.explorer.api.parameters import FieldNames, FilterText, ModelName, SortText, names_in
@@ -76,8 +76,18 @@ def _parquet(explorer: Explorer, search: Search, headers: dict[str, str]) -> Res
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    remove = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-    return FileResponse(file, media_type=MEDIA_TYPES[ExportFormat.PARQUET], headers=headers, background=remove)
+    return _OwnFile(file, media_type=MEDIA_TYPES[ExportFormat.PARQUET], headers=headers)
+
+
+class _OwnFile(FileResponse):
+    """A file that goes with its folder when it was sent, or when its reader was given up."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            shutil.rmtree(Path(self.path).parent, ignore_errors=True)
 
 
 def csv_blocks(explorer: Explorer, search: Search) -> Iterator[bytes]:

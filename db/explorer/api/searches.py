@@ -48,8 +48,8 @@ def crystals(
 ) -> Response:
     """One page of the crystals that a filter describes."""
     limit = min(limit, explorer.settings.page_rows)
-    asked = new_request(filter, names_in(fields), sort or None, limit, model or None)
-    page = explorer.store.page(replace(asked, after=from_cursor(after)))
+    asked = with_preset_order(new_request(filter, names_in(fields), sort or None, limit, model or None))
+    page = explorer.store.page(replace(asked, after=from_cursor(after, asked.sort)))
     return json_answer(request, {"rows": page.rows, "next": to_cursor(page.next)})
 
 

@@ -34,7 +34,9 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route(f"{envelope.ROOT}/versions", versions, include_in_schema=False)
     app.add_api_route(f"{envelope.ROOT}/definitions/{{name}}", definition, include_in_schema=False)
     for path in ("", *envelope.VERSION_PATHS):
-        app.include_router(router, prefix=f"{envelope.ROOT}/{path}".rstrip("/"))
+        base = f"{envelope.ROOT}/{path}".rstrip("/")
+        app.add_api_route(base, info, include_in_schema=False)
+        app.include_router(router, prefix=base)
     app.add_api_route(f"{envelope.ROOT}/{{path:path}}", unknown_path, include_in_schema=False)
 
 

@@ -58,12 +58,13 @@ def structures_page(connection: Connection, query: EntryQuery) -> tuple[list[dic
     wanted = query.fields if query.fields is not None else DEFAULT_FIELDS
     sources = [STRUCTURES[name].source for name in wanted if name in STRUCTURES]
     fields = tuple(dict.fromkeys(["id", *(source for source in sources if source)]))
+    sort = None if query.sort == "id" else query.sort
     request = Request(
         query.filter,
         fields,
-        None if query.sort == "id" else query.sort,
+        sort,
         query.limit,
-        after=from_cursor(query.cursor),
+        after=from_cursor(query.cursor, sort),
         vocabulary=VOCABULARY,
         one_per_crystal=True,
     )

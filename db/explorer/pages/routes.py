@@ -52,7 +52,7 @@ def search_page(request: Request, explorer: Context) -> HTMLResponse:
     return page(request, explorer, "search.html", "Explorer")
 
 
-@router.get("/crystals/{crystal}")
+@router.get("/crystals/{crystal:path}")
 def crystal_page(request: Request, explorer: Context, crystal: str) -> HTMLResponse:
     """One crystal."""
     return page(request, explorer, "crystal.html", "", partial(explorer.store.find, crystal), crystal=crystal)

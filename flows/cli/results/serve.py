@@ -35,6 +35,7 @@ def serve(
     from db.explorer.app import create_app
     from db.explorer.limits import LOOPBACK_NAMES, ServerSettings
     from db.store import ResultStore
+    from flows.cli.results.request_deadline import DeadlineProtocol
     from flows.explorer_services import ExplorerServices
     from gmt_tasks.settings import load_settings
     from models.errors import GmtError
@@ -64,6 +65,8 @@ def serve(
             app = create_app(store, ExplorerServices(), settings)
             config = uvicorn.Config(
                 app,
+                http=DeadlineProtocol,
+                ws="none",
                 log_level="warning",
                 server_header=False,
                 proxy_headers=False,

@@ -1,5 +1,6 @@
 """The JSON interface: its numbers are those of the store, of Python and of the files that other programs read."""
 
+import base64
 import csv
 import io
 import json
@@ -25,6 +26,7 @@ from db.query.store import new_request
 from db.store import ResultStore
 from flows.explorer_services import ExplorerServices
 from gmt_tasks.export.files import ExportFormat, export
+from models.derived.elastic import min_eigenvalue
 from models.derived.polycrystal import POLYCRYSTAL_MODULI, derive_polycrystal
 from models.derived.surfaces import SURFACES, Surface
 from models.errors import FilterError
@@ -270,6 +272,7 @@ def test_only_files_lose_their_folders() -> None:
         ("crystals/made-1/surface?property=nope", 400, None),
         ("crystals/made-1/structure?format=nope", 400, None),
         ("runs/99", 404, None),
+        ("runs/99999999999999999999", 404, None),
         ("models/nope", 404, None),
         ("export?filter=nope", 400, 0),
         ("nope", 404, None),
@@ -282,14 +285,63 @@ def test_errors_have_one_shape(client: TestClient, path: str, status: int, posit
     assert answer.json()["error"]["position"] == position
 
 
-VALUES = st.none() | st.text() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
+NUMBERS = st.integers(-(2**53), 2**53) | st.floats(-1e18, 1e18)
+MARKS = st.one_of(
+    st.tuples(st.sampled_from(["-k_vrh_gpa", "n_atoms", "metal", "last_modified"]), NUMBERS | st.none()),
+    st.tuples(st.sampled_from([None, "id", "-formula", "model"]), TEXTS | st.none()),
+)
 
 
 @settings(max_examples=30)
-@given(st.builds(PageMark, VALUES, st.text(max_size=40), st.integers(0, 2**31)))
-def test_a_mark_of_a_page_survives_its_url(mark: PageMark) -> None:
-    assert from_cursor(to_cursor(mark) or "") == mark
+@given(MARKS, TEXTS, st.integers(0, 2**31))
+def test_a_mark_of_a_page_survives_its_url(ordered: tuple[str | None, Any], crystal_id: str, model_id: int) -> None:
+    sort, value = ordered
+    mark = PageMark(value, crystal_id, model_id)
+    assert from_cursor(to_cursor(mark) or "", sort) == mark
     assert to_cursor(None) is None
+
+
+def test_principal_values_are_the_same_in_every_frame_and_those_that_are_stored(client: TestClient) -> None:
+    given, ieee = (
+        asked(client, "crystals/made-3/tensors", frame=frame)["principal_values"] for frame in ("input", "ieee")
+    )
+    for name in ("dielectric_electronic", "dielectric_total", "elastic_voigt"):
+        np.testing.assert_allclose(given[name], ieee[name], rtol=1e-9)
+    stiffness = np.array(asked(client, "crystals/made-3/tensors")["tensors"]["elastic_voigt"])
+    assert given["elastic_voigt"][0] == pytest.approx(float(min_eigenvalue(stiffness[None])[0]))
+    assert sum(given["elastic_voigt"]) == pytest.approx(np.trace(stiffness[:3, :3]) + 2 * np.trace(stiffness[3:, 3:]))
+
+
+def test_a_source_id_may_hold_slashes(client: TestClient) -> None:
+    answer = client.get(f"{API}/crystals/folder/with/tensors")
+    assert (answer.status_code, "folder/with/tensors" in answer.text) == (404, False)
+    assert "'folder/with'" in answer.text
+    assert "'folder/of/it'" in client.get(f"{API}/crystals/folder/of/it").json()["error"]["message"]
+
+
+FORGED = [
+    ["text", "gx-1", 1], [10**400, "gx-1", 1], [2**63, "gx-1", 1], [float("nan"), "gx-1", 1], [[1], "gx-1", 1],
+    [1, "\ud800", 1], [1, "a\x00", 1], [1, "gx-1", 2**63], [1, "gx-1", -1], [1, "gx-1", 1.5], [1, 2, 3], {"a": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", FORGED, ids=lambda values: repr(values)[:24])
+def test_a_forged_mark_is_refused_not_answered_with_a_failure(client: TestClient, values: Any) -> None:
+    mark = base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+    for path in (
+        f"{API}/crystals?limit=2&sort=k_vrh_gpa&after=",
+        "/optimade/v1/structures?sort=k_vrh_gpa&page_cursor=",
+    ):
+        answer = client.get(path + mark)
+        assert answer.status_code == 400, answer.text
+        assert "mark of a page" in answer.text
+
+
+def test_a_mark_of_another_order_is_refused(client: TestClient) -> None:
+    by_formula = client.get(f"{API}/crystals?limit=2&sort=formula").json()["next"]
+    assert client.get(f"{API}/crystals?limit=2&sort=formula&after={by_formula}").status_code == 200
+    assert client.get(f"{API}/crystals?limit=2&sort=-k_vrh_gpa&after={by_formula}").status_code == 400
 
 
 @settings(max_examples=50)

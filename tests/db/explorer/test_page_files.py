@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pymatgen.symmetry.groups import SpaceGroup, sg_symbol_from_int_number
 
 from db.explorer.context import FOLDER
 from db.explorer.pages.filter_help import filter_help
@@ -47,6 +48,17 @@ def test_a_broken_import_is_found(tmp_path: Path) -> None:
     assert broken_imports([tmp_path / "a.js"]) == ["a.js: ./b.js"]
     (tmp_path / "b.js").write_text("export function y() {}\n", encoding="utf-8")
     assert unknown_names([tmp_path / "a.js"]) == ["a.js: x of ./b.js"]
+
+
+def test_symbols_of_space_groups_are_those_of_the_international_tables() -> None:
+    text = (STATIC / "js/core/spacegroups.js").read_text(encoding="utf-8")
+    symbols = text.split("`")[1].split()
+    # pymatgen writes monoclinic groups in full (P12_1/c1), the tables short (P2_1/c).
+    full = [f"{symbol[0]}1{symbol[1:]}1" if 3 <= n <= 15 else symbol for n, symbol in enumerate(symbols, 1)]
+    assert full == [sg_symbol_from_int_number(n) for n in range(1, 231)]
+    system = {n: SpaceGroup(symbol).crystal_system for n, symbol in enumerate(full, 1)}
+    last = {name: int(n) for name, n in re.findall(r'\["(\w+)", (\d+)\]', text)}
+    assert last == {name: max(n for n in system if system[n] == name) for name in dict.fromkeys(system.values())}
 
 
 def test_every_file_that_a_page_names_exists() -> None:

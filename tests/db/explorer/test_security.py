@@ -1,6 +1,7 @@
 """What a hostile page, a hostile question or a crowd can do to the server: nothing."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,34 @@ def test_only_reading_methods_are_answered(client: TestClient, path: str) -> Non
     assert client.head(path).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "refused", [("POST", "", {}), ("GET", f"?filter={'a' * 17_000}", {}), ("GET", "", {"host": "a.example"})]
+)
+def test_a_refusal_is_an_error_in_the_words_of_its_interface(
+    client: TestClient, refused: tuple[str, str, dict[str, str]]
+) -> None:
+    method, query, headers = refused
+    ours = client.request(method, f"/api/v1/crystals{query}", headers=headers)
+    assert ours.json()["error"]["message"]
+    theirs = client.request(method, f"/optimade/v1/structures{query}", headers=headers)
+    assert theirs.status_code == ours.status_code
+    assert theirs.json()["errors"][0]["status"] == str(ours.status_code)
+    assert theirs.json()["meta"]["api_version"]
+    assert theirs.headers["content-type"] == "application/vnd.api+json"
+
+
+def test_a_person_is_shown_a_page_where_nothing_is_and_a_program_an_error(client: TestClient) -> None:
+    for path in ("/nope", "/runs/abc", "/static"):
+        shown = client.get(path, headers={"accept": "text/html,*/*;q=0.8"}, follow_redirects=False)
+        if path != "/static":
+            assert shown.headers["content-type"].startswith("text/html"), path
+            assert shown.status_code in (400, 404)
+            assert 'href="/help"' in shown.text
+        assert "error" in client.get(path).json()
+    for path in ("/api/v1/nope", "/optimade/v1/nope", "/static/nope"):
+        assert "json" in client.get(path, headers={"accept": "text/html"}).headers["content-type"]
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080", ""])
 def test_a_page_whose_name_was_rebound_to_this_machine_is_turned_away(client: TestClient, host: str) -> None:
     assert client.get("/api/v1/count", headers={"host": host}).status_code == 421
@@ -125,6 +154,24 @@ def test_a_failure_says_nothing_about_the_inside(served_db: Path, monkeypatch: p
         assert answer.status_code == 500
         assert "secret" not in answer.text
         assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+
+
+@pytest.mark.parametrize("path", ["/api/v1/count", "/optimade/v1/structures"])
+def test_trouble_of_the_database_is_the_servers_and_its_address_is_not_told(
+    served_db: Path, tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    moved = tmp_path / "moved.db"
+    shutil.copy(served_db, moved)
+    with asking(moved) as client:
+        assert client.get(path).status_code == 200
+        moved.rename(tmp_path / "elsewhere.db")
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert str(tmp_path) not in answer.text
+        assert "moved.db was deleted" in caplog.text
+        assert not moved.exists()
+        (tmp_path / "elsewhere.db").rename(moved)
+        assert client.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/api/v1/count", "/optimade/v1/structures"])

@@ -145,6 +145,7 @@ def test_any_order_of_words_is_a_filter_or_a_filter_error(words: list[str]) -> N
         ("source_ids LENGTH 2", "LENGTH is known of elements only", 0),
         ('k_vrh_gpa CONTAINS "1"', "needs a text", 0),
         ("k_vrh_gpa > g_vrh_gpa", "two properties cannot be compared", 12),
+        ("metal = true", "write TRUE", 8),
         ("k_vrh_gpa > 1e999", "too large", 12),
         ("k_vrh_gpa > 1 and nelements = 2", "capitals: AND", 14),
         ("formula = 'AlN'", "straight double quotes", 10),

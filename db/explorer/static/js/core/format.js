@@ -91,6 +91,7 @@ export function axisText(property) {
 export function valueText(value, kind) {
   if (value === null || value === undefined) return "–";
   if (Array.isArray(value)) return value.join(", ");
+  if (value === "+" || value === "-") return value === "+" ? "positive" : "negative"; // optic sign
   if (kind === "flag" || typeof value === "boolean") return value ? "yes" : "no";
   if (kind === "integer") return String(value);
   return typeof value === "number" ? number(value) : String(value);

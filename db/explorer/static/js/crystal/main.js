@@ -3,6 +3,7 @@
 import { ROOT, address, ask, properties } from "../core/api.js";
 import { byId, element } from "../core/dom.js";
 import { formulaNode, number } from "../core/format.js";
+import { spacegroupNode, systemOf } from "../core/spacegroups.js";
 import { showLabels, showSimilar } from "./neighbours.js";
 import { showNumbers } from "./numbers.js";
 import { showPolycrystal } from "./polycrystal.js";
@@ -19,7 +20,7 @@ function showIdentity(facts, result) {
   byId("formula").replaceChildren(formulaNode(facts.formula));
   const names = facts.source_ids.slice(0, 3).join(", ") + (facts.source_ids.length > 3 ? ` and ${facts.source_ids.length - 3} more` : "");
   byId("identity").replaceChildren(element("span", { class: "mono" }, facts.id), names ? ` · ${names}` : "",
-    result ? ` · space group ${result.spacegroup}, point group ${result.point_group} · ${result.model}` : "");
+    ...(result ? [" · ", spacegroupNode(result.spacegroup), `, ${systemOf(result.spacegroup)}, point group `, result.point_group ?? "–", ` · ${result.model}`] : []));
   const path = `crystals/${encodeURIComponent(facts.id)}`;
   byId("downloads").replaceChildren(
     ...FILES.map(([format, name]) => element("a", { class: "button", href: address(`${path}/structure`, { format }), download: `${facts.id}.${format === "poscar" ? "vasp" : format}` }, name)),

@@ -16,10 +16,12 @@ export async function showLabels(box, { path, known, facts, model }) {
   const literature = answer.literature ?? facts.literature ?? [];
   const nodes = [];
   if (literature.length) {
+    const sources = [...new Set(literature.map(({ source }) => source ?? ""))];
     nodes.push(tableNode(["", "published", "predicted", "source"], literature.map((row) => element("tr", {},
-      element("th", { scope: "row" }, known.has(row.property) ? nameNode(row.property) : row.property),
-      element("td", { class: "number" }, `${number(row.literature)} ${unitText(known.get(row.property)?.unit)}`),
-      element("td", { class: "number" }, number(row.predicted)), element("td", {}, row.source ?? ""))), "Literature"));
+      element("th", { scope: "row" }, known.has(row.property) ? [nameNode(row.property), ` ${unitText(known.get(row.property).unit)}`] : componentNode(row.property)),
+      element("td", { class: "number" }, number(row.literature)), element("td", { class: "number" }, number(row.predicted)),
+      element("td", {}, `[${sources.indexOf(row.source ?? "") + 1}]`))), "Literature"),
+      element("ol", { class: "note" }, sources.map((source) => element("li", {}, source))));
   }
   if (labels.length) {
     nodes.push(tableNode(["kind", "from", "status", "value"], labels.map((label) => element("tr", {},
@@ -27,6 +29,19 @@ export async function showLabels(box, { path, known, facts, model }) {
       element("td", {}, label.status ?? label.decision ?? ""), element("td", {}, labelValue(label)))), "First-principles calculations in this database"));
   }
   box.replaceChildren(...(nodes.length ? nodes : [element("p", { class: "note" }, "Neither a published value nor a first-principles calculation is known for this crystal.")]));
+}
+
+const COMPONENT = /^(c|e|d|eps_total|eps_electronic)_?(\d\d)(_abs)?(?:_(gpa|c_per_m2|pc_per_n))?$/;
+const COMPONENT_SYMBOLS = { c: "C", e: "e", d: "d", eps_total: "ε0,", eps_electronic: "ε∞," };
+const COMPONENT_UNITS = { gpa: "GPa", c_per_m2: "C/m²", pc_per_n: "pC/N" };
+
+/** A component of a tensor as the field writes it: C with 11 set low, and its unit. */
+function componentNode(name) {
+  const match = COMPONENT.exec(name);
+  if (!match) return name;
+  const [, symbol, indices, absolute, unit] = match;
+  const bar = absolute ? "|" : "";
+  return [element("span", { class: "symbol" }, bar, COMPONENT_SYMBOLS[symbol], element("sub", {}, indices), bar), unit ? ` ${COMPONENT_UNITS[unit]}` : ""];
 }
 
 function labelValue(label) {

@@ -11,7 +11,8 @@ export function showNumbers(box, { result, known }) {
   const groups = new Map();
   for (const [name, value] of Object.entries(result.derived)) {
     const property = known.get(name);
-    if (value === null || !property) continue;
+    // By construction every predicted stiffness is positive definite: that this one is says nothing.
+    if (value === null || !property || (name === "mechanically_stable" && value)) continue;
     groups.set(property.group, [...(groups.get(property.group) ?? []), { property, value, ends: result.uncertainty?.[name] }]);
   }
   const rank = (group) => (ORDER.includes(group) ? ORDER.indexOf(group) : ORDER.length);

@@ -2,6 +2,7 @@
 
 import { ask } from "../core/api.js";
 import { element } from "../core/dom.js";
+import { spacegroupNode } from "../core/spacegroups.js";
 
 /** One badge per finding, the good ones too. */
 export function reliabilityBadges(facts, result) {
@@ -11,8 +12,8 @@ export function reliabilityBadges(facts, result) {
   const add = (kind, text) => badges.push(element("span", { class: `badge ${kind}` }, text));
   if (scores.ood === true) add("bad", "far from the training data");
   else if (scores.ood === false) add("good", "near to the training data");
-  if (derived.mechanically_stable === true) add("good", "mechanically stable");
-  else if (derived.mechanically_stable === false) add("bad", "mechanically unstable");
+  // The model's stiffness is positive definite whatever the crystal: only the opposite would say something.
+  if (derived.mechanically_stable === false) add("bad", "mechanically unstable");
   if (scores.metal) add("warn", "probably a metal");
   if (derived.piezo_allowed === true) add("", "piezoelectric");
   if (result.symmetry_ambiguous) add("warn", "symmetry depends on the tolerance");
@@ -27,9 +28,9 @@ export function reliabilityBadges(facts, result) {
 export async function showReliability(box, { path, result, model }) {
   const { sentences } = await ask(`${path}/reliability`, { model });
   box.replaceChildren(element("ul", {}, sentences.map((text) => element("li", {}, text.replace(/^./, (letter) => letter.toUpperCase())))));
-  const at = [["1e-3", result.spacegroup_1e3], ["1e-2", result.spacegroup_1e2], ["1e-1", result.spacegroup_1e1]].filter(([, group]) => group !== null && group !== undefined);
+  const at = [["0.001", result.spacegroup_1e3], ["0.01", result.spacegroup_1e2], ["0.1", result.spacegroup_1e1]].filter(([, group]) => group !== null && group !== undefined);
   if (at.length) {
     box.append(element("table", {}, element("caption", {}, "Space group by the tolerance of the symmetry search"),
-      element("tbody", {}, at.map(([symprec, group]) => element("tr", {}, element("th", { scope: "row" }, `${symprec} Å`), element("td", {}, String(group)))))));
+      element("tbody", {}, at.map(([symprec, group]) => element("tr", {}, element("th", { scope: "row" }, `${symprec} Å`), element("td", {}, spacegroupNode(group)))))));
   }
 }

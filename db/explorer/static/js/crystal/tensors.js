@@ -66,6 +66,8 @@ export async function setUpTensors({ path, result, model, facts }) {
     note.textContent = `${frame === "ieee" ? "IEEE frame" : "Input frame"}: ${answer.axes ?? facts.axes}. Voigt order 11, 22, 33, 23, 13, 12; e and C carry no factor 2.`;
     const nodes = Object.entries(answer.tensors).filter(([, tensor]) => tensor).map(([name, tensor]) => {
       const node = matrixNode(name, printedMatrix(tensor), answer.units?.[name]);
+      const principal = answer.principal_values?.[name];
+      if (principal) node.append(element("p", { class: "note" }, `${name === "elastic_voigt" ? "Eigenvalues of its Mandel form" : "Principal values"}: ${principal.map((value) => number(value)).join(", ")}`));
       const remark = removedNote(name, result);
       if (remark) node.append(remark);
       return node;

@@ -3,6 +3,7 @@
 import { ROOT, ask, properties } from "../core/api.js";
 import { byId, element } from "../core/dom.js";
 import { formulaNode, interval, nameNode, number, unitText, valueText } from "../core/format.js";
+import { spacegroupNode } from "../core/spacegroups.js";
 import { columnScale, intervalBar } from "../drawing/interval.js";
 import { StructureView } from "../structure/structure_view.js";
 
@@ -11,7 +12,7 @@ const MAX_CRYSTALS = 6;
 function row(name, property, results) {
   const values = results.map((result) => result.derived[name]);
   const ends = results.map((result) => result.uncertainty?.[name]);
-  if (values.every((value) => value === null || value === undefined)) return null;
+  if (values.every((value) => value === null || value === undefined) || (name === "mechanically_stable" && !values.includes(false))) return null;
   const scale = columnScale([...values, ...ends.flat()].filter((value) => typeof value === "number"));
   return element("tr", { title: property.description }, element("th", { scope: "row" }, nameNode(name), " ", element("span", { class: "note" }, unitText(property.unit))),
     values.map((value, index) => element("td", { class: typeof value === "number" ? "number" : "" },
@@ -30,7 +31,7 @@ async function start() {
   const names = [...known.keys()].filter((name) => results.some((result) => name in result.derived));
   byId("records").replaceChildren(element("section", { class: "panel" }, element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison" },
     element("table", { class: "compared" }, element("thead", {}, element("tr", {}, element("td"), heads)), element("tbody", {},
-      facts("structure", boxes), facts("space group", results.map((result) => `${result.spacegroup ?? "–"} (${result.point_group ?? "–"})`)),
+      facts("structure", boxes), facts("space group", results.map((result) => [spacegroupNode(result.spacegroup), `, point group ${result.point_group ?? "–"}`])),
       facts("warnings", results.map((result) => result.warnings?.join("; ") || "none")),
       names.map((name) => row(name, known.get(name), results)))))));
   for (const [index, box] of boxes.entries()) {

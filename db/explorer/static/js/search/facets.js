@@ -1,12 +1,13 @@
-// What is chosen from few values: point group, optical class, and the flags of stability and reliability.
+// What is chosen from few values: crystal system, point group, optical class, and the flags of reliability.
 
 import { Latest, ask } from "../core/api.js";
 import { byId, element } from "../core/dom.js";
-import { valueOf, withValue } from "../core/terms.js";
+import { SYSTEMS, numbersOf } from "../core/spacegroups.js";
+import { rangeOf, valueOf, withRange, withValue } from "../core/terms.js";
 
 const TEXTS = [["point_group", "Point group"], ["optical_class", "Optical class"]];
 const FLAGS = [
-  ["piezo_allowed", "Piezoelectricity allowed"], ["mechanically_stable", "Mechanically stable"], ["metal", "Probably a metal"],
+  ["piezo_allowed", "Piezoelectricity allowed"], ["metal", "Probably a metal"],
   ["ood", "Far from the training data"], ["layered", "Layered"], ["low_dimensional", "Slab or molecule"], ["doubtful", "Doubtful input"],
 ];
 
@@ -35,6 +36,25 @@ class TextFacet {
   }
 }
 
+/** Crystal systems are ranges of space groups; any other range of theirs is none of them. */
+class SystemFacet {
+  constructor(state) {
+    this.state = state;
+    this.select = element("select", { onchange: () => this.#choose() }, element("option", { value: "" }, "any"), SYSTEMS.map(([name]) => element("option", { value: name }, name)));
+    this.node = element("label", { class: "facet" }, element("span", {}, "Crystal system"), this.select);
+  }
+
+  #choose() {
+    const [low, high] = this.select.value ? numbersOf(this.select.value) : [null, null];
+    this.state.set({ filter: withRange(this.state.get("filter"), "spacegroup", low, high) });
+  }
+
+  refresh() {
+    const { low, high } = rangeOf(this.state.get("filter"), "spacegroup");
+    this.select.value = SYSTEMS.map(([name]) => name).find((name) => { const [first, last] = numbersOf(name); return first === low && last === high; }) ?? "";
+  }
+}
+
 class FlagFacet {
   constructor(state, name, label) {
     this.state = state;
@@ -52,6 +72,7 @@ class FlagFacet {
 /** Puts the controls into their box. */
 export function setUpFacets(state) {
   const facets = [
+    new SystemFacet(state),
     ...TEXTS.map(([name, label]) => new TextFacet(state, name, label)),
     ...FLAGS.map(([name, label]) => new FlagFacet(state, name, label)),
   ];

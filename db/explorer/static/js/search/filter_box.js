@@ -4,6 +4,7 @@ import { ask } from "../core/api.js";
 import { byId, debounce, element } from "../core/dom.js";
 import { unitText } from "../core/format.js";
 import { joinTerms, splitTerms } from "../core/terms.js";
+import { filterOf } from "./shorthand.js";
 
 const COMPARISONS = { number: [">=", "<=", ">", "<", "="], integer: ["=", ">=", "<=", "!="], flag: ["= TRUE", "= FALSE"] };
 const WORD = /(?:preset:)?[\w:]*$/;
@@ -134,7 +135,7 @@ export function setUpFilterBox(state, known, presets) {
   byId("filter-form").addEventListener("submit", (event) => {
     event.preventDefault();
     completion.close();
-    state.set({ filter: input.value.trim() });
+    state.set({ filter: filterOf(input.value) });
   });
   const show = () => {
     if (input.value.trim() !== state.get("filter")) input.value = state.get("filter");

@@ -27,7 +27,10 @@ async function showCount(state, onError) {
     announce(`${about}${count(answer.n)} crystals`);
     await showExplanation(filter, answer.n, signal);
   } catch (error) {
-    if (error.name !== "AbortError") onError(error);
+    if (error.name === "AbortError") return;
+    line.replaceChildren("The filter cannot be read.");
+    byId("explanation").hidden = true;
+    onError(error);
   }
 }
 

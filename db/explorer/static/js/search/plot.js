@@ -3,6 +3,7 @@
 import { Latest, ROOT, ask } from "../core/api.js";
 import { announce, byId, debounce, element } from "../core/dom.js";
 import { axisText, formulaNode, interval, nameNode, number, unitText } from "../core/format.js";
+import { spacegroupNode } from "../core/spacegroups.js";
 import { withRange } from "../core/terms.js";
 import { drawColorBar } from "../drawing/colors.js";
 import { Scatter } from "../drawing/scatter.js";
@@ -35,7 +36,7 @@ class Preview {
   }, 120);
 
   #write(facts) {
-    const result = facts.results[0] ?? { derived: {}, uncertainty: {} };
+    const result = facts.results.find(({ model_state: state }) => state === "current") ?? facts.results[0] ?? { derived: {}, uncertainty: {} };
     const pairs = SHOWN.map((name) => {
       const value = result.derived[name] ?? result["trust"]?.[name];
       if (value === undefined || value === null) return null;
@@ -44,7 +45,7 @@ class Preview {
     });
     byId("preview-facts").replaceChildren(
       element("h2", {}, element("a", { href: `${ROOT}/crystals/${encodeURIComponent(facts.id)}` }, formulaNode(facts.formula))),
-      element("p", { class: "note" }, `space group ${result.spacegroup ?? "–"}, point group ${result.point_group ?? "–"}, ${facts.n_atoms} atoms`),
+      element("p", { class: "note" }, spacegroupNode(result.spacegroup), `, point group ${result.point_group ?? "–"}, ${facts.n_atoms} atoms`),
       element("dl", {}, pairs), element("p", { class: "note" }, result.warnings?.[0] ?? ""));
   }
 }

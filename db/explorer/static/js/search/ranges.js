@@ -56,7 +56,9 @@ class Range {
       }
       this.#draw({ low, high });
     } catch (error) {
-      if (error.name !== "AbortError") this.note.textContent = error.message;
+      if (error.name === "AbortError") return;
+      // The line below the filter says what is wrong with it, once is enough.
+      if (error.position === null) this.note.textContent = error.message;
     }
   }
 

@@ -3,10 +3,13 @@
 import { Latest, ROOT, ask } from "../core/api.js";
 import { byId, element } from "../core/dom.js";
 import { formulaNode, interval, nameNode, number, unitText, valueText } from "../core/format.js";
+import { spacegroupNode } from "../core/spacegroups.js";
 import { columnScale, intervalBar } from "../drawing/interval.js";
 
 const PAGE = 50;
 const MAX_COMPARED = 6;
+// What makes a row's numbers doubtful, said beside its formula.
+const MARKS = { metal: "metal?", ood: "far", low_dimensional: "slab" };
 
 class Table {
   #state; #known; #showError; #latest = new Latest(); #rows = []; #next = null; #chosen = new Set();
@@ -27,7 +30,7 @@ class Table {
   }
 
   #question(after = null) {
-    const wanted = new Set(["id", "formula"]);
+    const wanted = new Set(["id", "formula", "spacegroup", ...Object.keys(MARKS)]);
     for (const name of this.#fields()) {
       wanted.add(name);
       for (const end of this.#known.get(name).interval ?? []) wanted.add(end);
@@ -70,7 +73,7 @@ class Table {
     const cells = this.#fields().map((field) => {
       const property = this.#known.get(field);
       const order = field === name ? (descending ? "descending" : "ascending") : "none";
-      const numeric = property.kind === "number" || property.kind === "integer";
+      const numeric = property.kind === "number" || (property.kind === "integer" && field !== "spacegroup");
       const next = order === "none" ? (numeric ? `-${field}` : field) : order === (numeric ? "descending" : "ascending") ? (numeric ? field : `-${field}`) : "";
       const sortable = !property.kind.startsWith("list");
       const label = element("span", {}, nameNode(field));
@@ -105,8 +108,10 @@ class Table {
     const value = row[field];
     if (field === "formula" || field === "id") {
       const link = element("a", { href: `${ROOT}/crystals/${encodeURIComponent(row.id)}` }, field === "id" ? value : formulaNode(value));
-      return element("td", { class: "formula-cell" }, link);
+      const marks = Object.keys(MARKS).filter((name) => row[name] === true);
+      return element("td", { class: "formula-cell" }, link, marks.map((name) => element("span", { class: "badge warn", title: this.#known.get(name).description }, MARKS[name])));
     }
+    if (field === "spacegroup") return element("td", {}, spacegroupNode(value));
     const numeric = property.kind === "number" || property.kind === "integer";
     const [low, high] = (property.interval ?? []).map((end) => row[end]);
     const known = scale && value !== null && low !== null && low !== undefined;
