@@ -41,10 +41,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  $(if $(TORCH_INDEX_URL),--extra-index-url "$(TORCH_INDEX_URL)") --editable ".[test,postgres,cluster]"
 	@touch $@
 
-screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, then query it
+screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, print the best hits
 	$(BIN)/gmtscreen screen reference prototypes:n=$(N) --db $(DB)
-	$(BIN)/gmtscreen query preset:superhard --limit 10 --db $(DB)
-	@printf '\nLook at everything in a browser: %s serve --db %s\n' "$(BIN)/gmtscreen" "$(DB)"
 
 test: lint types contracts tests ## lint, types, import contracts and the tests that take minutes
 
@@ -95,8 +93,8 @@ bench: $(STAMP) ## screen N=1000 prototypes into a fresh database and print the 
 bench-ledger: $(STAMP) ## what the ledger costs: a million crystals in and out, without a network; prints shares and memory
 	$(BIN)/python -m benchmarks.ledger
 
-bench-query: $(STAMP) ## how long searches take among a million crystals, and the bytes per crystal; builds the database itself
-	$(BIN)/python -m benchmarks.query_latency
+bench-query: $(STAMP) ## how long searches take among a million crystals, and the bytes per crystal; DB=postgresql://... for PostgreSQL
+	$(BIN)/python -m benchmarks.query_latency $(if $(DB),--db $(DB))
 
 bench-poison: $(STAMP) ## what one poison crystal per thousand costs: by kind, and in a run with real workers
 	$(BIN)/python -m benchmarks.poison

@@ -1,19 +1,21 @@
 """How long searches take in a large database that this script builds, and how many bytes a crystal takes there.
 
-`make bench-query` runs it with a million rows on SQLite; `python -m benchmarks.query_latency --rows 300000 --db
-postgresql://...` elsewhere. Crystals and values are made up: correlated, with gaps, results of three model versions.
-Each question is asked several times, in a random order, each time in a transaction of its own; nothing is cached but by
-the database and the operating system.
+`make bench-query` runs it with a million rows on SQLite, `make bench-query DB=postgresql://...` on an empty database of
+a server. Crystals and values are made up: correlated, with gaps, results of three model versions. Each question is
+asked in a random order and in a transaction of its own: once with nothing kept from earlier ones, as a command that
+ends after its answer asks, then several times as a server does, which keeps columns (`db.query.by_column.cache`). The
+processor time is that of this process, without a database server's.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from db import segments
 from db.base import Float32
 from db.bulk import insert_rows
 from db.codec import crystal_rows, result_rows
+from db.query.by_column.cache import CACHE
 from db.query.pages import sql_page
 from db.query.properties import PROPERTIES, Kind
 from db.query.request import Request
@@ -139,7 +142,7 @@ def _add(store: ResultStore, run_id: int, numbers: range, shapes: list[tuple[Any
         insert_rows(connection, inputs, arrivals)
         rows = result_rows(made, {"model_id": model_id, "run_id": run_id, "created": 0.0})
         insert_rows(connection, results, rows)
-        segments.append(connection, model_id, (run_id << 32) + numbers.start, rows)
+        segments.append(connection, model_id, rows)
 
 
 def _results(rng: np.random.Generator, ids: list[str]) -> ResultBlock:
@@ -233,19 +236,31 @@ def _top(store: ResultStore, filter_text: str, sort: str | None) -> Callable[[],
 
 
 def measure(store: ResultStore, n_times: int) -> None:
-    """Asks everything and prints, per group, median, 95th percentile and worst in milliseconds."""
+    """Asks everything, first with nothing kept, and prints per group what it took."""
     rng = random.Random(1)
-    asked = list(questions(store, rng)) * n_times
+    asked = list(questions(store, rng))
     rng.shuffle(asked)
-    taken: dict[str, list[float]] = {}
+    _ask("nothing kept", asked, CACHE.clear)
+    asked *= n_times
+    rng.shuffle(asked)
+    _ask(f"{CACHE.n_bytes / 2**20:.0f} MB kept at first", asked, lambda: None)
+
+
+def _ask(title: str, asked: Sequence[tuple[str, Callable[[], Any]]], before_each: Callable[[], None]) -> None:
+    """Asks questions and prints, per group, median, 95th percentile and worst in milliseconds."""
+    taken: dict[str, list[tuple[float, float]]] = {}
     for group, question in asked:
-        began = time.perf_counter()
+        before_each()
+        began, worked = time.perf_counter(), time.process_time()
         question()
-        taken.setdefault(group, []).append(1000 * (time.perf_counter() - began))
-    say(f"{'question':44}{'n':>5}{'median':>9}{'p95':>9}{'worst':>9}  ms")
+        seconds = time.perf_counter() - began, time.process_time() - worked
+        taken.setdefault(group, []).append((1000 * seconds[0], 1000 * seconds[1]))
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    heads = "".join(f"{head:>9}" for head in ("median", "p95", "worst", "cpu", "cpu p95"))
+    say(f"{title + '; load ' + load:44}{'n':>5}{heads}  ms")
     for group, times in sorted(taken.items()):
-        low, high = np.percentile(times, [50, 95])
-        say(f"{group:44}{len(times):5}{low:9.0f}{high:9.0f}{max(times):9.0f}")
+        wall, processor = np.percentile(times, [50, 95, 100], axis=0).T
+        say(f"{group:44}{len(times):5}" + "".join(f"{figure:9.0f}" for figure in (*wall, *processor[:2])))
 
 
 def compare_with_sql(store: ResultStore) -> None:

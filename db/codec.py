@@ -115,7 +115,9 @@ def result_rows(block: ResultBlock, common: dict[str, Any]) -> list[dict[str, An
     _check_block(block)
     columns: dict[str, list[Any]] = {"crystal_id": list(block.crystal_ids)}
     for name in BLOCK_COLUMNS:
-        columns[name] = _plain(name, block.columns[name]) if name in block.columns else [None] * len(block.crystal_ids)
+        columns[name] = (
+            plain_values(name, block.columns[name]) if name in block.columns else [None] * len(block.crystal_ids)
+        )
     for tensor in Tensor:
         name, unknown = removed_fraction_column(tensor), [None] * len(block.crystal_ids)
         # a model need not have every tensor
@@ -123,14 +125,14 @@ def result_rows(block: ResultBlock, common: dict[str, Any]) -> list[dict[str, An
         if tensor in block.tensors:
             columns[tensor.value] = [one.tobytes() for one in np.ascontiguousarray(block.tensors[tensor], dtype=_FLOAT)]
         if tensor in block.removed_fraction:
-            columns[name] = _plain(name, block.removed_fraction[tensor])
+            columns[name] = plain_values(name, block.removed_fraction[tensor])
     columns["warnings"] = list(block.warnings)
     names = list(columns)
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(names, row, strict=True)) | common for row in rows]
 
 
-def _plain(name: str, values: NDArray[Any]) -> list[Any]:
+def plain_values(name: str, values: NDArray[Any]) -> list[Any]:
     """Python values of the column's own type; unknown numbers and empty texts become None."""
     column = results.c[name].type
     kind: type = column.python_type

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from db.failures import hide_password
-from db.migrations.state import REVISION_TABLE, is_current, revision_of
+from db.migrations.state import REVISION_TABLE, has_unfilled_columns, is_current, revision_of
 from db.transactions import SQLITE_BEGIN, reading, writing
 from models.errors import StoreError
 
@@ -200,11 +200,28 @@ def compact(url: URL) -> None:
 
 
 def create_or_migrate(engine: Engine) -> None:
-    """Brings the schema to the newest revision and adds columns for quantities that are new in the registry."""
+    """Brings the schema to the newest revision and adds columns for quantities that are new in the registry.
+
+    Of stored results the new columns are computed, some thousand a second; whoever opens the database after a kill
+    goes on where it stopped.
+    """
     with reading(engine) as connection:
-        if is_current(connection):
+        is_done = is_current(connection)
+        if is_done and not has_unfilled_columns(connection):
             return
         is_new = revision_of(connection) is None
+    if not is_done:
+        _migrate(engine)
+    # This imports what derives properties.
+    from db.migrations.fill import fill_new_columns
+
+    fill_new_columns(engine)
+    if not is_new:
+        compact(engine.url)
+
+
+def _migrate(engine: Engine) -> None:
+    """One transaction: all revisions and new columns, or none."""
     # Alembic takes a third of a second to import; a database that is up to date does not need it.
     from db.migrations.upgrade import add_new_columns, upgrade
     from db.segments import models_without, rebuild
@@ -216,5 +233,3 @@ def create_or_migrate(engine: Engine) -> None:
         add_new_columns(connection)
         for model_id in models_without(connection):
             rebuild(connection, model_id)
-    if not is_new:
-        compact(engine.url)

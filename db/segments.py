@@ -3,21 +3,24 @@
 A segment holds some crystals' results of one model version, in the order of their ids; each of its columns is one
 array in one row of `column_segments`. It is written in the transaction that writes the results. Small segments are
 merged as they gather, so a million results are a few dozen arrays per column. A column that a segment lacks is unknown
-for all of its crystals.
+for all of its crystals. Numbers of segments are drawn by lot: none ever comes again with other values, so whoever keeps
+what it read of a segment keeps something true.
 """
 
 import json
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Boolean, Connection, Integer, Select, delete, func, insert, select
+from sqlalchemy import REAL, Boolean, Connection, Integer, Select, delete, func, insert, select, type_coerce
 
 from db.base import Float32
 from db.bulk import MAX_VARIABLES
-from db.storage.packing import deflate, inflate
+from db.storage.packing import deflate, from_order_codes, inflate
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
 from models.crystals.crystal import SYMBOLS
 
@@ -137,15 +140,15 @@ def unknown_column(name: str, n_rows: int) -> Column:
 
 
 def joined(columns: Sequence[Column]) -> Column:
-    """Columns one after the other."""
+    """Columns one after the other; texts are in their order."""
     if columns[0].texts is None:
         return Column(np.concatenate([column.values for column in columns]))
-    texts: dict[str, int] = {}
-    values = []
-    for column in columns:
-        places = [texts.setdefault(text, len(texts)) for text in column.texts or ()]
-        values.append(np.array([*places, -1], np.int32)[column.values])
-    return Column(np.concatenate(values), list(texts))
+    # slices of one column share its texts: each list is looked through once
+    lists = {id(column.texts): column.texts or [] for column in columns}
+    texts = list(dict.fromkeys(sorted(chain.from_iterable(lists.values()))))
+    places = {text: place for place, text in enumerate(texts)}
+    codes = {key: np.array([*map(places.__getitem__, held), -1], np.int32) for key, held in lists.items()}
+    return Column(np.concatenate([codes[id(column.texts)][column.values] for column in columns]), texts)
 
 
 def encode_ids(ids: SegmentIds | None) -> bytes:
@@ -158,21 +161,33 @@ def decode_ids(data: bytes) -> SegmentIds | None:
     return SegmentIds(bool(data[0]), np.frombuffer(data, np.uint8, -1, 2).reshape(-1, data[1])) if data else None
 
 
-def read(connection: Connection, model_id: int, names: Sequence[str]) -> Iterator[tuple[str, int, bytes]]:
-    """The stored arrays of some columns of a model: name, number of the segment, bytes."""
+def read(
+    connection: Connection, model_id: int, names: Sequence[str], numbers: Sequence[int] | None = None
+) -> Iterator[tuple[str, int, bytes]]:
+    """The stored arrays of some columns of a model, or of some of its segments: name, number of the segment, bytes."""
     table = column_segments.c
     chosen = select(table.name, table.segment, table.data).where(table.model_id == model_id, table.name.in_(names))
+    if numbers is not None:
+        chosen = chosen.where(table.segment.in_(numbers))
     for name, segment, data in connection.execute(chosen.order_by(table.name, table.segment)):
         yield name, int(segment), data
 
 
-def append(connection: Connection, model_id: int, segment: int, stored: Sequence[Mapping[str, Any]]) -> None:
+def numbers_of(connection: Connection, model_ids: Sequence[int], name: str) -> list[tuple[int, int]]:
+    """The segments that have a column: model and number, in the order of the models given."""
+    table = column_segments.c
+    chosen = select(table.model_id, table.segment).where(table.model_id.in_(model_ids), table.name == name)
+    place_of = {model_id: place for place, model_id in enumerate(model_ids)}
+    pairs = [(int(model_id), int(segment)) for model_id, segment in connection.execute(chosen)]
+    return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1]))
+
+
+def append(connection: Connection, model_id: int, stored: Sequence[Mapping[str, Any]]) -> None:
     """Makes a segment of the results that a transaction stores, and merges small ones.
 
     Args:
         connection: in a write transaction that holds `lock`.
         model_id: the version.
-        segment: a number that no other segment of the version has.
         stored: rows of the table `results`.
     """
     if not stored:
@@ -183,7 +198,7 @@ def append(connection: Connection, model_id: int, segment: int, stored: Sequence
         values[name] = [row[name] for row in ordered]
     of_crystals = [crystals.c[name] for name in CRYSTAL_COLUMNS]
     found = dict(zip(CRYSTAL_COLUMNS, _by_id(connection, select(crystals.c.id, *of_crystals), values[ID]), strict=True))
-    write(connection, model_id, segment, ids_of(values[ID]), _columns_of(values | found))
+    write(connection, model_id, ids_of(values[ID]), _columns_of(values | found))
     merge_small(connection, model_id)
 
 
@@ -198,17 +213,16 @@ def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str
 
 def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
     """The columns of which something is known."""
-    known = {}
-    for name in SEGMENT_COLUMNS:
-        if any(value is not None for value in rows[name]):
-            known[name] = column_of(name, rows[name])
-    return known
+    return {
+        name: column_of(name, rows[name])
+        for name in SEGMENT_COLUMNS
+        if any(value is not None for value in rows.get(name, ()))
+    }
 
 
-def write(
-    connection: Connection, model_id: int, segment: int, ids: SegmentIds | None, columns: Mapping[str, Column]
-) -> None:
-    """Stores a segment whose rows are in the order of their ids."""
+def write(connection: Connection, model_id: int, ids: SegmentIds | None, columns: Mapping[str, Column]) -> None:
+    """Stores a segment whose rows are in the order of their ids, under a new number."""
+    segment = secrets.randbits(63)
     arrays = {ID: encode_ids(ids)} | {name: encode(column) for name, column in columns.items()}
     rows = [
         {"model_id": model_id, "name": name, "segment": segment, "data": data} for name, data in sorted(arrays.items())
@@ -245,7 +259,7 @@ def remove(connection: Connection, model_id: int, crystal_ids: Sequence[str]) ->
 
 
 def replace(connection: Connection, model_id: int, segments: Sequence[int], drop: Sequence[str]) -> None:
-    """Merges segments into the first of them, without the crystals to drop."""
+    """Merges segments into a new one, without the crystals to drop."""
     table = column_segments.c
     chosen = (table.model_id == model_id) & table.segment.in_(segments)
     names = connection.execute(select(table.name).where(chosen).distinct()).scalars().all()
@@ -274,7 +288,7 @@ def replace(connection: Connection, model_id: int, segments: Sequence[int], drop
             columns[name] = whole.take(order)
     connection.execute(delete(column_segments).where(chosen))
     if len(order):
-        write(connection, model_id, min(segments), ids_of([texts[k] for k in order]), columns)
+        write(connection, model_id, ids_of([texts[k] for k in order]), columns)
 
 
 def rebuild(connection: Connection, model_id: int) -> None:
@@ -282,14 +296,23 @@ def rebuild(connection: Connection, model_id: int) -> None:
     connection.execute(delete(column_segments).where(column_segments.c.model_id == model_id))
     stored = select(results.c.crystal_id).where(results.c.model_id == model_id).order_by(results.c.crystal_id)
     ids = connection.execute(stored).scalars().all()
-    chosen = [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in SEGMENT_COLUMNS]
+    sqlite = connection.dialect.name == "sqlite"
+    # Numbers of single precision as the database keeps them: one by one they take most of the time.
+    singles = [name for name in RESULT_COLUMNS if isinstance(results.c[name].type, Float32)]
+    others = [name for name in SEGMENT_COLUMNS if name not in singles]
+    chosen = [type_coerce(results.c[name], Integer() if sqlite else REAL()) for name in singles]
+    chosen += [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in others]
     joined_rows = results.join(crystals, crystals.c.id == results.c.crystal_id)
     statement = select(results.c.crystal_id, *chosen).select_from(joined_rows).where(results.c.model_id == model_id)
-    for number, first in enumerate(range(0, len(ids), ROWS_PER_SEGMENT)):
+    for first in range(0, len(ids), ROWS_PER_SEGMENT):
         part = ids[first : first + ROWS_PER_SEGMENT]
-        values = dict(zip(SEGMENT_COLUMNS, _by_id(connection, statement, part), strict=True))
-        # numbers below those of runs, which start at 1
-        write(connection, model_id, number, ids_of(part), _columns_of(values))
+        values = dict(zip((*singles, *others), _by_id(connection, statement, part), strict=True))
+        columns = _columns_of({name: values[name] for name in others})
+        for name in singles:
+            numbers = np.array([np.nan if value is None else value for value in values[name]])
+            if not np.isnan(numbers).all():
+                columns[name] = Column(from_order_codes(numbers) if sqlite else numbers.astype(np.float32))
+        write(connection, model_id, ids_of(part), columns)
 
 
 def models_without(connection: Connection) -> list[int]:

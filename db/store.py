@@ -310,6 +310,14 @@ class ResultStore(SearchStore):
         """Every input that gave no result: source, source_id, stage, reason, detail."""
         return read(self._engine, reports.list_rejects, run_id)
 
+    def find(self, crystal: str) -> str:
+        """The content id that a content id, a source id, or the first characters of a content id mean.
+
+        Raises:
+            MissingError: none or several crystals fit, or the input of that source id was refused.
+        """
+        return read(self._engine, reports.find_crystal, crystal)
+
     def show(self, crystal: str) -> dict[str, Any]:
         """Everything about one crystal, by content id, source id, or the first characters of its content id.
 

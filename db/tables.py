@@ -259,10 +259,20 @@ column_segments = Table(
     Column("model_id", INTEGER, ForeignKey("models.id"), primary_key=True),
     # Of a property, or "id".
     Column("name", KEY, primary_key=True),
-    # The run's number times 2^32 plus that of the shard whose results began it.
+    # Drawn by lot when it is written: a number never comes again with other values.
     Column("segment", COUNT, primary_key=True),
     Column("data", BYTES, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# Derived columns that came when results were there already, while they are computed from the stored tensors.
+unfilled_columns = Table(
+    "unfilled_columns",
+    metadata,
+    Column("name", KEY, primary_key=True),
+    # The last result that has them, in the order of crystal and model; NULL at the start.
+    Column("crystal_id", KEY),
+    Column("model_id", INTEGER),
 )
 
 label_ingests = Table(

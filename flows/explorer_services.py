@@ -1,6 +1,6 @@
 """What the web application is given from outside of the database: symmetry, literature, files, words for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,19 @@ class ExplorerServices:
 
         rotated = facts_in_ieee_frame(facts | {"results": [result]})["results"][0]
         tensors = {Tensor(name): tensor for name, tensor in rotated["tensors"].items() if tensor is not None}
-        axes = f"IEEE Std 176 axes of point group {rotated['oriented_point_group']}; the rotation's rows are X, Y, Z"
-        return IeeeFrame(rotated["rotation"], axes, tensors)
+        return IeeeFrame(rotated["rotation"], f"{rotated['axes']}; the rotation's rows are X, Y, Z", tensors)
 
     def structure_text(self, facts: dict[str, Any], format: str) -> str:
         """A crystal as a file."""
         from gmt_tasks.export.structure_text import structure_text
 
         return structure_text(facts, format)
+
+    def csv(self, blocks: Iterable[Hits], fields: Sequence[str]) -> Iterator[str]:
+        """Hits with the given fields and every tensor component as CSV, some at a time."""
+        from gmt_tasks.export.csv_text import csv_blocks
+
+        return (text for text, _ in csv_blocks(blocks, fields))
 
     def extxyz(self, hits: Hits) -> str:
         """Hits as frames of extended XYZ, with tensors and intervals."""

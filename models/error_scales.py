@@ -46,7 +46,8 @@ BIREFRINGENCE = Scale(Transform.ASINH, 0.05, lower=0.0)
 DIRECTIONAL_POISSON = Scale(Transform.ASINH, 0.2)  # no bound: a soft crystal can have any
 COMPRESSIBILITY = Scale(Transform.ASINH, 3.0)
 POSITIVE = Scale(Transform.LOG, lower=0.0)
-HARDNESS = Scale(Transform.ASINH, 5.0)
+HARDNESS_CHEN = Scale(Transform.ASINH, 5.0, lower=-3.0)  # not clipped: a fit that crosses 0, ever -3 or more
+HARDNESS_TIAN = Scale(Transform.ASINH, 5.0, lower=0.0)
 COUPLING = Scale(Transform.LINEAR, lower=0.0, upper=1.0)
 VOLTAGE_RESPONSE = Scale(Transform.ASINH, 20.0, lower=0.0)
 ENERGY_RESPONSE = Scale(Transform.ASINH, 0.1, lower=0.0)

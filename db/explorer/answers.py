@@ -45,6 +45,7 @@ def json_bytes(content: Any) -> bytes:
 def tagged(request: Request, body: bytes, media_type: str, tag_of: bytes | None = None) -> Response:
     """A body with its ETag; 304 without it where the asker has the same already."""
     digest = hashlib.sha256(body if tag_of is None else tag_of).hexdigest()[:32]
+    # The gate makes the tag a weak one, which is compared without its W/.
     headers = {"etag": f'"{digest}"', **REVALIDATE}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if known & {headers["etag"], "*"}:

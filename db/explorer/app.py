@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from db.explorer.answers import describe_error, error_answer
 from db.explorer.api.routes import router as api_router
@@ -27,6 +28,8 @@ from db.store import ResultStore
 from models.errors import GmtError
 
 NAME = re.compile("[a-z0-9_]*")
+COMPRESSED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/vnd.apache.parquet")
+"""Media types that gzip would not make smaller."""
 
 
 def create_app(store: ResultStore, services: Services, settings: ServerSettings) -> FastAPI:
@@ -49,6 +52,8 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
         app.add_exception_handler(kind, answer_error)
     # What is added last is met first: a request that is refused takes no place of the queue.
     app.add_middleware(QueryQueue, settings=settings)
+    # Nothing secret is in an answer that its length could betray: whoever may ask may read all of it (no cookies).
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5, exclude_content_types=COMPRESSED)
     app.add_middleware(ReadOnlyGate, settings=settings)
     return app
 

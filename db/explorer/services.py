@@ -1,6 +1,6 @@
 """What the web application needs and `db` must not import: symmetry, literature, file formats, words for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -57,6 +57,10 @@ class Services(Protocol):
 
     def write_parquet(self, blocks: Iterable[Hits], fields: Sequence[str], file: Path) -> None:
         """Writes hits with the given fields, structures and tensors as one Parquet file, block by block."""
+        ...
+
+    def csv(self, blocks: Iterable[Hits], fields: Sequence[str]) -> Iterator[str]:
+        """Hits with the given fields and every tensor component as CSV, some at a time; the head comes in any case."""
         ...
 
     def extxyz(self, hits: Hits) -> str:

@@ -1,7 +1,7 @@
 """Brings a database to the newest schema: alembic revisions, then columns for quantities that are new in the registry.
 
-The derived columns follow `models.quantities`, not a revision each: a new quantity there appears as an empty column
-when the database is next opened.
+The derived columns follow `models.quantities`, not a revision each: a new quantity there appears as a column when the
+database is next opened, and `db.migrations.fill` computes it for the results that are there.
 """
 
 from pathlib import Path
@@ -11,11 +11,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.util import CommandError
-from sqlalchemy import URL, Column, Connection, delete
+from sqlalchemy import URL, Column, Connection, delete, insert, update
 
 from db.migrations.state import HEAD, missing_columns, revision_of
-from db.tables import column_segments, results
+from db.tables import column_segments, results, unfilled_columns
 from models.errors import StoreError
+from models.quantities import DERIVED
 
 
 def config_for(connection: Connection | None = None) -> Config:
@@ -50,3 +51,8 @@ def add_new_columns(connection: Connection) -> None:
         operations.add_column("results", Column(name, results.c[name].type))
         # of a column that was there, went and comes again
         connection.execute(delete(column_segments).where(column_segments.c.name == name))
+        if name in DERIVED:
+            connection.execute(delete(unfilled_columns).where(unfilled_columns.c.name == name))
+            connection.execute(insert(unfilled_columns), {"name": name})
+            # what was under way begins again with the others: what has a value keeps it
+            connection.execute(update(unfilled_columns).values(crystal_id=None, model_id=None))

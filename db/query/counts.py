@@ -8,15 +8,16 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from db.query.by_column.rows import NotByColumnError
 from db.query.by_column.selection import Selection, conditions
-from db.query.by_column.table import NotByColumnError
 from db.query.properties import LISTS, PROPERTIES, Kind, resolve_property
 from db.query.request import Request
 from db.query.sql.conditions import COLUMNS, HITS
 from db.records import Floats
-from db.segments import Column, element_mask
+from db.segments import Column
 from models.crystals.crystal import SYMBOLS
 from models.errors import FilterError
 
@@ -105,22 +106,29 @@ def _numbers_by_column(column: Column, kind: Kind) -> dict[Any, int]:
     """How often each value occurs, None for unknown."""
     values = column.values
     if kind is Kind.ELEMENTS:
-        counts_of: dict[Any, int] = {}
-        for symbol in SYMBOLS[1:]:
-            mask = element_mask([symbol])
-            word = int(mask[1] > 0)
-            if n := int(np.count_nonzero(values[:, word] & mask[word])):
-                counts_of[symbol] = n
-        return counts_of
+        return _numbers_of_elements(values)
     if column.texts is not None:
         # unknown ones are -1
         counts = np.bincount(values + 1, minlength=len(column.texts) + 1).tolist()
         return {value: n for value, n in zip([None, *column.texts], counts, strict=True) if n}
-    known = values[~np.isnan(values) if values.dtype.kind == "f" else values >= 0]
+    known = values[~np.isnan(values) if values.dtype.kind == "f" else values >= 0].astype(np.int64)
     numbers: dict[Any, int] = {}
-    for value, n in zip(*(part.tolist() for part in np.unique(known, return_counts=True)), strict=True):
-        numbers[bool(value) if kind is Kind.FLAG else int(value)] = n
+    # small integers: counting them is much faster than sorting them
+    counts = np.bincount(known)
+    for value in np.flatnonzero(counts).tolist():
+        numbers[bool(value) if kind is Kind.FLAG else value] = int(counts[value])
     return numbers | ({None: len(values) - len(known)} if len(known) < len(values) else {})
+
+
+def _numbers_of_elements(masks: NDArray[np.uint64]) -> dict[str, int]:
+    """How many rows of element masks, [n_rows, 2], hold each element."""
+    words = np.ascontiguousarray(masks.astype("<u8", copy=False)).view("<u2")
+    counts = []
+    for word in words.T:
+        # how often each pattern of sixteen elements occurs; an element's number is the sum of those that have its bit
+        of_patterns = np.bincount(word, minlength=1 << 16)
+        counts += [int(of_patterns.reshape(-1, 2, 1 << bit)[:, 1].sum()) for bit in range(16)]
+    return {symbol: n for symbol, n in zip(SYMBOLS, counts, strict=False) if n}
 
 
 def _numbers_by_sql(connection: Connection, request: Request, name: str) -> dict[Any, int]:

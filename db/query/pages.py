@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, and_, literal, or_
 
+from db.query.by_column.rows import NotByColumnError
 from db.query.by_column.selection import Selection, conditions, selected
-from db.query.by_column.table import NotByColumnError
 from db.query.properties import PROPERTIES, Kind
 from db.query.request import Page, PageMark, Request, sort_property
 from db.query.sql.conditions import COLUMNS

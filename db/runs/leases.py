@@ -136,7 +136,7 @@ def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> boo
         segments.remove(connection, model_id, replaced)
     # In the order of their ids: two runs that write the same crystals then wait for each other, never in a circle.
     upsert(connection, results, sorted(rows, key=lambda row: str(row["crystal_id"])))
-    segments.append(connection, model_id, (lease.run_id << 32) + lease.shard_id, rows)
+    segments.append(connection, model_id, rows)
     _mark_without_result(connection, lease, block)
     return True
 

@@ -65,6 +65,14 @@ def from_order_code(code: int) -> float:
     return value if code >= 0 else -value
 
 
+def from_order_codes(codes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The float32 that integer codes stand for, NaN for NaN, shape as given."""
+    known = ~np.isnan(codes)
+    whole = np.where(known, codes, 0).astype(np.int64)
+    singles = np.abs(whole).astype(np.int32).view(np.float32)
+    return np.where(known, np.where(whole < 0, -singles, singles), np.float32(np.nan))
+
+
 def single_below(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """The largest float32 that is not above each value, shape as given."""
     with np.errstate(over="ignore"):

@@ -17,7 +17,7 @@ from flows.cli import (
     screen,
     suggest,
 )
-from flows.cli.results import compare, export, plot, query, serve, show, status
+from flows.cli.results import compare, compare_models, export, plot, query, serve, show, status
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
@@ -57,7 +57,7 @@ COMMANDS = (
     (app, "surface", plot.surface, "gmtscreen surface reference:aln --property young --out aln.html"),
     (app, "serve", serve.serve, "gmtscreen serve --db hits.db"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
-    (app, "compare", compare.compare, "gmtscreen compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db"),
+    (app, "compare", compare.compare, "gmtscreen compare reference:aln reference:gan --db hits.db"),
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
@@ -75,6 +75,12 @@ COMMANDS = (
         'gmtscreen models promote runs/gmtnet --why "longer training" --db hits.db',
     ),
     (models_app, "rollback", registry.rollback, 'gmtscreen models rollback gmtnet --why "d33 looks odd" --db hits.db'),
+    (
+        models_app,
+        "compare",
+        compare_models.compare_models,
+        "gmtscreen models compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db",
+    ),
     (models_app, "prune", registry.prune, 'gmtscreen models prune gmtnet@1 --why "replaced" --db hits.db'),
     (models_app, "join", ensemble.join, "gmtscreen models join runs/a runs/b runs/c --out runs/ensemble"),
 )

@@ -99,8 +99,8 @@ def _print_result(out: Console, facts: dict[str, Any], result: dict[str, Any]) -
     out.print(f"{result['model']} (sha256 {result['model_sha256'][:12]}, {result['model_state']}), run {result['run']}")
     out.print(symmetry_line(result), soft_wrap=True)
     if "rotation" in result:
-        group = result["oriented_point_group"]
-        out.print(f"tensors in the IEEE frame of class {group}: rows X, Y, Z in the input frame", soft_wrap=True)
+        out.print(f"tensors in the IEEE frame: {result['axes']}", soft_wrap=True)
+        out.print("rows X, Y, Z in the input frame")
         out.print(matrix_text(np.asarray(result["rotation"]), "    "))
         out.print("lattice rows in the IEEE frame (angstrom)")
     else:
@@ -208,7 +208,8 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
     if reliability.get("band_gap_ev") is not None:
         # The network's band gap may come out below zero; for a reader that is a metal's zero.
         metal = "; probably a METAL" if reliability["metal"] else ""
-        yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}"
+        guide = "" if metal else " (a guide only: wide gaps come out at half of a semilocal calculation)"
+        yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}{guide}"
 
 
 def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:

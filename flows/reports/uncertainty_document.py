@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from flows.reports.accuracy_document import tensor_name, unit_of
 from flows.reports.markdown import figures, markdown_table, percent, render
+from models.crystals.crystal_systems import CRYSTAL_SYSTEMS
 from models.quantities import TENSORS, Tensor
-from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS
 
 if TYPE_CHECKING:
     from gmt_tasks.evaluation.calibration import Coverage

@@ -5,15 +5,18 @@ command cannot be carried out as it was given (no such file, no such run, a filt
 This module imports nothing of gmtscreen at its top, because it also reports that gmtscreen's packages are shadowed.
 """
 
+import errno
 import functools
 import json
 import math
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -28,6 +31,22 @@ class Exit(IntEnum):
     BAD_USAGE = 2
 
 
+WHAT_TO_DO = {
+    errno.ENOENT: ("make its folder first, or name another one", Exit.BAD_USAGE),
+    errno.ENOTDIR: ("a part of its path is a file: name another one", Exit.BAD_USAGE),
+    errno.EISDIR: ("name a file", Exit.BAD_USAGE),
+    errno.EEXIST: ("name another one, or remove it", Exit.BAD_USAGE),
+    errno.ENOTEMPTY: ("name another one, or empty it", Exit.BAD_USAGE),
+    errno.ENAMETOOLONG: ("name a shorter one", Exit.BAD_USAGE),
+    errno.EACCES: ("name a place where you may write", Exit.BAD_USAGE),
+    errno.EPERM: ("name a place where you may write", Exit.BAD_USAGE),
+    errno.EROFS: ("name a place where you may write", Exit.BAD_USAGE),
+    errno.ENOSPC: ("free space, then run the same command again", Exit.BROKEN_PROMISE),
+    errno.EDQUOT: ("free space, then run the same command again", Exit.BROKEN_PROMISE),
+}
+"""Advice and exit code where the system refuses a file: no fault of gmtscreen."""
+
+
 def say(text: str) -> None:
     """Prints a line for people on standard error."""
     print(printable(text), file=sys.stderr, flush=True)
@@ -40,7 +59,9 @@ def say_command(purpose: str, *arguments: str) -> None:
         purpose: what it is for, without the colon.
         arguments: of `gmtscreen`.
     """
-    say(f"{purpose}: gmtscreen {shlex.join(arguments)}")
+    # Who called it by its path, as make does, has no shell that knows its name.
+    called = sys.argv[0] if Path(sys.argv[0]).name == "gmtscreen" and shutil.which("gmtscreen") is None else "gmtscreen"
+    say(f"{purpose}: {shlex.join((called, *arguments))}")
 
 
 def printable(text: str) -> str:
@@ -96,6 +117,10 @@ def errors_as_lines(code: Exit) -> Iterator[None]:
         # A traceback is for who asked for it; everybody else gets one line and what to do.
         if os.environ.get("GMTSCREEN_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in WHAT_TO_DO:
+            advice, severity = WHAT_TO_DO[error.errno]
+            place = f"{error.filename}: " if error.filename else ""
+            raise fail(f"{place}{os.strerror(error.errno)}; {advice}", severity) from None
         raise fail(
             f"unexpected {type(error).__name__}: {error} -- this is a fault of gmtscreen or of its environment: run "
             "`gmtscreen doctor`, and report what the same command prints with GMTSCREEN_DEBUG=1",

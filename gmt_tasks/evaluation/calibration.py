@@ -18,10 +18,10 @@ from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.applicability import write_training_reference
 from gmt_tasks.training.split_table import seen_by_model
+from models.crystals.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.training_data.split_table import load_split_table
 from models.quantities import DERIVED, INTERVALS, TENSORS
-from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.tensors.voigt import to_components
 from models.uncertainty.conformal import ALPHA, Calibration, calibrate_width
 from models.uncertainty.scales import to_scale

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import Floats
+from models.crystals.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.quantities import Tensor
-from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.symmetry.search import SymmetryBatch
 from models.tensors.rotate import rotate
 from models.tensors.voigt import to_components

@@ -1,23 +1,20 @@
 """Hits into files: which format a name means, one file or a folder of files, written block by block."""
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from db.csv_cells import csv_cell
 from db.query.hits import Hits
+from gmt_tasks.export.csv_text import csv_blocks
 from gmt_tasks.export.structure_text import (
     ExportError,
     StructureFormat,
     facts_of_hit,
     file_name,
-    printed_name,
     structure_text,
 )
 from gmt_tasks.export.whole_file import whole_file
-from models.tensors.voigt import to_printed
 
 if TYPE_CHECKING:
     from db.query.request import Request
@@ -70,9 +67,13 @@ def export(store: "ResultStore", request: "Request", format: ExportFormat, out: 
         from gmt_tasks.export.parquet import write_parquet
 
         return write_parquet(blocks, request.fields, out)
+    texts = csv_blocks(blocks, request.fields) if format is ExportFormat.CSV else _frames(blocks)
+    n_hits = 0
     with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as stream:
-        write = _write_csv if format is ExportFormat.CSV else _write_frames
-        return write(blocks, request.fields, stream)
+        for text, n_in_text in texts:
+            stream.write(text)
+            n_hits += n_in_text
+    return n_hits
 
 
 def _write_folder(blocks: Iterator[Hits], format: StructureFormat, folder: Path) -> int:
@@ -81,35 +82,14 @@ def _write_folder(blocks: Iterator[Hits], format: StructureFormat, folder: Path)
     for hits in blocks:
         for place in range(len(hits.rows)):
             facts = facts_of_hit(hits, place)
-            (folder / file_name(facts, format)).write_text(structure_text(facts, format), encoding="utf-8")
+            with whole_file(folder / file_name(facts, format)) as part:
+                part.write_text(structure_text(facts, format), encoding="utf-8")
         n_hits += len(hits.rows)
     return n_hits
 
 
-def _write_frames(blocks: Iterator[Hits], _fields: Sequence[str], stream: TextIO) -> int:
-    n_hits = 0
+def _frames(blocks: Iterator[Hits]) -> Iterator[tuple[str, int]]:
+    """Frames of extended XYZ, some hits at a time, with their number."""
     for hits in blocks:
-        for place in range(len(hits.rows)):
-            stream.write(structure_text(facts_of_hit(hits, place), StructureFormat.EXTXYZ))
-        n_hits += len(hits.rows)
-    return n_hits
-
-
-def _write_csv(blocks: Iterator[Hits], fields: Sequence[str], stream: TextIO) -> int:
-    """Fields, then every component of every tensor as a column of its own, e.g. elastic_voigt_11 for C11."""
-    writer = csv.writer(stream, lineterminator="\n")
-    n_hits, head = 0, None
-    for hits in blocks:
-        matrices = {printed_name(tensor): to_printed(tensor, values) for tensor, values in hits.tensors.items()}
-        if head is None:
-            shapes = {name: values.shape[1:] for name, values in matrices.items()}
-            columns = [(name, i, j) for name, (n, m) in shapes.items() for i in range(n) for j in range(m)]
-            head = [*fields, *(f"{name}_{i + 1}{j + 1}" for name, i, j in columns)]
-            writer.writerow(head)
-        for place, row in enumerate(hits.rows):
-            numbers = [matrices[name][place, i, j] for name, i, j in columns]
-            writer.writerow([csv_cell(row[field]) for field in fields] + [csv_cell(float(n)) for n in numbers])
-        n_hits += len(hits.rows)
-    if head is None:
-        writer.writerow(fields)
-    return n_hits
+        texts = [structure_text(facts_of_hit(hits, place), StructureFormat.EXTXYZ) for place in range(len(hits.rows))]
+        yield "".join(texts), len(hits.rows)

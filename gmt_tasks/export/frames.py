@@ -1,42 +1,92 @@
 """Tensors in the IEEE frame: the axes in which handbooks print them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from db.query.hits import Frame, Hits
 from db.records import Floats
 from models.crystals.crystal import CrystalBatch
+from models.derived.piezoelectric import piezoelectric_strain_voigt
+from models.errors import UnphysicalTensorError
 from models.quantities import Tensor
 from models.symmetry.search import find_symmetry
 from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
+from models.tensors.positive_senses import WITHOUT_OPEN_SENSE, Senses, positive_senses
+from models.tensors.rotate import rotate
+from models.tensors.voigt import voigt_to_piezo_strain
 
 DEFAULT_SYMPREC_ANGSTROM = 0.01
 
 
-def ieee_rotations(crystals: CrystalBatch, symprec: float = DEFAULT_SYMPREC_ANGSTROM) -> tuple[Floats, list[str]]:
-    """The rotation of each crystal from its input frame into its IEEE frame.
+class IeeeAxes(NamedTuple):
+    """Where the axes of a crystal's IEEE frame lie.
+
+    Attributes:
+        rotation: proper, its rows are X, Y, Z in the input frame, shape [3, 3]; NaN where there is no such frame.
+        point_group: the class with its setting, e.g. "321", or why there is no frame.
+        description: class and senses of the axes, in words.
+    """
+
+    rotation: Floats
+    point_group: str
+    description: str
+
+
+def ieee_axes(hits: Hits, symprec: float = DEFAULT_SYMPREC_ANGSTROM) -> list[IeeeAxes]:
+    """The IEEE frame of each crystal (IEEE Std 176-1987): lines of the axes by its lattice, senses by its tensors.
 
     Args:
-        crystals: n_crystals of them.
+        hits: in the input frame, with the piezoelectric and the elastic tensor where they are known.
         symprec: tolerance of the symmetry search in angstrom.
-
-    Returns:
-        Proper rotations R whose rows are X, Y, Z in the input frame, shape [n_crystals, 3, 3], NaN where there is no
-        such frame; and, per crystal, the class with its setting, e.g. "321", or why there is no frame.
     """
-    symmetry = find_symmetry(crystals, symprec)
-    rotations = np.full((crystals.n_crystals, 3, 3), np.nan)
-    words = []
+    symmetry = find_symmetry(hits.crystals, symprec)
+    axes = []
     for place, number in enumerate(symmetry.number.tolist()):
         try:
             group = oriented_point_group(number)
             # the cell's columns are its axes, here its rows are wanted
-            rotations[place] = ieee_rotation(symmetry.conventional[place].T, group)
+            rotation = ieee_rotation(symmetry.conventional[place].T, group)
         except FrameError as error:
-            group = str(error)
-        words.append(group)
-    return rotations, words
+            axes.append(IeeeAxes(np.full((3, 3), np.nan), str(error), str(error)))
+            continue
+        name, coefficients = _coefficients(hits, place)
+        senses = positive_senses(group, rotate(Tensor.PIEZOELECTRIC, coefficients, rotation))
+        words = f"IEEE Std 176 axes of point group {group}; {_senses_in_words(senses, group, name)}"
+        axes.append(IeeeAxes(senses.rotation @ rotation, group, words))
+    return axes
+
+
+def _coefficients(hits: Hits, place: int) -> tuple[str, Floats]:
+    """d in pC/N of a crystal, or e in C/m² where it has no compliance; with its symbol, tensor shape [3, 3, 3]."""
+    unknown = np.full((1, 3, 3, 3), np.nan)
+    stress = hits.tensors.get(Tensor.PIEZOELECTRIC, unknown)[place : place + 1]
+    stiffness = hits.tensors.get(Tensor.ELASTIC)
+    if stiffness is None or not np.isfinite(stiffness[place]).all():
+        return "e", stress[0]
+    try:
+        return "d", voigt_to_piezo_strain(piezoelectric_strain_voigt(stress, stiffness[place : place + 1]))[0]
+    except UnphysicalTensorError:
+        return "e", stress[0]
+
+
+def _senses_in_words(senses: Senses, group: str, name: str) -> str:
+    """What fixed the senses of the axes, what could not, and where editions of the standard differ."""
+    if group in WITHOUT_OPEN_SENSE:
+        return "the class leaves no sense of an axis open"
+    words = []
+    if senses.decided:
+        # d carries 2 on the shear columns, e does not
+        factors = {component: 2 if name == "d" and component[2] > "3" else 1 for component in senses.decided}
+        values = [f"{name}{each[1:]} = {factors[each] * value:.3g}" for each, value in senses.decided.items()]
+        unit = "pC/N" if name == "d" else "C/m^2 (e for want of a stable stiffness)"
+        words.append(f"senses such that {' and '.join(values)} {unit} {'is' if len(values) == 1 else 'are'} positive")
+    if senses.undecided:
+        small = " and ".join(name + component[1:] for component in senses.undecided)
+        words.append(f"{small} too small to decide, where the sense follows the cell")
+    if group in {"321", "312"} and senses.decided:
+        words.append("editions before 1987 may give one hand of the crystal a negative d11")
+    return "; ".join(words) or "no piezoelectric coefficient decides the senses, which follow the cell"
 
 
 def in_ieee_frame(hits: Hits) -> Hits:
@@ -58,7 +108,12 @@ def in_ieee_frame(hits: Hits) -> Hits:
     # One search per tolerance: rows of one run have the same.
     for symprec in np.unique(tolerances):
         rows = np.flatnonzero(tolerances == symprec)
-        rotations[rows] = ieee_rotations(hits.crystals.select(rows), float(symprec))[0]
+        part = Hits(
+            [hits.rows[row] for row in rows],
+            hits.crystals.select(rows),
+            {name: values[rows] for name, values in hits.tensors.items()},
+        )
+        rotations[rows] = [axes.rotation for axes in ieee_axes(part, float(symprec))]
     return hits.rotated(rotations, Frame.IEEE)
 
 
@@ -70,7 +125,7 @@ def facts_in_ieee_frame(facts: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         The same facts; of each result `tensors` and `lattice` are rotated, and it has `frame`, `rotation` (rows X, Y,
-        Z in the input frame, shape [3, 3]) and `oriented_point_group`.
+        Z in the input frame, shape [3, 3]), `oriented_point_group` and `axes`, the frame in words.
 
     Raises:
         FrameError: a result's symmetry has no IEEE frame.
@@ -79,13 +134,14 @@ def facts_in_ieee_frame(facts: dict[str, Any]) -> dict[str, Any]:
     batch = CrystalBatch.from_arrays([lattice], [np.asarray(facts["frac_coords"])], [numbers])
     rotated = []
     for result in facts["results"]:
-        rotations, words = ieee_rotations(batch, result["symprec"] or DEFAULT_SYMPREC_ANGSTROM)
-        if np.isnan(rotations).any():
-            raise FrameError(f"{facts['id']} has no IEEE frame. {words[0]}")
         known = {name: values for name, values in result["tensors"].items() if values is not None}
         stored = Hits([{}], batch, {Tensor(name): np.asarray(values)[None] for name, values in known.items()})
-        turned = stored.rotated(rotations, Frame.IEEE)
+        axes = ieee_axes(stored, result["symprec"] or DEFAULT_SYMPREC_ANGSTROM)[0]
+        if np.isnan(axes.rotation).any():
+            raise FrameError(f"{facts['id']} has no IEEE frame. {axes.point_group}")
+        turned = stored.rotated(axes.rotation[None], Frame.IEEE)
         tensors = result["tensors"] | {tensor.value: values[0] for tensor, values in turned.tensors.items()}
-        added = {"frame": Frame.IEEE.value, "rotation": rotations[0], "oriented_point_group": words[0]}
-        rotated.append(result | added | {"tensors": tensors, "lattice": turned.crystals.lattice[0]})
+        added = {"frame": Frame.IEEE.value, "rotation": axes.rotation, "oriented_point_group": axes.point_group}
+        added |= {"axes": axes.description, "lattice": turned.crystals.lattice[0]}
+        rotated.append(result | added | {"tensors": tensors})
     return facts | {"results": rotated}

@@ -21,7 +21,7 @@ from db.query.properties import DESCRIPTIONS, LISTS, PROPERTIES, Kind
 from db.query.request import Request
 from db.store import ResultStore
 from gmt_tasks.export.structure_text import ExportError, printed_name
-from gmt_tasks.export.whole_file import whole_file
+from gmt_tasks.export.whole_file import whole_file, whole_folder
 from models.crystals.crystal import Ints
 from models.quantities import TENSORS
 from models.tensors.voigt import to_printed
@@ -130,7 +130,7 @@ def write_database(store: ResultStore, folder: Path) -> dict[str, int]:
 
     Args:
         store: the database.
-        folder: made; must not hold an export already.
+        folder: made; must not hold an export already. What is written appears in it when all of it is complete.
 
     Returns:
         Rows written, by table.
@@ -140,22 +140,22 @@ def write_database(store: ResultStore, folder: Path) -> dict[str, int]:
     """
     if (folder / "results").exists() or (folder / "inputs").exists():
         raise ExportError(f"{folder} holds an export already. Name another folder, or remove that one.")
-    folder.mkdir(parents=True, exist_ok=True)
     written = {"results": 0, "inputs": 0, "models": 0}
     versions = store.list_models()
-    for version in versions:
-        name = f"{version['name']}@{version['version']}"
-        blocks = store.hits(Request("", tuple(PROPERTIES), None, 0, name))
-        written["results"] += _write_parts(blocks, folder / "results" / f"model={name}")
-    written["inputs"] = _write_inputs(store, folder / "inputs")
-    # What differs from version to version in its shape is kept as JSON.
-    table = pa.table(
-        {
-            "model": [f"{row['name']}@{row['version']}" for row in versions],
-            "facts": [json.dumps(row, sort_keys=True, default=str) for row in versions],
-        }
-    )
-    pq.write_table(table, folder / "models.parquet")
+    with whole_folder(folder) as part:
+        for version in versions:
+            name = f"{version['name']}@{version['version']}"
+            blocks = store.hits(Request("", tuple(PROPERTIES), None, 0, name))
+            written["results"] += _write_parts(blocks, part / "results" / f"model={name}")
+        written["inputs"] = _write_inputs(store, part / "inputs")
+        # What differs from version to version in its shape is kept as JSON.
+        table = pa.table(
+            {
+                "model": [f"{row['name']}@{row['version']}" for row in versions],
+                "facts": [json.dumps(row, sort_keys=True, default=str) for row in versions],
+            }
+        )
+        pq.write_table(table, part / "models.parquet")
     return written | {"models": len(versions)}
 
 

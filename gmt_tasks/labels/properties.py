@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.derived.columns import derive_from_stiffness
 from models.derived.dielectric import derive_dielectric
 from models.derived.elastic import poisson_ratio, young_modulus
 from models.derived.mechanical import hardness_chen, hardness_tian, has_cubic_form
 from models.derived.piezoelectric import derive_piezoelectric
-from models.derived.stiffness import derive_from_stiffness
 from models.derived.thermal import Densities, derive_thermal
 from models.quantities import ELASTIC_INVARIANTS, Tensor
 

@@ -7,22 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction
+from models.crystals.crystal_systems import crystal_systems
 from models.crystals.masses import densities
-from models.derived.coupling import derive_coupling
-from models.derived.dielectric import derive_dielectric, optical_columns
-from models.derived.piezoelectric import derive_piezoelectric
-from models.derived.stiffness import derive_from_stiffness
+from models.derived.columns import derive_columns
 from models.derived.thermal import Densities
-from models.quantities import DERIVED, INTERVALS, TENSORS, ColumnKind, Tensor
-from models.symmetry.crystal_systems import crystal_systems
+from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
 from models.uncertainty.ensemble import spread_of_numbers, spread_of_tensors
 from models.uncertainty.scales import to_scale
 
 Floats = NDArray[np.float64]
-
-OF_SYMMETRY_ALONE = frozenset({"piezo_allowed"})
-"""Columns that are known whatever a model predicts."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +58,13 @@ def derived_columns(
     """
     n = len(next(iter(tensors.values()), symmetry.number))
     repeats = n // max(len(symmetry.number), 1)
-    piezo_allowed = np.tile(symmetry.piezo_allowed, repeats)
     system = np.tile(crystal_systems(symmetry.number), repeats)
-    given = {q: tensors.get(q, np.full((n, *TENSORS[q].shape), np.nan)) for q in Tensor}
-    columns: dict[str, NDArray[Any]] = {}
-    stiffness, piezo = given[Tensor.ELASTIC], given[Tensor.PIEZOELECTRIC]
-    columns |= derive_from_stiffness(stiffness, system, Densities(*(np.tile(part, repeats) for part in density)))
-    columns |= derive_piezoelectric(piezo, stiffness, piezo_allowed)
-    columns |= derive_coupling(piezo, stiffness, given[Tensor.DIELECTRIC_TOTAL], piezo_allowed)
-    columns |= derive_dielectric(given[Tensor.DIELECTRIC_ELECTRONIC], given[Tensor.DIELECTRIC_TOTAL])
-    columns |= optical_columns(given[Tensor.DIELECTRIC_ELECTRONIC], system)
-    for name, row in DERIVED.items():
-        # also what symmetry alone would fix: nobody predicted it
-        if not tensors.keys() >= set(row.from_tensors) and name not in OF_SYMMETRY_ALONE:
-            columns[name] = np.full(n, "" if row.kind is ColumnKind.TEXT else np.nan)
-    return {name: np.asarray(columns[name]) for name in DERIVED}
+    return derive_columns(
+        tensors,
+        system,
+        np.tile(symmetry.piezo_allowed, repeats),
+        Densities(*(np.tile(part, repeats) for part in density)),
+    )
 
 
 def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]]) -> dict[str, Floats]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.screening.derive import DerivedProperties
+from models.crystals.crystal_systems import crystal_systems
 from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
-from models.symmetry.crystal_systems import crystal_systems
 from models.symmetry.search import SymmetryBatch
 from models.tensors.voigt import to_components
 from models.uncertainty.conformal import Calibration

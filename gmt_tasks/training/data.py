@@ -150,7 +150,9 @@ def _read_candidates(path: Path, data: LabelledCrystals) -> tuple[CrystalBatch, 
     """A fixed random part of the candidates, without compositions of val and test, and their scalars [n, 3]."""
     batch, columns = read_table(path, ("e_form", "band_gap"))
     gap, energy = columns["band_gap"], columns["e_form"]
-    scalars = np.stack([gap, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
+    # How wide a gap is, is learned from crystals that have one: zeros, four labels of five, would halve the wide ones.
+    width = np.where(gap > 0.0, gap, np.nan)
+    scalars = np.stack([width, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
     # a composition of val or test would leak what is predicted beside its tensors
     held_back = data.crystals.select(np.flatnonzero(data.split != Split.TRAIN.value)).formulas()
     usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)

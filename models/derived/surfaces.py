@@ -3,13 +3,16 @@
 A shear modulus or a Poisson ratio depends on a second direction m normal to n. Along n both are quadratic in m, so the
 least and the largest over all m are eigenvalues of a 2x2 matrix, not results of a search: each gets a surface of its
 own. Sound velocities are eigenvalues of the Christoffel matrix; the stiffening of piezoelectric crystals by their own
-field is left out.
+field is left out. The thickness coupling factor k_t is that of a thin plate with normal n that vibrates along n between
+electrodes on its faces, its lateral size fixed: k_t^2 = e_nnn^2 / (c^D_nnnn eps^S_nn), c^D = c^E + e_nnn^2 / eps^S_nn.
+It is a mode by itself where n is the direction of a pure longitudinal wave. The total dielectric tensor is eps^S: cell
+clamped, ions free.
 
 The extremes over n are searched for on a grid and refined by a compass search on the sphere, which needs no derivative:
 surfaces of eigenvalues have edges. What a whole batch needs is in `models.derived.directional`.
 
 Source: J. F. Nye, Physical Properties of Crystals (1985), ch. VIII; A. Marmier et al., Comput. Phys. Commun. 181, 2102
-(2010); M. J. P. Musgrave, Crystal Acoustics (1970), ch. 7.
+(2010); M. J. P. Musgrave, Crystal Acoustics (1970), ch. 7; IEEE Std 176-1987, sec. 5 and 6.
 """
 
 from collections.abc import Mapping
@@ -18,14 +21,16 @@ from enum import StrEnum
 
 import numpy as np
 
-from models.derived.directional import half_sphere, tangents
+from models.derived.coupling import EPS0_PC_PER_V_M
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, compliance_voigt
 from models.derived.piezoelectric import piezoelectric_strain_voigt
+from models.derived.sphere import half_sphere, tangents
 from models.errors import GmtError
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import Floats, ShapeError, voigt_to_compliance, voigt_to_piezo_strain, voigt_to_stiffness
 
 _GPA_IN_PA = 1e9
+_PF_GPA = 1e3  # of one C^2/m^4
 _N_GRID = 2000  # directions on the half sphere, about 3 degrees apart
 _N_STARTS = 6  # best grid directions that are refined
 _N_COMPASS = 8
@@ -48,6 +53,7 @@ class Surface(StrEnum):
     SOUND_LONGITUDINAL = "sound_longitudinal"
     SOUND_TRANSVERSE_FAST = "sound_transverse_fast"
     SOUND_TRANSVERSE_SLOW = "sound_transverse_slow"
+    THICKNESS_COUPLING = "thickness_coupling"
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ SURFACES: dict[Surface, SurfaceQuantity] = {
     Surface.SOUND_LONGITUDINAL: SurfaceQuantity("longitudinal sound velocity", "m/s", _C, needs_density=True),
     Surface.SOUND_TRANSVERSE_FAST: SurfaceQuantity("fast transverse sound velocity", "m/s", _C, needs_density=True),
     Surface.SOUND_TRANSVERSE_SLOW: SurfaceQuantity("slow transverse sound velocity", "m/s", _C, needs_density=True),
+    Surface.THICKNESS_COUPLING: SurfaceQuantity("thickness coupling factor", "1", _E + _C + (Tensor.DIELECTRIC_TOTAL,)),
 }
 """Every surface: label, unit, the tensors it needs."""
 
@@ -184,6 +191,7 @@ class _Evaluation:
         for tensor, values in given.items():
             if values.shape != TENSORS[tensor].shape:
                 raise ShapeError(f"{tensor.value} must have shape {TENSORS[tensor].shape}, got {values.shape}.")
+        self.given = given
         self.compliance, self.tensor = self._prepared(given)
 
     def _prepared(self, given: dict[Tensor, Floats]) -> tuple[Floats, Floats]:
@@ -212,8 +220,19 @@ class _Evaluation:
             christoffel = np.einsum("ijkl,ni,nk->njl", self.tensor, n, n, optimize=True)
             moduli = np.linalg.eigvalsh(christoffel)[:, _SOUND_BRANCH[self.surface]]
             return np.sqrt(np.maximum(moduli, 0.0) * _GPA_IN_PA / float(self.density or np.nan)), None
+        if self.surface is Surface.THICKNESS_COUPLING:
+            return self._thickness_coupling(n), None
         formula = "ij,ni,nj->n" if self.tensor.ndim == 2 else "ijk,ni,nj,nk->n"
         return np.asarray(np.einsum(formula, self.tensor, *[n] * self.tensor.ndim, optimize=True)), None
+
+    def _thickness_coupling(self, n: Floats) -> Floats:
+        """k_t of plates with normals n, [n]."""
+        piezo = np.einsum("ijk,ni,nj,nk->n", self.tensor, n, n, n, optimize=True)
+        permittivity = EPS0_PC_PER_V_M * np.einsum("ij,ni,nj->n", self.given[Tensor.DIELECTRIC_TOTAL], n, n)
+        stiffness = voigt_to_stiffness(self.given[Tensor.ELASTIC])
+        clamped = np.einsum("ijkl,ni,nj,nk,nl->n", stiffness, n, n, n, n, optimize=True) * permittivity
+        # permittivity in pF/m and stiffness in GPa against C^2/m^4
+        return np.asarray(np.abs(piezo) / np.sqrt(clamped / _PF_GPA + piezo**2))
 
     def _inverse_young(self, n: Floats) -> Floats:
         """S_ijkl n_i n_j n_k n_l in 1/TPa, [n]."""

@@ -9,9 +9,9 @@ Rules by system, for conventional axes a, b, c (IEEE Std 176-1987, section 3.2):
 * monoclinic: Y || b (the unique axis), Z || c, the two shortest translations normal to b named such that c < a;
 * triclinic: Z || c, Y normal to the ac plane, axes named such that c < a < b.
 
-What is a choice here and not in the standard: the senses of the axes. The standard asks for the signs of some
-piezoelectric constants, which a lattice does not know; here the senses follow the given cell, obtuse angles where the
-standard asks for them, right-handed always. Where lengths that must be ordered are equal, the order given decides.
+What a lattice does not know: the senses of the axes, for which the standard asks for the signs of some piezoelectric
+constants. Here they follow the given cell, obtuse angles where the standard asks for them, right-handed always;
+`models.tensors.positive_senses` turns them. Where lengths that must be ordered are equal, the order given decides.
 """
 
 from enum import StrEnum

@@ -90,8 +90,8 @@ def measure_source(source: str, name: str) -> FileMeasures:
     without_code = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     without_code.add(tokenize.ENDMARKER)
     spans = [range(token.start[0], token.end[0] + 1) for token in tokens if token.type not in without_code]
-    code = {line for span in spans for line in span} - set(_docstring_lines(tree))
     nodes = list(ast.walk(tree))
+    code = {line for span in spans for line in span} - set(_docstring_lines(nodes))
     functions = [node for node in nodes if isinstance(node, Function)]
     return FileMeasures(
         code_lines=len(code),
@@ -102,9 +102,9 @@ def measure_source(source: str, name: str) -> FileMeasures:
     )
 
 
-def _docstring_lines(tree: ast.AST) -> Iterator[int]:
+def _docstring_lines(nodes: list[ast.AST]) -> Iterator[int]:
     """Lines of every text that stands as a statement: docstrings, and those of attributes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
@@ -114,8 +114,9 @@ def _lines_within(code: set[int], first: int, node: Function) -> int:
 
 
 def _holds_a_comprehension(node: ast.AST) -> bool:
-    inside = (inner for inner in ast.walk(node) if inner is not node)
-    return isinstance(node, COMPREHENSIONS) and any(isinstance(inner, COMPREHENSIONS) for inner in inside)
+    if not isinstance(node, COMPREHENSIONS):
+        return False
+    return any(isinstance(inner, COMPREHENSIONS) for inner in ast.walk(node) if inner is not node)
 
 
 def _small_helpers(nodes: list[ast.AST], functions: list[Function], code: set[int]) -> Iterator[Function]:

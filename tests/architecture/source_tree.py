@@ -73,7 +73,7 @@ def imports_of(name: str, tree: ast.AST) -> Iterator[Import]:
 
 def _named_at_run_time(call: ast.Call) -> str | None:
     """The module that `import_module` or `__import__` is given as a literal text, else None."""
-    function = ast.unparse(call.func).rpartition(".")[2]
+    function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", None)
     if function not in ("import_module", "__import__") or not call.args:
         return None
     first = call.args[0]

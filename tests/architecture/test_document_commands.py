@@ -35,7 +35,7 @@ from tests.gmt_tasks.workers.fake_screener import FakeScreener
 DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
 NOTEBOOK = ROOT / "docs" / "first-screen.ipynb"
 WEIGHTS = ROOT / "models" / "weights"
-OLD, NEW = ModelVersion("gmtnet", "0.3.0", "a" * 64), ModelVersion("gmtnet", "0.4.0", "b" * 64)
+OLD, NEW = ModelVersion("gmtnet", "0.3.1", "a" * 64), ModelVersion("gmtnet", "0.4.0", "b" * 64)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def write_database(path: Path) -> None:
         for version, shift in ((OLD, 0.0), (NEW, 1.0)):
             run = store.open_run(blocks.spec(model=version))
             made = blocks.block(0, [*range(12), Reason.DEGENERATE_CELL])
-            named = replace(made, source_ids=["reference:aln", "AlN.cif", *made.source_ids[2:]])
+            named = replace(made, source_ids=["reference:aln", "AlN.cif", "reference:gan", *made.source_ids[3:]])
             store.add_block(run.id, named, blocks.SHARD_ATOMS)
             store.end_ingest(run.id, "made")
             while (lease := store.lease_shard(run.id, "worker")) is not None:

@@ -4,23 +4,27 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, update
 
 from db import tables
 from db.base import metadata
 from db.engine import create_or_migrate
-from db.migrations.state import HEAD, revision_of
+from db.migrations import fill
+from db.migrations.state import HEAD, has_unfilled_columns, revision_of
 from db.migrations.upgrade import config_for
 from db.records import ModelVersion
 from db.store import ResultStore
 from db.transactions import reading, writing
+from models.derived.directional import derive_directional
+from models.derived.elastic import bulk_modulus_voigt
 from models.errors import StoreError
-from models.quantities import DERIVED
-from tests.db.blocks import block, spec, work_off
+from models.quantities import DERIVED, UNCERTAINTY_COLUMNS
+from tests.db.blocks import block, crystal_id, number_of, spec, work_off
 
 
 def differences(connection: Connection) -> list[Any]:
@@ -63,19 +67,58 @@ def test_every_derived_quantity_has_a_column() -> None:
     assert set(DERIVED) <= set(tables.results.c.keys())
 
 
-def test_a_quantity_that_is_new_in_the_registry_becomes_an_empty_column_of_an_older_database(
+def test_a_quantity_that_is_new_in_the_registry_becomes_a_column_of_an_older_database(
     store: ResultStore, open_again: Callable[[], ResultStore]
 ) -> None:
     run = store.open_run(spec())
     store.add_block(run.id, block(0, [1, 2]), 100)
     work_off(store, run.id)
-    name = next(name for name in DERIVED if not _is_indexed(name))
+    name = next(name for name in UNCERTAINTY_COLUMNS if not _is_indexed(name))
     with writing(store._engine) as connection:
         connection.exec_driver_sql(f"ALTER TABLE results DROP COLUMN {name}")
     newer = open_again()
+    # an interval is not made up afterwards
     assert newer.count(f"{name} IS UNKNOWN") == newer.count() == 2
     with reading(newer._engine) as connection:
         assert differences(connection) == []
+
+
+def test_new_derived_columns_are_computed_from_stored_tensors_however_often_that_is_killed(
+    store: ResultStore, open_again: Callable[[], ResultStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept: a value that is there already. Searches by column and by row see the same."""
+    run = store.open_run(spec())
+    store.add_block(run.id, block(0, range(10)), 12)
+    work_off(store, run.id)
+    moved = ("k_voigt_gpa", "density_g_per_cm3", "poisson_min")
+    with writing(store._engine) as connection:
+        for name in moved[1:]:
+            connection.exec_driver_sql(f"ALTER TABLE results DROP COLUMN {name}")
+        connection.exec_driver_sql("INSERT INTO unfilled_columns (name) VALUES ('k_voigt_gpa')")
+        kept = crystal_id(3)
+        connection.execute(update(tables.results).values(k_voigt_gpa=None).where(tables.results.c.crystal_id != kept))
+    monkeypatch.setattr(fill, "RESULTS_PER_TRANSACTION", 3)
+
+    def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    for place in ("computed_rows", "_rebuild_segments"):
+        with monkeypatch.context() as patched:
+            steps = iter([getattr(fill, place)] * (2 if place == "computed_rows" else 0) + [killed])
+            patched.setattr(fill, place, lambda *given, steps=steps: next(steps)(*given))
+            with pytest.raises(KeyboardInterrupt):
+                open_again()
+    newer = open_again()
+    rows = {row["crystal_id"]: row for row in newer.dump() if "elastic_voigt" in row}
+    n_dense = sum(row["density_g_per_cm3"] > 5 for row in rows.values())
+    assert newer.count("density_g_per_cm3 > 5") == n_dense > 0
+    assert rows.pop(kept)["k_voigt_gpa"] == pytest.approx(100 * number_of(kept), rel=1e-6)
+    for row in rows.values():
+        stiffness = np.frombuffer(row["elastic_voigt"]).reshape(1, 6, 6)
+        assert row["k_voigt_gpa"] == pytest.approx(bulk_modulus_voigt(stiffness)[0], rel=1e-6)
+        assert row["poisson_min"] == pytest.approx(derive_directional(stiffness)["poisson_min"][0], rel=1e-6)
+    with reading(newer._engine) as connection:
+        assert not has_unfilled_columns(connection)
 
 
 def _is_indexed(name: str) -> bool:

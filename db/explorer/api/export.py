@@ -1,7 +1,5 @@
 """Downloads of hits: CSV, JSON, extended XYZ, Parquet; written while they are read."""
 
-import csv
-import io
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,13 +7,11 @@ from dataclasses import replace
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from db.csv_cells import csv_cell
 from db.explorer.answers import json_bytes
 from db.explorer.api.parameters import FieldNames, FilterText, ModelName, SortText, names_in
 from db.explorer.context import Context, Explorer
@@ -95,20 +91,9 @@ class _OwnFile(FileResponse):
 
 
 def csv_blocks(explorer: Explorer, search: Search) -> Iterator[bytes]:
-    """The hits as CSV: empty cells for unknown values, lists joined by semicolons."""
-    # The head goes with the first rows: nothing is sent before the question is known to have an answer.
-    head = [search.fields]
-    for rows in explorer.store.stream(search):
-        cells = [list(map(csv_cell, map(row.__getitem__, search.fields))) for row in rows]
-        yield _csv_text([*head, *cells])
-        head = []
-    yield _csv_text(head)
-
-
-def _csv_text(lines: Any) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue().encode()
+    """The hits as CSV with tensors: empty cells for unknown values, lists joined by semicolons."""
+    for text in explorer.services.csv(explorer.store.hits(search), search.fields):
+        yield text.encode()
 
 
 def json_blocks(explorer: Explorer, search: Search) -> Iterator[bytes]:

@@ -11,11 +11,8 @@ from models.derived.elastic import Unstable, mechanically_stable
 from models.derived.piezoelectric import strain_mandel
 from models.derived.poled import polar_axes, poled_average
 from models.derived.polycrystal import derive_polycrystal
-from models.quantities import DERIVED, Tensor
+from models.quantities import POLYCRYSTAL_MODULI, Tensor
 from models.tensors.voigt import mandel_to_piezo
-
-STARTS = ("k_", "g_", "young_vrh", "poisson_vrh", "pugh", "universal", "log_euclidean")
-"""How the names of derived numbers begin that belong to an isotropic polycrystal."""
 
 POLED_CONES_DEG = (45, 90)
 """Half angles of the cone of polar axes in a well and in a poorly poled ceramic."""
@@ -33,8 +30,7 @@ def polycrystal_groups(derived: Mapping[str, Any], tensors: Mapping[Tensor, Floa
         `dielectric_total`: Wiener's and Hashin-Shtrikman's bounds and the self-consistent value of the relative
         dielectric constant. `poled_ceramic`: d of a poled ceramic, for crystals with a polar axis.
     """
-    of_stiffness = [name for name, each in DERIVED.items() if each.from_tensors == (Tensor.ELASTIC,)]
-    elastic = {name: derived.get(name) for name in of_stiffness if name.startswith(STARTS)}
+    elastic = {name: derived.get(name) for name in POLYCRYSTAL_MODULI}
     # Results that are older than a bound have none stored.
     if Tensor.ELASTIC in tensors and None in elastic.values():
         bounds = derive_polycrystal(tensors[Tensor.ELASTIC][None], Unstable.FLAG)

@@ -3,6 +3,8 @@
 A page is a frame: its scripts ask the JSON interface for what it shows, so whatever a page says can be had as JSON too.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,11 +12,19 @@ from fastapi.responses import HTMLResponse
 
 from db.explorer.context import Context, Explorer
 from db.explorer.pages.filter_help import filter_help
+from models.errors import MissingError
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
-def page(request: Request, explorer: Explorer, template: str, section: str, **values: Any) -> HTMLResponse:
+def page(
+    request: Request,
+    explorer: Explorer,
+    template: str,
+    section: str,
+    about: Callable[[], object] | None = None,
+    **values: Any,
+) -> HTMLResponse:
     """A rendered page.
 
     Args:
@@ -22,11 +32,18 @@ def page(request: Request, explorer: Explorer, template: str, section: str, **va
         explorer: holds the templates.
         template: file name of the template.
         section: entry of the navigation that is marked as the present one.
+        about: looks up what the page is about; where there is no such thing the page, which says so, has status 404.
         values: what else the template reads.
     """
     # Behind a proxy the application may live below a path: every address on the page starts with it.
     context = {"root": request.scope.get("root_path", ""), "section": section, **values}
-    return explorer.templates.TemplateResponse(request, template, context)
+    status = 200
+    try:
+        if about is not None:
+            about()
+    except MissingError:
+        status = 404
+    return explorer.templates.TemplateResponse(request, template, context, status)
 
 
 @router.get("/")
@@ -38,7 +55,7 @@ def search_page(request: Request, explorer: Context) -> HTMLResponse:
 @router.get("/crystals/{crystal:path}")
 def crystal_page(request: Request, explorer: Context, crystal: str) -> HTMLResponse:
     """One crystal."""
-    return page(request, explorer, "crystal.html", "", crystal=crystal)
+    return page(request, explorer, "crystal.html", "", partial(explorer.store.find, crystal), crystal=crystal)
 
 
 @router.get("/compare")
@@ -56,7 +73,7 @@ def runs_page(request: Request, explorer: Context) -> HTMLResponse:
 @router.get("/runs/{run}")
 def run_page(request: Request, explorer: Context, run: int) -> HTMLResponse:
     """One run: balance, sources, what was rejected and why."""
-    return page(request, explorer, "runs.html", "Runs", run=run)
+    return page(request, explorer, "runs.html", "Runs", partial(explorer.store.runs, run), run=run)
 
 
 @router.get("/models")
@@ -68,7 +85,7 @@ def models_page(request: Request, explorer: Context) -> HTMLResponse:
 @router.get("/models/{model}")
 def model_page(request: Request, explorer: Context, model: str) -> HTMLResponse:
     """One model version: accuracy, calibration, where it came from, who decided what."""
-    return page(request, explorer, "models.html", "Models", model=model)
+    return page(request, explorer, "models.html", "Models", partial(explorer.store.describe_model, model), model=model)
 
 
 @router.get("/help")

@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from sqlalchemy import Connection, and_, case, func, literal, select
 
+from db.query.by_column.rows import NotByColumnError
 from db.query.by_column.selection import Selection, which_rows
-from db.query.by_column.table import NotByColumnError
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import And, Filter, Is, Knowledge, properties_of, to_text
 from db.query.request import Request
@@ -129,7 +129,7 @@ def _count_by_column(
 ) -> list[int]:
     """As `_count`, from the stored columns."""
     selection = Selection(connection, request)
-    rows = selection.shown(np.arange(selection.table.n_rows))
+    rows = selection.shown()
     passes = [selection.table.evaluate(term).true[rows] for term in terms]
     counts = []
     for chosen in sets:

@@ -1,7 +1,6 @@
 """The hits of a request: which rows, in which order; found by column, or by SQL alone."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, case, literal, not_, select
 
 from db import registry
-from db.query.by_column.table import NotByColumnError, Table, first_rows, rank_of, ranks
+from db.query.by_column.rows import NotByColumnError
+from db.query.by_column.table import BY_COLUMN, Table, first_rows, rank_of, ranks
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import Filter, properties_of
 from db.query.request import Request, sort_property
@@ -19,7 +19,7 @@ from db.segments import ids_of
 from db.tables import ModelState, models, results
 
 FETCHED_ROWS = 1000
-"""Rows that are asked for by id in one statement."""
+"""Rows that are asked for by id in one statement; so many or more are made of columns, where their fields are there."""
 
 
 def selected(request: Request) -> Select[Any]:
@@ -49,30 +49,14 @@ class Selection:
         tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
         chosen = None if request.model is None else registry.matching_ids(connection, request.model)
         versions = _versions(connection, chosen)
-        names = {row.id: f"{row.name}@{row.version}" for row in versions}
-        self.table = Table(connection, list(names), names, to_condition)
-        self._best_last = [row.id for row in versions]
+        self.table = Table(connection, {row.id: f"{row.name}@{row.version}" for row in versions}, to_condition)
         self._all_models = tree is not None and "model" in properties_of(tree) and not request.one_per_crystal
-        n_rows = self.table.n_rows
-        self.rows = self.shown(np.arange(n_rows) if tree is None else np.flatnonzero(self.table.evaluate(tree).true))
+        passing = np.ones(self.table.n_rows, np.bool_) if tree is None else self.table.evaluate(tree).true
+        self.rows = np.flatnonzero(passing if self._all_models else passing & self.table.rows.best)
 
-    def shown(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some rows that a search shows: of each crystal one, unless the filter asks for a model."""
-        if self._all_models or len(self._best_last) < 2:
-            return rows
-        return rows[self._is_best(rows, self._best_last)]
-
-    def _is_best(self, rows: NDArray[np.int64], best_last: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether no better model version has a result of the same crystal."""
-        table = self.table
-        keys, models_of_rows = table.keys[rows], table.models[rows]
-        best = np.ones(len(rows), np.bool_)
-        for place, model_id in enumerate(best_last):
-            of_model = np.flatnonzero(models_of_rows == model_id)
-            better = np.isin(table.models, best_last[place + 1 :])
-            if len(of_model) and better.any():
-                best[of_model] = ~_is_in(keys[of_model], table, better)
-        return best
+    def shown(self) -> NDArray[np.int64]:
+        """The rows that a search without a filter shows: of each crystal one, unless the filter asks for a model."""
+        return np.flatnonzero(np.ones_like(self.table.rows.best) if self._all_models else self.table.rows.best)
 
     def first(self, limit: int) -> NDArray[np.int64]:
         """The first rows in the request's order, after its mark; all for the limit 0.
@@ -82,14 +66,15 @@ class Selection:
         """
         table, rows, after = self.table, self.rows, self._request.after
         name, descending = sort_property(self._request.sort)
-        order_by, keys, rank = np.zeros(len(rows)), table.keys[rows], 0.0
+        order_by, keys, rank = np.zeros(len(rows), np.float32), table.keys[rows], np.float64(0.0)
         if name == "id":
             # keys order as ids do; complemented they order the other way round
             keys = ~keys if descending else keys
         elif name is not None:
             column = table.column(name)
             order_by = ranks(column.take(rows))
-            rank = rank_of(column, after.value) if after else 0.0
+            # float64: a mark is never rounded to a column's precision
+            rank = np.float64(rank_of(column, after.value) if after else 0.0)
             if descending:
                 order_by[np.isfinite(order_by)] *= -1
                 rank = -rank if np.isfinite(rank) else rank
@@ -105,6 +90,9 @@ class Selection:
 
     def fetch(self, rows: NDArray[np.int64]) -> list[Any]:
         """The wanted fields of some rows, in their order."""
+        fields = [field for field in self._request.fields if field not in INPUT_LISTS]
+        if len(rows) >= FETCHED_ROWS and BY_COLUMN.issuperset(fields):
+            return self._of_columns(rows, fields)
         keys = list(zip(self.table.ids(rows), self.table.models[rows].tolist(), strict=True))
         statement = selected(self._request).where(results.c.model_id.in_({model_id for _, model_id in keys}))
         found: dict[tuple[str, int], Any] = {}
@@ -114,16 +102,14 @@ class Selection:
                 found[row["_crystal"], row["_model"]] = row
         return [found[key] for key in keys]
 
-
-def _is_in(keys: NDArray[np.uint64], table: Table, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each key is one of the chosen rows'; segments are in the order of their keys, so nothing is sorted."""
-    present = np.zeros(len(keys), np.bool_)
-    for start, stop in pairwise(table.first_rows.tolist()):
-        if stop > start and chosen[start]:
-            of_segment = table.keys[start:stop]
-            places = np.minimum(np.searchsorted(of_segment, keys), stop - start - 1)
-            present |= of_segment[places] == keys
-    return present
+    def _of_columns(self, rows: NDArray[np.int64], fields: Sequence[str]) -> list[Any]:
+        """What `fetch` reads of the tables, without looking there."""
+        table = self.table
+        sort, _ = sort_property(self._request.sort)
+        columns = {"_crystal": table.ids(rows), "_model": table.models[rows].tolist()}
+        columns |= {name: table.values(name, rows) for name in fields}
+        columns["_sort"] = table.values(sort or "id", rows)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _versions(connection: Connection, chosen: list[int] | None) -> list[Row[Any]]:

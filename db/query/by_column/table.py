@@ -5,7 +5,8 @@ Source ids, doubts and ids are looked up in their tables; what cannot be had by 
 then SQL answers alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, select
 
 from db import segments
+from db.query.by_column.rows import NotByColumnError, column_of, is_in, rows_of
 from db.query.filter_tree import (
     And,
     Comparison,
@@ -25,24 +27,25 @@ from db.query.filter_tree import (
     Knowledge,
     Matches,
     Not,
+    Operator,
     Or,
     Quantifier,
+    TextMatch,
 )
 from db.query.properties import PROPERTIES, Kind
 from db.query.times import whole_seconds
-from db.segments import SEGMENT_COLUMNS, Column, SegmentIds
+from db.segments import SEGMENT_COLUMNS, Column
 from db.tables import crystals
 
 Bools = NDArray[np.bool_]
 SqlCondition = Callable[[Filter], ColumnElement[bool]]
 
 LOOKED_UP = frozenset({Kind.SOURCE_IDS, Kind.DOUBTS})
+BY_COLUMN = PROPERTIES.keys() & {*SEGMENT_COLUMNS, "id", "model", "last_modified"} - {"elements"}
+"""Properties whose values columns give as their tables do; elements are kept without their order."""
+
 MAX_LOOKED_UP = 200_000
 """Ids that a look-up may give before SQL answers alone."""
-
-
-class NotByColumnError(Exception):
-    """A question that only SQL can answer."""
 
 
 class Ternary(NamedTuple):
@@ -57,44 +60,34 @@ class Table:
 
     Args:
         connection: for reading.
-        model_ids: the versions.
-        names: what each version is called.
+        names: what each version is called, by number; that of which a crystal's result counts last.
         condition: the SQL of a filter, for what must be looked up.
+
+    Attributes:
+        rows: what the columns are columns of.
     """
 
-    def __init__(
-        self, connection: Connection, model_ids: Sequence[int], names: Mapping[int, str], condition: SqlCondition
-    ) -> None:
-        self._connection = connection
-        self._condition = condition
+    def __init__(self, connection: Connection, names: Mapping[int, str], condition: SqlCondition) -> None:
+        self._connection, self._condition, self._names = connection, condition, names
         self._columns: dict[str, Column] = {}
-        self._parts: list[tuple[int, int, SegmentIds]] = []
-        for model_id in model_ids:
-            for _, segment, data in segments.read(connection, model_id, [segments.ID]):
-                ids = segments.decode_ids(data)
-                if ids is None:
-                    raise NotByColumnError
-                self._parts.append((model_id, segment, ids))
-        sizes = [len(ids.digits) for _, _, ids in self._parts]
-        self.first_rows = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.n_rows = int(self.first_rows[-1])
-        self.keys = np.concatenate([np.zeros(0, np.uint64), *(ids.keys() for _, _, ids in self._parts)])
-        self.models = np.repeat(np.array([model_id for model_id, _, _ in self._parts], np.int64), sizes)
-        self._names = names
+        self.rows = rows_of(connection, list(names))
+        self.n_rows = len(self.rows.keys)
+        self.keys, self.models = self.rows.keys, self.rows.models
 
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
         """The crystal ids of some rows."""
-        part_of = np.searchsorted(self.first_rows, rows, "right") - 1
+        first_rows = self.rows.first_rows
+        part_of = np.searchsorted(first_rows, rows, "right") - 1
         texts = [""] * len(rows)
         for part in np.unique(part_of):
             places = np.flatnonzero(part_of == part)
-            found = self._parts[part][2].texts(rows[places] - self.first_rows[part])
+            found = self.rows.ids[part].texts(rows[places] - first_rows[part])
             for place, text in zip(places.tolist(), found, strict=True):
                 texts[place] = text
         return texts
 
     def column(self, name: str) -> Column:
-        """A column of all rows.
+        """A column of all rows, its texts in their order.
 
         Raises:
             NotByColumnError: the property is not stored by column.
@@ -105,27 +98,26 @@ class Table:
 
     def _read(self, name: str) -> Column:
         if name == "model":
-            texts = list(self._names.values())
-            places = {model_id: place for place, model_id in enumerate(self._names)}
-            return Column(
-                np.array([places[m] for m, _, _ in self._parts], np.int32).repeat(np.diff(self.first_rows)), texts
-            )
-        if name == "last_modified":
-            return self.column("created")
+            texts = sorted(self._names.values())
+            values = np.zeros(self.n_rows, np.int32)
+            for model_id, text in self._names.items():
+                values[self.models == model_id] = texts.index(text)
+            return Column(values, texts)
+        name = "created" if name == "last_modified" else name
         if name not in SEGMENT_COLUMNS:
             raise NotByColumnError
-        stored = {}
-        for model_id in dict.fromkeys(model_id for model_id, _, _ in self._parts):
-            for _, segment, data in segments.read(self._connection, model_id, [name]):
-                stored[model_id, segment] = segments.decode(name, data)
-        if not self._parts:
-            return segments.unknown_column(name, 0)
-        return segments.joined(
-            [
-                stored.get((model_id, segment)) or segments.unknown_column(name, len(ids.digits))
-                for model_id, segment, ids in self._parts
-            ],
-        )
+        return column_of(self._connection, self.rows, list(self._names), name)
+
+    def values(self, name: str, rows: NDArray[np.int64]) -> list[Any]:
+        """The values of a property of `BY_COLUMN` in some rows, None for unknown, as they are read of its table."""
+        if name == "id":
+            return self.ids(rows)
+        column = self.column(name).take(rows)
+        if column.texts is not None:
+            return [column.texts[place] if place >= 0 else None for place in column.values.tolist()]
+        convert = {Kind.FLAG: bool, Kind.INTEGER: int}.get(PROPERTIES[name], float)
+        pairs = zip(column.values.tolist(), _known(column).tolist(), strict=True)
+        return [convert(value) if known else None for value, known in pairs]
 
     def evaluate(self, tree: Filter) -> Ternary:
         """Where a filter is true and false.
@@ -168,19 +160,13 @@ class Table:
                 wanted = known if knowledge is Knowledge.KNOWN else ~known
                 return Ternary(wanted, ~wanted)
             case Has(_, quantifier, values):
-                wanted_mask = segments.element_mask(values)
-                if quantifier is Quantifier.ONLY:
-                    true = ((column.values & ~wanted_mask) == 0).all(axis=1)
-                elif quantifier is Quantifier.ANY:
-                    true = (column.values & wanted_mask).any(axis=1)
-                else:
-                    true = ((column.values & wanted_mask) == wanted_mask).all(axis=1)
+                true = _has(column.values, quantifier, segments.element_mask(values))
             case Matches(_, how, text):
-                true = _of_texts(column, lambda held: how.test(held, text))
+                true = _matching(column, how, text)
             case Flag():
                 true = column.values == 1
             case Comparison(_, operator, value) if column.texts is not None:
-                true = _of_texts(column, lambda held: bool(operator.compare(held, value)))
+                true = _compared_texts(column, operator, str(value))
             case Comparison("last_modified", operator, value):
                 # as times are printed: without their fraction of a second
                 true = operator.compare(np.floor(column.values), whole_seconds(str(value)))
@@ -204,7 +190,7 @@ class Table:
         if by_form is not None:
             # ids that share a key share 60 bits of a hash; their texts differ
             wanted = set(ids)
-            rows = np.flatnonzero(np.isin(self.keys, by_form.keys()))
+            rows = np.flatnonzero(is_in(self.keys, np.sort(by_form.keys())))
             true[rows] = [text in wanted for text in self.ids(rows)]
         return Ternary(true, ~true)
 
@@ -216,34 +202,57 @@ def _known(column: Column) -> Bools:
     return ~np.isnan(values) if values.dtype.kind == "f" else values >= 0
 
 
-def _of_texts(column: Column, test: Callable[[str], bool]) -> Bools:
-    """The test of each row's text; that of an unknown one means nothing."""
-    passing: Bools = np.array([*(test(text) for text in column.texts or ()), False], np.bool_)[column.values]
+def _has(masks: NDArray[np.uint64], quantifier: Quantifier, wanted: NDArray[np.uint64]) -> Bools:
+    """Whether the elements of each row, [n_rows, 2], are as a filter wants them."""
+    of_words = []
+    for word, mask in enumerate(wanted):
+        if quantifier is Quantifier.ONLY:
+            of_words.append((masks[:, word] & ~mask) == 0)
+        elif mask:
+            held = masks[:, word] & mask
+            of_words.append(held != 0 if quantifier is Quantifier.ANY else held == mask)
+    return reduce(np.logical_or if quantifier is Quantifier.ANY else np.logical_and, of_words)
+
+
+def _matching(column: Column, how: TextMatch, text: str) -> Bools:
+    """Whether each row's text holds another; that of an unknown one means nothing."""
+    test = how.test
+    passing: Bools = np.array([*(test(held, text) for held in column.texts or ()), False], np.bool_)[column.values]
     return passing
 
 
-def ranks(column: Column) -> NDArray[np.float64]:
+def _compared_texts(column: Column, operator: Operator, text: str) -> Bools:
+    """The comparison of each row's text; that of an unknown one means nothing."""
+    texts = column.texts or []
+    before, until = bisect_left(texts, text), bisect_right(texts, text)
+    # codes order as texts do, and those that equal the text are one or none
+    match operator:
+        case Operator.EQUAL | Operator.UNEQUAL:
+            equal = column.values == before if until > before else np.zeros(len(column.values), np.bool_)
+            return equal if operator is Operator.EQUAL else ~equal
+        case Operator.LESS | Operator.GREATER_EQUAL:
+            less: Bools = column.values < before
+            return less if operator is Operator.LESS else ~less
+        case Operator.LESS_EQUAL | Operator.GREATER:
+            up_to: Bools = column.values < until
+            return up_to if operator is Operator.LESS_EQUAL else ~up_to
+
+
+def ranks(column: Column) -> NDArray[np.floating[Any]]:
     """Numbers that order as the values of a column do, infinite for unknown ones, shape [n_rows]."""
-    known = _known(column)
-    if column.texts is None:
-        return np.where(known, column.values, np.inf).astype(np.float64)
-    order = sorted(range(len(column.texts)), key=column.texts.__getitem__)
-    places = np.empty(len(order) + 1)
-    places[order] = np.arange(len(order), dtype=np.float64)
-    places[-1] = np.inf
-    return places[column.values]
+    values = column.values if column.values.dtype.kind == "f" else column.values.astype(np.float64)
+    return np.where(_known(column), values, np.array(np.inf, values.dtype))
 
 
 def rank_of(column: Column, value: Any) -> float:
     """Where a value, None for unknown, stands among `ranks`."""
     if value is None:
         return np.inf
-    # as many texts stand before it
-    return float(value) if column.texts is None else float(sum(text < value for text in column.texts))
+    return float(value) if column.texts is None else float(bisect_left(column.texts, value))
 
 
 def first_rows(
-    order_by: NDArray[np.float64], keys: NDArray[np.uint64], models: NDArray[np.int64], limit: int
+    order_by: NDArray[np.floating[Any]], keys: NDArray[np.uint64], models: NDArray[np.int32], limit: int
 ) -> NDArray[np.int64]:
     """Places of the first rows by value, key and model; all of them for the limit 0."""
     places = np.arange(len(keys))

@@ -1,86 +1,64 @@
-"""Command about two models' results: compare, what moved in a ranking."""
+"""Command that sets crystals side by side: compare."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from flows.cli.options import AsJson, Db
-from flows.terminal.console import print_json, say
+from flows.cli.options import AsJson, Db, ResultsOf
+from flows.cli.results.compare_models import compare_models
+from flows.cli.results.open import open_store, split_names
+from flows.terminal.console import Exit, fail, print_json, say
 
-if TYPE_CHECKING:
-    from db.store import ResultStore
-    from gmt_tasks.evaluation.result_comparison import RankedNumbers, RankingComparison
+MOST_CRYSTALS = 6
 
 
 def compare(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="NAME@VERSION that was current before.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="NAME@VERSION that is compared with it.")],
+    crystals: Annotated[
+        list[str],
+        typer.Argument(metavar="ID ID...", help="Two to six crystals: content ids, their beginnings, or source ids."),
+    ],
     *,
+    fields: Annotated[
+        str | None, typer.Option(help="Properties, separated by commas; default all.", show_default=False)
+    ] = None,
+    smallest: Annotated[
+        str | None, typer.Option(help="Properties of which the smallest value is marked.", show_default=False)
+    ] = None,
+    ieee: Annotated[
+        bool, typer.Option("--ieee", help="Also the tensor components, each in the IEEE frame of its crystal.")
+    ] = False,
+    model: ResultsOf = None,
     db: Db = None,
-    sort: Annotated[str, typer.Option(help="Column that ranks, - in front for the largest first.")] = "-k_vrh_gpa",
-    top: Annotated[int, typer.Option(min=1, help="How many of the best to look at.")] = 100,
-    filter: Annotated[str, typer.Option("--filter", help="Only crystals that pass it, by the new model.")] = "",
     json: AsJson = False,
+    sort: Annotated[str, typer.Option(hidden=True)] = "-k_vrh_gpa",
+    top: Annotated[int, typer.Option(min=1, hidden=True)] = 100,
+    filter: Annotated[str, typer.Option("--filter", hidden=True)] = "",
 ) -> None:
-    """Shows what another model changed in a ranking: what entered and left the top, what moved and by how much."""
-    from db.store import ResultStore
-    from gmt_tasks.evaluation.result_comparison import compare_rankings
-    from gmt_tasks.settings import load_settings
+    """Crystals side by side: every property with its 90 % interval and unit; the largest of a row is marked.
 
-    name, descending = sort.removeprefix("-"), sort.startswith("-")
-    with ResultStore.open_existing(load_settings(db=db).database) as store:
-        before, after = _numbers(store, old, name, ""), _numbers(store, new, name, filter)
-    comparison = compare_rankings(before, after, top=top, descending=descending)
-    if json:
-        print_json({"old": old, "new": new, "sort": sort, "filter": filter, **asdict(comparison)})
-        return
-    _print(comparison, name, old, new)
-
-
-def _numbers(store: "ResultStore", model: str, name: str, filter: str) -> "RankedNumbers":
-    """One column of all results of a model, with its interval where it has one."""
-    import numpy as np
+    For what a new model version changed in a ranking, see gmtscreen models compare.
+    """
+    from dataclasses import asdict
 
     from db.query.request import field_names
-    from gmt_tasks.evaluation.result_comparison import RankedNumbers
-    from models.errors import FilterError
-    from models.quantities import DERIVED, INTERVALS, ColumnKind
+    from flows.reports.comparison_table import print_comparison
+    from flows.reports.tables import console
+    from gmt_tasks.export.comparison import compare_crystals
 
-    (name,) = field_names([name])
-    if name not in DERIVED or DERIVED[name].kind is not ColumnKind.NUMBER:
-        raise FilterError(f"{name} is no derived number. Sort by one, for example -k_vrh_gpa.")
-    ends = INTERVALS.get(name, ())
-    results = store.query(filter, fields=["id", "formula", name, *ends], limit=0, model=model)
-    columns = [results[column].to_numpy(dtype=np.float64) for column in (name, *ends)]
-    # Numbers without a calibrated interval can be ranked all the same.
-    unknown = np.full(len(results), np.nan)
-    lower, upper = columns[1:] if ends else (unknown, unknown)
-    return RankedNumbers(results["id"].tolist(), results["formula"].tolist(), columns[0], lower, upper)
-
-
-def _print(comparison: "RankingComparison", name: str, old: str, new: str) -> None:
-    """What entered and left the top, what moved most within it, and how alike the rankings are."""
-    from flows.reports.tables import cell, console, new_table
-
-    say(f"{name}, old: {old}, new: {new}")
-    heads = ("rank", "old", "new", "change", "in old intervals")
-    # What stayed can be most of the top; the largest moves are what is asked for.
-    moved = sorted(comparison.stayed, key=lambda move: abs(move.new_rank - move.old_rank), reverse=True)[:10]
-    for title, moves in (
-        (f"entered the top {comparison.top}", comparison.entered),
-        (f"left the top {comparison.top}", comparison.left),
-        (f"in both, moved most of {len(comparison.stayed)}", moved),
-    ):
-        table = new_table("id", "formula", *heads, title=f"{title}: {len(moves)}", numbers=heads[1:])
-        for move in moves:
-            ranks = f"{move.old_rank} → {move.new_rank}"
-            numbers = cell(name, move.old), cell(name, move.new), f"{move.change:+.4g}", cell("n", move.intervals)
-            table.add_row(cell("id", move.id), move.formula, ranks, *numbers)
-        console().print(table)
-    say(
-        f"{name}: {comparison.n_shared:,} crystals have a number of both models ({comparison.n_only_old:,} of {old} "
-        f"only, {comparison.n_only_new:,} of {new} only); rank correlation {comparison.spearman:.3f}, in the top "
-        f"{comparison.spearman_top:.3f}; {comparison.within_interval:.1f} % of the new values lie in the old 90 % "
-        "interval"
-    )
+    with open_store(db) as store:
+        # Two versions of models were what this command took before there was another for them.
+        models = {row["name"] for row in store.list_models()}
+        of_models = len(crystals) == 2 and all("@" in name and name.split("@")[0] in models for name in crystals)
+        if not of_models and not 2 <= len(crystals) <= MOST_CRYSTALS:
+            raise fail(f"{len(crystals)} crystals are named: name two to {MOST_CRYSTALS}", Exit.BAD_USAGE)
+        facts = [] if of_models else [store.show(crystal) for crystal in crystals]
+    if of_models:
+        say("versions of a model are compared by gmtscreen models compare")
+        compare_models(*crystals, db=db, sort=sort, top=top, filter=filter, json=json)
+        return
+    names, small = (field_names(split_names(text)) if text else () for text in (fields, smallest))
+    comparison = compare_crystals(facts, names, smallest=small, model=model, ieee=ieee)
+    if json:
+        print_json(asdict(comparison))
+    else:
+        print_comparison(console(), comparison)

@@ -17,8 +17,8 @@ PICTURES = (".png", ".svg", ".pdf", ".html")
 
 PROPERTIES = (
     "young, linear_compressibility, shear_min, shear_max, poisson_min, poisson_max, piezo_longitudinal_e, "
-    "piezo_longitudinal_d, dielectric_electronic, dielectric_total, sound_longitudinal, sound_transverse_fast or "
-    "sound_transverse_slow."
+    "piezo_longitudinal_d, dielectric_electronic, dielectric_total, sound_longitudinal, sound_transverse_fast, "
+    "sound_transverse_slow or thickness_coupling."
 )
 """What help says; the list itself, `models.derived.surfaces.SURFACES`, would make help slow."""
 

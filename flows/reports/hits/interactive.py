@@ -1,13 +1,20 @@
-"""Interactive pictures as one HTML file that needs nothing from elsewhere: plotly's script is written into it."""
+"""Pictures as files: those of matplotlib, and interactive ones as one HTML file that needs nothing from elsewhere.
+
+plotly's script is written into the page.
+"""
 
 import html
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.terminal.console import plain
+from gmt_tasks.export.whole_file import whole_file
 from models.errors import GmtError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -45,6 +52,13 @@ def plotly_script() -> str:
     return script.read_text(encoding="utf-8")
 
 
+def save_figure(figure: "Figure", out: Path) -> Path:
+    """Writes a figure of matplotlib in the format of the file's ending; it appears when it is complete."""
+    with whole_file(out) as part:
+        figure.savefig(part, dpi=figure.dpi, format=out.suffix[1:].lower())
+    return out
+
+
 def write_page(title: str, notes: list[str], data: list[dict[str, Any]], layout: dict[str, Any], out: Path) -> Path:
     """Writes a picture of plotly as a page of its own.
 
@@ -62,5 +76,6 @@ def write_page(title: str, notes: list[str], data: list[dict[str, Any]], layout:
     picture = json.dumps(plain({"data": data, "layout": layout}), allow_nan=False).replace("<", "\\u003c")
     lines = "\n".join(f"<p>{html.escape(line)}</p>" for line in notes)
     page = _PAGE.format(title=html.escape(title), notes=lines, script=plotly_script(), picture=picture)
-    out.write_text(page, encoding="utf-8")
+    with whole_file(out) as part:
+        part.write_text(page, encoding="utf-8")
     return out

@@ -12,7 +12,8 @@ import numpy as np
 from db.query.analysis.pareto import Sense, pareto_front
 from db.query.properties import DESCRIPTIONS, Kind
 from db.records import Floats
-from flows.reports.hits.interactive import write_page
+from flows.reports.hits.interactive import save_figure, write_page
+from flows.reports.hits.labels import place_labels
 from flows.reports.plots import PALETTE
 from models.crystals.crystal import Ints
 from models.errors import GmtError
@@ -23,8 +24,14 @@ if TYPE_CHECKING:
 MAX_BARS = 100
 """With more points only those of the front get error bars."""
 
-MAX_NAMES = 15
-"""Points of the front whose formula is written beside them."""
+MAX_NAMES = 40
+"""Points of the front whose formula is written beside them where there is room."""
+
+MARKER_POINTS = 5
+"""Width of a point of the front, in points."""
+
+PAGE_PX, LETTER_PX = np.array([820.0, 460.0]), np.array([7.5, 16.0])
+"""Size of the axes of a page on a small laptop, for which its names are placed, and of one letter."""
 
 DECADES = 1.5
 """Positive numbers that span more than so many decades are drawn on a logarithmic axis."""
@@ -74,7 +81,7 @@ class HitsPlot:
         """Ends of a property's axis, its logarithm's where that is drawn: the points decide, not their bars."""
         values = self.numbers(name)
         values = np.log10(values) if self.is_logarithmic(name) else values
-        margin = 0.05 * (np.nanmax(values) - np.nanmin(values)) or 0.5
+        margin = 0.07 * (np.nanmax(values) - np.nanmin(values)) or 0.5
         return float(np.nanmin(values) - margin), float(np.nanmax(values) + margin)
 
     def bars(self, name: str, places: Ints) -> Floats | None:
@@ -122,7 +129,7 @@ def draw_hits(plot: HitsPlot, out: Path) -> Path:
         return _write_html(plot, out)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 5.4), layout="constrained")
+    figure = Figure(figsize=(7.2, 5.4), dpi=200, layout="constrained")
     axes = figure.subplots()
     x, y = plot.numbers(plot.x), plot.numbers(plot.y)
     barred, front = plot.with_bars(), plot.front()
@@ -139,27 +146,39 @@ def draw_hits(plot: HitsPlot, out: Path) -> Path:
     )  # fmt: skip
     if plot.color:
         figure.colorbar(points, ax=axes, label=axis_label(plot.color))
-    if len(front):
-        _draw_front(axes, plot, front)
     axes.set(xlabel=axis_label(plot.x), ylabel=axis_label(plot.y))
-    axes.set_title(plot.title, fontsize=9, loc="left", wrap=True)
+    # Said here and not in a legend, which would lie over points.
+    line = f"; line: the Pareto front, {len(front)} of them" if len(front) else ""
+    axes.set_title(plot.title + line, fontsize=9, loc="left", wrap=True)
     axes.grid(color="0.93")
     axes.set_axisbelow(True)
-    figure.savefig(out, dpi=200)
-    return out
+    if len(front):
+        _draw_front(axes, plot, front)
+    return save_figure(figure, out)
 
 
 def _draw_front(axes: Any, plot: HitsPlot, front: Ints) -> None:
-    """The points of the front, joined, with the formulas of the first ones beside them."""
-    x, y = plot.numbers(plot.x)[front], plot.numbers(plot.y)[front]
-    style = {"color": PALETTE[1], "markersize": 5, "linewidth": 1, "zorder": 3}
-    axes.plot(x, y, "o-", drawstyle="steps-post", label="Pareto front", **style)
-    for place, (row, at_x, at_y) in enumerate(zip(front[:MAX_NAMES], x, y, strict=False)):
-        # Above and below by turns, so that neighbours do not cover each other.
-        offset = (5, 6) if place % 2 == 0 else (5, -12)
-        name = subscripted(str(plot.hits["formula"].iloc[int(row)]))
-        axes.annotate(name, (at_x, at_y), xytext=offset, textcoords="offset points", fontsize=8, zorder=4)
-    axes.legend(frameon=False, fontsize=8)
+    """The points of the front, joined, with the formulas of as many as have room beside them."""
+    from matplotlib.patheffects import withStroke
+
+    x, y = plot.numbers(plot.x), plot.numbers(plot.y)
+    style = {"color": PALETTE[1], "linewidth": 1, "zorder": 3}
+    axes.plot(x[front], y[front], "o-", drawstyle="steps-post", markersize=MARKER_POINTS, **style)
+    halo = [withStroke(linewidth=2, foreground="white")]
+    formulas = [subscripted(str(plot.hits["formula"].iloc[int(row)])) for row in front[:MAX_NAMES]]
+    names = [axes.text(0, 0, formula, fontsize=8, zorder=4, path_effects=halo) for formula in formulas]
+    # Only a drawn figure knows where a point lies and how wide a name is.
+    axes.figure.draw_without_rendering()
+    pixels = axes.transData.transform(np.stack([x, y], axis=1))
+    sizes = np.array([name.get_window_extent().size for name in names])
+    cloud, window = np.delete(pixels, front, axis=0), axes.get_window_extent().extents
+    half_marker = MARKER_POINTS / 2 * axes.figure.dpi / 72
+    labels = place_labels(pixels[front][: len(names)], sizes, cloud, window, half_marker)
+    for name, label in zip(names, labels, strict=True):
+        if label is None:
+            name.remove()
+        else:
+            name.set(position=axes.transData.inverted().transform(label.corner), verticalalignment="bottom")
 
 
 def subscripted(formula: str) -> str:
@@ -187,10 +206,9 @@ def _write_html(plot: HitsPlot, out: Path) -> Path:
             bars[f"error_{axis}"] = style | {"array": ends[1], "arrayminus": ends[0]}
     data = [bars | {"name": "90 % intervals"}, points | {"name": "crystals"}]
     if len(front):
-        names = plot.hits["formula"].iloc[front].tolist()
-        shown = [name if place < MAX_NAMES else "" for place, name in enumerate(names)]
+        shown, positions = _page_names(plot, front)
         line = {"color": PALETTE[1], "width": 1.5, "shape": "hv"}
-        labels = {"text": shown, "textposition": "top right", "hoverinfo": "skip", "name": "Pareto front"}
+        labels = {"text": shown, "textposition": positions, "hoverinfo": "skip", "name": "Pareto front"}
         data.append(
             {"type": "scatter", "mode": "lines+markers+text", "x": x[front], "y": y[front], "line": line} | labels
         )
@@ -203,6 +221,21 @@ def _write_html(plot: HitsPlot, out: Path) -> Path:
     layout = axes | {"template": "none", "hovermode": "closest", "margin": {"t": 20}, "legend": {"orientation": "h"}}
     notes = [plot.title, "Bars are 90 % intervals. gmtscreen show ID prints a crystal."]
     return write_page(f"{axis_label(plot.y)} over {axis_label(plot.x)}", notes, data, layout, out)
+
+
+def _page_names(plot: HitsPlot, front: Ints) -> tuple[list[str], list[str]]:
+    """Formulas of the front, empty where there is no room, and where each stands; a page is as wide as its reader's."""
+    ends = np.array([plot.reach(name) for name in (plot.x, plot.y)])
+    columns = [plot.numbers(name) for name in (plot.x, plot.y)]
+    logarithms = [plot.is_logarithmic(name) for name in (plot.x, plot.y)]
+    values = [np.log10(column) if logarithm else column for column, logarithm in zip(columns, logarithms, strict=True)]
+    pixels = (np.stack(values, axis=1) - ends[:, 0]) / np.ptp(ends, axis=1) * PAGE_PX
+    names = plot.hits["formula"].iloc[front].tolist()
+    sizes = np.array([[len(name), 1] for name in names]) * LETTER_PX
+    window = np.array([0.0, 0.0, *PAGE_PX])
+    labels = place_labels(pixels[front], sizes, np.delete(pixels, front, axis=0), window, 4.0)
+    shown = [name if label else "" for name, label in zip(names, labels, strict=True)]
+    return shown, [label.position if label else "top right" for label in labels]
 
 
 def _hover_text(plot: HitsPlot, place: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from db.records import Floats
-from flows.reports.hits.interactive import write_page
+from flows.reports.hits.interactive import save_figure, write_page
 from flows.reports.plots import PALETTE
 from gmt_tasks.export.surface_grid import SurfaceGrid
 from models.derived.surfaces import SURFACES
@@ -79,7 +79,7 @@ def _draw(grid: SurfaceGrid, name: str, out: Path) -> Path:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(12.5, 4.1), layout="constrained")
+    figure = Figure(figsize=(12.5, 4.1), dpi=160, layout="constrained")
     places = figure.add_gridspec(1, 4, width_ratios=(1.6, 1, 1, 1))
     space, *flat = (figure.add_subplot(places[0, k], projection="polar" if k else "3d") for k in range(4))
     scale, low, high = _color_range(grid)
@@ -102,8 +102,7 @@ def _draw(grid: SurfaceGrid, name: str, out: Path) -> Path:
         panel.set_rlim(0, 1.05 * reach)
         panel.set_rticks(MaxNLocator(4).tick_values(0, reach)[1:-1])
     figure.suptitle(f"{_title(grid, name)}\n{extremes_line(grid)}", fontsize=10)
-    figure.savefig(out, dpi=160)
-    return out
+    return save_figure(figure, out)
 
 
 def _draw_section(panel: Any, plane: str, angles: Floats, values: Floats) -> None:

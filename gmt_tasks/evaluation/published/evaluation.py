@@ -33,11 +33,11 @@ from gmt_tasks.screening.symmetrize import symmetrize
 from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
 from gmt_tasks.training.published_protocol import ZERO_PIEZO_C_PER_M2, PublishedLabels, read_published
 from models.crystals.crystal import CrystalBatch, Floats, Ints
+from models.crystals.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.published.mask import PUBLISHED_SYMPREC, ideal_entries, published_entries
 from models.quantities import Tensor
-from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.symmetry.operations import ListedOperations, listed_operations
 from models.symmetry.search import find_symmetry
 from models.tensor_model import TensorModel

@@ -20,8 +20,8 @@ from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.retraining.gate.paired_comparison import Measure
 from gmt_tasks.screening.intervals import zero_by_symmetry
 from gmt_tasks.screening.screener import TensorPrediction
+from models.crystals.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
-from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.symmetry.search import SymmetryBatch
 from models.tensors.voigt import from_components, to_components
 from models.uncertainty.conformal import ALPHA as CALIBRATED_ALPHA

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import ase.io
@@ -19,14 +20,17 @@ from db.explorer.api.polycrystal import polycrystal_groups
 from db.explorer.cursors import from_cursor, to_cursor
 from db.explorer.paths import file_name
 from db.query.presets import PRESETS
-from db.query.properties import DESCRIPTIONS
+from db.query.properties import DESCRIPTIONS, PROPERTIES
 from db.query.request import PageMark
+from db.query.store import new_request
 from db.store import ResultStore
 from flows.explorer_services import ExplorerServices
+from gmt_tasks.export.files import ExportFormat, export
 from models.derived.elastic import min_eigenvalue
+from models.derived.polycrystal import derive_polycrystal
 from models.derived.surfaces import SURFACES, Surface
 from models.errors import FilterError
-from models.quantities import Tensor
+from models.quantities import DERIVED, POLYCRYSTAL_MODULI, Tensor
 from models.tensors.rotate import rotate
 from models.tensors.voigt import voigt_to_piezo
 from tests.db.explorer.served import FOLDER, N_CRYSTALS
@@ -120,6 +124,14 @@ def test_a_surface_is_a_closed_grid_within_its_extremes(client: TestClient, crys
         assert values[0, 0] == pytest.approx(1000 / compliance[2][2])
 
 
+def test_a_polycrystal_has_no_piezoelectric_numbers_among_its_moduli(client: TestClient) -> None:
+    elastic = asked(client, "crystals/made-1/polycrystal")["elastic"]
+    assert tuple(elastic) == POLYCRYSTAL_MODULI
+    computed = set(derive_polycrystal(np.diag([3.0, 3, 3, 1, 1, 1])[None]))
+    assert computed & DERIVED.keys() <= set(POLYCRYSTAL_MODULI) <= DERIVED.keys()
+    assert all(DERIVED[name].from_tensors == (Tensor.ELASTIC,) for name in POLYCRYSTAL_MODULI)
+
+
 def test_a_polycrystal_lies_within_its_bounds(client: TestClient, crystal: str) -> None:
     groups = asked(client, f"crystals/{crystal}/polycrystal")
     assert groups["elastic"]["k_vrh_gpa"] == pytest.approx(
@@ -201,8 +213,22 @@ def test_downloads_hold_the_same_hits(client: TestClient, store: ResultStore) ->
     assert table["id"].to_pylist() == wanted
     assert len(table["elastic_voigt"][0].as_py()) == 36
     few = client.get(f"{API}/export", params=question | {"format": "csv", "fields": "id", "limit": 2})
-    assert few.text.splitlines() == ["id", *wanted[:2]]
+    assert [row.split(",")[0] for row in few.text.splitlines()] == ["id", *wanted[:2]]
     assert client.get(f"{API}/export", params={"filter": "k_vrh_gpa < 0", "format": "json"}).json() == []
+
+
+@pytest.mark.parametrize("fields", [(), ("formula", "k_vrh_gpa", "k_vrh_gpa_lo")])
+@pytest.mark.parametrize("filter", ["k_vrh_gpa > 40", "k_vrh_gpa < 0"])
+def test_csv_is_the_file_that_the_command_line_writes(
+    client: TestClient, store: ResultStore, tmp_path: Path, filter: str, fields: tuple[str, ...]
+) -> None:
+    request = new_request(filter, fields or tuple(PROPERTIES), "-k_vrh_gpa", 0, None)
+    out = tmp_path / "hits.csv"
+    export(store, request, ExportFormat.CSV, out)
+    question = {"filter": filter, "sort": "-k_vrh_gpa", "fields": ",".join(fields), "format": "csv"}
+    text = client.get(f"{API}/export", params=question).text
+    assert text == out.read_text(encoding="utf-8")
+    assert "elastic_voigt_66" in text.splitlines()[0]
 
 
 def test_runs_and_models_have_their_records_and_no_folders(client: TestClient) -> None:

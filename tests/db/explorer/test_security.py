@@ -27,6 +27,40 @@ def test_every_answer_carries_the_security_headers_and_no_cookie(client: TestCli
     assert "access-control-allow-origin" not in headers
 
 
+@pytest.mark.parametrize("path", ["/api/v1/properties", "/", "/static/js/core/format.js", "/optimade/v1/structures"])
+def test_answers_are_compressed_and_one_weak_tag_stands_for_both_forms(client: TestClient, path: str) -> None:
+    plain = client.get(path, headers={"accept-encoding": "identity"})
+    packed = client.get(path, headers={"accept-encoding": "gzip"})
+    assert ("content-encoding" in plain.headers, packed.headers["content-encoding"]) == (False, "gzip")
+    assert int(packed.headers["content-length"]) < len(plain.content) / 1.5
+    assert "Accept-Encoding" in plain.headers["vary"]
+    tag = packed.headers.get("etag")
+    assert tag == plain.headers.get("etag")
+    if path != "/":
+        assert tag.startswith('W/"')
+        assert client.get(path, headers={"if-none-match": tag}).status_code == 304
+
+
+def test_a_file_that_is_compressed_already_is_sent_as_it_is_and_parts_of_files_too(client: TestClient) -> None:
+    packed = {"accept-encoding": "gzip"}
+    assert "content-encoding" not in client.get("/api/v1/export?format=parquet", headers=packed).headers
+    part = client.get("/static/js/core/format.js", headers=packed | {"range": "bytes=0-99"})
+    assert (part.status_code, len(part.content), "content-encoding" in part.headers) == (206, 100, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/crystals/made-1", 200), ("/crystals/nope", 404), ("/runs/1", 200), ("/runs/99", 404), ("/models/nope", 404)],
+)
+def test_the_page_of_something_that_is_not_there_is_a_page_with_status_404(
+    client: TestClient, path: str, status: int
+) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert 'src="/static/js/' in answer.text, "its scripts say what is missing"
+
+
 def test_scripts_come_from_the_server_itself() -> None:
     rules = dict(rule.split(" ", 1) for rule in CONTENT_SECURITY_POLICY.split("; "))
     assert rules["script-src"] == rules["default-src"] == "'self'"

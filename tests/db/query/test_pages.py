@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from db.query.analysis.evaluate import truth
+from db.query.by_column import selection
+from db.query.by_column.table import BY_COLUMN
 from db.query.filter_tree import Filter, Flag, Is, Knowledge, Not, to_text
 from db.query.pages import sql_page
 from db.query.properties import LISTS, PROPERTIES
@@ -168,6 +170,18 @@ def test_columns_and_sql_give_the_same_pages_by_every_property(random_store: Res
             if page.next is None:
                 break
             request = replace(request, after=page.next)
+
+
+@pytest.mark.parametrize("sort", [None, "-model", "last_modified"])
+def test_rows_made_of_columns_are_those_of_their_tables(
+    random_store: ResultStore, sort: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request('model CONTAINS ""', (*sorted(BY_COLUMN), "source_ids"), sort, limit=25)
+    monkeypatch.setattr(selection, "FETCHED_ROWS", 1)
+    page = random_store.page(request)
+    assert page == by_sql(random_store, request)
+    kinds = [{key: type(value) for key, value in row.items()} for row in page.rows]
+    assert kinds == [{key: type(value) for key, value in row.items()} for row in by_sql(random_store, request).rows]
 
 
 def test_a_stream_gives_the_rows_of_all_pages_in_blocks(random_store: ResultStore) -> None:

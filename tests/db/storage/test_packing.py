@@ -13,6 +13,7 @@ from db import segments
 from db.storage.packing import (
     deflate,
     from_order_code,
+    from_order_codes,
     inflate,
     nearest_single,
     order_code,
@@ -33,6 +34,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 def test_codes_of_singles_are_integers_in_their_order_and_read_back(one: float, other: float) -> None:
     assert isinstance(order_code(one), int)
     assert from_order_code(int(order_code(one))) == one
+    assert from_order_codes(np.array([order_code(one), np.nan, order_code(other)])).tolist()[::2] == [one, other]
     assert (order_code(one) < order_code(other)) == (one < other)
     assert (order_code(one) == order_code(other)) == (one == other)
 

@@ -9,9 +9,9 @@ from gmt_tasks.evaluation.consistency import (
     point_group_residual,
 )
 from models.crystals.crystal import Floats
+from models.crystals.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.quantities import Tensor
 from models.reference.crystals import class_operations
-from models.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.symmetry.search import find_symmetry
 from models.tensors.rotate import rotate
 from models.tensors.voigt import from_components

@@ -138,8 +138,8 @@ def test_candidates_follow_the_labelled_crystals_with_their_scalars_alone(tmp_pa
     scalars = data.targets.scalars
     assert list(Scalar) == [Scalar.BAND_GAP, Scalar.METAL, Scalar.FORMATION_ENERGY]
     assert torch.isnan(scalars[:8]).all()
-    nan = float("nan")
-    expected = torch.tensor([[0.0, 1.0, -0.0], [2.0, 0.0, -0.1], [nan, nan, -0.2], [1.5, 0.0, -0.3], [3.0, 0.0, nan]])
+    nan = float("nan")  # a metal has no width of a gap to learn
+    expected = torch.tensor([[nan, 1.0, -0.0], [2.0, 0.0, -0.1], [nan, nan, -0.2], [1.5, 0.0, -0.3], [3.0, 0.0, nan]])
     assert torch.allclose(scalars[8:13], expected, equal_nan=True)
     for field in fields(Targets):
         if field.name not in {"components", "scalars", "sign_unproven", "piezo_to_ieee"}:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.derived.directional import derive_directional, half_sphere, young_modulus_along
+from models.derived.directional import derive_directional, young_modulus_along
 from models.derived.elastic import Unstable
+from models.derived.sphere import half_sphere
+from models.derived.surfaces import Surface, directional_values
 from models.errors import UnphysicalTensorError
 from models.quantities import Tensor
 from models.tensors.rotate import rotate
@@ -63,6 +65,27 @@ def test_extremes_are_unchanged_by_rotation_where_a_grid_is_not(stable: Floats, 
     grid = half_sphere(800)
     coarse = [young_modulus_along(c, grid).max(axis=1) for c in (stable[:300], rotated)]
     assert np.abs(coarse[0] / coarse[1] - 1).max() > 1e-4  # control
+
+
+@pytest.mark.parametrize(
+    ("column", "surface", "sign"),
+    [
+        ("shear_min_gpa", Surface.SHEAR_MIN, -1.0),
+        ("shear_max_gpa", Surface.SHEAR_MAX, 1.0),
+        ("poisson_min", Surface.POISSON_MIN, -1.0),
+        ("poisson_max", Surface.POISSON_MAX, 1.0),
+    ],
+)
+def test_no_frame_of_a_fine_grid_goes_beyond_the_extremes(
+    column: str, surface: Surface, sign: float, stable: Floats
+) -> None:
+    """Oracle: eigenvalues of the transverse 2x2 matrix along 3,000 directions."""
+    directions = half_sphere(3000)
+    extremes = derive_directional(stable[:12])[column]
+    for crystal, extreme in zip(stable, extremes, strict=False):
+        fine = (sign * directional_values(surface, {Tensor.ELASTIC: crystal}, directions)).max()
+        assert fine <= sign * extreme + 1e-8 * abs(extreme)
+        assert fine == pytest.approx(sign * extreme, rel=0.02, abs=0.01)
 
 
 def test_linear_compressibility_sums_to_the_reuss_compressibility(stable: Floats) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.derived.directional import half_sphere
+from models.derived.sphere import half_sphere
 from models.derived.surfaces import (
     SURFACES,
     Extremes,
@@ -17,7 +17,7 @@ from models.derived.surfaces import (
 from models.errors import UnphysicalTensorError
 from models.quantities import TENSORS, Tensor
 from models.tensors.rotate import rotate
-from models.tensors.voigt import ShapeError
+from models.tensors.voigt import ShapeError, voigt_to_piezo, voigt_to_stiffness
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,8 @@ def test_extremes_bound_a_fine_grid_and_are_reached(surface: Surface, tensors: d
     assert ends.min <= values.min() + slack
     assert ends.max >= values.max() - slack
     assert _reached(surface, tensors, ends) == pytest.approx([ends.min, ends.max])
-    assert SURFACES[surface].signed or ends.min > 0
+    # a coupling factor is 0 where the piezoelectric response changes its sign
+    assert SURFACES[surface].signed or ends.min > 0 or surface is Surface.THICKNESS_COUPLING
 
 
 @pytest.mark.parametrize("surface", ALL)
@@ -70,6 +71,61 @@ def test_a_surface_turns_with_the_crystal(surface: Surface, tensors: dict[Tensor
     np.testing.assert_allclose(after, before, rtol=1e-7, atol=1e-9)
     fixed = directional_values(surface, rotated, grid, DENSITY)
     assert np.abs(fixed - before).max() > 1e-2 * np.abs(before).max()  # control: the directions must turn as well
+
+
+@pytest.mark.parametrize(
+    ("stiffness", "piezo", "eps", "rotated_y", "published"),
+    [
+        # K. Tsubouchi, N. Mikoshiba, IEEE Trans. Sonics Ultrason. 32, 634 (1985): AlN, k_t^2 = 6.5 %
+        ((345, 125, 120, 395, 118, 0), (-0.48, -0.58, 1.55, 0), (9.0, 9.5), 90, 0.255),
+        # H. Jaffe, D. A. Berlincourt, Proc. IEEE 53, 1372 (1965): ZnO
+        ((209.7, 121.1, 105.1, 210.9, 42.5, 0), (-0.59, -0.61, 1.14, 0), (8.55, 8.84), 90, 0.28),
+        # A. W. Warner, M. Onoe, G. A. Coquin, J. Acoust. Soc. Am. 42, 1223 (1967): LiNbO3, Z and 36 degree Y cut
+        ((203, 53, 75, 245, 60, 9), (3.7, 0.2, 1.3, 2.5), (44.0, 29.0), 90, 0.17),
+        ((203, 53, 75, 245, 60, 9), (3.7, 0.2, 1.3, 2.5), (44.0, 29.0), 36, 0.487),
+    ],
+)
+def test_thickness_coupling_is_that_of_published_plates(
+    stiffness: tuple[float, ...],
+    piezo: tuple[float, ...],
+    eps: tuple[float, float],
+    rotated_y: float,
+    published: float,
+) -> None:
+    c11, c12, c13, c33, c44, c14 = stiffness
+    e15, e31, e33, e22 = piezo
+    c = np.diag([c11, c11, c33, c44, c44, (c11 - c12) / 2])
+    c[0, 1] = c[1, 0] = c12
+    c[:2, 2] = c[2, :2] = c13
+    c[0, 3], c[1, 3], c[4, 5] = c[3, 0], c[3, 1], c[5, 4] = c14, -c14, c14
+    e = np.array([[0, 0, 0, 0, e15, -e22], [-e22, e22, 0, e15, 0, 0], [e31, e31, e33, 0, 0, 0]])
+    given = {
+        Tensor.ELASTIC: c,
+        Tensor.PIEZOELECTRIC: voigt_to_piezo(e),
+        Tensor.DIELECTRIC_TOTAL: np.diag([eps[0], eps[0], eps[1]]),
+    }
+    angle = np.radians(rotated_y)
+    normal = np.array([[0.0, np.cos(angle), np.sin(angle)]])
+    assert directional_values(Surface.THICKNESS_COUPLING, given, normal)[0] == pytest.approx(published, rel=0.05)
+
+
+def test_thickness_coupling_along_a_polar_axis_is_what_the_field_adds_to_the_stiffness(
+    tensors: dict[Tensor, Floats],
+) -> None:
+    """Of a pure mode k^2 = 1 - c^E/c^D, with c^D from the stiffened Christoffel matrix; without e it is 0."""
+    c, e, eps = tensors[Tensor.ELASTIC].copy(), np.zeros((3, 3, 3)), tensors[Tensor.DIELECTRIC_TOTAL]
+    # no stress and no field across x from a strain along it: a pure mode
+    c[0, [4, 5]] = c[[4, 5], 0] = 0.0
+    e[0, 0, 0] = 2.0
+    stiffened = voigt_to_stiffness(c)[0, :, 0, :] * 1e9
+    stiffened[0, 0] += e[0, 0, 0] ** 2 / (8.8541878188e-12 * eps[0, 0])
+    expected = np.sqrt(1 - c[0, 0] * 1e9 / stiffened[0, 0])
+    given = {Tensor.ELASTIC: c, Tensor.PIEZOELECTRIC: e, Tensor.DIELECTRIC_TOTAL: eps}
+    axis = np.eye(3)[:1]
+    assert np.abs(np.linalg.eigvalsh(stiffened) / stiffened[0, 0] - 1).min() < 1e-12  # it is a mode
+    assert directional_values(Surface.THICKNESS_COUPLING, given, axis)[0] == pytest.approx(expected, rel=1e-9)
+    given[Tensor.PIEZOELECTRIC] = 0 * e
+    assert directional_values(Surface.THICKNESS_COUPLING, given, axis)[0] == 0
 
 
 def test_shear_and_poisson_bound_brute_force_over_the_transverse_direction(tensors: dict[Tensor, Floats]) -> None:

@@ -20,11 +20,11 @@ from gmt_tasks.sources.files.cif.statement import Statement, counts_of, is_plaus
 from gmt_tasks.sources.files.cif.symmetry import Candidate, find_candidates, is_magnetic, refuse_modulated
 from gmt_tasks.sources.files.text_jobs import TextJob
 from gmt_tasks.sources.parsed import ParsedCrystal, RefusedInputError, isotope_notes, require_finite
+from models.crystals.crystal_systems import crystal_systems
 from models.crystals.formula import formula_text
 from models.crystals.neighbors import closest_pairs
 from models.crystals.primitive import MAX_LISTED_ATOMS
 from models.errors import Doubt, Reason
-from models.symmetry.crystal_systems import crystal_systems
 from models.symmetry.fractional_operations import metric_deviation, wrapped
 
 _SAME_CELL, _NEARLY_SAME_CELL = 1e-3, 1e-2

@@ -88,7 +88,7 @@ def test_what_cannot_be_done_is_one_line_that_says_what_to_do_and_leaves_no_file
 def test_a_crystal_is_shown_in_the_ieee_frame_with_the_rotation_to_it(db: str) -> None:
     result = run("show", "made-0", "--ieee", "--db", db)
     assert result.exit_code == 0, result.stderr
-    assert "IEEE frame of class" in result.stdout
+    assert "tensors in the IEEE frame: IEEE Std 176 axes of point group" in result.stdout
     facts = json.loads(run("show", "made-0", "--ieee", "--json", "--db", db).stdout)
     assert facts["results"][0]["frame"] == "ieee"
     assert len(facts["results"][0]["rotation"]) == 3

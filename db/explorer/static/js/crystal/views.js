@@ -19,6 +19,7 @@ const CHOICES = [
   { key: "poisson", label: "Poisson's ratio, lowest and highest", names: ["poisson_min", "poisson_max"], tensor: "elastic_voigt" },
   { key: "piezo_longitudinal_d", label: "Piezoelectric d, longitudinal", names: ["piezo_longitudinal_d"], tensor: "piezoelectric" },
   { key: "piezo_longitudinal_e", label: "Piezoelectric e, longitudinal", names: ["piezo_longitudinal_e"], tensor: "piezoelectric" },
+  { key: "thickness_coupling", label: "Thickness coupling factor", names: ["thickness_coupling"], tensor: "piezoelectric" },
   { key: "dielectric_total", label: "Dielectric constant, total", names: ["dielectric_total"], tensor: "dielectric_total" },
   { key: "dielectric_electronic", label: "Dielectric constant, electronic", names: ["dielectric_electronic"], tensor: "dielectric_electronic" },
   { key: "sound_longitudinal", label: "Sound velocity, longitudinal", names: ["sound_longitudinal"], tensor: "elastic_voigt" },

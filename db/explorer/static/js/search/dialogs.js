@@ -5,7 +5,7 @@ import { nameNode, unitText } from "../core/format.js";
 import { DEFAULT_FIELDS } from "./state.js";
 
 const GROUPS = ["composition", "symmetry", "elastic", "piezoelectric", "dielectric", "thermal", "reliability", "provenance"];
-const FORMATS = [["csv", "CSV", "columns of the table"], ["json", "JSON", "every column"], ["extxyz", "extxyz", "structures with tensors, for ASE"], ["parquet", "Parquet", "tensors and intervals, for DuckDB and polars"]];
+const FORMATS = [["csv", "CSV", "columns of the table with their intervals, tensor components"], ["json", "JSON", "every column"], ["extxyz", "extxyz", "structures with tensors, for ASE"], ["parquet", "Parquet", "tensors and intervals, for DuckDB and polars"]];
 
 function setUpColumns(state, known) {
   const dialog = byId("columns-dialog");
@@ -59,6 +59,11 @@ export function queryTexts({ filter, sort, fields }, origin, address) {
   ];
 }
 
+/** Names of properties, each followed by the ends of its interval where it has one, none twice. */
+function withIntervals(names, known) {
+  return [...new Set(names.flatMap((name) => [name, ...(known.get(name)?.interval ?? [])]))];
+}
+
 /** Connects the dialogs to their buttons. */
 export function setUpDialogs(state, known, address) {
   setUpColumns(state, known);
@@ -75,7 +80,7 @@ export function setUpDialogs(state, known, address) {
     byId("download-links").replaceChildren(
       element("p", { class: "note" }, "All crystals that the filter leaves, in the order of the table, up to the server's limit."),
       ...FORMATS.map(([format, name, why]) => element("p", {},
-        element("a", { class: "button", href: address("export", { ...common, format, ...(format === "csv" ? { fields: ["id", ...state.list("fields")].join(",") } : {}) }), download: "" }, name), element("span", { class: "note" }, why))),
+        element("a", { class: "button", href: address("export", { ...common, format, ...(format === "csv" ? { fields: withIntervals(["id", ...state.list("fields")], known).join(",") } : {}) }), download: "" }, name), element("span", { class: "note" }, why))),
       element("p", { class: "note" }, "CIF, POSCAR and more: ", element("code", {}, "gmtscreen export"), " writes them for any number of crystals."));
     byId("download-dialog").showModal();
   });

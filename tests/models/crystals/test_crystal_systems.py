@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.symmetry.crystal_systems import crystal_systems
+from models.crystals.crystal_systems import crystal_systems
 
 
 def test_space_groups_belong_to_the_seven_systems() -> None:
