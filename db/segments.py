@@ -227,11 +227,11 @@ def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str
 
 def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
     """The columns of which something is known."""
-    return {
-        name: column_of(name, rows[name])
-        for name in SEGMENT_COLUMNS
-        if any(value is not None for value in rows.get(name, ()))
-    }
+    known = {}
+    for name in SEGMENT_COLUMNS:
+        if any(value is not None for value in rows.get(name, ())):
+            known[name] = column_of(name, rows[name])
+    return known
 
 
 def write(connection: Connection, model_id: int, ids: SegmentIds | None, columns: Mapping[str, Column]) -> None:

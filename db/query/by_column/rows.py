@@ -98,8 +98,8 @@ def _best(
 ) -> NDArray[np.bool_]:
     """Whether no later model has a result of the same crystal."""
     best = np.ones(len(keys), np.bool_)
-    models = list(dict.fromkeys(model_id for model_id, _ in parts))
-    starts = [int(first_rows[[model_id for model_id, _ in parts].index(model)]) for model in models]
+    models = [model_id for model_id, _ in parts]
+    starts = [int(first_rows[models.index(model_id)]) for model_id in dict.fromkeys(models)]
     for start, stop in pairwise(starts):
         better = np.sort(keys[stop:])
         best[start:stop] = ~is_in(keys[start:stop], better)

@@ -36,18 +36,12 @@ def serve(
     from flows.cli.results.http_server import http_server
     from flows.explorer_services import ExplorerServices
     from gmt_tasks.settings import load_settings
-    from models.errors import GmtError
 
-    names = (
-        ()
-        if "*" in (allow_host or ())
-        else (*LOOPBACK_NAMES, host.lower(), *(name.lower() for name in allow_host or ()))
-    )
+    names: tuple[str, ...] = (*LOOPBACK_NAMES, host.lower(), *(name.lower() for name in allow_host or ()))
+    if "*" in (allow_host or ()):
+        names = ()
     settings = ServerSettings(query_timeout_s=query_timeout, hosts=names, origins=tuple(allow_origin or ()))
     with ResultStore.open_read_only(load_settings(db=db).database, settings.query_timeout_s) as store:
-        # What every search needs is read before the first one asks; what is wrong, that one will be told.
-        with suppress(GmtError):
-            store.count()
         try:
             listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:
