@@ -20,24 +20,41 @@ from db.store import ResultStore
 from gmt_tasks.export.structure_text import StructureFormat, file_name, structure_text
 from gmt_tasks.export.whole_file import whole_file, whole_folder
 from tests.db import blocks
-from tests.flows.cli.results.test_results import db, run
-
-__all__ = ["db"]
+from tests.flows.cli.results.test_results import run
 
 
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
         (["export", "", "--to", "missing/a.csv"], 2, "missing/a.csv: No such file or directory; make its folder first"),
-        (["export", "", "--to", "missing/a.parquet"], 2, "missing/a.parquet: No such file"),
+        pytest.param(
+            ["export", "", "--to", "missing/a.parquet"], 2, "missing/a.parquet: No such file", marks=pytest.mark.slow
+        ),
         (["export", "", "--to", "file/a", "--format", "cif"], 2, "a part of its path is a file"),
         (["export", "", "--to", "file", "--database"], 2, "file: File exists"),
         (["export", "", "--to", f"{'a' * 300}.csv"], 2, "File name too long"),
         (["export", "", "--to", "/dev/full", "--format", "csv"], 1, "No space left on device; free space"),
-        (["export", "", "--to", "/dev/full", "--format", "parquet"], 1, "/dev/full: No space left on device"),
-        (["query", "", "--format", "csv", "--out", "missing/a.csv"], 2, "make its folder first"),
-        (["plot", "", "--x", "k_vrh_gpa", "--y", "g_vrh_gpa", "--out", "missing/a.html"], 2, "missing/a.html: No such"),
-        (["surface", "made-0", "--out", "missing/a.html"], 2, "missing/a.html: No such"),
+        pytest.param(
+            ["export", "", "--to", "/dev/full", "--format", "parquet"],
+            1,
+            "/dev/full: No space left on device",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["query", "", "--format", "csv", "--out", "missing/a.csv"],
+            2,
+            "make its folder first",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["plot", "", "--x", "k_vrh_gpa", "--y", "g_vrh_gpa", "--out", "missing/a.html"],
+            2,
+            "missing/a.html: No such",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["surface", "made-0", "--out", "missing/a.html"], 2, "missing/a.html: No such", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_the_system_refuses_is_said_in_one_line_that_names_the_file(
