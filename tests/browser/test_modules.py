@@ -41,6 +41,14 @@ def test_joining_what_was_split_is_the_same_filter(page: "Page") -> None:
         assert str(parse_filter(page.evaluate(join, list(terms)))) == str(parse_filter(text))
 
 
+def test_ends_that_differ_by_rounding_have_one_tick(page: "Page") -> None:
+    ticks = "ends => import('/static/js/drawing/scales.js').then(m => m.linearTicks(...ends, 8).length)"
+    assert page.evaluate(ticks, [9.999999999999998, 10.0]) == 1
+    assert page.evaluate(ticks, [0.0, 0.0]) == 1
+    assert page.evaluate(ticks, [-1e-30, 1e-30]) > 1
+    assert page.evaluate(ticks, [9.9, 10.0]) > 4
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
