@@ -10,13 +10,14 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from db.failures import hide_password
 from db.migrations.state import REVISION_TABLE, has_unfilled_columns, is_current, revision_of
-from db.transactions import SQLITE_BEGIN, reading, writing
+from db.transactions import BINARY_RESULTS, SQLITE_BEGIN, reading, writing
 from models.errors import StoreError
 
 BUSY_TIMEOUT_S: float = 60
@@ -101,12 +102,22 @@ def open_engine(url: URL) -> Engine:
     if sqlite:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "before_cursor_execute", _choose_format)
     # The first connection is made here, so that a wrong address does not show in the middle of the work.
     with reading(engine):
         pass
     if sqlite:
         _keep_to_the_file(engine, Path(url.database or "").absolute())
     return engine
+
+
+def _choose_format(_connection: Connection, cursor: Any, *rest: Any) -> None:
+    """The form in which psycopg asks for a statement's rows, before it is sent."""
+    _statement, _parameters, context, _many = rest
+    if context.execution_options.get(BINARY_RESULTS):
+        formats = type(cursor.format)
+        cursor.format = formats.BINARY
 
 
 def _keep_to_the_file(engine: Engine, path: Path) -> None:

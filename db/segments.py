@@ -34,6 +34,7 @@ from db.base import Float32
 from db.bulk import MAX_VARIABLES
 from db.storage.packing import deflate, from_order_codes, inflate
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
+from db.transactions import BINARY_RESULTS
 from models.crystals.crystal import SYMBOLS
 
 ID, KEY_BYTES = "id", 8
@@ -181,7 +182,8 @@ def read(
     chosen = select(table.name, table.segment, table.data).where(table.model_id == model_id, table.name.in_(names))
     if numbers is not None:
         chosen = chosen.where(table.segment.in_(numbers))
-    for name, segment, data in connection.execute(chosen.order_by(table.name, table.segment)):
+    ordered = chosen.order_by(table.name, table.segment).execution_options(**{BINARY_RESULTS: True})
+    for name, segment, data in connection.execute(ordered):
         yield name, int(segment), data
 
 
@@ -225,11 +227,11 @@ def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str
 
 def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
     """The columns of which something is known."""
-    return {
-        name: column_of(name, rows[name])
-        for name in SEGMENT_COLUMNS
-        if any(value is not None for value in rows.get(name, ()))
-    }
+    known = {}
+    for name in SEGMENT_COLUMNS:
+        if any(value is not None for value in rows.get(name, ())):
+            known[name] = column_of(name, rows[name])
+    return known
 
 
 def write(connection: Connection, model_id: int, ids: SegmentIds | None, columns: Mapping[str, Column]) -> None:

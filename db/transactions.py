@@ -27,6 +27,9 @@ PATIENCE = "patience_s"
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 15.0
 
+BINARY_RESULTS = "binary_results"
+"""Execution option: PostgreSQL sends a statement's rows in binary form; as text, bytes take four times as long."""
+
 SQLITE_BEGIN = "sqlite_begin"
 """Execution option: how a transaction begins on SQLite."""
 

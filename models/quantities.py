@@ -366,13 +366,6 @@ DERIVED: dict[str, DerivedQuantity] = {
     ),
 }
 
-POLYCRYSTAL_MODULI: tuple[str, ...] = (
-    "k_voigt_gpa", "k_reuss_gpa", "k_vrh_gpa", "g_voigt_gpa", "g_reuss_gpa", "g_vrh_gpa", "young_vrh_gpa",
-    "poisson_vrh", "universal_anisotropy", "pugh_ratio", "k_hs_lower_gpa", "k_hs_upper_gpa", "k_self_consistent_gpa",
-    "g_hs_lower_gpa", "g_hs_upper_gpa", "g_self_consistent_gpa", "log_euclidean_anisotropy",
-)  # fmt: skip
-"""Derived numbers that belong to a polycrystal of grains in all directions: moduli with their bounds, and ratios."""
-
 INTERVALS: dict[str, tuple[str, str]] = {
     name: (f"{name}_lo", f"{name}_hi") for name, quantity in DERIVED.items() if quantity.scale is not None
 }

@@ -1,6 +1,7 @@
 """The web application, made for one database: every route, the files it serves, what happens to errors."""
 
 import re
+from contextlib import suppress
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -40,6 +41,9 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
         services: what `db` must not import.
         settings: limits and addresses.
     """
+    # What every search needs is read before the first one asks; that one hears of what is wrong.
+    with suppress(GmtError):
+        store.count()
     # The pages that describe an interface in FastAPI load their scripts from elsewhere: only the description stays.
     app = FastAPI(title="gmtscreen", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     templates = Jinja2Templates(FOLDER / "templates")

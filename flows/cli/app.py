@@ -1,6 +1,7 @@
 """`gmtscreen`: every command by name. What a command needs is imported when it runs, so that help is immediate."""
 
 import os
+import signal
 import sys
 
 import typer
@@ -145,6 +146,11 @@ def main() -> None:
 
         with errors_as_lines(Exit.BAD_USAGE):
             hold_temporary_files()
+    else:
+        # Whoever is ended by a scheduler or a closed terminal removes its half-written files, too.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda received, _: sys.exit(128 + received))
     app()
 
 

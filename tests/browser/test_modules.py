@@ -41,6 +41,14 @@ def test_joining_what_was_split_is_the_same_filter(page: "Page") -> None:
         assert str(parse_filter(page.evaluate(join, list(terms)))) == str(parse_filter(text))
 
 
+def test_ends_that_differ_by_rounding_have_one_tick(page: "Page") -> None:
+    ticks = "ends => import('/static/js/drawing/scales.js').then(m => m.linearTicks(...ends, 8).length)"
+    assert page.evaluate(ticks, [9.999999999999998, 10.0]) == 1
+    assert page.evaluate(ticks, [0.0, 0.0]) == 1
+    assert page.evaluate(ticks, [-1e-30, 1e-30]) > 1
+    assert page.evaluate(ticks, [9.9, 10.0]) > 4
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
@@ -53,6 +61,7 @@ def test_joining_what_was_split_is_the_same_filter(page: "Page") -> None:
         ("reference:sic-3c", 'source_ids HAS "reference:sic-3c"'),
         ("preset:piezo", "preset:piezo"),
         ("NOT ood", "NOT ood"),
+        ("NOT", "NOT"),
         ("metal", "metal"),
         ("k_vrh_gpa > 3", "k_vrh_gpa > 3"),
         ("", ""),
@@ -60,7 +69,7 @@ def test_joining_what_was_split_is_the_same_filter(page: "Page") -> None:
 )
 def test_a_formula_a_chemical_system_or_an_id_is_a_filter(page: "Page", typed: str, meant: str) -> None:
     assert page.evaluate("text => import('/static/js/search/shorthand.js').then(m => m.filterOf(text))", typed) == meant
-    if meant:
+    if meant not in ("", "NOT"):
         parse_filter(meant)
 
 

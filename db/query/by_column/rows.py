@@ -98,8 +98,8 @@ def _best(
 ) -> NDArray[np.bool_]:
     """Whether no later model has a result of the same crystal."""
     best = np.ones(len(keys), np.bool_)
-    models = list(dict.fromkeys(model_id for model_id, _ in parts))
-    starts = [int(first_rows[[model_id for model_id, _ in parts].index(model)]) for model in models]
+    models = [model_id for model_id, _ in parts]
+    starts = [int(first_rows[models.index(model_id)]) for model_id in dict.fromkeys(models)]
     for start, stop in pairwise(starts):
         better = np.sort(keys[stop:])
         best[start:stop] = ~is_in(keys[start:stop], better)
@@ -122,6 +122,7 @@ def column_of(connection: Connection, rows: Rows, model_ids: Sequence[int], name
         if before is not None and before.parts == rows.parts and before.stored == stored:
             return before.column
         column = _read_column(connection, rows, stored, before, name)
+        column.values.setflags(write=False)
         n_bytes = column.values.nbytes + sum(len(text) + BYTES_PER_TEXT for text in column.texts or ())
         CACHE.put(key, StoredColumn(rows.parts, stored, rows.first_rows, column), n_bytes)
     return column

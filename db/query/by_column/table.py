@@ -30,7 +30,6 @@ from db.query.filter_tree import (
     Operator,
     Or,
     Quantifier,
-    TextMatch,
 )
 from db.query.properties import PROPERTIES, Kind
 from db.query.times import whole_seconds
@@ -162,7 +161,9 @@ class Table:
             case Has(_, quantifier, values):
                 true = _has(column.values, quantifier, segments.element_mask(values))
             case Matches(_, how, text):
-                true = _matching(column, how, text)
+                # the last one is that of unknown texts
+                passing = [*(how.test(held, text) for held in column.texts or ()), False]
+                true = np.array(passing, np.bool_)[column.values]
             case Flag():
                 true = column.values == 1
             case Comparison(_, operator, value) if column.texts is not None:
@@ -212,13 +213,6 @@ def _has(masks: NDArray[np.uint64], quantifier: Quantifier, wanted: NDArray[np.u
             held = masks[:, word] & mask
             of_words.append(held != 0 if quantifier is Quantifier.ANY else held == mask)
     return reduce(np.logical_or if quantifier is Quantifier.ANY else np.logical_and, of_words)
-
-
-def _matching(column: Column, how: TextMatch, text: str) -> Bools:
-    """Whether each row's text holds another; that of an unknown one means nothing."""
-    test = how.test
-    passing: Bools = np.array([*(test(held, text) for held in column.texts or ()), False], np.bool_)[column.values]
-    return passing
 
 
 def _compared_texts(column: Column, operator: Operator, text: str) -> Bools:

@@ -30,26 +30,18 @@ def serve(
     """Explorer, OPTIMADE and JSON interface of a database, read-only."""
     import socket
 
-    import uvicorn
-
     from db.explorer.app import create_app
     from db.explorer.limits import LOOPBACK_NAMES, ServerSettings
     from db.store import ResultStore
-    from flows.cli.results.request_deadline import DeadlineProtocol
+    from flows.cli.results.http_server import http_server
     from flows.explorer_services import ExplorerServices
     from gmt_tasks.settings import load_settings
-    from models.errors import GmtError
 
-    names = (
-        ()
-        if "*" in (allow_host or ())
-        else (*LOOPBACK_NAMES, host.lower(), *(name.lower() for name in allow_host or ()))
-    )
+    names: tuple[str, ...] = (*LOOPBACK_NAMES, host.lower(), *(name.lower() for name in allow_host or ()))
+    if "*" in (allow_host or ()):
+        names = ()
     settings = ServerSettings(query_timeout_s=query_timeout, hosts=names, origins=tuple(allow_origin or ()))
     with ResultStore.open_read_only(load_settings(db=db).database, settings.query_timeout_s) as store:
-        # What every search needs is read before the first one asks; what is wrong, that one will be told.
-        with suppress(GmtError):
-            store.count()
         try:
             listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:
@@ -63,19 +55,8 @@ def serve(
             if not is_loopback(host):
                 say("reachable from other machines; without a password: everything in the database can be read")
             app = create_app(store, ExplorerServices(), settings)
-            config = uvicorn.Config(
-                app,
-                http=DeadlineProtocol,
-                ws="none",
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,
-                limit_concurrency=256,
-                timeout_keep_alive=20,
-                timeout_graceful_shutdown=3,
-            )
             with suppress(KeyboardInterrupt):  # how it is meant to end
-                uvicorn.Server(config).run(sockets=[listener])
+                http_server(app).run(sockets=[listener])
 
 
 def is_loopback(host: str) -> bool:

@@ -12,9 +12,8 @@ from db.store import ResultStore
 from flows.reports.comparison_table import print_comparison
 from gmt_tasks.export.comparison import ComparedRow, compare_crystals
 from models.errors import MissingError
-from tests.flows.cli.results.test_results import db, run
+from tests.flows.cli.results.test_results import run
 
-__all__ = ["db"]
 IDS = [f"made-{number}" for number in range(6)]
 
 
@@ -105,6 +104,7 @@ def test_what_cannot_be_compared_is_said(db: str, facts: list[dict[str, Any]]) -
         compare_crystals(facts, model="zork@1")
 
 
+@pytest.mark.slow
 def test_the_former_comparison_of_two_versions_still_works(db: str) -> None:
     with ResultStore(db) as store:
         name = f"{store.list_models()[0]['name']}@{store.list_models()[0]['version']}"

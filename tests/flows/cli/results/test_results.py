@@ -12,22 +12,11 @@ from typer.testing import CliRunner
 
 from db.query.analysis.pareto import Sense
 from db.query.presets import PRESETS
-from db.store import ResultStore
 from flows.cli.app import app
 from flows.reports.hits.plot_hits import HitsPlot, draw_hits, plot_columns
 from models.errors import GmtError
-from tests.db import blocks
 
 runner = CliRunner()
-
-
-@pytest.fixture(scope="module")
-def db(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with 30 made-up crystals."""
-    path = tmp_path_factory.mktemp("results") / "hits.db"
-    with ResultStore(path) as store:
-        blocks.work_off(store, blocks.filled(store, 30))
-    return str(path)
 
 
 def run(*words: str) -> Any:

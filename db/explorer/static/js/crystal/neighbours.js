@@ -32,7 +32,7 @@ export async function showLabels(box, { path, known, facts, model }) {
 }
 
 const COMPONENT = /^(c|e|d|eps_total|eps_electronic)_?(\d\d)(_abs)?(?:_(gpa|c_per_m2|pc_per_n))?$/;
-const COMPONENT_SYMBOLS = { c: "C", e: "e", d: "d", eps_total: "ε0,", eps_electronic: "ε∞," };
+const COMPONENT_SYMBOLS = { c: ["C", ""], e: ["e", ""], d: ["d", ""], eps_total: ["ε", "0, "], eps_electronic: ["ε", "∞, "] };
 const COMPONENT_UNITS = { gpa: "GPa", c_per_m2: "C/m²", pc_per_n: "pC/N" };
 
 /** A component of a tensor as the field writes it: C with 11 set low, and its unit. */
@@ -41,7 +41,8 @@ function componentNode(name) {
   if (!match) return name;
   const [, symbol, indices, absolute, unit] = match;
   const bar = absolute ? "|" : "";
-  return [element("span", { class: "symbol" }, bar, COMPONENT_SYMBOLS[symbol], element("sub", {}, indices), bar), unit ? ` ${COMPONENT_UNITS[unit]}` : ""];
+  const [letter, kind] = COMPONENT_SYMBOLS[symbol];
+  return [element("span", { class: "symbol" }, bar, letter, element("sub", {}, kind + indices), bar), unit ? ` ${COMPONENT_UNITS[unit]}` : ""];
 }
 
 function labelValue(label) {

@@ -28,11 +28,21 @@ function readable(name) {
   return name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
 }
 
+const NAMES = { wiener_lower: "Wiener, lower", wiener_upper: "Wiener, upper", hs_lower: "Hashin-Shtrikman, lower", hs_upper: "Hashin-Shtrikman, upper", self_consistent: "Self-consistent" };
+const CONE = /^d(\d\d)_cone_(\d+)_deg_pc_per_n$/;
+
+/** What a number that is no property of the crystal is called, and its unit. */
+function namedNode(name) {
+  const [, indices, angle] = CONE.exec(name) ?? [];
+  if (!indices) return [NAMES[name] ?? readable(name), ""];
+  return [[element("span", { class: "symbol" }, "d", element("sub", {}, indices)), ` polar axes within ${angle}° of the field`], "pC/N"];
+}
+
 /** A group of numbers; what the charts show already is left out. */
 function groupNodes(title, numbers, known) {
   const rows = Object.entries(numbers).filter(([name, value]) => typeof value === "number" && !DRAWN.test(name) && known.get(name)?.group !== "piezoelectric").map(([name, value]) => element("tr", { title: known.get(name)?.description },
-    element("th", { scope: "row" }, known.has(name) ? [nameNode(name), " ", element("span", { class: "note" }, known.get(name).description)] : readable(name)),
-    element("td", { class: "number" }, `${number(value)} ${unitText(known.get(name)?.unit ?? "1")}`)));
+    element("th", { scope: "row" }, known.has(name) ? [nameNode(name), " ", element("span", { class: "note" }, known.get(name).description)] : namedNode(name)[0]),
+    element("td", { class: "number" }, `${number(value)} ${known.has(name) ? unitText(known.get(name).unit) : namedNode(name)[1]}`)));
   return rows.length ? [element("h3", {}, TITLES[title] ?? readable(title)), element("table", {}, element("tbody", {}, rows))] : [];
 }
 

@@ -96,22 +96,24 @@ class SurfacePanel {
     if (!largest) {
       byId("surface-error").textContent = "Zero in every direction: the point group forbids it.";
     }
-    const scale = colorScale(low, high === low ? low + 1 : high);
+    // The same in every direction, but for rounding: one colour, not a pattern of errors.
+    const flat = high - low <= 1e-6 * largest;
+    const scale = colorScale(low, flat ? low + Math.max(1, largest) : high);
     const marks = ["x", "y", "z"].map((text, axis) => ({ text, kind: "axis", vector: [0, 1, 2].map((each) => (each === axis ? 1.22 : 0)) }));
     this.#view?.show(this.#grids.map((grid, index) => ({ mesh: surfaceMesh(grid, largest, scale), alpha: index ? 0.32 : 1 })),
       { step: contourStep(low, high), marks });
-    this.#legend(scale, unit);
+    this.#legend(scale, unit, flat);
     this.#facts(unit);
     this.#sections(largest, unit);
     const label = `${this.#choice.label} of ${this.context.facts.formula} in every direction, ${number(low)} to ${number(high)} ${unit}`;
     this.canvas.setAttribute("aria-label", label);
   }
 
-  #legend(scale, unit) {
+  #legend(scale, unit, flat) {
     const bar = element("canvas");
     drawColorBar(bar, scale);
     const legend = byId("surface-legend");
-    legend.hidden = false;
+    legend.hidden = flat;
     legend.replaceChildren(bar, element("div", {}, element("span", {}, number(scale.low, 3)), element("span", {}, unit), element("span", {}, number(scale.high, 3))));
   }
 

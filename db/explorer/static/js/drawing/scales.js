@@ -23,8 +23,9 @@ export function makeScale(low, high, logarithmic = false) {
 
 /** Round numbers between two ends, about so many. */
 export function linearTicks(low, high, about = 6) {
+  // Ends that differ by rounding only have no steps between them: counting these would never end.
+  if (!(high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high)))) return [low];
   const rough = (high - low) / about;
-  if (!(rough > 0)) return [low];
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? 10 * power;
   const ticks = [];
