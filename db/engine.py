@@ -223,11 +223,11 @@ def create_or_migrate(engine: Engine) -> None:
         is_new = revision_of(connection) is None
     if not is_done:
         _migrate(engine)
-    # This imports what derives properties.
-    from db.migrations.fill import fill_new_columns
-
-    fill_new_columns(engine)
     if not is_new:
+        # This imports what derives properties.
+        from db.migrations.fill import fill_new_columns
+
+        fill_new_columns(engine)
         compact(engine.url)
 
 

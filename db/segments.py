@@ -16,7 +16,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import REAL, Boolean, Connection, Integer, Select, delete, func, insert, select, type_coerce
+from sqlalchemy import (
+    REAL,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    delete,
+    func,
+    insert,
+    select,
+    type_coerce,
+)
 
 from db.base import Float32
 from db.bulk import MAX_VARIABLES
@@ -302,7 +314,9 @@ def rebuild(connection: Connection, model_id: int) -> None:
     # Numbers of single precision as the database keeps them: one by one they take most of the time.
     singles = [name for name in RESULT_COLUMNS if isinstance(results.c[name].type, Float32)]
     others = [name for name in SEGMENT_COLUMNS if name not in singles]
-    chosen: list[Any] = [type_coerce(results.c[name], Integer() if sqlite else REAL()) for name in singles]
+    chosen: list[ColumnElement[Any]] = [
+        type_coerce(results.c[name], Integer() if sqlite else REAL()) for name in singles
+    ]
     chosen += [(crystals if name in CRYSTAL_COLUMNS else results).c[name] for name in others]
     joined_rows = results.join(crystals, crystals.c.id == results.c.crystal_id)
     statement = select(results.c.crystal_id, *chosen).select_from(joined_rows).where(results.c.model_id == model_id)

@@ -293,20 +293,14 @@ DERIVED: dict[str, DerivedQuantity] = {
     "g_hs_upper_gpa": DerivedQuantity("GPa", "shear modulus, Hashin-Shtrikman upper bound", _C, scale.SHEAR),
     "g_self_consistent_gpa": DerivedQuantity("GPa", "shear modulus, self-consistent", _C, scale.SHEAR),
     "log_euclidean_anisotropy": DerivedQuantity("1", "log-Euclidean elastic anisotropy", _C, scale.ANISOTROPY),
-    "zener_anisotropy": DerivedQuantity(
-        "1", "Zener anisotropy 2 c44 / (c11 - c12), cubic crystals only", _C, scale.POSITIVE
-    ),
+    "zener_anisotropy": DerivedQuantity("1", "Zener anisotropy 2 c44 / (c11 - c12), cubic only", _C, scale.POSITIVE),
     "hardness_chen_gpa": DerivedQuantity("GPa", "Vickers hardness, Chen's formula", _C, scale.HARDNESS_CHEN),
     "hardness_tian_gpa": DerivedQuantity("GPa", "Vickers hardness, Tian's formula", _C, scale.HARDNESS_TIAN),
-    "sound_velocity_m_per_s": DerivedQuantity(
-        "m/s", "mean (Debye) sound velocity of the polycrystal", _C, scale.POSITIVE
-    ),
+    "sound_velocity_m_per_s": DerivedQuantity("m/s", "mean (Debye) sound velocity, polycrystal", _C, scale.POSITIVE),
     "sound_longitudinal_m_per_s": DerivedQuantity(
-        "m/s", "longitudinal sound velocity of the polycrystal", _C, scale.POSITIVE
+        "m/s", "longitudinal sound velocity, polycrystal", _C, scale.POSITIVE
     ),
-    "sound_transverse_m_per_s": DerivedQuantity(
-        "m/s", "transverse sound velocity of the polycrystal", _C, scale.POSITIVE
-    ),
+    "sound_transverse_m_per_s": DerivedQuantity("m/s", "transverse sound velocity, polycrystal", _C, scale.POSITIVE),
     "debye_temperature_k": DerivedQuantity("K", "Debye temperature from the elastic constants", _C, scale.POSITIVE),
     "thermal_conductivity_min_cahill_w_per_m_k": DerivedQuantity(
         "W/(m K)", "minimum thermal conductivity, Cahill", _C, scale.POSITIVE
@@ -372,13 +366,6 @@ DERIVED: dict[str, DerivedQuantity] = {
     ),
 }
 
-POLYCRYSTAL_MODULI: tuple[str, ...] = (
-    "k_voigt_gpa", "k_reuss_gpa", "k_vrh_gpa", "g_voigt_gpa", "g_reuss_gpa", "g_vrh_gpa", "young_vrh_gpa",
-    "poisson_vrh", "universal_anisotropy", "pugh_ratio", "k_hs_lower_gpa", "k_hs_upper_gpa", "k_self_consistent_gpa",
-    "g_hs_lower_gpa", "g_hs_upper_gpa", "g_self_consistent_gpa", "log_euclidean_anisotropy",
-)  # fmt: skip
-"""Derived numbers that belong to a polycrystal of grains in all directions: moduli with their bounds, and ratios."""
-
 INTERVALS: dict[str, tuple[str, str]] = {
     name: (f"{name}_lo", f"{name}_hi") for name, quantity in DERIVED.items() if quantity.scale is not None
 }
@@ -399,9 +386,7 @@ RELIABILITY: dict[str, DerivedQuantity] = {
     "vacuum_angstrom": DerivedQuantity("angstrom", "widest empty layer of the cell", ()),
     "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
     "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),
-    "band_gap_ev": DerivedQuantity(
-        "eV", "predicted band gap (a guide only: wide gaps come out at half of a semilocal calculation)", ()
-    ),
+    "band_gap_ev": DerivedQuantity("eV", "predicted band gap (a guide only: wide ones come out at half of DFT's)", ()),
     "metal": DerivedQuantity("", "the predicted band gap is that of a metal", (), kind=ColumnKind.FLAG),
 }
 """How reliable a result is, judged from the crystal and the training data, not from the tensors."""

@@ -146,6 +146,10 @@ def _syntax_error(text: str, at: int) -> FilterError:
         hint = 'A text starts and ends with a double quote; inside it write \\" for a quote and \\\\ for a backslash.'
     elif shown.lower() in PROPERTIES:
         hint = f"Properties are written in small letters: {shown.lower()}."
+    elif re.fullmatch(r"(?:[A-Z][a-z]?\d*)+", shown):
+        hint = f'A formula is asked for with formula = "{shown}", an element with elements HAS "{shown}".'
+    elif text[at:].startswith("gx-") or text[:at] == "gx":
+        hint = f'A crystal is asked for with id = "{text[:40].strip()}".'
     elif shown in "'“”":
         hint = f"Texts stand in straight double quotes. {hint}"
     return FilterError(f"Did not expect {shown!r} at position {at}. {hint}", at)

@@ -1,6 +1,7 @@
 """`gmtscreen`: every command by name. What a command needs is imported when it runs, so that help is immediate."""
 
 import os
+import signal
 import sys
 
 import typer
@@ -79,7 +80,7 @@ COMMANDS = (
         models_app,
         "compare",
         compare_models.compare_models,
-        "gmtscreen models compare gmtnet@0.3.0 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db",
+        "gmtscreen models compare gmtnet@0.3.1 gmtnet@0.4.0 --sort -k_vrh_gpa --db hits.db",
     ),
     (models_app, "prune", registry.prune, 'gmtscreen models prune gmtnet@1 --why "replaced" --db hits.db'),
     (models_app, "join", ensemble.join, "gmtscreen models join runs/a runs/b runs/c --out runs/ensemble"),
@@ -145,6 +146,11 @@ def main() -> None:
 
         with errors_as_lines(Exit.BAD_USAGE):
             hold_temporary_files()
+    else:
+        # Whoever is ended by a scheduler or a closed terminal removes its half-written files, too.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda received, _: sys.exit(128 + received))
     app()
 
 

@@ -121,7 +121,7 @@ def _row(
     name: str, unit: str, values: list[Any], ends: Sequence[Sequence[Any] | None], *, smallest: bool = False
 ) -> ComparedRow:
     """A row with its best value: the one that beats all others, and for certain where no interval reaches it."""
-    intervals = [None if pair is None or None in pair else [float(end) for end in pair] for pair in ends]
+    intervals = [None if pair is None or None in pair else list(map(float, pair)) for pair in ends]
     flags_or_texts = any(isinstance(value, bool | str | list) for value in values)
     numbers = (
         [None if value is None or value != value else float(value) for value in values] if not flags_or_texts else []
@@ -133,8 +133,9 @@ def _row(
     best = known[-1][1]
     mine, others = intervals[best], [intervals[place] for _, place in known[:-1]]
     lowest = min(sign * end for end in mine) if mine else -np.inf
-    certain = all(pair is not None and max(sign * end for end in pair) < lowest for pair in others)
-    return ComparedRow(name, unit, values, intervals, best, certain=certain)
+    highest = [np.inf if pair is None else max(sign * pair[0], sign * pair[1]) for pair in others]
+    certain = max(highest) < lowest
+    return ComparedRow(name, unit, values, intervals, best, certain=bool(certain))
 
 
 def _component_rows(results: Sequence[Mapping[str, Any]]) -> list[ComparedRow]:

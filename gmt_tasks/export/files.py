@@ -1,6 +1,6 @@
 """Hits into files: which format a name means, one file or a folder of files, written block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +67,7 @@ def export(store: "ResultStore", request: "Request", format: ExportFormat, out: 
         from gmt_tasks.export.parquet import write_parquet
 
         return write_parquet(blocks, request.fields, out)
-    texts = csv_blocks(blocks, request.fields) if format is ExportFormat.CSV else _frames(blocks)
+    texts = csv_blocks(blocks, request.fields) if format is ExportFormat.CSV else frame_blocks(blocks)
     n_hits = 0
     with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as stream:
         for text, n_in_text in texts:
@@ -88,8 +88,15 @@ def _write_folder(blocks: Iterator[Hits], format: StructureFormat, folder: Path)
     return n_hits
 
 
-def _frames(blocks: Iterator[Hits]) -> Iterator[tuple[str, int]]:
-    """Frames of extended XYZ, some hits at a time, with their number."""
+def frame_blocks(blocks: Iterable[Hits]) -> Iterator[tuple[str, int]]:
+    """Frames of extended XYZ, some hits at a time.
+
+    Args:
+        blocks: of `ResultStore.hits`.
+
+    Yields:
+        Text and the number of hits in it.
+    """
     for hits in blocks:
         texts = [structure_text(facts_of_hit(hits, place), StructureFormat.EXTXYZ) for place in range(len(hits.rows))]
         yield "".join(texts), len(hits.rows)

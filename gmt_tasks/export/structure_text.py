@@ -7,6 +7,7 @@ so. Extended XYZ carries the tensors, the derived properties and their 90 % inte
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -20,6 +21,13 @@ from models.crystals.formula import formula_amounts
 from models.errors import GmtError
 from models.quantities import DERIVED, INTERVALS, RELIABILITY, Tensor
 from models.tensors.voigt import to_printed
+
+# names, and symbols of crystal classes such as -43m and 4/mmm
+_PLAIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9_.:@/()-]*|-?[0-9]+/?[a-z]+")
+_FLAGS = frozenset(
+    ["T", "F", "True", "False", "TRUE", "FALSE", "true", "false", "inf", "Inf", "nan", "NaN", "infinity"]
+)
+"""Texts that readers of extended XYZ take for something else."""
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -207,5 +215,9 @@ def _word(value: Any) -> str:
         return "T" if value else "F"
     if isinstance(value, int | float):
         return repr(value)
-    escaped = "".join(c for c in str(value) if c.isprintable()).replace("\\", "\\\\").replace('"', '\\"')
+    text = "".join(c for c in str(value) if c.isprintable())
+    # A text that would be read as a number, a flag (the formula F) or nothing at all stands behind _JSON.
+    if not _PLAIN_TEXT.fullmatch(text) or text in _FLAGS:
+        text = f"_JSON {json.dumps(text)}"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -39,6 +39,7 @@ class Entry(IntEnum):
 _NUMERATORS = ((5, 5, 2.0), (0, 1, -1.0))
 """1/G and the numerator of Poisson's ratio in the frame n, m, n x m: row, column, factor of the Mandel compliance."""
 _INVERSE_YOUNG = (0, 0, 1.0)
+_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])
 _PAIRS = np.array([[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]])  # axes of each Mandel row
 _SPIN: Floats = np.zeros((3, 3, 3))
 _SPIN[[0, 1, 2], [2, 0, 1], [1, 2, 0]] = 1.0
@@ -160,7 +161,11 @@ class _Search:
             promised[part] = values[part] + (slope * vectors).sum(axis=0) / 2
             length = np.sqrt((vectors * vectors).sum(axis=0))
             vectors = vectors * np.minimum(stretch, MAX_STEP / np.maximum(length, 1e-300))
-            self.axes[:, :, part] = _rotated(self.axes[:, :, part], vectors)
+            # rotated in their own axes by Cayley's formula, the exponential to second order
+            half, axes = vectors[:, None] / 2, self.axes[:, :, part]
+            turned = half[_NEXT] * axes[_LAST] - half[_LAST] * axes[_NEXT]
+            turned += half[_NEXT] * turned[_LAST] - half[_LAST] * turned[_NEXT]
+            self.axes[:, :, part] += turned * 2 / (1 + (half * half).sum(axis=0))
         return values, promised
 
 
@@ -255,14 +260,3 @@ def _lowest_eigenvalue(entries: Floats) -> Floats:
     determinant = _minors(deviation / radius)[1]
     angle = np.arccos(np.clip(determinant / 2, -1.0, 1.0)) / 3
     return np.asarray(mean + 2 * radius * np.cos(angle + 2 * np.pi / 3))
-
-
-def _rotated(axes: Floats, vectors: Floats) -> Floats:
-    """Frames [3, 3, n] rotated by vectors [3, n] in their own axes; Cayley's formula, exp to second order."""
-    half = vectors[:, None] / 2
-    factor = 2 / (1 + (half * half).sum(axis=0))
-    turned = half[_NEXT] * axes[_LAST] - half[_LAST] * axes[_NEXT]
-    return np.asarray(axes + factor * (turned + half[_NEXT] * turned[_LAST] - half[_LAST] * turned[_NEXT]))
-
-
-_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])

@@ -30,6 +30,14 @@ _N_SECANTS = 3
 _NO_WEIGHT = 1e-12  # an eigenvector of pure shear has this weight by rounding, a pole where there is none
 
 
+POLYCRYSTAL_MODULI: tuple[str, ...] = (
+    "k_voigt_gpa", "k_reuss_gpa", "k_vrh_gpa", "g_voigt_gpa", "g_reuss_gpa", "g_vrh_gpa", "young_vrh_gpa",
+    "poisson_vrh", "universal_anisotropy", "pugh_ratio", "k_hs_lower_gpa", "k_hs_upper_gpa", "k_self_consistent_gpa",
+    "g_hs_lower_gpa", "g_hs_upper_gpa", "g_self_consistent_gpa", "log_euclidean_anisotropy",
+)  # fmt: skip
+"""Derived numbers that belong to a polycrystal of grains in all directions: moduli with their bounds, and ratios."""
+
+
 def derive_polycrystal(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAISE) -> Columns:
     """Hashin-Shtrikman bounds and self-consistent moduli of random polycrystals.
 

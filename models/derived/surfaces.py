@@ -30,7 +30,7 @@ from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import Floats, ShapeError, voigt_to_compliance, voigt_to_piezo_strain, voigt_to_stiffness
 
 _GPA_IN_PA = 1e9
-_PF_GPA = 1e3  # of one C^2/m^4
+_GPA_PF = 1e3  # of one (C/m^2)^2
 _N_GRID = 2000  # directions on the half sphere, about 3 degrees apart
 _N_STARTS = 6  # best grid directions that are refined
 _N_COMPASS = 8
@@ -228,11 +228,12 @@ class _Evaluation:
     def _thickness_coupling(self, n: Floats) -> Floats:
         """k_t of plates with normals n, [n]."""
         piezo = np.einsum("ijk,ni,nj,nk->n", self.tensor, n, n, n, optimize=True)
-        permittivity = EPS0_PC_PER_V_M * np.einsum("ij,ni,nj->n", self.given[Tensor.DIELECTRIC_TOTAL], n, n)
         stiffness = voigt_to_stiffness(self.given[Tensor.ELASTIC])
-        clamped = np.einsum("ijkl,ni,nj,nk,nl->n", stiffness, n, n, n, n, optimize=True) * permittivity
-        # permittivity in pF/m and stiffness in GPa against C^2/m^4
-        return np.asarray(np.abs(piezo) / np.sqrt(clamped / _PF_GPA + piezo**2))
+        clamped = np.einsum("ijkl,ni,nj,nk,nl->n", stiffness, n, n, n, n, optimize=True)
+        permittivity = EPS0_PC_PER_V_M * np.einsum("ij,ni,nj->n", self.given[Tensor.DIELECTRIC_TOTAL], n, n)
+        # what the field adds to the stiffness, as a part of it; GPa and pF/m against C/m^2
+        stiffening = _GPA_PF * piezo**2 / (clamped * permittivity)
+        return np.asarray(np.sqrt(stiffening / (1 + stiffening)))
 
     def _inverse_young(self, n: Floats) -> Floats:
         """S_ijkl n_i n_j n_k n_l in 1/TPa, [n]."""

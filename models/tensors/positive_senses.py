@@ -44,14 +44,14 @@ class SenseRule(NamedTuple):
     rotations: tuple[Floats, ...]
 
 
-_HALF_TURNS = (_ONE, _ABOUT_X, _ABOUT_Y, _ABOUT_Z)
+_TWO_FOLD_ROTATIONS = (_ONE, _ABOUT_X, _ABOUT_Y, _ABOUT_Z)
 _FLIP_Z = SenseRule(("d33",), (_ONE, _ABOUT_X))
 _EXCHANGE = SenseRule(("d14",), (_ONE, _QUARTER))
 
 SENSE_RULES: dict[str, SenseRule] = {
-    "1": SenseRule(("d33", "d11"), _HALF_TURNS),
+    "1": SenseRule(("d33", "d11"), _TWO_FOLD_ROTATIONS),
     "2": SenseRule(("d22",), (_ONE, _ABOUT_X)),
-    "m": SenseRule(("d33", "d11"), _HALF_TURNS),
+    "m": SenseRule(("d33", "d11"), _TWO_FOLD_ROTATIONS),
     "222": SenseRule((), (_ONE,)),
     "mm2": _FLIP_Z,
     "4": _FLIP_Z,
@@ -59,11 +59,11 @@ SENSE_RULES: dict[str, SenseRule] = {
     "422": SenseRule((), (_ONE,)),
     "4mm": _FLIP_Z,
     "-42m": SenseRule(("d36",), (_ONE, _QUARTER)),
-    "3": SenseRule(("d33", "d11"), _HALF_TURNS),
+    "3": SenseRule(("d33", "d11"), _TWO_FOLD_ROTATIONS),
     "32": SenseRule(("d11",), (_ONE, _ABOUT_Z)),
-    "3m": SenseRule(("d33", "d22"), _HALF_TURNS),
+    "3m": SenseRule(("d33", "d22"), _TWO_FOLD_ROTATIONS),
     "6": _FLIP_Z,
-    "-6": SenseRule(("d11", "d22"), _HALF_TURNS),
+    "-6": SenseRule(("d11", "d22"), _TWO_FOLD_ROTATIONS),
     "622": SenseRule((), (_ONE,)),
     "6mm": _FLIP_Z,
     "-6m2": SenseRule(("d22",), (_ONE, _ABOUT_Z)),

@@ -90,8 +90,8 @@ def test_controls_write_the_filter_and_the_filter_sets_the_controls(observed: Ob
     page.wait_for_function("() => document.querySelector('#filter').value === 'elements HAS ALL \"O\"'")
     page.click(".element-grid button:text-is('O')")
     page.wait_for_function("() => document.querySelector('#filter').value === 'NOT elements HAS ANY \"O\"'")
-    page.select_option("#facets select >> nth=3", "TRUE")
-    page.wait_for_function("() => document.querySelector('#filter').value.endsWith('AND mechanically_stable = TRUE')")
+    page.select_option("#facets label:has-text('Piezoelectricity allowed') select", "TRUE")
+    page.wait_for_function("() => document.querySelector('#filter').value.endsWith('AND piezo_allowed = TRUE')")
     page.fill("#ranges input[type=number] >> nth=0", "80")
     page.keyboard.press("Tab")
     page.wait_for_function("() => document.querySelector('#filter').value.endsWith('AND k_vrh_gpa >= 80')")
@@ -104,6 +104,25 @@ def test_controls_write_the_filter_and_the_filter_sets_the_controls(observed: Ob
     page.keyboard.press("Enter")
     page.wait_for_selector(".element-grid button[data-state=wanted]:text-is('Al')")
     assert page.is_checked("input[name=element-mode][value=ONLY]")
+
+
+def test_a_formula_is_searched_for_and_a_crystal_system_chosen(observed: Observed) -> None:
+    page = observed.open("/")
+    page.fill("#filter", "LiNbO3")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('#filter').value === 'formula = \"LiNbO3\"'")
+    page.wait_for_function("() => document.querySelectorAll('#table tbody a').length > 0")
+    page.select_option("#facets label:has-text('Crystal system') select", "trigonal")
+    page.wait_for_function("() => document.querySelector('#filter').value.endsWith('spacegroup <= 167')")
+    page.wait_for_selector("#table tbody td:has-text('R3c (161)')")
+
+
+def test_a_page_that_does_not_exist_leads_on(observed: Observed) -> None:
+    page = observed.open("/nope")
+    assert page.inner_text("h1") == "There is no such page"
+    # The browser itself reports the status 404 to its console: here it is what was asked for.
+    assert all("404" in complaint for complaint in observed.complaints)
+    observed.complaints.clear()
 
 
 def test_what_is_wrong_with_a_filter_is_said_in_its_place(observed: Observed) -> None:

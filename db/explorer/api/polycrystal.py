@@ -10,8 +10,8 @@ from models.derived.composite import dielectric_polycrystal
 from models.derived.elastic import Unstable, mechanically_stable
 from models.derived.piezoelectric import strain_mandel
 from models.derived.poled import polar_axes, poled_average
-from models.derived.polycrystal import derive_polycrystal
-from models.quantities import POLYCRYSTAL_MODULI, Tensor
+from models.derived.polycrystal import POLYCRYSTAL_MODULI, derive_polycrystal
+from models.quantities import Tensor
 from models.tensors.voigt import mandel_to_piezo
 
 POLED_CONES_DEG = (45, 90)

@@ -79,9 +79,9 @@ def check_names(parameters: Mapping[str, str]) -> list[dict[str, str]]:
                 400, f"There is no query parameter {name[:40]!r}. There are: {', '.join(sorted(_KNOWN))}."
             )
         warnings.append(warning("Foreign parameter", f"{name[:40]} belongs to another provider and was ignored."))
-    if parameters.get("response_format", "json") != "json":
+    if (parameters.get("response_format") or "json") != "json":
         raise OptimadeError(400, "Answers are given as JSON only: leave out response_format.")
-    hint = parameters.get("api_hint", "v1")
+    hint = parameters.get("api_hint") or "v1"
     if hint not in VERSION_PATHS:
         raise OptimadeError(553, f"Version {hint[:20]!r} of the API is not served. Ask for v1.")
     return warnings

@@ -26,6 +26,8 @@ STANDARD_REFERENCE_FIELDS = frozenset(
     }
 )  # fmt: skip
 
+SINGLE_ENTRY_PARAMETERS = frozenset({"response_format", "response_fields", "include", "api_hint"})
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -64,6 +66,7 @@ def definition(name: str, request: Request, explorer: Context) -> Response:
 
 @router.get("/")
 @router.get("/info")
+@router.get("/info/")
 def info(request: Request, explorer: Context) -> Response:
     """What this server is and offers."""
     check_names(request.query_params)
@@ -82,6 +85,7 @@ def info(request: Request, explorer: Context) -> Response:
 
 
 @router.get("/info/{entry_type}")
+@router.get("/info/{entry_type}/")
 def entry_info(entry_type: str, request: Request, explorer: Context) -> Response:
     """Properties of an entry type, with unit, description and definition."""
     check_names(request.query_params)
@@ -103,6 +107,7 @@ def entry_info(entry_type: str, request: Request, explorer: Context) -> Response
 
 
 @router.get("/links")
+@router.get("/links/")
 def links(request: Request, explorer: Context) -> Response:
     """Related servers: this one is the root of its provider."""
     check_names(request.query_params)
@@ -118,6 +123,7 @@ def links(request: Request, explorer: Context) -> Response:
 
 
 @router.get("/structures")
+@router.get("/structures/")
 def structures(request: Request, explorer: Context) -> Response:
     """The crystals that a filter describes, page by page."""
     query = read_query(request.query_params, STRUCTURES, STANDARD_UNSUPPORTED)
@@ -130,6 +136,7 @@ def structures(request: Request, explorer: Context) -> Response:
 
 
 @router.get("/references")
+@router.get("/references/")
 def references(request: Request, explorer: Context) -> Response:
     """The references that a filter describes, page by page."""
     query = read_query(request.query_params, DEFINITIONS, STANDARD_REFERENCE_FIELDS)
@@ -152,7 +159,9 @@ def single_reference(entry_id: str, request: Request, explorer: Context) -> Resp
 def _single(entry_type: str, entry_id: str, request: Request, explorer: Explorer) -> Response:
     definitions = _definitions(entry_type)
     known = STANDARD_UNSUPPORTED if entry_type == "structures" else STANDARD_REFERENCE_FIELDS
-    asked = read_query(request.query_params, definitions, known)
+    # A list refuses what it does not know; of a single entry the specification wants it to be ignored.
+    parameters = {name: text for name, text in request.query_params.items() if name in SINGLE_ENTRY_PARAMETERS}
+    asked = read_query(parameters, definitions, known)
     quoted = entry_id.replace("\\", "\\\\").replace('"', '\\"')
     query = EntryQuery(f'id = "{quoted}"', None, asked.fields, 1, references=asked.references)
     of_crystals = entry_type == "structures"
@@ -178,7 +187,7 @@ def _listed(
     counts: Sequence[int | None],
 ) -> Response:
     """The answer of a query, with the link to its next page."""
-    entry_type = request.url.path.rpartition("/")[2]
+    entry_type = request.url.path.rstrip("/").rpartition("/")[2]
     following = None
     if cursor is not None:
         parameters = dict(request.query_params) | {"page_cursor": cursor}

@@ -30,12 +30,10 @@ def serve(
     """Explorer, OPTIMADE and JSON interface of a database, read-only."""
     import socket
 
-    import uvicorn
-
     from db.explorer.app import create_app
     from db.explorer.limits import LOOPBACK_NAMES, ServerSettings
     from db.store import ResultStore
-    from flows.cli.results.request_deadline import DeadlineProtocol
+    from flows.cli.results.http_server import http_server
     from flows.explorer_services import ExplorerServices
     from gmt_tasks.settings import load_settings
 
@@ -57,19 +55,8 @@ def serve(
             if not is_loopback(host):
                 say("reachable from other machines; without a password: everything in the database can be read")
             app = create_app(store, ExplorerServices(), settings)
-            config = uvicorn.Config(
-                app,
-                http=DeadlineProtocol,
-                ws="none",
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,
-                limit_concurrency=256,
-                timeout_keep_alive=20,
-                timeout_graceful_shutdown=3,
-            )
             with suppress(KeyboardInterrupt):  # how it is meant to end
-                uvicorn.Server(config).run(sockets=[listener])
+                http_server(app).run(sockets=[listener])
 
 
 def is_loopback(host: str) -> bool:

@@ -27,10 +27,10 @@ from db.store import ResultStore
 from flows.explorer_services import ExplorerServices
 from gmt_tasks.export.files import ExportFormat, export
 from models.derived.elastic import min_eigenvalue
-from models.derived.polycrystal import derive_polycrystal
+from models.derived.polycrystal import POLYCRYSTAL_MODULI, derive_polycrystal
 from models.derived.surfaces import SURFACES, Surface
 from models.errors import FilterError
-from models.quantities import DERIVED, POLYCRYSTAL_MODULI, Tensor
+from models.quantities import DERIVED, Tensor
 from models.tensors.rotate import rotate
 from models.tensors.voigt import voigt_to_piezo
 from tests.db.explorer.served import FOLDER, N_CRYSTALS

@@ -213,3 +213,20 @@ def test_every_property_is_defined_with_its_unit(client: TestClient) -> None:
         assert listed[name]["type"] == schema["x-optimade-type"]
     assert client.get(listed["_gmt_k_vrh_gpa"]["$id"]).json()["x-optimade-unit"] == "GPa"
     assert client.get(listed["lattice_vectors"]["$id"]).json()["items"]["items"]["x-optimade-unit"] == "Ao"
+
+
+def test_a_single_entry_ignores_what_it_does_not_know_and_a_list_refuses_it(client: TestClient) -> None:
+    entry = client.get(f"{V1}/structures?page_limit=1&response_fields=nsites").json()["data"][0]
+    alone = client.get(f"{V1}/structures/{entry['id']}?response_fields=nsites&nonsense=1&filter=)")
+    assert (alone.status_code, alone.json()["data"]) == (200, entry)
+    assert client.get(f"{V1}/structures/{entry['id']}?response_format=xml").status_code == 400
+    assert client.get(f"{V1}/structures?nonsense=1").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["", "/info", "/info/structures", "/links", "/structures", "/references"])
+def test_a_slash_at_the_end_changes_nothing(client: TestClient, path: str) -> None:
+    query = "?page_limit=1" if path in ("/structures", "/references") else ""
+    answers = [client.get(f"{V1}{path}{end}{query}", follow_redirects=False) for end in ("", "/")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json()["data"] == answers[1].json()["data"]
+    assert answers[0].json().get("links") == answers[1].json().get("links")

@@ -146,6 +146,8 @@ def test_any_order_of_words_is_a_filter_or_a_filter_error(words: list[str]) -> N
         ('k_vrh_gpa CONTAINS "1"', "needs a text", 0),
         ("k_vrh_gpa > g_vrh_gpa", "two properties cannot be compared", 12),
         ("metal = true", "write TRUE", 8),
+        ("LiNbO3", 'formula = "LiNbO3"', 0),
+        ("gx-0123456789abcdef0123", 'id = "gx-0123456789abcdef0123"', 2),
         ("k_vrh_gpa > 1e999", "too large", 12),
         ("k_vrh_gpa > 1 and nelements = 2", "capitals: AND", 14),
         ("formula = 'AlN'", "straight double quotes", 10),

@@ -9,7 +9,7 @@ from models.tensors.rotate import rotate
 from models.tensors.voigt import piezo_to_voigt
 from tests.models.tensors.test_frames import GENERATORS, Floats, _about_z, _group
 
-HALF_TURNS = [np.diag(signs) for signs in ([1.0, 1, 1], [1.0, -1, -1], [-1.0, 1, -1], [-1.0, -1, 1])]
+TWO_FOLD_ROTATIONS = [np.diag(signs) for signs in ([1.0, 1, 1], [1.0, -1, -1], [-1.0, 1, -1], [-1.0, -1, 1])]
 ROUNDING = 1e-5
 """The operations of a group are written with six decimals."""
 QUARTERS = {"4", "-4", "422", "4mm", "-42m", "23", "-43m"}
@@ -28,7 +28,7 @@ def allowed(point_group: str, seed: int) -> Floats:
 def admissible(point_group: str) -> list[Floats]:
     """Proper rotations after which the axes lie as well as before: they keep the class and exchange equal axes."""
     turns = [_about_z(90)] if point_group in QUARTERS else [_about_z(60)] if point_group in SIXTHS else []
-    rotations = [half @ other for half in HALF_TURNS for other in [np.eye(3), *turns]]
+    rotations = [half @ other for half in TWO_FOLD_ROTATIONS for other in [np.eye(3), *turns]]
     group = _group(point_group)
     kept = [{tuple(np.round(r @ np.reshape(g, (3, 3)) @ r.T, 6).ravel() + 0.0) for g in group} for r in rotations]
     return [rotation for rotation, images in zip(rotations, kept, strict=True) if images == group]

@@ -1,5 +1,7 @@
 // What people type into a search box before they know the filter language: a formula, a chemical system, an id.
 
+import { SYMBOLS } from "../structure/atoms.js";
+
 const SYMBOL = "(?:[A-Z][a-z]?)";
 const FORMULA = new RegExp(`^(?:${SYMBOL}\\d*|\\((?:${SYMBOL}\\d*)+\\)\\d*)+$`);
 const SYSTEM = new RegExp(`^${SYMBOL}(?:-${SYMBOL})+$`);
@@ -16,6 +18,8 @@ export function filterOf(text) {
   const typed = text.trim();
   if (CONTENT_ID.test(typed)) return `id = "${typed}"`;
   if (SOURCE_ID.test(typed) && !typed.startsWith("preset:")) return `source_ids HAS "${typed}"`;
+  const words = typed.match(/[A-Z][a-z]?/g) ?? [];
+  if (!words.length || !words.every((word) => SYMBOLS.includes(word))) return typed; // NOT is no compound
   if (SYSTEM.test(typed)) return `elements HAS ALL ${quoted(typed).join(",")} AND nelements = ${new Set(quoted(typed)).size}`;
   if (ELEMENTS.test(typed)) return `elements HAS ALL ${quoted(typed).join(",")}`;
   // One symbol is what one looks for, not the pure element.

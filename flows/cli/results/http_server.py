@@ -1,8 +1,10 @@
 """HTTP as uvicorn speaks it, with a deadline for every request to arrive: silence and dripping bytes hold no place."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_TIMEOUT_S = 20.0
@@ -41,3 +43,19 @@ class DeadlineProtocol(H11Protocol):
         elif self._deadline is not None and not is_waiting:
             self._deadline.cancel()
             self._deadline = None
+
+
+def http_server(app: Callable[..., Any]) -> uvicorn.Server:
+    """The server of an application: no web sockets, no foreign headers, a bounded number of connections."""
+    config = uvicorn.Config(
+        app,
+        http=DeadlineProtocol,
+        ws="none",
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=256,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=3,
+    )
+    return uvicorn.Server(config)
