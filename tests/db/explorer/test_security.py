@@ -157,7 +157,7 @@ def test_a_failure_says_nothing_about_the_inside(served_db: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("path", ["/api/v1/count", "/optimade/v1/structures"])
-def test_trouble_of_the_database_is_the_servers_and_its_address_is_not_told(
+def test_trouble_of_the_database_is_the_servers_and_its_address_stays_secret(
     served_db: Path, tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     moved = tmp_path / "moved.db"
