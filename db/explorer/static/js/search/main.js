@@ -46,8 +46,11 @@ async function showExplanation(filter, n, signal) {
   box.replaceChildren(sentences?.join(" ") || "No crystal fits the whole filter.", lines.length > 1 ? element("ul", {}, lines) : "");
 }
 
-/** Runs the stages one after the other; a newer change starts again, and what a stage then had not seen is kept for it. */
-function inStages(stages, begin) {
+/**
+ * Runs the stages one after the other; a newer change, or a question that cannot be read, ends them, and what a stage
+ * then had not seen is kept for it.
+ */
+function inStages(stages, begin, isUnreadable) {
   const unseen = stages.map(() => new Set());
   let round = 0;
   return async (changed) => {
@@ -58,7 +61,7 @@ function inStages(stages, begin) {
       const names = unseen[index];
       unseen[index] = new Set();
       await Promise.allSettled(stage(names));
-      if (mine !== round) return;
+      if (mine !== round || isUnreadable()) return;
     }
   };
 }
@@ -79,7 +82,8 @@ async function start() {
     (changed) => controls.map((control) => control.refresh(changed)),
   ];
   setUpDialogs(state, known, address);
-  const refresh = inStages(stages, () => showError(null));
+  const isUnreadable = () => byId("filter").getAttribute("aria-invalid") === "true";
+  const refresh = inStages(stages, () => showError(null), isUnreadable);
   state.addEventListener("change", (event) => refresh(event.detail));
   refresh(new Set(["filter", "sort", "fields", "x", "y", "color", "pareto", "logx", "logy", "ranges"]));
 }
