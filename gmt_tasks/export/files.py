@@ -35,7 +35,7 @@ _BY_ENDING = {".cif": "cif", ".poscar": "poscar", ".vasp": "poscar", ".extxyz": 
 _BY_ENDING |= {".csv": "csv", ".parquet": "parquet"}
 
 _PER_FILE = (ExportFormat.CIF, ExportFormat.POSCAR)
-"""Formats of which each crystal gets a file of its own."""
+"""Formats of which each crystal gets a file of its own in a folder, unless a file is named."""
 
 
 def format_of(out: Path) -> ExportFormat | None:
@@ -51,28 +51,33 @@ def export(store: "ResultStore", request: "Request", format: ExportFormat, out: 
         store: the database.
         request: with the fields that tables shall have; its limit may be 0.
         format: CIF and POSCAR make a folder with a file per crystal, the others one file.
-        out: the folder or file; a file appears only when it is complete.
+        out: the folder or file; a file appears only when it is complete. A name like `hit.cif` or `hit.vasp` is a file:
+            CIF holds a data block per crystal, POSCAR one crystal.
         diverse: leave out hits that are too much like a better one; needs a limit.
 
     Raises:
-        ExportError: `out` is a file where a folder must be, or the other way round.
+        ExportError: `out` is a file where a folder must be, or the other way round; several crystals for one POSCAR.
     """
-    if out.exists() and out.is_dir() != (format in _PER_FILE):
-        needs = "a folder" if format in _PER_FILE else "a file"
+    in_folder = format in _PER_FILE and format_of(out) is None
+    if out.exists() and out.is_dir() != in_folder:
+        needs = "a folder" if in_folder else "a file"
         raise ExportError(f"{format} needs {needs}, and {out} is none. Name another one.")
     blocks = store.diverse_hits(request) if diverse else store.hits(request)
-    if format in _PER_FILE:
+    if in_folder:
         return _write_folder(blocks, StructureFormat(format), out)
     if format is ExportFormat.PARQUET:
         from gmt_tasks.export.parquet import write_parquet
 
         return write_parquet(blocks, request.fields, out)
-    texts = csv_blocks(blocks, request.fields) if format is ExportFormat.CSV else frame_blocks(blocks)
+    is_table = format is ExportFormat.CSV
+    texts = csv_blocks(blocks, request.fields) if is_table else structure_blocks(blocks, StructureFormat(format))
     n_hits = 0
     with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as stream:
         for text, n_in_text in texts:
             stream.write(text)
             n_hits += n_in_text
+            if format is ExportFormat.POSCAR and n_hits > 1:
+                raise ExportError("A POSCAR holds one crystal, and there are more hits. Name a folder or ask for one.")
     return n_hits
 
 
@@ -88,15 +93,16 @@ def _write_folder(blocks: Iterator[Hits], format: StructureFormat, folder: Path)
     return n_hits
 
 
-def frame_blocks(blocks: Iterable[Hits]) -> Iterator[tuple[str, int]]:
-    """Frames of extended XYZ, some hits at a time.
+def structure_blocks(blocks: Iterable[Hits], format: StructureFormat) -> Iterator[tuple[str, int]]:
+    """Crystals one after the other in one text, some hits at a time.
 
     Args:
         blocks: of `ResultStore.hits`.
+        format: extended XYZ has a frame per crystal, CIF a data block.
 
     Yields:
         Text and the number of hits in it.
     """
     for hits in blocks:
-        texts = [structure_text(facts_of_hit(hits, place), StructureFormat.EXTXYZ) for place in range(len(hits.rows))]
+        texts = [structure_text(facts_of_hit(hits, place), format) for place in range(len(hits.rows))]
         yield "".join(texts), len(hits.rows)

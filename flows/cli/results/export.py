@@ -21,7 +21,8 @@ def export(
     to: Annotated[
         Path,
         typer.Option(
-            help="File (.extxyz, .csv, .parquet) or folder (--format cif or poscar, --database).", show_default=False
+            help="File (.extxyz, .csv, .parquet, .cif, .vasp) or folder (--format cif or poscar, --database).",
+            show_default=False,
         ),
     ],
     format: Annotated[

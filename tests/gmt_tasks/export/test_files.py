@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from pymatgen.core import Structure
+from pymatgen.io.cif import CifParser
 
 from db.query.properties import DESCRIPTIONS, PROPERTIES
 from db.query.request import Request
@@ -63,6 +65,19 @@ def test_folders_hold_a_file_per_crystal(store: ResultStore, tmp_path: Path, for
     assert len(list((tmp_path / "out").glob(f"*.{StructureFormat(format.value)}"))) == 3
     with pytest.raises(ExportError, match="needs a file"):
         export(store, ALL, ExportFormat.CSV, tmp_path / "out")
+
+
+def test_a_file_that_is_named_holds_all_hits_of_a_cif_and_one_of_a_poscar(store: ResultStore, tmp_path: Path) -> None:
+    assert export(store, Request("", ("formula",), limit=3), ExportFormat.CIF, tmp_path / "hits.cif") == 3
+    read = CifParser(tmp_path / "hits.cif").parse_structures(primitive=False)
+    hits = store.structures(limit=3, fields=["formula"])
+    assert [each.composition for each in read] == [each.composition for each in hits]
+    assert export(store, Request("", ("formula",), limit=1), ExportFormat.POSCAR, tmp_path / "hit.vasp") == 1
+    written = Structure.from_str((tmp_path / "hit.vasp").read_text(encoding="utf-8"), fmt="poscar")
+    assert written.composition == hits[0].composition
+    with pytest.raises(ExportError, match="holds one crystal"):
+        export(store, Request("", ("formula",), limit=2), ExportFormat.POSCAR, tmp_path / "two.vasp")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hit.vasp", "hits.cif"]
 
 
 def test_a_database_is_partitioned_by_model_and_cut_into_files(
