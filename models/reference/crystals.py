@@ -5,6 +5,7 @@ check of whatever finds symmetry.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,8 +162,12 @@ def _spaced_orbit(operations: Floats, lattice: Floats, others: Floats, rng: np.r
     )
 
 
+@cache
 def crystals_of_all_classes(seed: int = 0) -> ClassifiedCrystals:
-    """One random crystal of each of the 32 classes (2 to 49 atoms), in the order of `CRYSTAL_CLASSES`."""
+    """One random crystal of each of the 32 classes (2 to 49 atoms), in the order of `CRYSTAL_CLASSES`.
+
+    Made once per seed, for it takes a third of a second: nobody may write into its arrays.
+    """
     rng = np.random.default_rng(seed)
     crystals = [random_crystal(symbol, rng) for symbol in CRYSTAL_CLASSES]
     return ClassifiedCrystals(CRYSTAL_CLASSES, CRYSTAL_CLASSES, CrystalBatch.join(c.as_batch() for c in crystals))
