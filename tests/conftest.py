@@ -39,21 +39,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[DESELECTED] = Counter()
 
 
+SHARED_FIXTURES = ("prefect_server", "real_labels")
+"""What costs a quarter of a minute to make: the files that use one share a process."""
+
+
 class FilesScheduling(LoadFileScheduling):
-    """Gives the tests of a file to one process, and all files that use Prefect's server, for it starts slowly.
+    """Gives the tests of a file to one process, and all files that use the same dear fixture.
 
     xdist's own groups are not used: with pytest 9.2 they are silently ignored.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "prefect" if uses_prefect(self.config.rootpath / file) else file
+        return shared_fixture(self.config.rootpath / file) or file
 
 
 @cache
-def uses_prefect(file: Path) -> bool:
-    """Whether a file of tests names the fixture of the server."""
-    return "prefect_server" in file.read_text(encoding="utf-8")
+def shared_fixture(file: Path) -> str | None:
+    """The dear fixture that a file of tests names."""
+    text = file.read_text(encoding="utf-8")
+    return next((name for name in SHARED_FIXTURES if name in text), None)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesScheduling:
