@@ -20,6 +20,7 @@ from db.explorer.optimade.envelope import OptimadeError
 from db.explorer.optimade.envelope import error as optimade_error
 from db.explorer.optimade.routes import add_routes as add_optimade
 from db.explorer.pages.errors import asks_page, error_page
+from db.explorer.pages.modules import imported_modules
 from db.explorer.pages.routes import router as page_router
 from db.explorer.queue import QueryQueue
 from db.explorer.refusals import asks_optimade
@@ -47,6 +48,7 @@ def create_app(store: ResultStore, services: Services, settings: ServerSettings)
     # The pages that describe an interface in FastAPI load their scripts from elsewhere: only the description stays.
     app = FastAPI(title="gmtscreen", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     templates = Jinja2Templates(FOLDER / "templates")
+    templates.env.globals["imported_modules"] = imported_modules
     app.state.explorer = Explorer(store, services, settings, templates)
     app.include_router(api_router)
     add_optimade(app)

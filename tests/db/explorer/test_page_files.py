@@ -10,6 +10,7 @@ from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
 from db.explorer.context import FOLDER
 from db.explorer.pages.filter_help import filter_help
+from db.explorer.pages.modules import imported_modules
 from db.query.properties import DESCRIPTIONS
 from models.crystals.crystal_systems import crystal_systems
 
@@ -64,13 +65,21 @@ def test_symbols_of_space_groups_are_those_of_the_international_tables() -> None
 
 
 def test_every_file_that_a_page_names_exists() -> None:
-    names = {
-        name
-        for page in TEMPLATES.glob("*.html")
-        for name in re.findall(r"/static/([\w./-]+)", page.read_text(encoding="utf-8"))
-    }
-    assert names
+    pages = [page.read_text(encoding="utf-8") for page in TEMPLATES.glob("*.html")]
+    names = {name for page in pages for name in re.findall(r"/static/([\w./-]+\.\w+)", page)}
+    scripts = {name for page in pages for name in re.findall(r'set script = "([\w./-]+)"', page)}
+    assert names and len(scripts) == 5
+    names |= {f"js/{name}" for name in scripts}
     assert [name for name in sorted(names) if not (STATIC / name).is_file()] == []
+
+
+def test_a_page_names_all_modules_of_its_script_at_once() -> None:
+    named = {f"js/{name}" for name in imported_modules("search/main.js")}
+    assert {"js/search/plot.js", "js/structure/structure_view.js", "js/core/api.js"} <= named
+    assert "js/search/main.js" not in named
+    files = [STATIC / name for name in {*named, "js/search/main.js"}]
+    imports = {(path.parent / name).resolve() for path in files for name in IMPORT.findall(path.read_text("utf-8"))}
+    assert imports == {(STATIC / name).resolve() for name in named}
 
 
 def test_nothing_is_fetched_from_elsewhere() -> None:
