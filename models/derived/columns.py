@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.derived.coupling import derive_coupling
 from models.derived.dielectric import derive_dielectric, optical_columns
-from models.derived.directional import derive_directional
 from models.derived.elastic import Columns, Unstable, derive_elastic
+from models.derived.extremes.directional import derive_directional
 from models.derived.mechanical import derive_mechanical
 from models.derived.piezoelectric import derive_piezoelectric
 from models.derived.polycrystal import derive_polycrystal

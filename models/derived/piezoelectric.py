@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, mechanically_stable
-from models.derived.longitudinal import largest_longitudinal
+from models.derived.extremes.longitudinal import largest_longitudinal
 from models.errors import UnphysicalTensorError
 from models.quantities import DERIVED, Tensor
 from models.tensors.voigt import (

@@ -16,7 +16,7 @@ H. Ledbetter, J. Appl. Phys. 86, 4626 (1999).
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.derived.sphere import tangents
+from models.derived.extremes.sphere import tangents
 from models.tensors.voigt import Floats, ShapeError
 
 _FORBIDDEN = 1e-9

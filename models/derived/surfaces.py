@@ -9,7 +9,7 @@ It is a mode by itself where n is the direction of a pure longitudinal wave. The
 clamped, ions free.
 
 The extremes over n are searched for on a grid and refined by a compass search on the sphere, which needs no derivative:
-surfaces of eigenvalues have edges. What a whole batch needs is in `models.derived.directional`.
+surfaces of eigenvalues have edges. What a whole batch needs is in `models.derived.extremes.directional`.
 
 Source: J. F. Nye, Physical Properties of Crystals (1985), ch. VIII; A. Marmier et al., Comput. Phys. Commun. 181, 2102
 (2010); M. J. P. Musgrave, Crystal Acoustics (1970), ch. 7; IEEE Std 176-1987, sec. 5 and 6.
@@ -23,8 +23,8 @@ import numpy as np
 
 from models.derived.coupling import EPS0_PC_PER_V_M
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, compliance_voigt
+from models.derived.extremes.sphere import half_sphere, tangents
 from models.derived.piezoelectric import piezoelectric_strain_voigt
-from models.derived.sphere import half_sphere, tangents
 from models.errors import GmtError
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import Floats, ShapeError, voigt_to_compliance, voigt_to_piezo_strain, voigt_to_stiffness

@@ -20,8 +20,8 @@ from db.migrations.upgrade import config_for
 from db.records import ModelVersion
 from db.store import ResultStore
 from db.transactions import reading, writing
-from models.derived.directional import derive_directional
 from models.derived.elastic import bulk_modulus_voigt
+from models.derived.extremes.directional import derive_directional
 from models.errors import StoreError
 from models.quantities import DERIVED, UNCERTAINTY_COLUMNS
 from tests.db.blocks import block, crystal_id, number_of, spec, work_off

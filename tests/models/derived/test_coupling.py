@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from models.derived.coupling import EPS0_PC_PER_V_M, derive_coupling
-from models.derived.longitudinal import largest_longitudinal
+from models.derived.extremes.longitudinal import largest_longitudinal
+from models.derived.extremes.sphere import half_sphere
 from models.derived.piezoelectric import strain_mandel
-from models.derived.sphere import half_sphere
 from models.quantities import Tensor
 from models.tensors.rotate import rotate
 from models.tensors.voigt import ShapeError, voigt_to_piezo

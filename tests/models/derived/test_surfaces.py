@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.derived.sphere import half_sphere
+from models.derived.extremes.sphere import half_sphere
 from models.derived.surfaces import (
     SURFACES,
     Extremes,

@@ -5,9 +5,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.derived.directional import derive_directional
 from models.derived.elastic import compliance_voigt, derive_elastic
-from models.derived.sphere import half_sphere
+from models.derived.extremes.directional import derive_directional
+from models.derived.extremes.sphere import half_sphere
 from models.gmtnet.invariants import (
     VOIGT_MODULI,
     elastic_invariants,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.derived.directional import derive_directional, young_modulus_along
 from models.derived.elastic import Unstable
-from models.derived.sphere import half_sphere
+from models.derived.extremes.directional import derive_directional, young_modulus_along
+from models.derived.extremes.sphere import half_sphere
 from models.derived.surfaces import Surface, directional_values
 from models.errors import UnphysicalTensorError
 from models.quantities import Tensor

@@ -1,8 +1,8 @@
 """Extremes over all directions of moduli and Poisson's ratios, a whole batch at a time.
 
 Pulled along n, a crystal has Young's modulus 1 / S_nnnn, the reciprocal of a form of fourth degree
-(`models.derived.sphere`); shear moduli and Poisson's ratios need a frame (`models.derived.frames`). The linear
-compressibility is quadratic in n, so its extremes are eigenvalues.
+(`models.derived.extremes.sphere`); shear moduli and Poisson's ratios need a frame (`models.derived.extremes.frames`).
+The linear compressibility is quadratic in n, so its extremes are eigenvalues.
 
 Source: J. F. Nye, Physical Properties of Crystals (1985), ch. VIII.
 """
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, Unstable, compliance_voigt, stable_stand_ins
-from models.derived.frames import UPPER, Entry, dyads, extreme_entries, products_of_dyads
-from models.derived.sphere import Grid, Singles, even_grid, largest_on_sphere
+from models.derived.extremes.frames import UPPER, Entry, dyads, extreme_entries, products_of_dyads
+from models.derived.extremes.sphere import Grid, Singles, even_grid, largest_on_sphere
 from models.tensors.voigt import (
     Floats,
     ShapeError,

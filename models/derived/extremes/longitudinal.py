@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from models.derived.sphere import Grid, largest_on_sphere, odd_grid
+from models.derived.extremes.sphere import Grid, largest_on_sphere, odd_grid
 from models.tensors.voigt import Floats
 
 _N_GRID = 600

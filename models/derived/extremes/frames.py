@@ -16,7 +16,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from models.derived.sphere import CONVERGED, FLAT, MAX_STEP, Grid, Singles, even_grid, tangents
+from models.derived.extremes.sphere import CONVERGED, FLAT, MAX_STEP, Grid, Singles, even_grid, tangents
 from models.tensors.voigt import Floats, mandel_to_symmetric, symmetric_to_mandel
 
 N_GRID = 400
