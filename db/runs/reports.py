@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
@@ -306,6 +306,25 @@ def _results_of(connection: Connection, crystal_id: str) -> list[dict[str, Any]]
         fact["warnings"] = json.loads(row["warnings"])
         facts.append(fact)
     return facts
+
+
+def result_of(facts: Mapping[str, Any], model: str | None = None) -> dict[str, Any]:
+    """The one of a crystal's results that is shown: of the model's current version, else of its newest.
+
+    Args:
+        facts: of `ResultStore.show`.
+        model: NAME or NAME@VERSION; empty or None where nobody asks for one.
+
+    Raises:
+        MissingError: the crystal has no result, or none of that model.
+    """
+    fitting = [one for one in facts["results"] if not model or model in (one["model"], one["model"].split("@")[0])]
+    if not fitting:
+        whose = f" of {model[:80]}" if model else ""
+        raise MissingError(f"{facts['id']} has no result{whose}. Screen its source, or choose another model.")
+    current = [one for one in fitting if one["model_state"] == "current"]
+    result: dict[str, Any] = (current or fitting)[0]
+    return result
 
 
 def find_crystal(connection: Connection, text: str) -> str:

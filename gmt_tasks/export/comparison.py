@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from db.query.properties import DESCRIPTIONS
+from db.runs.reports import result_of
 from gmt_tasks.export.frames import facts_in_ieee_frame
-from models.errors import MissingError
 from models.quantities import DERIVED, INTERVALS, RELIABILITY, TENSORS, IndexSymmetry
 from models.tensors.voigt import to_printed
 
@@ -78,7 +78,7 @@ def compare_crystals(
         MissingError: a crystal has no result, or none of that model.
         FrameError: `ieee` and a crystal has no IEEE frame.
     """
-    chosen = [_result(each, model) for each in facts]
+    chosen = [result_of(each, model) for each in facts]
     if ieee:
         pairs = zip(facts, chosen, strict=True)
         chosen = [facts_in_ieee_frame(each | {"results": [result]})["results"][0] for each, result in pairs]
@@ -94,16 +94,6 @@ def compare_crystals(
         if names or any(value is not None for value in row):
             rows.append(_row(name, DESCRIPTIONS[name].unit, row, ends, smallest=name in smallest))
     return Comparison(columns, rows + (_component_rows(chosen) if ieee else []), list(smallest))
-
-
-def _result(facts: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """The result of a crystal that is shown."""
-    fitting = [one for one in facts["results"] if model is None or model in (one["model"], one["model"].split("@")[0])]
-    current = [one for one in fitting if one["model_state"] == "current"]
-    if not fitting:
-        raise MissingError(f"{facts['id']} has no result{f' of {model}' if model else ''}. Screen its source first.")
-    result: dict[str, Any] = (current or fitting)[0]
-    return result
 
 
 def _numbers(facts: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:

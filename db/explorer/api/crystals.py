@@ -16,11 +16,12 @@ from db.explorer.api.surfaces import surface_grid
 from db.explorer.context import Context
 from db.explorer.paths import without_paths
 from db.labels.rows import without_content
+from db.runs.reports import result_of
 from db.tables import labels as label_table
 from models.derived.elastic import compliance_voigt
 from models.derived.piezoelectric import piezoelectric_strain_voigt
 from models.derived.surfaces import SURFACES, Surface
-from models.errors import GmtError, MissingError
+from models.errors import GmtError
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import stiffness_voigt_to_mandel, to_printed
 
@@ -28,26 +29,6 @@ router = APIRouter(prefix="/crystals/{crystal:path}")
 
 STRUCTURE_TYPES = {"cif": "chemical/x-cif", "poscar": "text/plain", "extxyz": "text/plain"}
 FILE_ENDINGS = {"cif": ".cif", "poscar": ".vasp", "extxyz": ".extxyz"}
-
-
-def result_of(facts: dict[str, Any], model: str) -> dict[str, Any]:
-    """The result of a model version, else of the current one, else the newest.
-
-    Args:
-        facts: of `ResultStore.show`.
-        model: NAME@VERSION; empty where nobody asks for one.
-
-    Raises:
-        MissingError: the crystal has no result, or none of that model.
-    """
-    results: list[dict[str, Any]] = facts["results"]
-    if model:
-        results = [result for result in results if result["model"] == model]
-    if not results:
-        whose = f" of {model[:80]}" if model else ""
-        raise MissingError(f"{facts['id']} has no result{whose}. Screen its source, or choose another model.")
-    current = [result for result in results if result["model_state"] == "current"]
-    return (current or results)[0]
 
 
 def tensors_of(result: dict[str, Any]) -> dict[Tensor, Any]:
