@@ -1,0 +1,1 @@
+"""A universal interatomic potential as second opinion: relaxed cells, stiffness, modes at Γ."""
