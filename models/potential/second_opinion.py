@@ -56,7 +56,7 @@ class SecondOpinion:
         lowest_mode_thz: of these, negative when imaginary; +inf for one atom.
         gamma_stable: no mode at Γ and no homogeneous strain lowers the energy.
         broken_spacegroup: of the crystal relaxed without symmetry along its softest mode; `spacegroup` where Γ is
-            stable.
+            stable, 0 where that relaxation found no end.
         broken_energy_ev_per_atom: what it gains by that, 0 where Γ is stable, else negative.
         n_evaluations: cells whose energies were computed.
         seconds: processor time spent.
@@ -84,9 +84,3 @@ class SecondOpinion:
     n_evaluations: int
     seconds: float
 
-
-def second_opinions(
-    potential: "object", crystals: CrystalBatch, *, symprec: float = 1e-2, stiffness_guess_gpa: Floats | None = None
-) -> tuple[dict[int, SecondOpinion], dict[int, str]]:
-    """Placeholder of the contract while it is being built."""
-    raise NotImplementedError
