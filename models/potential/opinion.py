@@ -131,8 +131,8 @@ def _breaking_steps(derivatives: SecondDerivatives, energy_ev: float) -> Steps[_
     """Pushes an unstable crystal along its softest deformation and relaxes it without symmetry."""
     space = derivatives.space
     direction = derivatives.softest()[1]
-    farthest = np.abs(direction[:-6]).max() / _PUSH_ANGSTROM
-    largest = np.abs(direction[-6:]).max() / space.length / _PUSH_STRAIN
+    farthest = np.linalg.norm(space.displacements(direction), axis=-1).max() / _PUSH_ANGSTROM
+    largest = np.linalg.norm(direction[-6:]) / space.length / _PUSH_STRAIN
     internal = np.linalg.svd(space.translations)[2][3:]
     try:
         relaxed = yield from relaxation_steps(

@@ -25,13 +25,13 @@ class Limits:
     """When a relaxation ends.
 
     Attributes:
-        force_ev_per_angstrom: largest component left on an atom.
-        stress_gpa: largest component left on the cell.
+        force_ev_per_angstrom: largest force left on an atom.
+        stress_gpa: Frobenius norm of the stress left on the cell.
         n_steps: at most so many evaluations.
     """
 
-    force_ev_per_angstrom: float = 0.005
-    stress_gpa: float = 0.05
+    force_ev_per_angstrom: float = 0.003
+    stress_gpa: float = 0.02
     n_steps: int = 60
 
 
@@ -44,7 +44,7 @@ class Relaxed:
         point: of the deformation space, shape [3 n + 6].
         energy_ev: per cell at the start and at the end.
         start_stress_gpa: shape [3, 3].
-        start_force_ev_per_angstrom: largest component at the start.
+        start_force_ev_per_angstrom: largest force on an atom at the start.
     """
 
     how: Relaxation
@@ -100,7 +100,7 @@ def relaxation_steps(
             continue
         shrink = min(1.0, 2 * shrink)
         point, energy, gradient = trial, energy + rise, new_gradient
-    start_force = float(np.abs(first.forces_ev_per_angstrom).max())
+    start_force = float(np.linalg.norm(first.forces_ev_per_angstrom, axis=1).max())
     return Relaxed(how, point, (float(first.energy_ev[0]), energy), first.stress_gpa[0], start_force)
 
 
@@ -117,8 +117,9 @@ def _first_curvature(space: DeformationSpace, stiffness_mandel_gpa: Floats | Non
 
 def _is_small(space: DeformationSpace, gradient: Floats, limits: Limits) -> bool:
     """Whether forces and stress are below the limits."""
-    stress = np.abs(gradient[-6:]).max() * space.length / space.volume * EV_PER_A3_IN_GPA
-    return bool(np.abs(gradient[:-6]).max() < limits.force_ev_per_angstrom and stress < limits.stress_gpa)
+    force = np.linalg.norm(space.displacements(gradient), axis=-1).max()
+    stress = np.linalg.norm(gradient[-6:]) * space.length / space.volume * EV_PER_A3_IN_GPA
+    return bool(force < limits.force_ev_per_angstrom and stress < limits.stress_gpa)
 
 
 def _newton(curvature: Floats, slope: Floats) -> Floats:
@@ -129,9 +130,12 @@ def _newton(curvature: Floats, slope: Floats) -> Floats:
 
 
 def _bounded(space: DeformationSpace, step: Floats) -> Floats:
-    """The step, shortened so that no atom and no strain goes too far at once."""
-    farthest = np.abs(step[:-6]).max() / _MAX_DISPLACEMENT_ANGSTROM
-    largest = np.abs(step[-6:]).max() / space.length / _MAX_STRAIN
+    """The step, shortened so that no atom and no strain goes too far at once.
+
+    By lengths, not components: a rotated crystal takes the rotated steps.
+    """
+    farthest = np.linalg.norm(space.displacements(step), axis=-1).max() / _MAX_DISPLACEMENT_ANGSTROM
+    largest = np.linalg.norm(step[-6:]) / space.length / _MAX_STRAIN
     return step / max(1.0, float(farthest), float(largest))
 
 

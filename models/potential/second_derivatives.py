@@ -146,7 +146,8 @@ def independent_deformations(space: DeformationSpace) -> tuple[Floats, Floats]:
 def _axes(lattice: Floats) -> Floats:
     """Orthonormal rows that turn with the crystal: a, b without its part along a, and the normal of both."""
     axes = np.linalg.qr(lattice.T)[0].T
-    return axes * np.sign((axes * lattice).sum(axis=1))[:, None]
+    turned: Floats = axes * np.sign((axes * lattice).sum(axis=1))[:, None]
+    return turned
 
 
 def _directions() -> Floats:
@@ -155,7 +156,8 @@ def _directions() -> Floats:
     lengths = np.linalg.norm(grid, axis=1)
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
-    return grid[order] / lengths[order, None]
+    directions: Floats = grid[order] / lengths[order, None]
+    return directions
 
 
 def _strain_directions() -> Floats:
@@ -163,7 +165,8 @@ def _strain_directions() -> Floats:
     single = np.eye(6)
     pairs = [single[i] + single[j] for i in range(6) for j in range(i + 1, 6)]
     rows = np.array([*single, *pairs, single[0] + single[3] + single[5], np.array([3.0, 2, 1, 1, 2, 3])])
-    return rows / np.linalg.norm(rows, axis=1)[:, None]
+    directions: Floats = rows / np.linalg.norm(rows, axis=1)[:, None]
+    return directions
 
 
 def _spanning(candidates: Floats, operations: Floats) -> Floats:
@@ -193,4 +196,3 @@ def opposite_operations(space: DeformationSpace, directions: Floats) -> Ints:
     miss = np.abs(space.images(directions) + directions).max(axis=-1)
     best = np.argmin(miss, axis=0)
     return np.where(miss[best, np.arange(len(directions))] < 1e-6, best, -1)
-

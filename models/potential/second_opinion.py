@@ -46,7 +46,7 @@ class SecondOpinion:
         strain: symmetric small strain from the given to the relaxed cell, Voigt with factors of 2 on shears, [6].
         displacement_angstrom: largest displacement of an atom beside that strain.
         stress_gpa: of the crystal as given, ASE's sign (negative under pressure), shape [3, 3].
-        max_force_ev_per_angstrom: of the crystal as given.
+        max_force_ev_per_angstrom: largest force on an atom of the crystal as given.
         stiffness_gpa: with relaxed ions, C_IJ [6, 6]; NaN after COLLAPSED.
         stiffness_clamped_gpa: with ions that follow the strain, [6, 6].
         force_constants: d²E/du du at the relaxed cell in eV/Å², acoustic sum rule kept, [3 n, 3 n] in the order of
@@ -83,4 +83,3 @@ class SecondOpinion:
     broken_energy_ev_per_atom: float
     n_evaluations: int
     seconds: float
-

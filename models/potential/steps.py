@@ -2,7 +2,7 @@
 
 A calculation on one crystal is a generator: it yields the crystals it wants evaluated and is sent their evaluation,
 until it returns its result. One calculation asks for a few small cells at a time, too few to keep a processor busy;
-`run_together` collects the questions of many calculations into one batch. So each calculation reads as if it were alone.
+`run_together` collects the questions of many calculations into one batch. Each calculation reads as if it were alone.
 """
 
 import time

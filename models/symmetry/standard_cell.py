@@ -70,4 +70,5 @@ def _images(crystal: CrystalBatch, operations: CellOperations) -> Ints:
     distance = np.linalg.norm((offset - np.round(offset)) @ crystal.lattice[0], axis=-1)
     # atoms of other elements are no images, however near
     distance[:, crystal.numbers[:, None] != crystal.numbers] = np.inf
-    return np.argmin(distance, axis=-1).astype(np.int64)
+    images: Ints = np.argmin(distance, axis=-1).astype(np.int64)
+    return images

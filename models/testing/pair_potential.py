@@ -1,8 +1,8 @@
 """A pair potential in closed form: crystals whose second derivatives are known without a network.
 
-Unlike atoms attract each other by a Morse potential, like atoms repel each other; both end smoothly at the cutoff. It is
-no model of any material. Tests use it where only the arithmetic around a potential is asked about: its forces are exact
-derivatives in float64, so that differences of them are limited by their own step alone.
+Unlike atoms attract each other by a Morse potential, like atoms repel each other; both end smoothly at the cutoff. It
+is no model of any material. Tests use it where only the arithmetic around a potential is asked about: its forces are
+exact derivatives in float64, so that differences of them are limited by their own step alone.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class PairPotential:
 
     depth_ev: float = 1.5
     width_per_angstrom: float = 1.6
-    distance_angstrom: float = 2.0
-    repulsion_ev: float = 0.4
+    distance_angstrom: float = 1.8
+    repulsion_ev: float = 2.0
     cutoff_angstrom: float = 5.0
     name: str = "pair-potential"
     version: str = "1"
@@ -50,7 +50,8 @@ class PairPotential:
         summed = np.stack([np.bincount(owner, virial[:, k], n_crystals) for k in range(9)], axis=1)
         volume = np.abs(np.linalg.det(crystals.lattice))
         stress = summed.reshape(-1, 3, 3) / volume[:, None, None] * EV_PER_A3_IN_GPA
-        return Evaluation(0.5 * np.bincount(owner, energy, n_crystals), forces, stress)
+        per_cell = np.bincount(owner, 0.5 * energy, n_crystals).astype(np.float64)
+        return Evaluation(per_cell, forces.astype(np.float64), stress.astype(np.float64))
 
     def _pair(self, distance: Floats, unlike: np.ndarray) -> tuple[Floats, Floats]:
         """Energy in eV of pairs at a distance and its derivative by the distance in eV/Å, [n_pairs] each."""
