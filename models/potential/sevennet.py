@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.crystals.neighbors import Neighbors, find_neighbors
+from models.potential.fused_network import FusedNetwork, Pairs
 from models.potential.interface import EV_PER_A3_IN_GPA, Evaluation, PotentialError
 
 _CARD = Path(__file__).parents[1] / "weights" / "sevennet-l3i5.json"
@@ -62,6 +63,10 @@ class SevenNet:
         self._device = torch.device(device)
         self._dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
         self._network = _build(card, load_file(path), self._dtype).to(self._device)
+        self._fused = FusedNetwork(self._network)
+        self._rows = torch.full((len(SYMBOLS),), -1, dtype=torch.int64)
+        for z, row in card["config"]["_type_map"].items():
+            self._rows[int(z)] = row
 
     @cached_property
     def elements(self) -> frozenset[int]:
@@ -99,29 +104,18 @@ class SevenNet:
         self, edges: Neighbors, numbers: NDArray[np.int64], owner: NDArray[np.int64], n_crystals: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Energy, forces and virial of crystals that are computed at once."""
-        device = self._device
-        vector = torch.as_tensor(edges.vector, dtype=self._dtype, device=device).requires_grad_()
-        data = {
-            "atomic_numbers": torch.as_tensor(numbers, device=device),
-            "edge_vec": vector,
-            "edge_index": torch.as_tensor(np.stack([edges.center, edges.neighbor]), device=device),
-            "batch": torch.as_tensor(owner, device=device),
-            "num_atoms": torch.as_tensor(np.bincount(owner, minlength=n_crystals), device=device),
-        }
-        network = self._network
-        data = network._preprocess(data)  # noqa: SLF001
-        for name, module in network._modules.items():  # noqa: SLF001
-            if name != "force_output":
-                data = module(data)
-        energy = torch.zeros(n_crystals, dtype=torch.float64, device=device)
-        energy.index_add_(0, data["batch"], data["atomic_energy"].squeeze(1).double())
+        pairs = Pairs.of(edges, len(numbers))
+        once = pairs.neighbors
+        vector = torch.as_tensor(once.vector, dtype=self._dtype).requires_grad_()
+        atomic = self._fused.atomic_energies(vector, self._rows[torch.as_tensor(numbers)], pairs.edges)
         gradient = torch.zeros_like(vector)
-        if energy.requires_grad:
-            (gradient,) = torch.autograd.grad(energy.sum(), vector)
-        per_edge = gradient.double().cpu().numpy()
+        if len(once.center):
+            (gradient,) = torch.autograd.grad(atomic.sum(), vector)
+        per_pair = gradient.double().numpy()
+        energy = np.bincount(owner, weights=atomic.detach().numpy(), minlength=n_crystals)
         forces = np.zeros((len(numbers), 3))
-        np.add.at(forces, edges.center, per_edge)
-        np.subtract.at(forces, edges.neighbor, per_edge)
+        np.add.at(forces, once.center, per_pair)
+        np.subtract.at(forces, once.neighbor, per_pair)
         virial = np.zeros((n_crystals, 3, 3))
-        np.add.at(virial, owner[edges.center], edges.vector[:, :, None] * per_edge[:, None, :])
-        return energy.detach().cpu().numpy(), forces, (virial + virial.transpose(0, 2, 1)) / 2
+        np.add.at(virial, owner[once.center], once.vector[:, :, None] * per_pair[:, None, :])
+        return energy, forces, (virial + virial.transpose(0, 2, 1)) / 2
