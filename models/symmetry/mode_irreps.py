@@ -61,17 +61,18 @@ def mode_irreps(
         Sets of modes by ascending frequency, 3 n_atoms - 3 modes in all; empty for one atom.
 
     Raises:
-        SymmetryError: more than `MAX_ASYMMETRY` of the dynamical matrix breaks the symmetry, or the operations are no
-            group that takes atoms to atoms of the same mass.
+        SymmetryError: the eigenvectors are not orthonormal, more than `MAX_ASYMMETRY` of the dynamical matrix breaks
+            the symmetry, or the operations are no group that takes atoms to atoms of the same mass.
     """
+    if not np.allclose(eigenvectors.T @ eigenvectors, np.eye(3 * len(masses)), atol=1e-6):
+        raise SymmetryError("The eigenvectors are not orthonormal; give those of the mass-weighted matrix.", [])
     matrix = (eigenvectors * (frequencies * np.abs(frequencies))) @ eigenvectors.T
     symmetric = _group_average(matrix, operations)
-    asymmetry = np.linalg.norm(matrix - symmetric)
-    if asymmetry > MAX_ASYMMETRY * np.linalg.norm(matrix):
-        share = asymmetry / np.linalg.norm(matrix)
+    asymmetry, norm = np.linalg.norm(matrix - symmetric), np.linalg.norm(matrix)
+    if not asymmetry <= MAX_ASYMMETRY * norm:
         raise SymmetryError(
-            f"{100 * share:.3g} % of the dynamical matrix breaks the symmetry of the crystal; it belongs to another "
-            "cell, order of atoms or frame, or its forces were not converged.",
+            f"{100 * asymmetry / norm:.3g} % of the dynamical matrix breaks the symmetry of the crystal; it belongs to "
+            "another cell, order of atoms or frame, or its forces were not converged.",
             [],
         )
     irreps = operations.irreps
