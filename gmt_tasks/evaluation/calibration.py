@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
+from gmt_tasks.evaluation.reliability.fit import fit_error_models
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
@@ -124,8 +125,8 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
 def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: Path | None = None) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
-    The widths of the intervals go into the card, the training data as the distance score sees it into a file that the
-    card pins; every later prediction finds both.
+    The widths of the intervals and what tells of large errors go into the card, the training data as the distance score
+    sees it into a file that the card pins; every later prediction finds them.
 
     Args:
         model: shipped name or checkpoint path.
@@ -134,11 +135,16 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
         start: card of the model that its training went on from; None for one that was trained from random weights.
     """
     path = find_checkpoint(model)
-    labels = seen_by_model(read_labels(data), load_split_table(path))
+    table = load_split_table(path)
+    labels = seen_by_model(read_labels(data), table)
     calibration = calibrate(Screener.load(model, device=device), labels)
     # The card first: the reference pins itself in the card that it finds.
-    write_card(replace(read_card(path), calibration=calibration.to_json()), path.parent)
+    write_card(replace(read_card(path), calibration=calibration.to_json(), reliability={}), path.parent)
     write_training_reference(labels, path, start)
+    # Last, since the distance score is one of the signals that tell of errors.
+    models = fit_error_models(Screener.load(model, device=device), labels, table)
+    reliability = {tensor.value: fitted.to_json() for tensor, fitted in models.items()}
+    write_card(replace(read_card(path), reliability=reliability), path.parent)
     return calibration
 
 
