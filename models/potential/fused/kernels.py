@@ -75,13 +75,13 @@ class _Emitter:
         Neighbours are added pairwise within the two lanes of 128 bits, last the lanes: crossing lanes is slow.
         """
         half = self.width // 2
-        vectors = vectors + [self.zero] * (self.width - len(vectors))
+        vectors = [*vectors, *[self.zero] * (self.width - len(vectors))]
         places = [lane + source for lane in (0, half) for source in (0, self.width)]
         even = [place + j for place in places for j in range(0, half, 2)]
         while len(vectors) > 2:
             pairs = zip(vectors[::2], vectors[1::2], strict=True)
             vectors = [self._folded(a, b, even, 1) for a, b in pairs]
-        return self._folded(*vectors, [*range(half), *range(self.width, self.width + half)], half)
+        return self._folded(vectors[0], vectors[1], [*range(half), *range(self.width, self.width + half)], half)
 
     def _folded(self, a: Any, b: Any, places: list[int], distance: int) -> Any:
         """Sums of the numbers at the given places of two vectors and those at a distance from them."""
@@ -179,9 +179,8 @@ def _add_gradients(
                     builder.store(emitter.zero, slot)
                 emit_row(m1, n3)
                 for first in range(0, n3, emitter.width):
-                    totals = emitter.sums(
-                        [builder.load(slot) for slot in slots[first : min(n3, first + emitter.width)]]
-                    )
+                    loaded = [builder.load(slot) for slot in slots[first : min(n3, first + emitter.width)]]
+                    totals = emitter.sums(loaded)
                     at = mul.type(m1 * n3 + first)
                     emitter.store(builder.fadd(totals, emitter.load(t_gradient, at)), t_gradient, at)
 
