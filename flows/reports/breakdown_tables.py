@@ -52,11 +52,12 @@ def network_table(breakdown: "Breakdown", epochs: Sequence[int]) -> str:
     for row in breakdown.networks:
         errors = [f"{figures(f)}, {figures(t)}" for f, t in zip(row.fnorm, row.fnorm_trimmed, strict=True)]
         symbol = TENSORS[Tensor(row.quantity)].symbol
-        rows.append([symbol, row.labels, row.split, str(row.n), *errors, _difference(row)])
+        rows.append([symbol, row.labels, row.split, str(row.n), *errors, difference_cell(row)])
     return markdown_table(("tensor", "labels", "split", "n", *names, "short − long"), rows, texts=3)
 
 
-def _difference(row: "NetworkErrors") -> str:
+def difference_cell(row: "NetworkErrors") -> str:
+    """Short minus long trainings with the interval, bold where it leaves out 0."""
     if math.isnan(row.short_minus_long):
         return "-"
     shown = [figures(value).replace("-", "−") for value in (row.short_minus_long, row.low, row.high)]
@@ -90,11 +91,12 @@ def size_table(breakdown: "Breakdown") -> str:
     tensors = {quantity.error_column: f"tensor {quantity.symbol}" for quantity in TENSORS.values()}
     rows = []
     for quantity, split, by in sorted(keys, key=lambda key: key[1]):
-        counted = [_count(cells.get((quantity, split, by, lower))) for lower, _ in sizes]
+        counted = [count_cell(cells.get((quantity, split, by, lower))) for lower, _ in sizes]
         rows.append([tensors.get(quantity, f"`{quantity}`"), split, by, *counted])
     names = [f"above {lower:g}" if upper is None else f"{lower:g} to {upper:g}" for lower, upper in sizes]
     return markdown_table(("quantity", "split", "norm of e of the", *names), rows, texts=3)
 
 
-def _count(row: "SizeCoverage | None") -> str:
+def count_cell(row: "SizeCoverage | None") -> str:
+    """Labels inside, of how many, in percent; empty where there are none."""
     return "" if row is None else f"{row.inside} of {row.n} ({percent(100 * row.inside / row.n, 0)} %)"
