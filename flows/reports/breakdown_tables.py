@@ -83,6 +83,17 @@ def other_code_table(breakdown: "Breakdown") -> str:
     return markdown_table(head, rows, texts=2)
 
 
+def stability_table(breakdown: "Breakdown") -> str:
+    """How well unstable labels are told from stable ones."""
+    head = ("split", "n", "not positive definite", "expected", "AUROC", "AUROC of the lowest eigenvalue alone")
+    rows = []
+    for row in breakdown.stability:
+        area = f"{row.auroc:.2f} ({row.low:.2f} to {row.high:.2f})"
+        counts = [str(row.n), str(row.n_unstable), f"{row.expected:.1f}"]
+        rows.append([row.split, *counts, area, f"{row.auroc_eigenvalue:.2f}"])
+    return markdown_table(head, rows)
+
+
 def size_table(breakdown: "Breakdown") -> str:
     """Coverage by size of e: counts in both columns of each size, by label and by prediction."""
     sizes = list(dict.fromkeys((row.lower, row.upper) for row in breakdown.sizes))

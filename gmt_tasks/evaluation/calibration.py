@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from gmt_tasks.evaluation.breakdown.stability import fit_stability
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
@@ -150,7 +151,7 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
 def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: Path | None = None) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
-    The widths of the intervals go into the card, the training data as the distance score sees it into a file that the
+    The widths of the intervals and the stability classifier go into the card, the training data as the distance score sees it into a file that the
     card pins; every later prediction finds both.
 
     Args:
@@ -161,9 +162,12 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
     """
     path = find_checkpoint(model)
     labels = seen_by_model(read_labels(data), load_split_table(path))
-    calibration = calibrate(Screener.load(model, device=device), labels)
+    screener = Screener.load(model, device=device)
+    calibration, stability = calibrate(screener, labels), fit_stability(screener, labels)
     # The card first: the reference pins itself in the card that it finds.
-    write_card(replace(read_card(path), calibration=calibration.to_json()), path.parent)
+    of_stability = stability.to_json() if stability is not None else {}
+    card = replace(read_card(path), calibration=calibration.to_json(), stability=of_stability)
+    write_card(card, path.parent)
     write_training_reference(labels, path, start)
     return calibration
 

@@ -34,6 +34,7 @@ def reliability_columns(
     reference: TrainingReference | None,
     *,
     band_gap_ev: Floats | None = None,
+    stability: Floats | None = None,
     graph: CrystalGraph | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The columns of `models.quantities.RELIABILITY`, each [n_crystals]; NaN where nothing is known.
@@ -42,12 +43,14 @@ def reliability_columns(
         crystals: validated crystals.
         reference: training data of the model; without it nothing is said about distance.
         band_gap_ev: predicted gaps in eV, NaN where unknown, [n_crystals]; None when the model predicts none.
+        stability: probabilities of elastic stability, [n_crystals]; None when the model has no classifier.
         graph: of these crystals with DESCRIPTOR_GRAPH, when the caller has it already.
     """
     if not crystals.n_crystals:  # every crystal of a shard may have been refused
         return {name: np.zeros(0) for name in RELIABILITY}
     graph = build_graph(crystals, DESCRIPTOR_GRAPH) if graph is None else graph
-    score = unknown = np.full(crystals.n_crystals, np.nan)
+    unknown = np.full(crystals.n_crystals, np.nan)
+    score = unknown
     gap = unknown if band_gap_ev is None else band_gap_ev
     if reference is not None:
         score = reference.score(reference.distance(describe(crystals, graph), crystals))
@@ -62,6 +65,7 @@ def reliability_columns(
         "vacuum_angstrom": vacuum,
         "low_dimensional": in_vacuum,
         "layered": (dimension == 2) & ~in_vacuum,
+        "elastic_stability_probability": unknown if stability is None else stability,
         "band_gap_ev": gap,
         "metal": metal_flag(gap),
     }

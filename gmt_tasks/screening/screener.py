@@ -21,6 +21,7 @@ from models.applicability.descriptor import DESCRIPTOR_GRAPH
 from models.applicability.distance import TrainingReference
 from models.crystals.canonical_order import ORDER_RADIUS_ANGSTROM
 from models.crystals.crystal import CrystalBatch
+from models.crystals.crystal_systems import crystal_systems
 from models.crystals.graph import build_graph, find_graph_neighbors
 from models.crystals.neighborhood import Neighborhood
 from models.errors import Reason
@@ -29,6 +30,7 @@ from models.symmetry.search import SYMPRECS_ANGSTROM
 from models.tensor_model import GraphModel, TensorModel
 from models.tensors.frames import axes_of_lattice
 from models.uncertainty.conformal import Calibration
+from models.uncertainty.stability import StabilityClassifier
 
 DEFAULT_SYMPREC = 1e-2
 
@@ -70,6 +72,7 @@ class Screener:
         metrics: what the model's card reports.
         calibration: how wide its intervals are; without one nothing but what symmetry fixes has an interval.
         applicability: its training data, to measure distance to; without it nothing is said about distance.
+        stability: how likely crystals are elastically stable; without it nothing is said about that.
     """
 
     model: TensorModel
@@ -78,6 +81,7 @@ class Screener:
     metrics: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=lambda: Calibration.from_json({}))
     applicability: TrainingReference | None = None
+    stability: StabilityClassifier | None = None
 
     @classmethod
     def load(cls, model: str = "gmtnet", *, device: str = "auto", symprec: float = DEFAULT_SYMPREC) -> "Screener":
@@ -99,7 +103,8 @@ class Screener:
         predictor, card = GMTNetPredictor.load(path, device=device)
         calibration = Calibration.from_json(card.calibration)
         version = ModelVersion(card.name, card.version, card.sha256)
-        return cls(predictor, version, symprec, card.metrics, calibration, load_training_reference(path, card))
+        reference, stability = load_training_reference(path, card), StabilityClassifier.from_json(card.stability)
+        return cls(predictor, version, symprec, card.metrics, calibration, reference, stability)
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
         """Tensors and derived columns of crystals; refused ones are named with their reason.
@@ -122,10 +127,12 @@ class Screener:
         accepted, kept = accepted.without(not_finite(raw), refused)
         raw, analysis = raw.select(kept), analysis.select(kept)
         derived = derive(symmetrize(average(raw, analysis.symmetry), analysis))
+        system = crystal_systems(analysis.symmetry.number)
         reliability = reliability_columns(
             accepted.crystals,
             self.applicability,
             band_gap_ev=band_gap_of(raw.scalars),
+            stability=None if self.stability is None else self.stability.probability(derived.columns, system),
             graph=build_graph(accepted.crystals, DESCRIPTOR_GRAPH, accepted.neighbors),
         )
         intervals = interval_columns(derived, self.calibration)

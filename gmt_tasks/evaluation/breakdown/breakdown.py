@@ -10,6 +10,7 @@ from gmt_tasks.evaluation.breakdown.networks import NetworkErrors, network_error
 from gmt_tasks.evaluation.breakdown.other_codes import OtherCode, other_codes
 from gmt_tasks.evaluation.breakdown.ranking import RankingInterval, SignShare, ranking_intervals, sign_share
 from gmt_tasks.evaluation.breakdown.sizes import SizeCoverage, size_coverage
+from gmt_tasks.evaluation.breakdown.stability import StabilityScores, stability_scores
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.screening.screener import TensorPrediction
 
@@ -24,6 +25,7 @@ class Breakdown:
         networks: the networks of the ensemble one by one.
         sizes: coverage by the size of e.
         other_codes: moduli of other codes.
+        stability: how well unstable labels are told from stable ones.
     """
 
     ranking: list[RankingInterval] = field(default_factory=list)
@@ -31,6 +33,7 @@ class Breakdown:
     networks: list[NetworkErrors] = field(default_factory=list)
     sizes: list[SizeCoverage] = field(default_factory=list)
     other_codes: list[OtherCode] = field(default_factory=list)
+    stability: list[StabilityScores] = field(default_factory=list)
 
     def add(
         self,
@@ -57,3 +60,4 @@ class Breakdown:
         self.networks.extend(network_errors(labels, rows, prediction, split, epochs))
         self.sizes.extend(size_coverage(labels, rows, prediction, split))
         self.other_codes.extend(other_codes(labels, rows, prediction, split))
+        self.stability.extend(stability_scores(labels, rows, prediction, split))

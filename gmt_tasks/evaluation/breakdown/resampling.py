@@ -1,18 +1,17 @@
 """Bootstrap intervals over crystals, for figures that have no formula of their own for an interval."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
 
 N_RESAMPLED = 2000
 LEVEL = 0.9
 """Intervals hold the middle 90 % of what resampled crystals give."""
 
 
-def bootstrap_interval(statistic: Callable[..., float], *values: Floats) -> tuple[float, float]:
+def bootstrap_interval(statistic: Callable[..., float], *values: NDArray[Any]) -> tuple[float, float]:
     """The middle 90 % of a statistic over samples of crystals drawn with replacement; the same at every call.
 
     Args:

@@ -45,7 +45,7 @@ def test_the_coefficients_of_a_class_determine_its_tensor_and_none_of_them_follo
 @pytest.mark.parametrize("point_group", SENSE_RULES)
 def test_the_senses_of_the_axes_do_not_matter(point_group: str) -> None:
     """Nor do axes that the class exchanges."""
-    # isotropic: c44 = (c11 - c12) / 2
+    # an isotropic one, which obeys every class
     stiffness = (np.diag([100.0] * 3 + [50.0] * 3) + np.pad(np.full((3, 3), 20.0), (0, 3)))[None]
     e = allowed(point_group, 1)[None]
     sizes = [largest(e, stiffness, turn[None], point_group)[0] for turn in admissible(point_group)]
