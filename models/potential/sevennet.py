@@ -164,9 +164,7 @@ def _build(config: dict[str, Any], weights: dict[str, torch.Tensor], dtype: torc
         # Coupling coefficients and masks are not among the weights: a new network has them in its own precision.
         network.load_state_dict(network.state_dict() | weights)
     except RuntimeError as error:
-        raise PotentialError(
-            f"The weights do not fit the network that this version of sevenn builds: {error}"
-        ) from error
+        raise PotentialError(f"The weights do not fit the network that this sevenn builds: {error}") from error
     return network.eval().requires_grad_(requires_grad=False)
 
 
