@@ -24,7 +24,8 @@ def stiffened(stiffness_gpa: Floats, volumetric: Floats, deviatoric: Floats) -> 
 
     Args:
         stiffness_gpa: C_IJ, shape [n_crystals, 6, 6].
-        volumetric, deviatoric: factors v and d, shape [n_crystals].
+        volumetric: factors v, shape [n_crystals].
+        deviatoric: factors d, shape [n_crystals].
     """
     scale = np.sqrt(volumetric)[:, None, None] * _VOLUMETRIC + np.sqrt(deviatoric)[:, None, None] * _DEVIATORIC
     return mandel_to_stiffness_voigt(scale @ stiffness_voigt_to_mandel(stiffness_gpa) @ scale)
@@ -34,7 +35,8 @@ def softening(stiffness_gpa: Floats, label_gpa: Floats) -> tuple[Floats, Floats]
     """Logarithms of the factors by which labels are stiffer, volumetric and deviatoric, [n_crystals] each.
 
     Args:
-        stiffness_gpa, label_gpa: positive definite C_IJ, shape [n_crystals, 6, 6].
+        stiffness_gpa: positive definite C_IJ, shape [n_crystals, 6, 6].
+        label_gpa: likewise, of the same crystals.
     """
     difference = _logarithm(label_gpa) - _logarithm(stiffness_gpa)
     volumetric = np.einsum("nij,ji->n", difference, _VOLUMETRIC)
