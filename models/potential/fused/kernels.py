@@ -1,19 +1,23 @@
-"""Machine code for tensor products of channels that lie side by side, as functions that numba compiles in.
+"""Machine code of the fused convolution: loops over edges, and between them vector instructions over channels.
 
 numba's own loops over few channels and few components cost several times as much: they store what fits into registers
-and test again and again whether arrays overlap. Here each pair of dimensions d1, d3 has its own straight-line code.
+and test again and again whether arrays overlap. So the innermost code is emitted here, straight lines for each pair of
+dimensions d1, d3. It stands in one file with the loops, because by the date of their file they are compiled again.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from models.crystals.crystal import Ints
+from models.potential.fused.pairs import Pairs
+
 DIMENSIONS = (1, 3, 5, 7)
-"""Of the irreps that have code: l = 0 to 3."""
+"""Of the irreps that there is code for: l = 0 to 3."""
 
 VECTOR_BYTES = 32
 """Two lanes of 128 bits; compilers split it where registers are narrower."""
@@ -41,9 +45,6 @@ class _Emitter:
         """Address of an entry of a contiguous array."""
         return self.builder.gep(self.context.make_array(array_type)(self.context, self.builder, array).data, [offset])
 
-    def _vector_at(self, pointer: Any, offset: Any) -> Any:
-        return self.builder.bitcast(self.builder.gep(pointer, [offset]), self.type.as_pointer())
-
     def load(self, pointer: Any, offset: Any) -> Any:
         """A vector of the numbers from there on."""
         return self.builder.load(self._vector_at(pointer, offset), align=self.scalar_bytes)
@@ -51,6 +52,9 @@ class _Emitter:
     def store(self, vector: Any, pointer: Any, offset: Any) -> None:
         """Writes a vector from there on."""
         self.builder.store(vector, self._vector_at(pointer, offset), align=self.scalar_bytes)
+
+    def _vector_at(self, pointer: Any, offset: Any) -> Any:
+        return self.builder.bitcast(self.builder.gep(pointer, [offset]), self.type.as_pointer())
 
     def splat(self, number: Any) -> Any:
         """A vector of one number."""
@@ -104,7 +108,7 @@ def _for_each_pair_of_dimensions(builder: Any, d1: Any, d3: Any, emit: Callable[
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def add_product(
+def _add_product(
     _: Any, d1: Any, d3: Any, mul: Any, sign: Any, x: Any, x_at: Any, t: Any, t_at: Any, w: Any, w_at: Any,
     out: Any, out_at: Any, stride: Any
 ) -> Any:  # fmt: skip
@@ -137,11 +141,11 @@ def add_product(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def add_gradients(
+def _add_gradients(
     _: Any, d1: Any, d3: Any, mul: Any, sign: Any, x: Any, x_at: Any, t: Any, t_at: Any, w: Any, w_at: Any,
     g: Any, g_at: Any, stride: Any, x_gradient: Any, t_gradient: Any, w_gradient: Any
 ) -> Any:  # fmt: skip
-    """Adds to the gradients by x, t, w of `add_product`, when g is the gradient by its `out`.
+    """Adds to the gradients by x, t, w of `_add_product`, when g is the gradient by its `out`.
 
     The gradient by t is read and written up to a vector's width beyond the block, unchanged there.
     """
@@ -155,23 +159,25 @@ def add_gradients(
         x_gradient, t_gradient, w_gradient = (emitter.pointer(signature.args[k], args[k], args[a]) for k, a in places)
         slots = [cgutils.alloca_once(builder, emitter.type) for _ in range(DIMENSIONS[-1])]
 
+        def emit_row(m1: int, n3: int) -> None:
+            with cgutils.for_range_slice(builder, mul.type(0), mul, mul.type(emitter.width), inc=True) as (u, _):
+                at = builder.add(u, builder.mul(mul, mul.type(m1)))
+                signed = builder.fmul(emitter.load(x, at), emitter.splat(sign))
+                weight = builder.fmul(emitter.load(w, u), emitter.splat(sign))
+                weighted = builder.fmul(emitter.load(x, at), weight)
+                product = emitter.zero  # of t and g, the part of this m1
+                for m3, slot in enumerate(slots[:n3]):
+                    row = emitter.load(g, builder.add(u, builder.mul(stride, mul.type(m3))))
+                    product = emitter.multiply_add(emitter.splat_of(t, m1 * n3 + m3), row, product)
+                    builder.store(emitter.multiply_add(weighted, row, builder.load(slot)), slot)
+                emitter.store(emitter.multiply_add(signed, product, emitter.load(w_gradient, u)), w_gradient, u)
+                emitter.store(emitter.multiply_add(weight, product, emitter.load(x_gradient, at)), x_gradient, at)
+
         def emit(n1: int, n3: int) -> None:
             for m1 in range(n1):
                 for slot in slots[:n3]:
                     builder.store(emitter.zero, slot)
-                with cgutils.for_range_slice(builder, mul.type(0), mul, mul.type(emitter.width), inc=True) as (u, _):
-                    at = builder.add(u, builder.mul(mul, mul.type(m1)))
-                    signed = builder.fmul(emitter.load(x, at), emitter.splat(sign))
-                    weight = emitter.load(w, u)
-                    weighted = builder.fmul(signed, weight)
-                    h = emitter.zero
-                    for m3, slot in enumerate(slots[:n3]):
-                        row = emitter.load(g, builder.add(u, builder.mul(stride, mul.type(m3))))
-                        h = emitter.multiply_add(emitter.splat_of(t, m1 * n3 + m3), row, h)
-                        builder.store(emitter.multiply_add(weighted, row, builder.load(slot)), slot)
-                    emitter.store(emitter.multiply_add(signed, h, emitter.load(w_gradient, u)), w_gradient, u)
-                    signed_weight = builder.fmul(weight, emitter.splat(sign))
-                    emitter.store(emitter.multiply_add(signed_weight, h, emitter.load(x_gradient, at)), x_gradient, at)
+                emit_row(m1, n3)
                 for first in range(0, n3, emitter.width):
                     totals = emitter.sums([builder.load(slot) for slot in slots[first : min(n3, first + emitter.width)]])
                     at = mul.type(m1 * n3 + first)
@@ -183,3 +189,83 @@ def add_gradients(
     n = types.int64
     arguments = (n, n, n, x.dtype, x, n, t, n, w, n, g, n, n, x_gradient, t_gradient, w_gradient)
     return types.void(*arguments), codegen
+
+
+class PathTable(NamedTuple):
+    """Paths of a tensor product as the loops read them, those of one l1 behind each other.
+
+    Attributes:
+        groups: where those of the next l1 begin and, last, their number, shape [n_groups + 1].
+        d1, d3: dimensions of the features and of the result, shape [n_paths] like all that follow.
+        mul: channels.
+        odd: whether l2 is odd, so that t changes sign with the direction of the edge.
+        x, out: numbers per atom before the features of l1 and before the results of l3.
+        stride: channels of all results of l3.
+        channel: the first among them.
+        t, w: where in the numbers of a pair those of the path begin.
+        t_size, w_size: numbers per pair, shape [].
+    """
+
+    groups: Ints
+    d1: Ints
+    d3: Ints
+    mul: Ints
+    odd: Ints
+    x: Ints
+    out: Ints
+    stride: Ints
+    channel: Ints
+    t: Ints
+    w: Ints
+    t_size: int
+    w_size: int
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """As machine code, which stays on disk for the next process where there is a folder to write to."""
+    try:
+        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # neither beside this file nor in the user's home
+        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+
+
+@_compiled
+def add_products(pairs: Pairs, paths: PathTable, x: Any, t: Any, w: Any, out: Any) -> None:
+    """Adds the results of all paths over all edges; arrays are flat and of one type of number."""
+    n_atoms = len(pairs.starts) - 1
+    plus = x.dtype.type(1)
+    # by l1 first: what is added to one atom for one l1 stays in the fastest cache
+    for group in range(len(paths.groups) - 1):
+        for i in range(n_atoms):
+            for e in range(pairs.starts[i], pairs.starts[i + 1]):
+                source, pair = pairs.source[e], pairs.pair[e]
+                for k in range(paths.groups[group], paths.groups[group + 1]):
+                    d1, d3, mul, stride = paths.d1[k], paths.d3[k], paths.mul[k], paths.stride[k]
+                    sign = -plus if pairs.reverse[e] and paths.odd[k] else plus
+                    x_at = n_atoms * paths.x[k] + source * d1 * mul
+                    out_at = n_atoms * paths.out[k] + i * d3 * stride + paths.channel[k]
+                    t_at, w_at = pair * paths.t_size + paths.t[k], pair * paths.w_size + paths.w[k]
+                    _add_product(d1, d3, mul, sign, x, x_at, t, t_at, w, w_at, out, out_at, stride)
+
+
+@_compiled
+def add_gradients(pairs: Pairs, paths: PathTable, inputs: Any, g: Any, gradients: Any) -> None:
+    """Adds to the gradients by x, t, w (`inputs`) of `add_products`, when g is the gradient by its `out`.
+
+    The gradient by t needs `VECTOR_BYTES` numbers of room at its end.
+    """
+    x, t, w = inputs
+    gx, gt, gw = gradients
+    n_atoms = len(pairs.starts) - 1
+    plus = x.dtype.type(1)
+    for group in range(len(paths.groups) - 1):
+        for i in range(n_atoms):
+            for e in range(pairs.starts[i], pairs.starts[i + 1]):
+                source, pair = pairs.source[e], pairs.pair[e]
+                for k in range(paths.groups[group], paths.groups[group + 1]):
+                    d1, d3, mul, stride = paths.d1[k], paths.d3[k], paths.mul[k], paths.stride[k]
+                    sign = -plus if pairs.reverse[e] and paths.odd[k] else plus
+                    x_at = n_atoms * paths.x[k] + source * d1 * mul
+                    g_at = n_atoms * paths.out[k] + i * d3 * stride + paths.channel[k]
+                    t_at, w_at = pair * paths.t_size + paths.t[k], pair * paths.w_size + paths.w[k]
+                    _add_gradients(d1, d3, mul, sign, x, x_at, t, t_at, w, w_at, g, g_at, stride, gx, gt, gw)
