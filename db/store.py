@@ -325,7 +325,7 @@ class ResultStore(SearchStore):
             id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], axes (its frame in words),
             numbers [n_atoms], frac_coords [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts and
             the notes about them), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
-            their quantity's shape), removed_fraction, derived, warnings.
+            their quantity's shape), removed_fraction, derived, warnings; second_opinions: one dict per combined model.
         """
         return read(self._engine, reports.show, crystal)
 

@@ -311,7 +311,7 @@ DERIVED: dict[str, DerivedQuantity] = {
     "density_g_per_cm3": DerivedQuantity("g/cm^3", "mass density of the cell as given", ()),
     "e_max_c_per_m2": DerivedQuantity(
         "C/m^2",
-        "largest polarization per unit strain (largest singular value of the 3x6 Mandel matrix of e)",
+        "largest polarization per unit strain (singular value of the 3x6 Mandel matrix: e15 alone counts times sqrt 2)",
         _E,
         scale.STRESS_RESPONSE,
     ),
@@ -320,9 +320,18 @@ DERIVED: dict[str, DerivedQuantity] = {
     ),
     "d_max_pc_per_n": DerivedQuantity(
         "pC/N",
-        "largest polarization per unit stress (largest singular value of the 3x6 Mandel matrix of d)",
+        "largest polarization per unit stress (singular value of the 3x6 Mandel matrix: d15 alone counts over sqrt 2)",
         _EC,
         scale.STRAIN_RESPONSE,
+    ),
+    "d_coefficient_max_pc_per_n": DerivedQuantity(
+        "pC/N",
+        "largest independent |d_iJ| in the IEEE frame, as handbooks print it (2 on the shear columns)",
+        _EC,
+        scale.STRAIN_RESPONSE,
+    ),
+    "d_coefficient_max_name": DerivedQuantity(
+        "", "which coefficient d_iJ of the IEEE frame is the largest", _EC, kind=ColumnKind.TEXT
     ),
     "d_norm_pc_per_n": DerivedQuantity(
         "pC/N", "Frobenius norm of the piezoelectric strain tensor d_ijk", _EC, scale.STRAIN_RESPONSE

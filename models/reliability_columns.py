@@ -19,6 +19,9 @@ RELIABILITY: dict[str, DerivedQuantity] = {
     "molecular": DerivedQuantity("", "crystal of molecules or single atoms", (), kind=ColumnKind.FLAG),
     "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
     "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),
+    "elastic_stability_probability": DerivedQuantity(
+        "1", "probability that the stiffness is positive definite in DFT (a hint only)", ()
+    ),
     "band_gap_ev": DerivedQuantity("eV", "predicted band gap (a guide only: wide ones come out at half of DFT's)", ()),
     "metal": DerivedQuantity(
         "",

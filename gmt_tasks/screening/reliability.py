@@ -114,12 +114,15 @@ def _stiffness_ratio(columns: Mapping[str, NDArray[Any]], n_crystals: int) -> Fl
     return np.asarray(columns["elastic_min_eigenvalue_gpa"], dtype=np.float64) / np.maximum(bulk, 1.0)
 
 
-def reliability_columns(evidence: Evidence, error_models: ErrorModels | None = None) -> dict[str, NDArray[Any]]:
+def reliability_columns(
+    evidence: Evidence, error_models: ErrorModels | None = None, stability: Floats | None = None
+) -> dict[str, NDArray[Any]]:
     """The columns of `models.reliability_columns.RELIABILITY`, each [n_crystals]; NaN where nothing is known.
 
     Args:
         evidence: of the crystals.
         error_models: what the model's card knows of errors, by tensor; without one a tensor has no reliability.
+        stability: probabilities of elastic stability, [n_crystals]; None for a model without a classifier.
     """
     n = evidence.crystals.n_crystals
     if not n:
@@ -136,6 +139,7 @@ def reliability_columns(evidence: Evidence, error_models: ErrorModels | None = N
         "molecular": (dimension == 0) & ~in_vacuum,
         "low_dimensional": in_vacuum,
         "layered": (dimension == 2) & ~in_vacuum,
+        "elastic_stability_probability": np.full(n, np.nan) if stability is None else stability,
         "band_gap_ev": evidence.band_gap_ev,
         "metal": metal_flags(evidence.crystals, evidence.metal_logit),
     }

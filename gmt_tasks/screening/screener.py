@@ -24,6 +24,7 @@ from models.applicability.error_features import Evidence
 from models.applicability.error_model import ErrorModel
 from models.crystals.canonical_order import ORDER_RADIUS_ANGSTROM
 from models.crystals.crystal import CrystalBatch
+from models.crystals.crystal_systems import crystal_systems
 from models.crystals.graph import build_graph, find_graph_neighbors
 from models.crystals.neighborhood import Neighborhood
 from models.errors import Reason
@@ -33,6 +34,7 @@ from models.symmetry.search import SYMPRECS_ANGSTROM
 from models.tensor_model import GraphModel, TensorModel
 from models.tensors.frames import axes_of_lattice
 from models.uncertainty.conformal import Calibration
+from models.uncertainty.stability import StabilityClassifier
 
 DEFAULT_SYMPREC = 1e-2
 
@@ -79,6 +81,7 @@ class Screener:
         calibration: how wide its intervals are; without one nothing but what symmetry fixes has an interval.
         applicability: its training data, to measure distance to; without it nothing is said about distance.
         error_models: what its card knows of errors on held-out crystals; tensors without one have no reliability.
+        stability: how likely crystals are elastically stable; without it nothing is said about that.
     """
 
     model: TensorModel
@@ -88,6 +91,7 @@ class Screener:
     calibration: Calibration = field(default_factory=lambda: Calibration.from_json({}))
     applicability: TrainingReference | None = None
     error_models: ErrorModels = field(default_factory=dict)
+    stability: StabilityClassifier | None = None
 
     @classmethod
     def load(cls, model: str = "gmtnet", *, device: str = "auto", symprec: float = DEFAULT_SYMPREC) -> "Screener":
@@ -110,7 +114,8 @@ class Screener:
         calibration = Calibration.from_json(card.calibration)
         version = ModelVersion(card.name, card.version, card.sha256)
         errors = {Tensor(name): ErrorModel.from_json(row) for name, row in card.reliability.items()}
-        return cls(predictor, version, symprec, card.metrics, calibration, load_training_reference(path, card), errors)
+        reference, stability = load_training_reference(path, card), StabilityClassifier.from_json(card.stability)
+        return cls(predictor, version, symprec, card.metrics, calibration, reference, errors, stability)
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
         """Tensors and derived columns of crystals; refused ones are named with their reason.
@@ -140,7 +145,9 @@ class Screener:
             derived=derived,
             graph=build_graph(accepted.crystals, DESCRIPTOR_GRAPH, accepted.neighbors),
         )
-        reliability = reliability_columns(evidence, self.error_models)
+        system = crystal_systems(analysis.symmetry.number)
+        stability = None if self.stability is None else self.stability.probability(derived.columns, system)
+        reliability = reliability_columns(evidence, self.error_models, stability)
         intervals = interval_columns(derived, self.calibration)
         derived, intervals = without_static_response(derived, intervals, reliability["metal"] == 1)
         return TensorPrediction(accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models)

@@ -7,13 +7,11 @@ networks learned these tensors from insulators alone and give numbers for any cr
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystals.crystal import MAX_ATOMIC_NUMBER, SYMBOLS, CrystalBatch
+from models.crystals.chemical_classes import IS_METAL
+from models.crystals.crystal import CrystalBatch
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-_NONMETALS = "H He B C N O F Ne Si P S Cl Ar Ge As Se Br Kr Sb Te I Xe At Rn".split()
-_IS_METAL = ~np.isin(np.arange(MAX_ATOMIC_NUMBER + 1), [SYMBOLS.index(symbol) for symbol in _NONMETALS])
 
 METAL_LOGIT = 2.5
 """Log odds of the network above which a crystal of other elements is withheld as a metal.
@@ -31,7 +29,7 @@ def has_only_metals(crystals: CrystalBatch) -> Bools:
     """
     if not crystals.n_crystals:
         return np.zeros(0, dtype=np.bool_)
-    return np.asarray(np.logical_and.reduceat(_IS_METAL[crystals.numbers], crystals.first_atom[:-1]))
+    return np.asarray(np.logical_and.reduceat(IS_METAL[crystals.numbers], crystals.first_atom[:-1]))
 
 
 def metal_flags(crystals: CrystalBatch, metal_logit: Floats) -> Floats:
