@@ -1,26 +1,28 @@
 """Errors of numbers made of several tensors, where hardly any crystal has labels of them all.
 
 d = e C⁻¹ needs a label of e and one of C in one frame: a handful of held-out crystals have both, but dozens have one of
-e and hundreds one of C. Each label alone gives its part of the error: the number with that tensor replaced by its label,
-minus the predicted number, on the scale of the number. The errors of the two tensors are those of different
+e and hundreds one of C. Each label alone gives its part of the error: the number with that tensor replaced by its
+label, minus the predicted number, on the scale of the number. The errors of the two tensors are those of different
 calculations and of different parts of the network, so the parts of different crystals are added as if independent.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.evaluation.label_properties import label_tensors
 from gmt_tasks.evaluation.reliability.doubtful_labels import label_doubts
+from gmt_tasks.evaluation.reliability.held_out_widths import HeldOutErrors
 from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.screening.derive import derived_columns
 from gmt_tasks.screening.intervals import zero_by_symmetry
 from gmt_tasks.screening.screener import TensorPrediction
-from models.crystals.crystal_systems import crystal_systems
 from models.crystals.masses import densities
 from models.quantities import DERIVED, INTERVALS, Tensor
 from models.tensors.voigt import from_components
+from models.uncertainty.conformal import ALPHA, ConformalWidth
 from models.uncertainty.scales import to_scale
 
 Floats = NDArray[np.float64]
@@ -42,15 +44,27 @@ class CombinedErrors:
         n: crystals with a label of the first tensor.
         error: on the number's scale, [n N_PARTNERS].
         spread: of the networks, [n N_PARTNERS].
-        system: crystal systems, [n N_PARTNERS].
         row: place of the crystal in the prediction, [n N_PARTNERS].
     """
 
     n: int
     error: Floats
     spread: Floats
-    system: NDArray[np.str_]
     row: Ints
+
+    def width(self, formula: Ints) -> ConformalWidth:
+        """The width that these errors give; crystal systems share it, being too small each.
+
+        Every crystal is there many times, so the finite-sample quantile is that of the number of crystals, not of
+        errors.
+
+        Args:
+            formula: number of each crystal's formula in the prediction, [n_crystals].
+        """
+        level = min(math.ceil((self.n + 1) * (1 - ALPHA)) / self.n, 1.0)
+        system = np.full(len(self.error), "")
+        errors = HeldOutErrors(self.error, self.spread, system, formula=formula[self.row])
+        return replace(errors.width(1.0 - level), n=self.n, systems={})
 
 
 def combined_errors(labels: LabelledCrystals, rows: Rows, prediction: TensorPrediction) -> dict[str, CombinedErrors]:
@@ -76,9 +90,22 @@ def combined_errors(labels: LabelledCrystals, rows: Rows, prediction: TensorPred
         total = parts[first][name][row]
         for other in others:
             total = total + parts[other][name][rng.choice(known[other], len(row))]
-        system = crystal_systems(symmetry.number)[row]
-        errors[name] = CombinedErrors(len(known[first]), np.abs(total), derived.spread[name][row], system, row)
+        errors[name] = CombinedErrors(len(known[first]), np.abs(total), derived.spread[name][row], row)
     return errors
+
+
+def combined_widths(
+    labels: LabelledCrystals, rows: Rows, prediction: TensorPrediction, formula: Ints
+) -> dict[str, ConformalWidth]:
+    """Widths of every number of COMBINED whose tensors have labels.
+
+    Args:
+        labels: labelled crystals.
+        rows: the crystals that have a prediction, in its order.
+        prediction: of these crystals.
+        formula: number of each crystal's formula, [n_crystals].
+    """
+    return {name: errors.width(formula) for name, errors in combined_errors(labels, rows, prediction).items()}
 
 
 def part_errors(labels: LabelledCrystals, rows: Rows, prediction: TensorPrediction) -> dict[Tensor, dict[str, Floats]]:
@@ -90,7 +117,7 @@ def part_errors(labels: LabelledCrystals, rows: Rows, prediction: TensorPredicti
     result = prediction.derived.prediction
     symmetry, density = result.analysis.symmetry, densities(result.crystals)
     predicted = derived_columns(result.tensors, symmetry, density)
-    parts = {}
+    parts: dict[Tensor, dict[str, Floats]] = {}
     for tensor, values in result.tensors.items():
         truth = from_components(tensor, label_components(labels, rows, tensor))
         is_known = np.isfinite(truth.reshape(len(truth), -1)).all(axis=1) & (label_doubts(labels, rows, tensor) == "")
