@@ -19,7 +19,7 @@ from gmt_tasks.evaluation.reliability.combined_errors import combined_widths
 from gmt_tasks.evaluation.reliability.fit import fit_error_models
 from gmt_tasks.evaluation.reliability.held_out_widths import HeldOutErrors
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
-from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
+from gmt_tasks.screening.intervals import size_of, width_groups, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.applicability import write_training_reference
 from gmt_tasks.training.split_table import seen_by_model
@@ -161,7 +161,7 @@ def held_out_errors(
     """
     derived = prediction.derived
     symmetry = derived.prediction.analysis.symmetry
-    system = crystal_systems(symmetry.number)
+    system, gap = crystal_systems(symmetry.number), prediction.evidence.band_gap_ev
     truth, formula = label_properties(labels, rows), formula_numbers(labels, rows)
     errors = {}
     # What symmetry fixes is exact: errors of 0 there would make the intervals of all other crystals too narrow.
@@ -172,13 +172,15 @@ def held_out_errors(
             error[zero_by_symmetry(name, symmetry)] = np.nan
             known = np.where(np.isfinite(error), derived.columns[name], np.nan)
             widths = partial(_mean_width, scale, known) if scale.skewed else None
-            errors[name] = HeldOutErrors(np.abs(error), derived.spread[name], system, error < 0, widths, formula)
+            groups = width_groups(DERIVED[name].from_tensors, system, gap)
+            errors[name] = HeldOutErrors(np.abs(error), derived.spread[name], groups, error < 0, widths, formula)
     for quantity, tensors in derived.prediction.tensors.items():
         name, size = TENSORS[quantity].error_column, size_of(quantity, tensors)
         off = label_tensors(labels, rows, quantity) - to_components(quantity, tensors)
         error = np.linalg.norm(off, axis=1) / size
         error[zero_by_symmetry(name, symmetry)] = np.nan
-        errors[name] = HeldOutErrors(error, derived.spread[name] / size, system, formula=formula)
+        groups = width_groups((quantity,), system, gap)
+        errors[name] = HeldOutErrors(error, derived.spread[name] / size, groups, formula=formula)
     return errors
 
 

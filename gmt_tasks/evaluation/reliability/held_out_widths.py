@@ -37,7 +37,7 @@ class HeldOutErrors:
         error: on the scale of the quantity, for a tensor relative to its norm; NaN where there is no label or no
             prediction, and where symmetry makes the quantity 0. [n_crystals]
         spread: of the networks, in the same measure, [n_crystals].
-        system: crystal systems, [n_crystals].
+        system: crystal systems, or what `width_groups` gives in their place, [n_crystals].
         is_below: whether the label lies below the prediction, [n_crystals]; used where errors are skewed.
         mean_width: of a quantity with skewed errors, see `calibrate_skewed_width`; None for all others.
         formula: number of each crystal's formula, [n_crystals]; without it nothing is left out.
