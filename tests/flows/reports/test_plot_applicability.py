@@ -16,6 +16,7 @@ KNOWN = {
     "molecular": False,
     "low_dimensional": True,
     "layered": False,
+    "elastic_stability_probability": None,
     "band_gap_ev": 0.02,
     "metal": True,
     "reliability_dielectric_electronic": 0.0,
