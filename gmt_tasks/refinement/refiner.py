@@ -136,9 +136,7 @@ class Refiner:
         stiffness = np.array([opinion.stiffness_gpa for opinion in kept]).reshape(-1, 6, 6)
         alone = moduli(stiffness)
         disagrees = disagreement(network.derived.columns, alone, self.recipe)
-        combined = combined_prediction(
-            network, {Tensor.ELASTIC: stiffness}, self.recipe, self.screener.calibration
-        )
+        combined = combined_prediction(network, stiffness, self.recipe, self.screener.calibration)
         ids = [crystal_ids[row] for row in network.rows]
         refinements = [
             refinement_of(
