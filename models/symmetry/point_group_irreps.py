@@ -191,7 +191,7 @@ def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tu
     if n_fold % 2 == 1:
         is_first = ~is_about_c
     elif signs is not None and len(set(signs[~is_about_c].tolist())) == 2:
-        # in -42m and -6m2 the two-fold axes are told from the normals of mirrors, wherever they lie
+        # in -42m and -6m2 the two-fold axes are distinguished from the normals of mirrors, wherever they lie
         is_first = signs > 0
     rows: dict[str, Floats] = {}
     for symbol, row in zip(symbols, characters, strict=True):
