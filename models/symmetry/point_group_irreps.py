@@ -205,7 +205,7 @@ def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tu
 
 
 def _cubic(images: Ints, orders: Ints, n_distinct: int) -> tuple[list[str], Floats]:
-    """23 and 432: T1 is how axial vectors transform, A2 tells the rotations of 432 that are not in 23."""
+    """23 and 432: T1 is how axial vectors transform, A2 is odd under the rotations of 432 that are not in 23."""
     in_tetrahedral = (orders == 3) | (np.abs(images) == np.eye(3)).all(axis=(1, 2))
     second = np.where(in_tetrahedral, 1, -1)
     double = np.where(orders == 3, -1, np.where(in_tetrahedral, 2, 0))
