@@ -148,17 +148,20 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     return Calibration(ALPHA, n_networks, widths)
 
 
-def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: Path | None = None) -> Calibration:
+def calibrate_into_card(
+    model: str, *, data: Path, device: str = "auto", start: Path | None = None, version: str = ""
+) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
-    The widths of the intervals and the stability classifier go into the card, the training data as the distance score sees it into a file that the
-    card pins; every later prediction finds both.
+    The widths of the intervals and the stability classifier go into the card, the training data as the distance score
+    sees it into a file that the card pins; every later prediction finds both.
 
     Args:
         model: shipped name or checkpoint path.
         data: folder of label files (see gmt_tasks/labels/files.py).
         device: "auto", "cpu" or "cuda".
         start: card of the model that its training went on from; None for one that was trained from random weights.
+        version: of the model from now on, whose weights stay; "" keeps it.
     """
     path = find_checkpoint(model)
     labels = seen_by_model(read_labels(data), load_split_table(path))
@@ -167,7 +170,7 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
     # The card first: the reference pins itself in the card that it finds.
     of_stability = stability.to_json() if stability is not None else {}
     card = replace(read_card(path), calibration=calibration.to_json(), stability=of_stability)
-    write_card(card, path.parent)
+    write_card(replace(card, version=version or card.version), path.parent)
     write_training_reference(labels, path, start)
     return calibration
 

@@ -36,7 +36,7 @@ class ModelCard:
         training: data, split, seed, epochs, date: how to make it again.
         n_networks: how many networks of this configuration the weights hold (an ensemble).
         calibration: how wide the intervals are, see models/uncertainty/conformal.py; empty when it was not calibrated.
-        stability: how likely crystals are stable, see models/uncertainty/stability.py; empty for a model that cannot tell.
+        stability: of models/uncertainty/stability.py; empty for a model that cannot tell.
         training_reference_sha256: of the training data of the distance score; empty when there is none.
         split_sha256: of the table of formulas and their parts; empty for a model of before there were tables.
     """
