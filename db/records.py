@@ -3,6 +3,7 @@
 Arrays in, arrays out: blocks hold flat numpy arrays with one row per crystal, never lists of objects with one row each.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,9 @@ from models.errors import Reason
 from models.quantities import INTERVALS, TENSORS, Tensor
 
 Floats = NDArray[np.float64]
+
+COMBINED = "+"
+"""Joins the names of network and potential in that of a model that is both."""
 
 
 class RunState(StrEnum):
@@ -43,6 +47,27 @@ class ModelVersion:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @staticmethod
+    def combined(network: "ModelVersion", potential: "ModelVersion", recipe: str) -> "ModelVersion":
+        """A network with the second opinion of a potential, as a version of its own.
+
+        Args:
+            network: what predicts all tensors.
+            potential: what relaxes, and blends into the stiffness.
+            recipe: version of how both are combined.
+        """
+        parts = (network.sha256, potential.sha256, recipe)
+        return ModelVersion(
+            f"{network.name}{COMBINED}{potential.name}",
+            f"{network.version}{COMBINED}{potential.version}{COMBINED}{recipe}",
+            hashlib.sha256(" ".join(parts).encode()).hexdigest(),
+        )
+
+
+def is_combined(model: str) -> bool:
+    """Whether the name of a model, or NAME@VERSION, is that of a network with a second opinion."""
+    return COMBINED in model.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -183,6 +208,39 @@ class ShardLease:
 
 
 @dataclass(frozen=True)
+class Refinement:
+    """What a potential said about one crystal. Tensors are in the Cartesian frame of the crystal as it is stored.
+
+    Attributes:
+        crystal_id: content id of the crystal as it was given.
+        potential: NAME@VERSION of the potential.
+        columns: values by the names of `models.refinement_quantities.REFINEMENT`, None where unknown.
+        relaxed: the relaxed primitive cell, a batch of one.
+        strain: from the given to the relaxed cell, Voigt with factors of 2 on shears, shape [6].
+        given_stress_gpa: of the crystal as given, negative under pressure, shape [3, 3].
+        stiffness_gpa: by the potential alone, with relaxed ions, shape [6, 6].
+        stiffness_clamped_gpa: with ions that follow the strain, shape [6, 6].
+        modes: at the zone centre by frequency: dicts of frequency_thz, degeneracy, irrep, polar.
+        force_constants: in eV/angstrom^2, symmetric, shape [3 n, 3 n], in the order of `relaxed`'s atoms.
+        internal_strain: minus d2E/du deta in eV/angstrom, shape [3 n, 6].
+        notes: sentences for a reader, such as why a number is missing.
+    """
+
+    crystal_id: str
+    potential: str
+    columns: dict[str, Any]
+    relaxed: CrystalBatch
+    strain: Floats
+    given_stress_gpa: Floats
+    stiffness_gpa: Floats
+    stiffness_clamped_gpa: Floats
+    modes: list[dict[str, Any]]
+    force_constants: Floats
+    internal_strain: Floats
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class ResultBlock:
     """The results of a shard, one row per crystal that has one, and the crystals that have none.
 
@@ -194,6 +252,8 @@ class ResultBlock:
         warnings: JSON text (a list of strings) per crystal.
         quarantined: crystals without a result: (content id, reason, detail). The ledger counts them as rejected when
             the model refused them (an element it never saw), as quarantined when their calculation failed.
+        refinements: second opinions about crystals with a result, of a model that is a network with a potential.
+        energies: of crystals by a potential in eV per atom, where nothing else was asked; they are in `crystal_ids`.
     """
 
     crystal_ids: list[str]
@@ -202,6 +262,8 @@ class ResultBlock:
     removed_fraction: dict[Tensor, Floats]
     warnings: list[str]
     quarantined: list[tuple[str, Reason, str]]
+    refinements: list[Refinement] = field(default_factory=list)
+    energies: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

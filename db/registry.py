@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.bulk import insert_absent
 from db.codec import clean_text, to_json
-from db.records import DecisionRecord, ModelProvenance, ModelVersion
+from db.records import DecisionRecord, ModelProvenance, ModelVersion, is_combined
 from db.storage.partitions import add_partition
 from db.tables import Decision, ModelState, models, promotions
 from db.transactions import database_time
@@ -40,7 +40,9 @@ def add(
     Raises:
         StoreError: the same name and version is registered with other weights or other files.
     """
-    first = provenance is None and current(connection, model.name) is None
+    # a network with a second opinion is never what screens
+    alone = provenance is None and not is_combined(model.name)
+    first = alone and current(connection, model.name) is None
     row = {
         "name": model.name,
         "version": model.version,

@@ -29,6 +29,7 @@ from db.records import (
     RunSpec,
     ShardLease,
 )
+from db.refinements.opinion_store import OpinionStore
 from db.runs import leases, ledger, reports
 from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
 from db.runs.pruning import prune
@@ -57,6 +58,7 @@ class ResultStore(SearchStore):
         self.url = parse_url(db)
         self._engine = open_engine(self.url)
         self.labels = LabelStore(self._engine)
+        self.opinions = OpinionStore(self._engine)
         try:
             create_or_migrate(self._engine)
         except BaseException:
@@ -92,6 +94,7 @@ class ResultStore(SearchStore):
         store = cls.open_existing(db)
         store._engine = restrict_to_reading(store._engine, timeout_s)
         store.labels = LabelStore(store._engine)
+        store.opinions = OpinionStore(store._engine)
         return store
 
     def __repr__(self) -> str:
@@ -325,7 +328,7 @@ class ResultStore(SearchStore):
             id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], axes (its frame in words),
             numbers [n_atoms], frac_coords [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts and
             the notes about them), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
-            their quantity's shape), removed_fraction, derived, warnings.
+            their quantity's shape), removed_fraction, derived, warnings; second_opinions: one dict per combined model.
         """
         return read(self._engine, reports.show, crystal)
 

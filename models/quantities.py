@@ -385,22 +385,3 @@ UNCERTAINTY_COLUMNS: tuple[str, ...] = (
     *(quantity.error_column for quantity in TENSORS.values()),
 )
 """Columns of uncertainty: ends of intervals, and error radii of the tensors."""
-
-RELIABILITY: dict[str, DerivedQuantity] = {
-    "ood_score": DerivedQuantity("1", "share of held-out crystals nearer to the training data", ()),
-    "ood": DerivedQuantity(
-        "", "farther from the training data than 95 % of held-out crystals", (), kind=ColumnKind.FLAG
-    ),
-    "bond_dimensionality": DerivedQuantity("1", "dimension of the bonded network, 0 molecules to 3 framework", ()),
-    "vacuum_angstrom": DerivedQuantity("angstrom", "widest empty layer of the cell", ()),
-    "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
-    "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),
-    "elastic_stability_probability": DerivedQuantity(
-        "1",
-        "probability that the stiffness is positive definite in DFT (a hint only)",
-        (),
-    ),
-    "band_gap_ev": DerivedQuantity("eV", "predicted band gap (a guide only: wide ones come out at half of DFT's)", ()),
-    "metal": DerivedQuantity("", "the predicted band gap is that of a metal", (), kind=ColumnKind.FLAG),
-}
-"""How reliable a result is, judged from the crystal and the training data, not from the tensors."""

@@ -1,11 +1,15 @@
 """Which schema a database has, read without alembic: this runs at every opening."""
 
-from sqlalchemy import ColumnClause, Connection, column, inspect, select, table
+from typing import Any
 
+from sqlalchemy import Column, ColumnClause, Connection, column, inspect, select
+from sqlalchemy import table as table_of
+
+from db.refinements.tables import refinements
 from db.tables import results, unfilled_columns
 from models.quantities import DERIVED
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision; a test holds it equal to the newest file of the folder `versions`."""
 
 REVISION_TABLE = "alembic_version"
@@ -18,14 +22,18 @@ def revision_of(connection: Connection) -> str | None:
         return None
     # Read by itself: alembic would take a third of a second to import.
     number: ColumnClause[str] = column("version_num")
-    revisions = select(number).select_from(table(REVISION_TABLE))
+    revisions = select(number).select_from(table_of(REVISION_TABLE))
     return connection.execute(revisions).scalar_one_or_none()
 
 
-def missing_columns(connection: Connection) -> list[str]:
-    """The columns of `results` that the registry of quantities has and the database lacks."""
-    present = {column["name"] for column in inspect(connection).get_columns("results")}
-    return [column.name for column in results.columns if column.name not in present]
+def missing_columns(connection: Connection) -> list[Column[Any]]:
+    """The columns of results and second opinions that the registries of quantities have and the database lacks."""
+    inspector = inspect(connection)
+    missing: list[Column[Any]] = []
+    for table in (results, refinements):
+        present = {column["name"] for column in inspector.get_columns(table.name)}
+        missing += [column for column in table.columns if column.name not in present]
+    return missing
 
 
 def is_current(connection: Connection) -> bool:

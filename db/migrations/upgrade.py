@@ -45,10 +45,13 @@ def upgrade(connection: Connection, url: URL) -> None:
 
 
 def add_new_columns(connection: Connection) -> None:
-    """Adds the columns of `results` that the registry of quantities has and the database lacks."""
+    """Adds the columns that the registries of quantities have and the database lacks."""
     operations = Operations(MigrationContext.configure(connection))
-    for name in missing_columns(connection):
-        operations.add_column("results", Column(name, results.c[name].type))
+    for column in missing_columns(connection):
+        name = column.name
+        operations.add_column(column.table.name, Column(name, column.type))
+        if column.table is not results:
+            continue
         # of a column that was there, went and comes again
         connection.execute(delete(column_segments).where(column_segments.c.name == name))
         if name in DERIVED:

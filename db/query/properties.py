@@ -14,13 +14,14 @@ from models.errors import Doubt, FilterError
 from models.quantities import (
     DERIVED,
     INTERVALS,
-    RELIABILITY,
     TENSORS,
     UNCERTAINTY_COLUMNS,
     DerivedQuantity,
     Tensor,
     symprec_spread_column,
 )
+from models.refinement_quantities import REFINED, REFINEMENT
+from models.reliability_columns import RELIABILITY
 
 
 class Kind(StrEnum):
@@ -64,6 +65,8 @@ PROPERTIES: dict[str, Kind] = {
     **{name: Kind(quantity.kind.value) for name, quantity in DERIVED.items()},
     **dict.fromkeys(UNCERTAINTY_COLUMNS, Kind.NUMBER),
     **{name: Kind(quantity.kind.value) for name, quantity in RELIABILITY.items()},
+    REFINED: Kind.FLAG,
+    **{name: Kind(quantity.kind.value) for name, quantity in REFINEMENT.items()},
 }
 """Everything that can be filtered, sorted and printed."""
 
@@ -78,6 +81,7 @@ class Group(StrEnum):
     DIELECTRIC = "dielectric"
     THERMAL = "thermal"
     RELIABILITY = "reliability"
+    SECOND_OPINION = "second opinion"
     PROVENANCE = "provenance"
 
 
@@ -122,6 +126,7 @@ _STORED: dict[str, tuple[str, str, Group]] = {
     "spacegroup_1e3": ("", "number of the space group at a tolerance of 0.001 angstrom", Group.SYMMETRY),
     "spacegroup_1e2": ("", "number of the space group at a tolerance of 0.01 angstrom", Group.SYMMETRY),
     "spacegroup_1e1": ("", "number of the space group at a tolerance of 0.1 angstrom", Group.SYMMETRY),
+    REFINED: ("", "a second opinion by a potential is stored", Group.SECOND_OPINION),
 }
 """Unit, description and group of what no registry of quantities holds."""
 
@@ -150,8 +155,12 @@ def _described() -> dict[str, Property]:
         texts[row.error_column] = row.unit, radius, Group(row.group)
         texts[symprec_spread_column(tensor)] = "1", spread, Group.SYMMETRY
     texts |= {name: (row.unit, row.label, Group.RELIABILITY) for name, row in RELIABILITY.items()}
+    texts |= {name: (row.unit, row.label, Group.SECOND_OPINION) for name, row in REFINEMENT.items()}
     return {name: Property(kind, *texts[name], INTERVALS.get(name)) for name, kind in PROPERTIES.items()}
 
+
+SECOND_OPINION: frozenset[str] = frozenset({REFINED, *REFINEMENT})
+"""Properties of a crystal by its newest second opinion, the same beside the result of any model."""
 
 DESCRIPTIONS: dict[str, Property] = _described()
 """What every property means: kind, unit, description, group, interval."""

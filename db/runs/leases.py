@@ -13,12 +13,13 @@ from db import segments
 from db.bulk import upsert
 from db.codec import clean_detail, read_crystals, result_rows
 from db.records import ResultBlock, ShardLease, Stage
+from db.refinements import store as second_opinions
 from db.runs.ledger import present, run_row
 from db.tables import Outcome, ShardState, crystals, inputs, results, shards
 from db.transactions import database_time
 from models.errors import Reason, StoreError
 
-REFUSED_BY_MODEL = frozenset({Reason.UNSUPPORTED_ELEMENT, Reason.SYMMETRY_FAILED})
+REFUSED_BY_MODEL = frozenset({Reason.UNSUPPORTED_ELEMENT, Reason.SYMMETRY_FAILED, Reason.TOO_LARGE})
 """The model cannot predict such crystals; no calculation failed."""
 
 # Only a leased shard can be committed, and the next lease has a newer token: the one who held it is out for good.
@@ -137,6 +138,7 @@ def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> boo
     # In the order of their ids: two runs that write the same crystals then wait for each other, never in a circle.
     upsert(connection, results, sorted(rows, key=lambda row: str(row["crystal_id"])))
     segments.append(connection, model_id, rows)
+    second_opinions.write(connection, model_id, lease.run_id, block.refinements)
     _mark_without_result(connection, lease, block)
     return True
 

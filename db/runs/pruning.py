@@ -4,6 +4,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from db import registry
 from db.records import DecisionRecord, RunState
+from db.refinements.tables import refinements
 from db.storage.partitions import add_partition, drop_partition
 from db.tables import Decision, ModelState, column_segments, results, runs
 from db.transactions import database_time
@@ -57,6 +58,7 @@ def prune(connection: Connection, name: str, version: str, record: DecisionRecor
 
 def _remove(connection: Connection, model_id: int) -> None:
     connection.execute(delete(column_segments).where(column_segments.c.model_id == model_id))
+    connection.execute(delete(refinements).where(refinements.c.model_id == model_id))
     if connection.dialect.name == "postgresql":
         # a partition that is dropped frees its space at once
         drop_partition(connection, model_id)

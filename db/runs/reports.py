@@ -9,7 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, sele
 
 from db.codec import clean_text, read_crystals, read_rotation, read_tensor
 from db.doubts import doubt_of, notes_of, split_column
-from db.records import Balance, RunState, uncertainty_of
+from db.records import Balance, RunState, is_combined, uncertainty_of
+from db.refinements import store as second_opinions
+from db.refinements.rows import opinion_facts
 from db.runs.ledger import lock_run, run_row
 from db.tables import (
     BLOCK_COLUMNS,
@@ -27,7 +29,8 @@ from db.tables import (
 )
 from db.transactions import database_time
 from models.errors import MissingError, Reason
-from models.quantities import DERIVED, RELIABILITY, Tensor
+from models.quantities import DERIVED, Tensor
+from models.reliability_columns import RELIABILITY
 from models.tensors.frames import axes_of_lattice
 
 RATE_WINDOW_S = 300.0
@@ -262,6 +265,9 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "twin_id": row.twin_id,
         "twin_stored": enantiomorph is not None,
         "results": _results_of(connection, crystal_id),
+        "second_opinions": [
+            opinion_facts(model, one) for model, one in second_opinions.of_crystal(connection, crystal_id)
+        ],
     }
 
 
@@ -305,7 +311,8 @@ def _results_of(connection: Connection, crystal_id: str) -> list[dict[str, Any]]
         fact["trust"] = {name: row[name] for name in RELIABILITY}
         fact["warnings"] = json.loads(row["warnings"])
         facts.append(fact)
-    return facts
+    # What a network alone says comes first: a second opinion is asked for by its model.
+    return sorted(facts, key=lambda fact: is_combined(fact["model"]))
 
 
 def result_of(facts: Mapping[str, Any], model: str | None = None) -> dict[str, Any]:

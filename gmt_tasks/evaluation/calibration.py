@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 
 from gmt_tasks.evaluation.breakdown.stability import fit_stability
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
+from gmt_tasks.evaluation.reliability.fit import fit_error_models
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
@@ -153,8 +154,8 @@ def calibrate_into_card(
 ) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
-    The widths of the intervals and the stability classifier go into the card, the training data as the distance score
-    sees it into a file that the card pins; every later prediction finds both.
+    The widths of the intervals, the stability classifier and what tells of large errors go into the card, the training
+    data as the distance score sees it into a file that the card pins; every later prediction finds them.
 
     Args:
         model: shipped name or checkpoint path.
@@ -164,14 +165,19 @@ def calibrate_into_card(
         version: of the model from now on, whose weights stay; "" keeps it.
     """
     path = find_checkpoint(model)
-    labels = seen_by_model(read_labels(data), load_split_table(path))
+    table = load_split_table(path)
+    labels = seen_by_model(read_labels(data), table)
     screener = Screener.load(model, device=device)
     calibration, stability = calibrate(screener, labels), fit_stability(screener, labels)
     # The card first: the reference pins itself in the card that it finds.
     of_stability = stability.to_json() if stability is not None else {}
-    card = replace(read_card(path), calibration=calibration.to_json(), stability=of_stability)
+    card = replace(read_card(path), calibration=calibration.to_json(), stability=of_stability, reliability={})
     write_card(replace(card, version=version or card.version), path.parent)
     write_training_reference(labels, path, start)
+    # Last, since the distance score is one of the signals that tell of errors.
+    models = fit_error_models(Screener.load(model, device=device), labels, table)
+    reliability = {tensor.value: fitted.to_json() for tensor, fitted in models.items()}
+    write_card(replace(read_card(path), reliability=reliability), path.parent)
     return calibration
 
 

@@ -13,19 +13,23 @@ from gmt_tasks.screening.average import average
 from gmt_tasks.screening.derive import DerivedProperties, derive
 from gmt_tasks.screening.infer import infer
 from gmt_tasks.screening.intervals import interval_columns
+from gmt_tasks.screening.metals import without_static_response
 from gmt_tasks.screening.refusals import Refusals, not_finite, overlapping, unsupported
-from gmt_tasks.screening.reliability import band_gap_of, reliability_columns, reliability_warnings
+from gmt_tasks.screening.reliability import ErrorModels, gather_evidence, reliability_columns, reliability_warnings
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, symmetrize
 from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
 from models.applicability.descriptor import DESCRIPTOR_GRAPH
 from models.applicability.distance import TrainingReference
+from models.applicability.error_features import Evidence
+from models.applicability.error_model import ErrorModel
 from models.crystals.canonical_order import ORDER_RADIUS_ANGSTROM
 from models.crystals.crystal import CrystalBatch
 from models.crystals.crystal_systems import crystal_systems
 from models.crystals.graph import build_graph, find_graph_neighbors
 from models.crystals.neighborhood import Neighborhood
 from models.errors import Reason
-from models.quantities import RELIABILITY, TENSORS, ColumnKind, symprec_spread_column
+from models.quantities import TENSORS, ColumnKind, Tensor, symprec_spread_column
+from models.reliability_columns import RELIABILITY
 from models.symmetry.search import SYMPRECS_ANGSTROM
 from models.tensor_model import GraphModel, TensorModel
 from models.tensors.frames import axes_of_lattice
@@ -45,8 +49,10 @@ class TensorPrediction:
         refused: the others: index -> reason and detail.
         intervals: how far these may be off: ends of the 90 % intervals and error radii of the tensors, by the names of
             `models.quantities.UNCERTAINTY_COLUMNS`, each [n_results]; NaN where nothing is known.
-        reliability: what speaks for or against relying on these, by the names of `models.quantities.RELIABILITY`, each
-            [n_results].
+        reliability: what speaks for or against relying on these, by the names of
+            `models.reliability_columns.RELIABILITY`, each [n_results].
+        evidence: what `reliability` comes from.
+        error_models: what it comes from beside the evidence.
     """
 
     rows: NDArray[np.int64]
@@ -54,10 +60,12 @@ class TensorPrediction:
     refused: Refusals
     intervals: dict[str, NDArray[np.float64]]
     reliability: dict[str, NDArray[Any]]
+    evidence: Evidence
+    error_models: ErrorModels
 
     def warnings(self) -> list[list[str]]:
         """Sentences a reader should see beside each result: what is odd about the tensors, then about the crystal."""
-        of_crystals = reliability_warnings(self.reliability)
+        of_crystals = reliability_warnings(self.reliability, self.evidence, self.error_models)
         return [[*tensor, *crystal] for tensor, crystal in zip(warnings_of(self.derived), of_crystals, strict=True)]
 
 
@@ -72,6 +80,7 @@ class Screener:
         metrics: what the model's card reports.
         calibration: how wide its intervals are; without one nothing but what symmetry fixes has an interval.
         applicability: its training data, to measure distance to; without it nothing is said about distance.
+        error_models: what its card knows of errors on held-out crystals; tensors without one have no reliability.
         stability: how likely crystals are elastically stable; without it nothing is said about that.
     """
 
@@ -81,6 +90,7 @@ class Screener:
     metrics: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=lambda: Calibration.from_json({}))
     applicability: TrainingReference | None = None
+    error_models: ErrorModels = field(default_factory=dict)
     stability: StabilityClassifier | None = None
 
     @classmethod
@@ -103,8 +113,9 @@ class Screener:
         predictor, card = GMTNetPredictor.load(path, device=device)
         calibration = Calibration.from_json(card.calibration)
         version = ModelVersion(card.name, card.version, card.sha256)
+        errors = {Tensor(name): ErrorModel.from_json(row) for name, row in card.reliability.items()}
         reference, stability = load_training_reference(path, card), StabilityClassifier.from_json(card.stability)
-        return cls(predictor, version, symprec, card.metrics, calibration, reference, stability)
+        return cls(predictor, version, symprec, card.metrics, calibration, reference, errors, stability)
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
         """Tensors and derived columns of crystals; refused ones are named with their reason.
@@ -127,16 +138,19 @@ class Screener:
         accepted, kept = accepted.without(not_finite(raw), refused)
         raw, analysis = raw.select(kept), analysis.select(kept)
         derived = derive(symmetrize(average(raw, analysis.symmetry), analysis))
-        system = crystal_systems(analysis.symmetry.number)
-        reliability = reliability_columns(
+        evidence = gather_evidence(
             accepted.crystals,
             self.applicability,
-            band_gap_ev=band_gap_of(raw.scalars),
-            stability=None if self.stability is None else self.stability.probability(derived.columns, system),
+            scalars=raw.scalars,
+            derived=derived,
             graph=build_graph(accepted.crystals, DESCRIPTOR_GRAPH, accepted.neighbors),
         )
+        system = crystal_systems(analysis.symmetry.number)
+        stability = None if self.stability is None else self.stability.probability(derived.columns, system)
+        reliability = reliability_columns(evidence, self.error_models, stability)
         intervals = interval_columns(derived, self.calibration)
-        return TensorPrediction(accepted.rows, derived, refused, intervals, reliability)
+        derived, intervals = without_static_response(derived, intervals, reliability["metal"] == 1)
+        return TensorPrediction(accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models)
 
     def _with_neighbors(self, crystals: CrystalBatch, refused: Refusals) -> "_Accepted":
         """The crystals that are not refused, and their neighbors as far as anything below looks."""
@@ -147,16 +161,7 @@ class Screener:
 
     def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
         """The rows that go to the database for a shard."""
-        prediction = self.predict(crystals)
-        result = prediction.derived.prediction
-        return ResultBlock(
-            [crystal_ids[k] for k in prediction.rows],
-            symmetry_columns(result) | prediction.derived.columns | prediction.intervals | prediction.reliability,
-            result.tensors,
-            result.removed_fraction,
-            [json.dumps(w) for w in prediction.warnings()],
-            [(crystal_ids[k], reason, detail) for k, (reason, detail) in sorted(prediction.refused.items())],
-        )
+        return result_block(crystal_ids, self.predict(crystals))
 
     def predict_lines(self, ids: list[str], crystals: CrystalBatch) -> Iterator[dict[str, Any]]:
         """One promised JSON object per crystal, in order."""
@@ -195,6 +200,19 @@ class Screener:
             | uncertainty_of(_plain_row(prediction.intervals, k))
             | {"ood": reliability["ood_score"], "trust": reliability}
         )
+
+
+def result_block(crystal_ids: list[str], prediction: TensorPrediction) -> ResultBlock:
+    """The rows that go to the database for a prediction of the given crystals."""
+    result = prediction.derived.prediction
+    return ResultBlock(
+        [crystal_ids[k] for k in prediction.rows],
+        symmetry_columns(result) | prediction.derived.columns | prediction.intervals | prediction.reliability,
+        result.tensors,
+        result.removed_fraction,
+        [json.dumps(w) for w in prediction.warnings()],
+        [(crystal_ids[k], reason, detail) for k, (reason, detail) in sorted(prediction.refused.items())],
+    )
 
 
 def rejected_line(name: str, formula: str | None, reason: Reason, detail: str) -> dict[str, Any]:

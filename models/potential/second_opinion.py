@@ -46,7 +46,7 @@ class SecondOpinion:
         strain: symmetric small strain from the given to the relaxed cell, Voigt with factors of 2 on shears, [6].
         displacement_angstrom: largest displacement of an atom beside that strain.
         stress_gpa: of the crystal as given, ASE's sign (negative under pressure), shape [3, 3].
-        max_force_ev_per_angstrom: of the crystal as given.
+        max_force_ev_per_angstrom: largest force on an atom of the crystal as given.
         stiffness_gpa: with relaxed ions, C_IJ [6, 6]; NaN after COLLAPSED.
         stiffness_clamped_gpa: with ions that follow the strain, [6, 6].
         force_constants: d²E/du du at the relaxed cell in eV/Å², acoustic sum rule kept, [3 n, 3 n] in the order of
@@ -56,7 +56,7 @@ class SecondOpinion:
         lowest_mode_thz: of these, negative when imaginary; +inf for one atom.
         gamma_stable: no mode at Γ and no homogeneous strain lowers the energy.
         broken_spacegroup: of the crystal relaxed without symmetry along its softest mode; `spacegroup` where Γ is
-            stable.
+            stable, 0 where that relaxation found no end.
         broken_energy_ev_per_atom: what it gains by that, 0 where Γ is stable, else negative.
         n_evaluations: cells whose energies were computed.
         seconds: processor time spent.
@@ -83,10 +83,3 @@ class SecondOpinion:
     broken_energy_ev_per_atom: float
     n_evaluations: int
     seconds: float
-
-
-def second_opinions(
-    potential: "object", crystals: CrystalBatch, *, symprec: float = 1e-2, stiffness_guess_gpa: Floats | None = None
-) -> tuple[dict[int, SecondOpinion], dict[int, str]]:
-    """Placeholder of the contract while it is being built."""
-    raise NotImplementedError

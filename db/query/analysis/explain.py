@@ -11,6 +11,7 @@ from db.query.by_column.rows import NotByColumnError
 from db.query.by_column.selection import Selection, which_rows
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import And, Filter, Is, Knowledge, properties_of, to_text
+from db.query.properties import SECOND_OPINION
 from db.query.request import Request
 from db.query.sql.conditions import HITS, Condition, to_condition
 from models.errors import FilterError
@@ -61,7 +62,8 @@ class Explanation:
         alone = [f"No crystal of {self.total:,} passes {term.text}." for term in self.terms if term.n == 0]
         if alone:
             # Older results lack what was derived later, and a model need not predict everything.
-            return alone + [f"{name} is unknown of all crystals: screen them again." for name in self.unknown]
+            advice = {name: "refine some" if name in SECOND_OPINION else "screen them again" for name in self.unknown}
+            return alone + [f"{name} is unknown of all crystals: {todo}." for name, todo in advice.items()]
         if self.empty_pairs:
             counts = {term.text: term.n for term in self.terms}
             return [
@@ -118,7 +120,7 @@ def explain(connection: Connection, request: Request) -> Explanation:
     emptied = [properties_of(term) for term, n_alone in zip(terms, alone, strict=True) if not n_alone]
     unknown = []
     for name in sorted(set().union(*emptied)):
-        searched = to_condition(Is(name, Knowledge.KNOWN)), *which_rows(connection, tree, request.model)
+        searched = to_condition(Is(name, Knowledge.KNOWN)), *which_rows(connection, tree, request)
         known = connection.execute(select(literal(1)).select_from(HITS).where(*searched).limit(1)).first()
         unknown += [name] if total and known is None else []
     return Explanation(n, total, rows, tuple(empty), tuple(unknown))
@@ -148,7 +150,7 @@ def _count(
     columns = [
         case((condition, literal(1)), else_=literal(0)).label(f"term_{k}") for k, condition in enumerate(conditions)
     ]
-    rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request.model)).subquery()
+    rows = select(*columns).select_from(HITS).where(*which_rows(connection, tree, request)).subquery()
     sums = []
     for chosen in sets:
         passes = and_(literal(value=True), *(rows.c[f"term_{k}"] == 1 for k in chosen))

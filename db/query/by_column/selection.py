@@ -12,9 +12,11 @@ from db.query.by_column.rows import NotByColumnError
 from db.query.by_column.table import BY_COLUMN, Table, first_rows, rank_of, ranks
 from db.query.filter_language import parse_filter
 from db.query.filter_tree import Filter, properties_of
+from db.query.properties import SECOND_OPINION
 from db.query.request import Request, sort_property
 from db.query.sql.conditions import COLUMNS, HITS, Condition, to_condition
 from db.query.sql.lists import INPUT_LISTS
+from db.records import is_combined
 from db.segments import ids_of
 from db.tables import ModelState, models, results
 
@@ -48,7 +50,7 @@ class Selection:
         self._connection, self._request = connection, request
         tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
         chosen = None if request.model is None else registry.matching_ids(connection, request.model)
-        versions = _versions(connection, chosen)
+        versions = _versions(connection, chosen, tree)
         self.table = Table(connection, {row.id: f"{row.name}@{row.version}" for row in versions}, to_condition)
         self._all_models = tree is not None and "model" in properties_of(tree) and not request.one_per_crystal
         passing = np.ones(self.table.n_rows, np.bool_) if tree is None else self.table.evaluate(tree).true
@@ -112,12 +114,17 @@ class Selection:
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _versions(connection: Connection, chosen: list[int] | None) -> list[Row[Any]]:
-    """The model versions, or the chosen ones, the one to show of each crystal last: the current, else the newest."""
+def _versions(connection: Connection, chosen: list[int] | None, tree: Filter | None) -> list[Row[Any]]:
+    """The model versions, or the chosen ones, the one to show of each crystal last: the current, else the newest.
+
+    That of a second opinion comes before all others where the filter asks about second opinions, else after them: what
+    was found without it stays the same.
+    """
     columns = (models.c.id, models.c.state, models.c.name, models.c.version)
     versions = connection.execute(select(*columns).order_by(models.c.id)).all()
     versions = [row for row in versions if chosen is None or row.id in chosen]
-    return sorted(versions, key=lambda row: (row.state == ModelState.CURRENT, row.id))
+    asked = tree is not None and not SECOND_OPINION.isdisjoint(properties_of(tree))
+    return sorted(versions, key=lambda row: (is_combined(row.name) == asked, row.state == ModelState.CURRENT, row.id))
 
 
 def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
@@ -125,29 +132,28 @@ def conditions(connection: Connection, request: Request) -> Iterator[Condition]:
     tree = parse_filter(request.filter, request.vocabulary) if request.filter.strip() else None
     if tree is not None:
         yield to_condition(tree)
-    # Whether a filter by model wants several results of one crystal is for the request to say.
-    yield from which_rows(connection, None if request.one_per_crystal else tree, request.model)
+    yield from which_rows(connection, tree, request)
 
 
-def which_rows(connection: Connection, tree: Filter | None, model: str | None) -> Iterator[Condition]:
+def which_rows(connection: Connection, tree: Filter | None, request: Request) -> Iterator[Condition]:
     """Conditions that leave the rows to search in: those of the wanted model, else each crystal's best one.
 
     Args:
         connection: to the database.
-        tree: the filter; None for one row per crystal.
-        model: NAME or NAME@VERSION.
+        tree: the request's filter.
+        request: what is asked for.
     """
-    chosen = None if model is None else registry.matching_ids(connection, model)
+    chosen = None if request.model is None else registry.matching_ids(connection, request.model)
     if chosen is not None:
         yield results.c.model_id.in_(chosen)
-    # Who filters by model wants to see several results of one crystal.
-    if tree is None or "model" not in properties_of(tree):
-        yield from _best_model_only(connection, chosen)
+    # Who filters by model wants to see several results of one crystal, unless the request says otherwise.
+    if request.one_per_crystal or tree is None or "model" not in properties_of(tree):
+        yield from _best_model_only(connection, chosen, tree)
 
 
-def _best_model_only(connection: Connection, chosen: list[int] | None) -> Iterator[Condition]:
+def _best_model_only(connection: Connection, chosen: list[int] | None, tree: Filter | None) -> Iterator[Condition]:
     """One row per crystal: that of the current model, else of the newest; nothing to do when there is one model."""
-    ordered = _versions(connection, chosen)
+    ordered = _versions(connection, chosen, tree)
     if len(ordered) < 2:
         return
     places = {row.id: place for place, row in enumerate(ordered)}

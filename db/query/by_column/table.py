@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from db import segments
 from db.query.by_column.rows import NotByColumnError, column_of, is_in, rows_of
+from db.query.by_column.second_opinions import second_opinion_column
 from db.query.filter_tree import (
     And,
     Comparison,
@@ -31,7 +32,7 @@ from db.query.filter_tree import (
     Or,
     Quantifier,
 )
-from db.query.properties import PROPERTIES, Kind
+from db.query.properties import PROPERTIES, SECOND_OPINION, Kind
 from db.query.times import whole_seconds
 from db.segments import SEGMENT_COLUMNS, Column
 from db.tables import crystals
@@ -40,7 +41,10 @@ Bools = NDArray[np.bool_]
 SqlCondition = Callable[[Filter], ColumnElement[bool]]
 
 LOOKED_UP = frozenset({Kind.SOURCE_IDS, Kind.DOUBTS})
-BY_COLUMN = PROPERTIES.keys() & {*SEGMENT_COLUMNS, "id", "model", "last_modified"} - {"elements"}
+WITH_COLUMN = frozenset({*SEGMENT_COLUMNS, *SECOND_OPINION, "model", "last_modified"})
+"""Properties that are compared in an array of all rows."""
+
+BY_COLUMN = PROPERTIES.keys() & {*WITH_COLUMN, "id"} - {"elements"}
 """Properties whose values columns give as their tables do; elements are kept without their order."""
 
 MAX_LOOKED_UP = 200_000
@@ -102,6 +106,8 @@ class Table:
             for model_id, text in self._names.items():
                 values[self.models == model_id] = texts.index(text)
             return Column(values, texts)
+        if name in SECOND_OPINION:
+            return second_opinion_column(self._connection, self, name)
         name = "created" if name == "last_modified" else name
         if name not in SEGMENT_COLUMNS:
             raise NotByColumnError
@@ -150,7 +156,7 @@ class Table:
 
     def _leaf(self, tree: Comparison | Matches | Has | Is | Flag) -> Ternary:
         name = tree.property
-        if name not in SEGMENT_COLUMNS and name not in ("model", "last_modified"):
+        if name not in WITH_COLUMN:
             return self._looked_up(tree)
         column = self.column(name)
         known = _known(column)

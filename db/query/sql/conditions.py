@@ -42,21 +42,28 @@ from db.query.filter_tree import (
 )
 from db.query.properties import PROPERTIES, Kind
 from db.query.sql.lists import INPUT_LISTS, any_source_id, doubted, has
+from db.query.sql.second_opinions import refined, second_opinion_columns
 from db.query.times import whole_seconds
 from db.tables import crystals, models, results
 from models.errors import Doubt
+from models.refinement_quantities import REFINED
 
 Condition = ColumnElement[bool]
 
-DOUBT_FLAGS: dict[str, Condition] = {"doubtful": doubted(), **{doubt.value: doubted(doubt) for doubt in Doubt}}
-"""Flags that ask what a crystal came with."""
+LOOKED_UP_FLAGS: dict[str, Condition] = {
+    "doubtful": doubted(),
+    **{doubt.value: doubted(doubt) for doubt in Doubt},
+    REFINED: refined(),
+}
+"""Flags that ask what a crystal came with, and whether it has a second opinion: never unknown."""
 
 COLUMNS: dict[str, ColumnElement[Any]] = {
     **{name: results.c[name] for name in PROPERTIES if name in results.c},
     **{name: crystals.c[name] for name in PROPERTIES if name in crystals.c},
+    **second_opinion_columns(),
     "last_modified": results.c.created,
     "model": models.c.name.concat("@").concat(models.c.version),
-    **DOUBT_FLAGS,
+    **LOOKED_UP_FLAGS,
 }
 """The column, or the expression, of every property that has one value per crystal."""
 
@@ -87,7 +94,7 @@ def to_condition(tree: Filter) -> Condition:
         case Flag(name):
             column = COLUMNS[name]
             # a condition as it is can begin from its own index; compared with a value it cannot
-            return column if name in DOUBT_FLAGS else column == literal(True)
+            return column if name in LOOKED_UP_FLAGS else column == literal(True)
 
 
 def _compare(name: str, operator: Operator, value: float | str | bool) -> Condition:

@@ -24,8 +24,10 @@ from models.crystals.crystal import SYMBOLS as ALL_SYMBOLS
 from models.crystals.crystal import CrystalBatch
 from models.errors import FilterError, StoreError
 from models.quantities import DERIVED, ColumnKind
+from models.refinement_quantities import REFINEMENT, RefinementKind
 from tests.db.blocks import SHARD_ATOMS, block, crystal_id, results, spec, work_off
 from tests.db.query.filters import DOUBTS, NUMBERS, SYMBOLS, TEXTS, filters
+from tests.db.refinements.opinions import refinement
 
 N_CRYSTALS = 60
 WIDE = ("id", "formula", "elements", *(name for name in PROPERTIES if name not in ("id", "formula", "elements")))
@@ -82,7 +84,17 @@ def _gappy(ids: list[str], rng: np.random.Generator) -> ResultBlock:
     columns = {name: some(kinds[quantity.kind]) for name, quantity in DERIVED.items()}
     columns |= {name: some([None, 1, 2, 3, 50]) for name in ("spacegroup", "spacegroup_1e3", "spacegroup_1e2")}
     columns |= {"point_group": some([None, *TEXTS]), "symmetry_ambiguous": some([None, True, False])}
-    return ResultBlock(ids, columns, {}, {}, ["[]"] * len(ids), [])
+    values: dict[RefinementKind, list[Any]] = {
+        RefinementKind.NUMBER: [None, *NUMBERS[:-2]],
+        RefinementKind.INTEGER: [None, 1, 2, 3, 50],
+        RefinementKind.FLAG: [None, True, False],
+        RefinementKind.TEXT: [None, *TEXTS],
+    }
+    opinions = []
+    for each in ids[::2]:
+        drawn = {name: rng.choice(np.array(values[row.kind], object)) for name, row in REFINEMENT.items()}
+        opinions.append(refinement(each, **drawn))
+    return ResultBlock(ids, columns, {}, {}, ["[]"] * len(ids), [], opinions)
 
 
 @pytest.fixture
