@@ -41,7 +41,8 @@ def reference() -> TrainingReference:
 
 def test_every_column_of_the_registry_is_filled_for_every_crystal() -> None:
     scalars = {Scalar.BAND_GAP: np.ones(len(KNOWN)), Scalar.METAL: np.zeros(len(KNOWN))}
-    columns = reliability_columns(gather_evidence(CRYSTALS, reference(), scalars=scalars))
+    evidence = gather_evidence(CRYSTALS, reference(), scalars=scalars)
+    columns = reliability_columns(evidence, stability=np.ones(len(KNOWN)))
     assert list(columns) == list(RELIABILITY)
     for name, quantity in RELIABILITY.items():
         if quantity.from_tensors:  # of a tensor that was not predicted nothing is known
