@@ -13,6 +13,8 @@ from models.quantities import DERIVED
 MODULI = {"k_vrh_gpa": "potential_k_vrh_gpa", "g_vrh_gpa": "potential_g_vrh_gpa"}
 """Moduli that network, potential and both together give, with the property that holds the potential's."""
 
+MODULI_NOTE = "moduli by the network for the crystal as given; by the potential and by both combined for the relaxed one"
+
 FERROELECTRIC_CANDIDATE = "ferroelectric candidate"
 
 SMALLEST_PRESSURE_GPA = 0.005
