@@ -95,7 +95,7 @@ def compare_crystals(
     ]
     values = [_numbers(each, result) for each, result in zip(facts, chosen, strict=True)]
     rows = []
-    refined = (REFINED, *REFINEMENT) if any(each["second_opinions"] for each in facts) else ()
+    refined = (REFINED, *REFINEMENT) if any(each.get("second_opinions") for each in facts) else ()
     for name in names or (*CRYSTAL_FIELDS, *DERIVED, *RELIABILITY, *refined):
         row = [known.get(name) for known in values]
         ends = [result["uncertainty"].get(name) for result in chosen]
@@ -108,7 +108,7 @@ def compare_crystals(
 
 def _opinion_beside(facts: Mapping[str, Any], result: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The second opinion that stands beside a result: its own where it is a combined one, else the newest."""
-    opinions = facts["second_opinions"]
+    opinions = facts.get("second_opinions", ())
     return next((one for one in opinions if one["model"] == result["model"]), opinions[0] if opinions else None)
 
 

@@ -13,7 +13,7 @@ from models.quantities import DERIVED
 MODULI = {"k_vrh_gpa": "potential_k_vrh_gpa", "g_vrh_gpa": "potential_g_vrh_gpa"}
 """Moduli that network, potential and both together give, with the property that holds the potential's."""
 
-MODULI_NOTE = "moduli by the network for the crystal as given; by the potential and by both combined for the relaxed one"
+MODULI_NOTE = "moduli: by the network of the crystal as given; by the potential and by both combined of the relaxed one"
 
 FERROELECTRIC_CANDIDATE = "ferroelectric candidate"
 
