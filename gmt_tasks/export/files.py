@@ -91,9 +91,7 @@ def export(
     return Exported(n_hits, cells.without)
 
 
-def _write(
-    blocks: Iterable[Hits], fields: tuple[str, ...], format: ExportFormat, out: Path, *, in_folder: bool
-) -> int:
+def _write(blocks: Iterable[Hits], fields: tuple[str, ...], format: ExportFormat, out: Path, *, in_folder: bool) -> int:
     """Writes hits in a format; returns how many."""
     if in_folder:
         return _write_folder(blocks, StructureFormat(format), out)

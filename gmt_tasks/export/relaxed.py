@@ -72,5 +72,7 @@ class RelaxedHits:
             hits.rows[place] | {"relaxed_by": one.potential}
             for (hits, place), (_, one) in zip(kept, opinions, strict=True)
         ]
-        tensors = {tensor: np.stack([hits.tensors[tensor][place] for hits, place in kept]) for tensor in kept[0][0].tensors}
+        tensors = {
+            tensor: np.stack([hits.tensors[tensor][place] for hits, place in kept]) for tensor in kept[0][0].tensors
+        }
         return replace(kept[0][0], rows=rows, crystals=cells, tensors=tensors)

@@ -151,9 +151,7 @@ def moduli_of(facts: Mapping[str, Any], opinion: Mapping[str, Any]) -> list[Modu
         values = [one.get("derived", {}).get(name) for one in (network, combined)]
         ends = [one.get("uncertainty", {}).get(name) for one in (network, combined)]
         potential = opinion["columns"].get(by_potential)
-        rows.append(
-            Modulus(name, quantity.label, quantity.unit, values[0], ends[0], potential, values[1], ends[1])
-        )
+        rows.append(Modulus(name, quantity.label, quantity.unit, values[0], ends[0], potential, values[1], ends[1]))
     return rows
 
 

@@ -50,7 +50,9 @@ def relaxed_facts(known: dict[str, Any], model: str) -> dict[str, Any]:
     opinions = known["second_opinions"]
     chosen = next((one for one in opinions if one["model"] == model), None if model else next(iter(opinions), None))
     if chosen is None:
-        raise MissingError(f"{known['id']} has no second opinion{f' of {model[:80]}' if model else ''}. Refine it first.")
+        raise MissingError(
+            f"{known['id']} has no second opinion{f' of {model[:80]}' if model else ''}. Refine it first."
+        )
     combined = {"results": [result_of(known, chosen["model"])], "relaxed_by": chosen["potential"]}
     return known | chosen["relaxed"] | combined
 

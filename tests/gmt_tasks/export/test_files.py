@@ -49,7 +49,9 @@ def test_parquet_holds_what_the_database_holds_with_unit_and_meaning(store: Resu
 
 def test_csv_has_a_column_per_tensor_component(store: ResultStore, tmp_path: Path) -> None:
     out = tmp_path / "hits.csv"
-    assert export(store, Request("", ("formula", "source_ids", "k_vrh_gpa"), limit=4), ExportFormat.CSV, out).n_hits == 4
+    assert (
+        export(store, Request("", ("formula", "source_ids", "k_vrh_gpa"), limit=4), ExportFormat.CSV, out).n_hits == 4
+    )
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
     hits = store.tensors(limit=4, fields=["formula", "source_ids", "k_vrh_gpa"])
     for place, row in enumerate(rows):
