@@ -72,6 +72,9 @@ class Services(Protocol):
         ...
 
     def second_opinions(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
-        """The second opinions about a crystal for reading, the newest first: `model`, `potential`, `facts` (pairs of a
-        name and a text), `moduli` and `moduli_note`, `modes`, `notes`."""
+        """The second opinions about a crystal for reading, the newest first.
+
+        Each has `model`, `potential`, `facts` (pairs of a name and a text), `moduli` with `moduli_note`, `modes`,
+        `notes`.
+        """
         ...

@@ -75,7 +75,8 @@ def export(
         relaxed: the relaxed primitive cells with the combined tensors; hits without a second opinion are left out.
 
     Raises:
-        ExportError: relaxed cells are asked for in a table; `out` is a file where a folder must be, or the other way round; several crystals for one POSCAR.
+        ExportError: relaxed cells are asked for in a table; `out` is a file where a folder must be, or the other way
+            round; several crystals for one POSCAR.
     """
     in_folder = format in _PER_FILE and format_of(out) is None
     if out.exists() and out.is_dir() != in_folder:
