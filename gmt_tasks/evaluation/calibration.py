@@ -120,7 +120,9 @@ def formula_numbers(labels: LabelledCrystals, rows: NDArray[np.int64]) -> NDArra
     return np.asarray(np.unique(labels.crystals.select(rows).formulas(), return_inverse=True)[1], dtype=np.int64)
 
 
-def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: Path | None = None) -> Calibration:
+def calibrate_into_card(
+    model: str, *, data: Path, device: str = "auto", start: Path | None = None, version: str = ""
+) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
     The widths of the intervals, the stability classifier and what tells of large errors go into the card, the training
@@ -131,6 +133,7 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
         data: folder of label files (see gmt_tasks/labels/files.py).
         device: "auto", "cpu" or "cuda".
         start: card of the model that its training went on from; None for one that was trained from random weights.
+        version: of the model from now on, whose weights stay; "" keeps it.
     """
     path = find_checkpoint(model)
     table = load_split_table(path)
@@ -140,7 +143,7 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
     # The card first: the reference pins itself in the card that it finds.
     of_stability = stability.to_json() if stability is not None else {}
     card = replace(read_card(path), calibration=calibration.to_json(), stability=of_stability, reliability={})
-    write_card(card, path.parent)
+    write_card(replace(card, version=version or card.version), path.parent)
     write_training_reference(labels, path, start)
     # Last, since the distance score is one of the signals that tell of errors.
     models = fit_error_models(Screener.load(model, device=device), labels, table)

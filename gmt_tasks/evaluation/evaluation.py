@@ -155,9 +155,13 @@ def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Eval
 def evaluate_into_card(model: str, *, data: Path, device: str = "auto") -> Evaluation:
     """Measures a model and writes the figures into its card, where `models list` and the database find them."""
     evaluation = evaluate(model, data=data, device=device)
-    path = find_checkpoint(model)
-    write_card(replace(read_card(path), metrics=evaluation.to_json()), path.parent)
+    write_metrics(evaluation, find_checkpoint(model))
     return evaluation
+
+
+def write_metrics(evaluation: Evaluation, path: Path) -> None:
+    """Writes the figures of a model into its card."""
+    write_card(replace(read_card(path), metrics=evaluation.to_json()), path.parent)
 
 
 def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenance:

@@ -70,6 +70,16 @@ def training_rows(data: LabelledCrystals, config: "TrainingConfig") -> Ints:
     return rows
 
 
+def label_counts(data: LabelledCrystals, rows: Ints) -> dict[str, int]:
+    """How many of the crystals `rows` have a label of each sort: what a training really reads."""
+    counts = {q.value: int((~np.isnan(components[rows, 0])).sum()) for q, components in data.components.items()}
+    for name in NUMBER_ARRAYS:
+        known = ~np.isnan(getattr(data, name)[rows].reshape(len(rows), -1))
+        counts[name] = int(known.any(axis=1).sum())
+    counts["elastic, another code"] = int((data.elastic_noise[rows] > 0).any(axis=1).sum())
+    return counts
+
+
 def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Prepared:
     """Graphs and targets of the labelled crystals `rows` and of the candidates of a run."""
     spec = CONFIGS[config.network].graph
