@@ -297,7 +297,7 @@ def _read(
     missing = [key for key in kind.keys if key in absent - kind.optional]
     if missing or not given:
         raise RefusedRowError(LabelReason.PARSE, f"without {', '.join(missing or kind.keys)}")
-    _require_known_keys(row, kind)
+    require_known_keys(row, kind)
     values = {}
     for value in given:
         values[value.key] = value.read(row[value.key])
@@ -305,7 +305,7 @@ def _read(
     return ReadLabel(dict(row), kind, lattice, coords, numbers, values)
 
 
-def _require_known_keys(row: Mapping[str, Any], kind: LabelKind) -> None:
+def require_known_keys(row: Mapping[str, Any], kind: LabelKind) -> None:
     """Refuses a row in which an optional value seems to stand under another key: it would be lost without a word."""
     absent = [key for key in kind.keys if key not in row]
     for key in row.keys() - set(kind.keys) if absent else ():
