@@ -253,6 +253,7 @@ class ResultBlock:
         quarantined: crystals without a result: (content id, reason, detail). The ledger counts them as rejected when
             the model refused them (an element it never saw), as quarantined when their calculation failed.
         refinements: second opinions about crystals with a result, of a model that is a network with a potential.
+        energies: of crystals by a potential in eV per atom, where nothing else was asked; they are in `crystal_ids`.
     """
 
     crystal_ids: list[str]
@@ -262,6 +263,7 @@ class ResultBlock:
     warnings: list[str]
     quarantined: list[tuple[str, Reason, str]]
     refinements: list[Refinement] = field(default_factory=list)
+    energies: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

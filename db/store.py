@@ -29,6 +29,7 @@ from db.records import (
     RunSpec,
     ShardLease,
 )
+from db.refinements.opinion_store import OpinionStore
 from db.runs import leases, ledger, reports
 from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
 from db.runs.pruning import prune
@@ -57,6 +58,7 @@ class ResultStore(SearchStore):
         self.url = parse_url(db)
         self._engine = open_engine(self.url)
         self.labels = LabelStore(self._engine)
+        self.opinions = OpinionStore(self._engine)
         try:
             create_or_migrate(self._engine)
         except BaseException:
@@ -92,6 +94,7 @@ class ResultStore(SearchStore):
         store = cls.open_existing(db)
         store._engine = restrict_to_reading(store._engine, timeout_s)
         store.labels = LabelStore(store._engine)
+        store.opinions = OpinionStore(store._engine)
         return store
 
     def __repr__(self) -> str:

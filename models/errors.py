@@ -133,6 +133,11 @@ class Reason(StrEnum):
         "This crystal alone does not fit into the memory that a worker has.",
         "Give the primitive cell, take fewer --workers, or compute it with more memory (GMTSCREEN_DEVICE=cpu).",
     )
+    RELAXATION_FAILED = (
+        "relaxation_failed",
+        "The potential does not lead this crystal to a relaxed cell.",
+        "Look at distances and volume of the structure: such a crystal is no stable arrangement of its atoms.",
+    )
     MODEL_FAILED = (
         "model_failed",
         "The model raised or gave non-finite numbers for this crystal.",

@@ -1,6 +1,27 @@
-"""Energies of crystals by a potential, for convex hulls."""
+"""What refine runs ask the database for: chosen crystals, and energies by a potential for convex hulls."""
 
 from dataclasses import dataclass
+
+from models.crystals.crystal import CrystalBatch
+
+
+@dataclass(frozen=True)
+class ChosenCrystals:
+    """Stored crystals in the order in which they were asked for, n_crystals of them.
+
+    Attributes:
+        ids: content ids.
+        source_ids: what each first came as.
+        formulas: reduced.
+        elements: chemical systems, ",Al,N,".
+        crystals: as stored.
+    """
+
+    ids: list[str]
+    source_ids: list[str]
+    formulas: list[str]
+    elements: list[str]
+    crystals: CrystalBatch
 
 
 @dataclass(frozen=True)

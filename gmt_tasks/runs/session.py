@@ -44,8 +44,18 @@ def describe_model(model: str) -> tuple[ModelVersion, dict[str, Any]]:
     return ModelVersion(card.name, card.version, card.sha256), dict(card.metrics)
 
 
-def worker_factory(settings: Settings) -> Callable[[], Worker]:
-    """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen."""
+def available_cores() -> int:
+    """The cores that this process may use: in a container they are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_factory(settings: Settings, load: Callable[[str, str, float], Worker] = load_worker) -> Callable[[], Worker]:
+    """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen.
+
+    Args:
+        settings: model, device and tolerance.
+        load: makes the worker of these three; a top-level function or a `functools.partial` of one.
+    """
     model = settings.model
     # A worker has another working folder: paths of checkpoints become absolute.
     if model.endswith(".json") or Path(model).is_dir():
@@ -53,8 +63,9 @@ def worker_factory(settings: Settings) -> Callable[[], Worker]:
     if settings.ray_address and Path(model).is_absolute():
         from models.gmtnet.card import find_checkpoint
 
-        return partial(load_packed_worker, PackedModel.of(find_checkpoint(model)), settings.device, settings.symprec)
-    return partial(load_worker, model, settings.device, settings.symprec)
+        packed = PackedModel.of(find_checkpoint(model))
+        return partial(load_packed_worker, packed, settings.device, settings.symprec, load)
+    return partial(load, model, settings.device, settings.symprec)
 
 
 def open_sources(
@@ -115,9 +126,8 @@ class ScreenSession:
         """
         settings = chosen_model(settings)
         version, metrics = describe_model(settings.model)
-        # The cores that this process may use: in a container they are fewer than the machine has.
-        n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        plan = IngestPlan(settings.max_atoms, settings.shard_atoms or SHARD_ATOMS, settings.workers or n_cores, limit)
+        n_workers = settings.workers or available_cores()
+        plan = IngestPlan(settings.max_atoms, settings.shard_atoms or SHARD_ATOMS, n_workers, limit)
         if settings.gpus_per_worker and settings.device != "cpu":
             plan = plan.on_gpus(settings.shard_atoms, plan.n_workers)
         store = ResultStore(settings.database)
@@ -148,6 +158,14 @@ class ScreenSession:
         """Where every input of the run is now."""
         return self.store.balance(self.run.id)
 
+    def factory(self) -> Callable[[], Worker]:
+        """What makes a worker."""
+        return worker_factory(self.settings)
+
+    def timeouts(self) -> Timeouts:
+        """After how long work is taken for hung."""
+        return Timeouts(start_s=self.settings.start_timeout_s)
+
     def start_workers(self) -> None:
         """Starts Ray and the workers, once; they load their model while the sources are read."""
         if self._pool is None:
@@ -156,11 +174,11 @@ class ScreenSession:
             settings = self.settings
             gpus_per_worker = 0.0 if settings.device == "cpu" else settings.gpus_per_worker
             self._pool = WorkerPool(
-                worker_factory(settings),
+                self.factory(),
                 settings.workers,
                 gpus_per_worker,
                 address=settings.ray_address,
-                timeouts=Timeouts(start_s=settings.start_timeout_s),
+                timeouts=self.timeouts(),
             )
             if self._pool.gpus_per_worker:
                 self.plan = self.plan.on_gpus(settings.shard_atoms, self._pool.n_workers)

@@ -140,16 +140,7 @@ class Screener:
 
     def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
         """The rows that go to the database for a shard."""
-        prediction = self.predict(crystals)
-        result = prediction.derived.prediction
-        return ResultBlock(
-            [crystal_ids[k] for k in prediction.rows],
-            symmetry_columns(result) | prediction.derived.columns | prediction.intervals | prediction.reliability,
-            result.tensors,
-            result.removed_fraction,
-            [json.dumps(w) for w in prediction.warnings()],
-            [(crystal_ids[k], reason, detail) for k, (reason, detail) in sorted(prediction.refused.items())],
-        )
+        return result_block(crystal_ids, self.predict(crystals))
 
     def predict_lines(self, ids: list[str], crystals: CrystalBatch) -> Iterator[dict[str, Any]]:
         """One promised JSON object per crystal, in order."""
@@ -188,6 +179,19 @@ class Screener:
             | uncertainty_of(_plain_row(prediction.intervals, k))
             | {"ood": reliability["ood_score"], "trust": reliability}
         )
+
+
+def result_block(crystal_ids: list[str], prediction: TensorPrediction) -> ResultBlock:
+    """The rows that go to the database for a prediction of the given crystals."""
+    result = prediction.derived.prediction
+    return ResultBlock(
+        [crystal_ids[k] for k in prediction.rows],
+        symmetry_columns(result) | prediction.derived.columns | prediction.intervals | prediction.reliability,
+        result.tensors,
+        result.removed_fraction,
+        [json.dumps(w) for w in prediction.warnings()],
+        [(crystal_ids[k], reason, detail) for k, (reason, detail) in sorted(prediction.refused.items())],
+    )
 
 
 def rejected_line(name: str, formula: str | None, reason: Reason, detail: str) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from models.errors import Reason
 PARTS_OF_A_FAILURE = 8
 UNLIMITED_ATOMS = 1 << 40
 
-FIRST_S_PER_ATOM = 0.005
-"""Before anything is measured: three times what a CPU core needs with the shipped network."""
+BATCH_ATOMS = 256
+"""On a CPU larger batches are no faster, and this much is computed again when a crystal kills its process."""
 
 REMEMBERED_ATOMS = 2048
 ATOMS_OF_A_CALL = 32
@@ -36,7 +36,7 @@ ATOMS_OF_A_CALL = 32
 
 @dataclass(frozen=True)
 class Timeouts:
-    """After how long something is taken for hung.
+    """After how long something is taken for hung, and how much is lost with it.
 
     Attributes:
         start_s: for the first worker to load its model, in seconds.
@@ -45,6 +45,10 @@ class Timeouts:
         computing_s: for a crystal alone that computes, in seconds, plus
         usual_times: as many times what its atoms usually take, once something was measured.
         heartbeat_s: for a worker process to answer a heartbeat, in seconds.
+        first_s_per_atom: what an atom takes before anything is measured: three times what a CPU core needs with the
+            shipped network, in seconds.
+        late_times: a batch is late after as many times the mean of its atoms.
+        batch_atoms: of a batch on a CPU.
     """
 
     start_s: float = 600.0
@@ -53,6 +57,9 @@ class Timeouts:
     computing_s: float = 0.5
     usual_times: float = 12.0
     heartbeat_s: float = 45.0
+    first_s_per_atom: float = 0.005
+    late_times: float = 1.5
+    batch_atoms: int = BATCH_ATOMS
 
     def asleep_deadline_s(self, job: Job) -> float:
         """Longest time that a job may sleep, in seconds."""
@@ -67,10 +74,15 @@ class Timeouts:
 
 
 class _MeasuredPace:
-    """Seconds per atom here, as a mean over the recent past; large batches count more than small ones."""
+    """Seconds per atom here, as a mean over the recent past; large batches count more than small ones.
 
-    def __init__(self) -> None:
+    Args:
+        timeouts: what is assumed before, and what is late.
+    """
+
+    def __init__(self, timeouts: Timeouts) -> None:
         self._seconds, self._atoms = 0.0, 0
+        self._timeouts = timeouts
 
     @property
     def s_per_atom(self) -> float | None:
@@ -78,8 +90,8 @@ class _MeasuredPace:
         return self._seconds / self._atoms if self._atoms else None
 
     def usual_s(self, job: Job) -> float:
-        """Longest usual time of a job, in seconds: half as much again as the mean, and a quarter of a second."""
-        return 0.25 + 1.5 * (self.s_per_atom or FIRST_S_PER_ATOM) * job.n_atoms
+        """Longest usual time of a job, in seconds: some times the mean, and a quarter of a second."""
+        return 0.25 + self._timeouts.late_times * (self.s_per_atom or self._timeouts.first_s_per_atom) * job.n_atoms
 
     def add(self, job: Job, spent: Spent) -> None:
         """Adds the measured time of a job."""
@@ -104,7 +116,7 @@ class Isolation:
         self._batch_atoms = batch_atoms or UNLIMITED_ATOMS
         self._computing = threading.Lock()
         self._idle: list[ForkedWorker] = []
-        self._pace = _MeasuredPace()
+        self._pace = _MeasuredPace(timeouts)
 
     @property
     def batch_atoms(self) -> int:

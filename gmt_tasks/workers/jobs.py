@@ -211,6 +211,8 @@ def merge(blocks: list[ResultBlock]) -> ResultBlock:
         _concatenated([block.removed_fraction for block in full]),
         [text for block in full for text in block.warnings],
         quarantined,
+        [one for block in full for one in block.refinements],
+        [energy for block in full for energy in block.energies],
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +51,12 @@ class PackedModel:
         return folder / self.card
 
 
-def load_packed_worker(packed: PackedModel, device: str, symprec: float) -> Worker:
-    """Loads the screener of a packed model; arguments and errors as of `load_worker`."""
+def load_packed_worker(
+    packed: PackedModel, device: str, symprec: float, load: Callable[[str, str, float], Worker] = load_worker
+) -> Worker:
+    """Loads the worker of a packed model; arguments and errors as of `load_worker`, which `load` may replace."""
     with tempfile.TemporaryDirectory(prefix="gmtscreen-model-") as folder:
-        return load_worker(str(packed.unpack(Path(folder))), device, symprec)
+        return load(str(packed.unpack(Path(folder))), device, symprec)
 
 
 def _sha256(content: bytes) -> str:

@@ -14,9 +14,6 @@ from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
 from models.crystals.crystal import CrystalBatch
 
-BATCH_ATOMS = 256
-"""On a CPU larger batches are no faster, and this much is computed again when a crystal kills its process."""
-
 NETWORK_MODULES = ("gmt_tasks.screening.screener", "models.gmtnet.predictor")
 """What takes seconds to import."""
 
@@ -86,7 +83,7 @@ class WorkerProcess:
         load = partial(load_on_share, factory, gpus) if gpus else factory
         server = ForkServer(load, NETWORK_MODULES if gpus else (), timeouts.start_s)
         # On a GPU small batches are slow, so a job stays whole there until memory runs out.
-        self._isolation = Isolation(server, timeouts, None if gpus else BATCH_ATOMS)
+        self._isolation = Isolation(server, timeouts, None if gpus else timeouts.batch_atoms)
 
     def ready(self) -> int:
         """Process id; answers once the worker is loaded."""

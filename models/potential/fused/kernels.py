@@ -179,7 +179,9 @@ def _add_gradients(
                     builder.store(emitter.zero, slot)
                 emit_row(m1, n3)
                 for first in range(0, n3, emitter.width):
-                    totals = emitter.sums([builder.load(slot) for slot in slots[first : min(n3, first + emitter.width)]])
+                    totals = emitter.sums(
+                        [builder.load(slot) for slot in slots[first : min(n3, first + emitter.width)]]
+                    )
                     at = mul.type(m1 * n3 + first)
                     emitter.store(builder.fadd(totals, emitter.load(t_gradient, at)), t_gradient, at)
 
