@@ -13,12 +13,11 @@ from safetensors.torch import save_file
 
 NAME = "sevennet-l3i5"
 _CONSTANTS = ("_w3j_", "output_mask")  # coupling coefficients and masks: a fresh network has them, and more exactly
-_BY_ATOMIC_NUMBER = {"_type_map", "_number_of_species"}
 
 
 def converted() -> tuple[dict[str, Any], dict[str, Any]]:
     """Weights that inference needs, by their names in sevenn's network, and the configuration that builds it."""
-    from sevenn import _const, _keys  # noqa: PLC2701 sevenn has no public names for these
+    from sevenn import _const, _keys
     from sevenn.checkpoint import SevenNetCheckpoint
 
     checkpoint = SevenNetCheckpoint(_const.SEVENNET_l3i5)
@@ -42,7 +41,7 @@ def write(folder: Path) -> None:
     config["_type_map"] = {str(z): row for z, row in sorted(config["_type_map"].items())}
     card = {
         "name": NAME,
-        "version": "11Nov2024",
+        "version": "12Dec2024",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "licence": "MIT, Copyright (c) 2024 Yutack Park; see SEVENNET.md",
         "config": config,

@@ -14,7 +14,6 @@ from models.errors import Doubt, FilterError
 from models.quantities import (
     DERIVED,
     INTERVALS,
-    RELIABILITY,
     TENSORS,
     UNCERTAINTY_COLUMNS,
     DerivedQuantity,
@@ -22,6 +21,7 @@ from models.quantities import (
     symprec_spread_column,
 )
 from models.refinement_quantities import REFINED, REFINEMENT
+from models.reliability_columns import RELIABILITY
 
 
 class Kind(StrEnum):

@@ -136,7 +136,7 @@ class Refiner:
         stiffness = np.array([opinion.stiffness_gpa for opinion in kept]).reshape(-1, 6, 6)
         alone = moduli(stiffness)
         disagrees = disagreement(network.derived.columns, alone, self.recipe)
-        combined = combined_prediction(network, {Tensor.ELASTIC: stiffness}, self.recipe, self.screener.calibration)
+        combined = combined_prediction(network, stiffness, self.recipe, self.screener.calibration)
         ids = [crystal_ids[row] for row in network.rows]
         refinements = [
             refinement_of(
@@ -165,6 +165,6 @@ class Refiner:
         return ResultBlock(known, {}, {}, {}, ["[]"] * len(rows), failed, energies=[energies[k] for k in rows])
 
 
-def load_refiner(model: str, device: str, symprec: float, *, max_atoms: int) -> Refiner:
+def load_refiner(model: str, device: str, symprec: float, max_atoms: int) -> Refiner:
     """Loads the worker of a refine run; torch is imported here, in the worker process."""
     return Refiner.load(model, device=device, symprec=symprec, max_atoms=max_atoms)

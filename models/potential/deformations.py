@@ -86,11 +86,11 @@ class DeformationSpace:
     @cached_property
     def _strain_rotations(self) -> Floats:
         """Operations on Mandel strains, [n_ops, 6, 6]."""
-        return mandel_rotation(self.cell.rotations)
+        return mandel_rotation(self.cell.operations.rotations)
 
     def images(self, points: Floats) -> Floats:
         """Points [k, 3 n + 6] (or derivatives) under every operation, shape [n_ops, k, 3 n + 6]."""
-        rotations, image = self.cell.rotations, self.cell.image
+        rotations, image = self.cell.operations.rotations, self.cell.operations.permutations
         turned = np.einsum("gab,kib->gkia", rotations, self.displacements(points))
         moved = np.empty_like(turned)
         operation = np.arange(len(rotations))[:, None]

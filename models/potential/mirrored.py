@@ -14,8 +14,8 @@ _MIRROR = np.diag([1.0, 1.0, -1.0])
 class Mirrored:
     """A potential that takes mirror images for the same crystals, as physics does.
 
-    A network that is equivariant under rotations alone, without parity, gives the two hands of a chiral crystal slightly
-    different energies, and a crystal with mirror planes forces that break them. The mean has the full symmetry.
+    A network that is equivariant under rotations alone gives the two hands of a chiral crystal slightly different
+    energies, and a crystal with mirror planes forces that break them. The mean has the full symmetry.
 
     Attributes:
         potential: that is asked about both hands, at twice its cost.

@@ -15,6 +15,8 @@ from models.potential.relax import Limits, Relaxed, relaxation_steps
 from models.potential.second_derivatives import SecondDerivatives, second_derivative_steps
 from models.potential.second_opinion import ModeGroup, Relaxation, SecondOpinion
 from models.potential.steps import CalculationFailedError, Steps, run_together
+from models.symmetry.mode_irreps import IrrepModes, mode_irreps
+from models.symmetry.operations import SymmetryError
 from models.symmetry.standard_cell import StandardCell, standard_cell
 from models.tensors.voigt import stiffness_voigt_to_mandel, strain_to_voigt
 
@@ -55,11 +57,10 @@ def second_opinions(
     failures: dict[int, str] = {}
     cells: dict[int, StandardCell] = {}
     for row in range(crystals.n_crystals):
-        cell = standard_cell(crystals, row, symprec)
-        if cell is None:
-            failures[row] = f"no space group was found within {symprec:g} angstrom"
-        else:
-            cells[row] = cell
+        try:
+            cells[row] = standard_cell(crystals, row, symprec)
+        except SymmetryError as error:
+            failures[row] = str(error)
     for hand in (False, True):
         chosen = {row: cell for row, cell in cells.items() if cell.is_chiral == hand}
         calculations = {
@@ -88,13 +89,27 @@ def opinion_steps(cell: StandardCell, stiffness_guess_mandel_gpa: Floats | None 
         space, space.invariants, _WITH_SYMMETRY, stiffness_guess_mandel_gpa=stiffness_guess_mandel_gpa
     )
     if relaxed.how is Relaxation.COLLAPSED:
-        return _opinion(space, relaxed, None, _Broken(0, 0.0))
+        return _relaxed_only(space, relaxed)
     crystal = space.crystals(space.symmetrize(relaxed.point[None]))
     derivatives = yield from second_derivative_steps(DeformationSpace(replace(cell, crystal=crystal)))
+    modes = gamma_modes(derivatives)
+    stable = is_stable(derivatives, modes)
     broken = _Broken(cell.spacegroup, 0.0)
-    if not is_stable(derivatives):
+    if not stable:
         broken = yield from _breaking_steps(derivatives, relaxed.energy_ev[1])
-    return _opinion(space, relaxed, derivatives, broken)
+    stiffness, clamped = derivatives.stiffness_voigt()
+    return replace(
+        _relaxed_only(space, relaxed),
+        stiffness_gpa=stiffness,
+        stiffness_clamped_gpa=clamped,
+        force_constants=derivatives.force_constants,
+        internal_strain=derivatives.internal_strain,
+        modes=tuple(ModeGroup(mode.frequency, mode.degeneracy, mode.irrep, mode.polar) for mode in modes),
+        lowest_mode_thz=min((mode.frequency for mode in modes), default=np.inf),
+        gamma_stable=stable,
+        broken_spacegroup=broken.spacegroup,
+        broken_energy_ev_per_atom=broken.energy_ev_per_atom,
+    )
 
 
 class _Broken(NamedTuple):
@@ -104,25 +119,22 @@ class _Broken(NamedTuple):
     energy_ev_per_atom: float
 
 
-def gamma_modes(derivatives: SecondDerivatives) -> tuple[Floats, Floats]:
-    """Frequencies in THz at Γ, negative for imaginary ones, [3 n - 3], and eigenvectors as columns, [3 n, 3 n - 3].
+def gamma_modes(derivatives: SecondDerivatives) -> tuple[IrrepModes, ...]:
+    """The optic modes at Γ by irrep, ascending frequencies in THz, negative for imaginary ones.
 
-    Transverse ones: the field of longitudinal modes is not in a potential of finite range. Translations are left out.
+    Transverse ones: the field of longitudinal modes is not in a potential of finite range.
     """
-    numbers = derivatives.space.cell.crystal.numbers
-    root = np.repeat(np.sqrt(ATOMIC_MASSES[numbers]), 3)
-    dynamical = derivatives.force_constants / np.outer(root, root)
-    # in mass-weighted coordinates a translation moves atoms with the roots of their masses
-    shift = derivatives.space.translations[:, :-6] * root
-    shift /= np.linalg.norm(shift, axis=1)[:, None]
-    internal = np.linalg.svd(shift)[2][3:]
-    values, vectors = np.linalg.eigh(internal @ dynamical @ internal.T)
-    return THZ * np.sign(values) * np.sqrt(np.abs(values)), internal.T @ vectors
+    cell = derivatives.space.cell
+    masses = ATOMIC_MASSES[cell.crystal.numbers]
+    root = np.repeat(np.sqrt(masses), 3)
+    values, vectors = np.linalg.eigh(derivatives.force_constants / np.outer(root, root))
+    frequencies = THZ * np.sign(values) * np.sqrt(np.abs(values))
+    return mode_irreps(vectors, frequencies, masses, cell.operations)
 
 
-def is_stable(derivatives: SecondDerivatives) -> bool:
+def is_stable(derivatives: SecondDerivatives, modes: tuple[IrrepModes, ...]) -> bool:
     """Whether no mode at Γ and no homogeneous strain lowers the energy, beyond what the potential can tell."""
-    lowest = gamma_modes(derivatives)[0].min(initial=np.inf)
+    lowest = min((mode.frequency for mode in modes), default=np.inf)
     softest = np.linalg.eigvalsh(derivatives.stiffness_mandel)[0]
     return bool(lowest > UNSTABLE_THZ and softest > _UNSTABLE_GPA)
 
@@ -142,21 +154,19 @@ def _breaking_steps(derivatives: SecondDerivatives, energy_ev: float) -> Steps[_
         return _Broken(0, 0.0)
     if relaxed.how is Relaxation.COLLAPSED:
         return _Broken(0, 0.0)
-    cell = standard_cell(space.crystals(relaxed.point[None]), 0, _BROKEN_SYMPREC_ANGSTROM)
+    try:
+        spacegroup = standard_cell(space.crystals(relaxed.point[None]), 0, _BROKEN_SYMPREC_ANGSTROM).spacegroup
+    except SymmetryError:
+        spacegroup = 0
     gain = min(0.0, (relaxed.energy_ev[1] - energy_ev) / space.n_atoms)
-    return _Broken(cell.spacegroup if cell is not None else 0, gain)
+    return _Broken(spacegroup, gain)
 
 
-def _opinion(
-    space: DeformationSpace, relaxed: Relaxed, derivatives: SecondDerivatives | None, broken: _Broken
-) -> SecondOpinion:
-    """Everything about one crystal, but what it cost."""
+def _relaxed_only(space: DeformationSpace, relaxed: Relaxed) -> SecondOpinion:
+    """What a relaxation alone says about a crystal: everything that needs second derivatives is unknown."""
     n_atoms = space.n_atoms
     strain = space.strains(relaxed.point)
     displacements = space.displacements(relaxed.point)
-    unknown = np.full((6, 6), np.nan)
-    stiffness, clamped = (unknown, unknown) if derivatives is None else derivatives.stiffness_voigt()
-    modes = () if derivatives is None else mode_groups(derivatives)
     return SecondOpinion(
         relaxed=space.crystals(space.symmetrize(relaxed.point[None])),
         relaxation=relaxed.how,
@@ -168,23 +178,15 @@ def _opinion(
         displacement_angstrom=float(np.linalg.norm(displacements - displacements.mean(axis=0), axis=1).max()),
         stress_gpa=relaxed.start_stress_gpa,
         max_force_ev_per_angstrom=relaxed.start_force_ev_per_angstrom,
-        stiffness_gpa=stiffness,
-        stiffness_clamped_gpa=clamped,
-        force_constants=np.full((3 * n_atoms, 3 * n_atoms), np.nan)
-        if derivatives is None
-        else derivatives.force_constants,
-        internal_strain=np.full((3 * n_atoms, 6), np.nan) if derivatives is None else derivatives.internal_strain,
-        modes=modes,
-        lowest_mode_thz=np.nan if derivatives is None else float(gamma_modes(derivatives)[0].min(initial=np.inf)),
-        gamma_stable=derivatives is not None and is_stable(derivatives),
-        broken_spacegroup=broken.spacegroup,
-        broken_energy_ev_per_atom=broken.energy_ev_per_atom,
+        stiffness_gpa=np.full((6, 6), np.nan),
+        stiffness_clamped_gpa=np.full((6, 6), np.nan),
+        force_constants=np.full((3 * n_atoms, 3 * n_atoms), np.nan),
+        internal_strain=np.full((3 * n_atoms, 6), np.nan),
+        modes=(),
+        lowest_mode_thz=np.nan,
+        gamma_stable=False,
+        broken_spacegroup=0,
+        broken_energy_ev_per_atom=0.0,
         n_evaluations=0,
         seconds=0.0,
     )
-
-
-def mode_groups(derivatives: SecondDerivatives) -> tuple[ModeGroup, ...]:
-    """The modes at Γ, those of one frequency together."""
-    frequencies = gamma_modes(derivatives)[0]
-    return tuple(ModeGroup(float(f), 1, "", False) for f in frequencies)

@@ -126,16 +126,17 @@ def independent_deformations(space: DeformationSpace) -> tuple[Floats, Floats]:
         Directions, shape [k, 3 n + 6], each a displacement of one atom of 1 Å or a strain of `space.length`, and the
         step to take along each in Å, [k].
     """
+    operations = space.cell.operations
     axes = _axes(space.cell.crystal.lattice[0])
     rows, steps = [], []
-    for atom in np.unique(space.cell.image.min(axis=0)):
-        keeping = space.cell.image[:, atom] == atom
-        for direction in _spanning(_directions() @ axes, space.cell.rotations[keeping]):
+    for atom in np.unique(operations.permutations.min(axis=0)):
+        keeping = operations.permutations[:, atom] == atom
+        for direction in _spanning(_directions() @ axes, operations.rotations[keeping]):
             row = np.zeros(space.dimension)
             row[3 * atom : 3 * atom + 3] = direction
             rows.append(row)
             steps.append(DISPLACEMENT_ANGSTROM)
-    for strain in _spanning(_strain_directions() @ mandel_rotation(axes.T).T, mandel_rotation(space.cell.rotations)):
+    for strain in _spanning(_strain_directions() @ mandel_rotation(axes.T).T, mandel_rotation(operations.rotations)):
         row = np.zeros(space.dimension)
         row[-6:] = strain
         rows.append(row)

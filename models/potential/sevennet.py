@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load
 
 from models.crystals.crystal import SYMBOLS, CrystalBatch, Floats, Ints
@@ -66,7 +65,9 @@ class SevenNet:
             raise PotentialError(f"The device {device} is asked for and torch finds no GPU. Ask for cpu.")
         is_fused = fused and self._device.type == "cpu"
         self._edges_per_pass = _EDGES_PER_PASS["fused" if is_fused else "plain"]
-        self._network = _build(card["config"] | {"_type_map": type_map}, weights, self._dtype, self._device, is_fused)
+        with _missing_packages_named():
+            network = _build(card["config"] | {"_type_map": type_map}, weights, self._dtype, optimize=not is_fused)
+            self._network = _fused(network) if is_fused else _PlainNetwork(network.to(self._device))
         self._rows = torch.zeros(len(SYMBOLS), dtype=torch.int64)
         self._rows[list(type_map)] = torch.tensor(list(type_map.values()))
 
@@ -109,7 +110,8 @@ class SevenNet:
             rows = self._rows[torch.as_tensor(numbers)].to(self._device)
             atomic = self._network.atomic_energies(vectors, rows, pairs)
             (gradient,) = torch.autograd.grad(atomic.sum(), vectors)
-        energy = np.bincount(owner, weights=atomic.detach().cpu().numpy(), minlength=n_crystals)
+        energy = np.zeros(n_crystals)
+        np.add.at(energy, owner, atomic.detach().cpu().numpy())
         # Of a pair's vector, so that forces sum to zero: it lengthens when the second atom moves along it.
         pull = gradient.double().cpu().numpy()
         forces = np.zeros((len(numbers), 3))
@@ -137,29 +139,40 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return card, load(content)
 
 
-def _build(
-    config: dict[str, Any], weights: dict[str, torch.Tensor], dtype: torch.dtype, device: torch.device, is_fused: bool
-) -> _Network:
-    """The network, for inference."""
+@contextmanager
+def _missing_packages_named() -> Iterator[None]:
+    """Says how to install what cannot be imported inside."""
     try:
-        from sevenn.model_build import build_E3_equivariant_model
-
-        if is_fused:
-            from models.potential.fused.network import FusedNetwork
+        yield
     except ImportError as error:
         raise PotentialError(
             f"SevenNet needs a package that is missing: {error.name}. Install it with: pip install 'gmtscreen[refine]'."
         ) from error
+
+
+def _build(config: dict[str, Any], weights: dict[str, torch.Tensor], dtype: torch.dtype, *, optimize: bool) -> Any:
+    """The network of `sevenn`, for inference."""
+    from sevenn.model_build import build_E3_equivariant_model
+
     per_element = {key: weights[f"rescale_atomic_energy.{key}"].tolist() for key in ("shift", "scale")}
-    with _defaults(dtype, optimize=not is_fused):
-        network = build_E3_equivariant_model(config | per_element)
+    with _defaults(dtype, optimize=optimize):
+        network = build_E3_equivariant_model(config | per_element).to(dtype)
+    missing = {name for name, parameter in network.named_parameters() if parameter.numel()} - weights.keys()
     try:
+        if missing:
+            raise RuntimeError(f"{len(missing)} are missing, {min(missing)} for one.")
         # Coupling coefficients and masks are not among the weights: a new network has them in its own precision.
         network.load_state_dict(network.state_dict() | weights)
-    except (RuntimeError, SafetensorError) as error:
-        raise PotentialError(f"The weights do not fit the network of this version of sevenn: {error}") from error
-    network = network.to(device=device, dtype=dtype).eval().requires_grad_(False)
-    return FusedNetwork(network) if is_fused else _PlainNetwork(network)
+    except RuntimeError as error:
+        raise PotentialError(f"The weights do not fit the network that this sevenn builds: {error}") from error
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _fused(network: Any) -> _Network:
+    """The same network with fused convolutions; numba is needed for these only."""
+    from models.potential.fused.network import FusedNetwork
+
+    return FusedNetwork(network)
 
 
 @contextmanager

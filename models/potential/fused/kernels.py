@@ -1,11 +1,12 @@
 """Machine code of the fused convolution: loops over edges, and between them vector instructions over channels.
 
 numba's own loops over few channels and few components cost several times as much: they store what fits into registers
-and test again and again whether arrays overlap. So the innermost code is emitted here, straight lines for each pair of
-dimensions d1, d3. It stands in one file with the loops, because by the date of their file they are compiled again.
+and test again and again whether arrays overlap. So the innermost code is emitted here, straight lines per dimension. It
+stands in one file with the loops: by the date of this file numba knows when to compile them again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -61,9 +62,9 @@ class _Emitter:
         single = self.builder.insert_element(ir.Constant(self.type, ir.Undefined), number, ir.Constant(_INT32, 0))
         return self.builder.shuffle_vector(single, single, self._mask([0] * self.width))
 
-    def splat_of(self, pointer: Any, entry: int) -> Any:
+    def splat_of(self, pointer: Any, entry: Any) -> Any:
         """A vector of one entry of an array."""
-        return self.splat(self.builder.load(self.builder.gep(pointer, [ir.Constant(ir.IntType(64), entry)])))
+        return self.splat(self.builder.load(self.builder.gep(pointer, [entry])))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """a * b + c, in one instruction where the machine has it."""
@@ -75,13 +76,13 @@ class _Emitter:
         Neighbours are added pairwise within the two lanes of 128 bits, last the lanes: crossing lanes is slow.
         """
         half = self.width // 2
-        vectors = vectors + [self.zero] * (self.width - len(vectors))
+        vectors = [*vectors, *[self.zero] * (self.width - len(vectors))]
         places = [lane + source for lane in (0, half) for source in (0, self.width)]
         even = [place + j for place in places for j in range(0, half, 2)]
         while len(vectors) > 2:
             pairs = zip(vectors[::2], vectors[1::2], strict=True)
             vectors = [self._folded(a, b, even, 1) for a, b in pairs]
-        return self._folded(*vectors, [*range(half), *range(self.width, self.width + half)], half)
+        return self._folded(vectors[0], vectors[1], [*range(half), *range(self.width, self.width + half)], half)
 
     def _folded(self, a: Any, b: Any, places: list[int], distance: int) -> Any:
         """Sums of the numbers at the given places of two vectors and those at a distance from them."""
@@ -93,18 +94,24 @@ class _Emitter:
         return ir.Constant(ir.VectorType(_INT32, self.width), places)
 
 
-def _for_each_pair_of_dimensions(builder: Any, d1: Any, d3: Any, emit: Callable[[int, int], None]) -> None:
-    """Emits code for all of them; the running program jumps to that of its d1, d3."""
+def _for_each_dimension(builder: Any, dimension: Any, emit: Callable[[int], None]) -> None:
+    """Emits code for all of them; the running program jumps to that of its own."""
     done = builder.append_basic_block("done")
-    cases = builder.switch(builder.add(builder.mul(d1, d1.type(8)), d3), done)
-    for n1 in DIMENSIONS:
-        for n3 in DIMENSIONS:
-            block = builder.append_basic_block(f"dimensions_{n1}_{n3}")
-            cases.add_case(d1.type(8 * n1 + n3), block)
-            builder.position_at_end(block)
-            emit(n1, n3)
-            builder.branch(done)
+    cases = builder.switch(dimension, done)
+    for n in DIMENSIONS:
+        block = builder.append_basic_block(f"dimension_{n}")
+        cases.add_case(dimension.type(n), block)
+        builder.position_at_end(block)
+        emit(n)
+        builder.branch(done)
     builder.position_at_end(done)
+
+
+@contextmanager
+def _range(builder: Any, stop: Any, step: int) -> Iterator[Any]:
+    """A loop from 0 of the running program."""
+    with cgutils.for_range_slice(builder, stop.type(0), stop, stop.type(step), inc=True) as (index, _):
+        yield index
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -122,18 +129,19 @@ def _add_product(
         emitter = _Emitter(context, builder, signature.args[4].dtype)
         x, t, w, out = (emitter.pointer(signature.args[k], args[k], args[k + 1]) for k in (4, 6, 8, 10))
 
-        def emit(n1: int, n3: int) -> None:
-            with cgutils.for_range_slice(builder, mul.type(0), mul, mul.type(emitter.width), inc=True) as (u, _):
+        def emit(n1: int) -> None:
+            with _range(builder, mul, emitter.width) as u:
                 rows = [emitter.load(x, builder.add(u, builder.mul(mul, mul.type(m)))) for m in range(n1)]
                 weight = builder.fmul(emitter.load(w, u), emitter.splat(sign))
-                for m3 in range(n3):
-                    total = builder.fmul(emitter.splat_of(t, m3), rows[0])
-                    for m1 in range(1, n1):
-                        total = emitter.multiply_add(emitter.splat_of(t, m1 * n3 + m3), rows[m1], total)
-                    at = builder.add(u, builder.mul(stride, mul.type(m3)))
+                with _range(builder, d3, 1) as m3:
+                    total = emitter.zero
+                    for m1, row in enumerate(rows):
+                        entry = builder.add(m3, builder.mul(d3, d3.type(m1)))
+                        total = emitter.multiply_add(emitter.splat_of(t, entry), row, total)
+                    at = builder.add(u, builder.mul(stride, m3))
                     emitter.store(emitter.multiply_add(weight, total, emitter.load(out, at)), out, at)
 
-        _for_each_pair_of_dimensions(builder, d1, d3, emit)
+        _for_each_dimension(builder, d1, emit)
         return context.get_dummy_value()
 
     n = types.int64
@@ -159,33 +167,31 @@ def _add_gradients(
         x_gradient, t_gradient, w_gradient = (emitter.pointer(signature.args[k], args[k], args[a]) for k, a in places)
         slots = [cgutils.alloca_once(builder, emitter.type) for _ in range(DIMENSIONS[-1])]
 
-        def emit_row(m1: int, n3: int) -> None:
-            with cgutils.for_range_slice(builder, mul.type(0), mul, mul.type(emitter.width), inc=True) as (u, _):
-                at = builder.add(u, builder.mul(mul, mul.type(m1)))
-                signed = builder.fmul(emitter.load(x, at), emitter.splat(sign))
-                weight = builder.fmul(emitter.load(w, u), emitter.splat(sign))
-                weighted = builder.fmul(emitter.load(x, at), weight)
-                product = emitter.zero  # of t and g, the part of this m1
-                for m3, slot in enumerate(slots[:n3]):
-                    row = emitter.load(g, builder.add(u, builder.mul(stride, mul.type(m3))))
-                    product = emitter.multiply_add(emitter.splat_of(t, m1 * n3 + m3), row, product)
-                    builder.store(emitter.multiply_add(weighted, row, builder.load(slot)), slot)
-                emitter.store(emitter.multiply_add(signed, product, emitter.load(w_gradient, u)), w_gradient, u)
-                emitter.store(emitter.multiply_add(weight, product, emitter.load(x_gradient, at)), x_gradient, at)
-
-        def emit(n1: int, n3: int) -> None:
-            for m1 in range(n1):
+        def emit(n3: int) -> None:
+            with _range(builder, d1, 1) as m1:
                 for slot in slots[:n3]:
                     builder.store(emitter.zero, slot)
-                emit_row(m1, n3)
-                for first in range(0, n3, emitter.width):
-                    totals = emitter.sums(
-                        [builder.load(slot) for slot in slots[first : min(n3, first + emitter.width)]]
-                    )
-                    at = mul.type(m1 * n3 + first)
-                    emitter.store(builder.fadd(totals, emitter.load(t_gradient, at)), t_gradient, at)
+                first = builder.mul(m1, d3)
+                with _range(builder, mul, emitter.width) as u:
+                    at = builder.add(u, builder.mul(mul, m1))
+                    signed = builder.fmul(emitter.load(x, at), emitter.splat(sign))
+                    weight = builder.fmul(emitter.load(w, u), emitter.splat(sign))
+                    weighted = builder.fmul(emitter.load(x, at), weight)
+                    product = emitter.zero  # of t and g, the part of this m1
+                    for m3, slot in enumerate(slots[:n3]):
+                        row = emitter.load(g, builder.add(u, builder.mul(stride, mul.type(m3))))
+                        entry = builder.add(first, d3.type(m3))
+                        product = emitter.multiply_add(emitter.splat_of(t, entry), row, product)
+                        builder.store(emitter.multiply_add(weighted, row, builder.load(slot)), slot)
+                    emitter.store(emitter.multiply_add(signed, product, emitter.load(w_gradient, u)), w_gradient, u)
+                    emitter.store(emitter.multiply_add(weight, product, emitter.load(x_gradient, at)), x_gradient, at)
+                for start in range(0, n3, emitter.width):
+                    parts = [builder.load(slot) for slot in slots[start : min(n3, start + emitter.width)]]
+                    at = builder.add(first, d3.type(start))
+                    sums = builder.fadd(emitter.sums(parts), emitter.load(t_gradient, at))
+                    emitter.store(sums, t_gradient, at)
 
-        _for_each_pair_of_dimensions(builder, d1, d3, emit)
+        _for_each_dimension(builder, d3, emit)
         return context.get_dummy_value()
 
     n = types.int64

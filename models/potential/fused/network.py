@@ -19,7 +19,7 @@ Matrices = list[torch.Tensor]
 
 def _channels(irreps: Any) -> tuple[int, ...]:
     """Channels with l = 0, 1, ..."""
-    return tuple(sum(mul for mul, ir in irreps if ir.l == l) for l in range(irreps.lmax + 1))
+    return tuple(sum(mul for mul, ir in irreps if ir.l == degree) for degree in range(irreps.lmax + 1))
 
 
 def _first_channel(irreps: Any, entry: int) -> int:
@@ -127,8 +127,8 @@ def _block(modules: dict[str, Any], t: int, coupling: _Coupling) -> _Block:
     radial[-1] = (radial[-1][:, order] * factors).to(radial[-1].dtype)
     connection = _matrices(modules[f"{t}_self_connection_intro"].linear)
     before = _matrices(modules[f"{t}_self_interaction_1"].linear)
-    for l, matrix in enumerate(connection):
-        before[l] = torch.cat([before[l], matrix], dim=1)
+    for degree, matrix in enumerate(connection):
+        before[degree] = torch.cat([before[degree], matrix], dim=1)
     convolved, results = _channels(product.irreps_in1), _channels(product.irreps_out)
     after = [matrix / convolution.denominator for matrix in _matrices(modules[f"{t}_self_interaction_2"].linear)]
     activations = (gate.act_scalars.acts, gate.act_gates.acts)
@@ -175,7 +175,8 @@ class FusedNetwork:
             features = _interact(block, features, t, w @ block.radial[-1], pairs)
         # the shift is large beside the rest: single precision ends here
         scaled = (features[0] @ self._readout).squeeze(1).double()
-        return scaled * self._rescale.scale[rows].double() + self._rescale.shift[rows].double()
+        energies: torch.Tensor = scaled * self._rescale.scale[rows].double() + self._rescale.shift[rows].double()
+        return energies
 
 
 def _interact(
@@ -185,15 +186,17 @@ def _interact(
     n_atoms = len(pairs.starts) - 1
     mixed = [each @ matrix for each, matrix in zip(features, block.before, strict=True)]
     x = torch.cat([each[:, :n].reshape(-1) for each, n in zip(mixed, block.convolved, strict=True)])
-    sizes = [n_atoms * (2 * l + 1) * n for l, n in enumerate(block.results)]
-    convolved = block.product(x, t, w, pairs).split(sizes)
+    sizes = [n_atoms * (2 * degree + 1) * n for degree, n in enumerate(block.results)]
+    convolved = torch.split(block.product(x, t, w, pairs), sizes)
     updated = []
-    for l, (part, n, matrix) in enumerate(zip(convolved, block.results, block.after, strict=True)):
+    for degree, (part, n, matrix) in enumerate(zip(convolved, block.results, block.after, strict=True)):
         update = part.view(-1, n) @ matrix
-        updated.append(update + mixed[l][:, block.convolved[l] :] if l < len(mixed) else update)
+        if degree < len(mixed):  # the first block has nothing but scalars to connect to
+            update = update + mixed[degree][:, block.convolved[degree] :]
+        updated.append(update)
     scalars = silu(updated[0][:, : block.gated[0]]) * block.scales[0]
-    gates = silu(updated[0][:, block.gated[0] :]) * block.scales[1]
+    gates = torch.split(silu(updated[0][:, block.gated[0] :]) * block.scales[1], [*block.gated[1:]], dim=1)
     gated = [scalars]
-    for n, gate, each in zip(block.gated[1:], gates.split(block.gated[1:], dim=1), updated[1:], strict=True):
+    for n, gate, each in zip(block.gated[1:], gates, updated[1:], strict=True):
         gated.append((each.view(n_atoms, -1, n) * gate[:, None]).view(-1, n))
     return gated

@@ -1,4 +1,4 @@
-"""Pairs of atoms within the cutoff, each once: what depends on their distance is computed for both directions at once."""
+"""Pairs of atoms within the cutoff, each once: what depends on their distance serves both directions."""
 
 from typing import NamedTuple
 

@@ -77,9 +77,10 @@ class TensorProduct:
         )
         groups = np.flatnonzero(np.diff(l1, prepend=-1, append=-1)).astype(np.int64)
         stride = np.array(results, dtype=np.int64)[l3]
-        columns = (2 * l1 + 1, 2 * l3 + 1, mul, l2 % 2, x_base[l1], result_base[l3], stride, channel, t, w)
-        # each column lies by itself: numba compiles one version for contiguous arrays
-        table = PathTable(groups, *(np.ascontiguousarray(c) for c in columns), t_size, int(mul.sum()))
+        bases = x_base[l1], result_base[l3]
+        # copied, so that each column is contiguous: numba compiles one version for such arrays
+        places = stride, channel.copy(), t.copy(), w.copy()
+        table = PathTable(groups, 2 * l1 + 1, 2 * l3 + 1, mul, l2 % 2, *bases, *places, t_size, int(mul.sum()))
         return TensorProduct(table, int(x_base[-1]), int(result_base[-1]))
 
     def __call__(self, x: torch.Tensor, t: torch.Tensor, w: torch.Tensor, pairs: Pairs) -> torch.Tensor:
@@ -94,7 +95,7 @@ class TensorProduct:
         Returns:
             Flat, shape [n_atoms * result_size].
         """
-        result: torch.Tensor = _Convolution.apply(x, t, w, self, pairs)
+        result: torch.Tensor = _Convolution.apply(x, t, w, self, pairs)  # type: ignore[no-untyped-call]
         return result
 
 
