@@ -18,6 +18,7 @@ from flows.cli import (
     screen,
     suggest,
 )
+from flows.cli.refinement import refine
 from flows.cli.results import compare, compare_models, export, plot, query, serve, show, status
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
@@ -47,6 +48,7 @@ labels_app = typer.Typer(
 COMMANDS = (
     (app, "doctor", doctor.doctor, "gmtscreen doctor --json"),
     (app, "screen", screen.screen, "gmtscreen screen candidates.parquet --db hits.db --workers 8"),
+    (app, "refine", refine.refine, "gmtscreen refine 'preset:piezo' --top 50 --db hits.db"),
     (app, "ingest", ingest.ingest, "gmtscreen ingest labels/ --labels --db hits.db"),
     (app, "predict", screen.predict, "gmtscreen predict POSCAR quartz.cif --out tensors.jsonl"),
     (app, "status", status.status, "gmtscreen status --db hits.db"),
@@ -96,7 +98,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 
 
-_WITH_TEMPORARY_FILES = {"screen", "ingest", "predict", "retrain"}
+_WITH_TEMPORARY_FILES = {"screen", "refine", "ingest", "predict", "retrain"}
 """Commands that read sources or start servers: what they keep in temporary files must go when they are killed, too."""
 
 

@@ -6,6 +6,7 @@ space group leaves independent; each cell costs as much as it has neighbours wit
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from models.crystals.crystal import CrystalBatch
 from models.potential.deformations import DeformationSpace
 from models.potential.second_derivatives import independent_deformations, opposite_operations
+from models.symmetry.operations import SymmetryError
 from models.symmetry.standard_cell import StandardCell, standard_cell
 
 CUTOFF_ANGSTROM = 5.0
@@ -81,7 +83,10 @@ def expected_seconds(crystals: CrystalBatch, symprec: float) -> tuple[int, float
 
     A crystal without a space group costs nothing: it gets no second opinion.
     """
-    cells = [cell for row in range(crystals.n_crystals) if (cell := standard_cell(crystals, row, symprec)) is not None]
+    cells: list[StandardCell] = []
+    for row in range(crystals.n_crystals):
+        with suppress(SymmetryError):
+            cells.append(standard_cell(crystals, row, symprec))
     seconds = [SECONDS_PER_CRYSTAL + n_evaluations(cell) * n_neighbors(cell) * SECONDS_PER_NEIGHBOR for cell in cells]
     return sum(len(cell.crystal.numbers) for cell in cells), sum(seconds)
 

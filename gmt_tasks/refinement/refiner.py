@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from models.errors import Reason
 from models.potential.interface import Potential
 from models.potential.second_opinion import Relaxation, SecondOpinion
 from models.quantities import Tensor
+from models.symmetry.operations import SymmetryError
 from models.symmetry.standard_cell import standard_cell
 
 Opinions = tuple[dict[int, SecondOpinion], dict[int, str]]
@@ -120,8 +122,9 @@ class Refiner:
         """Crystals with elements that network or potential do not know, and those with too large primitive cells."""
         refused = unsupported(crystals, elements)
         for row in np.flatnonzero(crystals.atoms_per_crystal > self.max_atoms).tolist():
-            cell = standard_cell(crystals, row, self.screener.symprec)
-            n_atoms = crystals.atoms_per_crystal[row] if cell is None else len(cell.crystal.numbers)
+            n_atoms = int(crystals.atoms_per_crystal[row])
+            with suppress(SymmetryError):
+                n_atoms = len(standard_cell(crystals, row, self.screener.symprec).crystal.numbers)
             if n_atoms > self.max_atoms:
                 refused.setdefault(row, (Reason.TOO_LARGE, f"{n_atoms} atoms, a second opinion takes {self.max_atoms}"))
         return refused

@@ -4,7 +4,7 @@ Its only source is the list of crystals that a filter chose, fixed when the run 
 energies of competing ones, each computed once per database and potential, and from them energies above the hull.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import count
@@ -231,7 +231,7 @@ class RefineSession(ScreenSession):
             self.stop.check()
         return n_done
 
-    def _answers(self, wanted: list[Competitor]) -> Any:
+    def _answers(self, wanted: list[Competitor]) -> Iterator[ResultBlock]:
         """The answers of the workers for competing crystals, a job at a time, small cells first."""
         ordered = sorted(wanted, key=lambda one: (one.n_atoms, one.crystal_id))
         parts = [ordered[k : k + REFERENCES_PER_JOB] for k in range(0, len(ordered), REFERENCES_PER_JOB)]

@@ -1,0 +1,1 @@
+"""Commands about second opinions by a potential."""
