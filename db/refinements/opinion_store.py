@@ -46,14 +46,13 @@ class OpinionStore:
         """Stores energies above the hull of a run's second opinions; see `db.refinements.store.set_hull`."""
         write(self._engine, second_opinions.set_hull, run_id, rows)
 
-    def done(self, model: ModelVersion, ids: Sequence[str]) -> set[str]:
-        """Those of some crystals that have a second opinion of a combined model."""
-        opinions = read(self._engine, _done, model)
-        return opinions & set(ids)
-
     def chosen(self, ids: Sequence[str]) -> ChosenCrystals:
         """Stored crystals of the given ids in that order, each with the first source id it came with."""
         return read(self._engine, _chosen, ids)
+
+    def with_opinion(self, model: ModelVersion, ids: Sequence[str]) -> set[str]:
+        """Those of the crystals that have a second opinion of a combined model."""
+        return read(self._engine, _with_opinion, model, ids)
 
     def unfinished_choice(self, settings: dict[str, Any], model: ModelVersion, ids: Sequence[str]) -> list[str] | None:
         """The crystals that an unfinished run of the same command chose, where only its own work has changed since.
@@ -67,12 +66,6 @@ class OpinionStore:
             ids: what its command chooses now.
         """
         return read(self._engine, _unfinished_choice, settings, model, ids)
-
-
-def _done(connection: Connection, model: ModelVersion) -> set[str]:
-    of_model = (models.c.name == model.name) & (models.c.version == model.version)
-    statement = select(refinements.c.crystal_id).join(models, models.c.id == refinements.c.model_id).where(of_model)
-    return set(connection.execute(statement).scalars())
 
 
 def _chosen(connection: Connection, ids: Sequence[str]) -> ChosenCrystals:
@@ -95,6 +88,13 @@ def _chosen(connection: Connection, ids: Sequence[str]) -> ChosenCrystals:
         [row.elements for row in rows],
         read_crystals([row.lattice for row in rows], [row.numbers for row in rows], [row.frac_coords for row in rows]),
     )
+
+
+def _with_opinion(connection: Connection, model: ModelVersion, ids: Sequence[str]) -> set[str]:
+    statement = select(refinements.c.crystal_id).join(models, models.c.id == refinements.c.model_id)
+    of_model = statement.where(models.c.name == model.name, models.c.version == model.version)
+    refined = set(connection.execute(of_model).scalars())
+    return refined & set(ids)
 
 
 def _unfinished_choice(

@@ -33,6 +33,9 @@ STEPS_PER_PARAMETER = 1.2
 UNSTABLE_SHARE, UNSTABLE_STEPS = 0.2, 45.0
 """Crystals that are unstable and are followed without symmetry, and the evaluations that this takes."""
 
+MOST_ESTIMATED = 200
+"""Crystals whose cells are looked at: the symmetry of one takes some milliseconds."""
+
 REFERENCE_STEPS = 8.0
 """Evaluations of a relaxation for its energy alone."""
 
@@ -78,17 +81,26 @@ def n_neighbors(cell: StandardCell) -> float:
     return n_atoms * n_atoms / volume * 4 / 3 * math.pi * CUTOFF_ANGSTROM**3
 
 
-def expected_seconds(crystals: CrystalBatch, symprec: float) -> tuple[int, float]:
-    """Atoms of the primitive cells of crystals, and processor time in s that second opinions about them take.
-
-    A crystal without a space group costs nothing: it gets no second opinion.
-    """
-    cells: list[StandardCell] = []
+def standard_cells(crystals: CrystalBatch, symprec: float) -> list[StandardCell]:
+    """The standardized primitive cells of those crystals that have a space group within the tolerance in angstrom."""
+    cells = []
     for row in range(crystals.n_crystals):
         with suppress(SymmetryError):
             cells.append(standard_cell(crystals, row, symprec))
+    return cells
+
+
+def expected_seconds(crystals: CrystalBatch, symprec: float, max_atoms: int) -> tuple[int, float]:
+    """Atoms of the primitive cells of crystals, and processor time in s that second opinions about them take.
+
+    What is refused, without a space group or too large, costs nothing. Of many crystals a sample is looked at.
+    """
+    every = math.ceil(crystals.n_crystals / MOST_ESTIMATED) or 1
+    sample = crystals.select(range(0, crystals.n_crystals, every))
+    cells = [cell for cell in standard_cells(sample, symprec) if len(cell.crystal.numbers) <= max_atoms]
     seconds = [SECONDS_PER_CRYSTAL + n_evaluations(cell) * n_neighbors(cell) * SECONDS_PER_NEIGHBOR for cell in cells]
-    return sum(len(cell.crystal.numbers) for cell in cells), sum(seconds)
+    share = crystals.n_crystals / max(sample.n_crystals, 1)
+    return round(share * sum(len(cell.crystal.numbers) for cell in cells)), share * sum(seconds)
 
 
 def reference_seconds(n_atoms: Sequence[int], neighbors_per_atom: float = 45.0) -> float:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from db.records import ModelVersion, ResultBlock
 from gmt_tasks.refinement.combination import combined_prediction, disagreement, moduli
+from gmt_tasks.refinement.estimate import standard_cells
 from gmt_tasks.refinement.opinions import refinement_of, warnings_of
 from gmt_tasks.refinement.recipe import Recipe, load_recipe
 from gmt_tasks.screening.refusals import Refusals, unsupported
@@ -19,8 +19,6 @@ from models.errors import Reason
 from models.potential.interface import Potential
 from models.potential.second_opinion import Relaxation, SecondOpinion
 from models.quantities import Tensor
-from models.symmetry.operations import SymmetryError
-from models.symmetry.standard_cell import standard_cell
 
 Opinions = tuple[dict[int, SecondOpinion], dict[int, str]]
 Energies = tuple[dict[int, float], dict[int, str]]
@@ -122,11 +120,10 @@ class Refiner:
         """Crystals with elements that network or potential do not know, and those with too large primitive cells."""
         refused = unsupported(crystals, elements)
         for row in np.flatnonzero(crystals.atoms_per_crystal > self.max_atoms).tolist():
-            n_atoms = int(crystals.atoms_per_crystal[row])
-            with suppress(SymmetryError):
-                n_atoms = len(standard_cell(crystals, row, self.screener.symprec).crystal.numbers)
+            cells = standard_cells(crystals.select([row]), self.screener.symprec)
+            n_atoms = len(cells[0].crystal.numbers) if cells else int(crystals.atoms_per_crystal[row])
             if n_atoms > self.max_atoms:
-                refused.setdefault(row, (Reason.TOO_LARGE, f"{n_atoms} atoms, a second opinion takes {self.max_atoms}"))
+                refused.setdefault(row, (Reason.TOO_LARGE, f"{n_atoms} atoms, more than --max-atoms {self.max_atoms}"))
         return refused
 
     def _combined(self, crystal_ids: list[str], opinions: list[SecondOpinion]) -> ResultBlock:

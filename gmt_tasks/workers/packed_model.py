@@ -5,8 +5,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gmt_tasks.workers.worker import Worker, load_worker
+from gmt_tasks.workers.worker import Worker
 from models.errors import ModelError
 
 _SUFFIXES = frozenset({".json", ".safetensors"})
@@ -51,12 +52,16 @@ class PackedModel:
         return folder / self.card
 
 
-def load_packed_worker(
-    packed: PackedModel, device: str, symprec: float, load: Callable[[str, str, float], Worker] = load_worker
-) -> Worker:
-    """Loads the worker of a packed model; arguments and errors as of `load_worker`, which `load` may replace."""
+def load_packed(load: Callable[..., Worker], packed: PackedModel, *arguments: Any) -> Worker:
+    """Loads a worker with a packed model.
+
+    Args:
+        load: takes the path of a model's card and the arguments, such as `load_worker`.
+        packed: the model.
+        arguments: what else `load` takes.
+    """
     with tempfile.TemporaryDirectory(prefix="gmtscreen-model-") as folder:
-        return load(str(packed.unpack(Path(folder))), device, symprec)
+        return load(str(packed.unpack(Path(folder))), *arguments)
 
 
 def _sha256(content: bytes) -> str:

@@ -1,1 +1,0 @@
-"""Commands about second opinions by a potential."""
