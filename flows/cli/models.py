@@ -202,8 +202,10 @@ def list_models(*, db: Db = None, json: AsJson = False) -> None:
 
 def shipped_models(folder: Path = REPOSITORY_ROOT / "models" / "weights") -> list[dict[str, Any]]:
     """The cards beside the shipped weights, read without torch."""
+    from models.gmtnet.card import card_paths
+
     rows = []
-    for path in sorted(folder.glob("*.json")):
+    for path in card_paths(folder):
         card = json_module.loads(path.read_text(encoding="utf-8"))
         row = {key: card.get(key) for key in ("name", "version", "sha256", "metrics")}
         rows.append(row | {"state": "shipped", "forced": False, "where": "models/weights"})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gmt_tasks.evaluation.evaluation import Evaluation
 from gmt_tasks.evaluation.scores import PropertyMetrics, TensorMetrics
-from models.gmtnet.card import WEIGHTS_FOLDER, read_card
+from models.gmtnet.card import WEIGHTS_FOLDER, card_paths, read_card
 
 MODEL = "model"
 
@@ -18,7 +18,7 @@ def beside_shipped(evaluation: Evaluation, folder: Path = WEIGHTS_FOLDER) -> Eva
         folder: with the cards; models without measured figures are left out.
     """
     tensors, properties = list(evaluation.tensors), list(evaluation.properties)
-    for path in sorted(folder.glob("*.json")):
+    for path in card_paths(folder):
         card = read_card(path)
         if card.name == evaluation.model.split("@")[0] or not card.metrics.get("tensors"):
             continue

@@ -89,7 +89,7 @@ def read_card(path: Path) -> ModelCard:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        names = sorted(p.stem for p in path.parent.glob("*.json"))
+        names = [card.stem for card in card_paths(path.parent)]
         raise ModelError(
             f"There is no model {path.stem} in {path.parent}. There are: {', '.join(names) or 'none'}."
         ) from None
@@ -106,6 +106,12 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(
             f"{path} is not a complete model card: {error}. Restore it from where the model came from."
         ) from error
+
+
+def card_paths(folder: Path) -> list[Path]:
+    """The cards of networks in a folder, by name; beside them may lie the JSON of a potential or of a combination."""
+    contents = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    return [path for path, content in contents.items() if isinstance(content, dict) and "format" in content]
 
 
 def find_checkpoint(model: str) -> Path:
