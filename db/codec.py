@@ -155,7 +155,7 @@ def _check_block(block: ResultBlock) -> None:
     n_crystals = len(block.crystal_ids)
     unknown = sorted(set(block.columns) - set(BLOCK_COLUMNS))
     if unknown:
-        places = "models.quantities.DERIVED, models.quantities.RELIABILITY or db.tables.SYMMETRY_COLUMNS"
+        places = "models.quantities.DERIVED, models.reliability_columns.RELIABILITY or db.tables.SYMMETRY_COLUMNS"
         raise StoreError(f"{len(unknown)} result columns are unknown: {', '.join(unknown)}. Declare them in {places}.")
     lengths = {name: len(values) for name, values in block.columns.items()} | {"warnings": len(block.warnings)}
     lengths |= {removed_fraction_column(tensor): len(values) for tensor, values in block.removed_fraction.items()}

@@ -25,7 +25,8 @@ from db.base import (
     PackedTensor,
     metadata,
 )
-from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
+from models.quantities import DERIVED, UNCERTAINTY_COLUMNS, Tensor, symprec_spread_column
+from models.reliability_columns import RELIABILITY
 
 
 class ModelState(StrEnum):

@@ -311,7 +311,7 @@ DERIVED: dict[str, DerivedQuantity] = {
     "density_g_per_cm3": DerivedQuantity("g/cm^3", "mass density of the cell as given", ()),
     "e_max_c_per_m2": DerivedQuantity(
         "C/m^2",
-        "largest polarization per unit strain (largest singular value of the 3x6 Mandel matrix of e)",
+        "largest polarization per unit strain (singular value of the 3x6 Mandel matrix: e15 alone counts times sqrt 2)",
         _E,
         scale.STRESS_RESPONSE,
     ),
@@ -320,9 +320,18 @@ DERIVED: dict[str, DerivedQuantity] = {
     ),
     "d_max_pc_per_n": DerivedQuantity(
         "pC/N",
-        "largest polarization per unit stress (largest singular value of the 3x6 Mandel matrix of d)",
+        "largest polarization per unit stress (singular value of the 3x6 Mandel matrix: d15 alone counts over sqrt 2)",
         _EC,
         scale.STRAIN_RESPONSE,
+    ),
+    "d_coefficient_max_pc_per_n": DerivedQuantity(
+        "pC/N",
+        "largest independent |d_iJ| in the IEEE frame, as handbooks print it (2 on the shear columns)",
+        _EC,
+        scale.STRAIN_RESPONSE,
+    ),
+    "d_coefficient_max_name": DerivedQuantity(
+        "", "which coefficient d_iJ of the IEEE frame is the largest", _EC, kind=ColumnKind.TEXT
     ),
     "d_norm_pc_per_n": DerivedQuantity(
         "pC/N", "Frobenius norm of the piezoelectric strain tensor d_ijk", _EC, scale.STRAIN_RESPONSE
@@ -376,17 +385,3 @@ UNCERTAINTY_COLUMNS: tuple[str, ...] = (
     *(quantity.error_column for quantity in TENSORS.values()),
 )
 """Columns of uncertainty: ends of intervals, and error radii of the tensors."""
-
-RELIABILITY: dict[str, DerivedQuantity] = {
-    "ood_score": DerivedQuantity("1", "share of held-out crystals nearer to the training data", ()),
-    "ood": DerivedQuantity(
-        "", "farther from the training data than 95 % of held-out crystals", (), kind=ColumnKind.FLAG
-    ),
-    "bond_dimensionality": DerivedQuantity("1", "dimension of the bonded network, 0 molecules to 3 framework", ()),
-    "vacuum_angstrom": DerivedQuantity("angstrom", "widest empty layer of the cell", ()),
-    "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
-    "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),
-    "band_gap_ev": DerivedQuantity("eV", "predicted band gap (a guide only: wide ones come out at half of DFT's)", ()),
-    "metal": DerivedQuantity("", "the predicted band gap is that of a metal", (), kind=ColumnKind.FLAG),
-}
-"""How reliable a result is, judged from the crystal and the training data, not from the tensors."""

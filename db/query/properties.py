@@ -14,13 +14,13 @@ from models.errors import Doubt, FilterError
 from models.quantities import (
     DERIVED,
     INTERVALS,
-    RELIABILITY,
     TENSORS,
     UNCERTAINTY_COLUMNS,
     DerivedQuantity,
     Tensor,
     symprec_spread_column,
 )
+from models.reliability_columns import RELIABILITY
 
 
 class Kind(StrEnum):

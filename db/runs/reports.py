@@ -27,7 +27,8 @@ from db.tables import (
 )
 from db.transactions import database_time
 from models.errors import MissingError, Reason
-from models.quantities import DERIVED, RELIABILITY, Tensor
+from models.quantities import DERIVED, Tensor
+from models.reliability_columns import RELIABILITY
 from models.tensors.frames import axes_of_lattice
 
 RATE_WINDOW_S = 300.0

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from flows.reports.breakdown_tables import network_table, other_code_table, ranking_table, sign_lines
 from flows.reports.markdown import figures, markdown_table, percent, render, with_spread
 from models.quantities import DERIVED, TENSORS, Tensor
 
@@ -43,6 +44,10 @@ def accuracy_document(evaluation: "Evaluation", parity: str) -> str:
         # Without calibration no point has an interval, and the caption must not speak of bars.
         with_bars=any(math.isfinite(end) for points in evaluation.parity for end in points.upper),
         consistency=consistency_table(evaluation),
+        ranking=ranking_table(evaluation.breakdown),
+        signs=sign_lines(evaluation.breakdown),
+        networks=network_table(evaluation.breakdown, evaluation.provenance.epochs),
+        other_codes=other_code_table(evaluation.breakdown),
     )
 
 

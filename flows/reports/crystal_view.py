@@ -193,7 +193,7 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
     """Distance to the training data, dimension of the bonds, band gap; unknown ones are left out.
 
     Args:
-        reliability: the columns of `models.quantities.RELIABILITY` of one result.
+        reliability: the columns of `models.reliability_columns.RELIABILITY` of one result.
     """
     if reliability.get("ood_score") is not None:
         domain = "OUT OF DISTRIBUTION" if reliability["ood"] else "in distribution"

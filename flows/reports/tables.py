@@ -128,7 +128,7 @@ def rejects_table(rejects: Sequence[dict[str, Any]]) -> Table:
 def frame_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
     """Rows of a query; ids are shortened, numbers get four significant digits."""
     texts = {"id", "source_ids", "formula", "elements", "point_group", "model", "optical_class"}
-    texts |= {"formula_anonymous", "optic_sign", "doubts"}
+    texts |= {"formula_anonymous", "optic_sign", "d_coefficient_max_name", "doubts"}
     table = new_table(*columns, title=title, numbers=[name for name in columns if name not in texts])
     for row in rows:
         table.add_row(*(cell(name, value) for name, value in zip(columns, row, strict=True)))

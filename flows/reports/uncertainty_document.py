@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flows.reports.accuracy_document import tensor_name, unit_of
+from flows.reports.breakdown_tables import size_table, stability_table
 from flows.reports.markdown import figures, markdown_table, percent, render
 from models.crystals.crystal_systems import CRYSTAL_SYSTEMS
 from models.quantities import TENSORS, Tensor
@@ -42,6 +43,8 @@ def uncertainty_document(evaluation: "Evaluation", pictures: dict[str, str]) -> 
         systems_kept=_share_in_band([row for row in bounded if row.system != EVERY_SYSTEM]),
         coverage=coverage_table(rows),
         coverage_by_system=system_table(rows),
+        sizes=size_table(evaluation.breakdown),
+        stability=stability_table(evaluation.breakdown),
         selective=selective_table(evaluation),
         auroc_target=AUROC_TARGET,
         detected=sum(family.auroc >= AUROC_TARGET for family in evaluation.families),

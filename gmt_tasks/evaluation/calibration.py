@@ -5,26 +5,37 @@ The val crystals take the whole path of a screening. Of each derived number the 
 widths of them. Crystals whose number symmetry fixes (a forbidden piezoelectric tensor) take no part: they are exact.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from gmt_tasks.evaluation.breakdown.stability import fit_stability
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
+from gmt_tasks.evaluation.reliability.fit import fit_error_models
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.applicability import write_training_reference
 from gmt_tasks.training.split_table import seen_by_model
 from models.crystals.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
+from models.error_scales import Scale
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.training_data.split_table import load_split_table
 from models.quantities import DERIVED, INTERVALS, TENSORS
 from models.tensors.voigt import to_components
-from models.uncertainty.conformal import ALPHA, Calibration, calibrate_width
-from models.uncertainty.scales import to_scale
+from models.uncertainty.conformal import (
+    ALPHA,
+    Calibration,
+    ConformalWidth,
+    calibrate_skewed_width,
+    calibrate_width,
+)
+from models.uncertainty.scales import interval_around, to_scale
 
 Floats = NDArray[np.float64]
 
@@ -45,11 +56,28 @@ class HeldOutErrors:
             prediction, and where symmetry makes the quantity 0. [n_crystals]
         spread: of the networks, in the same measure, [n_crystals].
         system: crystal systems, [n_crystals].
+        is_below: whether the label lies below the prediction, [n_crystals]; used where errors are skewed.
+        mean_width: of a quantity with skewed errors, see `calibrate_skewed_width`; None for all others.
     """
 
     error: Floats
     spread: Floats
     system: NDArray[np.str_]
+    is_below: NDArray[np.bool_] | None = None
+    mean_width: Callable[[Floats, Floats], float] | None = None
+
+    def width(self, alpha: float = ALPHA) -> ConformalWidth:
+        """The widths that these errors give."""
+        if self.mean_width is None or self.is_below is None:
+            return calibrate_width(self.error, self.spread, self.system, alpha=alpha)
+        signed = np.where(self.is_below, -self.error, self.error)
+        return calibrate_skewed_width(signed, self.spread, self.system, self.mean_width, alpha=alpha)
+
+    def inside(self, width: ConformalWidth) -> NDArray[np.bool_]:
+        """Whether the labels lie inside intervals of these widths, [n_crystals]."""
+        below, above = width.reaches(self.spread, self.system)
+        reach = above if self.is_below is None else np.where(self.is_below, below, above)
+        return np.asarray(self.error <= reach)
 
 
 @dataclass(frozen=True)
@@ -116,7 +144,7 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     rows = labels.rows(Split.VAL)
     prediction = screener.predict(labels.crystals.select(rows))
     errors = held_out_errors(labels, rows[prediction.rows], prediction)
-    widths = {name: calibrate_width(e.error, e.spread, e.system) for name, e in errors.items()}
+    widths = {name: held_out.width() for name, held_out in errors.items()}
     n_networks = len(next(iter(prediction.derived.prediction.by_network.values())))
     return Calibration(ALPHA, n_networks, widths)
 
@@ -124,8 +152,8 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
 def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: Path | None = None) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
-    The widths of the intervals go into the card, the training data as the distance score sees it into a file that the
-    card pins; every later prediction finds both.
+    The widths of the intervals, the stability classifier and what tells of large errors go into the card, the training
+    data as the distance score sees it into a file that the card pins; every later prediction finds them.
 
     Args:
         model: shipped name or checkpoint path.
@@ -134,11 +162,19 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
         start: card of the model that its training went on from; None for one that was trained from random weights.
     """
     path = find_checkpoint(model)
-    labels = seen_by_model(read_labels(data), load_split_table(path))
-    calibration = calibrate(Screener.load(model, device=device), labels)
+    table = load_split_table(path)
+    labels = seen_by_model(read_labels(data), table)
+    screener = Screener.load(model, device=device)
+    calibration, stability = calibrate(screener, labels), fit_stability(screener, labels)
     # The card first: the reference pins itself in the card that it finds.
-    write_card(replace(read_card(path), calibration=calibration.to_json()), path.parent)
+    of_stability = stability.to_json() if stability is not None else {}
+    card = replace(read_card(path), calibration=calibration.to_json(), stability=of_stability, reliability={})
+    write_card(card, path.parent)
     write_training_reference(labels, path, start)
+    # Last, since the distance score is one of the signals that tell of errors.
+    models = fit_error_models(Screener.load(model, device=device), labels, table)
+    reliability = {tensor.value: fitted.to_json() for tensor, fitted in models.items()}
+    write_card(replace(read_card(path), reliability=reliability), path.parent)
     return calibration
 
 
@@ -161,9 +197,11 @@ def held_out_errors(
     for name in INTERVALS:
         scale = DERIVED[name].scale
         if scale is not None:
-            error = np.abs(to_scale(scale, truth[name]) - to_scale(scale, derived.columns[name]))
+            error = to_scale(scale, truth[name]) - to_scale(scale, derived.columns[name])
             error[zero_by_symmetry(name, symmetry)] = np.nan
-            errors[name] = HeldOutErrors(error, derived.spread[name], system)
+            known = np.where(np.isfinite(error), derived.columns[name], np.nan)
+            widths = partial(_mean_width, scale, known) if scale.skewed else None
+            errors[name] = HeldOutErrors(np.abs(error), derived.spread[name], system, error < 0, widths)
     for quantity, tensors in derived.prediction.tensors.items():
         name, size = TENSORS[quantity].error_column, size_of(quantity, tensors)
         off = label_tensors(labels, rows, quantity) - to_components(quantity, tensors)
@@ -171,6 +209,14 @@ def held_out_errors(
         error[zero_by_symmetry(name, symmetry)] = np.nan
         errors[name] = HeldOutErrors(error, derived.spread[name] / size, system)
     return errors
+
+
+def _mean_width(scale: Scale, values: Floats, below: Floats, above: Floats) -> float:
+    """Mean width in the quantity's unit; infinite where one is."""
+    lower, upper = interval_around(scale, values, below, above)
+    with np.errstate(invalid="ignore"):
+        width = float(np.nanmean(upper - lower))
+    return width if np.isfinite(width) else np.inf
 
 
 def measure_uncertainty(
@@ -199,7 +245,7 @@ def measure_uncertainty(
         known = np.isfinite(held.error)
         if known.sum() < SMALLEST_REPORTED:
             continue
-        inside, width = _inside(name, truth, held, prediction)
+        inside, width = inside_intervals(name, truth, held, prediction)
         for system in (EVERY_SYSTEM, *CRYSTAL_SYSTEMS):
             chosen = known & ((held.system == system) | (system == EVERY_SYSTEM))
             if chosen.sum() >= SMALLEST_REPORTED:
@@ -212,7 +258,7 @@ def measure_uncertainty(
     return UncertaintyMetrics(coverage, curves)
 
 
-def _inside(
+def inside_intervals(
     name: str, truth: dict[str, Floats], held: HeldOutErrors, prediction: TensorPrediction
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Whether the truth is inside, and the width in the quantity's unit (NaN without an interval), [n_crystals]."""
@@ -288,8 +334,8 @@ def reliability_curve(name: str, calibrated_on: HeldOutErrors, held_out: HeldOut
     promised, found = [], []
     for percent in LEVELS_PERCENT:
         alpha = 1 - percent / 100
-        width = calibrate_width(calibrated_on.error, calibrated_on.spread, calibrated_on.system, alpha=alpha)
-        inside = held_out.error[known] <= width.half_width(held_out.spread, held_out.system)[known]
+        width = calibrated_on.width(alpha)
+        inside = held_out.inside(width)[known]
         # Few labels give no quantile at the highest levels; such levels are left out.
         if known.any() and np.isfinite(width.quantile):
             promised.append(float(percent))

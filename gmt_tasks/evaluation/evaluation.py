@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.evaluation.applicability import ErrorByDistance, FamilyDetection, detect_families, errors_by_distance
+from gmt_tasks.evaluation.breakdown.breakdown import Breakdown
 from gmt_tasks.evaluation.calibration import (
     Coverage,
     HeldOutErrors,
@@ -30,6 +31,7 @@ from gmt_tasks.evaluation.scores import (
     PropertyMetrics,
     ScoredSet,
     TensorMetrics,
+    label_sets,
     over_networks,
     printed_norm,
     score_errors,
@@ -49,10 +51,7 @@ from models.tensors.irreps import change_of_basis
 from models.tensors.voigt import from_components
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
-
-NONZERO_PIEZO_C_PER_M2 = 1e-3
 
 RANKED = (
     "eps_electronic_mean", "eps_total_mean", "birefringence", "k_vrh_gpa", "g_vrh_gpa", "elastic_min_eigenvalue_gpa",
@@ -67,13 +66,14 @@ class Provenance:
 
     Attributes:
         n_networks: how many networks the model has.
-        seeds: of their training, as far as the card says.
+        seeds, epochs: of their training, as far as the card says.
         files: names of the label files.
         crystals: labelled crystals of each split.
     """
 
     n_networks: int = 1
     seeds: tuple[int, ...] = ()
+    epochs: tuple[int, ...] = ()
     files: tuple[str, ...] = ()
     crystals: dict[str, int] = field(default_factory=dict)
 
@@ -85,6 +85,7 @@ class Evaluation:
     Attributes:
         curves, reliability, parity, literature: for documents; of these only the areas under `curves` go to the card.
         provenance: what was measured, and on what.
+        breakdown: how sure rankings are, single networks, signs, sizes, labels of other codes.
     """
 
     model: str
@@ -100,6 +101,7 @@ class Evaluation:
     parity: list[ParityPoints] = field(default_factory=list)
     literature: list[LiteratureComparison] = field(default_factory=list)
     provenance: Provenance = field(default_factory=Provenance)
+    breakdown: Breakdown = field(default_factory=Breakdown)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without what only documents show."""
@@ -154,10 +156,12 @@ def evaluate_into_card(model: str, *, data: Path, device: str = "auto") -> Evalu
 def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenance:
     """What is about to be measured, and on what."""
     card = read_card(find_checkpoint(model))
-    seeds = card.training.get("seed", [])  # of an ensemble a list
+    # of an ensemble lists, of a single network numbers
+    given = [card.training.get(name, []) for name in ("seed", "epochs")]
+    seeds, epochs = (tuple(value) if isinstance(value, list) else (value,) for value in given)
     names = sorted(path.name for path in data.glob("*.jsonl*"))
     crystals = {split.value: len(labels.rows(split)) for split in Split}
-    return Provenance(card.n_networks, tuple(seeds) if isinstance(seeds, list) else (seeds,), tuple(names), crystals)
+    return Provenance(card.n_networks, seeds, epochs, tuple(names), crystals)
 
 
 def train_mean(labels: LabelledCrystals, quantity: Tensor) -> Floats:
@@ -186,6 +190,8 @@ def _measure(
     uncertainty = measure_uncertainty(labels, rows, prediction, split, screener.calibration)
     evaluation.coverage.extend(uncertainty.coverage)
     evaluation.curves.extend(uncertainty.curves)
+    epochs = evaluation.provenance.epochs
+    evaluation.breakdown.add(labels, rows, prediction, split, ranked=RANKED, epochs=epochs)
     evaluation.parity.extend(parity_points(labels, rows, prediction, split))
     if screener.applicability is not None:
         evaluation.applicability.extend(errors_by_distance(labels, rows, prediction, split))
@@ -205,7 +211,7 @@ def tensor_metrics(
     predictors = {"model": predicted, "train mean": baseline}
     predictors |= {str(k): tensors for k, tensors in enumerate(by_network)}
     metrics = []
-    for name, chosen in _label_sets(labels, rows, quantity).items():
+    for name, chosen in label_sets(labels, rows, quantity).items():
         truth = from_components(quantity, labels.components[quantity][rows[chosen]])
         sign_free = labels.sign_unproven[rows[chosen]] & (quantity is Tensor.PIEZOELECTRIC)
         scores = {}
@@ -245,15 +251,3 @@ def property_metrics(
         metrics += [model, *(over_networks(single) if n_networks > 1 else [])]
         metrics.append(score_numbers(name, split, "train mean", mean, labelled))
     return metrics
-
-
-def _label_sets(labels: LabelledCrystals, rows: Rows, quantity: Tensor) -> dict[str, Bools]:
-    """Which labels to score: all tensors, those of the primary file, and the piezoelectric ones of proven frame."""
-    known = ~np.isnan(labels.components[quantity][rows, 0])
-    primary = known & labels.primary[quantity][rows]
-    if quantity is not Tensor.PIEZOELECTRIC:
-        return {"all": known, "primary": primary} if (known != primary).any() else {"all": known}
-    # Zero tensors have no relative error, and labels in an unknown frame none that means something.
-    size = np.linalg.norm(np.nan_to_num(labels.components[quantity][rows]), axis=1)
-    proven = known & labels.proven_frame[rows] & (size > NONZERO_PIEZO_C_PER_M2)
-    return {"all": known, "proven frame, non-zero": proven}

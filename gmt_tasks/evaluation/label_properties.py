@@ -36,6 +36,8 @@ def label_properties(labels: LabelledCrystals, rows: Rows) -> dict[str, Floats]:
     """
     arrays: dict[str, NDArray[Any]] = {q: from_components(q, c[rows]) for q, c in labels.components.items()}
     arrays |= {name: getattr(labels, name)[rows] for name in (*NUMBER_ARRAYS, "proven_frame")}
+    # what another code says with a noise of its own trains, and neither calibrates nor scores
+    arrays["elastic"] = np.where(labels.elastic_noise[rows] > 0, np.nan, arrays["elastic"])
     arrays[DENSITIES] = np.stack(densities(labels.crystals.select(rows)), axis=1)
     columns = {name: np.full(len(rows), np.nan) for name in INTERVALS}
     # tensors first: what they give is not replaced; the two dielectric tensors share one function

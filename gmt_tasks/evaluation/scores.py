@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from gmt_tasks.labels.files import Split
+from gmt_tasks.labels.files import LabelledCrystals, Split
 from models.quantities import Tensor
 from models.tensors.voigt import to_printed
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+NONZERO_PIEZO_C_PER_M2 = 1e-3
 
 SINGLE, SPREAD = "one member", "± of members"
 """Predictors, as files name them: mean and standard deviation over the single networks of an ensemble."""
@@ -97,23 +99,42 @@ def tensor_errors(guess: Floats, truth: Floats, quantity: Tensor, sign_free: Boo
 def score_errors(where: ScoredSet, error: Floats, size: Floats, success: Bools) -> TensorMetrics:
     """Metrics of tensors from the norms of their errors and of the labels and whether they obey, each [n_crystals]."""
     relative = error / np.maximum(size, 1e-12)
-    # Without the worst tenth: one exploding prediction moves a plain mean of hundreds of crystals.
-    kept = np.sort(error)[: max(1, int(np.ceil(0.9 * len(error))))]
     ewt25, ewt10, ewt5 = (100.0 * float((relative < x).mean()) for x in (0.25, 0.10, 0.05))
-    norms = float(error.mean()), float(kept.mean())
+    norms = float(error.mean()), trimmed_mean(error)
     rest = float(np.median(relative)), 100.0 * float(success.mean())
     return TensorMetrics(*where, len(error), *norms, ewt25, ewt10, ewt5, *rest)
 
 
+def trimmed_mean(error: Floats) -> float:
+    """Mean without the worst tenth: one exploding prediction moves a plain mean of hundreds of crystals."""
+    return float(np.sort(error)[: max(1, int(np.ceil(0.9 * len(error))))].mean())
+
+
+def label_sets(labels: LabelledCrystals, rows: NDArray[np.int64], quantity: Tensor) -> dict[str, Bools]:
+    """Which labels to score: all tensors, those of the primary file, and the piezoelectric ones of proven frame."""
+    known = ~np.isnan(labels.components[quantity][rows, 0])
+    primary = known & labels.primary[quantity][rows]
+    if quantity is not Tensor.PIEZOELECTRIC:
+        return {"all": known, "primary": primary} if (known != primary).any() else {"all": known}
+    # Zero tensors have no relative error, and labels in an unknown frame none that means something.
+    size = np.linalg.norm(np.nan_to_num(labels.components[quantity][rows]), axis=1)
+    proven = known & labels.proven_frame[rows] & (size > NONZERO_PIEZO_C_PER_M2)
+    return {"all": known, "proven frame, non-zero": proven}
+
+
+def top_hits(predicted: Floats, truth: Floats) -> float:
+    """Percentage of the true top 5 % that is in the predicted top 5 %: what a shortlist of a screening is."""
+    n_top = max(1, round(0.05 * len(truth)))
+    both_top = np.intersect1d(np.argsort(-truth)[:n_top], np.argsort(-predicted)[:n_top])
+    return 100.0 * len(both_top) / n_top
+
+
 def score_numbers(name: str, split: Split, predictor: str, predicted: Floats, truth: Floats) -> PropertyMetrics:
     """Metrics of one derived number; a constant prediction ranks nothing: correlation and hits are NaN."""
-    # Hits: how much of the true top 5 % is in the predicted top 5 %, which is what a shortlist of a screening is.
-    n_top = max(1, round(0.05 * len(truth)))
     ranks, hits = np.nan, np.nan
     if np.ptp(predicted) > 0 and np.ptp(truth) > 0:
         ranks = float(spearmanr(predicted, truth).statistic)
-        both_top = np.intersect1d(np.argsort(-truth)[:n_top], np.argsort(-predicted)[:n_top])
-        hits = 100.0 * len(both_top) / n_top
+        hits = top_hits(predicted, truth)
     error = np.abs(predicted - truth)
     relative = float(np.median(error / np.maximum(np.abs(truth), 1e-12)))
     return PropertyMetrics(name, split.value, predictor, len(truth), float(error.mean()), relative, ranks, hits)

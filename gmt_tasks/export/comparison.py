@@ -9,7 +9,8 @@ import numpy as np
 from db.query.properties import DESCRIPTIONS
 from db.runs.reports import result_of
 from gmt_tasks.export.frames import facts_in_ieee_frame
-from models.quantities import DERIVED, INTERVALS, RELIABILITY, TENSORS, IndexSymmetry
+from models.quantities import DERIVED, INTERVALS, TENSORS, IndexSymmetry
+from models.reliability_columns import RELIABILITY
 from models.tensors.voigt import to_printed
 
 CRYSTAL_FIELDS = ("spacegroup", "point_group", "n_atoms", "volume_per_atom")

@@ -19,7 +19,8 @@ from db.records import Floats
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.crystals.formula import formula_amounts
 from models.errors import GmtError
-from models.quantities import DERIVED, INTERVALS, RELIABILITY, Tensor
+from models.quantities import DERIVED, INTERVALS, Tensor
+from models.reliability_columns import RELIABILITY
 from models.tensors.voigt import to_printed
 
 # names, and symbols of crystal classes such as -43m and 4/mmm

@@ -10,7 +10,8 @@ that read them.
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -38,6 +39,9 @@ from models.tensors.voigt import from_components, to_components
 
 SNAPSHOT_FACTS = "snapshot.json"
 """File that makes a folder of label files a snapshot, which never changes."""
+
+MOST_FAULTS = 5
+"""Kinds of faults of a file that are named, the most frequent first."""
 
 SYMPREC_ANGSTROM = 1e-2
 """Tolerance of the symmetry search, that of the check."""
@@ -67,6 +71,8 @@ class LabelledCrystals:
         eps_mean: mean dielectric constant (electronic, total), [n_crystals, 2].
         eps_principal: ascending eigenvalues of the electronic dielectric tensor, [n_crystals, 3].
         elastic: moduli and directional extremes (ELASTIC_INVARIANTS), [n_crystals, 12].
+        elastic_noise: relative standard deviation of those that models are not judged by, 0 for all others,
+            [n_crystals, 12].
         piezo_singular: largest singular value of the 3x6 Voigt matrix of e in the IEEE frame, C/m², [n_crystals].
         ieee: rotation to the IEEE frame where piezo_singular is known, [n_crystals, 3, 3].
     """
@@ -81,6 +87,7 @@ class LabelledCrystals:
     eps_mean: Floats
     eps_principal: Floats
     elastic: Floats
+    elastic_noise: Floats
     piezo_singular: Floats
     ieee: Floats
 
@@ -106,7 +113,7 @@ def read_labels(folder: Path) -> LabelledCrystals:
     that a retraining reads its files once.
 
     Raises:
-        SourceError: no label file there, or a row that cannot be read.
+        SourceError: no label file there, or rows of another kind or with other keys than known ones; it counts them.
     """
     paths = [p for p in folder.glob("*.jsonl*") if p.name.endswith((".jsonl", ".jsonl.gz"))]
     if not paths:
@@ -183,39 +190,53 @@ def _read_files(paths: Sequence[Path]) -> LabelledCrystals:
     stems += [f"{kind.file}_recovered" for kind in kinds if kind.primary]
     stems += [kind.file for kind in kinds if not kind.primary]
     order = {stem: place for place, stem in enumerate(stems)}
+    ranks = {kind.name: rank for rank, kind in enumerate(kinds)}
     crystals: dict[bytes, _LabelledCrystal] = {}
     for path in sorted(paths, key=lambda p: (order.get(p.name.partition(".")[0], len(order)), p.name)):
-        for label in _labels_of(path):
+        for label in sorted(_labels_of(path), key=lambda label: ranks[label.kind.name]):
             values = _trained_values(label)
             if not values:
                 continue
-            # + 0.0: -0.0 has other bytes than 0.0
-            cell = np.round(np.concatenate([label.lattice.ravel(), label.frac_coords.ravel()]), 3) + 0.0
-            crystal = crystals.setdefault(cell.tobytes() + label.numbers.tobytes(), _LabelledCrystal(label, {}))
+            crystal = crystals.setdefault(cell_key(label), _LabelledCrystal(label, {}))
             for name, value in values.items():
                 crystal.labels.setdefault(name, value)
     return _with_ieee_frames(_symmetrized(_assembled(list(crystals.values()))))
 
 
-def _labels_of(path: Path) -> Iterator[ReadLabel]:
-    """The rows of a label file; those of kinds that nothing is learned from are passed over."""
+def cell_key(label: ReadLabel) -> bytes:
+    """By which rows are found to share a cell: what is the same after rounding has the same bytes."""
+    places = np.round(label.frac_coords, 3) % 1.0
+    # + 0.0 after the rounding: -0.0 has other bytes than 0.0, and -1e-9 becomes it
+    cell = np.concatenate([np.round(label.lattice, 3).ravel(), places.ravel()]) + 0.0
+    return cell.tobytes() + label.numbers.tobytes()
+
+
+def _labels_of(path: Path) -> list[ReadLabel]:
+    """The rows of a label file; those that are no labels are counted, and none of them is passed over."""
+    labels: list[ReadLabel] = []
+    refused: defaultdict[str, list[int]] = defaultdict(list)
+    number = 0
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
-                if row.get("kind") in KINDS:
-                    yield read_accepted_label(row)
+                labels.append(read_accepted_label(json.loads(line)))
             except json.JSONDecodeError as error:
                 raise SourceError(
                     f"{path.name} line {number} is not JSON ({error.msg}). Correct or remove the line."
                 ) from error
             except RefusedRowError as error:
-                raise SourceError(f"{path.name} line {number}: {error}") from error
+                refused[str(error)].append(number)
             except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
                 raise SourceError(
                     f"{path.name} line {number} is no label ({error_text(error)}). Correct or remove the line."
                 ) from error
+    if refused:
+        n_refused = sum(map(len, refused.values()))
+        frequent = sorted(refused.items(), key=lambda item: -len(item[1]))[:MOST_FAULTS]
+        named = "; ".join(f"{len(places):,} from line {places[0]} on: {text}" for text, places in frequent)
+        raise SourceError(f"{path.name}: {n_refused:,} of {number:,} rows are no labels that are known here. {named}")
+    return labels
 
 
 def _trained_values(label: ReadLabel) -> dict[str, Any]:
@@ -243,6 +264,8 @@ def _trained_values(label: ReadLabel) -> dict[str, Any]:
         else:
             array = trained.setdefault(value.array.name, np.full(value.array.width, np.nan))
             array[list(value.columns)] = np.sort(entries)
+            noise = trained.setdefault(f"{value.array.name}_noise", np.zeros(value.array.width))
+            noise[list(value.columns)] = value.noise
     return trained
 
 
@@ -260,6 +283,7 @@ def _assembled(crystals: Sequence[_LabelledCrystal]) -> LabelledCrystals:
     classes = np.array([label.get("class", "") for label in labels], dtype=np.str_)
     numbers = {name: _stacked(labels, name, (array.width,)) for name, array in NUMBER_ARRAYS.items()}
     numbers["piezo_singular"] = numbers["piezo_singular"][:, 0]
+    numbers["elastic_noise"] = np.nan_to_num(_stacked(labels, "elastic_noise", (NUMBER_ARRAYS["elastic"].width,)))
     return LabelledCrystals(
         ids=[row["id"] for row in rows],
         crystals=batch.select(keep),

@@ -220,6 +220,8 @@ class NumberValue:
         columns: its places there; several stand for eigenvalues, ascending.
         size: the size that its mean gives; "" for none.
         trained_above, trained_below: training leaves out what is not between these.
+        noise: relative standard deviation around the labels of the same quantity that models are judged by; 0 for
+            these themselves. What has one is trained on within its noise, and neither calibrates nor scores.
     """
 
     key: str
@@ -230,6 +232,7 @@ class NumberValue:
     size: str = ""
     trained_above: float = -math.inf
     trained_below: float = math.inf
+    noise: float = 0.0
 
     def read(self, value: Any) -> Floats:
         """The numbers, [n_columns]."""

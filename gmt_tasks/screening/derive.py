@@ -1,5 +1,6 @@
 """derive: SymmetrizedPrediction -> DerivedProperties, the rotation-invariant columns people rank and filter by."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,11 @@ from gmt_tasks.screening.symmetrize import SymmetrizedPrediction
 from models.crystals.crystal_systems import crystal_systems
 from models.crystals.masses import densities
 from models.derived.columns import derive_columns
+from models.derived.standard_coefficients import IeeeFrames
 from models.derived.thermal import Densities
 from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
+from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
 from models.uncertainty.ensemble import spread_of_numbers, spread_of_tensors
 from models.uncertainty.scales import to_scale
 
@@ -59,12 +62,25 @@ def derived_columns(
     n = len(next(iter(tensors.values()), symmetry.number))
     repeats = n // max(len(symmetry.number), 1)
     system = np.tile(crystal_systems(symmetry.number), repeats)
+    frames = ieee_frames(symmetry)
     return derive_columns(
         tensors,
         system,
         np.tile(symmetry.piezo_allowed, repeats),
         Densities(*(np.tile(part, repeats) for part in density)),
+        IeeeFrames(np.tile(frames.rotation, (repeats, 1, 1)), np.tile(frames.point_group, repeats)),
     )
+
+
+def ieee_frames(symmetry: SymmetryBatch) -> IeeeFrames:
+    """The IEEE frames of crystals that may be piezoelectric, but for the senses of the axes; NaN for all others."""
+    rotation = np.full((len(symmetry.number), 3, 3), np.nan)
+    for row in np.flatnonzero(symmetry.piezo_allowed):
+        with suppress(FrameError):
+            # the cell's columns are its axes, here its rows are wanted
+            group = oriented_point_group(int(symmetry.number[row]))
+            rotation[row] = ieee_rotation(symmetry.conventional[row].T, group)
+    return IeeeFrames(rotation, np.array(symmetry.point_group, dtype=np.str_))
 
 
 def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]]) -> dict[str, Floats]:

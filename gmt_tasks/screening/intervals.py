@@ -68,7 +68,7 @@ def interval_columns(derived: DerivedProperties, calibration: Calibration) -> di
         values = np.asarray(derived.columns[name], dtype=np.float64)
         lower = upper = np.full(len(values), np.nan)
         if scale is not None and width is not None:
-            lower, upper = interval_around(scale, values, width.half_width(derived.spread[name], system))
+            lower, upper = interval_around(scale, values, *width.reaches(derived.spread[name], system))
         exact = zero_by_symmetry(name, symmetry) & np.isfinite(values)
         # not simply 0: a number that symmetry makes 0 may carry its arithmetic's last bit
         lower = np.where(exact, np.minimum(values, 0.0), lower)

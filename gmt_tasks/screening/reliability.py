@@ -1,8 +1,8 @@
 """reliability: what speaks for or against a result that its tensors do not show.
 
-The columns of `models.quantities.RELIABILITY` come from the crystal, from the training data of the model, and from a
-predicted band gap where the model gives one. Unseen elements are refused before; here is what is predicted all the
-same, but should not be relied on unseen.
+The columns of `models.reliability_columns.RELIABILITY` come from the crystal, from the training data of the model, from
+a predicted band gap where the model gives one, and from what the model's card knows of errors on held-out crystals.
+Unseen elements are refused before; here is what is predicted all the same, but should not be relied on unseen.
 """
 
 from collections.abc import Mapping
@@ -11,87 +11,162 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gmt_tasks.screening.derive import DerivedProperties
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.dimensionality import network_dimension
 from models.applicability.distance import OOD_SCORE, TrainingReference
+from models.applicability.error_features import FEATURES, NARROW_GAP_EV, Evidence, error_features
+from models.applicability.error_model import ErrorModel
+from models.applicability.metals import metal_flags
+from models.applicability.structure_kind import is_open_framework, volume_ratio
 from models.applicability.vacuum import MIN_VACUUM_ANGSTROM, vacuum_width
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import CrystalGraph, build_graph
-from models.quantities import RELIABILITY, Scalar
+from models.quantities import TENSORS, Scalar, Tensor
+from models.reliability_columns import RELIABILITY, reliability_column
 
 Floats = NDArray[np.float64]
+ErrorModels = Mapping[Tensor, ErrorModel]
 
-METAL_GAP_EV = 0.1
-"""A predicted gap below this is a metal's; semilocal DFT, where the labels come from, gives small gaps as none."""
+LEAST_GAP_EV = 0.1
+"""Semilocal DFT, where the labels come from, gives smaller gaps as none."""
 
-METAL_LOGIT = 1.5
-"""Log odds above which a crystal is called a metal. Most training candidates are metals, so even odds would call a
-quarter of the insulators of the val part metals; at this value one in twenty."""
+PROBABLE_METAL_LOGIT = 1.5
+"""Log odds above which the predicted gap is 0. Most training candidates are metals, so even odds would take a quarter
+of the insulators of the val part for metals; at this value one in twenty."""
+
+STATIC_RESPONSE = (Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL, Tensor.PIEZOELECTRIC)
+"""Tensors that a metal does not have."""
+
+OPEN_FRAMEWORK_RELIABILITY = 0.5
+"""At most: too few open frameworks have labels to learn how far the stiffness of others is off. Of 117 zeolites that no
+training saw, the bulk modulus came out at a quarter of the label's (median)."""
+
+WARN_BELOW = 0.8
+"""A reliability below this is a warning: a large error is twice as likely as for a crystal taken at random."""
+
+MOST_REASONS = 3
+_SMALLEST_REASON = 0.15
 
 
-def reliability_columns(
+def gather_evidence(
     crystals: CrystalBatch,
     reference: TrainingReference | None,
     *,
-    band_gap_ev: Floats | None = None,
+    scalars: Mapping[Scalar, Floats] | None = None,
+    derived: DerivedProperties | None = None,
     graph: CrystalGraph | None = None,
-) -> dict[str, NDArray[Any]]:
-    """The columns of `models.quantities.RELIABILITY`, each [n_crystals]; NaN where nothing is known.
+) -> Evidence:
+    """What is known of crystals without a label.
 
     Args:
         crystals: validated crystals.
         reference: training data of the model; without it nothing is said about distance.
-        band_gap_ev: predicted gaps in eV, NaN where unknown, [n_crystals]; None when the model predicts none.
+        scalars: what the model predicts beside tensors, [n_crystals] each.
+        derived: tensors of these crystals and what derives from them; without them there is no reliability.
         graph: of these crystals with DESCRIPTOR_GRAPH, when the caller has it already.
     """
-    if not crystals.n_crystals:  # every crystal of a shard may have been refused
+    n = crystals.n_crystals
+    scalars = {} if scalars is None else scalars
+    unknown = np.full(n, np.nan)
+    graph = build_graph(crystals, DESCRIPTOR_GRAPH) if graph is None and n else graph
+    descriptors, dimension = np.zeros((n, 0)), np.zeros(n, dtype=np.int64)
+    score = unknown
+    if graph is not None and n:  # every crystal of a shard may have been refused
+        descriptors, dimension = describe(crystals, graph), network_dimension(crystals, graph)
+        score = unknown if reference is None else reference.score(reference.distance(descriptors, crystals))
+    columns = {} if derived is None else derived.columns
+    symmetry = None if derived is None else derived.prediction.analysis
+    return Evidence(
+        crystals=crystals,
+        descriptors=descriptors,
+        dimension=dimension,
+        vacuum=vacuum_width(crystals),
+        space_group=np.zeros(n, dtype=np.int64) if symmetry is None else symmetry.symmetry.number,
+        symmetry_ambiguous=np.zeros(n, dtype=np.bool_) if symmetry is None else symmetry.ambiguous,
+        ood_score=score,
+        metal_logit=scalars.get(Scalar.METAL, unknown),
+        band_gap_ev=band_gap_of(scalars, n),
+        stiffness_ratio=_stiffness_ratio(columns, n),
+        tensors={} if derived is None else derived.prediction.tensors,
+        spread={} if derived is None else {q: derived.spread[row.error_column] for q, row in TENSORS.items()},
+    )
+
+
+def band_gap_of(scalars: Mapping[Scalar, Floats], n_crystals: int) -> Floats:
+    """Predicted gaps in eV, [n_crystals]; NaN for a model without.
+
+    Whether there is a gap and how wide it is are learned apart (metals would pull narrow gaps towards zero): probable
+    metals have the gap 0, the others at least LEAST_GAP_EV.
+    """
+    if Scalar.BAND_GAP not in scalars or Scalar.METAL not in scalars:
+        return np.full(n_crystals, np.nan)
+    gap = np.maximum(scalars[Scalar.BAND_GAP], LEAST_GAP_EV)
+    return np.where(scalars[Scalar.METAL] > PROBABLE_METAL_LOGIT, 0.0, gap)
+
+
+def _stiffness_ratio(columns: Mapping[str, NDArray[Any]], n_crystals: int) -> Floats:
+    """Lowest eigenvalue of the stiffness over the bulk modulus, [n_crystals]."""
+    if not columns:
+        return np.full(n_crystals, np.nan)
+    bulk = np.asarray(columns["k_voigt_gpa"], dtype=np.float64)
+    # a compliant crystal is judged by the ratio, not by its size
+    return np.asarray(columns["elastic_min_eigenvalue_gpa"], dtype=np.float64) / np.maximum(bulk, 1.0)
+
+
+def reliability_columns(
+    evidence: Evidence, error_models: ErrorModels | None = None, stability: Floats | None = None
+) -> dict[str, NDArray[Any]]:
+    """The columns of `models.reliability_columns.RELIABILITY`, each [n_crystals]; NaN where nothing is known.
+
+    Args:
+        evidence: of the crystals.
+        error_models: what the model's card knows of errors, by tensor; without one a tensor has no reliability.
+        stability: probabilities of elastic stability, [n_crystals]; None for a model without a classifier.
+    """
+    n = evidence.crystals.n_crystals
+    if not n:
         return {name: np.zeros(0) for name in RELIABILITY}
-    graph = build_graph(crystals, DESCRIPTOR_GRAPH) if graph is None else graph
-    score = unknown = np.full(crystals.n_crystals, np.nan)
-    gap = unknown if band_gap_ev is None else band_gap_ev
-    if reference is not None:
-        score = reference.score(reference.distance(describe(crystals, graph), crystals))
-    dimension = network_dimension(crystals, graph)
-    vacuum = vacuum_width(crystals)
+    score, dimension = evidence.ood_score, evidence.dimension
     # bonds alone do not tell a layer in vacuum from a layered crystal
-    in_vacuum = vacuum > MIN_VACUUM_ANGSTROM
-    columns = {
+    in_vacuum = evidence.vacuum > MIN_VACUUM_ANGSTROM
+    columns = {name: np.full(n, np.nan) for name in RELIABILITY} | {
         "ood_score": score,
-        "ood": _flag(score > OOD_SCORE, score),
+        "ood": np.where(np.isfinite(score), score > OOD_SCORE, np.nan),
         "bond_dimensionality": dimension.astype(np.float64),
-        "vacuum_angstrom": vacuum,
+        "vacuum_angstrom": evidence.vacuum,
+        "open_framework": is_open_framework(evidence.descriptors, dimension) & ~in_vacuum,
+        "molecular": (dimension == 0) & ~in_vacuum,
         "low_dimensional": in_vacuum,
         "layered": (dimension == 2) & ~in_vacuum,
-        "band_gap_ev": gap,
-        "metal": metal_flag(gap),
+        "elastic_stability_probability": np.full(n, np.nan) if stability is None else stability,
+        "band_gap_ev": evidence.band_gap_ev,
+        "metal": metal_flags(evidence.crystals, evidence.metal_logit),
     }
+    models = {} if error_models is None else error_models
+    counts = {tensor: model.element_counts for tensor, model in models.items()}
+    for tensor, features in error_features(evidence, counts).items():
+        reliability = models[tensor].reliability(features)
+        if tensor is Tensor.ELASTIC:
+            limit = np.where(columns["open_framework"], OPEN_FRAMEWORK_RELIABILITY, 1.0)
+            reliability = np.minimum(reliability, limit)
+        # what symmetry forbids is exact; what does not exist in a metal or depends on the vacuum is never right
+        exact = ~np.any(evidence.tensors[tensor].reshape(n, -1), axis=1)
+        meaningless = in_vacuum | ((columns["metal"] == 1) & (tensor in STATIC_RESPONSE))
+        columns[reliability_column(tensor)] = np.where(meaningless, 0.0, np.where(exact, 1.0, reliability))
     return {name: columns[name] for name in RELIABILITY}
 
 
-def band_gap_of(scalars: Mapping[Scalar, Floats]) -> Floats | None:
-    """Predicted gaps in eV, [n_crystals]; None for a model without.
+def reliability_warnings(
+    columns: Mapping[str, NDArray[Any]], evidence: Evidence, error_models: ErrorModels | None = None
+) -> list[list[str]]:
+    """Sentences a reader should see beside a prediction, per crystal.
 
-    Whether there is a gap and how wide it is are learned apart (metals would pull narrow gaps towards zero): probable
-    metals have the gap 0, the others at least that of METAL_GAP_EV.
+    Args:
+        columns: as from `reliability_columns`.
+        evidence: of the same crystals.
+        error_models: that the columns were made with.
     """
-    if Scalar.BAND_GAP not in scalars or Scalar.METAL not in scalars:
-        return None
-    gap = np.maximum(scalars[Scalar.BAND_GAP], METAL_GAP_EV)
-    return np.where(scalars[Scalar.METAL] > METAL_LOGIT, 0.0, gap)
-
-
-def metal_flag(band_gap_ev: Floats) -> Floats:
-    """1 for a metal, 0 for an insulator, NaN where the gap (eV) is unknown, [n_crystals]."""
-    return _flag(band_gap_ev < METAL_GAP_EV, band_gap_ev)
-
-
-def _flag(truth: NDArray[np.bool_], known: Floats) -> Floats:
-    """A flag that is unknown, not false, where the number behind it is."""
-    return np.where(np.isfinite(known), truth, np.nan)
-
-
-def reliability_warnings(columns: Mapping[str, NDArray[Any]]) -> list[list[str]]:
-    """Sentences a reader should see beside a prediction, per crystal; columns as from `reliability_columns`."""
     texts: list[list[str]] = [[] for _ in columns["ood_score"]]
     for k in np.flatnonzero(columns["ood"] == 1):
         score = 100 * columns["ood_score"][k]
@@ -105,9 +180,44 @@ def reliability_warnings(columns: Mapping[str, NDArray[Any]]) -> list[list[str]]
             f"low-dimensional: {kind} in {columns['vacuum_angstrom'][k]:.1f} angstrom of vacuum; tensors per volume of "
             "such a cell depend on the vacuum and mean nothing"
         )
-    for k in np.flatnonzero(columns["metal"] == 1):
-        gap = max(float(columns["band_gap_ev"][k]), 0.0)
+    for k in np.flatnonzero(columns["open_framework"]):
+        ratio = float(volume_ratio(evidence.descriptors[k : k + 1])[0])
         texts[k].append(
-            f"probably a metal (predicted band gap {gap:.2f} eV): dielectric and piezoelectric tensors have no meaning"
+            f"open framework: its volume is {ratio:.1f} times that of its atoms; moduli of zeolites were off by a "
+            "factor of 4"
         )
+    for k in np.flatnonzero(columns["metal"] == 1):
+        logit = evidence.metal_logit[k]
+        why = f"log odds {logit:.1f} by the network" if np.isfinite(logit) else "all elements are metals"
+        texts[k].append(
+            f"a metal ({why}): dielectric and piezoelectric tensors have no meaning, and what derives from them is "
+            "left out"
+        )
+    for k in np.flatnonzero((columns["metal"] == 0) & (evidence.band_gap_ev < NARROW_GAP_EV)):
+        texts[k].append(
+            f"predicted band gap {evidence.band_gap_ev[k]:.2f} eV: it may be a metal, and the electronic dielectric "
+            "tensor of a narrow gap is uncertain"
+        )
+    for tensor, model in ({} if error_models is None else error_models).items():
+        _add_reasons(texts, tensor, model, columns, evidence)
     return texts
+
+
+def _add_reasons(
+    texts: list[list[str]], tensor: Tensor, model: ErrorModel, columns: Mapping[str, NDArray[Any]], evidence: Evidence
+) -> None:
+    """Says of every crystal whose tensor is likely to be off, why."""
+    reliability = np.asarray(columns[reliability_column(tensor)], dtype=np.float64)
+    rows = np.flatnonzero((reliability < WARN_BELOW) & (reliability > 0.0))
+    if not len(rows):
+        return
+    parts = model.slope * model.parts(error_features(evidence, {tensor: model.element_counts})[tensor][rows])
+    for k, of_crystal in zip(rows, parts, strict=True):
+        reasons = []
+        for place in np.argsort(-of_crystal):
+            words = tuple(FEATURES.values())[place]
+            word = words.high if model.weights[place] > 0 else words.low
+            if of_crystal[place] > _SMALLEST_REASON and word:
+                reasons.append(word)
+        why = ", ".join(reasons[:MOST_REASONS]) or "several small reasons"
+        texts[k].append(f"{TENSORS[tensor].label} of low reliability ({reliability[k]:.2f}): {why}")

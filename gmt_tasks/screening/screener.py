@@ -13,22 +13,28 @@ from gmt_tasks.screening.average import average
 from gmt_tasks.screening.derive import DerivedProperties, derive
 from gmt_tasks.screening.infer import infer
 from gmt_tasks.screening.intervals import interval_columns
+from gmt_tasks.screening.metals import without_static_response
 from gmt_tasks.screening.refusals import Refusals, not_finite, overlapping, unsupported
-from gmt_tasks.screening.reliability import band_gap_of, reliability_columns, reliability_warnings
+from gmt_tasks.screening.reliability import ErrorModels, gather_evidence, reliability_columns, reliability_warnings
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, symmetrize
 from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
 from models.applicability.descriptor import DESCRIPTOR_GRAPH
 from models.applicability.distance import TrainingReference
+from models.applicability.error_features import Evidence
+from models.applicability.error_model import ErrorModel
 from models.crystals.canonical_order import ORDER_RADIUS_ANGSTROM
 from models.crystals.crystal import CrystalBatch
+from models.crystals.crystal_systems import crystal_systems
 from models.crystals.graph import build_graph, find_graph_neighbors
 from models.crystals.neighborhood import Neighborhood
 from models.errors import Reason
-from models.quantities import RELIABILITY, TENSORS, ColumnKind, symprec_spread_column
+from models.quantities import TENSORS, ColumnKind, Tensor, symprec_spread_column
+from models.reliability_columns import RELIABILITY
 from models.symmetry.search import SYMPRECS_ANGSTROM
 from models.tensor_model import GraphModel, TensorModel
 from models.tensors.frames import axes_of_lattice
 from models.uncertainty.conformal import Calibration
+from models.uncertainty.stability import StabilityClassifier
 
 DEFAULT_SYMPREC = 1e-2
 
@@ -43,8 +49,10 @@ class TensorPrediction:
         refused: the others: index -> reason and detail.
         intervals: how far these may be off: ends of the 90 % intervals and error radii of the tensors, by the names of
             `models.quantities.UNCERTAINTY_COLUMNS`, each [n_results]; NaN where nothing is known.
-        reliability: what speaks for or against relying on these, by the names of `models.quantities.RELIABILITY`, each
-            [n_results].
+        reliability: what speaks for or against relying on these, by the names of
+            `models.reliability_columns.RELIABILITY`, each [n_results].
+        evidence: what `reliability` comes from.
+        error_models: what it comes from beside the evidence.
     """
 
     rows: NDArray[np.int64]
@@ -52,10 +60,12 @@ class TensorPrediction:
     refused: Refusals
     intervals: dict[str, NDArray[np.float64]]
     reliability: dict[str, NDArray[Any]]
+    evidence: Evidence
+    error_models: ErrorModels
 
     def warnings(self) -> list[list[str]]:
         """Sentences a reader should see beside each result: what is odd about the tensors, then about the crystal."""
-        of_crystals = reliability_warnings(self.reliability)
+        of_crystals = reliability_warnings(self.reliability, self.evidence, self.error_models)
         return [[*tensor, *crystal] for tensor, crystal in zip(warnings_of(self.derived), of_crystals, strict=True)]
 
 
@@ -70,6 +80,8 @@ class Screener:
         metrics: what the model's card reports.
         calibration: how wide its intervals are; without one nothing but what symmetry fixes has an interval.
         applicability: its training data, to measure distance to; without it nothing is said about distance.
+        error_models: what its card knows of errors on held-out crystals; tensors without one have no reliability.
+        stability: how likely crystals are elastically stable; without it nothing is said about that.
     """
 
     model: TensorModel
@@ -78,6 +90,8 @@ class Screener:
     metrics: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=lambda: Calibration.from_json({}))
     applicability: TrainingReference | None = None
+    error_models: ErrorModels = field(default_factory=dict)
+    stability: StabilityClassifier | None = None
 
     @classmethod
     def load(cls, model: str = "gmtnet", *, device: str = "auto", symprec: float = DEFAULT_SYMPREC) -> "Screener":
@@ -99,7 +113,9 @@ class Screener:
         predictor, card = GMTNetPredictor.load(path, device=device)
         calibration = Calibration.from_json(card.calibration)
         version = ModelVersion(card.name, card.version, card.sha256)
-        return cls(predictor, version, symprec, card.metrics, calibration, load_training_reference(path, card))
+        errors = {Tensor(name): ErrorModel.from_json(row) for name, row in card.reliability.items()}
+        reference, stability = load_training_reference(path, card), StabilityClassifier.from_json(card.stability)
+        return cls(predictor, version, symprec, card.metrics, calibration, reference, errors, stability)
 
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
         """Tensors and derived columns of crystals; refused ones are named with their reason.
@@ -122,14 +138,19 @@ class Screener:
         accepted, kept = accepted.without(not_finite(raw), refused)
         raw, analysis = raw.select(kept), analysis.select(kept)
         derived = derive(symmetrize(average(raw, analysis.symmetry), analysis))
-        reliability = reliability_columns(
+        evidence = gather_evidence(
             accepted.crystals,
             self.applicability,
-            band_gap_ev=band_gap_of(raw.scalars),
+            scalars=raw.scalars,
+            derived=derived,
             graph=build_graph(accepted.crystals, DESCRIPTOR_GRAPH, accepted.neighbors),
         )
+        system = crystal_systems(analysis.symmetry.number)
+        stability = None if self.stability is None else self.stability.probability(derived.columns, system)
+        reliability = reliability_columns(evidence, self.error_models, stability)
         intervals = interval_columns(derived, self.calibration)
-        return TensorPrediction(accepted.rows, derived, refused, intervals, reliability)
+        derived, intervals = without_static_response(derived, intervals, reliability["metal"] == 1)
+        return TensorPrediction(accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models)
 
     def _with_neighbors(self, crystals: CrystalBatch, refused: Refusals) -> "_Accepted":
         """The crystals that are not refused, and their neighbors as far as anything below looks."""

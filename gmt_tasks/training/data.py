@@ -121,6 +121,7 @@ def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
         move(data.eps_mean),
         move(data.eps_principal),
         move(data.elastic),
+        move(data.elastic_noise),
         move(data.piezo_singular),
         torch.as_tensor(_maps_to_ieee_voigt(data.ieee[rows]), dtype=torch.float32),
         torch.full((len(rows), len(Scalar)), torch.nan),

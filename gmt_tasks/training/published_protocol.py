@@ -188,6 +188,7 @@ def _labelled(parts: dict[Tensor, _Part]) -> LabelledCrystals:
         eps_mean=np.full((n_rows, 2), np.nan),
         eps_principal=np.full((n_rows, 3), np.nan),
         elastic=np.full((n_rows, len(ELASTIC_INVARIANTS)), np.nan),
+        elastic_noise=np.zeros((n_rows, len(ELASTIC_INVARIANTS))),
         piezo_singular=np.full(n_rows, np.nan),
         ieee=np.full((n_rows, 3, 3), np.nan),
     )

@@ -12,6 +12,7 @@ from models.derived.extremes.directional import derive_directional
 from models.derived.mechanical import derive_mechanical
 from models.derived.piezoelectric import derive_piezoelectric
 from models.derived.polycrystal import derive_polycrystal
+from models.derived.standard_coefficients import IeeeFrames, derive_standard_coefficients
 from models.derived.thermal import Densities, derive_thermal
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor
 from models.tensors.voigt import Floats
@@ -25,6 +26,7 @@ def derive_columns(
     crystal_system: NDArray[np.str_],
     piezo_allowed: NDArray[np.bool_],
     density: Densities,
+    frames: IeeeFrames | None = None,
 ) -> Columns:
     """The columns of tensors that obey a symmetry, in the order of `DERIVED`.
 
@@ -33,6 +35,7 @@ def derive_columns(
         crystal_system: of the point group that the tensors obey, [n_crystals].
         piezo_allowed: whether this point group allows a piezoelectric tensor, [n_crystals].
         density: of the crystals.
+        frames: IEEE frames of the crystals; without them what is printed in that frame is unknown.
 
     Returns:
         One entry per name, [n_crystals]; unknown where a tensor is missing.
@@ -43,6 +46,7 @@ def derive_columns(
     stiffness, piezo = given[Tensor.ELASTIC], given[Tensor.PIEZOELECTRIC]
     columns |= derive_from_stiffness(stiffness, crystal_system, density)
     columns |= derive_piezoelectric(piezo, stiffness, piezo_allowed)
+    columns |= derive_standard_coefficients(piezo, stiffness, piezo_allowed, frames)
     columns |= derive_coupling(piezo, stiffness, given[Tensor.DIELECTRIC_TOTAL], piezo_allowed)
     columns |= derive_dielectric(given[Tensor.DIELECTRIC_ELECTRONIC], given[Tensor.DIELECTRIC_TOTAL])
     columns |= optical_columns(given[Tensor.DIELECTRIC_ELECTRONIC], crystal_system)

@@ -1,7 +1,7 @@
 """The model card: the JSON beside the weights. Read without torch, by drivers, command line and database.
 
 NAME.json          {"format": 1, "name", "version", "sha256", "members", "config", "elements", "metrics", "training",
-                    "calibration", "novelty_sha256", "split_sha256"}
+                    "calibration", "stability", "reliability", "novelty_sha256", "split_sha256"}
 NAME.safetensors   the weights, see checkpoint.py
 NAME.novelty.safetensors   training data of the distance score, see training_data/reference_file.py
 NAME.split.safetensors   which formulas were trained, calibrated and tested on, see training_data/split_table.py
@@ -36,6 +36,8 @@ class ModelCard:
         training: data, split, seed, epochs, date: how to make it again.
         n_networks: how many networks of this configuration the weights hold (an ensemble).
         calibration: how wide the intervals are, see models/uncertainty/conformal.py; empty when it was not calibrated.
+        reliability: how likely large errors are, by tensor, see models/applicability/error_model.py; empty if unknown.
+        stability: how likely crystals are stable, see models/uncertainty/stability.py; empty if unknown.
         training_reference_sha256: of the training data of the distance score; empty when there is none.
         split_sha256: of the table of formulas and their parts; empty for a model of before there were tables.
     """
@@ -51,6 +53,8 @@ class ModelCard:
     calibration: dict[str, Any] = field(default_factory=dict)
     training_reference_sha256: str = ""
     split_sha256: str = ""
+    reliability: dict[str, Any] = field(default_factory=dict)
+    stability: dict[str, Any] = field(default_factory=dict)
 
 
 def write_card(card: ModelCard, folder: Path) -> Path:
@@ -66,6 +70,8 @@ def write_card(card: ModelCard, folder: Path) -> Path:
         "training": card.training,
         "members": card.n_networks,
         "calibration": card.calibration,
+        "reliability": card.reliability,
+        "stability": card.stability,
         "novelty_sha256": card.training_reference_sha256,
         "split_sha256": card.split_sha256,
     }
@@ -148,4 +154,6 @@ def _from_json(data: dict[str, Any]) -> ModelCard:
         data.get("calibration", {}),
         data.get("novelty_sha256", ""),
         data.get("split_sha256", ""),
+        data.get("reliability", {}),
+        data.get("stability", {}),
     )

@@ -35,6 +35,7 @@ class Targets:
         eps_mean: mean dielectric constant (electronic, total), [n_crystals, 2].
         eps_principal: ascending eigenvalues of the electronic dielectric tensor, [n_crystals, 3].
         elastic: ELASTIC_INVARIANTS, [n_crystals, 12].
+        elastic_noise: their relative standard deviation where they come from another code, else 0, [n_crystals, 12].
         piezo_singular: largest singular value of the Voigt matrix of e in the IEEE frame, C/m², [n_crystals].
         piezo_to_ieee: map from components of e to that matrix, [n_crystals, 18, 18].
         scalars: in the order of Scalar (eV, 0 or 1, eV per atom), [n_crystals, 3].
@@ -45,6 +46,7 @@ class Targets:
     eps_mean: TorchTensor
     eps_principal: TorchTensor
     elastic: TorchTensor
+    elastic_noise: TorchTensor
     piezo_singular: TorchTensor
     piezo_to_ieee: TorchTensor
     scalars: TorchTensor
@@ -141,7 +143,9 @@ def _add_elastic(losses: dict[str, TorchTensor], predicted: TorchTensor, targets
     # a compressibility may be negative and a soft crystal has no compliance: both have no logarithm
     usable = (label > 0) & (values > 0)
     error = torch.where(usable, values.clamp(min=1e-3).log() - torch.where(usable, label, 1.0).log(), 0.0)
-    errors = ((error.square() + 0.05**2).sqrt() - 0.05).sum(dim=1) / usable.sum(dim=1).clamp(min=1)
+    # quadratic below the bend, then linear: within the noise of its label an error teaches little
+    bend = (0.05**2 + targets.elastic_noise[labelled].square()).sqrt()
+    errors = ((error.square() + bend.square()).sqrt() - bend).sum(dim=1) / usable.sum(dim=1).clamp(min=1)
     losses["elastic_invariants"] = errors.sum() / len(labelled)
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
-from models.symmetry.operations import SymmetryError, conventional_rotations, moyo_dataset
+from models.symmetry.operations import SymmetryError, conventional_rotations, moyo_dataset, spglib_dataset
 from models.symmetry.point_group_irreps import PointGroupIrreps, point_group_irreps
 from models.symmetry.projector import orthogonal_operations
 
@@ -61,28 +61,34 @@ def atom_operations(batch: CrystalBatch, crystal: int, symprec: float = 1e-2) ->
         SymmetryError: no space group was found, the cell is not primitive, or an operation misses atoms by more than
             ten times the tolerance.
     """
-    dataset = moyo_dataset(batch, crystal, symprec)
-    if dataset is None:
+    columns = batch.lattice[crystal].T
+    first = moyo_dataset(batch, crystal, symprec)
+    second = spglib_dataset(batch, crystal, symprec) if first is None else None
+    if first is not None:
+        listed, translations = first.operations.rotations, first.operations.translations
+        spacegroup, hall_number = first.number, first.hall_number
+        conventional = columns @ np.asarray(first.std_linear, dtype=np.float64)
+    elif second is not None:
+        listed, translations = second.rotations.tolist(), second.translations.tolist()
+        spacegroup, hall_number = int(second.number), int(second.hall_number)
+        conventional = columns @ np.linalg.inv(second.transformation_matrix)
+    else:
         raise SymmetryError(f"No space group was found for row {crystal} at {symprec} angstrom.", [crystal])
-    rotations = np.array(dataset.operations.rotations, dtype=np.float64)
-    if len(rotations) != len(conventional_rotations(dataset.hall_number)):
+    rotations = np.array(listed, dtype=np.float64)
+    if len(rotations) != len(conventional_rotations(hall_number)):
         raise SymmetryError(f"The cell of row {crystal} is not primitive; reduce it first.", [crystal])
     atoms = slice(batch.first_atom[crystal], batch.first_atom[crystal + 1])
-    lattice = batch.lattice[crystal]
-    translations = np.array(dataset.operations.translations, dtype=np.float64)
     permutations = atom_permutations(
-        lattice,
+        batch.lattice[crystal],
         batch.frac_coords[atoms],
         batch.numbers[atoms],
         rotations,
-        translations,
+        np.array(translations, dtype=np.float64),
         tolerance_angstrom=_MAX_MISS * symprec,
     )
-    cartesian = orthogonal_operations(rotations, lattice.T[None], np.zeros(len(rotations), dtype=np.int64))
-    conventional = lattice.T @ np.asarray(dataset.std_linear, dtype=np.float64)
-    return AtomOperations(
-        cartesian, permutations, conventional[:, axes_by_length(dataset.number, conventional)], int(dataset.number)
-    )
+    cartesian = orthogonal_operations(rotations, columns[None], np.zeros(len(rotations), dtype=np.int64))
+    axes = axes_by_length(spacegroup, conventional)
+    return AtomOperations(cartesian, permutations, conventional[:, axes], spacegroup)
 
 
 def atom_permutations(

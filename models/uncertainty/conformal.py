@@ -5,6 +5,9 @@ its crystal system. An interval reaches q (s + floor) f to both sides, where q i
 k = ceil((n + 1)(1 - alpha)). For a new crystal that is exchangeable with the held-out ones the error is inside with a
 probability of at least 1 - alpha, whatever the network and the distribution of the errors.
 
+Where errors are skewed the two ends are taken apart: the upper end from the (1 - alpha / 2)-quantile of the signed
+scores (label - prediction), the lower end from that of the negative ones.
+
 Floor and factors only shape the widths: they are chosen on the same crystals, before q is taken. The factor of a
 system is the ratio of its own quantile to the pooled one, drawn towards 1 where the system has few crystals.
 
@@ -13,6 +16,7 @@ Proc. ECML (2002); A. N. Angelopoulos, S. Bates, arXiv:2107.07511 (2021), sectio
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +58,20 @@ class ConformalWidth:
         floor: what is added to the spread, on the quantity's scale.
         quantile: of the scores; infinite when n is too small.
         systems: factors by crystal system.
+        quantile_below: of the scores of labels below their predictions, where `quantile` is that of labels above; None
+            where one quantile is for both.
     """
 
     n: int
     floor: float
     quantile: float
     systems: dict[str, SystemWidth]
+    quantile_below: float | None = None
+
+    def reaches(self, spread: Floats, system: NDArray[np.str_]) -> tuple[Floats, Floats]:
+        """How far the intervals reach below and above the predictions on the quantity's scale; see `half_width`."""
+        above = self._reach(self.quantile, spread, system)
+        return above if self.quantile_below is None else self._reach(self.quantile_below, spread, system), above
 
     def half_width(self, spread: Floats, system: NDArray[np.str_]) -> Floats:
         """Half widths on the quantity's scale.
@@ -71,21 +83,29 @@ class ConformalWidth:
         Returns:
             [n_crystals]; infinite where labels are too few, NaN where the networks have no spread.
         """
+        below, above = self.reaches(spread, system)
+        return (below + above) / 2
+
+    def _reach(self, quantile: float, spread: Floats, system: NDArray[np.str_]) -> Floats:
         width = (spread + self.floor) * factors_of(self.systems, system)
-        return width * self.quantile if math.isfinite(self.quantile) else np.full(len(width), math.inf)
+        return width * quantile if math.isfinite(quantile) else np.full(len(width), math.inf)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; an infinite quantile is null."""
         systems = {name: {"n": width.n, "factor": _short(width.factor)} for name, width in self.systems.items()}
         quantile = _short(self.quantile) if math.isfinite(self.quantile) else None
-        return {"n": self.n, "floor": _short(self.floor), "quantile": quantile, "systems": systems}
+        plain = {"n": self.n, "floor": _short(self.floor), "quantile": quantile, "systems": systems}
+        return plain if self.quantile_below is None else plain | {"quantile_below": _short(self.quantile_below)}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "ConformalWidth":
         """Reads what `to_json` wrote."""
         quantile = math.inf if data["quantile"] is None else float(data["quantile"])
         systems = {name: SystemWidth(int(row["n"]), float(row["factor"])) for name, row in data["systems"].items()}
-        return ConformalWidth(int(data["n"]), float(data["floor"]), quantile, systems)
+        below = data.get("quantile_below")
+        return ConformalWidth(
+            int(data["n"]), float(data["floor"]), quantile, systems, None if below is None else float(below)
+        )
 
 
 @dataclass(frozen=True)
@@ -132,6 +152,52 @@ def calibrate_width(error: Floats, spread: Floats, system: NDArray[np.str_], *, 
     systems = system_widths(scores, system, alpha)
     quantile = finite_sample_quantile(scores / factors_of(systems, system), alpha)
     return ConformalWidth(len(error), floor, quantile, systems)
+
+
+def calibrate_skewed_width(
+    error: Floats,
+    spread: Floats,
+    system: NDArray[np.str_],
+    mean_width: Callable[[Floats, Floats], float],
+    *,
+    alpha: float = ALPHA,
+) -> ConformalWidth:
+    """Floor, factors and one quantile for each side from held-out crystals.
+
+    Args:
+        error: label - prediction on the quantity's scale, [n_crystals]; NaN where there is no label or prediction.
+        spread: of the networks on the scale, [n_crystals].
+        system: crystal systems, [n_crystals].
+        mean_width: mean width in the quantity's unit of intervals that reach so far below and above the predictions
+            on the scale, each [n_crystals]; the floor with the shortest intervals is taken.
+        alpha: share of misses, half of them on either side.
+    """
+    usable = np.isfinite(error) & np.isfinite(spread)
+    if usable.sum() < SMALLEST_N:
+        return ConformalWidth(int(usable.sum()), 0.0, math.inf, {})
+    signed, median = error[usable], float(np.median(np.abs(error[usable])))
+    floors = (median if median > 0 else float(np.abs(signed).max()) or 1.0) * FLOORS
+    means = []
+    for floor in floors:
+        below, above = _both_quantiles(signed / (spread[usable] + floor), alpha)
+        # of all crystals: those without a label have no finite width and do not count
+        means.append(mean_width(below * (spread + floor), above * (spread + floor)))
+    floor = float(floors[np.argmin(means)])
+    scores = signed / (spread[usable] + floor)
+    systems = system_widths(np.abs(scores), system[usable], alpha)
+    below, above = _both_quantiles(scores / factors_of(systems, system[usable]), alpha)
+    if not math.isfinite(above) or not math.isfinite(below):
+        return ConformalWidth(len(signed), 0.0, math.inf, {})
+    return ConformalWidth(len(signed), floor, above, systems, below)
+
+
+def _both_quantiles(scores: Floats, alpha: float) -> tuple[float, float]:
+    """Quantiles of the negative and of the positive scores, each for half of the misses and not below 0.
+
+    A side on which labels never lie would get a negative one; an interval holds its prediction.
+    """
+    below, above = (finite_sample_quantile(side * scores, alpha / 2) for side in (-1.0, 1.0))
+    return max(below, 0.0), max(above, 0.0)
 
 
 def finite_sample_quantile(scores: Floats, alpha: float) -> float:

@@ -39,23 +39,24 @@ def from_scale(scale: Scale, places: Floats) -> Floats:
         return np.asarray(in_units * scale.unit)
 
 
-def interval_around(scale: Scale, values: Floats, half_width: Floats) -> tuple[Floats, Floats]:
-    """The interval of a half width on the scale around each value, cut where physics is certain.
+def interval_around(scale: Scale, values: Floats, below: Floats, above: Floats | None = None) -> tuple[Floats, Floats]:
+    """The interval that reaches so far on the scale around each value, cut where physics is certain.
 
     Args:
         scale: of the quantity.
         values: predictions in the quantity's unit, [n_crystals].
-        half_width: on the scale, [n_crystals].
+        below: how far it reaches below the values on the scale, [n_crystals].
+        above: how far above; as far as below where it is not given.
 
     Returns:
         Lower and upper ends in the unit with lower <= value <= upper, each [n_crystals]. A prediction outside the
-        certain range stays inside its interval. Both are NaN where value or half width are not finite numbers.
+        certain range stays inside its interval. Both are NaN where value or reach are not finite numbers.
     """
+    above = below if above is None else above
     place = to_scale(scale, values)
-    finite = np.isfinite(place) & np.isfinite(half_width)
-    width = np.where(finite, half_width, 0.0)
-    lower = np.maximum(from_scale(scale, place - width), scale.lower)
-    upper = np.minimum(from_scale(scale, place + width), scale.upper)
+    finite = np.isfinite(place) & np.isfinite(below) & np.isfinite(above)
+    lower = np.maximum(from_scale(scale, place - np.where(finite, below, 0.0)), scale.lower)
+    upper = np.minimum(from_scale(scale, place + np.where(finite, above, 0.0)), scale.upper)
     # rounding of the way there and back, and values that physics excludes, must not leave their own interval
     lower, upper = np.minimum(lower, values), np.maximum(upper, values)
     return np.where(finite, lower, np.nan), np.where(finite, upper, np.nan)

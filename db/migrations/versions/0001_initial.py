@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from models.quantities import DERIVED, RELIABILITY, UNCERTAINTY_COLUMNS, ColumnKind
+from models.quantities import DERIVED, UNCERTAINTY_COLUMNS, ColumnKind
+from models.reliability_columns import RELIABILITY
 
 revision = "0001"
 down_revision = None

@@ -36,7 +36,7 @@ _SHOWN_BY = {
 _SYSTEMATIC = (*_SHOWN_BY, LabelReason.INDEX_SYMMETRY, LabelReason.NONFINITE, LabelReason.UNIT, LabelReason.PARSE,
                LabelReason.FORBIDDEN, LabelReason.BELOW_ELECTRONIC, LabelReason.OUT_OF_RANGE,
                LabelReason.COMPOSITION_MISMATCH, LabelReason.LATTICE_TRANSPOSED, LabelReason.CELL_UNIT,
-               LabelReason.OTHER_QUANTITY)  # fmt: skip
+               LabelReason.OTHER_QUANTITY, LabelReason.UNKNOWN_KIND)  # fmt: skip
 
 _OF_EACH_ROW = (LabelReason.UNIT_FACTOR, LabelReason.OTHER_QUANTITY)
 """Mistakes of a part that its rows name as their own."""

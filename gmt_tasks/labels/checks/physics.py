@@ -28,7 +28,7 @@ _ORDERED = (
 )  # fmt: skip
 """Moduli of which the first is never above the second."""
 
-_POSITIVE = ("K_vrh", "G_vrh", "K_Reuss", "G_Reuss", "Emin", "Gmin")
+_POSITIVE = ("K_vrh", "G_vrh", "K", "G", "K_Reuss", "G_Reuss", "Emin", "Gmin")
 
 
 def moduli_sizes(stiffness_voigt: Floats) -> dict[str, float]:

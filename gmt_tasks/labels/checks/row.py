@@ -171,8 +171,8 @@ def _identify_crystals(
     first: dict[bytes, ReadLabel] = {}
     for check in checks:
         label = check.label
-        # exact to the last digit: a cell that differs is searched anew
-        cell = label.lattice.tobytes() + label.frac_coords.tobytes() + label.numbers.tobytes()
+        # exact but for the sign of zero: a cell that differs is searched anew
+        cell = (label.lattice + 0.0).tobytes() + (label.frac_coords + 0.0).tobytes() + label.numbers.tobytes()
         digests.append(sha256(cell).digest())
         if digests[-1] not in identified:
             first.setdefault(digests[-1], label)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from db.store import ResultStore
-from models.quantities import RELIABILITY, ColumnKind
+from models.quantities import ColumnKind
+from models.reliability_columns import RELIABILITY
 from tests.db import blocks
 
 SEEDS = list(range(6))

@@ -50,7 +50,7 @@ def fake_evaluation() -> Evaluation:
         [ReliabilityCurve("k_vrh_gpa", 40, [50.0, 90.0], [52.0, 80.0])],
         [_points(name) for name in DRAWN],
         _literature(),
-        Provenance(2, (7, 8), ("elastic.jsonl.gz",), {"train": 100, "val": 20, "test": 40}),
+        Provenance(2, (7, 8), (26, 12), ("elastic.jsonl.gz",), {"train": 100, "val": 20, "test": 40}),
     )
 
 

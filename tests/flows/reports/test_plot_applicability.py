@@ -5,7 +5,7 @@ from pathlib import Path
 from flows.reports.crystal_view import reliability_lines
 from flows.reports.plot_applicability import plot_applicability
 from gmt_tasks.evaluation.applicability import ErrorByDistance, FamilyDetection
-from models.quantities import RELIABILITY
+from models.reliability_columns import RELIABILITY
 
 KNOWN = {
     "ood_score": 0.973,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gmt_tasks.evaluation.label_properties import label_properties
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.labels.kinds import piezo_of_e14
 from models.crystals.crystal import CrystalBatch
@@ -243,7 +244,7 @@ def test_a_singular_value_is_that_of_the_tensor_in_the_ieee_frame(name: str, see
 def test_rows_of_the_same_crystal_become_one_with_several_labels(tmp_path: Path) -> None:
     rows = book("diamond", kind="moduli_vrh", K_vrh=440.0, G_vrh=530.0)
     same = np.array(rows["frac_coords"])
-    same[0] = -0.0  # a zero with another sign
+    same[0] = [-0.0, -1e-9, 1.0]  # zeros with another sign, before and after rounding, and one cell further
     data = read(
         tmp_path,
         moduli=[rows, book("rutile", kind="moduli_vrh", K_vrh=210.0, G_vrh=110.0)],
@@ -292,11 +293,41 @@ def test_crystals_that_are_no_crystals_are_left_out(tmp_path: Path) -> None:
     assert {q: c.shape[1] for q, c in data.components.items()} == {q: t.n_components for q, t in TENSORS.items()}
 
 
-def test_unknown_kinds_are_passed_over_and_compressed_files_read(tmp_path: Path) -> None:
+def test_rows_of_unknown_kinds_and_keys_are_an_error_that_counts_them(tmp_path: Path) -> None:
+    good = book("quartz", kind="moduli_vrh", K_vrh=37.0, G_vrh=44.0)
+    unknown = [book("rutile", kind="hardness", value=3.0), book("diamond", kind="hardness", value=9.0)]
     with gzip.open(tmp_path / "moduli.jsonl.gz", "wt", encoding="utf-8") as out:
-        out.write(json.dumps(book("quartz", kind="moduli_vrh", K_vrh=37.0, G_vrh=44.0)) + "\n")
-        out.write(json.dumps(book("rutile", kind="hardness", value=3.0)) + "\n")
+        out.writelines(json.dumps(row) + "\n" for row in [good, *unknown, book("rutile", kind="moduli_vrh", K=210.0)])
+    with pytest.raises(SourceError, match=r"moduli\.jsonl\.gz: 3 of 4 rows .* 2 from line 2 on: .*'hardness'.*1 from"):
+        read_labels(tmp_path)
+    with gzip.open(tmp_path / "moduli.jsonl.gz", "wt", encoding="utf-8") as out:
+        out.write(json.dumps(good) + "\n")
     assert read(tmp_path).ids == ["quartz"]
+
+
+def test_an_optional_value_under_another_key_is_an_error(tmp_path: Path) -> None:
+    tensor = (3.0 * AXES).tolist()
+    row = book("rocksalt MgO", kind="dielectric_total", tensor=tensor)
+    with pytest.raises(SourceError, match="unknown key 'tensor_electron'; dielectric_total has 'tensor_electronic'"):
+        read(tmp_path, dielectric=[row | {"tensor_electron": tensor}])
+    # negative control: what is said to be missing, and what is no value, are none
+    assert read(tmp_path, dielectric=[row | {"tensor_electronic": None, "tensor_electron": tensor}]).ids
+    assert read(tmp_path, dielectric=[row | {"tensor_electron": "none"}]).ids
+
+
+def test_moduli_of_another_code_are_read_with_their_noise_and_judge_nothing(tmp_path: Path) -> None:
+    moduli = [ELASTIC_INVARIANTS.index(name) for name in ("k_vrh", "g_vrh")]
+    aflow = book("quartz", kind="moduli_aflow", K=38.0, G=45.0)
+    rows = [aflow, book("quartz", kind="moduli_vrh", K_vrh=37.0, G_vrh=44.0), aflow | book("rutile")]
+    data = read(tmp_path, moduli=rows)
+    assert data.ids == ["quartz", "rutile"]
+    # the other label of the same cell wins, wherever it stands in the file
+    assert data.elastic[:, moduli].tolist() == [[37.0, 44.0], [38.0, 45.0]]
+    assert not data.elastic_noise[0].any()
+    assert (data.elastic_noise[1] > 0).nonzero()[0].tolist() == moduli
+    known = label_properties(data, np.arange(2))
+    assert known["k_vrh_gpa"].tolist() == pytest.approx([37.0, np.nan], nan_ok=True)
+    assert np.isfinite(known["pugh_ratio"]).tolist() == [True, False]
 
 
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:

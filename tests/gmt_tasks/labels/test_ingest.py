@@ -358,6 +358,10 @@ def test_rows_that_are_no_labels_end_as_refused_rows(good: Any, bring: Any) -> N
     broken = [{"id": "x"}, good["elastic_stiffness"][0] | {"kind": "moduli_of_tea"}, good["elastic_stiffness"][1]]
     report = bring(broken)
     assert reasons(report)[LabelReason.UNKNOWN_KIND] == 2
+    # an error that counts them, not a silence: the command ends with 1
+    assert report.status is BatchStatus.REFUSED
+    counted = {finding.kind: finding.detail for finding in report.findings}
+    assert counted["moduli_of_tea"].startswith("1 of 1 rows")
     assert report.accepted == 1
     assert sum(part.rows for part in report.parts) == report.brought == 3
 

@@ -14,7 +14,8 @@ from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.distance import TrainingReference, reference_of
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import build_graph
-from models.quantities import RELIABILITY, ColumnKind
+from models.quantities import ColumnKind
+from models.reliability_columns import RELIABILITY
 from models.testing.contract import ToyTensorModel, crystals_of_all_classes, textbook_crystals
 from tests.models.applicability.known_networks import known_networks
 

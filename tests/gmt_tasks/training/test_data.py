@@ -63,6 +63,7 @@ def labelled() -> LabelledCrystals:
         np.full((N, 2), np.nan),
         rng.uniform(1, 2, size=(N, 3)),
         elastic,
+        np.zeros_like(elastic),
         singular,
         ieee,
     )

@@ -59,7 +59,9 @@ def test_columns_are_exactly_the_registered_ones_in_order(piezo: Floats, stable:
     columns = derive_piezoelectric(piezo, stable, ALLOWED)
     tensors = {Tensor.PIEZOELECTRIC, Tensor.ELASTIC}
     rows = {name: set(row.from_tensors) for name, row in DERIVED.items() if Tensor.PIEZOELECTRIC in row.from_tensors}
-    assert list(columns) == [name for name, needed in rows.items() if needed <= tensors]
+    # what is printed in the IEEE frame needs more than the tensors
+    expected = [name for name, needed in rows.items() if needed <= tensors and not name.startswith("d_coefficient")]
+    assert list(columns) == expected
 
 
 def test_norms_are_those_of_the_cartesian_tensors(piezo: Floats, stable: Floats) -> None:

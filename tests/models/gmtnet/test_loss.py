@@ -75,6 +75,7 @@ def targets_of(components: dict[Tensor, torch.Tensor], axes: Floats | None = Non
         torch.stack(means, dim=1),
         torch.tensor(principal),
         elastic_invariants(components[Tensor.ELASTIC]),
+        torch.zeros((N, len(ELASTIC_INVARIANTS)), dtype=torch.double),
         torch.linalg.svdvals(voigt)[:, 0],
         maps,
         scalars,
@@ -270,3 +271,14 @@ def test_the_published_loss_bends_at_one_unit() -> None:
             off = outputs(known | {quantity: known[quantity] + error})
             losses = multi_task_loss(off, targets, TYPICAL, LossKind.HUBER)
             assert float(losses[quantity.value]) == pytest.approx(cost / in_typical), (quantity, error)
+
+
+def test_an_error_within_the_noise_of_its_label_costs_less_and_a_large_one_as_much() -> None:
+    known = labels()
+    exact = unknown(targets_of(known))
+    exact = replace(exact, elastic=elastic_invariants(known[Tensor.ELASTIC]))
+    noisy = replace(exact, elastic_noise=torch.full_like(exact.elastic, 0.1))
+    for factor, least, most in ((1.05, 0.3, 0.6), (3.0, 0.9, 1.0)):
+        off = {Tensor.ELASTIC: factor * known[Tensor.ELASTIC]}
+        of_exact, of_noisy = (float(multi_task_loss(off, t, TYPICAL)["elastic_invariants"]) for t in (exact, noisy))
+        assert least < of_noisy / of_exact < most

@@ -2,14 +2,14 @@
 
 from itertools import permutations, product
 
+import moyopy
 import numpy as np
 import pytest
 import spglib
 
-from models.crystals.crystal import Crystal, CrystalBatch, Ints
+from models.crystals.crystal import CrystalBatch, Ints
 from models.reference.crystals import (
     CRYSTAL_CLASSES,
-    cell_from_parameters,
     class_operations,
     crystals_of_all_classes,
     in_cell,
@@ -117,8 +117,30 @@ def test_the_names_of_axes_do_not_depend_on_how_a_cell_is_given() -> None:
             assert np.allclose(np.abs(cosines), (reference.conventional**2).sum(axis=0))
 
 
-def test_no_space_group_is_an_error() -> None:
-    lattice = cell_from_parameters(3, 4, 5, 80, 85, 75)
-    crystal = Crystal(lattice, np.array([[0.0, 0, 0], [0.4, 0.4, 0.4]]), np.array([6, 7])).as_batch()
-    with pytest.raises(SymmetryError, match=r"row 0 at 100\.0 angstrom"):
-        atom_operations(CrystalBatch.join([crystal, crystal]), 0, symprec=100.0)
+def give_up(*_: object, **__: object) -> None:
+    raise ValueError("no space group")
+
+
+def test_spglib_takes_over_where_moyopy_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    crystals = [published.crystal for published in published_modes().values() if len(published.crystal.numbers) < 13]
+    expected = [atom_operations(crystal, 0) for crystal in crystals]
+    monkeypatch.setattr(moyopy, "MoyoDataset", give_up)
+    for crystal, first in zip(crystals, expected, strict=True):
+        second = atom_operations(crystal, 0)
+        assert second.spacegroup == first.spacegroup
+        # the order of operations is the library's own
+        apart = np.abs(first.rotations[:, None] - second.rotations[None]).max(axis=(2, 3))
+        assert apart.min(axis=1).max() < 1e-6
+        other = apart.argmin(axis=1)
+        assert np.array_equal(second.permutations[other], first.permutations)
+        assert second.irreps.symbols == first.irreps.symbols
+        assert np.array_equal(second.irreps.characters[:, other], first.irreps.characters)
+
+
+def test_a_crystal_that_both_libraries_refuse_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    crystal = published_modes()["CsCl"].crystal
+    monkeypatch.setattr(moyopy, "MoyoDataset", give_up)
+    monkeypatch.setattr(spglib, "get_symmetry_dataset", lambda *_, **__: None)
+    with pytest.raises(SymmetryError, match="No space group was found for row 1") as caught:
+        atom_operations(CrystalBatch.join([crystal, crystal]), 1)
+    assert caught.value.rows == [1]
