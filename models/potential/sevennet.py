@@ -65,7 +65,12 @@ class SevenNet:
         self._edges_per_pass = _EDGES_PER_PASS["fused" if is_fused else "plain"]
         with _missing_packages_named():
             network = _build(card["config"] | {"_type_map": type_map}, weights, self._dtype, optimize=not is_fused)
-            self._network = _fused(network) if is_fused else _PlainNetwork(network.to(self._device))
+            if is_fused:
+                from models.potential.fused.network import FusedNetwork  # numba is needed for this one only
+
+                self._network: _Network = FusedNetwork(network)
+            else:
+                self._network = _PlainNetwork(network.to(self._device))
         self._rows = torch.zeros(len(SYMBOLS), dtype=torch.int64)
         self._rows[list(type_map)] = torch.tensor(list(type_map.values()))
 
@@ -164,13 +169,6 @@ def _build(config: dict[str, Any], weights: dict[str, torch.Tensor], dtype: torc
     except RuntimeError as error:
         raise PotentialError(f"The weights do not fit the network that this sevenn builds: {error}") from error
     return network.eval().requires_grad_(requires_grad=False)
-
-
-def _fused(network: Any) -> _Network:
-    """The same network with fused convolutions; numba is needed for these only."""
-    from models.potential.fused.network import FusedNetwork
-
-    return FusedNetwork(network)
 
 
 @contextmanager

@@ -259,9 +259,11 @@ class PotentialContract(ABC):
 
 def _joined(parts: Sequence[Evaluation]) -> Evaluation:
     """Evaluations one behind the other."""
-    fields = ("energy_ev", "forces_ev_per_angstrom", "stress_gpa")
-    energy, forces, stress = (np.concatenate([getattr(part, field) for part in parts]) for field in fields)
-    return Evaluation(energy, forces, stress)
+    return Evaluation(
+        np.concatenate([part.energy_ev for part in parts]),
+        np.concatenate([part.forces_ev_per_angstrom for part in parts]),
+        np.concatenate([part.stress_gpa for part in parts]),
+    )
 
 
 @cache

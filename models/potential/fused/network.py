@@ -19,7 +19,10 @@ Matrices = list[torch.Tensor]
 
 def _channels(irreps: Any) -> tuple[int, ...]:
     """Channels with l = 0, 1, ..."""
-    return tuple(sum(mul for mul, ir in irreps if ir.l == degree) for degree in range(irreps.lmax + 1))
+    channels = [0] * (irreps.lmax + 1)
+    for mul, ir in irreps:
+        channels[ir.l] += mul
+    return tuple(channels)
 
 
 def _first_channel(irreps: Any, entry: int) -> int:
@@ -85,15 +88,6 @@ def _paths(product: Any, coupling: _Coupling) -> tuple[list[Path], list[int], to
     return paths, order, torch.tensor(factors, dtype=torch.float64)
 
 
-def _radial(network: Any) -> Matrices:
-    """The layers of the network from a distance to weights; the activation's factor goes into the next one."""
-    matrices, factor = [], 1.0
-    for layer in network:
-        matrices.append(layer.weight * (factor * (layer.var_out / (layer.h_in * layer.var_in)) ** 0.5))
-        factor = float(layer.act.cst) if layer.act is not None else 1.0
-    return matrices
-
-
 class _Block(NamedTuple):
     """One interaction block.
 
@@ -123,7 +117,11 @@ def _block(modules: dict[str, Any], t: int, coupling: _Coupling) -> _Block:
     convolution, gate = modules[f"{t}_convolution"], modules[f"{t}_equivariant_gate"].gate
     product = convolution.convolution
     paths, order, factors = _paths(product, coupling)
-    radial = _radial(convolution.weight_nn)
+    radial, factor = [], 1.0
+    for layer in convolution.weight_nn:
+        radial.append(layer.weight * (factor * (layer.var_out / (layer.h_in * layer.var_in)) ** 0.5))
+        # an activation's normalisation goes into the next layer
+        factor = float(layer.act.cst) if layer.act is not None else 1.0
     radial[-1] = (radial[-1][:, order] * factors).to(radial[-1].dtype)
     connection = _matrices(modules[f"{t}_self_connection_intro"].linear)
     before = _matrices(modules[f"{t}_self_interaction_1"].linear)

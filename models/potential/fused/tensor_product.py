@@ -116,7 +116,7 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, t, w = ctx.saved_tensors
         gradients = torch.zeros_like(x), torch.zeros(t.numel() + VECTOR_BYTES, dtype=t.dtype), torch.zeros_like(w)
-        inputs, sums = (tuple(_flat(each) for each in three) for three in ((x, t, w), gradients))
+        inputs, sums = tuple(map(_flat, (x, t, w))), tuple(map(_flat, gradients))
         add_gradients(ctx.pairs, ctx.product.table, inputs, _flat(gradient), sums)
         return gradients[0], gradients[1][: t.numel()].view(t.shape), gradients[2], None, None
 
