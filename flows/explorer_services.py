@@ -55,3 +55,11 @@ class ExplorerServices:
         from flows.reports.crystal_view import reliability_lines
 
         return list(reliability_lines(result.get("trust", {})))
+
+    def second_opinions(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """The second opinions about a crystal for reading, the newest first."""
+        from dataclasses import asdict
+
+        from gmt_tasks.export.second_opinion import MODULI_NOTE, opinion_reports
+
+        return [asdict(report) | {"moduli_note": MODULI_NOTE} for report in opinion_reports(facts)]

@@ -70,3 +70,11 @@ class Services(Protocol):
     def reliability(self, result: dict[str, Any]) -> list[str]:
         """How reliable a result is, in sentences."""
         ...
+
+    def second_opinions(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """The second opinions about a crystal for reading, the newest first.
+
+        Each has `model`, `potential`, `facts` (pairs of a name and a text), `moduli` with `moduli_note`, `modes`,
+        `notes`.
+        """
+        ...

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from db.records import Floats
 from flows.reports.tables import cell, interval_text, new_table
+from gmt_tasks.export.second_opinion import MODULI_NOTE, OpinionReport, opinion_reports
 from models.errors import Doubt
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor, symprec_spread_column
+from models.reliability_columns import reliability_column
 from models.tensors.voigt import to_printed
 
 SHOWN_FRACTION = 1e-5
@@ -21,6 +23,9 @@ VOIGT = "Voigt order 11 22 33 23 13 12"
 SHOWN_INPUTS = 5
 SHOWN_CHARACTERS = 300
 """Of each kind so many inputs are shown, and so much of a note: both may come by the thousand."""
+
+SHOWN_MODES = 12
+"""Of those at the zone centre, the lowest."""
 
 
 def print_crystal(out: Console, facts: dict[str, Any]) -> None:
@@ -37,6 +42,8 @@ def print_crystal(out: Console, facts: dict[str, Any]) -> None:
         _print_result(out, facts, result)
     if not facts["results"]:
         out.print("no results yet; screen its source, or see `gmtscreen rejects`")
+    for report in opinion_reports(facts):
+        print_opinion(out, report)
 
 
 def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
@@ -204,12 +211,16 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
         vacuum = (
             f", in {reliability['vacuum_angstrom']:.1f} angstrom of vacuum" if reliability["low_dimensional"] else ""
         )
-        yield f"bonds form {kind}{vacuum}"
+        pores = " with pores" if reliability.get("open_framework") else ""
+        yield f"bonds form {kind}{pores}{vacuum}"
     if reliability.get("band_gap_ev") is not None:
         # The network's band gap may come out below zero; for a reader that is a metal's zero.
-        metal = "; probably a METAL" if reliability["metal"] else ""
+        metal = "; a METAL: dielectric and piezoelectric numbers are left out" if reliability["metal"] else ""
         guide = "" if metal else " (a guide only: wide gaps come out at half of a semilocal calculation)"
         yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}{guide}"
+    scores = {row.symbol: reliability.get(reliability_column(tensor)) for tensor, row in TENSORS.items()}
+    if known := [f"{symbol} {score:.2f}" for symbol, score in scores.items() if score is not None]:
+        yield f"reliability (1: no large error): {', '.join(known)}"
 
 
 def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:
@@ -235,3 +246,36 @@ def print_literature(out: Console, rows: Sequence[tuple[str, float, float, str]]
     out.print(table)
     for number, source in enumerate(sources, 1):
         out.print(f"[{number}] {source}", soft_wrap=True)
+
+
+def print_opinion(out: Console, report: OpinionReport) -> None:
+    """A second opinion by a potential: what it found, moduli by network, potential and both, modes, notes.
+
+    Args:
+        out: where to.
+        report: of one combined model.
+    """
+    out.print()
+    out.print(f"Second opinion: {report.model}", soft_wrap=True)
+    width = max(len(name) for name, _ in report.facts)
+    for name, text in report.facts:
+        out.print(f"  {name.ljust(width)}  {text}", soft_wrap=True)
+    numbers = ["network", "potential", "combined"]
+    table = new_table("", "network", "90 %", "potential", "combined", "90 %", "unit", numbers=numbers)
+    for row in report.moduli:
+        values = [cell(row.name, value) for value in (row.network, row.potential, row.combined)]
+        ends = [interval_text(pair) for pair in (row.network_interval, row.combined_interval)]
+        table.add_row(row.name, values[0], ends[0], values[1], values[2], ends[1], row.unit)
+    out.print()
+    out.print(MODULI_NOTE)
+    out.print(table)
+    modes = new_table("zone centre", "THz", "times", "irrep", "", numbers=["THz", "times"])
+    for number, mode in enumerate(report.modes[:SHOWN_MODES], 1):
+        remark = mode.remark.upper() if mode.unstable else "polar" if mode.polar else ""
+        modes.add_row(f"mode {number}", f"{mode.frequency_thz:.2f}", str(mode.degeneracy), mode.irrep, remark)
+    if report.modes:
+        out.print(modes)
+    if len(report.modes) > SHOWN_MODES:
+        out.print(f"and {len(report.modes) - SHOWN_MODES} more above; --json lists them")
+    for note in report.notes:
+        out.print(f"note: {note}", soft_wrap=True)

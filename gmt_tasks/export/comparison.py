@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 
 from db.query.properties import DESCRIPTIONS
+from db.records import is_combined
 from db.runs.reports import result_of
 from gmt_tasks.export.frames import facts_in_ieee_frame
+from gmt_tasks.export.second_opinion import MODULI, moduli_of
 from models.quantities import DERIVED, INTERVALS, TENSORS, IndexSymmetry
+from models.refinement_quantities import REFINED, REFINEMENT
 from models.reliability_columns import RELIABILITY
 from models.tensors.voigt import to_printed
 
 CRYSTAL_FIELDS = ("spacegroup", "point_group", "n_atoms", "volume_per_atom")
 """What stands above the derived numbers."""
+
+UNRANKED = frozenset({*CRYSTAL_FIELDS, *REFINEMENT}) - set(MODULI.values())
+"""Numbers of which the largest is not marked: a large one is no merit."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,39 @@ def compare_crystals(
     ]
     values = [_numbers(each, result) for each, result in zip(facts, chosen, strict=True)]
     rows = []
-    for name in names or (*CRYSTAL_FIELDS, *DERIVED, *RELIABILITY):
+    refined = (REFINED, *REFINEMENT) if any(each.get("second_opinions") for each in facts) else ()
+    for name in names or (*CRYSTAL_FIELDS, *DERIVED, *RELIABILITY, *refined):
         row = [known.get(name) for known in values]
         ends = [result["uncertainty"].get(name) for result in chosen]
         if names or any(value is not None for value in row):
             rows.append(_row(name, DESCRIPTIONS[name].unit, row, ends, smallest=name in smallest))
+    if refined and not names:
+        rows += _combined_rows(facts, chosen, smallest)
     return Comparison(columns, rows + (_component_rows(chosen) if ieee else []), list(smallest))
+
+
+def _opinion_beside(facts: Mapping[str, Any], result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The second opinion that stands beside a result: its own where it is a combined one, else the newest."""
+    opinions = facts.get("second_opinions", ())
+    return next((one for one in opinions if one["model"] == result["model"]), opinions[0] if opinions else None)
+
+
+def _combined_rows(
+    facts: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]], smallest: Sequence[str]
+) -> list[ComparedRow]:
+    """Moduli by network and potential together, where the rows above show the network's."""
+    combined: dict[str, list[Any]] = {}
+    for place, (each, result) in enumerate(zip(facts, chosen, strict=True)):
+        opinion = None if is_combined(result["model"]) else _opinion_beside(each, result)
+        for one in moduli_of(each, opinion) if opinion else ():
+            combined.setdefault(one.name, [None] * len(facts))[place] = one
+    rows = []
+    for name, moduli in combined.items():
+        values = [one and one.combined for one in moduli]
+        ends = [one and one.combined_interval for one in moduli]
+        unit = DESCRIPTIONS[name].unit
+        rows.append(_row(f"combined_{name}", unit, values, ends, smallest=name in smallest))
+    return rows
 
 
 def _numbers(facts: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +138,9 @@ def _numbers(facts: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, A
         for end, value in zip(INTERVALS.get(name, ()), pair, strict=False)
     }
     simple: dict[str, Any] = {name: value for name, value in (*facts.items(), *result.items()) if name in DESCRIPTIONS}
-    return {**simple, **result["trust"], **result["derived"], **ends}
+    opinion = _opinion_beside(facts, result)
+    refined = {REFINED: opinion is not None, **(opinion["columns"] if opinion else {})}
+    return {**simple, **result["trust"], **result["derived"], **ends, **refined}
 
 
 def _row(
@@ -119,7 +154,7 @@ def _row(
     )
     sign = -1.0 if smallest else 1.0
     known = sorted((sign * value, place) for place, value in enumerate(numbers) if value is not None)
-    if len(known) < 2 or known[-1][0] == known[-2][0] or name in CRYSTAL_FIELDS:
+    if len(known) < 2 or known[-1][0] == known[-2][0] or (name in UNRANKED and not smallest):
         return ComparedRow(name, unit, values, intervals, None, certain=False)
     best = known[-1][1]
     mine, others = intervals[best], [intervals[place] for _, place in known[:-1]]

@@ -1,12 +1,14 @@
 """Hits into files: which format a name means, one file or a folder of files, written block by block."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.query.hits import Hits
 from gmt_tasks.export.csv_text import csv_blocks
+from gmt_tasks.export.relaxed import RelaxedHits
 from gmt_tasks.export.structure_text import (
     ExportError,
     StructureFormat,
@@ -44,8 +46,24 @@ def format_of(out: Path) -> ExportFormat | None:
     return None if ending is None else ExportFormat(ending)
 
 
-def export(store: "ResultStore", request: "Request", format: ExportFormat, out: Path, *, diverse: bool = False) -> int:
-    """Writes the hits of a request; returns how many.
+@dataclass(frozen=True)
+class Exported:
+    """How many hits were written, and formula and id of those without the relaxed cell that was asked for."""
+
+    n_hits: int
+    without: list[tuple[str, str]]
+
+
+def export(
+    store: "ResultStore",
+    request: "Request",
+    format: ExportFormat,
+    out: Path,
+    *,
+    diverse: bool = False,
+    relaxed: bool = False,
+) -> Exported:
+    """Writes the hits of a request.
 
     Args:
         store: the database.
@@ -54,23 +72,36 @@ def export(store: "ResultStore", request: "Request", format: ExportFormat, out: 
         out: the folder or file; a file appears only when it is complete. A name like `hit.cif` or `hit.vasp` is a file:
             CIF holds a data block per crystal, POSCAR one crystal.
         diverse: leave out hits that are too much like a better one; needs a limit.
+        relaxed: the relaxed primitive cells with the combined tensors; hits without a second opinion are left out.
 
     Raises:
-        ExportError: `out` is a file where a folder must be, or the other way round; several crystals for one POSCAR.
+        ExportError: relaxed cells are asked for in a table; `out` is a file where a folder must be, or the other way
+            round; several crystals for one POSCAR.
     """
     in_folder = format in _PER_FILE and format_of(out) is None
     if out.exists() and out.is_dir() != in_folder:
         needs = "a folder" if in_folder else "a file"
         raise ExportError(f"{format} needs {needs}, and {out} is none. Name another one.")
-    blocks = store.diverse_hits(request) if diverse else store.hits(request)
+    if relaxed and format not in set(StructureFormat):
+        raise ExportError(f"Relaxed cells go into {', '.join(StructureFormat)}, not into {format}.")
+    blocks: Iterable[Hits] = store.diverse_hits(request) if diverse else store.hits(request)
+    if not relaxed:
+        return Exported(_write(blocks, request.fields, format, out, in_folder=in_folder), [])
+    cells = RelaxedHits(store, blocks, request.fields)
+    n_hits = _write(cells, request.fields, format, out, in_folder=in_folder)
+    return Exported(n_hits, cells.without)
+
+
+def _write(blocks: Iterable[Hits], fields: tuple[str, ...], format: ExportFormat, out: Path, *, in_folder: bool) -> int:
+    """Writes hits in a format; returns how many."""
     if in_folder:
         return _write_folder(blocks, StructureFormat(format), out)
     if format is ExportFormat.PARQUET:
         from gmt_tasks.export.parquet import write_parquet
 
-        return write_parquet(blocks, request.fields, out)
+        return write_parquet(blocks, fields, out)
     is_table = format is ExportFormat.CSV
-    texts = csv_blocks(blocks, request.fields) if is_table else structure_blocks(blocks, StructureFormat(format))
+    texts = csv_blocks(blocks, fields) if is_table else structure_blocks(blocks, StructureFormat(format))
     n_hits = 0
     with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as stream:
         for text, n_in_text in texts:
@@ -81,7 +112,7 @@ def export(store: "ResultStore", request: "Request", format: ExportFormat, out: 
     return n_hits
 
 
-def _write_folder(blocks: Iterator[Hits], format: StructureFormat, folder: Path) -> int:
+def _write_folder(blocks: Iterable[Hits], format: StructureFormat, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     n_hits = 0
     for hits in blocks:

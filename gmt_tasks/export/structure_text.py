@@ -91,18 +91,21 @@ def facts_of_hit(hits: Hits, place: int) -> dict[str, Any]:
         "numbers": batch.numbers[atoms],
         "frac_coords": batch.frac_coords[atoms],
     }
-    return {"id": row["id"], "formula": batch.select([place]).formulas()[0], **crystal, "results": [result]}
+    facts = {"id": row["id"], "formula": batch.select([place]).formulas()[0], **crystal, "results": [result]}
+    return facts | ({"relaxed_by": row["relaxed_by"]} if "relaxed_by" in row else {})
 
 
 def file_name(facts: Mapping[str, Any], format: StructureFormat) -> str:
     """Name of a crystal's file, e.g. "AlN_gx-1a2b3c.cif"; without characters that a file system may refuse."""
-    stem = f"{facts['formula']}_{facts['id']}"
+    stem = f"{facts['formula']}_{facts['id']}" + ("_relaxed" if facts.get("relaxed_by") else "")
     return "".join(c if c in _SAFE else "_" for c in stem) + ("." if format else "") + format
 
 
 def _head(crystal: Mapping[str, Any]) -> str:
     """Formula, id and, where there is a result, space group and tolerance: one line."""
     words = [str(crystal["formula"]), str(crystal["id"])]
+    if crystal.get("relaxed_by"):
+        words.append(f"relaxed by {crystal['relaxed_by']},")
     result: Mapping[str, Any] = next(iter(crystal.get("results", ())), {})
     if result.get("spacegroup"):
         words.append(f"space group {result['spacegroup']} at symprec {result['symprec']} angstrom")
@@ -178,6 +181,8 @@ def _extxyz(crystal: Mapping[str, Any]) -> str:
     """One frame of extended XYZ; tensors are matrices, in Voigt order 11 22 33 23 13 12 where they have pairs."""
     lattice = crystal["lattice"]
     words = [f'Lattice="{" ".join(repr(value) for value in lattice.ravel().tolist())}"', 'pbc="T T T"']
+    if crystal.get("relaxed_by"):
+        words.append(f"relaxed_by={_word(crystal['relaxed_by'])}")
     words += ["Properties=species:S:1:pos:R:3", f"id={_word(crystal['id'])}", f"formula={_word(crystal['formula'])}"]
     for result in crystal.get("results", ())[:1]:
         words += _result_words(result)

@@ -148,8 +148,12 @@ def _proper_table(images: Ints, signs: Ints) -> tuple[list[str], Floats]:
         group = str(n_fold)
         symbols, characters = _cyclic(traces, n_fold)
     elif n_fold == 2:
-        group = "222"
-        symbols, characters = _orthorhombic(images, signs if is_isomorphic else None)
+        group, symbols = "222", ["A", "B1", "B2", "B3"]
+        # B1, B2, B3 are even under the rotation about c, b, a: where its entry for this axis is +1
+        diagonals = images[:, [2, 1, 0], [2, 1, 0]].T
+        if is_isomorphic and (signs != diagonals[0]).any():
+            raise SymmetryError("The polar axis of mm2 is not c in the conventional axes.", [])
+        characters = np.array([np.ones(len(images)), *diagonals])
     else:
         group = f"{n_fold}22"
         symbols, characters = _dihedral(images, traces, n_fold, signs if is_isomorphic else None)
@@ -171,14 +175,6 @@ def _cyclic(traces: Ints, n_fold: int) -> tuple[list[str], Floats]:
     return list(rows), np.array(list(rows.values()))
 
 
-def _orthorhombic(images: Ints, signs: Ints | None) -> tuple[list[str], Floats]:
-    """222: B1, B2, B3 are even under the rotation about c, b, a. For mm2, det R is in `signs`."""
-    diagonals = images[:, [2, 1, 0], [2, 1, 0]].T
-    if signs is not None and (signs != diagonals[0]).any():
-        raise SymmetryError("The polar axis of mm2 is not c in the conventional axes.", [])
-    return ["A", "B1", "B2", "B3"], np.array([np.ones(len(images)), *diagonals])
-
-
 def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tuple[list[str], Floats]:
     """32, 422, 622: rotations about c as in the cyclic group, and two-fold ones normal to it.
 
@@ -191,7 +187,7 @@ def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tu
     if n_fold % 2 == 1:
         is_first = ~is_about_c
     elif signs is not None and len(set(signs[~is_about_c].tolist())) == 2:
-        # in -42m and -6m2 the two-fold axes are told from the normals of mirrors, wherever they lie
+        # in -42m and -6m2 the two-fold axes are distinguished from the normals of mirrors, wherever they lie
         is_first = signs > 0
     rows: dict[str, Floats] = {}
     for symbol, row in zip(symbols, characters, strict=True):
@@ -205,7 +201,7 @@ def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tu
 
 
 def _cubic(images: Ints, orders: Ints, n_distinct: int) -> tuple[list[str], Floats]:
-    """23 and 432: T1 is how axial vectors transform, A2 tells the rotations of 432 that are not in 23."""
+    """23 and 432: T1 is how axial vectors transform, A2 is odd under the rotations of 432 that are not in 23."""
     in_tetrahedral = (orders == 3) | (np.abs(images) == np.eye(3)).all(axis=(1, 2))
     second = np.where(in_tetrahedral, 1, -1)
     double = np.where(orders == 3, -1, np.where(in_tetrahedral, 2, 0))

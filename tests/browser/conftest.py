@@ -9,11 +9,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+
+from db.records import ModelVersion
+from db.store import ResultStore
+from tests.db import blocks
+from tests.db.refinements.opinions import refinement
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -44,13 +50,35 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def database(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The reference crystals, screened by the shipped model."""
+    """The reference crystals, screened by the shipped model; one of them has a second opinion."""
     if asked := os.environ.get(DATABASE):
         return asked
     path = tmp_path_factory.mktemp("browser") / "reference.db"
     command = [sys.executable, "-m", "flows.cli.app", "screen", "reference", "--db", str(path), "--workers", "1"]
     subprocess.run(command, cwd=ROOT, check=True, timeout=280, capture_output=True)
+    add_second_opinion(path)
     return str(path)
+
+
+def add_second_opinion(path: Path, source_id: str = "reference:batio3-cubic") -> None:
+    """A made-up second opinion about one of the crystals, unstable with a polar mode."""
+    with ResultStore(path) as store:
+        network = store.list_models()[0]
+        versions = (
+            ModelVersion(network["name"], network["version"], network["sha256"]),
+            ModelVersion("toy", "1", "c" * 64),
+        )
+        run = store.open_run(blocks.spec("refined", model=ModelVersion.combined(*versions, "1")))
+        chosen = store.opinions.chosen([store.show(source_id)["id"]])
+        made = replace(blocks.block(0, [4], "refined"), crystal_ids=chosen.ids, crystals=chosen.crystals)
+        store.add_block(run.id, made, 10**6)
+        store.end_ingest(run.id, "refined")
+        lease = store.lease_shard(run.id, "w")
+        assert lease is not None
+        columns = {"gamma_stable": False, "polar_instability": True, "volume_ratio": 1.02, "potential_k_vrh_gpa": 160.0}
+        opinion = refinement(chosen.ids[0], n_atoms=5, **columns)
+        assert store.commit_shard(lease, replace(blocks.results(lease), refinements=[opinion]))
+        store.finish(run.id, 1.0)
 
 
 @pytest.fixture(scope="session")

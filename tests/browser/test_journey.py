@@ -117,6 +117,25 @@ def test_a_formula_is_searched_for_and_a_crystal_system_chosen(observed: Observe
     page.wait_for_selector("#table tbody td:has-text('R3c (161)')")
 
 
+def test_a_second_opinion_is_found_by_its_facet_read_and_taken_home(observed: Observed) -> None:
+    page = observed.open("/")
+    page.select_option("#facets label:has-text('Polar instability') select", "TRUE")
+    page.wait_for_function("() => document.querySelector('#filter').value === 'polar_instability = TRUE'")
+    page.wait_for_function("() => document.querySelectorAll('#table tbody a').length === 1")
+    page.click("#table tbody td.formula-cell a")
+    page.wait_for_selector("#opinion dl dt")
+    text = page.inner_text("#opinion")
+    assert "ferroelectric candidate" in text and "1.0200 times that of the cell as given" in text
+    assert page.locator("#opinion details[open] tbody tr").count() == 2
+    with page.expect_download() as download:
+        page.click("#opinion a:has-text('POSCAR')")
+    assert "relaxed by" in download.value.path().read_text(encoding="utf-8")
+    # a crystal without one has no such section
+    page = observed.open("/crystals/reference:quartz")
+    page.wait_for_selector("#numbers table")
+    assert not page.is_visible("#opinion-panel")
+
+
 def test_a_page_that_does_not_exist_leads_on(observed: Observed) -> None:
     page = observed.open("/nope")
     assert page.inner_text("h1") == "There is no such page"

@@ -21,7 +21,7 @@ from db.tables import labels as label_table
 from models.derived.elastic import compliance_voigt
 from models.derived.piezoelectric import piezoelectric_strain_voigt
 from models.derived.surfaces import SURFACES, Surface
-from models.errors import GmtError
+from models.errors import GmtError, MissingError
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import stiffness_voigt_to_mandel, to_printed
 
@@ -35,6 +35,26 @@ def tensors_of(result: dict[str, Any]) -> dict[Tensor, Any]:
     """The tensors that a result has, in their stored shape."""
     stored = {Tensor(name): tensor for name, tensor in result["tensors"].items()}
     return {name: np.asarray(tensor) for name, tensor in stored.items() if tensor is not None}
+
+
+def relaxed_facts(known: dict[str, Any], model: str) -> dict[str, Any]:
+    """A crystal in its relaxed cell, with the combined result, whose tensors belong to that cell.
+
+    Args:
+        known: of `ResultStore.show`.
+        model: the combined model; the newest second opinion without it.
+
+    Raises:
+        MissingError: there is no second opinion, or none of that model.
+    """
+    opinions = known["second_opinions"]
+    chosen = next((one for one in opinions if one["model"] == model), None if model else next(iter(opinions), None))
+    if chosen is None:
+        raise MissingError(
+            f"{known['id']} has no second opinion{f' of {model[:80]}' if model else ''}. Refine it first."
+        )
+    combined = {"results": [result_of(known, chosen["model"])], "relaxed_by": chosen["potential"]}
+    return known | chosen["relaxed"] | combined
 
 
 @router.get("/tensors")
@@ -119,6 +139,13 @@ def reliability(crystal: str, request: Request, explorer: Context, model: ModelN
     return json_answer(request, {"sentences": explorer.services.reliability(result), "scores": result["trust"]})
 
 
+@router.get("/second-opinions")
+def second_opinions(crystal: str, request: Request, explorer: Context) -> Response:
+    """What a potential says about the crystal, for reading; the numbers themselves are among the crystal's facts."""
+    rows = explorer.services.second_opinions(explorer.store.show(crystal))
+    return json_answer(request, {"rows": rows})
+
+
 @router.get("/similar")
 def similar(crystal: str, request: Request, explorer: Context, model: ModelName = "") -> Response:
     """Crystals that are like it: its mirror image, polymorphs, the same structure of other elements."""
@@ -129,16 +156,24 @@ def similar(crystal: str, request: Request, explorer: Context, model: ModelName 
 
 @router.get("/structure")
 def structure(
-    crystal: str, request: Request, explorer: Context, format: str = "cif", model: ModelName = ""
+    crystal: str,
+    request: Request,
+    explorer: Context,
+    *,
+    format: str = "cif",
+    model: ModelName = "",
+    relaxed: Annotated[bool, Query(description="The primitive cell that a second opinion relaxed.")] = False,
 ) -> Response:
     """The crystal as a file: `cif`, `poscar` or `extxyz`."""
     known = explorer.store.show(crystal)
-    if known["results"]:
+    if relaxed:
+        known = relaxed_facts(known, model)
+    elif known["results"]:
         known |= {"results": [result_of(known, model)]}
     body = explorer.services.structure_text(known, format).encode()
     answer = tagged(request, body, STRUCTURE_TYPES.get(format, "text/plain"))
     # A header holds plain letters only.
-    stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{known['formula']}_{known['id']}")
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", f"{known['formula']}_{known['id']}") + ("_relaxed" if relaxed else "")
     answer.headers["content-disposition"] = f'attachment; filename="{stem}{FILE_ENDINGS.get(format, "")}"'
     return answer
 

@@ -12,6 +12,9 @@ from flows.terminal.console import Exit, fail, say
 if TYPE_CHECKING:
     from gmt_tasks.export.files import ExportFormat
 
+SHOWN_LEFT_OUT = 10
+"""Hits without a second opinion that are named."""
+
 
 def export(
     filter_text: Annotated[
@@ -39,6 +42,10 @@ def export(
     sort: Annotated[str | None, typer.Option(help="Column; -column is descending.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=0, help="Largest number of hits; 0 for all.")] = 0,
     diverse: Diverse = False,
+    relaxed: Annotated[
+        bool,
+        typer.Option("--relaxed", help="The primitive cells that second opinions relaxed; other hits are left out."),
+    ] = False,
     model: ResultsOf = None,
 ) -> None:
     """Hits as CIF, POSCAR, extended XYZ, CSV or Parquet, with tensors; or the whole database for DuckDB."""
@@ -47,8 +54,8 @@ def export(
     from gmt_tasks.export.files import export as write_hits
 
     if database:
-        if filter_text.strip() or format:
-            raise fail("--database writes everything: leave out the filter and --format", Exit.BAD_USAGE)
+        if filter_text.strip() or format or relaxed:
+            raise fail("--database writes everything: leave out the filter, --format and --relaxed", Exit.BAD_USAGE)
         from gmt_tasks.export.parquet import write_database
 
         with open_store(db) as store:
@@ -59,9 +66,14 @@ def export(
     chosen = _format(to, format)
     with open_store(db) as store, filter_shown(filter_text):
         request = new_request(filter_text, split_names(fields) or list(PROPERTIES), sort, limit, model)
-        n_hits = write_hits(store, request, chosen, to, diverse=diverse)
-        reasons = store.explain(filter_text, model).sentences() if not n_hits and filter_text.strip() else []
-    say(f"{n_hits:,} crystals written to {to}")
+        written = write_hits(store, request, chosen, to, diverse=diverse, relaxed=relaxed)
+        empty = not written.n_hits and not written.without and filter_text.strip()
+        reasons = store.explain(filter_text, model).sentences() if empty else []
+    say(f"{written.n_hits:,} crystals written to {to}")
+    if written.without:
+        named = ", ".join(f"{formula} {crystal_id}" for formula, crystal_id in written.without[:SHOWN_LEFT_OUT])
+        more = f" and {len(written.without) - SHOWN_LEFT_OUT:,} more" if len(written.without) > SHOWN_LEFT_OUT else ""
+        say(f"{len(written.without):,} left out, which have no second opinion: {named}{more}")
     for reason in reasons[:3]:
         say(reason)
 

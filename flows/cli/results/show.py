@@ -27,6 +27,9 @@ def show(
 
         facts = facts_in_ieee_frame(facts)
     if json:
-        print_json(facts)
+        from gmt_tasks.export.second_opinion import opinion_object
+
+        opinions = [opinion_object(facts, opinion) for opinion in facts["second_opinions"]]
+        print_json(facts | {"second_opinions": opinions})
     else:
         print_crystal(console(), facts)

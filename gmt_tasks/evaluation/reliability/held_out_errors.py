@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.evaluation.reliability.doubtful_labels import label_doubts
+from gmt_tasks.evaluation.reliability.doubtful_labels import DoubtfulLabel, label_doubts
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.screening.screener import TensorPrediction
 from models.quantities import ELASTIC_INVARIANTS, Tensor
@@ -59,16 +59,36 @@ def tensor_errors_of(
         opposite = np.linalg.norm(components + truth, axis=1)
         absolute = np.where(labels.sign_unproven[rows], np.minimum(absolute, opposite), absolute)
         is_full &= predicted.analysis.symmetry.piezo_allowed
-    elif quantity is Tensor.ELASTIC:
-        weak_error, weak_norm = _isotropic_errors(labels, rows, tensors)
-    else:
-        weak_error, weak_norm = _eigenvalue_errors(labels, rows, tensors, quantity)
-    if quantity is not Tensor.PIEZOELECTRIC:
+    elif quantity in _FROM_INVARIANTS:
+        weak_error, weak_norm = _FROM_INVARIANTS[quantity](labels, rows, tensors)
         absolute, norm = np.where(is_full, absolute, weak_error), np.where(is_full, norm, weak_norm)
+    if quantity is Tensor.PIEZOELECTRIC:
+        absolute = np.where(predicted.analysis.symmetry.piezo_allowed, absolute, np.nan)
     is_doubtful = label_doubts(labels, rows, quantity) != ""
-    forbidden = (quantity is Tensor.PIEZOELECTRIC) & ~predicted.analysis.symmetry.piezo_allowed
-    absolute[is_doubtful | forbidden] = np.nan
-    return TensorErrors(absolute, norm, is_full & ~is_doubtful)
+    return TensorErrors(np.where(is_doubtful, np.nan, absolute), norm, is_full & ~is_doubtful)
+
+
+def doubtful_labels(
+    labels: LabelledCrystals, rows: Rows, prediction: TensorPrediction, split: Split
+) -> list[DoubtfulLabel]:
+    """Every doubtful tensor label of some crystals, the largest error first.
+
+    Args:
+        labels: labelled crystals.
+        rows: the crystals that have a prediction, in its order.
+        prediction: of these crystals.
+        split: where they come from.
+    """
+    formulas = labels.crystals.select(rows).formulas()
+    doubtful = []
+    for tensor, values in prediction.derived.prediction.tensors.items():
+        truth = labels.components[tensor][rows]
+        off = np.linalg.norm(to_components(tensor, values) - truth, axis=1)
+        for k, reason in enumerate(label_doubts(labels, rows, tensor)):
+            if reason:
+                name = labels.ids[rows[k]]
+                doubtful.append(DoubtfulLabel(tensor.value, split.value, name, formulas[k], reason, float(off[k])))
+    return sorted(doubtful, key=lambda label: (label.quantity, -label.error))
 
 
 def typical_norm(labels: LabelledCrystals, quantity: Tensor) -> float:
@@ -89,16 +109,25 @@ def _isotropic_errors(labels: LabelledCrystals, rows: Rows, stiffness: Floats) -
     return np.where(is_positive, error, np.nan), norm
 
 
-def _eigenvalue_errors(
-    labels: LabelledCrystals, rows: Rows, dielectric: Floats, quantity: Tensor
-) -> tuple[Floats, Floats]:
-    """Error and norm of eigenvalues, or of their mean where no more is known, NaN elsewhere, [n_rows] each."""
-    values = np.linalg.eigvalsh(dielectric)
-    mean = labels.eps_mean[rows, 0 if quantity is Tensor.DIELECTRIC_ELECTRONIC else 1]
-    error, norm = np.sqrt(3.0) * np.abs(values.mean(axis=1) - mean), np.sqrt(3.0) * mean
-    if quantity is Tensor.DIELECTRIC_ELECTRONIC:
-        principal = labels.eps_principal[rows]
-        known = ~np.isnan(principal[:, 0])
-        error = np.where(known, np.linalg.norm(values - principal, axis=1), error)
-        norm = np.where(known, np.linalg.norm(principal, axis=1), norm)
-    return error, norm
+def _principal_errors(labels: LabelledCrystals, rows: Rows, electronic: Floats) -> tuple[Floats, Floats]:
+    """Error and norm of the eigenvalues of ε∞, or of their mean where no more is known, else NaN, [n_rows] each."""
+    mean = np.trace(electronic, axis1=1, axis2=2) / 3.0
+    error, norm = np.sqrt(3.0) * np.abs(mean - labels.eps_mean[rows, 0]), np.sqrt(3.0) * labels.eps_mean[rows, 0]
+    principal = labels.eps_principal[rows]
+    known = ~np.isnan(principal[:, 0])
+    error = np.where(known, np.linalg.norm(np.linalg.eigvalsh(electronic) - principal, axis=1), error)
+    return error, np.where(known, np.linalg.norm(principal, axis=1), norm)
+
+
+def _mean_errors(labels: LabelledCrystals, rows: Rows, total: Floats) -> tuple[Floats, Floats]:
+    """Error and norm of the mean ε0 where it is known, NaN elsewhere, [n_rows] each."""
+    mean = np.trace(total, axis1=1, axis2=2) / 3.0
+    return np.sqrt(3.0) * np.abs(mean - labels.eps_mean[rows, 1]), np.sqrt(3.0) * labels.eps_mean[rows, 1]
+
+
+_FROM_INVARIANTS = {
+    Tensor.DIELECTRIC_ELECTRONIC: _principal_errors,
+    Tensor.DIELECTRIC_TOTAL: _mean_errors,
+    Tensor.ELASTIC: _isotropic_errors,
+}
+"""What invariants say of the error of a tensor whose label is not known in full."""

@@ -25,7 +25,7 @@ ALL = Request("", fields=tuple(PROPERTIES), sort="-k_vrh_gpa", limit=0)
 
 def test_parquet_holds_what_the_database_holds_with_unit_and_meaning(store: ResultStore, tmp_path: Path) -> None:
     out = tmp_path / "hits.parquet"
-    assert export(store, ALL, ExportFormat.PARQUET, out) == 15
+    assert export(store, ALL, ExportFormat.PARQUET, out).n_hits == 15
     table = pq.read_table(out)
     hits = store.tensors(sort="-k_vrh_gpa", limit=0, fields=list(PROPERTIES))
     assert table["id"].to_pylist() == hits.ids
@@ -49,7 +49,9 @@ def test_parquet_holds_what_the_database_holds_with_unit_and_meaning(store: Resu
 
 def test_csv_has_a_column_per_tensor_component(store: ResultStore, tmp_path: Path) -> None:
     out = tmp_path / "hits.csv"
-    assert export(store, Request("", ("formula", "source_ids", "k_vrh_gpa"), limit=4), ExportFormat.CSV, out) == 4
+    assert (
+        export(store, Request("", ("formula", "source_ids", "k_vrh_gpa"), limit=4), ExportFormat.CSV, out).n_hits == 4
+    )
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
     hits = store.tensors(limit=4, fields=["formula", "source_ids", "k_vrh_gpa"])
     for place, row in enumerate(rows):
@@ -61,18 +63,18 @@ def test_csv_has_a_column_per_tensor_component(store: ResultStore, tmp_path: Pat
 
 @pytest.mark.parametrize("format", [ExportFormat.CIF, ExportFormat.POSCAR])
 def test_folders_hold_a_file_per_crystal(store: ResultStore, tmp_path: Path, format: ExportFormat) -> None:
-    assert export(store, Request("", ("formula",), limit=3), format, tmp_path / "out") == 3
+    assert export(store, Request("", ("formula",), limit=3), format, tmp_path / "out").n_hits == 3
     assert len(list((tmp_path / "out").glob(f"*.{StructureFormat(format.value)}"))) == 3
     with pytest.raises(ExportError, match="needs a file"):
         export(store, ALL, ExportFormat.CSV, tmp_path / "out")
 
 
 def test_a_file_that_is_named_holds_all_hits_of_a_cif_and_one_of_a_poscar(store: ResultStore, tmp_path: Path) -> None:
-    assert export(store, Request("", ("formula",), limit=3), ExportFormat.CIF, tmp_path / "hits.cif") == 3
+    assert export(store, Request("", ("formula",), limit=3), ExportFormat.CIF, tmp_path / "hits.cif").n_hits == 3
     read = CifParser(tmp_path / "hits.cif").parse_structures(primitive=False)
     hits = store.structures(limit=3, fields=["formula"])
     assert [each.composition for each in read] == [each.composition for each in hits]
-    assert export(store, Request("", ("formula",), limit=1), ExportFormat.POSCAR, tmp_path / "hit.vasp") == 1
+    assert export(store, Request("", ("formula",), limit=1), ExportFormat.POSCAR, tmp_path / "hit.vasp").n_hits == 1
     written = Structure.from_str((tmp_path / "hit.vasp").read_text(encoding="utf-8"), fmt="poscar")
     assert written.composition == hits[0].composition
     with pytest.raises(ExportError, match="holds one crystal"):

@@ -7,6 +7,7 @@ import { spacegroupNode, systemOf } from "../core/spacegroups.js";
 import { showLabels, showSimilar } from "./neighbours.js";
 import { showNumbers } from "./numbers.js";
 import { showPolycrystal } from "./polycrystal.js";
+import { opinionBadges, showOpinions } from "./second_opinion.js";
 import { showProvenance } from "./provenance.js";
 import { reliabilityBadges, showReliability } from "./reliability.js";
 import { setUpViews } from "./views.js";
@@ -66,7 +67,7 @@ async function start() {
     return;
   }
   byId("warnings").replaceChildren(...result.warnings.map((text) => element("li", {}, text)));
-  byId("badges").replaceChildren(...reliabilityBadges(facts, result));
+  byId("badges").replaceChildren(...reliabilityBadges(facts, result), ...opinionBadges(facts));
   const context = { facts, result, known, path: `crystals/${encodeURIComponent(facts.id)}`, model: result.model };
   showNumbers(byId("numbers"), context);
   showProvenance(byId("provenance"), context);
@@ -76,6 +77,7 @@ async function start() {
     guarded("polycrystal", () => showPolycrystal(byId("polycrystal"), context)),
     guarded("reliability", () => showReliability(byId("reliability"), context)),
     guarded("labels", () => showLabels(byId("labels"), context)),
+    guarded("opinion", () => showOpinions(byId("opinion"), context)),
     guarded("similar", () => showSimilar(byId("similar"), context)),
   ]);
 }

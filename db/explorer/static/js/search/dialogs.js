@@ -4,7 +4,7 @@ import { byId, copyText, element } from "../core/dom.js";
 import { nameNode, unitText } from "../core/format.js";
 import { DEFAULT_FIELDS } from "./state.js";
 
-const GROUPS = ["composition", "symmetry", "elastic", "piezoelectric", "dielectric", "thermal", "reliability", "provenance"];
+const GROUPS = ["composition", "symmetry", "elastic", "piezoelectric", "dielectric", "thermal", "reliability", "second opinion", "provenance"];
 const FORMATS = [["csv", "CSV", "columns of the table with their intervals, tensor components"], ["json", "JSON", "every column"], ["extxyz", "extxyz", "structures with tensors, for ASE"], ["parquet", "Parquet", "tensors and intervals, for DuckDB and polars"]];
 
 function setUpColumns(state, known) {
