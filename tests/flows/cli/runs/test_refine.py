@@ -95,7 +95,7 @@ def test_refine_accounts_for_every_crystal_and_a_second_call_computes_nothing(db
 
 def started(db: Path) -> "subprocess.Popen[str]":
     """`gmtscreen refine` in a process group of its own, as a terminal starts it."""
-    command = [sys.executable, "-m", "tests.flows.refine.fake_cli", "refine", "NOT refined", "--db", str(db)]
+    command = [sys.executable, "-m", "tests.flows.cli.runs.fake_refine_cli", "refine", "NOT refined", "--db", str(db)]
     environment = os.environ | {"GMTSCREEN_SHARD_ATOMS": "1", "PREFECT_HOME": str(db.parent / "prefect")}
     environment.pop("PREFECT_API_URL", None)
     return subprocess.Popen(
