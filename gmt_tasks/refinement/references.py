@@ -36,6 +36,11 @@ class RefinedCrystal:
     formula: str
     elements: str
 
+    @staticmethod
+    def of_row(row: dict[str, Any]) -> "RefinedCrystal":
+        """A crystal of a run, as `OpinionStore.of_run` gives it."""
+        return RefinedCrystal(row["id"], row["twin_id"], row["formula"], row["elements"])
+
 
 def chosen_as_refined(chosen: ChosenCrystals) -> list[RefinedCrystal]:
     """Chosen crystals before anything is computed of them."""
@@ -148,9 +153,7 @@ def hull_rows(
         half_width_ev_per_atom: of the 90 % interval.
     """
     rows = {row["id"]: row for row in refined if row["energy_ev_per_atom"] is not None}
-    crystals = [
-        RefinedCrystal(*(row[name] for name in ("id", "twin_id", "formula", "elements"))) for row in rows.values()
-    ]
+    crystals = [RefinedCrystal.of_row(row) for row in rows.values()]
     hulls = []
     for crystal, others in competitors_of(store, potential, crystals):
         row = rows[crystal.id]

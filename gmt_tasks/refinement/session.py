@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from db.records import ModelVersion
 from db.refinements.records import ChosenCrystals
@@ -169,7 +169,7 @@ class RefineSession(RunSession):
     def evaluate_references(self) -> int:
         """Computes the energies of competing crystals that are still missing; returns how many this call computed."""
         potential = str(self.choice.potential)
-        crystals = [RefinedCrystal(**_named(row)) for row in self.store.opinions.of_run(self.run.id)]
+        crystals = [RefinedCrystal.of_row(row) for row in self.store.opinions.of_run(self.run.id)]
         missing = missing_references(self.store, potential, crystals, self.choice.request.references)
         if missing:
             pool = self.start_workers()
@@ -183,7 +183,3 @@ class RefineSession(RunSession):
         rows = hull_rows(self.store, potential, self.store.opinions.of_run(self.run.id), width)
         self.store.opinions.set_hull(self.run.id, rows)
         return sum(row["e_above_hull_ev_per_atom"] is not None for row in rows)
-
-
-def _named(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("id", "twin_id", "formula", "elements")}

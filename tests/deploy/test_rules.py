@@ -110,7 +110,7 @@ def test_variables_that_the_files_set_are_settings() -> None:
 def test_deployments_name_flows_that_exist_and_hold_one_retrain_at_a_time() -> None:
     (found,) = documents(DEPLOY / "prefect.yaml")
     flows = {each["entrypoint"]: each for each in found["deployments"]}
-    assert set(flows) == {f"flows/{name}.py:{name}" for name in ("ingest", "labels", "screen", "retrain")}
+    assert set(flows) == {f"flows/{name}.py:{name}" for name in ("ingest", "labels", "screen", "refine", "retrain")}
     for entrypoint, each in flows.items():
         path, _, name = entrypoint.partition(":")
         assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)

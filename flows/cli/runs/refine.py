@@ -1,6 +1,5 @@
 """Command that asks a universal potential for a second opinion: refine."""
 
-import math
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -162,17 +161,13 @@ def opinions_table(rows: "list[dict[str, Any]]") -> "Table":
     three = "network | potential | both"
     table = new_table("id", "formula", f"K: {three}", f"G: {three}", *heads, numbers=heads)
     for row in rows:
-        moduli = [
-            " | ".join(_rounded(row[name]) for name in (f"network_{modulus}", f"potential_{modulus}", modulus))
-            for modulus in ("k_vrh_gpa", "g_vrh_gpa")
-        ]
+        moduli = []
+        for modulus in ("k_vrh_gpa", "g_vrh_gpa"):
+            values = [row[f"network_{modulus}"], row[f"potential_{modulus}"], row[modulus]]
+            moduli.append(" | ".join("-" if value is None or value != value else f"{value:.3g}" for value in values))
         names = ("lowest_mode_thz", "gamma_stable", "e_above_hull_ev_per_atom")
         table.add_row(cell("id", row["id"]), row["formula"], *moduli, *(cell(name, row[name]) for name in names))
     return table
-
-
-def _rounded(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
 def opinion_rows(session: "RefineSession") -> list[dict[str, Any]]:

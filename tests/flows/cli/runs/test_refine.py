@@ -95,7 +95,7 @@ def test_refine_accounts_for_every_crystal_and_a_second_call_computes_nothing(db
 
 def started(db: Path) -> "subprocess.Popen[str]":
     """`gmtscreen refine` in a process group of its own, as a terminal starts it."""
-    command = [sys.executable, "-m", "tests.flows.refine.fake_cli", "refine", "NOT refined", "--db", str(db)]
+    command = [sys.executable, "-m", "tests.flows.cli.runs.fake_refine_cli", "refine", "NOT refined", "--db", str(db)]
     environment = os.environ | {"GMTSCREEN_SHARD_ATOMS": "1", "PREFECT_HOME": str(db.parent / "prefect")}
     environment.pop("PREFECT_API_URL", None)
     return subprocess.Popen(
@@ -112,7 +112,6 @@ def started(db: Path) -> "subprocess.Popen[str]":
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for left-over processes in /proc")
 def test_a_killed_run_is_gone_on_with_and_nothing_is_lost_or_left(tmp_path: Path, short_folder: Path) -> None:
-    """With crystals that the model refuses, that raise and that kill their process among the chosen ones."""
     elements = [*range(3, 11), *range(12, 50)]
     db = tmp_path / "a.db"
     screen(db, ListSource(elements))
@@ -127,7 +126,7 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_lost_or_left(tmp_path: Path
     first.wait()
     assert 5 <= done() < 40
     last = started(db)
-    assert last.wait(PATIENCE_S) == 0, last.communicate()[1]
+    assert last.wait(PATIENCE_S * 2) == 0, last.communicate()[1]
     with ResultStore(db) as store:
         (run, _) = store.runs()
         assert len(store.opinions.of_run(run["run"])) == 40
