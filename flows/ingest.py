@@ -90,7 +90,7 @@ def ingest(sources: list[str], limit: int | None = None) -> dict[str, int]:
     Returns:
         Number of inputs by source.
     """
-    with session_for(partial(open_session, sources, limit)) as session, stop_on_signals() as stop:
+    with session_for(ScreenSession, partial(open_session, sources, limit)) as session, stop_on_signals() as stop:
         session.stop = stop
         open_run()
         return {source.name: ingest_source(index, source.name) for index, source in enumerate(session.sources)}

@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from flows.private_server import START_S, PrivateServer
-from gmt_tasks.runs.session import ScreenSession
+from gmt_tasks.runs.run_session import RunSession
 from models.errors import GmtError
 
-_SESSION: ContextVar[ScreenSession | None] = ContextVar("gmtscreen_session", default=None)
+S = TypeVar("S", bound=RunSession)
+
+_SESSION: ContextVar[RunSession | None] = ContextVar("gmtscreen_session", default=None)
 
 _SERVERS: list[PrivateServer] = []
 """At most one: that of this process."""
@@ -115,7 +118,7 @@ def is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def session_in_use(session: ScreenSession) -> Iterator[ScreenSession]:
+def session_in_use(session: S) -> Iterator[S]:
     """Makes a session the one that flows and tasks find."""
     token = _SESSION.set(session)
     try:
@@ -124,7 +127,7 @@ def session_in_use(session: ScreenSession) -> Iterator[ScreenSession]:
         _SESSION.reset(token)
 
 
-def current_session() -> ScreenSession:
+def current_session() -> RunSession:
     """The session in use.
 
     Raises:
@@ -132,20 +135,26 @@ def current_session() -> ScreenSession:
     """
     session = _SESSION.get()
     if session is None:
-        raise GmtError("no session is open: call the flow `screen` or `ingest`, not its tasks")
+        raise GmtError("no session is open: call the flow `screen`, `ingest` or `refine`, not its tasks")
     return session
 
 
 @contextmanager
-def session_for(open_session: Callable[[], ScreenSession]) -> Iterator[ScreenSession]:
+def session_for(kind: type[S], open_session: Callable[[], S]) -> Iterator[S]:
     """The session in use, or, in a deployment, a new one.
 
     Args:
+        kind: of session that the flow needs.
         open_session: opens it.
+
+    Raises:
+        GmtError: the session in use is of another kind.
     """
     session = _SESSION.get()
-    if session is not None:
+    if session is None:
+        with open_session() as opened, session_in_use(opened):
+            yield opened
+    elif isinstance(session, kind):
         yield session
-        return
-    with open_session() as opened, session_in_use(opened):
-        yield opened
+    else:
+        raise GmtError(f"the session in use is a {type(session).__name__}, the flow needs a {kind.__name__}")

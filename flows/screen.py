@@ -16,6 +16,7 @@ from flows.ingest import ingest_source, open_run, open_session
 from flows.orchestration import current_session, session_for
 from flows.reports.markdown import balance_as_markdown
 from gmt_tasks.process import stop_on_signals
+from gmt_tasks.runs.session import ScreenSession
 
 
 @task(name="drive", task_run_name="drive shards of run {run}", cache_policy=NO_CACHE, persist_result=False)
@@ -50,7 +51,7 @@ def screen(sources: list[str], limit: int | None = None) -> dict[str, int]:
     Returns:
         The closed balance: n_in, done, duplicate, rejected, quarantined, pending.
     """
-    with session_for(partial(open_session, sources, limit)) as session, stop_on_signals() as stop:
+    with session_for(ScreenSession, partial(open_session, sources, limit)) as session, stop_on_signals() as stop:
         # A signal becomes a request that is answered between two blocks or shards: nothing is cut off half written.
         session.stop = stop
         run = open_run()

@@ -50,6 +50,10 @@ class OpinionStore:
         """Stored crystals of the given ids in that order, each with the first source id it came with."""
         return read(self._engine, _chosen, ids)
 
+    def with_opinion(self, model: ModelVersion, ids: Sequence[str]) -> set[str]:
+        """Those of the crystals that have a second opinion of a combined model."""
+        return read(self._engine, _with_opinion, model, ids)
+
     def unfinished_choice(self, settings: dict[str, Any], model: ModelVersion, ids: Sequence[str]) -> list[str] | None:
         """The crystals that an unfinished run of the same command chose, where only its own work has changed since.
 
@@ -84,6 +88,13 @@ def _chosen(connection: Connection, ids: Sequence[str]) -> ChosenCrystals:
         [row.elements for row in rows],
         read_crystals([row.lattice for row in rows], [row.numbers for row in rows], [row.frac_coords for row in rows]),
     )
+
+
+def _with_opinion(connection: Connection, model: ModelVersion, ids: Sequence[str]) -> set[str]:
+    statement = select(refinements.c.crystal_id).join(models, models.c.id == refinements.c.model_id)
+    of_model = statement.where(models.c.name == model.name, models.c.version == model.version)
+    refined = set(connection.execute(of_model).scalars())
+    return refined & set(ids)
 
 
 def _unfinished_choice(

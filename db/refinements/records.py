@@ -23,6 +23,17 @@ class ChosenCrystals:
     elements: list[str]
     crystals: CrystalBatch
 
+    def part(self, start: int, stop: int) -> "ChosenCrystals":
+        """Those from a position on to before another."""
+        rows = slice(start, min(stop, len(self.ids)))
+        return ChosenCrystals(
+            self.ids[rows],
+            self.source_ids[rows],
+            self.formulas[rows],
+            self.elements[rows],
+            self.crystals.select(range(rows.start, rows.stop)),
+        )
+
 
 @dataclass(frozen=True)
 class ReferenceEnergy:

@@ -19,6 +19,7 @@ from flows.cli import (
     suggest,
 )
 from flows.cli.results import compare, compare_models, export, plot, query, serve, show, status
+from flows.cli.runs import refine
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
 
@@ -58,6 +59,7 @@ COMMANDS = (
     (app, "surface", plot.surface, "gmtscreen surface reference:aln --property young --out aln.html"),
     (app, "serve", serve.serve, "gmtscreen serve --db hits.db"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
+    (app, "refine", refine.refine, "gmtscreen refine 'NOT metal' --top 50 --sort -d_max_pc_per_n --db hits.db"),
     (app, "compare", compare.compare, "gmtscreen compare reference:aln reference:gan --db hits.db"),
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
@@ -96,7 +98,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 
 
-_WITH_TEMPORARY_FILES = {"screen", "ingest", "predict", "retrain"}
+_WITH_TEMPORARY_FILES = {"screen", "ingest", "predict", "refine", "retrain"}
 """Commands that read sources or start servers: what they keep in temporary files must go when they are killed, too."""
 
 

@@ -34,6 +34,9 @@ def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@VERSION or a checkpoint.")] = "gmtnet",
     *,
     data: Annotated[Path, typer.Option(help="Folder with label files.")] = DEFAULT_DATA,
+    version: Annotated[
+        str, typer.Option(help="New version of the model: the same weights, other intervals.", show_default=False)
+    ] = "",
     device: Device = None,
     json: AsJson = False,
 ) -> None:
@@ -41,7 +44,7 @@ def calibrate(
     from gmt_tasks.evaluation.calibration import calibrate_into_card
 
     with errors_as_lines(Exit.BROKEN_PROMISE):
-        calibration = calibrate_into_card(model, data=data, device=device or "auto")
+        calibration = calibrate_into_card(model, data=data, device=device or "auto", version=version)
     if json:
         print_json(calibration.to_json())
         return

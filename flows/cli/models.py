@@ -97,6 +97,9 @@ def evaluate(
     write: Annotated[
         Path | None, typer.Option(help="Folder for documents with tables and figures.", show_default=False)
     ] = None,
+    into_card: Annotated[
+        bool, typer.Option("--into-card", help="Write the figures into the model's card, too.")
+    ] = False,
     device: Device = None,
     json: AsJson = False,
 ) -> None:
@@ -112,6 +115,11 @@ def evaluate(
             from gmt_tasks.evaluation.evaluation import evaluate as run_evaluation
 
             evaluation = run_evaluation(model, data=data, device=device or "auto")
+        if into_card:
+            from gmt_tasks.evaluation.evaluation import write_metrics
+            from models.gmtnet.card import find_checkpoint
+
+            write_metrics(evaluation, find_checkpoint(model))
     if write is not None:
         from flows.reports.documents import write_documents
         from gmt_tasks.evaluation.shipped_models import beside_shipped

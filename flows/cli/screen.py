@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -15,6 +15,7 @@ from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Source
 from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, printable, say, say_command
 
 if TYPE_CHECKING:
+    from gmt_tasks.runs.run_session import RunSession
     from gmt_tasks.runs.session import ScreenSession
     from gmt_tasks.settings import Settings
     from gmt_tasks.sources.source import Source
@@ -61,12 +62,24 @@ def screen(
         return
     with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
         if not session.finished:
-            run_flow(session, sources, limit)
+            run_flow(session, partial(screen_flow, sources, limit))
         _report(session, json=json)
 
 
-def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) -> None:
-    """Runs the session through the flow `screen`, with progress on standard error."""
+def screen_flow(sources: list[str], limit: int | None) -> Callable[[], object]:
+    """The flow `screen`, ready to be called."""
+    from flows.screen import screen as flow
+
+    return partial(flow, sources, limit)
+
+
+def run_flow(session: "RunSession", import_flow: Callable[[], Callable[[], object]]) -> None:
+    """Runs the session through a flow, with progress on standard error.
+
+    Args:
+        session: which the flow finds.
+        import_flow: imports the flow and gives it with its arguments.
+    """
     from flows.orchestration import begin_server, quiet_prefect, session_in_use, start_server
     from flows.terminal.progress import progress_display
 
@@ -79,13 +92,12 @@ def run_flow(session: "ScreenSession", sources: list[str], limit: int | None) ->
     # Ray before Prefect: started in a process full of Prefect's threads it can take a minute.
     session.start_workers()
     # While server and workers start.
-    from flows.screen import screen as screen_flow
-
+    flow = import_flow()
     start_server()
     with progress_display() as display, session_in_use(session):
         session.on_ingest, session.on_progress = display.read, display.show
         try:
-            screen_flow(sources, limit)
+            flow()
         except Exception:
             # A signal to the whole process group also ends Prefect's server, whose absence then is what raises.
             session.stop.check()

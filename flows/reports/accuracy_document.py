@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flows.reports.breakdown_tables import network_table, other_code_table, ranking_table, sign_lines
 from flows.reports.markdown import figures, markdown_table, percent, render, with_spread
+from flows.reports.reliability_tables import doubtful_table
 from models.quantities import DERIVED, TENSORS, Tensor
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def accuracy_document(evaluation: "Evaluation", parity: str) -> str:
         signs=sign_lines(evaluation.breakdown),
         networks=network_table(evaluation.breakdown, evaluation.provenance.epochs),
         other_codes=other_code_table(evaluation.breakdown),
+        doubtful=doubtful_table(evaluation) if evaluation.doubtful else "",
     )
 
 

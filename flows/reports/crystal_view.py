@@ -12,6 +12,7 @@ from flows.reports.tables import cell, interval_text, new_table
 from gmt_tasks.export.second_opinion import MODULI_NOTE, OpinionReport, opinion_reports
 from models.errors import Doubt
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor, symprec_spread_column
+from models.reliability_columns import reliability_column
 from models.tensors.voigt import to_printed
 
 SHOWN_FRACTION = 1e-5
@@ -210,12 +211,16 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
         vacuum = (
             f", in {reliability['vacuum_angstrom']:.1f} angstrom of vacuum" if reliability["low_dimensional"] else ""
         )
-        yield f"bonds form {kind}{vacuum}"
+        pores = " with pores" if reliability.get("open_framework") else ""
+        yield f"bonds form {kind}{pores}{vacuum}"
     if reliability.get("band_gap_ev") is not None:
         # The network's band gap may come out below zero; for a reader that is a metal's zero.
-        metal = "; probably a METAL" if reliability["metal"] else ""
+        metal = "; a METAL: dielectric and piezoelectric numbers are left out" if reliability["metal"] else ""
         guide = "" if metal else " (a guide only: wide gaps come out at half of a semilocal calculation)"
         yield f"predicted band gap {max(reliability['band_gap_ev'], 0.0):.2f} eV{metal}{guide}"
+    scores = {row.symbol: reliability.get(reliability_column(tensor)) for tensor, row in TENSORS.items()}
+    if known := [f"{symbol} {score:.2f}" for symbol, score in scores.items() if score is not None]:
+        yield f"reliability (1: no large error): {', '.join(known)}"
 
 
 def literature_rows(source_ids: Sequence[str], result: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from flows.reports.accuracy_document import tensor_name, unit_of
 from flows.reports.breakdown_tables import size_table, stability_table
 from flows.reports.markdown import figures, markdown_table, percent, render
+from flows.reports.reliability_tables import reliability_table, signal_table
 from models.crystals.crystal_systems import CRYSTAL_SYSTEMS
 from models.quantities import TENSORS, Tensor
 
@@ -45,6 +46,8 @@ def uncertainty_document(evaluation: "Evaluation", pictures: dict[str, str]) -> 
         coverage_by_system=system_table(rows),
         sizes=size_table(evaluation.breakdown),
         stability=stability_table(evaluation.breakdown),
+        reliability=reliability_table(evaluation) if evaluation.error_rankings else "",
+        signals=signal_table(evaluation),
         selective=selective_table(evaluation),
         auroc_target=AUROC_TARGET,
         detected=sum(family.auroc >= AUROC_TARGET for family in evaluation.families),

@@ -90,7 +90,7 @@ class BarProgress(ProgressDisplay):
         """Shows how many crystals are done."""
         rate = f"{progress.crystals_per_s:,.1f}/s, {duration(progress.eta_s)} left" if progress.crystals_per_s else ""
         self._bars.update(
-            self._task, description="screening", completed=progress.n_done, total=progress.n_total, rate=rate
+            self._task, description="computing", completed=progress.n_done, total=progress.n_total, rate=rate
         )
 
 

@@ -5,7 +5,6 @@ The val crystals take the whole path of a screening. Of each derived number the 
 widths of them. Crystals whose number symmetry fixes (a forbidden piezoelectric tensor) take no part: they are exact.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,11 @@ from scipy.stats import binomtest
 
 from gmt_tasks.evaluation.breakdown.stability import fit_stability
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
+from gmt_tasks.evaluation.reliability.combined_errors import combined_widths
 from gmt_tasks.evaluation.reliability.fit import fit_error_models
+from gmt_tasks.evaluation.reliability.held_out_widths import HeldOutErrors
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
-from gmt_tasks.screening.intervals import size_of, zero_by_symmetry
+from gmt_tasks.screening.intervals import size_of, width_groups, zero_by_symmetry
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.applicability import write_training_reference
 from gmt_tasks.training.split_table import seen_by_model
@@ -28,13 +29,7 @@ from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.training_data.split_table import load_split_table
 from models.quantities import DERIVED, INTERVALS, TENSORS
 from models.tensors.voigt import to_components
-from models.uncertainty.conformal import (
-    ALPHA,
-    Calibration,
-    ConformalWidth,
-    calibrate_skewed_width,
-    calibrate_width,
-)
+from models.uncertainty.conformal import ALPHA, SMALLEST_N, Calibration
 from models.uncertainty.scales import interval_around, to_scale
 
 Floats = NDArray[np.float64]
@@ -45,39 +40,6 @@ SMALLEST_REPORTED = 10
 
 LEVELS_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 """Levels of a reliability curve."""
-
-
-@dataclass(frozen=True)
-class HeldOutErrors:
-    """Errors of one quantity on labelled crystals.
-
-    Attributes:
-        error: on the scale of the quantity, for a tensor relative to its norm; NaN where there is no label or no
-            prediction, and where symmetry makes the quantity 0. [n_crystals]
-        spread: of the networks, in the same measure, [n_crystals].
-        system: crystal systems, [n_crystals].
-        is_below: whether the label lies below the prediction, [n_crystals]; used where errors are skewed.
-        mean_width: of a quantity with skewed errors, see `calibrate_skewed_width`; None for all others.
-    """
-
-    error: Floats
-    spread: Floats
-    system: NDArray[np.str_]
-    is_below: NDArray[np.bool_] | None = None
-    mean_width: Callable[[Floats, Floats], float] | None = None
-
-    def width(self, alpha: float = ALPHA) -> ConformalWidth:
-        """The widths that these errors give."""
-        if self.mean_width is None or self.is_below is None:
-            return calibrate_width(self.error, self.spread, self.system, alpha=alpha)
-        signed = np.where(self.is_below, -self.error, self.error)
-        return calibrate_skewed_width(signed, self.spread, self.system, self.mean_width, alpha=alpha)
-
-    def inside(self, width: ConformalWidth) -> NDArray[np.bool_]:
-        """Whether the labels lie inside intervals of these widths, [n_crystals]."""
-        below, above = width.reaches(self.spread, self.system)
-        reach = above if self.is_below is None else np.where(self.is_below, below, above)
-        return np.asarray(self.error <= reach)
 
 
 @dataclass(frozen=True)
@@ -143,13 +105,24 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
     """
     rows = labels.rows(Split.VAL)
     prediction = screener.predict(labels.crystals.select(rows))
-    errors = held_out_errors(labels, rows[prediction.rows], prediction)
-    widths = {name: held_out.width() for name, held_out in errors.items()}
+    rows = rows[prediction.rows]
+    widths = {name: errors.width() for name, errors in held_out_errors(labels, rows, prediction).items()}
+    for name, width in combined_widths(labels, rows, prediction, formula_numbers(labels, rows)).items():
+        # labels of the number itself are better, where there are enough
+        if widths[name].n < SMALLEST_N <= width.n:
+            widths[name] = width
     n_networks = len(next(iter(prediction.derived.prediction.by_network.values())))
     return Calibration(ALPHA, n_networks, widths)
 
 
-def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: Path | None = None) -> Calibration:
+def formula_numbers(labels: LabelledCrystals, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each formula of some crystals, [n_rows]."""
+    return np.asarray(np.unique(labels.crystals.select(rows).formulas(), return_inverse=True)[1], dtype=np.int64)
+
+
+def calibrate_into_card(
+    model: str, *, data: Path, device: str = "auto", start: Path | None = None, version: str = ""
+) -> Calibration:
     """Calibrates a model: what its predictions need to say how reliable they are goes beside its weights.
 
     The widths of the intervals, the stability classifier and what tells of large errors go into the card, the training
@@ -160,6 +133,7 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
         data: folder of label files (see gmt_tasks/labels/files.py).
         device: "auto", "cpu" or "cuda".
         start: card of the model that its training went on from; None for one that was trained from random weights.
+        version: of the model from now on, whose weights stay; "" keeps it.
     """
     path = find_checkpoint(model)
     table = load_split_table(path)
@@ -169,7 +143,7 @@ def calibrate_into_card(model: str, *, data: Path, device: str = "auto", start: 
     # The card first: the reference pins itself in the card that it finds.
     of_stability = stability.to_json() if stability is not None else {}
     card = replace(read_card(path), calibration=calibration.to_json(), stability=of_stability, reliability={})
-    write_card(card, path.parent)
+    write_card(replace(card, version=version or card.version), path.parent)
     write_training_reference(labels, path, start)
     # Last, since the distance score is one of the signals that tell of errors.
     models = fit_error_models(Screener.load(model, device=device), labels, table)
@@ -190,8 +164,8 @@ def held_out_errors(
     """
     derived = prediction.derived
     symmetry = derived.prediction.analysis.symmetry
-    system = crystal_systems(symmetry.number)
-    truth = label_properties(labels, rows)
+    system, gap = crystal_systems(symmetry.number), prediction.evidence.band_gap_ev
+    truth, formula = label_properties(labels, rows), formula_numbers(labels, rows)
     errors = {}
     # What symmetry fixes is exact: errors of 0 there would make the intervals of all other crystals too narrow.
     for name in INTERVALS:
@@ -201,13 +175,15 @@ def held_out_errors(
             error[zero_by_symmetry(name, symmetry)] = np.nan
             known = np.where(np.isfinite(error), derived.columns[name], np.nan)
             widths = partial(_mean_width, scale, known) if scale.skewed else None
-            errors[name] = HeldOutErrors(np.abs(error), derived.spread[name], system, error < 0, widths)
+            groups = width_groups(DERIVED[name].from_tensors, system, gap)
+            errors[name] = HeldOutErrors(np.abs(error), derived.spread[name], groups, error < 0, widths, formula)
     for quantity, tensors in derived.prediction.tensors.items():
         name, size = TENSORS[quantity].error_column, size_of(quantity, tensors)
         off = label_tensors(labels, rows, quantity) - to_components(quantity, tensors)
         error = np.linalg.norm(off, axis=1) / size
         error[zero_by_symmetry(name, symmetry)] = np.nan
-        errors[name] = HeldOutErrors(error, derived.spread[name] / size, system)
+        groups = width_groups((quantity,), system, gap)
+        errors[name] = HeldOutErrors(error, derived.spread[name] / size, groups, formula=formula)
     return errors
 
 

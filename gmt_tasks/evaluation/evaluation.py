@@ -16,7 +16,6 @@ from gmt_tasks.evaluation.applicability import ErrorByDistance, FamilyDetection,
 from gmt_tasks.evaluation.breakdown.breakdown import Breakdown
 from gmt_tasks.evaluation.calibration import (
     Coverage,
-    HeldOutErrors,
     ReliabilityCurve,
     SelectiveCurve,
     held_out_errors,
@@ -27,6 +26,10 @@ from gmt_tasks.evaluation.consistency import SystemConsistency, consistency
 from gmt_tasks.evaluation.label_properties import label_properties
 from gmt_tasks.evaluation.literature import LiteratureComparison, compare_literature
 from gmt_tasks.evaluation.parity import ParityPoints, parity_points
+from gmt_tasks.evaluation.reliability.doubtful_labels import DoubtfulLabel
+from gmt_tasks.evaluation.reliability.held_out_errors import doubtful_labels
+from gmt_tasks.evaluation.reliability.held_out_widths import HeldOutErrors
+from gmt_tasks.evaluation.reliability.ranking import ErrorRanking, rank_errors
 from gmt_tasks.evaluation.scores import (
     PropertyMetrics,
     ScoredSet,
@@ -86,6 +89,8 @@ class Evaluation:
         curves, reliability, parity, literature: for documents; of these only the areas under `curves` go to the card.
         provenance: what was measured, and on what.
         breakdown: how sure rankings are, single networks, signs, sizes, labels of other codes.
+        error_rankings: whether the least reliable predictions have the largest errors.
+        doubtful: labels that no model should be judged by; the sets of labels called "trustworthy" are without them.
     """
 
     model: str
@@ -102,6 +107,8 @@ class Evaluation:
     literature: list[LiteratureComparison] = field(default_factory=list)
     provenance: Provenance = field(default_factory=Provenance)
     breakdown: Breakdown = field(default_factory=Breakdown)
+    error_rankings: list[ErrorRanking] = field(default_factory=list)
+    doubtful: list[DoubtfulLabel] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without what only documents show."""
@@ -148,9 +155,13 @@ def evaluate(model: str = "gmtnet", *, data: Path, device: str = "auto") -> Eval
 def evaluate_into_card(model: str, *, data: Path, device: str = "auto") -> Evaluation:
     """Measures a model and writes the figures into its card, where `models list` and the database find them."""
     evaluation = evaluate(model, data=data, device=device)
-    path = find_checkpoint(model)
-    write_card(replace(read_card(path), metrics=evaluation.to_json()), path.parent)
+    write_metrics(evaluation, find_checkpoint(model))
     return evaluation
+
+
+def write_metrics(evaluation: Evaluation, path: Path) -> None:
+    """Writes the figures of a model into its card."""
+    write_card(replace(read_card(path), metrics=evaluation.to_json()), path.parent)
 
 
 def provenance_of(model: str, data: Path, labels: LabelledCrystals) -> Provenance:
@@ -193,6 +204,8 @@ def _measure(
     epochs = evaluation.provenance.epochs
     evaluation.breakdown.add(labels, rows, prediction, split, ranked=RANKED, epochs=epochs)
     evaluation.parity.extend(parity_points(labels, rows, prediction, split))
+    evaluation.error_rankings.extend(rank_errors(labels, rows, prediction, split))
+    evaluation.doubtful.extend(doubtful_labels(labels, rows, prediction, split))
     if screener.applicability is not None:
         evaluation.applicability.extend(errors_by_distance(labels, rows, prediction, split))
 

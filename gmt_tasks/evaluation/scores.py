@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from gmt_tasks.evaluation.reliability.doubtful_labels import label_doubts
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from models.quantities import Tensor
 from models.tensors.voigt import to_printed
@@ -111,15 +112,18 @@ def trimmed_mean(error: Floats) -> float:
 
 
 def label_sets(labels: LabelledCrystals, rows: NDArray[np.int64], quantity: Tensor) -> dict[str, Bools]:
-    """Which labels to score: all tensors, those of the primary file, and the piezoelectric ones of proven frame."""
+    """Which labels to score: all, of the primary file, those that nothing speaks against, and e of proven frame."""
     known = ~np.isnan(labels.components[quantity][rows, 0])
     primary = known & labels.primary[quantity][rows]
+    trustworthy = known & (label_doubts(labels, rows, quantity) == "")
     if quantity is not Tensor.PIEZOELECTRIC:
-        return {"all": known, "primary": primary} if (known != primary).any() else {"all": known}
+        sets = {"all": known, "primary": primary, "trustworthy": trustworthy}
+        return {name: chosen for name, chosen in sets.items() if name == "all" or (chosen != known).any()}
     # Zero tensors have no relative error, and labels in an unknown frame none that means something.
     size = np.linalg.norm(np.nan_to_num(labels.components[quantity][rows]), axis=1)
     proven = known & labels.proven_frame[rows] & (size > NONZERO_PIEZO_C_PER_M2)
-    return {"all": known, "proven frame, non-zero": proven}
+    nonzero = trustworthy & (size > NONZERO_PIEZO_C_PER_M2)
+    return {"all": known, "proven frame, non-zero": proven, "trustworthy, non-zero": nonzero}
 
 
 def top_hits(predicted: Floats, truth: Floats) -> float:

@@ -1,7 +1,7 @@
-"""combine: tensors of a network and of a potential for the same crystals -> the tensors that are stored.
+"""combine: stiffness by a network and by a potential for the same crystals -> the stiffness that is stored.
 
-Both err independently of each other, so their mean errs less than either. Of the tensors only the stiffness has a
-second opinion yet.
+Both err almost independently of each other, so their mean errs less than either. Of the tensors only the stiffness has
+a second opinion.
 """
 
 from dataclasses import replace
@@ -13,69 +13,69 @@ from numpy.typing import NDArray
 from gmt_tasks.refinement.recipe import Recipe
 from gmt_tasks.screening.derive import derive
 from gmt_tasks.screening.intervals import interval_columns
+from gmt_tasks.screening.metals import without_static_response
 from gmt_tasks.screening.screener import TensorPrediction
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction
-from models.crystals.crystal_systems import crystal_systems
 from models.derived.elastic import Unstable, derive_elastic
+from models.potential.softening import stiffened
 from models.quantities import Tensor
 from models.uncertainty.conformal import Calibration
 
 Floats = NDArray[np.float64]
 
-TensorsOf = dict[Tensor, Floats]
-"""Tensors by quantity, each [n_crystals, ...shape of the quantity]."""
 
-
-def combine(network: TensorsOf, potential: TensorsOf, systems: NDArray[Any], recipe: Recipe) -> TensorsOf:
-    """The weighted means of tensors; the network's where the potential says nothing.
+def combine(network: Floats, potential: Floats, weight: Floats) -> Floats:
+    """The weighted mean of stiffnesses; the network's where the potential says nothing.
 
     Args:
-        network: any leading axes may stand before the crystals', [..., n_crystals, ...].
-        potential: of the same crystals in the same frame; NaN where it has none.
-        systems: crystal systems, [n_crystals].
-        recipe: weights.
+        network: C_IJ in GPa, shape [..., n_crystals, 6, 6].
+        potential: of the same crystals in the same frame, corrected; NaN where it has none, [n_crystals, 6, 6].
+        weight: share of the potential, shape [..., n_crystals].
     """
-    combined = dict(network)
-    for tensor in network.keys() & potential.keys():
-        values, other = network[tensor], potential[tensor]
-        each = tuple(range(1, other.ndim))
-        weight = np.array([recipe.weight(tensor, system) for system in systems.tolist()])
-        weight = np.where(np.isfinite(other).all(axis=each), weight, 0.0).reshape(-1, *(1 for _ in each))
-        combined[tensor] = (1 - weight) * values + weight * np.where(weight > 0, other, 0.0)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(potential).all(axis=(1, 2)))
+    share = np.where(known, weight, 0.0)[..., None, None]
+    combined: Floats = (1 - share) * network + share * np.where(known[:, None, None], potential, 0.0)
     return combined
 
 
 def combined_prediction(
-    prediction: TensorPrediction, potential: TensorsOf, recipe: Recipe, calibration: Calibration
+    prediction: TensorPrediction, stiffness_gpa: Floats, recipe: Recipe, calibration: Calibration
 ) -> TensorPrediction:
-    """A network's prediction with the tensors of a potential in it, derived columns and intervals anew.
+    """A network's prediction with the stiffness of a potential in it, derived columns and intervals anew.
 
     Args:
         prediction: of the network for relaxed crystals.
-        potential: tensors of the crystals that have a prediction, in the same frame.
-        recipe: weights and widths.
+        stiffness_gpa: by the potential, of the crystals that have a prediction, in the same frame; NaN where it has
+            none, shape [n_crystals, 6, 6].
+        recipe: corrections, weights and widths.
         calibration: of the network, for a recipe without widths of its own.
     """
     network = prediction.derived.prediction
-    symmetry = network.analysis.symmetry
-    projected = {tensor: _projected(network, tensor, values) for tensor, values in potential.items()}
-    systems = crystal_systems(symmetry.number)
+    volumetric, deviatoric, weight = recipe.of_crystals(network.crystals)
+    potential = _projected(network, stiffened(stiffness_gpa, volumetric, deviatoric))
+    tensor = Tensor.ELASTIC
+    by_network = network.by_network[tensor]
+    # The networks take turns in leaning towards the potential and away from it; the mean share stays.
+    lean = recipe.weight_spread * np.resize([1.0, -1.0], len(by_network) - len(by_network) % 2)
+    shares = weight + np.append(lean, [0.0] * (len(by_network) % 2))[:, None] * weight
     blended = replace(
         network,
-        tensors=combine(network.tensors, projected, systems, recipe),
-        by_network=combine(network.by_network, projected, systems, recipe),
+        tensors=network.tensors | {tensor: combine(network.tensors[tensor], potential, weight)},
+        by_network=network.by_network | {tensor: combine(by_network, potential, shares)},
     )
     derived = derive(blended)
     intervals = interval_columns(derived, recipe.calibration or calibration)
+    is_metal = np.asarray(prediction.reliability["metal"] == 1)
+    derived, intervals = without_static_response(derived, intervals, is_metal)
     return replace(prediction, derived=derived, intervals=intervals)
 
 
-def _projected(network: SymmetrizedPrediction, tensor: Tensor, values: Floats) -> Floats:
-    """Tensors as the crystals' point groups allow them: differences of finite steps are not exactly symmetric."""
-    known = np.flatnonzero(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
-    projected = np.full_like(values, np.nan)
+def _projected(network: SymmetrizedPrediction, stiffness_gpa: Floats) -> Floats:
+    """Stiffnesses as the crystals' point groups allow them: differences of finite steps are not exactly symmetric."""
+    known = np.flatnonzero(np.isfinite(stiffness_gpa).all(axis=(1, 2)))
+    projected = np.full_like(stiffness_gpa, np.nan)
     if len(known):
-        projected[known] = network.analysis.symmetry.select(known).project(tensor, values[known])
+        projected[known] = network.analysis.symmetry.select(known).project(Tensor.ELASTIC, stiffness_gpa[known])
     return projected
 
 

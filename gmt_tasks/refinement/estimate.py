@@ -6,6 +6,7 @@ space group leaves independent; each cell costs as much as it has neighbours wit
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from models.crystals.crystal import CrystalBatch
 from models.potential.deformations import DeformationSpace
 from models.potential.second_derivatives import independent_deformations, opposite_operations
+from models.symmetry.operations import SymmetryError
 from models.symmetry.standard_cell import StandardCell, standard_cell
 
 CUTOFF_ANGSTROM = 5.0
@@ -30,6 +32,9 @@ STEPS_PER_PARAMETER = 1.2
 
 UNSTABLE_SHARE, UNSTABLE_STEPS = 0.2, 45.0
 """Crystals that are unstable and are followed without symmetry, and the evaluations that this takes."""
+
+MOST_ESTIMATED = 200
+"""Crystals whose cells are looked at: the symmetry of one takes some milliseconds."""
 
 REFERENCE_STEPS = 8.0
 """Evaluations of a relaxation for its energy alone."""
@@ -76,14 +81,26 @@ def n_neighbors(cell: StandardCell) -> float:
     return n_atoms * n_atoms / volume * 4 / 3 * math.pi * CUTOFF_ANGSTROM**3
 
 
-def expected_seconds(crystals: CrystalBatch, symprec: float) -> tuple[int, float]:
+def standard_cells(crystals: CrystalBatch, symprec: float) -> list[StandardCell]:
+    """The standardized primitive cells of those crystals that have a space group within the tolerance in angstrom."""
+    cells = []
+    for row in range(crystals.n_crystals):
+        with suppress(SymmetryError):
+            cells.append(standard_cell(crystals, row, symprec))
+    return cells
+
+
+def expected_seconds(crystals: CrystalBatch, symprec: float, max_atoms: int) -> tuple[int, float]:
     """Atoms of the primitive cells of crystals, and processor time in s that second opinions about them take.
 
-    A crystal without a space group costs nothing: it gets no second opinion.
+    What is refused, without a space group or too large, costs nothing. Of many crystals a sample is looked at.
     """
-    cells = [cell for row in range(crystals.n_crystals) if (cell := standard_cell(crystals, row, symprec)) is not None]
+    every = math.ceil(crystals.n_crystals / MOST_ESTIMATED) or 1
+    sample = crystals.select(range(0, crystals.n_crystals, every))
+    cells = [cell for cell in standard_cells(sample, symprec) if len(cell.crystal.numbers) <= max_atoms]
     seconds = [SECONDS_PER_CRYSTAL + n_evaluations(cell) * n_neighbors(cell) * SECONDS_PER_NEIGHBOR for cell in cells]
-    return sum(len(cell.crystal.numbers) for cell in cells), sum(seconds)
+    share = crystals.n_crystals / max(sample.n_crystals, 1)
+    return round(share * sum(len(cell.crystal.numbers) for cell in cells)), share * sum(seconds)
 
 
 def reference_seconds(n_atoms: Sequence[int], neighbors_per_atom: float = 45.0) -> float:

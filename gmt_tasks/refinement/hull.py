@@ -55,9 +55,9 @@ def choose_references(
     chosen |= {one.crystal_id: one for one in others.get(elements, ()) if one.formula == formula}
     compounds = [list(others.get(system, ())) for system in reversed(systems) if system.count(",") > 2]
     for place in range(max(map(len, compounds), default=0)):
-        for system in compounds:
-            if place < len(system):
-                chosen.setdefault(system[place].crystal_id, system[place])
+        for compound in compounds:
+            if place < len(compound):
+                chosen.setdefault(compound[place].crystal_id, compound[place])
     return list(chosen.values())[:limit]
 
 

@@ -7,14 +7,29 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import models
-from models.quantities import Tensor
+from models.crystals.chemical_classes import ChemicalClass, chemical_classes
+from models.crystals.crystal import CrystalBatch, Floats
 from models.uncertainty.conformal import Calibration
 
 RECIPE = "refinement.json"
 
-ANY_SYSTEM = ""
-"""Stands for the crystal systems that have no weight of their own."""
+
+@dataclass(frozen=True)
+class ClassRecipe:
+    """How the stiffness of one kind of compounds is combined.
+
+    Attributes:
+        volumetric: factor that corrects the potential's bulk stiffness.
+        deviatoric: factor that corrects its shear stiffness.
+        weight: share of the corrected potential, 0 to 1.
+    """
+
+    volumetric: float
+    deviatoric: float
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -23,14 +38,17 @@ class Recipe:
 
     Attributes:
         version: changes with every number; part of the version under which results are stored.
-        potential_weight: share of the potential in a tensor, 0 to 1, by crystal system, see `ANY_SYSTEM`.
+        stiffness: by chemical class; all classes are there.
+        weight_spread: by how much the networks of the ensemble are given a larger or smaller share than the mean, so
+            that where network and potential disagree the spread of the combined ensemble says so.
         calibration: widths of the intervals of combined numbers; None takes those of the network.
         disagreement: from which difference of the logarithms of a modulus by network and potential both disagree.
         hull_half_width_ev_per_atom: of the 90 % interval of an energy above the hull.
     """
 
     version: str
-    potential_weight: dict[Tensor, dict[str, float]]
+    stiffness: dict[ChemicalClass, ClassRecipe]
+    weight_spread: float
     calibration: Calibration | None
     disagreement: dict[str, float]
     hull_half_width_ev_per_atom: float
@@ -41,16 +59,18 @@ class Recipe:
         calibration = data["calibration"]
         return Recipe(
             str(data["version"]),
-            {Tensor(name): dict(weights) for name, weights in data["potential_weight"].items()},
+            {kind: ClassRecipe(**data["stiffness"][kind]) for kind in ChemicalClass},
+            float(data["weight_spread"]),
             None if calibration is None else Calibration.from_json(calibration),
             dict(data["disagreement"]),
             float(data["hull_half_width_ev_per_atom"]),
         )
 
-    def weight(self, tensor: Tensor, system: str) -> float:
-        """Share of the potential in a tensor of a crystal of a crystal system."""
-        weights = self.potential_weight.get(tensor, {})
-        return weights.get(system, weights.get(ANY_SYSTEM, 0.0))
+    def of_crystals(self, crystals: CrystalBatch) -> tuple[Floats, Floats, Floats]:
+        """Volumetric and deviatoric factors and weights of crystals by their chemical classes, [n_crystals] each."""
+        rows = [self.stiffness[ChemicalClass(kind)] for kind in chemical_classes(crystals)]
+        table = np.array([(row.volumetric, row.deviatoric, row.weight) for row in rows]).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
 
 
 @cache

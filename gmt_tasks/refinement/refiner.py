@@ -9,6 +9,7 @@ import numpy as np
 
 from db.records import ModelVersion, ResultBlock
 from gmt_tasks.refinement.combination import combined_prediction, disagreement, moduli
+from gmt_tasks.refinement.estimate import standard_cells
 from gmt_tasks.refinement.opinions import refinement_of, warnings_of
 from gmt_tasks.refinement.recipe import Recipe, load_recipe
 from gmt_tasks.screening.refusals import Refusals, unsupported
@@ -18,7 +19,6 @@ from models.errors import Reason
 from models.potential.interface import Potential
 from models.potential.second_opinion import Relaxation, SecondOpinion
 from models.quantities import Tensor
-from models.symmetry.standard_cell import standard_cell
 
 Opinions = tuple[dict[int, SecondOpinion], dict[int, str]]
 Energies = tuple[dict[int, float], dict[int, str]]
@@ -120,10 +120,10 @@ class Refiner:
         """Crystals with elements that network or potential do not know, and those with too large primitive cells."""
         refused = unsupported(crystals, elements)
         for row in np.flatnonzero(crystals.atoms_per_crystal > self.max_atoms).tolist():
-            cell = standard_cell(crystals, row, self.screener.symprec)
-            n_atoms = crystals.atoms_per_crystal[row] if cell is None else len(cell.crystal.numbers)
+            cells = standard_cells(crystals.select([row]), self.screener.symprec)
+            n_atoms = len(cells[0].crystal.numbers) if cells else int(crystals.atoms_per_crystal[row])
             if n_atoms > self.max_atoms:
-                refused.setdefault(row, (Reason.TOO_LARGE, f"{n_atoms} atoms, a second opinion takes {self.max_atoms}"))
+                refused.setdefault(row, (Reason.TOO_LARGE, f"{n_atoms} atoms, more than --max-atoms {self.max_atoms}"))
         return refused
 
     def _combined(self, crystal_ids: list[str], opinions: list[SecondOpinion]) -> ResultBlock:
@@ -136,9 +136,7 @@ class Refiner:
         stiffness = np.array([opinion.stiffness_gpa for opinion in kept]).reshape(-1, 6, 6)
         alone = moduli(stiffness)
         disagrees = disagreement(network.derived.columns, alone, self.recipe)
-        combined = combined_prediction(
-            network, {Tensor.ELASTIC: stiffness}, self.recipe, self.screener.calibration
-        )
+        combined = combined_prediction(network, stiffness, self.recipe, self.screener.calibration)
         ids = [crystal_ids[row] for row in network.rows]
         refinements = [
             refinement_of(

@@ -1,30 +1,22 @@
-"""A screening from the first source to the closed balance, as an object whose steps a flow calls one after another.
+"""A screening from the first source to the closed balance: which model, which sources, and how they are cut."""
 
-It holds what must not become a flow's parameter (the database URL) and what cannot travel (workers, connections). The
-order of the steps, their retries and their display belong to `flows/`.
-"""
-
-import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from db.records import Balance, ModelVersion, Run, RunState
+from db.records import ModelVersion
 from db.store import ResultStore
 from gmt_tasks.ingest.blocks import SHARD_ATOMS, IngestPlan
-from gmt_tasks.process import StopRequest, new_holder
 from gmt_tasks.registry.current_model import chosen_model
-from gmt_tasks.runs.drive import ShardDriver
-from gmt_tasks.runs.lifecycle import close_run, ingest_source, run_spec
+from gmt_tasks.runs.lifecycle import ingest_source, run_spec
+from gmt_tasks.runs.run_session import RunSession, n_usable_cores
 from gmt_tasks.settings import Settings
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.source import MissingSymmetry, ReadOptions, Source
-from gmt_tasks.telemetry import Progress, event
-from gmt_tasks.workers.isolation import Timeouts
-from gmt_tasks.workers.packed_model import PackedModel, load_packed_worker
+from gmt_tasks.telemetry import event
+from gmt_tasks.workers.packed_model import PackedModel, load_packed
 from gmt_tasks.workers.worker import Worker, load_worker
 
 if TYPE_CHECKING:
@@ -44,17 +36,24 @@ def describe_model(model: str) -> tuple[ModelVersion, dict[str, Any]]:
     return ModelVersion(card.name, card.version, card.sha256), dict(card.metrics)
 
 
-def worker_factory(settings: Settings) -> Callable[[], Worker]:
-    """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen."""
+def worker_factory(settings: Settings, load: Callable[..., Worker], *more: Any) -> Callable[[], Worker]:
+    """What makes a worker in another process: a model in a folder travels along where the folder cannot be seen.
+
+    Args:
+        settings: with the model.
+        load: a top-level function of model, device, symprec and more.
+        more: what else it takes.
+    """
     model = settings.model
     # A worker has another working folder: paths of checkpoints become absolute.
     if model.endswith(".json") or Path(model).is_dir():
         model = str(Path(model).resolve())
+    arguments = (settings.device, settings.symprec, *more)
     if settings.ray_address and Path(model).is_absolute():
         from models.gmtnet.card import find_checkpoint
 
-        return partial(load_packed_worker, PackedModel.of(find_checkpoint(model)), settings.device, settings.symprec)
-    return partial(load_worker, model, settings.device, settings.symprec)
+        return partial(load_packed, load, PackedModel.of(find_checkpoint(model)), *arguments)
+    return partial(load, model, *arguments)
 
 
 def open_sources(
@@ -69,35 +68,17 @@ def open_sources(
     return [open_source(text, options) for text in texts]
 
 
-@dataclass
-class ScreenSession:
+@dataclass(kw_only=True)
+class ScreenSession(RunSession):
     """One call of `gmtscreen screen`.
 
     Attributes:
-        settings: where and how.
         sources: what, in order.
-        store: the database.
-        run: the run of this specification; `run.resumed` says whether it existed before.
         plan: bounds and shard size.
-        on_progress: called after every commit.
-        on_ingest: called with the number of inputs read so far.
-        stop: checked before every lease and after every block of inputs.
-        n_committed: crystals that this session computed, and
-        drive_s: the time that took, workers' start excluded, in seconds.
     """
 
-    settings: Settings
     sources: list[Source]
-    store: ResultStore
-    run: Run
     plan: IngestPlan
-    on_progress: Callable[[Progress], None] = lambda progress: None
-    on_ingest: Callable[[int], None] = lambda n: None
-    stop: StopRequest = field(default_factory=StopRequest)
-    n_committed: int = field(default=0, init=False)
-    drive_s: float = field(default=0.0, init=False)
-    _pool: "WorkerPool | None" = field(default=None, init=False)
-    _began_s: float = field(default_factory=time.monotonic, init=False)
     _n_read: int = field(default=0, init=False)
     _n_seen: int = field(default=0, init=False)
 
@@ -115,55 +96,28 @@ class ScreenSession:
         """
         settings = chosen_model(settings)
         version, metrics = describe_model(settings.model)
-        # The cores that this process may use: in a container they are fewer than the machine has.
-        n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        plan = IngestPlan(settings.max_atoms, settings.shard_atoms or SHARD_ATOMS, settings.workers or n_cores, limit)
+        plan = IngestPlan(
+            settings.max_atoms, settings.shard_atoms or SHARD_ATOMS, settings.workers or n_usable_cores(), limit
+        )
         if settings.gpus_per_worker and settings.device != "cpu":
             plan = plan.on_gpus(settings.shard_atoms, plan.n_workers)
         store = ResultStore(settings.database)
         store.register_model(version, metrics)
         run = store.open_run(run_spec(sources, version, settings.symprec, plan))
         event("run.opened", run=run.id, state=run.state, resumed=run.resumed, model=version)
-        return cls(settings, list({source.name: source for source in sources}.values()), store, run, plan)
+        unique = list({source.name: source for source in sources}.values())
+        return cls(settings=settings, store=store, run=run, sources=unique, plan=plan)
 
-    def __enter__(self) -> Self:
-        return self
+    def new_worker(self) -> Callable[[], Worker]:
+        """What makes a worker: the model of the settings."""
+        return worker_factory(self.settings, load_worker)
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends the workers and the connections."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-        self.store.close()
-
-    @property
-    def finished(self) -> bool:
-        """True when an earlier call finished this very run: nothing is left to compute."""
-        return self.run.state is RunState.FINISHED
-
-    def balance(self) -> Balance:
-        """Where every input of the run is now."""
-        return self.store.balance(self.run.id)
-
-    def start_workers(self) -> None:
-        """Starts Ray and the workers, once; they load their model while the sources are read."""
-        if self._pool is None:
-            from gmt_tasks.workers.pool import WorkerPool
-
-            settings = self.settings
-            gpus_per_worker = 0.0 if settings.device == "cpu" else settings.gpus_per_worker
-            self._pool = WorkerPool(
-                worker_factory(settings),
-                settings.workers,
-                gpus_per_worker,
-                address=settings.ray_address,
-                timeouts=Timeouts(start_s=settings.start_timeout_s),
-            )
-            if self._pool.gpus_per_worker:
-                self.plan = self.plan.on_gpus(settings.shard_atoms, self._pool.n_workers)
+    def start_workers(self) -> "WorkerPool":
+        """Starts Ray and the workers, once; on GPUs shards become larger."""
+        pool = super().start_workers()
+        if pool.gpus_per_worker:
+            self.plan = self.plan.on_gpus(self.settings.shard_atoms, pool.n_workers)
+        return pool
 
     def ingest(self, index: int) -> int:
         """Ingests source number `index`; call it for 0, 1, 2, ... Returns the number of its inputs.
@@ -182,31 +136,3 @@ class ScreenSession:
         n = ingest_source(self.store, self.run.id, source, self.plan, n_before=before, on_block=on_block)
         self._n_seen += n
         return n
-
-    def drive(self) -> int:
-        """Computes what is pending; returns the number of crystals that this call committed."""
-        # Starting workers takes seconds to minutes; a resumed run may need none.
-        n_done, n_total = self.store.progress(self.run.id)
-        if n_done == n_total:
-            return 0
-        self.start_workers()
-        began_s = time.monotonic()
-        driver = ShardDriver(
-            self.store,
-            self.run.id,
-            self._pool,  # type: ignore[arg-type]  # started in the line above
-            new_holder(),
-            self.on_progress,
-            self.stop,
-            self.settings.stale_after_s,
-        )
-        try:
-            self.n_committed += driver.drive()
-        finally:
-            # Also after a stop: the rate is that of the work that was done.
-            self.drive_s += time.monotonic() - began_s
-        return self.n_committed
-
-    def finish(self) -> Balance:
-        """Closes the run; raises OpenBalanceError when inputs are unaccounted for."""
-        return close_run(self.store, self.run.id, time.monotonic() - self._began_s)

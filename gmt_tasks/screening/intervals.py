@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.screening.derive import DerivedProperties
+from models.applicability.error_features import NARROW_GAP_EV
 from models.crystals.crystal_systems import crystal_systems
 from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
@@ -22,6 +23,9 @@ Bools = NDArray[np.bool_]
 POLAR_CLASSES = frozenset({"1", "2", "m", "mm2", "4", "4mm", "3", "3m", "6", "6mm"})
 """Classes that leave a vector unchanged: only there hydrostatic pressure can polarise. Nye (1985), ch. IV."""
 
+
+NARROW_GAP = "narrow gap"
+"""Group of crystals with a narrow predicted gap, in the place of a crystal system."""
 
 NO_LONGITUDINAL_CLASSES = frozenset({"422", "622"})
 """Piezoelectric classes whose only coefficients are e_14 = -e_25: no direction polarises along itself. Nye, app. E."""
@@ -48,12 +52,28 @@ def size_of(quantity: Tensor, tensors: Floats) -> Floats:
     return np.asarray(np.linalg.norm(to_components(quantity, tensors), axis=-1) + TENSORS[quantity].absolute_below)
 
 
-def interval_columns(derived: DerivedProperties, calibration: Calibration) -> dict[str, Floats]:
+def width_groups(from_tensors: tuple[Tensor, ...], system: NDArray[np.str_], band_gap_ev: Floats) -> NDArray[np.str_]:
+    """Which crystals share a factor of their width: those of a crystal system; for ε∞ those of a narrow gap apart.
+
+    Args:
+        from_tensors: what the number is made of.
+        system: crystal systems, [n_crystals].
+        band_gap_ev: predicted gaps, NaN where unknown, [n_crystals].
+    """
+    if from_tensors != (Tensor.DIELECTRIC_ELECTRONIC,):
+        return system
+    return np.where(band_gap_ev < NARROW_GAP_EV, NARROW_GAP, system)
+
+
+def interval_columns(
+    derived: DerivedProperties, calibration: Calibration, band_gap_ev: Floats | None = None
+) -> dict[str, Floats]:
     """Both ends of every interval and every error radius.
 
     Args:
         derived: predictions with the spread of the networks.
         calibration: widths of the model that made them.
+        band_gap_ev: predicted gaps, [n_crystals]; None for a model without.
 
     Returns:
         Every name of `models.quantities.UNCERTAINTY_COLUMNS` -> [n_crystals], in the unit of what it bounds; NaN where
@@ -62,13 +82,15 @@ def interval_columns(derived: DerivedProperties, calibration: Calibration) -> di
     prediction = derived.prediction
     symmetry = prediction.analysis.symmetry
     system = crystal_systems(symmetry.number)
+    gap = np.full(len(system), np.nan) if band_gap_ev is None else band_gap_ev
     columns: dict[str, Floats] = {}
     for name, ends in INTERVALS.items():
         scale, width = DERIVED[name].scale, calibration.widths.get(name)
         values = np.asarray(derived.columns[name], dtype=np.float64)
         lower = upper = np.full(len(values), np.nan)
         if scale is not None and width is not None:
-            lower, upper = interval_around(scale, values, *width.reaches(derived.spread[name], system))
+            groups = width_groups(DERIVED[name].from_tensors, system, gap)
+            lower, upper = interval_around(scale, values, *width.reaches(derived.spread[name], groups))
         exact = zero_by_symmetry(name, symmetry) & np.isfinite(values)
         # not simply 0: a number that symmetry makes 0 may carry its arithmetic's last bit
         lower = np.where(exact, np.minimum(values, 0.0), lower)
@@ -81,7 +103,8 @@ def interval_columns(derived: DerivedProperties, calibration: Calibration) -> di
         if (width := calibration.widths.get(row.error_column)) is not None:
             # errors grow with the tensor: widths are calibrated relative to its size
             size = size_of(quantity, prediction.tensors[quantity])
-            radius = size * width.half_width(derived.spread[row.error_column] / size, system)
+            groups = width_groups((quantity,), system, gap)
+            radius = size * width.half_width(derived.spread[row.error_column] / size, groups)
         exact = zero_by_symmetry(row.error_column, symmetry)
         columns[row.error_column] = np.where(exact, 0.0, np.where(np.isfinite(radius), radius, np.nan))
     return columns

@@ -13,6 +13,7 @@ import torch
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.labels.kinds import NUMBER_ARRAYS
 from gmt_tasks.training.candidate_columns import read_table
+from gmt_tasks.training.evaluated_formulas import evaluated_formulas, judged_by_start
 from gmt_tasks.training.split_table import is_learned
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.crystals.graph import GraphSpec, NeighborRule, build_graph
@@ -20,7 +21,7 @@ from models.gmtnet.card import find_checkpoint
 from models.gmtnet.config import CONFIGS
 from models.gmtnet.loss import Targets
 from models.gmtnet.published.mask import published_corrections
-from models.gmtnet.training_data.split_table import load_split_table
+from models.gmtnet.training_data.split_table import SplitTable, load_split_table
 from models.quantities import TENSORS, Scalar, Tensor
 from models.symmetry.orbits import OrbitGraph, join_orbit_graphs, reduce_to_orbits, without_orbits
 from models.tensors.rotate import component_rotation
@@ -69,12 +70,23 @@ def training_rows(data: LabelledCrystals, config: "TrainingConfig") -> Ints:
     return rows
 
 
+def label_counts(data: LabelledCrystals, rows: Ints) -> dict[str, int]:
+    """How many of the crystals `rows` have a label of each sort: what a training really reads."""
+    counts = {q.value: int((~np.isnan(components[rows, 0])).sum()) for q, components in data.components.items()}
+    for name in NUMBER_ARRAYS:
+        known = ~np.isnan(getattr(data, name)[rows].reshape(len(rows), -1))
+        counts[name] = int(known.any(axis=1).sum())
+    counts["elastic, another code"] = int((data.elastic_noise[rows] > 0).any(axis=1).sum())
+    return counts
+
+
 def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Prepared:
     """Graphs and targets of the labelled crystals `rows` and of the candidates of a run."""
     spec = CONFIGS[config.network].graph
     targets, graphs = make_targets(data, rows), _graphs(data.crystals.select(rows), spec)
+    table = load_split_table(find_checkpoint(config.start)) if config.start else None
     if config.candidates:
-        crystals, scalars = _read_candidates(Path(config.data) / config.candidates, data)
+        crystals, scalars = _read_candidates(Path(config.data) / config.candidates, data, table)
         graphs += _graphs(crystals, spec)
         targets = _with_candidates(targets, scalars)
     # networks of the published kind are trained behind its mask
@@ -87,7 +99,6 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
     arrays = [data.components[quantity][:, 0] for quantity, row in TENSORS.items() if row.few_labels]
     arrays += [getattr(data, array.name).reshape(-1) for array in NUMBER_ARRAYS.values() if array.scarce]
     scarce = np.flatnonzero(np.any([~np.isnan(array[rows]) for array in arrays], axis=0))
-    table = load_split_table(find_checkpoint(config.start)) if config.start else None
     return Prepared(
         graph,
         targets,
@@ -147,17 +158,26 @@ def _graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:
     return [reduce(some, build_graph(some, spec)) for some in chosen]
 
 
-def _read_candidates(path: Path, data: LabelledCrystals) -> tuple[CrystalBatch, Floats]:
-    """A fixed random part of the candidates, without compositions of val and test, and their scalars [n, 3]."""
+def _read_candidates(
+    path: Path, data: LabelledCrystals, start: SplitTable | None = None
+) -> tuple[CrystalBatch, Floats]:
+    """A fixed random part of the candidates, without compositions that models are judged by, and their scalars [n, 3].
+
+    Args:
+        path: of the table of candidates.
+        data: labels of the training.
+        start: split of the model that the training starts from; None without one.
+    """
     batch, columns = read_table(path, ("e_form", "band_gap"))
     gap, energy = columns["band_gap"], columns["e_form"]
     # How wide a gap is, is learned from crystals that have one: zeros, four labels of five, would halve the wide ones.
     width = np.where(gap > 0.0, gap, np.nan)
     scalars = np.stack([width, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
-    # a composition of val or test would leak what is predicted beside its tensors
-    held_back = data.crystals.select(np.flatnonzero(data.split != Split.TRAIN.value)).formulas()
+    # a composition that is evaluated would leak what is predicted beside its tensors
+    formulas = batch.formulas()
+    held_back = evaluated_formulas(path.parent, data) | judged_by_start(formulas, start)
     usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
-    usable &= ~np.isin(batch.formulas(), held_back)
+    usable &= ~np.isin(formulas, sorted(held_back))
     usable[list(find_invalid(batch))] = False
     rows = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:CANDIDATE_POOL])
     return batch.select(rows), scalars[rows]

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.training.config import Schedule, TrainingConfig
-from gmt_tasks.training.data import Prepared, prepare, select_targets, training_rows
+from gmt_tasks.training.data import Prepared, label_counts, prepare, select_targets, training_rows
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
 from gmt_tasks.training.split_table import write_split_table
 from models.crystals.crystal import Floats, Ints
@@ -86,6 +86,7 @@ def train(
         f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
         f"{sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
     )
+    report(f"labels read: {', '.join(f'{n:,} {name}' for name, n in label_counts(data, rows).items())}")
     loop = _Loop(network, config, out, report, chosen_device)
     typical = typical_norms(data, rows)
     while loop.epoch < config.epochs:
@@ -102,6 +103,7 @@ def train(
         "start": start,
         "date": datetime.now(UTC).date().isoformat(),
         "n_crystals": len(rows),
+        "labels": label_counts(data, rows),
         "final_losses": loop.losses,
     }
     card = ModelCard(config.name, config.version, "", network.config, elements, {}, facts)

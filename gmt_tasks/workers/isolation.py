@@ -26,9 +26,6 @@ from models.errors import Reason
 PARTS_OF_A_FAILURE = 8
 UNLIMITED_ATOMS = 1 << 40
 
-FIRST_S_PER_ATOM = 0.005
-"""Before anything is measured: three times what a CPU core needs with the shipped network."""
-
 REMEMBERED_ATOMS = 2048
 ATOMS_OF_A_CALL = 32
 """A call of the network costs as much as some tens of atoms, even for a crystal of one."""
@@ -45,6 +42,8 @@ class Timeouts:
         computing_s: for a crystal alone that computes, in seconds, plus
         usual_times: as many times what its atoms usually take, once something was measured.
         heartbeat_s: for a worker process to answer a heartbeat, in seconds.
+        first_s_per_atom: what an atom usually takes before anything is measured, in seconds.
+        late_s: how much longer than usual something may take before others go ahead of it, in seconds.
     """
 
     start_s: float = 600.0
@@ -53,10 +52,17 @@ class Timeouts:
     computing_s: float = 0.5
     usual_times: float = 12.0
     heartbeat_s: float = 45.0
+    # three times what a CPU core needs with the shipped network
+    first_s_per_atom: float = 0.005
+    late_s: float = 0.25
 
     def asleep_deadline_s(self, job: Job) -> float:
         """Longest time that a job may sleep, in seconds."""
         return self.job_s + self.job_s_per_atom * job.n_atoms
+
+    def usual_s(self, job: Job, s_per_atom: float | None) -> float:
+        """Longest usual time of a job, in seconds: half as much again as the mean, and what may come on top."""
+        return self.late_s + 1.5 * (s_per_atom or self.first_s_per_atom) * job.n_atoms
 
     def computing_deadline_s(self, job: Job, s_per_atom: float | None) -> float:
         """Longest time that a job may compute, where atoms usually take so many seconds each."""
@@ -76,10 +82,6 @@ class _MeasuredPace:
     def s_per_atom(self) -> float | None:
         """Seconds per atom; None before the first measurement."""
         return self._seconds / self._atoms if self._atoms else None
-
-    def usual_s(self, job: Job) -> float:
-        """Longest usual time of a job, in seconds: half as much again as the mean, and a quarter of a second."""
-        return 0.25 + 1.5 * (self.s_per_atom or FIRST_S_PER_ATOM) * job.n_atoms
 
     def add(self, job: Job, spent: Spent) -> None:
         """Adds the measured time of a job."""
@@ -162,7 +164,7 @@ class Isolation:
         with self._computing:
             worker = self._idle.pop() if self._idle else self._server.fork()
             worker.send(batch.crystal_ids, batch.crystals)
-            usual_s = self._pace.usual_s(batch)
+            usual_s = self._timeouts.usual_s(batch, self._pace.s_per_atom)
             if worker.answers_within(usual_s, usual_s):
                 answer = self._receive(worker, batch)
                 # An exception leaves a process as good as new, unless it came from the kernels of a GPU.

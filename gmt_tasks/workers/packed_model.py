@@ -2,10 +2,12 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gmt_tasks.workers.worker import Worker, load_worker
+from gmt_tasks.workers.worker import Worker
 from models.errors import ModelError
 
 _SUFFIXES = frozenset({".json", ".safetensors"})
@@ -50,10 +52,16 @@ class PackedModel:
         return folder / self.card
 
 
-def load_packed_worker(packed: PackedModel, device: str, symprec: float) -> Worker:
-    """Loads the screener of a packed model; arguments and errors as of `load_worker`."""
+def load_packed(load: Callable[..., Worker], packed: PackedModel, *arguments: Any) -> Worker:
+    """Loads a worker with a packed model.
+
+    Args:
+        load: takes the path of a model's card and the arguments, such as `load_worker`.
+        packed: the model.
+        arguments: what else `load` takes.
+    """
     with tempfile.TemporaryDirectory(prefix="gmtscreen-model-") as folder:
-        return load_worker(str(packed.unpack(Path(folder))), device, symprec)
+        return load(str(packed.unpack(Path(folder))), *arguments)
 
 
 def _sha256(content: bytes) -> str:

@@ -32,7 +32,7 @@ from gmt_tasks.workers.cluster import (
 from gmt_tasks.workers.isolation import Timeouts
 from gmt_tasks.workers.jobs import Assembly, Job, WrongAnswerError, check_rows, first_line, quarantine
 from gmt_tasks.workers.placement import Place, place_workers
-from gmt_tasks.workers.worker import Worker, WorkerProcess
+from gmt_tasks.workers.worker import BATCH_ATOMS, Worker, WorkerProcess
 from models.errors import ModelError, Reason
 
 JOBS_PER_ACTOR = 3
@@ -66,6 +66,7 @@ class WorkerPool:
         gpus_per_worker: share of a GPU that each actor reserves; None shares what there is, 0 takes none.
         address: Ray cluster; None starts one on this machine, which ends with this process.
         timeouts: deadlines.
+        batch_atoms: that a worker on a CPU computes at once.
 
     Raises:
         ModelError: Ray cannot start.
@@ -79,9 +80,10 @@ class WorkerPool:
         address: str | None = None,
         *,
         timeouts: Timeouts | None = None,
+        batch_atoms: int = BATCH_ATOMS,
     ) -> None:
         self._asked = (factory, n_workers, gpus_per_worker, address)
-        self._timeouts = timeouts or Timeouts()
+        self._timeouts, self._batch_atoms = timeouts or Timeouts(), batch_atoms
         self._failed_starts = self._deaths = self._failures = self._ray_ends = 0
         self._waiting: deque[Job] = deque()
         self._assemblies: dict[tuple[int, int], Assembly] = {}
@@ -192,7 +194,7 @@ class WorkerPool:
 
     def _new_slot(self, place: Place) -> _Slot:
         remote = self._remote.options(**options_at(place))
-        actor: Any = remote.remote(*self._arguments, place.gpus, self._timeouts)
+        actor: Any = remote.remote(*self._arguments, place.gpus, self._timeouts, self._batch_atoms)
         return _Slot(place, actor, actor.ready.remote())
 
     def _kill(self, slot: _Slot) -> None:

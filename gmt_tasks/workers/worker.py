@@ -69,12 +69,20 @@ class WorkerProcess:
         root: repository root to import from; empty when the import path is right already.
         gpus: share of a GPU that this process has; 0 hides the GPUs from it.
         timeouts: deadlines.
+        batch_atoms: that are computed at once on a CPU.
 
     Raises:
         ForeignPackageError: `models` or another of our names would come from elsewhere.
     """
 
-    def __init__(self, factory: Callable[[], Worker], root: str, gpus: float, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        factory: Callable[[], Worker],
+        root: str,
+        gpus: float,
+        timeouts: Timeouts,
+        batch_atoms: int = BATCH_ATOMS,
+    ) -> None:
         # Before the factory imports torch or numpy kernels: they read these once.
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = "1"
@@ -86,7 +94,7 @@ class WorkerProcess:
         load = partial(load_on_share, factory, gpus) if gpus else factory
         server = ForkServer(load, NETWORK_MODULES if gpus else (), timeouts.start_s)
         # On a GPU small batches are slow, so a job stays whole there until memory runs out.
-        self._isolation = Isolation(server, timeouts, None if gpus else BATCH_ATOMS)
+        self._isolation = Isolation(server, timeouts, None if gpus else batch_atoms)
 
     def ready(self) -> int:
         """Process id; answers once the worker is loaded."""

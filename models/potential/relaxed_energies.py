@@ -9,6 +9,7 @@ from models.potential.mirrored import Mirrored
 from models.potential.relax import Limits, relaxation_steps
 from models.potential.second_opinion import Relaxation
 from models.potential.steps import CalculationFailedError, Steps, run_together
+from models.symmetry.operations import SymmetryError
 from models.symmetry.standard_cell import StandardCell, standard_cell
 
 _LIMITS = Limits(force_ev_per_angstrom=0.02, stress_gpa=0.2)
@@ -32,11 +33,10 @@ def relaxed_energies(
     failures: dict[int, str] = {}
     cells: dict[int, StandardCell] = {}
     for row in range(crystals.n_crystals):
-        cell = standard_cell(crystals, row, symprec)
-        if cell is None:
-            failures[row] = f"no space group was found within {symprec:g} angstrom"
-        else:
-            cells[row] = cell
+        try:
+            cells[row] = standard_cell(crystals, row, symprec)
+        except SymmetryError as error:
+            failures[row] = str(error)
     for hand in (False, True):
         calculations = {row: partial(_energy_steps, cell) for row, cell in cells.items() if cell.is_chiral == hand}
         finished, failed = run_together(Mirrored(potential) if hand else potential, calculations)

@@ -17,11 +17,9 @@ from safetensors.torch import load
 
 from models.crystals.crystal import SYMBOLS, CrystalBatch, Floats, Ints
 from models.crystals.neighbors import Neighbors, find_neighbors
+from models.potential.card import CARD
 from models.potential.fused.pairs import Pairs
 from models.potential.interface import EV_PER_A3_IN_GPA, Evaluation, PotentialError
-
-CARD = Path(__file__).parents[1] / "weights" / "sevennet-l3i5.json"
-"""Name, sha256 of the weights and configuration of the network."""
 
 _EDGES_PER_PASS = {"fused": 3_000, "plain": 8_000}
 """What keeps a fused pass in the caches of a CPU, a plain one below 4 GB; a crystal of more has a pass of its own."""

@@ -1,1 +1,1 @@
-"""Space groups: search, operations, the projector onto allowed tensors, orbits."""
+"""Space groups: search, operations, the projector onto allowed tensors, orbits, irreps of modes."""

@@ -191,7 +191,7 @@ def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tu
     if n_fold % 2 == 1:
         is_first = ~is_about_c
     elif signs is not None and len(set(signs[~is_about_c].tolist())) == 2:
-        # in -42m and -6m2 the two-fold axes are told from the normals of mirrors, wherever they lie
+        # in -42m and -6m2 the two-fold axes are distinguished from the normals of mirrors, wherever they lie
         is_first = signs > 0
     rows: dict[str, Floats] = {}
     for symbol, row in zip(symbols, characters, strict=True):
@@ -205,7 +205,7 @@ def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tu
 
 
 def _cubic(images: Ints, orders: Ints, n_distinct: int) -> tuple[list[str], Floats]:
-    """23 and 432: T1 is how axial vectors transform, A2 tells the rotations of 432 that are not in 23."""
+    """23 and 432: T1 is how axial vectors transform, A2 is odd under the rotations of 432 that are not in 23."""
     in_tetrahedral = (orders == 3) | (np.abs(images) == np.eye(3)).all(axis=(1, 2))
     second = np.where(in_tetrahedral, 1, -1)
     double = np.where(orders == 3, -1, np.where(in_tetrahedral, 2, 0))

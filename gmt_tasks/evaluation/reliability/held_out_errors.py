@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gmt_tasks.evaluation.reliability.doubtful_labels import label_doubts
+from gmt_tasks.evaluation.reliability.doubtful_labels import DoubtfulLabel, label_doubts
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.screening.screener import TensorPrediction
 from models.quantities import ELASTIC_INVARIANTS, Tensor
@@ -65,10 +65,33 @@ def tensor_errors_of(
         weak_error, weak_norm = _eigenvalue_errors(labels, rows, tensors, quantity)
     if quantity is not Tensor.PIEZOELECTRIC:
         absolute, norm = np.where(is_full, absolute, weak_error), np.where(is_full, norm, weak_norm)
+    if quantity is Tensor.PIEZOELECTRIC:
+        absolute = np.where(predicted.analysis.symmetry.piezo_allowed, absolute, np.nan)
     is_doubtful = label_doubts(labels, rows, quantity) != ""
-    forbidden = (quantity is Tensor.PIEZOELECTRIC) & ~predicted.analysis.symmetry.piezo_allowed
-    absolute[is_doubtful | forbidden] = np.nan
-    return TensorErrors(absolute, norm, is_full & ~is_doubtful)
+    return TensorErrors(np.where(is_doubtful, np.nan, absolute), norm, is_full & ~is_doubtful)
+
+
+def doubtful_labels(
+    labels: LabelledCrystals, rows: Rows, prediction: TensorPrediction, split: Split
+) -> list[DoubtfulLabel]:
+    """Every doubtful tensor label of some crystals, the largest error first.
+
+    Args:
+        labels: labelled crystals.
+        rows: the crystals that have a prediction, in its order.
+        prediction: of these crystals.
+        split: where they come from.
+    """
+    formulas = labels.crystals.select(rows).formulas()
+    doubtful = []
+    for tensor, values in prediction.derived.prediction.tensors.items():
+        truth = labels.components[tensor][rows]
+        off = np.linalg.norm(to_components(tensor, values) - truth, axis=1)
+        for k, reason in enumerate(label_doubts(labels, rows, tensor)):
+            if reason:
+                name = labels.ids[rows[k]]
+                doubtful.append(DoubtfulLabel(tensor.value, split.value, name, formulas[k], reason, float(off[k])))
+    return sorted(doubtful, key=lambda label: (label.quantity, -label.error))
 
 
 def typical_norm(labels: LabelledCrystals, quantity: Tensor) -> float:

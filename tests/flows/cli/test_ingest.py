@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from db.store import ResultStore
 from flows.cli.app import app
 from flows.reports.plot_labels import plot_labels
+from gmt_tasks.runs.session import ScreenSession
 from tests.flows.conftest import write_crystals
 from tests.gmt_tasks.labels.planted_faults import expected_sizes, good_rows, write_rows, wrong_voigt_order
 from tests.gmt_tasks.workers.fake_screener import VERSION
@@ -103,6 +104,7 @@ def test_crystals_are_brought_in_without_computing_and_screen_goes_on_from_there
     def flow(sources: list[str], limit: int | None) -> dict[str, int]:
         called.append((sources, limit))
         session = flows.orchestration.current_session()
+        assert isinstance(session, ScreenSession)
         return {source.name: session.ingest(k) for k, source in enumerate(session.sources)}
 
     monkeypatch.setattr(flows.ingest, "ingest", flow)

@@ -20,6 +20,7 @@ from gmt_tasks.runs.lifecycle import close_run, ingest_source
 from tests.gmt_tasks.runs.test_drive import DirectPool, ListSource
 
 SHIPPED = REPOSITORY_ROOT / "models" / "weights"
+CURRENT = f"gmtnet@{json.loads((SHIPPED / 'gmtnet.json').read_text(encoding='utf-8'))['version']}"
 
 
 def run(*arguments: str) -> Any:
@@ -55,16 +56,16 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_a_checkpoint_is_promoted_shown_and_rolled_back(db: str, checkpoint: Path) -> None:
     done = run("models", "promote", str(checkpoint), "--why", "longer training", "--db", db)
     assert done.exit_code == 0, done.stderr
-    assert "gmtnet@9.0 is current, before it was gmtnet@0.3.1" in done.stderr
+    assert f"gmtnet@9.0 is current, before it was {CURRENT}" in done.stderr
     facts = json.loads(run("models", "show", "gmtnet", "--db", db, "--json").stdout)
     assert (facts["version"], facts["state"], facts["file_faults"]) == ("9.0", "current", [])
     assert facts["card"] == str(Path(f"{db}.models/gmtnet/9.0/gmtnet.json"))
     (decision,) = facts["decisions"]
-    assert (decision["who"], decision["why"], decision["before"]) == ("ana@lab", "longer training", "gmtnet@0.3.1")
+    assert (decision["who"], decision["why"], decision["before"]) == ("ana@lab", "longer training", CURRENT)
     text = run("models", "show", "gmtnet@9.0", "--db", db).stdout
     assert "longer training" in text and "tensors, test" in text
     back = run("models", "rollback", "gmtnet", "--why", "d33 looks odd", "--db", db)
-    assert back.exit_code == 0 and "gmtnet@0.3.1 is current again" in back.stderr
+    assert back.exit_code == 0 and f"{CURRENT} is current again" in back.stderr
     states = {row["version"]: row["state"] for row in json.loads(run("models", "list", "--db", db, "--json").stdout)}
     assert states["9.0"] == "retired"
 
@@ -122,9 +123,9 @@ def test_what_the_gate_refused_is_promoted_by_force_only(db: str, checkpoint: Pa
         (("models", "promote", "gmtnet@7", "--why", "x"), "no model 'gmtnet@7'"),
         (("models", "rollback", "gmtnet"), "none to go back to"),
         (("models", "rollback", "nothing"), "no model 'nothing'"),
-        (("models", "compare", "gmtnet@7", "gmtnet@0.3.1"), "no model 'gmtnet@7'"),
-        (("models", "compare", "gmtnet@0.3.1", "gmtnet@0.3.1", "--sort", "formula"), "no derived number"),
-        (("models", "compare", "gmtnet@0.3.1", "gmtnet@0.3.1"), "No crystal has a number of both models"),
+        (("models", "compare", "gmtnet@7", CURRENT), "no model 'gmtnet@7'"),
+        (("models", "compare", CURRENT, CURRENT, "--sort", "formula"), "no derived number"),
+        (("models", "compare", CURRENT, CURRENT), "No crystal has a number of both models"),
     ],
 )
 def test_mistakes_end_with_one_line(arguments: tuple[str, ...], says: str, db: str) -> None:

@@ -12,10 +12,16 @@ KNOWN = {
     "ood": True,
     "bond_dimensionality": 2.0,
     "vacuum_angstrom": 11.46,
+    "open_framework": False,
+    "molecular": False,
     "low_dimensional": True,
     "layered": False,
     "band_gap_ev": 0.02,
     "metal": True,
+    "reliability_dielectric_electronic": 0.0,
+    "reliability_dielectric_total": 0.0,
+    "reliability_piezoelectric": None,
+    "reliability_elastic": 0.874,
 }
 
 
@@ -33,7 +39,8 @@ def test_show_says_what_speaks_against_a_slab_of_metal() -> None:
     lines = list(reliability_lines(KNOWN))
     assert lines[0] == "training data: OUT OF DISTRIBUTION; 97.3 % of held-out crystals are nearer to it"
     assert lines[1] == "bonds form layers, in 11.5 angstrom of vacuum"
-    assert lines[2] == "predicted band gap 0.02 eV; probably a METAL"
+    assert lines[2] == "predicted band gap 0.02 eV; a METAL: dielectric and piezoelectric numbers are left out"
+    assert lines[3] == "reliability (1: no large error): ε∞ 0.00, ε0 0.00, C 0.87"
 
 
 def test_show_is_silent_about_what_is_not_known() -> None:

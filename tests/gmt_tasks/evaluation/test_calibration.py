@@ -11,7 +11,6 @@ import pytest
 from db.records import ModelVersion
 from gmt_tasks.evaluation import calibration as calibration_module
 from gmt_tasks.evaluation.calibration import (
-    HeldOutErrors,
     calibrate,
     chance_of_coverage,
     held_out_errors,
@@ -20,6 +19,7 @@ from gmt_tasks.evaluation.calibration import (
     selective_curve,
 )
 from gmt_tasks.evaluation.label_properties import label_properties
+from gmt_tasks.evaluation.reliability.held_out_widths import HeldOutErrors
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.screener import Screener
 from models.crystals.crystal import CrystalBatch

@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 
 from db.records import ModelVersion
-from gmt_tasks.screening.reliability import METAL_GAP_EV, metal_flag, reliability_columns, reliability_warnings
+from gmt_tasks.screening.reliability import (
+    gather_evidence,
+    reliability_columns,
+    reliability_warnings,
+)
 from gmt_tasks.screening.screener import Screener
+from gmt_tasks.sources.generated.reference_crystals import reference_crystals
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.distance import TrainingReference, reference_of
+from models.applicability.metals import METAL_LOGIT, has_only_metals
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import build_graph
-from models.quantities import ColumnKind
+from models.quantities import ColumnKind, Scalar
 from models.reliability_columns import RELIABILITY
 from models.testing.contract import ToyTensorModel, crystals_of_all_classes, textbook_crystals
 from tests.models.applicability.known_networks import known_networks
@@ -34,9 +40,14 @@ def reference() -> TrainingReference:
 
 
 def test_every_column_of_the_registry_is_filled_for_every_crystal() -> None:
-    columns = reliability_columns(CRYSTALS, reference(), band_gap_ev=np.ones(len(KNOWN)))
+    scalars = {Scalar.BAND_GAP: np.ones(len(KNOWN)), Scalar.METAL: np.zeros(len(KNOWN))}
+    evidence = gather_evidence(CRYSTALS, reference(), scalars=scalars)
+    columns = reliability_columns(evidence, stability=np.ones(len(KNOWN)))
     assert list(columns) == list(RELIABILITY)
     for name, quantity in RELIABILITY.items():
+        if quantity.from_tensors:  # of a tensor that was not predicted nothing is known
+            assert np.isnan(columns[name]).all()
+            continue
         values = np.asarray(columns[name], dtype=np.float64)
         assert values.shape == (len(KNOWN),)
         assert np.isfinite(values).all()
@@ -44,44 +55,56 @@ def test_every_column_of_the_registry_is_filled_for_every_crystal() -> None:
 
 
 def test_slabs_are_low_dimensional_and_layered_crystals_are_layered() -> None:
-    columns = reliability_columns(CRYSTALS, None)
+    columns = reliability_columns(gather_evidence(CRYSTALS, None))
     assert columns["low_dimensional"].tolist() == [known.in_vacuum for known in KNOWN]
     assert {KNOWN[k].name for k in np.flatnonzero(columns["layered"])} == {"graphite", "boron nitride", "molybdenite"}
 
 
 def test_what_is_not_known_is_unknown_and_not_false() -> None:
-    columns = reliability_columns(CRYSTALS, None)
-    assert all(np.isnan(columns[name]).all() for name in ("ood", "ood_score", "metal", "band_gap_ev"))
-    assert reliability_warnings(columns)[PLACE["diamond"]] == []
-
-
-def test_a_gap_below_the_limit_is_a_metal() -> None:
-    gaps = np.array([-0.3, 0.0, METAL_GAP_EV - 1e-6, METAL_GAP_EV, 5.0, np.nan])
-    flags = metal_flag(gaps)
-    assert flags[:5].tolist() == [1, 1, 1, 0, 0]
-    assert np.isnan(flags[5])
+    evidence = gather_evidence(CRYSTALS, None)
+    columns = reliability_columns(evidence)
+    assert all(np.isnan(columns[name]).all() for name in ("ood", "ood_score", "band_gap_ev"))
+    assert np.isnan(columns["metal"][PLACE["diamond"]])
+    assert columns["metal"][PLACE["copper"]] == 1  # by its elements
+    assert reliability_warnings(columns, evidence)[PLACE["diamond"]] == []
 
 
 def test_warnings_say_which_crystal_and_why() -> None:
-    gaps = np.where(np.arange(len(KNOWN)) == PLACE["copper"], -0.2, 3.0)
-    texts = reliability_warnings(reliability_columns(CRYSTALS, reference(), band_gap_ev=gaps))
+    n = len(KNOWN)
+    logit = np.where(np.arange(n) == PLACE["diamond"], METAL_LOGIT + 1, -3.0)
+    evidence = gather_evidence(CRYSTALS, reference(), scalars={Scalar.BAND_GAP: np.full(n, 3.0), Scalar.METAL: logit})
+    texts = reliability_warnings(reliability_columns(evidence), evidence)
     assert any("a slab in" not in text and "chains in" in text for text in texts[PLACE["selenium chain"]])
     assert any("a layer in 11.5 angstrom" in text for text in texts[PLACE["graphene"]])
-    assert any("metal (predicted band gap 0.00 eV)" in text for text in texts[PLACE["copper"]])
-    assert sum("metal" in text for found in texts for text in found) == 1
+    assert any("a metal (log odds 3.5 by the network)" in text for text in texts[PLACE["diamond"]])
+    metals = [k for k in range(n) if any("a metal (" in text for text in texts[k])]
+    assert metals == sorted({*np.flatnonzero(has_only_metals(CRYSTALS)), PLACE["diamond"]})
     assert any("unlike the training data" in text for text in texts[PLACE["water molecule"]])
 
 
+@pytest.mark.parametrize("volume_factor", [1.0, 1.6])
+def test_silica_is_an_open_framework_only_when_it_has_pores(volume_factor: float) -> None:
+    quartz = reference_crystals()["quartz"]
+    lattice = np.asarray(quartz.lattice) * volume_factor ** (1 / 3)
+    crystals = CrystalBatch.from_arrays([lattice], [quartz.frac_coords], [quartz.numbers])
+    evidence = gather_evidence(crystals, None)
+    columns = reliability_columns(evidence)
+    assert columns["open_framework"].tolist() == [volume_factor > 1.0]
+    assert any("open framework" in text for text in reliability_warnings(columns, evidence)[0]) is (volume_factor > 1.0)
+
+
 def test_a_graph_that_is_there_already_gives_the_same_columns() -> None:
-    given = reliability_columns(CRYSTALS, reference(), graph=build_graph(CRYSTALS, DESCRIPTOR_GRAPH))
-    for name, values in reliability_columns(CRYSTALS, reference()).items():
+    graph = build_graph(CRYSTALS, DESCRIPTOR_GRAPH)
+    given = reliability_columns(gather_evidence(CRYSTALS, reference(), graph=graph))
+    for name, values in reliability_columns(gather_evidence(CRYSTALS, reference())).items():
         assert np.array_equal(given[name], values, equal_nan=True)
 
 
 def test_no_crystals_have_no_columns_to_fill() -> None:
-    columns = reliability_columns(CRYSTALS.select([]), reference())
+    evidence = gather_evidence(CRYSTALS.select([]), reference())
+    columns = reliability_columns(evidence)
     assert {name: len(values) for name, values in columns.items()} == dict.fromkeys(RELIABILITY, 0)
-    assert reliability_warnings(columns) == []
+    assert reliability_warnings(columns, evidence) == []
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["with reference", "without"])

@@ -1,5 +1,6 @@
 """What the training loop reads: nothing of val or test, and every label where it belongs."""
 
+import json
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,12 +23,14 @@ from gmt_tasks.training.data import (
     select_targets,
     training_rows,
 )
+from gmt_tasks.training.evaluated_formulas import judged_by_start
 from models.crystals.crystal import CrystalBatch, Ints
 from models.crystals.graph import build_graph
 from models.errors import SourceError
 from models.gmtnet.config import GMTNET
 from models.gmtnet.invariants import largest_singular_value
 from models.gmtnet.loss import Targets
+from models.gmtnet.training_data.split_table import SplitTable
 from models.quantities import ELASTIC_INVARIANTS, TENSORS, Scalar, Tensor
 from models.reference.crystals import random_orthogonal
 from models.symmetry.orbits import join_orbit_graphs, reduce_to_orbits
@@ -116,6 +119,24 @@ def test_compositions_of_val_and_test_are_not_among_the_candidates(tmp_path: Pat
     assert len(chosen) == 8
     everything_is_train = replace(labelled(), split=np.array(["train"] * N))  # negative control
     assert len(candidate_species(prepared(tmp_path, everything_is_train))) == 11
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_compositions_of_rows_that_are_not_learned_stay_out_too(tmp_path: Path, split: str) -> None:
+    """Nothing of the row but its formula and its part can be read."""
+    row = {"kind": "of another program", "formula": "Ga2 N2 O2", "split": split}
+    (tmp_path / "others.jsonl").write_text(json.dumps(row) + "\nno row\n")
+    write_candidates(tmp_path, TEXTBOOK, [0.1] * N, [1.0] * N)
+    everything_is_train = replace(labelled(), split=np.array(["train"] * N))
+    chosen = candidate_species(prepared(tmp_path, everything_is_train))
+    assert ({31, 7, 8} in chosen) is (split == "train")
+    assert len(chosen) == (N if split == "train" else N - 1)
+
+
+def test_what_the_start_of_a_training_is_judged_by_stays_out() -> None:
+    table = SplitTable.of({"AlN": "train", "O2Si": "val", "Cu": "test"}, {})
+    assert judged_by_start(["AlN", "O2Si", "Cu", "GaAs", "Cu"], table) == {"O2Si", "Cu"}
+    assert judged_by_start(["AlN", "O2Si"], None) == set()
 
 
 def double_copper() -> CrystalBatch:

@@ -8,7 +8,7 @@ import pytest
 
 from gmt_tasks.runs.session import worker_factory
 from gmt_tasks.settings import Settings
-from gmt_tasks.workers.packed_model import PackedModel, load_packed_worker
+from gmt_tasks.workers.packed_model import PackedModel, load_packed
 from gmt_tasks.workers.worker import load_worker
 from models.errors import ModelError
 
@@ -39,18 +39,18 @@ def test_a_damaged_file_is_refused_by_name(checkpoint: Path, tmp_path: Path) -> 
     with pytest.raises(ModelError, match=r"1 of 3 files.*m\.safetensors"):
         damaged.unpack(tmp_path)
     with pytest.raises(ModelError, match="arrived damaged"):
-        load_packed_worker(damaged, "cpu", 0.01)
+        load_packed(load_worker, damaged, "cpu", 0.01)
 
 
 def test_a_model_in_a_folder_travels_to_a_cluster_and_a_shipped_one_comes_with_the_code(checkpoint: Path) -> None:
     def factory(**given: str) -> partial[object]:
-        made = worker_factory(Settings(**given))  # type: ignore[arg-type]
+        made = worker_factory(Settings(**given), load_worker)  # type: ignore[arg-type]
         assert isinstance(made, partial)
         return made
 
     on_cluster = factory(model=str(checkpoint), ray_address="10.0.0.1:6379")
-    assert on_cluster.func is load_packed_worker
-    assert on_cluster.args[0] == PackedModel.of(checkpoint)
+    assert on_cluster.func is load_packed
+    assert on_cluster.args[:2] == (load_worker, PackedModel.of(checkpoint))
     assert factory(model="gmtnet", ray_address="10.0.0.1:6379").func is load_worker
     here = factory(model=str(checkpoint))
     assert (here.func, here.args[0]) == (load_worker, str(checkpoint))

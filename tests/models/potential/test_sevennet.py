@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from models.crystals.crystal import CrystalBatch
 from models.crystals.neighbors import Neighbors, find_neighbors
 from models.potential import sevennet
+from models.potential.card import CARD
 from models.potential.interface import EV_PER_A3_IN_GPA, Evaluation, Potential, PotentialError
 from models.potential.mirrored import Mirrored
-from models.potential.sevennet import CARD, SevenNet
+from models.potential.sevennet import SevenNet
 from models.reference.crystals import textbook_crystals, transformed
 from models.testing.potential import PotentialContract, PotentialContractError
 

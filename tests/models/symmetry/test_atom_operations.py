@@ -47,13 +47,20 @@ def test_a_four_fold_axis_takes_atoms_around_it() -> None:
     around = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
     moves = atom_permutations(np.diag([4.0, 4, 5]), frac_coords, numbers, around, np.zeros((1, 3)))
     assert moves.tolist() == [[1, 2, 3, 0, 4]]
-    # a translation by half a cell, which this crystal does not have, meets atoms of the other element
     with pytest.raises(SymmetryError, match="Operation 0 of 1 does not map the crystal onto itself"):
         atom_permutations(np.diag([4.0, 4, 5]), frac_coords, numbers, around, np.array([[0.5, 0.5, 0]]))
     moved = frac_coords + np.array([[0, 0, 0.02]] + 4 * [[0, 0, 0]])
     assert atom_permutations(np.diag([4.0, 4, 5]), moved, numbers, around, np.zeros((1, 3))).tolist() == moves.tolist()
     with pytest.raises(SymmetryError, match=r"0\.1 angstrom from the next place"):
         atom_permutations(np.diag([4.0, 4, 5]), moved, numbers, around, np.zeros((1, 3)), tolerance_angstrom=0.05)
+
+
+def test_atoms_do_not_take_places_of_another_element() -> None:
+    frac_coords, half = np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), np.array([[0.5, 0.5, 0.5]])
+    arguments = np.eye(3) * 4, frac_coords
+    assert atom_permutations(*arguments, np.array([55, 55]), np.eye(3)[None], half).tolist() == [[1, 0]]
+    with pytest.raises(SymmetryError, match="does not map"):
+        atom_permutations(*arguments, np.array([55, 17]), np.eye(3)[None], half)
 
 
 def test_two_atoms_do_not_take_the_same_place() -> None:

@@ -115,7 +115,7 @@ def test_soft_modes_below_the_acoustic_ones_are_kept() -> None:
     assert np.abs(shift.T @ sets[0].eigenvectors).max() < 1e-9
 
 
-def test_irreps_that_coincide_by_accident_are_told_apart() -> None:
+def test_irreps_that_coincide_by_accident_stay_apart() -> None:
     name = "rutile TiO2"
     matrix, masses = random_modes(name)
     operations = operations_of(name)

@@ -197,7 +197,7 @@ def test_other_axes_of_a_tetragonal_crystal_exchange_b1_and_b2() -> None:
     diagonal = point_group_irreps(table.rotations, cell @ np.array([[1.0, -1, 0], [1, 1, 0], [0, 0, 1]]))
     first, second = table.symbols.index("B1g"), table.symbols.index("B2g")
     assert np.array_equal(diagonal.characters[first], table.characters[second])
-    # not so where the two-fold axes are told from the mirrors
+    # not so where the two-fold axes are distinguished from the mirrors
     table, cell = table_of("-42m"), conventional_cell("-42m")
     diagonal = point_group_irreps(table.rotations, cell @ np.array([[1.0, -1, 0], [1, 1, 0], [0, 0, 1]]))
     assert np.array_equal(diagonal.characters, table.characters)

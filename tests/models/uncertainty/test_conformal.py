@@ -13,6 +13,7 @@ from models.uncertainty.conformal import (
     Calibration,
     ConformalWidth,
     Floats,
+    calibrate_skewed_width,
     calibrate_width,
     finite_sample_quantile,
 )
@@ -43,6 +44,34 @@ def test_new_crystals_of_the_same_kind_are_covered_as_promised() -> None:
     # Each draw of 200 covers 90 % give or take 2.1 %; the mean of 60 draws lies within 0.9 % with three sigma. The
     # choice of floor and factors on the same crystals may cost another per cent.
     assert 1 - ALPHA - 0.015 <= coverage() <= 1 - ALPHA + 0.015
+
+
+def mean_width(below: Floats, above: Floats) -> float:
+    return float((below + above).mean())
+
+
+def test_skewed_errors_are_covered_on_either_side_alike() -> None:
+    """With one width for both sides all misses are labels above their intervals."""
+    misses: dict[bool, list[float]] = {False: [], True: []}
+    inside = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        signed, spread, system = (rng.exponential(size=400) - 0.5), np.zeros(400), np.full(400, "cubic")
+        width = calibrate_skewed_width(signed[:200], spread[:200], system[:200], mean_width)
+        below, above = width.reaches(spread[200:], system[200:])
+        inside.append(float(((-below <= signed[200:]) & (signed[200:] <= above)).mean()))
+        misses[True].append(float((signed[200:] > above).mean()))
+        one = calibrate_width(np.abs(signed[:200]), spread[:200], system[:200]).half_width(spread[200:], system[200:])
+        misses[False].append(float((signed[200:] < -one).mean()))
+    assert np.mean(inside) == pytest.approx(1 - ALPHA, abs=0.015)
+    assert np.mean(misses[True]) == pytest.approx(ALPHA / 2, abs=0.015)
+    assert np.mean(misses[False]) == 0.0  # negative control
+    assert np.isinf(calibrate_skewed_width(signed[:19], spread[:19], system[:19], mean_width).quantile)
+
+
+def test_a_side_on_which_no_label_lies_has_no_width() -> None:
+    width = calibrate_skewed_width(np.linspace(1.0, 2.0, 60), np.zeros(60), np.full(60, "cubic"), mean_width)
+    assert (width.quantile_below, width.quantile > 0) == (0.0, True)
 
 
 def test_crystals_that_are_harder_than_the_calibration_are_not_covered() -> None:
@@ -112,11 +141,18 @@ def test_exact_predictions_have_intervals_of_no_width() -> None:
 
 def test_a_calibration_survives_its_card() -> None:
     made = made_errors(300, np.random.default_rng(7))
-    widths = {"k_vrh_gpa": calibrate_width(*made), "d_max_pc_per_n": ConformalWidth(8, 0.0, math.inf, {})}
+    skewed = calibrate_skewed_width(made[0] - 0.3, *made[1:], mean_width)
+    widths = {
+        "k_vrh_gpa": calibrate_width(*made),
+        "e_norm_c_per_m2": skewed,
+        "d_max_pc_per_n": ConformalWidth(8, 0.0, math.inf, {}),
+    }
     text = json.dumps(Calibration(0.1, 3, widths).to_json(), allow_nan=False)
     back = Calibration.from_json(json.loads(text))
     assert (back.alpha, back.n_networks, list(back.widths)) == (0.1, 3, list(widths))
     assert back.widths["d_max_pc_per_n"] == widths["d_max_pc_per_n"]
+    for ends in zip(*(all_of["e_norm_c_per_m2"].reaches(*made[1:]) for all_of in (back.widths, widths)), strict=True):
+        assert np.allclose(*ends, rtol=1e-5)
     found = back.widths["k_vrh_gpa"].half_width(made[1], made[2])
     assert np.allclose(found, widths["k_vrh_gpa"].half_width(made[1], made[2]), rtol=1e-5)
 

@@ -48,6 +48,18 @@ def test_a_wider_half_width_gives_an_interval_around_the_narrower_one(half: floa
     assert outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
+def test_moduli_that_are_positive_in_every_stable_crystal_have_no_negative_lower_end() -> None:
+    """Those that may be negative are left alone: the lowest eigenvalue of an unstable crystal, hardness by a fit."""
+    positive = [name for name in INTERVALS if name.startswith(("k_", "g_", "young_", "shear_")) and "gpa" in name]
+    assert len(positive) >= 17
+    for name in [*positive, "elastic_min_eigenvalue_gpa"]:
+        scale = DERIVED[name].scale
+        assert scale is not None
+        lower, upper = interval_around(scale, np.array([3.0]), np.array([4.0]), np.array([1.0]))
+        assert (lower[0] >= 0) == (name in positive), name
+        assert upper[0] < interval_around(scale, np.array([3.0]), np.array([4.0]))[1][0]
+
+
 def test_no_half_width_is_no_interval() -> None:
     for half in (math.inf, math.nan):
         lower, upper = interval_around(Scale(Transform.LINEAR), np.array([1.0]), np.array([half]))

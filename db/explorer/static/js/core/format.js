@@ -51,7 +51,8 @@ const SYMBOLS = {
 const NAMES = {
   id: ["id"], formula: ["formula"], formula_anonymous: ["prototype formula"], nelements: ["elements"], n_atoms: ["atoms"],
   spacegroup: ["space group"], point_group: ["point group"], refractive_index: ["n"], volume_per_atom: ["V", "atom"],
-  band_gap_ev: ["E", "gap"], ood_score: ["distance score"], ood: ["out of distribution"],
+  band_gap_ev: ["E", "gap"], reliability_elastic: ["reliability", "C"], reliability_piezoelectric: ["reliability", "e"],
+  reliability_dielectric_electronic: ["reliability", "ε∞"], reliability_dielectric_total: ["reliability", "ε0"], ood_score: ["distance score"], ood: ["out of distribution"],
   universal_anisotropy: ["A", "U"], log_euclidean_anisotropy: ["A", "L"], zener_anisotropy: ["A", "Z"],
   pugh_ratio: ["K/G"], k_coupling_max: ["k", "max"], debye_temperature_k: ["θ", "D"],
   eps_electronic_mean: ["ε", "∞ mean"], eps_electronic_min: ["ε", "∞ min"], eps_electronic_max: ["ε", "∞ max"],
@@ -65,7 +66,7 @@ const NAMES = {
   max_displacement_angstrom: ["u", "max"], given_pressure_gpa: ["p", "given"], given_force_max_ev_per_angstrom: ["F", "max given"],
   symmetric_spacegroup: ["space group kept"], refined_spacegroup: ["space group without symmetry"], second_opinion_disagrees: ["potential disagrees"],
   polar_instability: ["polar instability"], n_hull_references: ["hull references"], refinement_seconds: ["t", "refine"],
-  symmetry_ambiguous: ["symmetry ambiguous"], optic_sign: ["optic sign"], low_dimensional: ["slab or molecule"],
+  symmetry_ambiguous: ["symmetry ambiguous"], optic_sign: ["optic sign"], low_dimensional: ["slab or molecule"], open_framework: ["open framework"],
   linear_compressibility_min_per_tpa: ["β", "min"], linear_compressibility_max_per_tpa: ["β", "max"],
   thermal_conductivity_min_cahill_w_per_m_k: ["κ", "Cahill"], thermal_conductivity_min_clarke_w_per_m_k: ["κ", "Clarke"],
 };

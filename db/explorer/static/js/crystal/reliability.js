@@ -4,6 +4,13 @@ import { ask } from "../core/api.js";
 import { element } from "../core/dom.js";
 import { spacegroupNode } from "../core/spacegroups.js";
 
+// Reliabilities of the tensors, and below which of them the server warns.
+const SCORES = [
+  ["reliability_dielectric_electronic", "ε∞"], ["reliability_dielectric_total", "ε0"], ["reliability_piezoelectric", "e"],
+  ["reliability_elastic", "C"],
+];
+const LOW = 0.8;
+
 /** One badge per finding, the good ones too. */
 export function reliabilityBadges(facts, result) {
   const { derived } = result;
@@ -14,9 +21,12 @@ export function reliabilityBadges(facts, result) {
   else if (scores.ood === false) add("good", "near to the training data");
   // The model's stiffness is positive definite whatever the crystal: only the opposite would say something.
   if (derived.mechanically_stable === false) add("bad", "mechanically unstable");
-  if (scores.metal) add("warn", "probably a metal");
+  if (scores.metal) add("warn", "metal: no static response");
+  for (const [name, symbol] of SCORES) if (typeof scores[name] === "number" && scores[name] < LOW) add("warn", `${symbol} of low reliability (${scores[name].toFixed(2)})`);
   if (derived.piezo_allowed === true) add("", "piezoelectric");
   if (result.symmetry_ambiguous) add("warn", "symmetry depends on the tolerance");
+  if (scores.open_framework) add("warn", "open framework");
+  if (scores.molecular) add("warn", "molecular crystal");
   if (scores.layered) add("warn", "layered");
   if (scores.low_dimensional) add("warn", "slab or molecule");
   if (facts["twin_id"]) add("", "chiral");

@@ -1,0 +1,1 @@
+"""Commands that compute with what is stored."""
