@@ -1,4 +1,4 @@
-"""How well large errors are told: each signal alone on val, and the reliability cross-validated over formulas of val.
+"""How well large errors are found: each signal alone on val, and the reliability cross-validated over formulas of val.
 
     python benchmarks/reliability.py --data FOLDER
 

@@ -1,4 +1,4 @@
-"""Tables of how well large errors are told, and of labels that are kept apart from the scores."""
+"""Tables of how well large errors are found, and of labels that are kept apart from the scores."""
 
 from typing import TYPE_CHECKING
 

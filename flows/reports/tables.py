@@ -103,7 +103,9 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
 def run_lines(run: dict[str, Any]) -> list[str]:
     """What `status RUN` says beside the balance."""
     shards = ", ".join(f"{n} {state}" for state, n in run.get("shards", {}).items() if n) or "none"
-    settings = ", ".join(f"{key} {value}" for key, value in run.get("settings", {}).items() if value is not None)
+    given = dict(run.get("settings", {}))
+    given |= given.pop("refine", {})  # what a refine run was asked for, beside the rest
+    settings = ", ".join(f"{key} {value}" for key, value in given.items() if value is not None)
     doubts = [doubts_line(run["doubts"])] if run.get("doubts") else []
     return [
         *doubts,

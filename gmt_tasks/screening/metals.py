@@ -4,7 +4,6 @@ The tensors themselves stay in the result, so that a crystal that was taken for 
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,15 +37,11 @@ def without_static_response(
         return derived, intervals
     columns = dict(derived.columns)
     for name in WITHHELD:
-        columns[name] = _blanked(columns[name], is_metal)
+        values = columns[name]
+        # texts are unknown where they are empty
+        is_text = values.dtype == object or values.dtype.kind in "US"
+        columns[name] = np.where(is_metal, "" if is_text else np.nan, values).astype(values.dtype if is_text else float)
     ends = [end for name in WITHHELD for end in INTERVALS.get(name, ())]
     bounds = [*ends, *(TENSORS[tensor].error_column for tensor in STATIC_RESPONSE)]
     blanked = {name: np.where(is_metal, np.nan, intervals[name]) for name in bounds}
     return replace(derived, columns=columns), intervals | blanked
-
-
-def _blanked(values: NDArray[Any], chosen: Bools) -> NDArray[Any]:
-    """Values with those of some crystals unknown: NaN, or the empty text."""
-    if values.dtype == object or values.dtype.kind in "US":
-        return np.where(chosen, "", values).astype(values.dtype)
-    return np.where(chosen, np.nan, values)

@@ -75,7 +75,11 @@ def gather_evidence(
     if graph is not None and n:  # every crystal of a shard may have been refused
         descriptors, dimension = describe(crystals, graph), network_dimension(crystals, graph)
         score = unknown if reference is None else reference.score(reference.distance(descriptors, crystals))
-    columns = {} if derived is None else derived.columns
+    ratio = unknown
+    if derived is not None:
+        bulk = np.maximum(np.asarray(derived.columns["k_voigt_gpa"], dtype=np.float64), 1.0)
+        # a compliant crystal is judged by the ratio, not by its size
+        ratio = np.asarray(derived.columns["elastic_min_eigenvalue_gpa"], dtype=np.float64) / bulk
     symmetry = None if derived is None else derived.prediction.analysis
     return Evidence(
         crystals=crystals,
@@ -87,7 +91,7 @@ def gather_evidence(
         ood_score=score,
         metal_logit=scalars.get(Scalar.METAL, unknown),
         band_gap_ev=band_gap_of(scalars, n),
-        stiffness_ratio=_stiffness_ratio(columns, n),
+        stiffness_ratio=ratio,
         tensors={} if derived is None else derived.prediction.tensors,
         spread={} if derived is None else {q: derived.spread[row.error_column] for q, row in TENSORS.items()},
     )
@@ -103,15 +107,6 @@ def band_gap_of(scalars: Mapping[Scalar, Floats], n_crystals: int) -> Floats:
         return np.full(n_crystals, np.nan)
     gap = np.maximum(scalars[Scalar.BAND_GAP], LEAST_GAP_EV)
     return np.where(scalars[Scalar.METAL] > PROBABLE_METAL_LOGIT, 0.0, gap)
-
-
-def _stiffness_ratio(columns: Mapping[str, NDArray[Any]], n_crystals: int) -> Floats:
-    """Lowest eigenvalue of the stiffness over the bulk modulus, [n_crystals]."""
-    if not columns:
-        return np.full(n_crystals, np.nan)
-    bulk = np.asarray(columns["k_voigt_gpa"], dtype=np.float64)
-    # a compliant crystal is judged by the ratio, not by its size
-    return np.asarray(columns["elastic_min_eigenvalue_gpa"], dtype=np.float64) / np.maximum(bulk, 1.0)
 
 
 def reliability_columns(

@@ -71,9 +71,9 @@ class ErrorModel:
     def to_json(self) -> dict[str, Any]:
         """Plain data for a model card."""
         rows = zip(FEATURES, self.center, self.scale, self.weights, strict=True)
-        features = {name: [float(f"{value:.5g}") for value in row] for name, *row in rows}
+        features = {name: list(map(_short, row)) for name, *row in rows}
         counts = {str(z): int(self.element_counts[z]) for z in np.flatnonzero(self.element_counts)}
-        plain = {name: float(f"{getattr(self, name):.6g}") for name in _NUMBERS}
+        plain = {name: _short(getattr(self, name)) for name in _NUMBERS}
         return {"n": self.n, **plain, "features": features, "element_counts": counts}
 
     @staticmethod
@@ -186,3 +186,8 @@ def _logistic(score: Floats, is_worst: Bools) -> tuple[float, float]:
         # whole steps overshoot where nearly all probabilities are 0 or 1
         parameters = parameters + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
     return float(parameters[0]), max(float(parameters[1]), 0.0)
+
+
+def _short(value: float) -> float:
+    """Six significant digits: a card is for reading."""
+    return float(f"{value:.6g}")

@@ -1,7 +1,7 @@
 """Which crystals are metals: by their elements, else by what the network says.
 
 The static dielectric and piezoelectric tensors of a metal have no meaning: its electrons screen every static field. The
-networks learned these tensors from insulators alone and give numbers for any crystal, so metals have to be told apart.
+networks learned these tensors from insulators alone and give numbers for any crystal, so metals have to be recognised.
 """
 
 import numpy as np

@@ -148,8 +148,12 @@ def _proper_table(images: Ints, signs: Ints) -> tuple[list[str], Floats]:
         group = str(n_fold)
         symbols, characters = _cyclic(traces, n_fold)
     elif n_fold == 2:
-        group = "222"
-        symbols, characters = _orthorhombic(images, signs if is_isomorphic else None)
+        group, symbols = "222", ["A", "B1", "B2", "B3"]
+        # B1, B2, B3 are even under the rotation about c, b, a: where its entry for this axis is +1
+        diagonals = images[:, [2, 1, 0], [2, 1, 0]].T
+        if is_isomorphic and (signs != diagonals[0]).any():
+            raise SymmetryError("The polar axis of mm2 is not c in the conventional axes.", [])
+        characters = np.array([np.ones(len(images)), *diagonals])
     else:
         group = f"{n_fold}22"
         symbols, characters = _dihedral(images, traces, n_fold, signs if is_isomorphic else None)
@@ -169,14 +173,6 @@ def _cyclic(traces: Ints, n_fold: int) -> tuple[list[str], Floats]:
     for multiple in range(1, n_pairs + 1):
         rows["E" if n_pairs == 1 else f"E{multiple}"] = np.rint(2 * np.cos(multiple * angles))
     return list(rows), np.array(list(rows.values()))
-
-
-def _orthorhombic(images: Ints, signs: Ints | None) -> tuple[list[str], Floats]:
-    """222: B1, B2, B3 are even under the rotation about c, b, a. For mm2, det R is in `signs`."""
-    diagonals = images[:, [2, 1, 0], [2, 1, 0]].T
-    if signs is not None and (signs != diagonals[0]).any():
-        raise SymmetryError("The polar axis of mm2 is not c in the conventional axes.", [])
-    return ["A", "B1", "B2", "B3"], np.array([np.ones(len(images)), *diagonals])
 
 
 def _dihedral(images: Ints, traces: Ints, n_fold: int, signs: Ints | None) -> tuple[list[str], Floats]:

@@ -75,7 +75,7 @@ def fit_stability(screener: Screener, labels: LabelledCrystals) -> StabilityClas
     formulas = np.array(labels.crystals.select(rows).formulas())
     pooled, of_folds, of_held_out = [], [], []
     for repeat in range(N_REPEATS):
-        fold = _folds(formulas, repeat)
+        fold = folds_of(formulas, repeat)
         scores = np.full(len(rows), np.nan)
         for k in range(N_FOLDS):
             intercept, weights = fit_logistic(features[fold != k], unstable[fold != k])
@@ -156,7 +156,7 @@ def detection(score: Floats, positive: Bools) -> float:
     return auroc(score[~positive], score[positive]) if positive.any() and not positive.all() else float("nan")
 
 
-def _folds(formulas: NDArray[np.str_], seed: int) -> Rows:
+def folds_of(formulas: NDArray[np.str_], seed: int) -> Rows:
     """The fold of every crystal: those of one formula share it, [n_crystals]."""
     names, place = np.unique(formulas, return_inverse=True)
     return np.asarray((np.random.default_rng(seed).permutation(len(names)) % N_FOLDS)[place])

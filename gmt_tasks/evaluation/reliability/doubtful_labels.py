@@ -74,7 +74,7 @@ def label_doubts(labels: LabelledCrystals, rows: Rows, quantity: Tensor) -> NDAr
         doubts[known] = _stiffness_doubts(tensors, labels.elastic[rows[known]])
     elif quantity is Tensor.PIEZOELECTRIC:
         doubts[known] = _frame_doubts(labels, rows[known])
-    else:
+    elif quantity in MOST_DIELECTRIC_CONFLICT:
         doubts[known] = _dielectric_doubts(labels, rows[known], quantity, tensors)
     return doubts
 

@@ -59,11 +59,8 @@ def tensor_errors_of(
         opposite = np.linalg.norm(components + truth, axis=1)
         absolute = np.where(labels.sign_unproven[rows], np.minimum(absolute, opposite), absolute)
         is_full &= predicted.analysis.symmetry.piezo_allowed
-    elif quantity is Tensor.ELASTIC:
-        weak_error, weak_norm = _isotropic_errors(labels, rows, tensors)
-    else:
-        weak_error, weak_norm = _eigenvalue_errors(labels, rows, tensors, quantity)
-    if quantity is not Tensor.PIEZOELECTRIC:
+    elif quantity in _FROM_INVARIANTS:
+        weak_error, weak_norm = _FROM_INVARIANTS[quantity](labels, rows, tensors)
         absolute, norm = np.where(is_full, absolute, weak_error), np.where(is_full, norm, weak_norm)
     if quantity is Tensor.PIEZOELECTRIC:
         absolute = np.where(predicted.analysis.symmetry.piezo_allowed, absolute, np.nan)
@@ -112,16 +109,25 @@ def _isotropic_errors(labels: LabelledCrystals, rows: Rows, stiffness: Floats) -
     return np.where(is_positive, error, np.nan), norm
 
 
-def _eigenvalue_errors(
-    labels: LabelledCrystals, rows: Rows, dielectric: Floats, quantity: Tensor
-) -> tuple[Floats, Floats]:
-    """Error and norm of eigenvalues, or of their mean where no more is known, NaN elsewhere, [n_rows] each."""
-    values = np.linalg.eigvalsh(dielectric)
-    mean = labels.eps_mean[rows, 0 if quantity is Tensor.DIELECTRIC_ELECTRONIC else 1]
-    error, norm = np.sqrt(3.0) * np.abs(values.mean(axis=1) - mean), np.sqrt(3.0) * mean
-    if quantity is Tensor.DIELECTRIC_ELECTRONIC:
-        principal = labels.eps_principal[rows]
-        known = ~np.isnan(principal[:, 0])
-        error = np.where(known, np.linalg.norm(values - principal, axis=1), error)
-        norm = np.where(known, np.linalg.norm(principal, axis=1), norm)
-    return error, norm
+def _principal_errors(labels: LabelledCrystals, rows: Rows, electronic: Floats) -> tuple[Floats, Floats]:
+    """Error and norm of the eigenvalues of ε∞, or of their mean where no more is known, else NaN, [n_rows] each."""
+    mean = np.trace(electronic, axis1=1, axis2=2) / 3.0
+    error, norm = np.sqrt(3.0) * np.abs(mean - labels.eps_mean[rows, 0]), np.sqrt(3.0) * labels.eps_mean[rows, 0]
+    principal = labels.eps_principal[rows]
+    known = ~np.isnan(principal[:, 0])
+    error = np.where(known, np.linalg.norm(np.linalg.eigvalsh(electronic) - principal, axis=1), error)
+    return error, np.where(known, np.linalg.norm(principal, axis=1), norm)
+
+
+def _mean_errors(labels: LabelledCrystals, rows: Rows, total: Floats) -> tuple[Floats, Floats]:
+    """Error and norm of the mean ε0 where it is known, NaN elsewhere, [n_rows] each."""
+    mean = np.trace(total, axis1=1, axis2=2) / 3.0
+    return np.sqrt(3.0) * np.abs(mean - labels.eps_mean[rows, 1]), np.sqrt(3.0) * labels.eps_mean[rows, 1]
+
+
+_FROM_INVARIANTS = {
+    Tensor.DIELECTRIC_ELECTRONIC: _principal_errors,
+    Tensor.DIELECTRIC_TOTAL: _mean_errors,
+    Tensor.ELASTIC: _isotropic_errors,
+}
+"""What invariants say of the error of a tensor whose label is not known in full."""

@@ -90,7 +90,7 @@ def error_measures(errors: TensorErrors, typical: float) -> dict[str, Floats]:
 
 
 def signals_of(prediction: TensorPrediction, tensor: Tensor) -> dict[str, Floats]:
-    """What may tell a large error of a tensor, larger for less trust, [n_crystals] each; NaN where unknown."""
+    """What may tell a large error of a tensor, larger for less reliable ones, [n_crystals] each; NaN where unknown."""
     column = TENSORS[tensor].error_column
     size = size_of(tensor, prediction.derived.prediction.tensors[tensor])
     radius = prediction.intervals[column]
@@ -109,7 +109,7 @@ def rank(where: tuple[str, str, str, str], error: Floats, doubt: Floats) -> Erro
     Args:
         where: first four fields of the result.
         error: of each crystal, [n_crystals].
-        doubt: larger for less trust, [n_crystals].
+        doubt: larger for less reliable ones, [n_crystals].
     """
     rng = np.random.default_rng(0)
     draws = [rng.integers(len(error), size=len(error)) for _ in range(N_BOOTSTRAP)]

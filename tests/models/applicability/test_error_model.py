@@ -13,11 +13,11 @@ NAMES = list(FEATURES)
 COUNTS = np.arange(119.0)
 
 
-def fitted(told_by: str, sign: float, *, seed: int = 0) -> tuple[ErrorModel, np.ndarray, np.ndarray]:
+def fitted(feature: str, sign: float, *, seed: int = 0) -> tuple[ErrorModel, np.ndarray, np.ndarray]:
     """A model of errors that grow (or fall) with one feature and nothing else."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(N, len(NAMES)))
-    error = np.exp(sign * features[:, NAMES.index(told_by)] + 0.5 * rng.normal(size=N))
+    error = np.exp(sign * features[:, NAMES.index(feature)] + 0.5 * rng.normal(size=N))
     fold = np.arange(N) % N_FOLDS
     model = fit_error_model(features, error, np.ones(N, bool), fold, typical_norm=1.0, element_counts=COUNTS)
     assert model is not None
@@ -48,7 +48,7 @@ def test_reliability_is_a_probability_of_fresh_crystals() -> None:
 
 
 @pytest.mark.parametrize("name", ["disagreement", "ood_score", "log_packing", "narrow_gap", "symmetry_ambiguous"])
-def test_what_can_only_make_it_worse_is_no_reason_to_trust(name: str) -> None:
+def test_what_can_only_make_it_worse_never_makes_a_result_more_reliable(name: str) -> None:
     model, _, _ = fitted(name, -1.0)
     assert model.weights[NAMES.index(name)] == 0.0
     assert fitted(name, 1.0)[0].weights[NAMES.index(name)] > 0.3  # negative control
