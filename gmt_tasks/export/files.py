@@ -82,7 +82,7 @@ def export(
     if out.exists() and out.is_dir() != in_folder:
         needs = "a folder" if in_folder else "a file"
         raise ExportError(f"{format} needs {needs}, and {out} is none. Name another one.")
-    if relaxed and format not in set(StructureFormat):
+    if relaxed and format in (ExportFormat.CSV, ExportFormat.PARQUET):
         raise ExportError(f"Relaxed cells go into {', '.join(StructureFormat)}, not into {format}.")
     blocks: Iterable[Hits] = store.diverse_hits(request) if diverse else store.hits(request)
     if not relaxed:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,21 +40,17 @@ class RelaxedHits:
     def __iter__(self) -> Iterator[Hits]:
         """Blocks of hits with relaxed cells."""
         for hits in self.blocks:
-            formulas, opinions = hits.crystals.formulas(), []
+            formulas = hits.crystals.formulas()
+            opinions: list[tuple[str, Refinement]] = []
             for row, formula in zip(hits.rows, formulas, strict=True):
-                opinion = self._opinion(row)
-                if opinion is None:
+                of_crystal = self.store.opinions.of_crystal(row["id"])
+                # the one whose combined result the row is, else the newest
+                own = [one for one in of_crystal if one[0] == row["model"]]
+                opinions += (own or of_crystal)[:1]
+                if not of_crystal:
                     self.without.append((formula, row["id"]))
-                else:
-                    opinions.append(opinion)
             if opinions:
                 yield self._relaxed(opinions)
-
-    def _opinion(self, row: dict[str, Any]) -> "tuple[str, Refinement] | None":
-        """The second opinion whose combined result a row is, else the newest about its crystal."""
-        opinions = self.store.opinions.of_crystal(row["id"])
-        own = [one for one in opinions if one[0] == row["model"]]
-        return next(iter(own or opinions), None)
 
     def _relaxed(self, opinions: "list[tuple[str, Refinement]]") -> Hits:
         """The combined results of second opinions, beside their relaxed cells."""
@@ -72,7 +68,7 @@ class RelaxedHits:
             hits.rows[place] | {"relaxed_by": one.potential}
             for (hits, place), (_, one) in zip(kept, opinions, strict=True)
         ]
-        tensors = {
-            tensor: np.stack([hits.tensors[tensor][place] for hits, place in kept]) for tensor in kept[0][0].tensors
-        }
+        tensors = {}
+        for tensor in kept[0][0].tensors:
+            tensors[tensor] = np.stack([hits.tensors[tensor][place] for hits, place in kept])
         return replace(kept[0][0], rows=rows, crystals=cells, tensors=tensors)

@@ -53,8 +53,8 @@ def relaxed_facts(known: dict[str, Any], model: str) -> dict[str, Any]:
         raise MissingError(
             f"{known['id']} has no second opinion{f' of {model[:80]}' if model else ''}. Refine it first."
         )
-    combined = {"results": [result_of(known, chosen["model"])], "relaxed_by": chosen["potential"]}
-    return known | chosen["relaxed"] | combined
+    relaxed: dict[str, Any] = chosen["relaxed"]
+    return known | relaxed | {"results": [result_of(known, chosen["model"])], "relaxed_by": chosen["potential"]}
 
 
 @router.get("/tensors")

@@ -66,14 +66,14 @@ def export(
     chosen = _format(to, format)
     with open_store(db) as store, filter_shown(filter_text):
         request = new_request(filter_text, split_names(fields) or list(PROPERTIES), sort, limit, model)
-        written = write_hits(store, request, chosen, to, diverse=diverse, relaxed=relaxed)
-        empty = not written.n_hits and not written.without and filter_text.strip()
+        exported = write_hits(store, request, chosen, to, diverse=diverse, relaxed=relaxed)
+        empty = not exported.n_hits and not exported.without and filter_text.strip()
         reasons = store.explain(filter_text, model).sentences() if empty else []
-    say(f"{written.n_hits:,} crystals written to {to}")
-    if written.without:
-        named = ", ".join(f"{formula} {crystal_id}" for formula, crystal_id in written.without[:SHOWN_LEFT_OUT])
-        more = f" and {len(written.without) - SHOWN_LEFT_OUT:,} more" if len(written.without) > SHOWN_LEFT_OUT else ""
-        say(f"{len(written.without):,} left out, which have no second opinion: {named}{more}")
+    say(f"{exported.n_hits:,} crystals written to {to}")
+    if exported.without:
+        named = ", ".join(f"{formula} {crystal_id}" for formula, crystal_id in exported.without[:SHOWN_LEFT_OUT])
+        more = f" and {len(exported.without) - SHOWN_LEFT_OUT:,} more" if len(exported.without) > SHOWN_LEFT_OUT else ""
+        say(f"{len(exported.without):,} left out, which have no second opinion: {named}{more}")
     for reason in reasons[:3]:
         say(reason)
 
