@@ -122,10 +122,10 @@ def test_deployments_name_flows_that_exist_and_hold_one_retrain_at_a_time() -> N
 def test_what_the_image_installs_first_is_what_the_project_depends_on() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    printed = _requirements("postgres", "cluster")
-    assert set(project["dependencies"]) | {*extras["postgres"], *extras["cluster"]} < set(printed)
+    printed = _requirements("postgres", "cluster", "refine")
+    assert set(project["dependencies"]) | {*extras["postgres"], *extras["cluster"], *extras["refine"]} < set(printed)
     # KubeRay 1.6 asks an agent that bare Ray does not start.
-    assert "python requirements.py postgres cluster >" in DOCKERFILE and "ray[default]" in " ".join(printed)
+    assert "python requirements.py postgres cluster refine >" in DOCKERFILE and "ray[default]" in " ".join(printed)
 
 
 def _requirements(*extras: str) -> list[str]:
