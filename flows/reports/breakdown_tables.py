@@ -84,7 +84,7 @@ def other_code_table(breakdown: "Breakdown") -> str:
 
 
 def stability_table(breakdown: "Breakdown") -> str:
-    """How well unstable labels are told from stable ones."""
+    """How well unstable labels are separated from stable ones."""
     head = ("split", "n", "not positive definite", "expected", "AUROC", "AUROC of the lowest eigenvalue alone")
     rows = []
     for row in breakdown.stability:

@@ -15,7 +15,7 @@ from gmt_tasks.screening.derive import derive
 from gmt_tasks.screening.intervals import interval_columns
 from gmt_tasks.screening.metals import without_static_response
 from gmt_tasks.screening.screener import TensorPrediction
-from gmt_tasks.screening.symmetrize import SymmetrizedPrediction
+from models.crystals.crystal import CrystalBatch
 from models.derived.elastic import Unstable, derive_elastic
 from models.potential.softening import stiffened
 from models.quantities import Tensor
@@ -51,8 +51,12 @@ def combined_prediction(
         calibration: of the network, for a recipe without widths of its own.
     """
     network = prediction.derived.prediction
-    volumetric, deviatoric, weight = recipe.of_crystals(network.crystals)
-    potential = _projected(network, stiffened(stiffness_gpa, volumetric, deviatoric))
+    potential, weight = np.full_like(stiffness_gpa, np.nan), recipe.of_crystals(network.crystals)[2]
+    known = np.flatnonzero(np.isfinite(stiffness_gpa).all(axis=(1, 2)))
+    if len(known):
+        # differences of finite steps are not exactly symmetric
+        of_known = corrected(stiffness_gpa[known], network.crystals.select(known), recipe)
+        potential[known] = network.analysis.symmetry.select(known).project(Tensor.ELASTIC, of_known)
     tensor = Tensor.ELASTIC
     by_network = network.by_network[tensor]
     # The networks take turns in leaning towards the potential and away from it; the mean share stays.
@@ -70,13 +74,10 @@ def combined_prediction(
     return replace(prediction, derived=derived, intervals=intervals)
 
 
-def _projected(network: SymmetrizedPrediction, stiffness_gpa: Floats) -> Floats:
-    """Stiffnesses as the crystals' point groups allow them: differences of finite steps are not exactly symmetric."""
-    known = np.flatnonzero(np.isfinite(stiffness_gpa).all(axis=(1, 2)))
-    projected = np.full_like(stiffness_gpa, np.nan)
-    if len(known):
-        projected[known] = network.analysis.symmetry.select(known).project(Tensor.ELASTIC, stiffness_gpa[known])
-    return projected
+def corrected(stiffness_gpa: Floats, crystals: CrystalBatch, recipe: Recipe) -> Floats:
+    """Stiffnesses by a potential without its softening, [n_crystals, 6, 6]."""
+    volumetric, deviatoric, _ = recipe.of_crystals(crystals)
+    return stiffened(stiffness_gpa, volumetric, deviatoric)
 
 
 def moduli(stiffness_gpa: Floats) -> dict[str, Floats]:

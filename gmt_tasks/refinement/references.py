@@ -52,12 +52,14 @@ def competitors_of(
     store: ResultStore, potential: str, crystals: Sequence[RefinedCrystal]
 ) -> Iterator[tuple[RefinedCrystal, dict[str, list[Competitor]]]]:
     """Each crystal with the stored crystals of its chemical system and of parts of it, without itself."""
-    parts = {system: subsystems(system) for system in {crystal.elements for crystal in crystals}}
+    systems = {crystal.elements for crystal in crystals}
+    parts = {system: subsystems(system) for system in systems}
     by_system = store.opinions.competitors(potential, set(chain.from_iterable(parts.values())))
     for crystal in crystals:
         others: dict[str, list[Competitor]] = {}
+        own = (crystal.id, crystal.twin_id)
         for system in parts[crystal.elements]:
-            others[system] = [one for one in by_system[system] if one.crystal_id not in (crystal.id, crystal.twin_id)]
+            others[system] = [one for one in by_system[system] if one.crystal_id not in own]
         yield crystal, others
 
 

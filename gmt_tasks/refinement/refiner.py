@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from db.records import ModelVersion, ResultBlock
-from gmt_tasks.refinement.combination import combined_prediction, disagreement, moduli
+from gmt_tasks.refinement.combination import combined_prediction, corrected, disagreement, moduli
 from gmt_tasks.refinement.estimate import standard_cells
 from gmt_tasks.refinement.opinions import refinement_of, warnings_of
 from gmt_tasks.refinement.recipe import Recipe, load_recipe
@@ -135,19 +135,16 @@ class Refiner:
         kept = [opinions[row] for row in network.rows]
         stiffness = np.array([opinion.stiffness_gpa for opinion in kept]).reshape(-1, 6, 6)
         alone = moduli(stiffness)
-        disagrees = disagreement(network.derived.columns, alone, self.recipe)
+        of_network = network.derived.prediction.crystals
+        without_softening = moduli(corrected(stiffness, of_network, self.recipe))
+        disagrees = disagreement(network.derived.columns, without_softening, self.recipe)
         combined = combined_prediction(network, stiffness, self.recipe, self.screener.calibration)
         ids = [crystal_ids[row] for row in network.rows]
-        refinements = [
-            refinement_of(
-                crystal_id,
-                str(self.potential_version),
-                opinion,
-                {f"potential_{name}": float(values[k]) for name, values in alone.items()}
-                | {"second_opinion_disagrees": bool(disagrees[k])},
-            )
-            for k, (crystal_id, opinion) in enumerate(zip(ids, kept, strict=True))
-        ]
+        refinements = []
+        for k, (crystal_id, opinion) in enumerate(zip(ids, kept, strict=True)):
+            facts: dict[str, float | bool] = {f"potential_{name}": float(values[k]) for name, values in alone.items()}
+            facts["second_opinion_disagrees"] = bool(disagrees[k])
+            refinements.append(refinement_of(crystal_id, str(self.potential_version), opinion, facts))
         block = result_block(crystal_ids, combined)
         texts = zip(block.warnings, map(warnings_of, refinements), strict=True)
         warnings = [json.dumps([*json.loads(text), *more]) for text, more in texts]

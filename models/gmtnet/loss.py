@@ -143,7 +143,7 @@ def _add_elastic(losses: dict[str, TorchTensor], predicted: TorchTensor, targets
     # a compressibility may be negative and a soft crystal has no compliance: both have no logarithm
     usable = (label > 0) & (values > 0)
     error = torch.where(usable, values.clamp(min=1e-3).log() - torch.where(usable, label, 1.0).log(), 0.0)
-    # quadratic below the bend, then linear: within the noise of its label an error teaches little
+    # quadratic below the bend, then linear: within the noise of its label an error counts little
     bend = (0.05**2 + targets.elastic_noise[labelled].square()).sqrt()
     errors = ((error.square() + bend.square()).sqrt() - bend).sum(dim=1) / usable.sum(dim=1).clamp(min=1)
     losses["elastic_invariants"] = errors.sum() / len(labelled)

@@ -112,6 +112,14 @@ class DeformationSpace:
             rows[axis, axis:-6:3] = 1 / np.sqrt(self.n_atoms)
         return rows
 
+    def reach(self, point: Floats) -> tuple[float, float]:
+        """Length of the largest displacement in Å and Frobenius norm of the strain at a point [3 n + 6].
+
+        Lengths, not components: a rotated deformation reaches as far.
+        """
+        farthest = np.linalg.norm(self.displacements(point), axis=-1).max()
+        return float(farthest), float(np.linalg.norm(point[-6:])) / self.length
+
     @cached_property
     def invariants(self) -> Floats:
         """Orthonormal basis of the deformations that keep the space group, without translations, [n_free, 3 n + 6]."""

@@ -28,6 +28,10 @@ class Evaluation:
     forces_ev_per_angstrom: Floats
     stress_gpa: Floats
 
+    def part(self, crystals: slice, atoms: slice) -> "Evaluation":
+        """The evaluation of some of the crystals, whose atoms are these."""
+        return Evaluation(self.energy_ev[crystals], self.forces_ev_per_angstrom[atoms], self.stress_gpa[crystals])
+
 
 class Potential(Protocol):
     """Crystals in, energies, forces and stresses out."""

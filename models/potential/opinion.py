@@ -61,25 +61,20 @@ def second_opinions(
             cells[row] = standard_cell(crystals, row, symprec)
         except SymmetryError as error:
             failures[row] = str(error)
+    guesses: dict[int, Floats] = {}
+    for row in cells:
+        if stiffness_guess_gpa is not None and np.isfinite(stiffness_guess_gpa[row]).all():
+            values, vectors = np.linalg.eigh(stiffness_voigt_to_mandel(stiffness_guess_gpa[row]))
+            # a guess that is soft or indefinite along some strain would send the first step far away
+            guesses[row] = (vectors * np.maximum(values, _MIN_STIFFNESS_GPA)) @ vectors.T
     for hand in (False, True):
         chosen = {row: cell for row, cell in cells.items() if cell.is_chiral == hand}
-        calculations = {
-            row: partial(opinion_steps, cell, _usable(stiffness_guess_gpa, row)) for row, cell in chosen.items()
-        }
+        calculations = {row: partial(opinion_steps, cell, guesses.get(row)) for row, cell in chosen.items()}
         finished, failed = run_together(Mirrored(potential) if hand else potential, calculations)
         failures |= failed
         for row, (opinion, cost) in finished.items():
             opinions[row] = replace(opinion, n_evaluations=cost.n_evaluations, seconds=cost.seconds)
     return opinions, failures
-
-
-def _usable(stiffness_guess_gpa: Floats | None, row: int) -> Floats | None:
-    """The guess for one crystal in Mandel form, soft directions stiffened; None without a finite one, [6, 6]."""
-    if stiffness_guess_gpa is None or not np.isfinite(stiffness_guess_gpa[row]).all():
-        return None
-    values, vectors = np.linalg.eigh(stiffness_voigt_to_mandel(stiffness_guess_gpa[row]))
-    usable: Floats = (vectors * np.maximum(values, _MIN_STIFFNESS_GPA)) @ vectors.T
-    return usable
 
 
 def opinion_steps(cell: StandardCell, stiffness_guess_mandel_gpa: Floats | None = None) -> Steps[SecondOpinion]:
@@ -143,13 +138,11 @@ def _breaking_steps(derivatives: SecondDerivatives, energy_ev: float) -> Steps[_
     """Pushes an unstable crystal along its softest deformation and relaxes it without symmetry."""
     space = derivatives.space
     direction = derivatives.softest()[1]
-    farthest = np.linalg.norm(space.displacements(direction), axis=-1).max() / _PUSH_ANGSTROM
-    largest = np.linalg.norm(direction[-6:]) / space.length / _PUSH_STRAIN
+    farthest, largest = space.reach(direction)
+    push = direction / max(farthest / _PUSH_ANGSTROM, largest / _PUSH_STRAIN)
     internal = np.linalg.svd(space.translations)[2][3:]
     try:
-        relaxed = yield from relaxation_steps(
-            space, internal, _WITHOUT_SYMMETRY, start=direction / max(farthest, largest)
-        )
+        relaxed = yield from relaxation_steps(space, internal, _WITHOUT_SYMMETRY, start=push)
     except CalculationFailedError:
         return _Broken(0, 0.0)
     if relaxed.how is Relaxation.COLLAPSED:

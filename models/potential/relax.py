@@ -17,6 +17,7 @@ _MAX_DISPLACEMENT_ANGSTROM = 0.2  # of an atom in one step
 _MAX_STRAIN = 0.04  # in one step
 _STIFFNESS_OF_ATOMS = 8.0  # eV/Å²: the first guess of the second derivative by a displacement
 _BULK_GPA, _SHEAR_GPA = 90.0, 40.0  # the first guess of the stiffness, where none is given
+_LEAST_CURVATURE = 0.3  # eV/Å²: flatter directions are taken for this stiff
 _ENERGY_NOISE_EV = 2e-6  # per atom, of single precision
 
 
@@ -33,6 +34,12 @@ class Limits:
     force_ev_per_angstrom: float = 0.003
     stress_gpa: float = 0.02
     n_steps: int = 60
+
+    def hold(self, space: DeformationSpace, gradient: Floats) -> bool:
+        """Whether forces and stress, as a derivative of the energy in a space [3 n + 6], are below the limits."""
+        force = np.linalg.norm(space.displacements(gradient), axis=-1).max()
+        stress = np.linalg.norm(gradient[-6:]) * space.length / space.volume * EV_PER_A3_IN_GPA
+        return bool(force < self.force_ev_per_angstrom and stress < self.stress_gpa)
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,14 @@ def relaxation_steps(
     how, shrink = Relaxation.NOT_CONVERGED, 1.0
     for _ in range(limits.n_steps):
         slope = basis @ gradient
-        if _is_small(space, basis.T @ slope, limits):
+        if limits.hold(space, basis.T @ slope):
             how = Relaxation.CONVERGED
             break
-        step = _bounded(space, basis.T @ _newton(curvature, slope)) * shrink
+        values, vectors = np.linalg.eigh(curvature)
+        # to the minimum of the quadratic model; along directions of negative curvature downhill all the same
+        step = -basis.T @ vectors @ ((vectors.T @ slope) / np.maximum(np.abs(values), _LEAST_CURVATURE))
+        farthest, largest = space.reach(step)
+        step *= shrink / max(1.0, farthest / _MAX_DISPLACEMENT_ANGSTROM, largest / _MAX_STRAIN)
         trial = point + step
         crystal = space.crystals(trial[None])
         ratio = np.linalg.det(np.eye(3) + space.strains(trial))
@@ -113,30 +124,6 @@ def _first_curvature(space: DeformationSpace, stiffness_mandel_gpa: Floats | Non
     curvature = _STIFFNESS_OF_ATOMS * np.eye(space.dimension)
     curvature[-6:, -6:] = stiffness_mandel_gpa / EV_PER_A3_IN_GPA * space.volume / space.length**2
     return curvature
-
-
-def _is_small(space: DeformationSpace, gradient: Floats, limits: Limits) -> bool:
-    """Whether forces and stress are below the limits."""
-    force = np.linalg.norm(space.displacements(gradient), axis=-1).max()
-    stress = np.linalg.norm(gradient[-6:]) * space.length / space.volume * EV_PER_A3_IN_GPA
-    return bool(force < limits.force_ev_per_angstrom and stress < limits.stress_gpa)
-
-
-def _newton(curvature: Floats, slope: Floats) -> Floats:
-    """The step to the minimum of the quadratic model; along directions of negative curvature downhill all the same."""
-    values, vectors = np.linalg.eigh(curvature)
-    step: Floats = -vectors @ ((vectors.T @ slope) / np.maximum(np.abs(values), 0.3))
-    return step
-
-
-def _bounded(space: DeformationSpace, step: Floats) -> Floats:
-    """The step, shortened so that no atom and no strain goes too far at once.
-
-    By lengths, not components: a rotated crystal takes the rotated steps.
-    """
-    farthest = np.linalg.norm(space.displacements(step), axis=-1).max() / _MAX_DISPLACEMENT_ANGSTROM
-    largest = np.linalg.norm(step[-6:]) / space.length / _MAX_STRAIN
-    return step / max(1.0, float(farthest), float(largest))
 
 
 def _updated(curvature: Floats, step: Floats, change: Floats) -> Floats:

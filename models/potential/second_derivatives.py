@@ -127,7 +127,10 @@ def independent_deformations(space: DeformationSpace) -> tuple[Floats, Floats]:
         step to take along each in Å, [k].
     """
     operations = space.cell.operations
-    axes = _axes(space.cell.crystal.lattice[0])
+    lattice = space.cell.crystal.lattice[0]
+    axes = np.linalg.qr(lattice.T)[0].T
+    # rows that turn with the crystal: a, b without its part along a, and the normal of both
+    axes *= np.sign((axes * lattice).sum(axis=1))[:, None]
     rows, steps = [], []
     for atom in np.unique(operations.permutations.min(axis=0)):
         keeping = operations.permutations[:, atom] == atom
@@ -142,13 +145,6 @@ def independent_deformations(space: DeformationSpace) -> tuple[Floats, Floats]:
         rows.append(row)
         steps.append(STRAIN * space.length)
     return np.array(rows), np.array(steps)
-
-
-def _axes(lattice: Floats) -> Floats:
-    """Orthonormal rows that turn with the crystal: a, b without its part along a, and the normal of both."""
-    axes = np.linalg.qr(lattice.T)[0].T
-    turned: Floats = axes * np.sign((axes * lattice).sum(axis=1))[:, None]
-    return turned
 
 
 def _directions() -> Floats:

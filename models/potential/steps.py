@@ -82,15 +82,8 @@ def _answers(
         n_crystals, n_atoms = batch.n_crystals, len(batch.numbers)
         cost = spent[row]
         spent[row] = Cost(cost.n_evaluations + n_crystals, cost.seconds + seconds * n_atoms)
-        yield row, _part(evaluation, slice(crystal, crystal + n_crystals), slice(atom, atom + n_atoms))
+        yield row, evaluation.part(slice(crystal, crystal + n_crystals), slice(atom, atom + n_atoms))
         crystal, atom = crystal + n_crystals, atom + n_atoms
-
-
-def _part(evaluation: Evaluation, crystals: slice, atoms: slice) -> Evaluation:
-    """The evaluation of some of the crystals."""
-    return Evaluation(
-        evaluation.energy_ev[crystals], evaluation.forces_ev_per_angstrom[atoms], evaluation.stress_gpa[crystals]
-    )
 
 
 def require_finite(evaluation: Evaluation) -> Evaluation:

@@ -25,7 +25,7 @@ class Breakdown:
         networks: the networks of the ensemble one by one.
         sizes: coverage by the size of e.
         other_codes: moduli of other codes.
-        stability: how well unstable labels are told from stable ones.
+        stability: how well unstable labels are separated from stable ones.
     """
 
     ranking: list[RankingInterval] = field(default_factory=list)

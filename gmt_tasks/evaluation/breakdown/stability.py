@@ -1,7 +1,7 @@
 """Fits the stability classifier of a model on labels of train and val, and measures it on others.
 
 Only the files of full tensors hold unstable crystals: recovered tensors are positive definite, because their source
-lists no others, and would teach where a label comes from.
+lists no others, and would show where a label comes from.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ COLUMN = "elastic_stability_probability"
 
 @dataclass(frozen=True)
 class StabilityScores:
-    """How well unstable labels are told from stable ones.
+    """How well unstable labels are separated from stable ones.
 
     Attributes:
         split: "val" (it was fitted there, too) or "test".
