@@ -29,8 +29,8 @@ UNSTABLE_THZ = -0.3
 _UNSTABLE_GPA = -0.5  # lowest eigenvalue of the stiffness, likewise
 _PUSH_ANGSTROM, _PUSH_STRAIN = 0.2, 0.02  # how far a crystal is pushed along its softest deformation
 _WITH_SYMMETRY = Limits()
-_WITHOUT_SYMMETRY = Limits(force_ev_per_angstrom=0.02, stress_gpa=0.2, n_steps=60)
-_BROKEN_SYMPREC_ANGSTROM = 0.03
+_WITHOUT_SYMMETRY = Limits(n_steps=150)  # valleys between equivalent minima are flat
+_SYMPRECS_ANGSTROM = 0.01, 0.1  # least and largest tolerance for what is left of the symmetry
 _MIN_STIFFNESS_GPA = 10.0
 
 
@@ -147,8 +147,10 @@ def _breaking_steps(derivatives: SecondDerivatives, energy_ev: float) -> Steps[_
         return _Broken(0, 0.0)
     if relaxed.how is Relaxation.COLLAPSED:
         return _Broken(0, 0.0)
+    # coarse enough for what is left of a flat valley, finer than the distortion itself
+    symprec = float(np.clip(space.reach(relaxed.point)[0] / 2, *_SYMPRECS_ANGSTROM))
     try:
-        spacegroup = standard_cell(space.crystals(relaxed.point[None]), 0, _BROKEN_SYMPREC_ANGSTROM).spacegroup
+        spacegroup = standard_cell(space.crystals(relaxed.point[None]), 0, symprec).spacegroup
     except SymmetryError:
         spacegroup = 0
     gain = min(0.0, (relaxed.energy_ev[1] - energy_ev) / space.n_atoms)
