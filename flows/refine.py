@@ -13,7 +13,8 @@ from flows.ingest import PATIENT, ingest_source, open_run
 from flows.orchestration import current_session, session_for
 from flows.screen import drive_shards, finish_run
 from gmt_tasks.process import stop_on_signals
-from gmt_tasks.refinement.choice import DEFAULT_MAX_ATOMS, DEFAULT_REFERENCES, DEFAULT_TOP, RefineRequest
+from gmt_tasks.refinement.choice import RefineRequest
+from gmt_tasks.refinement.defaults import DEFAULT_MAX_ATOMS, DEFAULT_REFERENCES, DEFAULT_TOP
 from gmt_tasks.refinement.session import RefineSession
 from models.errors import GmtError
 

@@ -11,10 +11,7 @@ from db.query.store import with_preset_order
 from db.records import IngestedBlock, ModelVersion, RunSpec
 from db.refinements.records import ChosenCrystals
 from db.store import ResultStore
-
-DEFAULT_TOP = 20
-DEFAULT_REFERENCES = 20
-DEFAULT_MAX_ATOMS = 60
+from gmt_tasks.refinement.defaults import DEFAULT_MAX_ATOMS, DEFAULT_REFERENCES, DEFAULT_TOP
 
 CRYSTALS_PER_BLOCK = 1000
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.evaluation.label_properties import label_properties, label_tensors
+from gmt_tasks.evaluation.reliability.combined_errors import COMBINED, label_components
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.training.applicability import rows_with_tensors
 from gmt_tasks.training.split_table import is_learned
 from models.applicability.distance import FEWEST_HELD_OUT
 from models.gmtnet.training_data.split_table import SplitTable
-from models.quantities import INTERVALS, TENSORS
+from models.quantities import DERIVED, INTERVALS, TENSORS
 from models.uncertainty.conformal import SMALLEST_N
 
 FEW_NEW = {Split.TRAIN: 50, Split.TEST: 20}
@@ -83,6 +84,10 @@ def held_out_counts(labels: LabelledCrystals) -> dict[str, int]:
     rows = labels.rows(Split.VAL)
     truth = label_properties(labels, rows)
     counts = {name: int(np.isfinite(truth[name]).sum()) for name in INTERVALS}
+    # their intervals come from the labels of each of their tensors
+    for name in COMBINED:
+        parts = [label_components(labels, rows, tensor) for tensor in DERIVED[name].from_tensors]
+        counts[name] = min(int(np.isfinite(part).all(axis=1).sum()) for part in parts)
     for quantity, tensor in TENSORS.items():
         counts[tensor.error_column] = int(np.isfinite(label_tensors(labels, rows, quantity)[:, 0]).sum())
     return counts

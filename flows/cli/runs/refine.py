@@ -10,13 +10,14 @@ from flows.cli.options import AsJson, Db, Device, Model
 from flows.cli.results.open import filter_shown
 from flows.cli.screen import run_flow
 from flows.terminal.console import Exit, duration, errors_as_lines, print_json, say, say_command
-from gmt_tasks.refinement.choice import DEFAULT_MAX_ATOMS, DEFAULT_REFERENCES, DEFAULT_TOP, RefineRequest
+from gmt_tasks.refinement.defaults import DEFAULT_MAX_ATOMS, DEFAULT_REFERENCES, DEFAULT_TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.table import Table
 
+    from gmt_tasks.refinement.choice import RefineRequest
     from gmt_tasks.refinement.session import Choice, RefineSession
 
 SHOWN_ROWS = 20
@@ -58,6 +59,7 @@ def refine(
     The cell is relaxed, the network's tensors are predicted for it and combined with the potential's stiffness; modes
     at the zone centre and the energy above the hull of stored crystals say whether the crystal is there to stay.
     """
+    from gmt_tasks.refinement.choice import RefineRequest
     from gmt_tasks.refinement.session import RefineSession, choose_crystals
     from gmt_tasks.settings import load_settings
     from gmt_tasks.telemetry import listen
@@ -77,7 +79,7 @@ def refine(
         _report(session, json=json)
 
 
-def refine_flow(request: RefineRequest) -> "Callable[[], object]":
+def refine_flow(request: "RefineRequest") -> "Callable[[], object]":
     """The flow `refine`, ready to be called."""
     from flows.refine import refine as flow
 

@@ -14,7 +14,9 @@ from gmt_tasks.labels.kinds import E_NORM, EPS_ELECTRONIC, EPS_TOTAL, NUMBER_ARR
 from gmt_tasks.labels.label_kind import Floats, Size
 from gmt_tasks.retraining.gate.data import is_trained, select_labels
 from gmt_tasks.retraining.gate.report import Check, Finding
+from gmt_tasks.screening.derive import derived_columns
 from gmt_tasks.screening.screener import Screener
+from models.crystals.masses import densities
 from models.gmtnet.training_data.split_table import SplitTable
 from models.quantities import Tensor
 
@@ -100,10 +102,13 @@ def label_over_prediction(labels: LabelledCrystals, model: Screener) -> dict[tup
     """
     predicted = model.predict(labels.crystals)
     known = label_properties(labels, predicted.rows)
+    result = predicted.derived.prediction
+    # also of what is taken for a metal: a crystal with such a label is none
+    columns = derived_columns(result.tensors, result.analysis.symmetry, densities(result.crystals))
     logs = {}
     for name, (quantity, _) in COMPARED.items():
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = known[name] / predicted.derived.columns[name]
+            ratio = known[name] / columns[name]
             values = np.where(ratio > 0, np.log(ratio), np.nan)
         has_tensor = ~np.isnan(labels.components[quantity][predicted.rows, 0])
         for kind, chosen in (("tensors", has_tensor), ("numbers", ~has_tensor)):

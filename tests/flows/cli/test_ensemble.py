@@ -33,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_calibrate_says_the_widths_and_where_there_is_no_interval(asked: dict[str, Any]) -> None:
     result = CliRunner().invoke(app, ["calibrate", "mine.json", "--data", "labels"])
     assert result.exit_code == 0
-    assert asked == {"model": "mine.json", "data": Path("labels"), "device": "auto"}
+    assert asked == {"model": "mine.json", "data": Path("labels"), "device": "auto", "version": ""}
     text = " ".join(result.stdout.split())
     assert "90 % intervals from val, 3 networks" in text
     assert "cubic 0.75" in text and "trigonal 1.50" in text

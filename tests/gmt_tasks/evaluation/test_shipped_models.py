@@ -46,9 +46,10 @@ def test_the_table_shows_it_between_the_networks_and_the_baseline(tmp_path: Path
 def test_printed_and_stored_figures_keep_their_keys() -> None:
     plain = fake_evaluation().to_json()
     kept = {"model", "sha256", "tensors", "properties", "consistency", "coverage", "families", "provenance"}
-    assert set(plain) == kept | {"novelty", "curves"}
+    assert set(plain) == kept | {"novelty", "curves", "breakdown", "error_rankings", "doubtful"}
     assert (
-        list(plain["provenance"]) == ["members", "seeds", "files", "crystals"] and plain["provenance"]["members"] == 2
+        list(plain["provenance"]) == ["members", "seeds", "epochs", "files", "crystals"]
+        and plain["provenance"]["members"] == 2
     )
     assert plain["novelty"] and set(plain["curves"][0]) == {
         "quantity",

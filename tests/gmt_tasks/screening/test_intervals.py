@@ -49,7 +49,7 @@ def test_every_interval_holds_its_value_in_order() -> None:
     for row in TENSORS.values():
         radius = found.intervals[row.error_column]
         assert (radius[~IS_METAL] >= 0).all()
-        assert np.isnan(radius[IS_METAL]).all() is (row is not TENSORS[Tensor.ELASTIC])
+        assert bool(np.isnan(radius[IS_METAL]).all()) is (row is not TENSORS[Tensor.ELASTIC])
 
 
 def test_what_symmetry_forbids_is_exact() -> None:

@@ -81,7 +81,7 @@ def same_numbers(left: ResultBlock, right: ResultBlock, rows: list[int] | None =
     pairs = [(left.tensors[name], right.tensors[name][chosen]) for name in left.tensors]
     pairs += [(left.columns[name], right.columns[name][chosen]) for name in ("k_vrh_gpa", "eps_total_mean")]
     return left.crystal_ids == [right.crystal_ids[k] for k in chosen] and all(
-        np.allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max()) for a, b in pairs
+        np.allclose(a, b, rtol=1e-4, atol=1e-5 * np.nanmax(np.abs(b)), equal_nan=True) for a, b in pairs
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.gmtnet.card import WEIGHTS_FOLDER, ModelCard, find_checkpoint, write_card
+from models.gmtnet.card import WEIGHTS_FOLDER, ModelCard, card_paths, find_checkpoint, write_card
 from models.gmtnet.config import CONFIGS
 from models.gmtnet.training_data.split_table import (
     PARTS,
@@ -65,7 +65,7 @@ def test_a_table_is_pinned_by_its_card(tmp_path: Path) -> None:
         load_split_table(path)
 
 
-@pytest.mark.parametrize("path", sorted(WEIGHTS_FOLDER.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", card_paths(WEIGHTS_FOLDER), ids=lambda path: path.stem)
 def test_every_shipped_model_carries_its_split(path: Path) -> None:
     table = load_split_table(find_checkpoint(path.stem))
     assert table is not None
