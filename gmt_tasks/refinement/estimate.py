@@ -21,7 +21,7 @@ CUTOFF_ANGSTROM = 5.0
 """Of the potential's neighbours."""
 
 SECONDS_PER_NEIGHBOR = 9e-5
-"""Of one evaluation on one core, calibrated on 40 candidates of 2 to 20 atoms (`python -m benchmarks.refine_cost`)."""
+"""Of one evaluation on one core, calibrated on 40 candidates of 2 to 20 atoms (benchmarks/potential/refine_cost.py)."""
 
 SECONDS_PER_CRYSTAL = 0.1
 """Of the network, symmetry and storage."""

@@ -1,7 +1,6 @@
 """The second opinion about crystals: relax, differentiate twice, look whether the symmetry wants to break."""
 
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,12 +8,12 @@ import numpy as np
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.masses import ATOMIC_MASSES
 from models.potential.deformations import DeformationSpace
+from models.potential.each_crystal import calculate_each
 from models.potential.interface import Potential
-from models.potential.mirrored import Mirrored
 from models.potential.relax import Limits, Relaxed, relaxation_steps
 from models.potential.second_derivatives import SecondDerivatives, second_derivative_steps
 from models.potential.second_opinion import ModeGroup, Relaxation, SecondOpinion
-from models.potential.steps import CalculationFailedError, Steps, run_together
+from models.potential.steps import CalculationFailedError, Steps
 from models.symmetry.mode_irreps import IrrepModes, mode_irreps
 from models.symmetry.operations import SymmetryError
 from models.symmetry.standard_cell import StandardCell, standard_cell
@@ -53,27 +52,20 @@ def second_opinions(
     Returns:
         Second opinions by row, and for the other rows why there is none.
     """
-    opinions: dict[int, SecondOpinion] = {}
-    failures: dict[int, str] = {}
-    cells: dict[int, StandardCell] = {}
-    for row in range(crystals.n_crystals):
-        try:
-            cells[row] = standard_cell(crystals, row, symprec)
-        except SymmetryError as error:
-            failures[row] = str(error)
-    guesses: dict[int, Floats] = {}
-    for row in cells:
+
+    def start(row: int, cell: StandardCell) -> Steps[SecondOpinion]:
+        guess = None
         if stiffness_guess_gpa is not None and np.isfinite(stiffness_guess_gpa[row]).all():
             values, vectors = np.linalg.eigh(stiffness_voigt_to_mandel(stiffness_guess_gpa[row]))
             # a guess that is soft or indefinite along some strain would send the first step far away
-            guesses[row] = (vectors * np.maximum(values, _MIN_STIFFNESS_GPA)) @ vectors.T
-    for hand in (False, True):
-        chosen = {row: cell for row, cell in cells.items() if cell.is_chiral == hand}
-        calculations = {row: partial(opinion_steps, cell, guesses.get(row)) for row, cell in chosen.items()}
-        finished, failed = run_together(Mirrored(potential) if hand else potential, calculations)
-        failures |= failed
-        for row, (opinion, cost) in finished.items():
-            opinions[row] = replace(opinion, n_evaluations=cost.n_evaluations, seconds=cost.seconds)
+            guess = (vectors * np.maximum(values, _MIN_STIFFNESS_GPA)) @ vectors.T
+        return opinion_steps(cell, guess)
+
+    results, failures = calculate_each(potential, crystals, symprec, start)
+    opinions = {
+        row: replace(opinion, n_evaluations=cost.n_evaluations, seconds=cost.seconds)
+        for row, (opinion, cost) in results.items()
+    }
     return opinions, failures
 
 

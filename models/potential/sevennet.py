@@ -1,6 +1,6 @@
 """SevenNet-l3i5, a universal interatomic potential: the network of the `sevenn` package, weights in models/weights.
 
-The weights are those of the package (`python -m benchmarks.convert_sevennet`), as safetensors: nothing is unpickled.
+The weights are those of the package, as safetensors (benchmarks/potential/convert_sevennet.py): nothing is unpickled.
 What they were trained on and what they are known to get wrong stands in models/weights/SEVENNET.md.
 """
 

@@ -206,7 +206,7 @@ def test_varied_crystals_agree_with_the_calculator_of_the_package() -> None:
 
 @pytest.mark.slow
 def test_the_shipped_weights_are_those_of_the_package() -> None:
-    from benchmarks.convert_sevennet import converted
+    from benchmarks.potential.convert_sevennet import converted
 
     weights, config = converted()
     shipped = load_file(CARD.with_suffix(".safetensors"))

@@ -1,6 +1,6 @@
 """Second opinions of labelled crystals: what the combination of network and potential is tuned and judged on.
 
-    python -m benchmarks.second_opinions --data FOLDER --out opinions.jsonl [--splits train,val] [--max-atoms 12]
+    python -m benchmarks.potential.second_opinions --data FOLDER --out opinions.jsonl [--splits train,val]
 
 One line per crystal with a full stiffness label: its id, split, chemical class, label, and what the potential says.
 A killed run goes on where it stopped; several parts may run side by side into files of their own.

@@ -1,8 +1,8 @@
 """Tunes the combination of network and potential on train and val, judges it on test, writes its numbers.
 
-    python -m benchmarks.combination --data FOLDER --opinions opinions.jsonl [--write]
+    python -m benchmarks.potential.combination --data FOLDER --opinions opinions.jsonl [--write]
 
-`opinions.jsonl` comes from benchmarks/second_opinions.py. Corrections of the potential's softening are medians over
+`opinions.jsonl` comes from second_opinions.py beside this. Corrections of the potential's softening are medians over
 train labels by chemical class (the network takes no part, so train labels are fair); shares and widths of the intervals
 come from val; test is only looked at. The network predicts the cells that the potential relaxed, as a refine run does.
 """

@@ -1,6 +1,6 @@
 """Writes SevenNet-l3i5 as safetensors and JSON from the pickled checkpoint in the `sevenn` package.
 
-`python -m benchmarks.convert_sevennet FOLDER`: what stands in models/weights/ was written by this.
+`python -m benchmarks.potential.convert_sevennet FOLDER`: what stands in models/weights/ was written by this.
 """
 
 import hashlib

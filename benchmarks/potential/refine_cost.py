@@ -1,6 +1,6 @@
 """Evaluations and processor time of second opinions beside what `gmt_tasks.refinement.estimate` expects.
 
-python -m benchmarks.refine_cost candidates.parquet --n 40
+python -m benchmarks.potential.refine_cost candidates.parquet --n 40
 """
 
 import argparse
