@@ -27,6 +27,12 @@ class Scalar(StrEnum):
     BAND_GAP = "band_gap_ev"
     METAL = "metal"  # logit
     FORMATION_ENERGY = "formation_energy_ev_per_atom"
+    EXPANSION = "expansion"  # ln V / V0, V0 at equilibrium
+    DISTORTION = "distortion"  # root of the energy above equilibrium, sqrt(eV per atom)
+
+
+SCALAR_UNIT: dict[Scalar, float] = dict.fromkeys(Scalar, 1.0) | {Scalar.EXPANSION: 0.05, Scalar.DISTORTION: 0.1}
+"""What counts as an error of one, where fresh weights start and what losses are measured in."""
 
 
 class IndexSymmetry(StrEnum):

@@ -19,6 +19,12 @@ RELIABILITY: dict[str, DerivedQuantity] = {
     "molecular": DerivedQuantity("", "crystal of molecules or single atoms", (), kind=ColumnKind.FLAG),
     "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
     "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),
+    "equilibrium_volume_ratio": DerivedQuantity(
+        "1", "predicted volume of the relaxed crystal over that of the crystal as given", ()
+    ),
+    "off_equilibrium": DerivedQuantity(
+        "", "predicted far from its relaxed cell or positions", (), kind=ColumnKind.FLAG
+    ),
     "elastic_stability_probability": DerivedQuantity(
         "1", "probability that the stiffness is positive definite in DFT (a hint only)", ()
     ),

@@ -213,6 +213,10 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
         )
         pores = " with pores" if reliability.get("open_framework") else ""
         yield f"bonds form {kind}{pores}{vacuum}"
+    if reliability.get("equilibrium_volume_ratio") is not None:
+        far = "OFF EQUILIBRIUM" if reliability["off_equilibrium"] else "near equilibrium"
+        change = 100 * (reliability["equilibrium_volume_ratio"] - 1)
+        yield f"{far}: relaxed, the volume is predicted to change by {change:+.1f} %"
     if reliability.get("band_gap_ev") is not None:
         # The network's band gap may come out below zero; for a reader that is a metal's zero.
         metal = "; a METAL: dielectric and piezoelectric numbers are left out" if reliability["metal"] else ""

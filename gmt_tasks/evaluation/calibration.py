@@ -23,13 +23,14 @@ from gmt_tasks.screening.intervals import size_of, width_groups, zero_by_symmetr
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.training.applicability import write_training_reference
 from gmt_tasks.training.split_table import seen_by_model
+from models.applicability.equilibrium import fit_widening
 from models.crystals.crystal_systems import CRYSTAL_SYSTEMS, crystal_systems
 from models.error_scales import Scale
 from models.gmtnet.card import find_checkpoint, read_card, write_card
 from models.gmtnet.training_data.split_table import load_split_table
 from models.quantities import DERIVED, INTERVALS, TENSORS
 from models.tensors.voigt import to_components
-from models.uncertainty.conformal import ALPHA, SMALLEST_N, Calibration
+from models.uncertainty.conformal import ALPHA, SMALLEST_N, Calibration, ConformalWidth
 from models.uncertainty.scales import interval_around, to_scale
 
 Floats = NDArray[np.float64]
@@ -37,6 +38,9 @@ Floats = NDArray[np.float64]
 EVERY_SYSTEM = "all"
 SMALLEST_REPORTED = 10
 """Coverage of a crystal system is reported from this number of labelled crystals on."""
+
+STRAINED_LOG_VOLUMES = (-0.15, -0.1, 0.1, 0.15)
+"""ln V / V0 of the copies that say how intervals widen away from equilibrium."""
 
 LEVELS_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 """Levels of a reliability curve."""
@@ -112,7 +116,38 @@ def calibrate(screener: Screener, labels: LabelledCrystals) -> Calibration:
         if widths[name].n < SMALLEST_N <= width.n:
             widths[name] = width
     n_networks = len(next(iter(prediction.derived.prediction.by_network.values())))
-    return Calibration(ALPHA, n_networks, widths)
+    return Calibration(ALPHA, n_networks, widths, widenings(screener, labels, rows, widths))
+
+
+def widenings(
+    screener: Screener, labels: LabelledCrystals, rows: NDArray[np.int64], widths: dict[str, ConformalWidth]
+) -> dict[str, float]:
+    """How much wider each interval has to be away from equilibrium; empty for a model that knows of none.
+
+    Args:
+        screener: the model.
+        labels: labelled crystals.
+        rows: crystals of the val part, of which copies of other volumes are predicted.
+        widths: of the crystals as they are.
+    """
+    expansions: list[Floats] = []
+    misses: dict[str, list[Floats]] = {}
+    reaches: dict[str, list[Floats]] = {}
+    for log_volume in STRAINED_LOG_VOLUMES:
+        crystals = labels.crystals.select(rows)
+        copies = replace(crystals, lattice=crystals.lattice * np.exp(log_volume / 3))
+        prediction = screener.predict(copies)
+        expansions.append(prediction.evidence.expansion)
+        for name, held in held_out_errors(labels, rows[prediction.rows], prediction).items():
+            misses.setdefault(name, []).append(held.error)
+            reaches.setdefault(name, []).append(held.reach(widths[name]))
+    expansion = np.concatenate(expansions)
+    if not np.isfinite(expansion).any():
+        return {}
+    return {
+        name: fit_widening(expansion, np.concatenate(reaches[name]), np.concatenate(misses[name]), ALPHA)
+        for name in misses
+    }
 
 
 def formula_numbers(labels: LabelledCrystals, rows: NDArray[np.int64]) -> NDArray[np.int64]:

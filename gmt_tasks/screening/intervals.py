@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.screening.derive import DerivedProperties
+from models.applicability.equilibrium import width_factor
 from models.applicability.error_features import NARROW_GAP_EV
 from models.crystals.crystal_systems import crystal_systems
 from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
@@ -66,7 +67,10 @@ def width_groups(from_tensors: tuple[Tensor, ...], system: NDArray[np.str_], ban
 
 
 def interval_columns(
-    derived: DerivedProperties, calibration: Calibration, band_gap_ev: Floats | None = None
+    derived: DerivedProperties,
+    calibration: Calibration,
+    band_gap_ev: Floats | None = None,
+    expansion: Floats | None = None,
 ) -> dict[str, Floats]:
     """Both ends of every interval and every error radius.
 
@@ -74,6 +78,7 @@ def interval_columns(
         derived: predictions with the spread of the networks.
         calibration: widths of the model that made them.
         band_gap_ev: predicted gaps, [n_crystals]; None for a model without.
+        expansion: predicted ln V / V0, [n_crystals]; None for relaxed crystals.
 
     Returns:
         Every name of `models.quantities.UNCERTAINTY_COLUMNS` -> [n_crystals], in the unit of what it bounds; NaN where
@@ -83,6 +88,7 @@ def interval_columns(
     symmetry = prediction.analysis.symmetry
     system = crystal_systems(symmetry.number)
     gap = np.full(len(system), np.nan) if band_gap_ev is None else band_gap_ev
+    strain = np.full(len(system), np.nan) if expansion is None else expansion
     columns: dict[str, Floats] = {}
     for name, ends in INTERVALS.items():
         scale, width = DERIVED[name].scale, calibration.widths.get(name)
@@ -90,7 +96,9 @@ def interval_columns(
         lower = upper = np.full(len(values), np.nan)
         if scale is not None and width is not None:
             groups = width_groups(DERIVED[name].from_tensors, system, gap)
-            lower, upper = interval_around(scale, values, *width.reaches(derived.spread[name], groups))
+            factor = width_factor(strain, calibration.widening.get(name, 0.0))
+            below, above = width.reaches(derived.spread[name], groups)
+            lower, upper = interval_around(scale, values, factor * below, factor * above)
         exact = zero_by_symmetry(name, symmetry) & np.isfinite(values)
         # not simply 0: a number that symmetry makes 0 may carry its arithmetic's last bit
         lower = np.where(exact, np.minimum(values, 0.0), lower)
@@ -105,6 +113,7 @@ def interval_columns(
             size = size_of(quantity, prediction.tensors[quantity])
             groups = width_groups((quantity,), system, gap)
             radius = size * width.half_width(derived.spread[row.error_column] / size, groups)
+            radius = radius * width_factor(strain, calibration.widening.get(row.error_column, 0.0))
         exact = zero_by_symmetry(row.error_column, symmetry)
         columns[row.error_column] = np.where(exact, 0.0, np.where(np.isfinite(radius), radius, np.nan))
     return columns

@@ -15,6 +15,7 @@ from gmt_tasks.screening.derive import DerivedProperties
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.dimensionality import network_dimension
 from models.applicability.distance import OOD_SCORE, TrainingReference
+from models.applicability.equilibrium import FAR_DISTORTION, FAR_EXPANSION
 from models.applicability.error_features import FEATURES, NARROW_GAP_EV, Evidence, error_features
 from models.applicability.error_model import ErrorModel
 from models.applicability.metals import metal_flags
@@ -41,6 +42,9 @@ STATIC_RESPONSE = (Tensor.DIELECTRIC_ELECTRONIC, Tensor.DIELECTRIC_TOTAL, Tensor
 OPEN_FRAMEWORK_RELIABILITY = 0.5
 """At most: too few open frameworks have labels to learn how far the stiffness of others is off. Of 117 zeolites that no
 training saw, the bulk modulus came out at a quarter of the label's (median)."""
+
+OFF_EQUILIBRIUM_RELIABILITY = 0.5
+"""At most: the tensors are those of the crystal as given, and the relaxed one may have others."""
 
 WARN_BELOW = 0.8
 """A reliability below this is a warning: a large error is twice as likely as for a crystal taken at random."""
@@ -91,10 +95,23 @@ def gather_evidence(
         ood_score=score,
         metal_logit=scalars.get(Scalar.METAL, unknown),
         band_gap_ev=band_gap_of(scalars, n),
+        expansion=scalars.get(Scalar.EXPANSION, unknown),
+        distortion=scalars.get(Scalar.DISTORTION, unknown),
         stiffness_ratio=ratio,
         tensors={} if derived is None else derived.prediction.tensors,
         spread={} if derived is None else {q: derived.spread[row.error_column] for q, row in TENSORS.items()},
     )
+
+
+def off_equilibrium(expansion: Floats, distortion: Floats) -> Floats:
+    """1 where a crystal is farther from its equilibrium than relaxed ones are predicted to be, NaN where unknown, [n].
+
+    Args:
+        expansion: predicted ln V / V0, [n_crystals].
+        distortion: predicted root of the energy above equilibrium in sqrt(eV per atom), [n_crystals].
+    """
+    far = (np.abs(expansion) > FAR_EXPANSION) | (distortion > FAR_DISTORTION)
+    return np.where(np.isfinite(expansion), far, np.nan)
 
 
 def band_gap_of(scalars: Mapping[Scalar, Floats], n_crystals: int) -> Floats:
@@ -134,6 +151,8 @@ def reliability_columns(
         "molecular": (dimension == 0) & ~in_vacuum,
         "low_dimensional": in_vacuum,
         "layered": (dimension == 2) & ~in_vacuum,
+        "equilibrium_volume_ratio": np.exp(-evidence.expansion),
+        "off_equilibrium": off_equilibrium(evidence.expansion, evidence.distortion),
         "elastic_stability_probability": np.full(n, np.nan) if stability is None else stability,
         "band_gap_ev": evidence.band_gap_ev,
         "metal": metal_flags(evidence.crystals, evidence.metal_logit),
@@ -144,6 +163,7 @@ def reliability_columns(
         reliability = models[tensor].reliability(features)
         if tensor is Tensor.ELASTIC:
             limit = np.where(columns["open_framework"], OPEN_FRAMEWORK_RELIABILITY, 1.0)
+            limit[columns["off_equilibrium"] == 1] = OFF_EQUILIBRIUM_RELIABILITY
             reliability = np.minimum(reliability, limit)
         # what symmetry forbids is exact; what does not exist in a metal or depends on the vacuum is never right
         exact = ~np.any(evidence.tensors[tensor].reshape(n, -1), axis=1)
@@ -180,6 +200,13 @@ def reliability_warnings(
         texts[k].append(
             f"open framework: its volume is {ratio:.1f} times that of its atoms; moduli of zeolites were off by a "
             "factor of 4"
+        )
+    for k in np.flatnonzero(columns["off_equilibrium"] == 1):
+        change = 100 * (columns["equilibrium_volume_ratio"][k] - 1)
+        texts[k].append(
+            f"off equilibrium: relaxed, its volume would change by about {change:+.0f} % and its energy by "
+            f"-{evidence.distortion[k] ** 2:.2f} eV per atom; these tensors are those of the crystal as given, "
+            "gmtscreen refine relaxes it"
         )
     for k in np.flatnonzero(columns["metal"] == 1):
         logit = evidence.metal_logit[k]

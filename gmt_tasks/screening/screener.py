@@ -148,7 +148,7 @@ class Screener:
         system = crystal_systems(analysis.symmetry.number)
         stability = None if self.stability is None else self.stability.probability(derived.columns, system)
         reliability = reliability_columns(evidence, self.error_models, stability)
-        intervals = interval_columns(derived, self.calibration, evidence.band_gap_ev)
+        intervals = interval_columns(derived, self.calibration, evidence.band_gap_ev, evidence.expansion)
         derived, intervals = without_static_response(derived, intervals, reliability["metal"] == 1)
         return TensorPrediction(accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models)
 

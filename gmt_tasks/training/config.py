@@ -39,6 +39,9 @@ class TrainingConfig:
         candidates: a Parquet file of crystals with `e_form`, `band_gap` in the data folder ("" = none): what is known
             of many more crystals than have tensors. Compositions of val and test are left out.
         candidates_per_epoch: how many of them are seen per epoch, other ones each time.
+        computed: a file of crystals that a potential strained and distorted (gmt_tasks/training/computed.py) in the
+            data folder ("" = none), from which the network learns volume. Compositions of val and test are left out.
+        computed_per_epoch: how many of them are seen per epoch, other ones each time.
         limit: at most this many training crystals (0 = all), for trials.
         start: model whose weights the training goes on from, as a name or a checkpoint; "" starts from random ones.
         start_member: which of its networks.
@@ -66,6 +69,8 @@ class TrainingConfig:
     max_atoms: int = 80
     candidates: str = ""
     candidates_per_epoch: int = 0
+    computed: str = ""
+    computed_per_epoch: int = 0
     limit: int = 0
     start: str = ""
     start_member: int = 0

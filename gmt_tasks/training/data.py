@@ -13,6 +13,7 @@ import torch
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.labels.kinds import NUMBER_ARRAYS
 from gmt_tasks.training.candidate_columns import read_table
+from gmt_tasks.training.computed import read_computed
 from gmt_tasks.training.evaluated_formulas import evaluated_formulas, judged_by_start
 from gmt_tasks.training.split_table import is_learned
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
@@ -48,6 +49,7 @@ class Prepared:
         scarce: those with a label that few have (`scarce` in the registry of label kinds), indices.
         new: crystals that the start of the training has not seen, indices.
         candidates: crystals with energies and band gaps only, indices.
+        computed: crystals that a potential strained and distorted, indices.
         corrections: the published mask of every crystal by tensor, [n_crystals, n_components, n_components].
     """
 
@@ -58,6 +60,7 @@ class Prepared:
     scarce: Ints
     new: Ints
     candidates: Ints
+    computed: Ints
     corrections: dict[Tensor, torch.Tensor]
 
 
@@ -85,10 +88,21 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
     spec = CONFIGS[config.network].graph
     targets, graphs = make_targets(data, rows), _graphs(data.crystals.select(rows), spec)
     table = load_split_table(find_checkpoint(config.start)) if config.start else None
+    folder, n_candidates, n_computed = Path(config.data), 0, 0
+    held_back = evaluated_formulas(folder, data) if config.candidates or config.computed else set()
     if config.candidates:
-        crystals, scalars = _read_candidates(Path(config.data) / config.candidates, data, table)
+        crystals, scalars = _read_candidates(folder / config.candidates, held_back, table)
         graphs += _graphs(crystals, spec)
-        targets = _with_candidates(targets, scalars)
+        targets, n_candidates = _extended(targets, {"scalars": scalars}), crystals.n_crystals
+    if config.computed:
+        computed = read_computed(folder / config.computed)
+        formulas = computed.crystals.formulas()
+        allowed = ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, table)))
+        computed = computed.select(np.flatnonzero(allowed))
+        graphs += _graphs(computed.crystals, spec)
+        known = {"scalars": computed.scalars, "stiffness_noise": computed.relative_noise}
+        targets = _extended(targets, known, {Tensor.ELASTIC: computed.stiffness})
+        n_computed = computed.crystals.n_crystals
     # networks of the published kind are trained behind its mask
     corrections: dict[Tensor, torch.Tensor] = {}
     if spec.rule is NeighborRule.PUBLISHED:
@@ -106,7 +120,8 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
         np.arange(len(rows)),
         scarce,
         np.flatnonzero(~is_learned(data, rows, table)),
-        np.arange(len(rows), graph.n_crystals),
+        np.arange(len(rows), len(rows) + n_candidates),
+        np.arange(len(rows) + n_candidates, len(rows) + n_candidates + n_computed),
         corrections,
     )
 
@@ -135,8 +150,16 @@ def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
         move(data.elastic_noise),
         move(data.piezo_singular),
         torch.as_tensor(_maps_to_ieee_voigt(data.ieee[rows]), dtype=torch.float32),
-        torch.full((len(rows), len(Scalar)), torch.nan),
+        torch.as_tensor(_at_equilibrium(len(rows)), dtype=torch.float32),
+        torch.zeros(len(rows)),
     )
+
+
+def _at_equilibrium(n_crystals: int) -> Floats:
+    """Scalars of crystals that DFT relaxed, [n_crystals, n_scalars]: nothing else is known of them."""
+    scalars = np.full((n_crystals, len(Scalar)), np.nan)
+    scalars[:, [list(Scalar).index(Scalar.EXPANSION), list(Scalar).index(Scalar.DISTORTION)]] = 0.0
+    return scalars
 
 
 def _maps_to_ieee_voigt(rotations: Floats) -> Floats:
@@ -158,40 +181,39 @@ def _graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:
     return [reduce(some, build_graph(some, spec)) for some in chosen]
 
 
-def _read_candidates(
-    path: Path, data: LabelledCrystals, start: SplitTable | None = None
-) -> tuple[CrystalBatch, Floats]:
-    """A fixed random part of the candidates, without compositions that models are judged by, and their scalars [n, 3].
+def _read_candidates(path: Path, held_back: set[str], start: SplitTable | None = None) -> tuple[CrystalBatch, Floats]:
+    """A fixed random part of the candidates, without compositions that models are judged by, and their scalars [n, 5].
 
     Args:
         path: of the table of candidates.
-        data: labels of the training.
+        held_back: formulas of those compositions: they would leak what is predicted beside their tensors.
         start: split of the model that the training starts from; None without one.
     """
     batch, columns = read_table(path, ("e_form", "band_gap"))
     gap, energy = columns["band_gap"], columns["e_form"]
     # How wide a gap is, is learned from crystals that have one: zeros, four labels of five, would halve the wide ones.
     width = np.where(gap > 0.0, gap, np.nan)
-    scalars = np.stack([width, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
-    # a composition that is evaluated would leak what is predicted beside its tensors
+    scalars = _at_equilibrium(batch.n_crystals)
+    scalars[:, :3] = np.stack([width, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
     formulas = batch.formulas()
-    held_back = evaluated_formulas(path.parent, data) | judged_by_start(formulas, start)
-    usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
-    usable &= ~np.isin(formulas, sorted(held_back))
+    usable = ~np.isnan(scalars[:, :3]).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
+    usable &= ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, start)))
     usable[list(find_invalid(batch))] = False
     rows = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:CANDIDATE_POOL])
     return batch.select(rows), scalars[rows]
 
 
-def _with_candidates(targets: Targets, scalars: Floats) -> Targets:
-    """Targets followed by those of candidates, whose scalars alone are known."""
-    n = len(scalars)
+def _extended(targets: Targets, arrays: dict[str, Floats], components: dict[Tensor, Floats] | None = None) -> Targets:
+    """Targets followed by those of crystals of which only these arrays [n, ...] and components [n, ...] are known."""
+    n = len(next(iter(arrays.values())))
 
-    def extend(labels: torch.Tensor) -> torch.Tensor:
+    def extend(labels: torch.Tensor, known: Floats | None) -> torch.Tensor:
         # flags and maps have no NaN; where no label is they are not read
         empty = 0.0 if labels.dtype is torch.bool or labels.ndim == 3 else torch.nan
-        return torch.cat([labels, labels.new_full((n, *labels.shape[1:]), empty)])
+        added = labels.new_full((n, *labels.shape[1:]), empty)
+        return torch.cat([labels, added if known is None else torch.as_tensor(known, dtype=labels.dtype)])
 
-    extended = {f.name: extend(getattr(targets, f.name)) for f in fields(Targets) if f.name != "components"}
-    extended["scalars"] = torch.cat([targets.scalars, torch.as_tensor(scalars, dtype=torch.float32)])
-    return replace(targets, components={q: extend(c) for q, c in targets.components.items()}, **extended)
+    arrays = {"stiffness_noise": np.zeros(n)} | arrays
+    given = {} if components is None else components
+    extended = {f.name: extend(getattr(targets, f.name), arrays.get(f.name)) for f in fields(Targets)[1:]}
+    return replace(targets, components={q: extend(c, given.get(q)) for q, c in targets.components.items()}, **extended)

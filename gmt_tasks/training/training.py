@@ -52,6 +52,8 @@ LOSS_WEIGHTS: dict[str, float] = {
     Scalar.BAND_GAP: 0.5,
     Scalar.METAL: 0.3,
     Scalar.FORMATION_ENERGY: 0.5,
+    Scalar.EXPANSION: 0.5,
+    Scalar.DISTORTION: 0.3,
 }
 """Full tensors count most; the invariants and scalars that stand in for them count less."""
 
@@ -84,7 +86,8 @@ def train(
     network, elements = _first_network(config, data, rows, prepared, report)
     report(
         f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
-        f"{sum(p.numel() for p in network.parameters()):,} weights, seed {config.seed}"
+        f"{len(prepared.computed)} computed states, {sum(p.numel() for p in network.parameters()):,} weights, "
+        f"seed {config.seed}"
     )
     report(f"labels read: {', '.join(f'{n:,} {name}' for name, n in label_counts(data, rows).items())}")
     loop = _Loop(network, config, out, report, chosen_device)
@@ -131,15 +134,28 @@ def _first_network(
         match_scales(network, prepared)
         return network, tuple(sorted(elements))
     networks, card = load_checkpoint(find_checkpoint(config.start))
-    if replace(card.config, tensors=wanted.tensors) != wanted or config.start_member >= len(networks):
+    same_kind = replace(card.config, tensors=wanted.tensors, scalars=wanted.scalars) == wanted
+    if not same_kind or config.start_member >= len(networks):
         raise ModelError(
             f"{card.name}@{card.version} has {len(networks)} networks of another kind than {config.network}: training "
             f"cannot go on from network {config.start_member} of it. Start from random weights, or name another start."
         )
     # the constants of its heads stay: they belong to its weights
-    network = networks[config.start_member].train().requires_grad_(requires_grad=True)
+    network = (
+        _with_scalars(networks[config.start_member], wanted, config.seed).train().requires_grad_(requires_grad=True)
+    )
     report(f"going on from network {config.start_member} of {card.name}@{card.version} (sha256 {card.sha256[:12]})")
     return network, tuple(sorted(elements | set(card.elements)))
+
+
+def _with_scalars(network: GMTNet, wanted: GMTNetConfig, seed: int) -> GMTNet:
+    """The network with a fresh head for every scalar that it was not trained on."""
+    if set(network.config.scalars) >= set(wanted.scalars):
+        return network
+    torch.manual_seed(seed)
+    extended = GMTNet(replace(network.config, scalars=wanted.scalars))
+    extended.load_state_dict(extended.state_dict() | network.state_dict())
+    return extended
 
 
 def make_network(network: GMTNetConfig, data: LabelledCrystals, rows: Ints, seed: int) -> GMTNet:
@@ -253,6 +269,7 @@ class _Loop:
         rng = np.random.default_rng([config.seed, self.epoch])
         # scarce labels several times, candidates other ones each epoch
         some = rng.permutation(data.candidates)[: config.candidates_per_epoch]
+        some = np.concatenate([some, rng.permutation(data.computed)[: config.computed_per_epoch]])
         known = np.concatenate([data.labelled, *[data.scarce] * (config.piezo_repeat - 1)])
         order = np.concatenate([known, *[data.new] * (repeats(known, data.new, config.new_share) - 1), some])
         batches = list(_batches(rng.permutation(order), data.atoms, config))
@@ -352,6 +369,7 @@ def _key(config: TrainingConfig) -> dict[str, Any]:
     # names do not change what is computed; configurations of before there were starts have no start
     unsaid = {"data", "name", "version", "snapshot"}
     unsaid |= set() if config.start else {"start", "start_member", "new_share", "start_share"}
+    unsaid |= set() if config.computed else {"computed", "computed_per_epoch"}
     return {k: v for k, v in plain.items() if k not in unsaid}
 
 

@@ -93,6 +93,8 @@ class Evidence:
         ood_score: share of held-out crystals nearer to the training data, [n_crystals].
         metal_logit: log odds that a crystal is a metal, [n_crystals].
         band_gap_ev: predicted gap, [n_crystals].
+        expansion: predicted ln V / V0, V0 of the relaxed crystal, [n_crystals].
+        distortion: predicted root of the energy above the relaxed crystal, sqrt(eV per atom), [n_crystals].
         stiffness_ratio: lowest eigenvalue of the stiffness over the Voigt bound of the bulk modulus, [n_crystals].
         tensors: predicted, in stored shape, [n_crystals, ...].
         spread: of the networks around each tensor, Frobenius, in its unit, [n_crystals].
@@ -107,6 +109,8 @@ class Evidence:
     ood_score: Floats
     metal_logit: Floats
     band_gap_ev: Floats
+    expansion: Floats
+    distortion: Floats
     stiffness_ratio: Floats
     tensors: Mapping[Tensor, Floats]
     spread: Mapping[Tensor, Floats]

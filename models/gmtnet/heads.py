@@ -122,11 +122,11 @@ class ScalarHead(nn.Module):
     mean: TorchTensor
     scale: TorchTensor
 
-    def __init__(self, channels: Channels, n_invariant: int) -> None:
+    def __init__(self, channels: Channels, n_invariant: int, unit: float = 1.0) -> None:
         super().__init__()
         self.perceptron = perceptron(channels["0e"] + n_invariant, n_invariant, 1)
         self.register_buffer("mean", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale", torch.full((), unit))
 
     def forward(self, features: Features, invariant: TorchTensor) -> TorchTensor:
         """Values [n_crystals, 1]."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor as TorchTensor
 
 from models.gmtnet.invariants import elastic_invariants, largest_singular_value, symmetric_matrix
-from models.quantities import Scalar, Tensor
+from models.quantities import SCALAR_UNIT, Scalar, Tensor
 
 Predicted = dict[Tensor | Scalar, TorchTensor]
 
@@ -38,7 +38,9 @@ class Targets:
         elastic_noise: their relative standard deviation where they come from another code, else 0, [n_crystals, 12].
         piezo_singular: largest singular value of the Voigt matrix of e in the IEEE frame, C/m², [n_crystals].
         piezo_to_ieee: map from components of e to that matrix, [n_crystals, 18, 18].
-        scalars: in the order of Scalar (eV, 0 or 1, eV per atom), [n_crystals, 3].
+        scalars: in the order of Scalar (eV, 0 or 1, eV per atom, 1, sqrt(eV per atom)), [n_crystals, 5].
+        stiffness_noise: relative standard deviation of a stiffness that a potential had a part in, else 0,
+            [n_crystals].
     """
 
     components: dict[Tensor, TorchTensor]
@@ -50,6 +52,7 @@ class Targets:
     piezo_singular: TorchTensor
     piezo_to_ieee: TorchTensor
     scalars: TorchTensor
+    stiffness_noise: TorchTensor
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,10 @@ def multi_task_loss(
         if quantity in predicted and labelled.any():
             sign_free = targets.sign_unproven[labelled] & (quantity is Tensor.PIEZOELECTRIC)
             given, norm = predicted[quantity][labelled], typical.norms[quantity]
-            error = error_of(given - label[labelled], label[labelled], norm)
+            noise = targets.stiffness_noise[labelled] * (quantity is Tensor.ELASTIC)
+            error = error_of(given - label[labelled], label[labelled], norm, noise)
             # a label of either sign: the network decides which one it is
-            opposite = error_of(given + label[labelled], label[labelled], norm)
+            opposite = error_of(given + label[labelled], label[labelled], norm, noise)
             error = torch.where(sign_free, torch.minimum(error, opposite), error)
             losses[quantity.value] = error.sum() / len(label)
     _add_dielectric(losses, predicted, targets, typical)
@@ -99,19 +103,28 @@ def _labelled(label: TorchTensor) -> TorchTensor:
     return ~torch.isnan(label).flatten(1).all(dim=1)
 
 
-def huber_error(error: TorchTensor, _label: TorchTensor, typical: float) -> TorchTensor:
+def huber_error(
+    error: TorchTensor, _label: TorchTensor, typical: float, _noise: TorchTensor | None = None
+) -> TorchTensor:
     """Mean Huber loss of the components, [n]; in units of a typical component, so that tensors can be added up."""
     errors = torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none")
     cost: TorchTensor = errors.mean(dim=1) * (error.shape[1] ** 0.5 / typical)
     return cost
 
 
-def robust_error(error: TorchTensor, label: TorchTensor, typical: float) -> TorchTensor:
-    """sqrt(x² + c²) - c of x = |error| / sqrt(|label| * typical), [n]: quadratic below c = 0.1, then linear."""
+def robust_error(
+    error: TorchTensor, label: TorchTensor, typical: float, noise: TorchTensor | None = None
+) -> TorchTensor:
+    """sqrt(x² + c²) - c of x = |error| / sqrt(|label| * typical), [n]: quadratic below c, then linear.
+
+    c is 0.1, and more where the label has noise [n]: within the noise of its label an error counts little.
+    """
     # part of the typical norm keeps labels near zero from counting without bound
     size = (label.square().sum(dim=1) + (0.3 * typical) ** 2).sqrt()
     x_squared = error.square().sum(dim=1) / (size * typical)
-    return (x_squared + 0.01).sqrt() - 0.1
+    bend_squared = 0.01 if noise is None else 0.01 + noise.square()
+    bend = 0.1 if noise is None else (0.01 + noise.square()).sqrt()
+    return (x_squared + bend_squared).sqrt() - bend
 
 
 def _add_dielectric(
@@ -162,7 +175,7 @@ def _add_piezoelectric(
 
 
 def _add_scalars(losses: dict[str, TorchTensor], predicted: Predicted, targets: Targets) -> None:
-    """Huber errors of energies in eV, cross entropy of being a metal."""
+    """Huber errors in units of each scalar, cross entropy of being a metal."""
     for k, scalar in enumerate(Scalar):
         if scalar not in predicted:
             continue
@@ -172,5 +185,6 @@ def _add_scalars(losses: dict[str, TorchTensor], predicted: Predicted, targets: 
             if scalar is Scalar.METAL:
                 errors = torch.nn.functional.binary_cross_entropy_with_logits(values, label, reduction="none")
             else:
-                errors = torch.nn.functional.huber_loss(values, label, reduction="none", delta=0.5)
+                unit = SCALAR_UNIT[scalar]
+                errors = torch.nn.functional.huber_loss(values / unit, label / unit, reduction="none", delta=0.5)
             losses[scalar.value] = errors.sum() / len(labelled)

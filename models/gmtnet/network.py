@@ -17,7 +17,7 @@ from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarH
 from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, cutoff_envelope
 from models.gmtnet.spherical import read_irreps
 from models.gmtnet.torch_graph import Features, TorchGraph
-from models.quantities import TENSORS, Scalar, Tensor
+from models.quantities import SCALAR_UNIT, TENSORS, Scalar, Tensor
 
 if TYPE_CHECKING:
     from models.gmtnet.published.layers import PublishedConvolutions
@@ -44,7 +44,9 @@ class GMTNet(nn.Module):
             # a tensor with a floor is positive definite above it, any other has a direction and a size
             kind = DirectionHead if TENSORS[quantity].floor is None else PositiveHead
             self.heads[quantity.value] = kind(quantity, channels, config.channels)
-        self.scalars = nn.ModuleDict({s.value: ScalarHead(channels, config.channels) for s in config.scalars})
+        self.scalars = nn.ModuleDict(
+            {s.value: ScalarHead(channels, config.channels, SCALAR_UNIT[s]) for s in config.scalars}
+        )
 
     def forward(self, graph: TorchGraph) -> Outputs:
         """Orthonormal components of tensors in their unit, [n_crystals, n_components]; scalars [n_crystals, 1]."""

@@ -43,6 +43,21 @@ def softening(stiffness_gpa: Floats, label_gpa: Floats) -> tuple[Floats, Floats]
     return volumetric, np.einsum("nij,ji->n", difference, _DEVIATORIC) / 5
 
 
+def carried(label_gpa: Floats, before_gpa: Floats, after_gpa: Floats) -> Floats:
+    """A label changed as the potential's stiffness changes from one state of the crystal to another.
+
+    The change is that of the matrix logarithms: positive definite stays positive definite, all of it turns with the
+    crystal, and a factor by which the potential is off cancels.
+
+    Args:
+        label_gpa: positive definite C_IJ in the first state, shape [n_crystals, 6, 6].
+        before_gpa: likewise by the potential, in the first state.
+        after_gpa: likewise by the potential, in the second state.
+    """
+    values, vectors = np.linalg.eigh(_logarithm(label_gpa) + _logarithm(after_gpa) - _logarithm(before_gpa))
+    return mandel_to_stiffness_voigt((vectors * np.exp(values)[:, None, :]) @ np.swapaxes(vectors, 1, 2))
+
+
 def _logarithm(stiffness_gpa: Floats) -> Floats:
     """Matrix logarithm of stiffnesses in Mandel form, [n_crystals, 6, 6]."""
     values, vectors = np.linalg.eigh(stiffness_voigt_to_mandel(stiffness_gpa))

@@ -17,7 +17,7 @@ Proc. ECML (2002); A. N. Angelopoulos, S. Bates, arXiv:2107.07511 (2021), sectio
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -116,22 +116,28 @@ class Calibration:
         alpha: intervals miss with this probability.
         n_networks: of the ensemble it was made with; another number of networks needs another calibration.
         widths: by name of a derived number, or of the error column of a tensor.
+        widening: likewise, how much wider intervals are away from equilibrium (models/applicability/equilibrium.py);
+            empty for a model that does not know how far a crystal is from its own.
     """
 
     alpha: float
     n_networks: int
     widths: dict[str, ConformalWidth]
+    widening: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a model card."""
         widths = {name: width.to_json() for name, width in self.widths.items()}
-        return {"alpha": self.alpha, "members": self.n_networks, "widths": widths}
+        plain: dict[str, Any] = {"alpha": self.alpha, "members": self.n_networks, "widths": widths}
+        widening = {name: _short(value) for name, value in self.widening.items()}
+        return plain | {"widening": widening} if widening else plain
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Calibration":
         """Reads what `to_json` wrote; an empty dict is a model without calibration."""
         widths = {name: ConformalWidth.from_json(row) for name, row in data.get("widths", {}).items()}
-        return Calibration(float(data.get("alpha", ALPHA)), int(data.get("members", 1)), widths)
+        widening = {name: float(value) for name, value in data.get("widening", {}).items()}
+        return Calibration(float(data.get("alpha", ALPHA)), int(data.get("members", 1)), widths, widening)
 
 
 def calibrate_width(error: Floats, spread: Floats, system: NDArray[np.str_], *, alpha: float = ALPHA) -> ConformalWidth:

@@ -58,9 +58,9 @@ class HeldOutErrors:
 
     def inside(self, width: ConformalWidth) -> Bools:
         """Whether the labels lie inside intervals of these widths, [n_crystals]."""
-        return np.asarray(self.error <= self._reach(width))
+        return np.asarray(self.error <= self.reach(width))
 
-    def _reach(self, width: ConformalWidth) -> Floats:
+    def reach(self, width: ConformalWidth) -> Floats:
         """How far intervals reach on the side of the label, [n_crystals]."""
         below, above = width.reaches(self.spread, self.system)
         return above if self.is_below is None else np.where(self.is_below, below, above)
@@ -83,7 +83,7 @@ class HeldOutErrors:
             in_half_widths = np.full(len(self.error), np.nan)
             for k in range(N_FOLDS):
                 others = replace(self, error=np.where(fold == k, np.nan, self.error))
-                reach = self._reach(others._fitted(alpha))
+                reach = self.reach(others._fitted(alpha))
                 in_half_widths[fold == k] = (self.error / np.maximum(reach, 1e-300))[fold == k]
             stretches.append(finite_sample_quantile(in_half_widths[known], alpha))
         # folds are drawn by lot: the median of some draws depends little on it

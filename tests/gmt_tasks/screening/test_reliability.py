@@ -17,6 +17,7 @@ from gmt_tasks.screening.screener import Screener
 from gmt_tasks.sources.generated.reference_crystals import reference_crystals
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.distance import TrainingReference, reference_of
+from models.applicability.equilibrium import FAR_DISTORTION, FAR_EXPANSION
 from models.applicability.metals import METAL_LOGIT, has_only_metals
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import build_graph
@@ -40,7 +41,7 @@ def reference() -> TrainingReference:
 
 
 def test_every_column_of_the_registry_is_filled_for_every_crystal() -> None:
-    scalars = {Scalar.BAND_GAP: np.ones(len(KNOWN)), Scalar.METAL: np.zeros(len(KNOWN))}
+    scalars = {scalar: np.zeros(len(KNOWN)) for scalar in Scalar}
     evidence = gather_evidence(CRYSTALS, reference(), scalars=scalars)
     columns = reliability_columns(evidence, stability=np.ones(len(KNOWN)))
     assert list(columns) == list(RELIABILITY)
@@ -63,7 +64,10 @@ def test_slabs_are_low_dimensional_and_layered_crystals_are_layered() -> None:
 def test_what_is_not_known_is_unknown_and_not_false() -> None:
     evidence = gather_evidence(CRYSTALS, None)
     columns = reliability_columns(evidence)
-    assert all(np.isnan(columns[name]).all() for name in ("ood", "ood_score", "band_gap_ev"))
+    assert all(
+        np.isnan(columns[name]).all()
+        for name in ("ood", "ood_score", "band_gap_ev", "off_equilibrium", "equilibrium_volume_ratio")
+    )
     assert np.isnan(columns["metal"][PLACE["diamond"]])
     assert columns["metal"][PLACE["copper"]] == 1  # by its elements
     assert reliability_warnings(columns, evidence)[PLACE["diamond"]] == []
@@ -80,6 +84,20 @@ def test_warnings_say_which_crystal_and_why() -> None:
     metals = [k for k in range(n) if any("a metal (" in text for text in texts[k])]
     assert metals == sorted({*np.flatnonzero(has_only_metals(CRYSTALS)), PLACE["diamond"]})
     assert any("unlike the training data" in text for text in texts[PLACE["water molecule"]])
+
+
+def test_a_crystal_away_from_its_equilibrium_is_flagged_by_volume_or_by_energy() -> None:
+    n = len(KNOWN)
+    expansion, distortion = np.zeros(n), np.zeros(n)
+    expansion[0], expansion[1], distortion[2] = FAR_EXPANSION + 0.01, -FAR_EXPANSION - 0.01, FAR_DISTORTION + 0.01
+    evidence = gather_evidence(CRYSTALS, None, scalars={Scalar.EXPANSION: expansion, Scalar.DISTORTION: distortion})
+    columns = reliability_columns(evidence)
+    assert np.flatnonzero(columns["off_equilibrium"]).tolist() == [0, 1, 2]
+    # an expanded crystal shrinks when it is relaxed
+    assert columns["equilibrium_volume_ratio"][0] < 1 < columns["equilibrium_volume_ratio"][1]
+    texts = reliability_warnings(columns, evidence)
+    assert [any("off equilibrium" in text for text in texts[k]) for k in range(4)] == [True, True, True, False]
+    assert any("its volume would change by about -6 %" in text for text in texts[0])
 
 
 @pytest.mark.parametrize("volume_factor", [1.0, 1.6])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.gmtnet.invariants import elastic_invariants
 from models.gmtnet.loss import LossKind, Predicted, Targets, TypicalNorms, multi_task_loss
-from models.quantities import ELASTIC_INVARIANTS, TENSORS, Scalar, Tensor
+from models.quantities import ELASTIC_INVARIANTS, SCALAR_UNIT, TENSORS, Scalar, Tensor
 from models.reference.crystals import random_orthogonal
 from models.tensors.rotate import component_rotation
 from models.tensors.voigt import from_components, piezo_to_voigt, to_components
@@ -47,6 +47,8 @@ def scalar_outputs() -> dict[Scalar, torch.Tensor]:
         Scalar.BAND_GAP: torch.tensor(rng.uniform(0, 6, size=(N, 1))),
         Scalar.METAL: torch.tensor(metal),
         Scalar.FORMATION_ENERGY: torch.tensor(rng.uniform(-3, 0.5, size=(N, 1))),
+        Scalar.EXPANSION: torch.tensor(rng.uniform(-0.3, 0.3, size=(N, 1))),
+        Scalar.DISTORTION: torch.tensor(rng.uniform(0, 0.5, size=(N, 1))),
     }
 
 
@@ -79,6 +81,7 @@ def targets_of(components: dict[Tensor, torch.Tensor], axes: Floats | None = Non
         torch.linalg.svdvals(voigt)[:, 0],
         maps,
         scalars,
+        torch.zeros(N, dtype=torch.double),
     )
 
 
@@ -249,7 +252,10 @@ def test_the_loss_does_not_depend_on_the_frame(sign: int) -> None:
 
 
 def test_scalars_have_their_own_losses() -> None:
-    """Huber for energies: an error of 0.2 eV costs 0.02, one of 2 eV 0.5 · (2 - 0.25); ln 2 for an undecided logit."""
+    """Huber for energies: an error of 0.2 eV costs 0.02, one of 2 eV 0.5 · (2 - 0.25); ln 2 for an undecided logit.
+
+    Of the others an error of 0.2 units costs as much as one of 0.2 eV.
+    """
     known = labels()
     targets = targets_of(known)
     exact = scalar_outputs()
@@ -259,6 +265,25 @@ def test_scalars_have_their_own_losses() -> None:
     undecided = {**outputs(known), Scalar.METAL: torch.zeros(N, 1).double()}
     assert float(multi_task_loss(undecided, targets, TYPICAL)[Scalar.METAL]) == pytest.approx(np.log(2.0))
     assert float(multi_task_loss(near, targets, TYPICAL)[Scalar.FORMATION_ENERGY]) == pytest.approx(0.0, abs=1e-12)
+
+    for scalar in (Scalar.EXPANSION, Scalar.DISTORTION):
+        off = {**outputs(known), scalar: exact[scalar] + 0.2 * SCALAR_UNIT[scalar]}
+        assert float(multi_task_loss(off, targets, TYPICAL)[scalar]) == pytest.approx(0.02)
+
+
+def test_an_error_within_the_noise_of_a_computed_stiffness_costs_less_and_a_large_one_pulls_as_hard() -> None:
+    """Noise of a stiffness is that of the stiffness alone: other tensors of the same crystals cost what they cost."""
+    known = labels()
+    exact = targets_of(known)
+    noisy = replace(exact, stiffness_noise=torch.full((N,), 0.5, dtype=torch.double))
+    for factor, least, most in ((1.05, 0.05, 0.5), (5.0, 0.8, 1.0)):
+        off = outputs({q: factor * components for q, components in known.items()})
+        one, other = (multi_task_loss(off, targets, TYPICAL) for targets in (exact, noisy))
+        share = float(other[Tensor.ELASTIC.value] / one[Tensor.ELASTIC.value])
+        assert least < share < most
+        assert {name: one[name] for name in one if name != Tensor.ELASTIC.value} == {
+            name: other[name] for name in other if name != Tensor.ELASTIC.value
+        }
 
 
 def test_the_published_loss_bends_at_one_unit() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.potential.softening import softening, stiffened
+from models.potential.softening import carried, softening, stiffened
 from models.quantities import Tensor
 from models.reference.crystals import random_orthogonal
 from models.tensors.rotate import rotate
@@ -39,3 +39,18 @@ def test_of_an_isotropic_crystal_bulk_and_shear_modulus_are_scaled_and_found_aga
     np.testing.assert_allclose(scaled[0, 3, 3], g * d)
     volumetric, deviatoric = softening(isotropic, scaled)
     np.testing.assert_allclose([volumetric[0], deviatoric[0]], np.log([v, d]), atol=1e-9)
+
+
+@given(seed=st.integers(0, 99), factor=st.floats(0.2, 5.0))
+def test_a_carried_label_turns_with_the_crystal_and_forgets_by_how_much_the_potential_is_off(
+    seed: int, factor: float
+) -> None:
+    label, before, after = (random_stiffness(3 * seed + k) for k in range(3))
+    rotation = random_orthogonal(np.random.default_rng(seed))
+    moved = carried(label, before, after)
+    turned = carried(*(rotate(Tensor.ELASTIC, values, rotation) for values in (label, before, after)))
+    np.testing.assert_allclose(turned, rotate(Tensor.ELASTIC, moved, rotation), rtol=1e-7, atol=1e-6)
+    np.testing.assert_allclose(carried(label, factor * before, factor * after), moved, rtol=1e-8)
+    np.testing.assert_allclose(carried(label, before, before), label, rtol=1e-8)
+    np.testing.assert_allclose(carried(before, before, after), after, rtol=1e-8, atol=1e-8)
+    assert np.linalg.eigvalsh(moved)[0, 0] > 0

@@ -1,0 +1,107 @@
+"""Crystals that a potential strained and distorted: what a network learns volume from, since no label has another one.
+
+A file has one line (JSON) per crystal that was computed: its `id` and, as `rows`, its states, or why it `failed`. A row
+has `lattice` (3 rows in angstrom), `species` (atomic numbers), `frac_coords`; `stiffness_gpa` (C_IJ, or null) with its
+`relative_noise`; `expansion` (ln V / V0) and `distortion` (root of the energy above equilibrium in eV per atom).
+benchmarks/potential/computed_crystals.py makes such files.
+"""
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
+from models.errors import SourceError
+from models.quantities import TENSORS, Scalar, Tensor
+from models.tensors.voigt import to_components
+
+
+@dataclass(frozen=True)
+class ComputedCrystals:
+    """States of crystals with what a potential says about them; NaN where it says nothing.
+
+    Attributes:
+        crystals: n_crystals of them.
+        stiffness: orthonormal components in GPa, [n_crystals, 21].
+        relative_noise: standard deviation of a stiffness over its size, [n_crystals].
+        scalars: in the order of Scalar, [n_crystals, 5].
+    """
+
+    crystals: CrystalBatch
+    stiffness: Floats
+    relative_noise: Floats
+    scalars: Floats
+
+    def select(self, rows: Ints) -> "ComputedCrystals":
+        """Those of the given places."""
+        return ComputedCrystals(
+            self.crystals.select(rows), self.stiffness[rows], self.relative_noise[rows], self.scalars[rows]
+        )
+
+
+def read_computed(path: Path) -> ComputedCrystals:
+    """The states of a file (`.jsonl` or `.jsonl.gz`); those that are no crystals are left out.
+
+    Raises:
+        SourceError: the file is missing, or a line has another form; says which.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            rows += [_read_row(row) for row in json.loads(line).get("rows", [])]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise SourceError(
+                f"{path.name} line {number} is no computed crystal ({error!r}). Make the file anew."
+            ) from error
+    if not rows:
+        raise SourceError(f"{path.name} holds no computed crystal. Make the file anew.")
+    crystals = CrystalBatch.from_arrays(
+        [row["lattice"] for row in rows], [row["frac_coords"] for row in rows], [row["species"] for row in rows]
+    )
+    scalars = np.full((len(rows), len(Scalar)), np.nan)
+    for scalar in (Scalar.EXPANSION, Scalar.DISTORTION):
+        scalars[:, list(Scalar).index(scalar)] = [row[scalar.value] for row in rows]
+    stiffness = to_components(Tensor.ELASTIC, np.array([row["stiffness_gpa"] for row in rows]))
+    computed = ComputedCrystals(crystals, stiffness, np.array([row["relative_noise"] for row in rows]), scalars)
+    refused = find_invalid(crystals)
+    limit = TENSORS[Tensor.ELASTIC].max_training_entry
+    kept = [
+        k for k in range(len(rows)) if k not in refused and not np.nanmax(np.abs(stiffness[k]), initial=0.0) > limit
+    ]
+    return computed.select(np.array(kept, dtype=np.int64))
+
+
+def _lines(path: Path) -> list[str]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            return list(lines)
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"{path} cannot be read ({error}). benchmarks/potential/computed_crystals.py makes it; or train without: "
+            'computed = "".'
+        ) from error
+
+
+def _read_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of a row in their shapes, finite where they must be."""
+    numbers = np.asarray(row["species"], dtype=np.int64)
+    stiffness = np.full((6, 6), np.nan) if row["stiffness_gpa"] is None else _finite(row["stiffness_gpa"], (6, 6))
+    read = {
+        "lattice": _finite(row["lattice"], (3, 3)),
+        "frac_coords": _finite(row["frac_coords"], (len(numbers), 3)),
+        "species": numbers,
+        "stiffness_gpa": stiffness,
+    }
+    return read | {name: float(_finite(row[name], ())) for name in ("relative_noise", "expansion", "distortion")}
+
+
+def _finite(value: Any, shape: tuple[int, ...]) -> Floats:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{array.shape} numbers, or some that are not finite, instead of {shape}")
+    return array

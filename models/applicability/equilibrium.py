@@ -1,0 +1,54 @@
+"""How far a crystal is from its relaxed cell, and what that makes of intervals.
+
+A screened prototype is a guess: what is predicted for a wrong cell is not what a relaxed sample has. The network says
+how far it thinks a crystal is (`Scalar.EXPANSION`, `Scalar.DISTORTION`); here is from where on that counts.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+FAR_EXPANSION = 0.05
+"""|ln V / V0| above which a crystal is off its equilibrium."""
+
+FAR_DISTORTION = 0.15
+"""Root of the energy above equilibrium in sqrt(eV per atom), likewise: 0.15 is 22 meV per atom."""
+
+EXPANSION_UNIT = 0.1
+"""|ln V / V0| beyond FAR_EXPANSION at which a widening of 1 doubles an interval."""
+
+
+def width_factor(expansion: Floats, widening: float) -> Floats:
+    """Factor of the half widths of crystals away from their equilibrium, 1 for all others, [n_crystals].
+
+    Args:
+        expansion: predicted ln V / V0, NaN where unknown, [n_crystals].
+        widening: from `fit_widening`.
+    """
+    factor: Floats = 1.0 + widening * np.nan_to_num(_excess(expansion))
+    return factor
+
+
+def fit_widening(expansion: Floats, reach: Floats, miss: Floats, alpha: float) -> float:
+    """The widening with which intervals of strained crystals hold the label of the relaxed one, 0 or more.
+
+    Whoever screens a crystal that is not relaxed wants the numbers of the relaxed one.
+
+    Args:
+        expansion: predicted ln V / V0 of strained copies of labelled crystals, [n].
+        reach: half width of the interval at the copy's prediction, towards the label, [n].
+        miss: |label - prediction| on the same scale, [n].
+        alpha: share of misses.
+    """
+    excess = _excess(expansion)
+    usable = (excess > 0.02) & np.isfinite(reach) & np.isfinite(miss) & (reach > 0)
+    if not usable.any():
+        return 0.0
+    needed = (miss[usable] / reach[usable] - 1.0) / excess[usable]
+    return max(0.0, float(np.quantile(needed, 1.0 - alpha)))
+
+
+def _excess(expansion: Floats) -> Floats:
+    """How far |ln V / V0| lies beyond what relaxed crystals are predicted at, in units, [n_crystals]."""
+    return np.maximum(np.abs(expansion) - FAR_EXPANSION, 0.0) / EXPANSION_UNIT
