@@ -34,6 +34,10 @@ class Scalar(StrEnum):
 SCALAR_UNIT: dict[Scalar, float] = dict.fromkeys(Scalar, 1.0) | {Scalar.EXPANSION: 0.05, Scalar.DISTORTION: 0.1}
 """What counts as an error of one, where fresh weights start and what losses are measured in."""
 
+SCALAR_BEND: dict[Scalar, float] = dict.fromkeys(Scalar, 0.5) | {Scalar.EXPANSION: 5.0, Scalar.DISTORTION: 5.0}
+"""Error in units from which on a loss is linear. Most crystals of a batch are relaxed: a loss that were linear early
+would be least where all are said to be."""
+
 
 class IndexSymmetry(StrEnum):
     """Which index permutations leave a tensor unchanged, as an e3nn formula."""

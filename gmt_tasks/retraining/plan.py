@@ -153,15 +153,21 @@ def _fine_tuned(config: TrainingConfig, options: RetrainOptions, replayed: float
 
 
 def _on_snapshot(config: TrainingConfig, options: RetrainOptions, data: Path, snapshot: str) -> TrainingConfig:
-    """The configuration on the snapshot; crystals of which only energies are known stay those of the configuration."""
-    candidates = (Path(config.data) / config.candidates).absolute() if config.candidates else None
+    """The configuration on the snapshot; what is no label stays that of the configuration, where it is there."""
     return replace(
         config,
         data=str(data),
         snapshot=snapshot,
         epochs=options.epochs or config.epochs,
-        candidates=str(candidates) if candidates is not None and candidates.is_file() else "",
+        candidates=_file_of(config, config.candidates),
+        computed=_file_of(config, config.computed),
     )
+
+
+def _file_of(config: TrainingConfig, name: str) -> str:
+    """Absolute path of a file in the data folder of a configuration, "" where there is none."""
+    path = (Path(config.data) / name).absolute()
+    return str(path) if name and path.is_file() else ""
 
 
 def _facts(snapshot: str, configs: tuple[TrainingConfig, ...], current: ModelVersion | None) -> dict[str, Any]:
@@ -171,7 +177,7 @@ def _facts(snapshot: str, configs: tuple[TrainingConfig, ...], current: ModelVer
         # Paths differ between machines that make the same model, and the version is made of these facts.
         for name in ("data", "version", "start"):
             del facts[name]
-        facts["candidates"] = Path(facts["candidates"]).name
+        facts |= {name: Path(facts[name]).name for name in ("candidates", "computed")}
     start = current.sha256 if current is not None else ""
     return {"snapshot": snapshot, "start": start if configs[0].start else "", "against": start, "members": plain}
 

@@ -150,15 +150,20 @@ def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
         move(data.elastic_noise),
         move(data.piezo_singular),
         torch.as_tensor(_maps_to_ieee_voigt(data.ieee[rows]), dtype=torch.float32),
-        torch.as_tensor(_at_equilibrium(len(rows)), dtype=torch.float32),
+        torch.as_tensor(_scalars_of_labelled(data, rows), dtype=torch.float32),
         torch.zeros(len(rows)),
     )
 
 
-def _at_equilibrium(n_crystals: int) -> Floats:
-    """Scalars of crystals that DFT relaxed, [n_crystals, n_scalars]: nothing else is known of them."""
-    scalars = np.full((n_crystals, len(Scalar)), np.nan)
-    scalars[:, [list(Scalar).index(Scalar.EXPANSION), list(Scalar).index(Scalar.DISTORTION)]] = 0.0
+def _scalars_of_labelled(data: LabelledCrystals, rows: Ints) -> Floats:
+    """Scalars [n_rows, n_scalars]: crystals of which DFT computed a stiffness were relaxed, nothing else is known.
+
+    Other labels are of relaxed crystals too, but so many of them would drown what says how others are off.
+    """
+    relaxed = np.isfinite(data.components[Tensor.ELASTIC][rows]).all(axis=1)
+    scalars = np.full((len(rows), len(Scalar)), np.nan)
+    for scalar in (Scalar.EXPANSION, Scalar.DISTORTION):
+        scalars[relaxed, list(Scalar).index(scalar)] = 0.0
     return scalars
 
 
@@ -193,10 +198,10 @@ def _read_candidates(path: Path, held_back: set[str], start: SplitTable | None =
     gap, energy = columns["band_gap"], columns["e_form"]
     # How wide a gap is, is learned from crystals that have one: zeros, four labels of five, would halve the wide ones.
     width = np.where(gap > 0.0, gap, np.nan)
-    scalars = _at_equilibrium(batch.n_crystals)
+    scalars = np.full((batch.n_crystals, len(Scalar)), np.nan)
     scalars[:, :3] = np.stack([width, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
     formulas = batch.formulas()
-    usable = ~np.isnan(scalars[:, :3]).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
+    usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
     usable &= ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, start)))
     usable[list(find_invalid(batch))] = False
     rows = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:CANDIDATE_POOL])

@@ -4,6 +4,7 @@ A run lives in a folder: `state.pt` after every epoch (weights, optimiser, avera
 code), and at the end the checkpoint (safetensors + JSON).
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ LOSS_WEIGHTS: dict[str, float] = {
     Scalar.BAND_GAP: 0.5,
     Scalar.METAL: 0.3,
     Scalar.FORMATION_ENERGY: 0.5,
-    Scalar.EXPANSION: 0.5,
-    Scalar.DISTORTION: 0.3,
+    Scalar.EXPANSION: 0.12,
+    Scalar.DISTORTION: 0.08,
 }
 """Full tensors count most; the invariants and scalars that stand in for them count less."""
 
@@ -103,6 +104,8 @@ def train(
     # names and hashes instead of paths of this machine
     facts = asdict(config) | {
         "data": Path(config.data).name,
+        "candidates": Path(config.candidates).name,
+        "computed": _name_and_hash(Path(config.data) / config.computed) if config.computed else "",
         "start": start,
         "date": datetime.now(UTC).date().isoformat(),
         "n_crystals": len(rows),
@@ -114,6 +117,10 @@ def train(
     path = out / f"{config.name}.json"
     write_split_table(data, path, find_checkpoint(config.start) if config.start else None)
     return read_card(path)
+
+
+def _name_and_hash(path: Path) -> str:
+    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
 def _first_network(
@@ -134,26 +141,29 @@ def _first_network(
         match_scales(network, prepared)
         return network, tuple(sorted(elements))
     networks, card = load_checkpoint(find_checkpoint(config.start))
-    same_kind = replace(card.config, tensors=wanted.tensors, scalars=wanted.scalars) == wanted
+    # an older network lacks what came since: it is added without a change of what the network says
+    added = {name: getattr(wanted, name) for name in ("tensors", "scalars", "n_relative")}
+    same_kind = replace(card.config, **added) == wanted
     if not same_kind or config.start_member >= len(networks):
         raise ModelError(
             f"{card.name}@{card.version} has {len(networks)} networks of another kind than {config.network}: training "
             f"cannot go on from network {config.start_member} of it. Start from random weights, or name another start."
         )
     # the constants of its heads stay: they belong to its weights
-    network = (
-        _with_scalars(networks[config.start_member], wanted, config.seed).train().requires_grad_(requires_grad=True)
-    )
+    network = _extended(networks[config.start_member], wanted, config.seed).train().requires_grad_(requires_grad=True)
     report(f"going on from network {config.start_member} of {card.name}@{card.version} (sha256 {card.sha256[:12]})")
     return network, tuple(sorted(elements | set(card.elements)))
 
 
-def _with_scalars(network: GMTNet, wanted: GMTNetConfig, seed: int) -> GMTNet:
-    """The network with a fresh head for every scalar that it was not trained on."""
-    if set(network.config.scalars) >= set(wanted.scalars):
+def _extended(network: GMTNet, wanted: GMTNetConfig, seed: int) -> GMTNet:
+    """The network with fresh heads for scalars that it was not trained on and inputs of weight 0 that it had not."""
+    config = replace(network.config, scalars=wanted.scalars, n_relative=wanted.n_relative)
+    if config == network.config:
         return network
     torch.manual_seed(seed)
-    extended = GMTNet(replace(network.config, scalars=wanted.scalars))
+    extended = GMTNet(config)
+    if not network.config.n_relative and extended.radial.relative is not None:
+        torch.nn.init.zeros_(extended.radial.relative.weight)
     extended.load_state_dict(extended.state_dict() | network.state_dict())
     return extended
 

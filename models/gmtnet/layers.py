@@ -7,7 +7,11 @@ import torch
 from torch import Tensor as TorchTensor
 from torch import nn
 
+from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
 from models.gmtnet.config import RadialKind
+
+_RELATIVE = 0.7, 1.9
+"""First and last centre of the Gaussians of relative distances; a covalent bond has 1."""
 
 
 class ElementEmbedding(nn.Module):
@@ -36,23 +40,43 @@ class ElementEmbedding(nn.Module):
 
 
 class RadialFeatures(nn.Module):
-    """Edge lengths in angstrom -> features, by Gaussians of the distance or of -0.75 / distance."""
+    """Edge lengths in angstrom -> features, by Gaussians of the distance or of -0.75 / distance.
+
+    With `n_relative` also by Gaussians of the distance over the sum of the covalent radii of both ends.
+    """
 
     centers: TorchTensor
+    radius: TorchTensor
+    relative_centers: TorchTensor
 
-    def __init__(self, kind: RadialKind, span: tuple[float, float], n_radial: int, channels: int) -> None:
+    def __init__(
+        self, kind: RadialKind, span: tuple[float, float], n_radial: int, channels: int, n_relative: int = 0
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.register_buffer("centers", torch.linspace(*span, n_radial), persistent=False)
         per_step = (n_radial - 1) / (span[1] - span[0])
         self.gamma = 0.5 * per_step**2 if kind is RadialKind.DISTANCE else per_step  # as published: eight steps wide
         self.linear = nn.Linear(n_radial, channels)
+        self.relative: nn.Linear | None = None
+        if n_relative:
+            radius = torch.tensor(COVALENT_RADIUS_ANGSTROM, dtype=torch.get_default_dtype())
+            self.register_buffer("radius", radius, persistent=False)
+            self.register_buffer("relative_centers", torch.linspace(*_RELATIVE, n_relative), persistent=False)
+            self.relative = nn.Linear(n_relative, channels, bias=False)
 
-    def forward(self, distance: TorchTensor) -> TorchTensor:
-        """Features [n_edges, channels] of distances [n_edges]."""
+    def forward(self, distance: TorchTensor, numbers: TorchTensor) -> TorchTensor:
+        """Features [n_edges, channels] of distances [n_edges] and the atomic numbers of both ends [2, n_edges]."""
         argument = distance if self.kind is RadialKind.DISTANCE else -0.75 / distance
         gaussians = torch.exp(-self.gamma * (argument[:, None] - self.centers) ** 2)
-        return torch.nn.functional.softplus(self.linear(gaussians))
+        features = self.linear(gaussians)
+        if self.relative is not None:
+            of_bond = distance / self.radius[numbers].sum(dim=0)
+            step = (_RELATIVE[1] - _RELATIVE[0]) / (len(self.relative_centers) - 1)
+            features = features + self.relative(
+                torch.exp(-0.5 * ((of_bond[:, None] - self.relative_centers) / step) ** 2)
+            )
+        return torch.nn.functional.softplus(features)
 
 
 def cutoff_envelope(scaled_distance: TorchTensor) -> TorchTensor:

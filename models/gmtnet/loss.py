@@ -13,7 +13,7 @@ import torch
 from torch import Tensor as TorchTensor
 
 from models.gmtnet.invariants import elastic_invariants, largest_singular_value, symmetric_matrix
-from models.quantities import SCALAR_UNIT, Scalar, Tensor
+from models.quantities import SCALAR_BEND, SCALAR_UNIT, Scalar, Tensor
 
 Predicted = dict[Tensor | Scalar, TorchTensor]
 
@@ -185,6 +185,6 @@ def _add_scalars(losses: dict[str, TorchTensor], predicted: Predicted, targets: 
             if scalar is Scalar.METAL:
                 errors = torch.nn.functional.binary_cross_entropy_with_logits(values, label, reduction="none")
             else:
-                unit = SCALAR_UNIT[scalar]
-                errors = torch.nn.functional.huber_loss(values / unit, label / unit, reduction="none", delta=0.5)
+                unit, bend = SCALAR_UNIT[scalar], SCALAR_BEND[scalar]
+                errors = torch.nn.functional.huber_loss(values / unit, label / unit, reduction="none", delta=bend)
             losses[scalar.value] = errors.sum() / len(labelled)

@@ -32,7 +32,9 @@ class GMTNet(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = ElementEmbedding(config.channels)
-        self.radial = RadialFeatures(config.radial, config.radial_range, config.n_radial, config.channels)
+        self.radial = RadialFeatures(
+            config.radial, config.radial_range, config.n_radial, config.channels, config.n_relative
+        )
         self.comformer = nn.ModuleList(ComFormerLayer(config.channels) for _ in range(config.n_comformer))
         self.convolutions = _convolutions(config)
         channels = self.convolutions.channels
@@ -62,7 +64,7 @@ class GMTNet(nn.Module):
 
     def describe(self, graph: TorchGraph) -> tuple[Features, TorchTensor]:
         """Mean features of each crystal: tensors [2l + 1, n_crystals, channels], invariants [n_crystals, channels]."""
-        edges = self.radial(torch.linalg.vector_norm(graph.vector, dim=1))
+        edges = self.radial(torch.linalg.vector_norm(graph.vector, dim=1), graph.numbers[graph.ends])
         weight = torch.ones_like(graph.scaled_distance)
         if self.config.envelope:
             weight = cutoff_envelope(graph.scaled_distance)

@@ -159,9 +159,8 @@ def test_candidates_follow_the_labelled_crystals_with_their_scalars_alone(tmp_pa
     assert data.candidates.tolist() == list(range(8, 17))  # ten but the one of which nothing is known
     scalars = data.targets.scalars
     assert list(Scalar)[:3] == [Scalar.BAND_GAP, Scalar.METAL, Scalar.FORMATION_ENERGY]
-    assert torch.isnan(scalars[:8, :3]).all()
-    # crystals of databases are relaxed
-    assert list(Scalar)[3:] == [Scalar.EXPANSION, Scalar.DISTORTION] and not scalars[:, 3:].any()
+    assert list(Scalar)[3:] == [Scalar.EXPANSION, Scalar.DISTORTION]
+    assert torch.isnan(scalars[:8]).all() and torch.isnan(scalars[8:, 3:]).all()
     nan = float("nan")  # a metal has no width of a gap to learn
     expected = torch.tensor([[nan, 1.0, -0.0], [2.0, 0.0, -0.1], [nan, nan, -0.2], [1.5, 0.0, -0.3], [3.0, 0.0, nan]])
     assert torch.allclose(scalars[8:13, :3], expected, equal_nan=True)
@@ -222,7 +221,10 @@ def test_targets_are_the_labels_of_the_rows() -> None:
     assert targets.sign_unproven.tolist() == [False, True, False]
     for name in ("eps_mean", "eps_principal", "elastic", "piezo_singular"):
         assert np.allclose(getattr(targets, name).numpy(), getattr(data, name)[rows], equal_nan=True), name
-    assert targets.scalars.shape == (3, len(Scalar))
+    assert targets.scalars.shape == (3, len(Scalar)) and torch.isnan(targets.scalars).all()
+    data.components[Tensor.ELASTIC][GAAS] = 1.0
+    # a stiffness is computed of a relaxed crystal
+    assert make_targets(data, rows).scalars[1, 3:].tolist() == [0.0, 0.0]
 
 
 def test_the_map_to_ieee_axes_gives_the_voigt_matrix_there() -> None:

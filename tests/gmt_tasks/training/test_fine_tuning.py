@@ -10,10 +10,15 @@ import torch
 from gmt_tasks.training import training
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.training import train
+from models.crystals.graph import build_graph
 from models.errors import ModelError
 from models.gmtnet.card import read_card
 from models.gmtnet.checkpoint import join_checkpoints, load_checkpoint
 from models.gmtnet.config import CONFIGS
+from models.gmtnet.network import GMTNet
+from models.gmtnet.torch_graph import TorchGraph
+from models.quantities import Scalar
+from models.testing.contract import textbook_crystals
 from tests.gmt_tasks.training.test_training import SMALL, write_labels
 
 
@@ -111,3 +116,19 @@ def test_losses_that_are_no_numbers_stop_the_training_and_leave_the_last_good_st
     with pytest.raises(ModelError, match="1 of 1 losses are no number in epoch 2: elastic_voigt"):
         train(replace(config, epochs=3), run, report=[].append)
     assert (run / "state.pt").read_bytes() == before
+
+
+def test_a_start_that_lacks_later_inputs_and_scalars_goes_on_saying_what_it_said() -> None:
+    crystals = textbook_crystals().crystals
+    wanted = replace(SMALL, n_relative=8)
+    torch.manual_seed(3)
+    older = GMTNet(replace(SMALL, n_relative=0, scalars=(Scalar.BAND_GAP,))).eval()
+    newer = training._extended(older, wanted, seed=1).eval()
+    assert newer.config == wanted
+    graph = TorchGraph.from_graph(build_graph(crystals, SMALL.graph), "cpu", torch.float32)
+    with torch.no_grad():
+        before, after = older(graph), newer(graph)
+    assert set(after) - set(before) == set(SMALL.scalars) - {Scalar.BAND_GAP}
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values)
+    assert training._extended(newer, wanted, seed=2) is newer

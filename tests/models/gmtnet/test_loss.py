@@ -254,7 +254,7 @@ def test_the_loss_does_not_depend_on_the_frame(sign: int) -> None:
 def test_scalars_have_their_own_losses() -> None:
     """Huber for energies: an error of 0.2 eV costs 0.02, one of 2 eV 0.5 · (2 - 0.25); ln 2 for an undecided logit.
 
-    Of the others an error of 0.2 units costs as much as one of 0.2 eV.
+    Of the others an error of 0.2 units costs as much as one of 0.2 eV, and the cost is quadratic farther out.
     """
     known = labels()
     targets = targets_of(known)
@@ -267,8 +267,9 @@ def test_scalars_have_their_own_losses() -> None:
     assert float(multi_task_loss(near, targets, TYPICAL)[Scalar.FORMATION_ENERGY]) == pytest.approx(0.0, abs=1e-12)
 
     for scalar in (Scalar.EXPANSION, Scalar.DISTORTION):
-        off = {**outputs(known), scalar: exact[scalar] + 0.2 * SCALAR_UNIT[scalar]}
-        assert float(multi_task_loss(off, targets, TYPICAL)[scalar]) == pytest.approx(0.02)
+        for units in (0.2, 4.0):
+            off = {**outputs(known), scalar: exact[scalar] + units * SCALAR_UNIT[scalar]}
+            assert float(multi_task_loss(off, targets, TYPICAL)[scalar]) == pytest.approx(0.5 * units**2)
 
 
 def test_an_error_within_the_noise_of_a_computed_stiffness_costs_less_and_a_large_one_pulls_as_hard() -> None:

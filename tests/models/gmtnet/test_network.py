@@ -11,6 +11,7 @@ from e3nn import o3
 
 from models.crystals.crystal import Floats
 from models.crystals.graph import build_graph
+from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
 from models.gmtnet.config import GMTNET, GMTNET_PAPER, GMTNetConfig, ProductKind, RadialKind
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead
 from models.gmtnet.layers import RadialFeatures, cutoff_envelope
@@ -221,7 +222,20 @@ def test_radial_gaussians_peak_at_their_centres() -> None:
         radial.linear.bias.data.zero_()
         centers = radial.centers[1:-1]
         distance = centers if kind is RadialKind.DISTANCE else -0.75 / centers
-        assert (radial(distance).argmax(dim=1) == torch.arange(1, 15)).all()
+        ends = torch.full((2, 14), 6)
+        assert (radial(distance, ends).argmax(dim=1) == torch.arange(1, 15)).all()
+
+
+def test_relative_gaussians_see_the_same_bond_between_small_and_large_atoms() -> None:
+    radial = RadialFeatures(RadialKind.DISTANCE, (0.8, 6.5), 16, 8, n_relative=24).double()
+    radial.linear.weight.data.zero_()
+    pairs = torch.tensor([[6, 55, 6], [6, 55, 55]])
+    covalent = torch.tensor(COVALENT_RADIUS_ANGSTROM[pairs.numpy()].sum(axis=0))
+    bonds = radial(1.1 * covalent, pairs)
+    assert torch.allclose(bonds[0], bonds[1]) and torch.allclose(bonds[0], bonds[2])
+    assert not torch.allclose(bonds[0], radial(1.11 * covalent, pairs)[0], atol=1e-3)
+    # negative control: at one distance the pairs differ
+    assert not torch.allclose(*radial(torch.full((3,), 3.0, dtype=torch.float64), pairs)[:2], atol=1e-3)
 
 
 def test_the_two_products_differ_in_kind_not_in_irreps() -> None:
