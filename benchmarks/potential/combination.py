@@ -3,8 +3,9 @@
     python -m benchmarks.potential.combination --data FOLDER --opinions opinions.jsonl [--write]
 
 `opinions.jsonl` comes from second_opinions.py beside this. Corrections of the potential's softening are medians over
-train labels by chemical class (the network takes no part, so train labels are fair); shares and widths of the intervals
-come from val; test is only looked at. The network predicts the cells that the potential relaxed, as a refine run does.
+train labels by chemical class (the network takes no part, so train labels are fair; without opinions of train they stay
+as they are); shares and widths of the intervals come from val; test is only looked at. The network predicts the cells
+that the potential relaxed, as a refine run does.
 """
 
 import argparse
@@ -84,7 +85,9 @@ def main() -> None:
     path = Path(models.__file__).parent / "weights" / RECIPE
     old = json.loads(path.read_text(encoding="utf-8"))
     screener = Screener.load("gmtnet")
-    factors = softening_factors(opinions[Split.TRAIN])
+    factors = old["stiffness"]
+    if len(opinions[Split.TRAIN].rows):
+        factors = softening_factors(opinions[Split.TRAIN])
     val, prediction = predicted(screener, opinions[Split.VAL])
     trusted = label_doubts(labels, val.rows, Tensor.ELASTIC) == ""
     shares = best_shares(val, prediction, factors, trusted)

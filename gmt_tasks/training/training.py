@@ -66,6 +66,7 @@ def train(
     report: Report = print,
     stop_after_epoch: int | None = None,
     device: str = "auto",
+    labels: LabelledCrystals | None = None,
 ) -> ModelCard | None:
     """Trains (or goes on training) and writes the checkpoint.
 
@@ -75,13 +76,14 @@ def train(
         report: receives one line per event.
         stop_after_epoch: leave the run resumable after that epoch instead of finishing.
         device: "auto" takes the GPU when there is one, else "cpu" or "cuda"; it may change between two calls.
+        labels: of the data folder, where the caller has read them (and split them in another way).
 
     Returns:
         The card of the finished model, None if stopped before the end.
     """
     chosen_device = resolve_device(device)
     out.mkdir(parents=True, exist_ok=True)
-    data = read_labels_or_published(Path(config.data))
+    data = read_labels_or_published(Path(config.data)) if labels is None else labels
     rows = training_rows(data, config)
     prepared = prepare(data, rows, config)
     network, elements = _first_network(config, data, rows, prepared, report)
