@@ -100,6 +100,8 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
         allowed = ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, table)))
         computed = computed.select(np.flatnonzero(allowed))
         graphs += _graphs(computed.crystals, spec)
+        # without distorted crystals beside them, zeros would say that all are relaxed
+        targets = _relaxed(targets)
         known = {"scalars": computed.scalars, "stiffness_noise": computed.relative_noise}
         targets = _extended(targets, known, {Tensor.ELASTIC: computed.stiffness})
         n_computed = computed.crystals.n_crystals
@@ -150,21 +152,21 @@ def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
         move(data.elastic_noise),
         move(data.piezo_singular),
         torch.as_tensor(_maps_to_ieee_voigt(data.ieee[rows]), dtype=torch.float32),
-        torch.as_tensor(_scalars_of_labelled(data, rows), dtype=torch.float32),
+        torch.full((len(rows), len(Scalar)), torch.nan),
         torch.zeros(len(rows)),
     )
 
 
-def _scalars_of_labelled(data: LabelledCrystals, rows: Ints) -> Floats:
-    """Scalars [n_rows, n_scalars]: crystals of which DFT computed a stiffness were relaxed, nothing else is known.
+def _relaxed(targets: Targets) -> Targets:
+    """Targets that know which crystals were relaxed: those of which DFT computed a stiffness.
 
     Other labels are of relaxed crystals too, but so many of them would drown what says how others are off.
     """
-    relaxed = np.isfinite(data.components[Tensor.ELASTIC][rows]).all(axis=1)
-    scalars = np.full((len(rows), len(Scalar)), np.nan)
+    scalars = targets.scalars.clone()
+    has_stiffness = ~torch.isnan(targets.components[Tensor.ELASTIC]).any(dim=1)
     for scalar in (Scalar.EXPANSION, Scalar.DISTORTION):
-        scalars[relaxed, list(Scalar).index(scalar)] = 0.0
-    return scalars
+        scalars[has_stiffness, list(Scalar).index(scalar)] = 0.0
+    return replace(targets, scalars=scalars)
 
 
 def _maps_to_ieee_voigt(rotations: Floats) -> Floats:

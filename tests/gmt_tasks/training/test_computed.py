@@ -84,7 +84,13 @@ def test_states_follow_in_training_and_formulas_that_models_are_judged_by_do_not
     """Copper is of the test part there."""
     write(tmp_path / "c.jsonl", {"rows": [row("rocksalt MgO"), row(BOOKS.names[-1])]})
     settings = replace(config(tmp_path), candidates="", computed="c.jsonl")
-    data = prepare(labelled(), training_rows(labelled(), settings), settings)
+    labels = labelled()
+    labels.components[Tensor.ELASTIC][0] = 1.0
+    data = prepare(labels, training_rows(labels, settings), settings)
+    # a stiffness is computed of a relaxed crystal; nothing is said of the others
+    assert data.targets.scalars[:2, 3].tolist() == [0.0, pytest.approx(float("nan"), nan_ok=True)]
+    alone = prepare(labels, training_rows(labels, settings), replace(settings, computed=""))
+    assert torch.isnan(alone.targets.scalars).all()
     assert data.computed.tolist() == [8] and len(data.candidates) == 0
     assert data.targets.stiffness_noise.tolist() == [0.0] * 8 + [pytest.approx(0.1)]
     stiffness = data.targets.components[Tensor.ELASTIC]
