@@ -1,10 +1,12 @@
 """What a model knows of volume, on crystals that it was not trained on.
 
-    python -m benchmarks.volume --data FOLDER [--split val] [--model gmtnet] [--model PATH]
+    python -m benchmarks.volume --data FOLDER [--split val] [--model gmtnet] [--model PATH] [--computed FILE]
 
 Crystals with a stiffness label are strained isotropically. Printed are the slope d ln K / d ln V at the label's volume
 (experiment and DFT: minus the pressure derivative of K, -4 to -5), and for each strained copy what is said of its
-equilibrium: the predicted ln V / V0 beside the true one, the share that is flagged, and how wide intervals are.
+equilibrium: the predicted ln V / V0 beside the true one, the share that is flagged, and how wide intervals are. With a
+file of computed crystals (benchmarks/potential/computed_crystals.py) that were kept from training, also how far K is
+from the potential's, by kind of crystal.
 """
 
 import argparse
@@ -17,13 +19,17 @@ from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import Split, read_labels
 from gmt_tasks.screening.screener import Screener
+from gmt_tasks.training.computed import ComputedCrystals, read_computed
 from models.crystals.crystal import CrystalBatch
-from models.quantities import Tensor
+from models.derived.elastic import bulk_modulus_voigt
+from models.quantities import Scalar, Tensor
+from models.tensors.voigt import from_components
 
 Floats = NDArray[np.float64]
 
 LOG_VOLUMES = (-0.18, -0.10, -0.05, -0.02, 0.0, 0.02, 0.05, 0.10, 0.18)
 SLOPE_STEP = 0.03
+KINDS = ("ood", "layered", "molecular", "open_framework")
 MOST_ATOMS = 20
 
 
@@ -33,6 +39,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", choices=[split.value for split in Split], default="val")
     parser.add_argument("--model", action="append", help="several times for several models; gmtnet by default")
+    parser.add_argument("--computed", type=Path, help="states of crystals that no training saw")
     parser.add_argument("-n", type=int, default=200, help="crystals, drawn at random")
     asked = parser.parse_args()
     labels = read_labels(asked.data)
@@ -44,6 +51,8 @@ def main() -> None:
         screener = Screener.load(name)
         sys.stdout.write(f"{screener.model_version}, {asked.split}, {len(rows)} crystals\n{slopes(screener, crystals)}")
         sys.stdout.write("".join(copies(screener, crystals, log_volume) for log_volume in LOG_VOLUMES))
+        if asked.computed:
+            sys.stdout.write(beside_potential(screener, read_computed(asked.computed)))
 
 
 def strained(crystals: CrystalBatch, log_volume: float) -> CrystalBatch:
@@ -83,6 +92,25 @@ def copies(screener: Screener, crystals: CrystalBatch, log_volume: float) -> str
         f"off_equilibrium {100 * np.mean(reliability['off_equilibrium'] == 1):.0f} %, "
         f"interval of K {100 * np.nanmedian(width):.0f} % wide\n"
     )
+
+
+def beside_potential(screener: Screener, computed: ComputedCrystals) -> str:
+    """Median |ln K of the network over K of the potential| of crystals at rest, by kind, and of strained ones."""
+    known = np.flatnonzero(np.isfinite(computed.stiffness).all(axis=1))
+    computed = computed.select(known)
+    prediction = screener.predict(computed.crystals)
+    computed = computed.select(prediction.rows)
+    stiffness = from_components(Tensor.ELASTIC, computed.stiffness)
+    error = np.abs(np.log(prediction.derived.columns["k_voigt_gpa"] / bulk_modulus_voigt(stiffness)))
+    at_rest = computed.scalars[:, list(Scalar).index(Scalar.EXPANSION)] == 0
+    groups = {"at rest": at_rest, "strained": ~at_rest}
+    groups |= {kind: at_rest & (prediction.reliability[kind] == 1) for kind in KINDS}
+    lines = [
+        f"  K beside the potential, {name}: median |ln ratio| {np.median(error[chosen]):.3f}, n = {int(chosen.sum())}\n"
+        for name, chosen in groups.items()
+        if chosen.any()
+    ]
+    return "".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Makes the crystals that the network learns volume and distortion from: states computed by the potential.
 
-    python -m benchmarks.potential.computed_crystals --data FOLDER --out computed.jsonl [--part 0/2]
-    cat computed-*.jsonl | gzip > FOLDER/computed.jsonl.gz
+    python -m benchmarks.potential.computed_crystals --data FOLDER --out computed.ndjson [--part 0/2]
+    cat computed-*.ndjson | gzip > FOLDER/computed.ndjson.gz
 
 Two kinds of crystals are computed, of the train part and of candidates without a label (chosen to cover what has none;
 no formula that models are judged by). Of each come states: the cell held at other volumes, once sheared too, atoms
@@ -267,7 +267,7 @@ def rows_of(chosen: Chosen, computed: Computed) -> list[dict[str, Any]]:
         at_rest = stiffened(computed.rest.stiffness_gpa[None], volumetric, deviatoric)[0]
     rows = []
     if chosen.label_gpa is None and _is_firm(computed.rest.stiffness_gpa):
-        rows.append(_row(chosen.name, State(computed.rest.crystal, 0.0, 0.0, None), at_rest, UNLABELLED_NOISE))
+        rows.append(_row(State(computed.rest.crystal, 0.0, 0.0, None), at_rest, UNLABELLED_NOISE))
     for state in computed.states:
         stiffness, noise = (
             None,
@@ -278,7 +278,7 @@ def rows_of(chosen: Chosen, computed: Computed) -> list[dict[str, Any]]:
         if state.stiffness_gpa is not None and _is_firm(state.stiffness_gpa) and _is_firm(computed.rest.stiffness_gpa):
             parts = (at_rest, computed.rest.stiffness_gpa, state.stiffness_gpa)
             stiffness = carried(*(values[None] for values in parts))[0]
-        rows.append(_row(chosen.name, state, stiffness, float(noise)))
+        rows.append(_row(state, stiffness, float(noise)))
     return rows
 
 
@@ -286,11 +286,9 @@ def _is_firm(stiffness_gpa: Floats) -> bool:
     return bool(np.linalg.eigvalsh(stiffness_voigt_to_mandel(stiffness_gpa[None]))[0, 0] > LEAST_GPA)
 
 
-def _row(name: str, state: State, stiffness_gpa: Floats | None, noise: float) -> dict[str, Any]:
+def _row(state: State, stiffness_gpa: Floats | None, noise: float) -> dict[str, Any]:
     crystal = state.crystal
     return {
-        "id": name,
-        "formula": crystal.formulas()[0],
         "lattice": np.round(crystal.lattice[0], 6).tolist(),
         "species": crystal.numbers.tolist(),
         "frac_coords": np.round(crystal.frac_coords, 7).tolist(),

@@ -3,7 +3,8 @@
 A file has one line (JSON) per crystal that was computed: its `id` and, as `rows`, its states, or why it `failed`. A row
 has `lattice` (3 rows in angstrom), `species` (atomic numbers), `frac_coords`; `stiffness_gpa` (C_IJ, or null) with its
 `relative_noise`; `expansion` (ln V / V0) and `distortion` (root of the energy above equilibrium in eV per atom).
-benchmarks/potential/computed_crystals.py makes such files.
+benchmarks/potential/computed_crystals.py makes such files. Their names end in `.ndjson` or `.ndjson.gz`: what ends in
+`.jsonl` in a data folder is a label file.
 """
 
 import gzip
@@ -44,7 +45,7 @@ class ComputedCrystals:
 
 
 def read_computed(path: Path) -> ComputedCrystals:
-    """The states of a file (`.jsonl` or `.jsonl.gz`); those that are no crystals are left out.
+    """The states of a file (`.ndjson` or `.ndjson.gz`); those that are no crystals are left out.
 
     Raises:
         SourceError: the file is missing, or a line has another form; says which.

@@ -42,7 +42,7 @@ def write(path: Path, *lines: dict[str, Any]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["c.jsonl", "c.jsonl.gz"])
+@pytest.mark.parametrize("name", ["c.ndjson", "c.ndjson.gz"])
 def test_states_are_read_with_their_numbers_and_failures_bring_none(tmp_path: Path, name: str) -> None:
     states = [row("zinc blende GaAs"), row("zinc blende GaAs", stiffness_gpa=None, expansion=-0.2)]
     path = write(tmp_path / name, {"id": "a", "failed": "collapsed"}, {"id": "b", "rows": states})
@@ -59,7 +59,7 @@ def test_states_are_read_with_their_numbers_and_failures_bring_none(tmp_path: Pa
 def test_states_that_are_no_crystals_or_absurd_are_left_out(tmp_path: Path) -> None:
     flat = row("zinc blende GaAs", lattice=np.zeros((3, 3)).tolist())
     absurd = row("zinc blende GaAs", stiffness_gpa=(1e5 * np.eye(6)).tolist())
-    path = write(tmp_path / "c.jsonl", {"rows": [flat, row("rocksalt MgO"), absurd]})
+    path = write(tmp_path / "c.ndjson", {"rows": [flat, row("rocksalt MgO"), absurd]})
     assert read_computed(path).crystals.formulas() == ["MgO"]
 
 
@@ -68,22 +68,22 @@ def test_states_that_are_no_crystals_or_absurd_are_left_out(tmp_path: Path) -> N
     [{"expansion": None}, {"stiffness_gpa": [1.0]}, {"lattice": [[1, 0], [0, 1]]}, {"distortion": float("nan")}],
 )
 def test_a_faulty_row_is_named_by_its_line(tmp_path: Path, change: dict[str, Any]) -> None:
-    path = write(tmp_path / "c.jsonl", {"rows": [row("rocksalt MgO")]}, {"rows": [row("rocksalt MgO", **change)]})
-    with pytest.raises(SourceError, match=r"c\.jsonl line 2 is no computed crystal"):
+    path = write(tmp_path / "c.ndjson", {"rows": [row("rocksalt MgO")]}, {"rows": [row("rocksalt MgO", **change)]})
+    with pytest.raises(SourceError, match=r"c\.ndjson line 2 is no computed crystal"):
         read_computed(path)
 
 
 def test_a_missing_or_empty_file_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="computed_crystals.py makes it"):
-        read_computed(tmp_path / "missing.jsonl.gz")
+        read_computed(tmp_path / "missing.ndjson.gz")
     with pytest.raises(SourceError, match="holds no computed crystal"):
-        read_computed(write(tmp_path / "c.jsonl", {"id": "a", "failed": "collapsed"}))
+        read_computed(write(tmp_path / "c.ndjson", {"id": "a", "failed": "collapsed"}))
 
 
 def test_states_follow_in_training_and_formulas_that_models_are_judged_by_do_not(tmp_path: Path) -> None:
     """Copper is of the test part there."""
-    write(tmp_path / "c.jsonl", {"rows": [row("rocksalt MgO"), row(BOOKS.names[-1])]})
-    settings = replace(config(tmp_path), candidates="", computed="c.jsonl")
+    write(tmp_path / "c.ndjson", {"rows": [row("rocksalt MgO"), row(BOOKS.names[-1])]})
+    settings = replace(config(tmp_path), candidates="", computed="c.ndjson")
     labels = labelled()
     labels.components[Tensor.ELASTIC][0] = 1.0
     data = prepare(labels, training_rows(labels, settings), settings)
