@@ -38,7 +38,7 @@ from models.potential.steps import CalculationFailedError, Steps, require_finite
 from models.potential.strained import HeldCrystal, atoms_only, held_crystal_steps
 from models.quantities import Tensor
 from models.symmetry.operations import SymmetryError
-from models.symmetry.standard_cell import StandardCell
+from models.symmetry.standard_cell import StandardCell, standard_cell
 from models.tensors.voigt import from_components, stiffness_voigt_to_mandel
 
 BATCH = 16
@@ -210,8 +210,21 @@ def computed_steps(cell: StandardCell, rng: np.random.Generator, *, is_relaxed: 
         if relaxed.how is not Relaxation.CONVERGED:
             raise CalculationFailedError(f"the relaxation ended as {relaxed.how}")
         crystal = space.crystals(space.symmetrize(relaxed.point[None]))
-    rest = yield from held_crystal_steps(crystal)
-    space = DeformationSpace(replace(cell, crystal=rest.crystal))
+    try:
+        rest = yield from held_crystal_steps(crystal)
+        at_rest = standard_cell(rest.crystal, 0, SYMPREC_ANGSTROM)
+    except SymmetryError as error:
+        raise CalculationFailedError(str(error)) from error
+    states = yield from _held_states(rest, rng)
+    for moved, strain in _distorted(at_rest, rng):
+        if not find_invalid(moved):
+            energy = require_finite((yield moved)).energy_ev[0] / len(moved.numbers)
+            states.append(_state(rest, moved, strain, float(energy), None))
+    return Computed(rest, states)
+
+
+def _held_states(rest: HeldCrystal, rng: np.random.Generator) -> Steps[list[State]]:
+    """An expanded and a compressed state near rest, one of them sheared, atoms relaxed, with their stiffness."""
     states = []
     sheared = int(rng.integers(2))
     for k in range(2):
@@ -222,19 +235,20 @@ def computed_steps(cell: StandardCell, rng: np.random.Generator, *, is_relaxed: 
         except (CalculationFailedError, SymmetryError):
             continue
         states.append(_state(rest, held.crystal, strain, held.energy_ev_per_atom, held.stiffness_gpa))
+    return states
+
+
+def _distorted(at_rest: StandardCell, rng: np.random.Generator) -> list[tuple[CrystalBatch, Floats]]:
+    """A cell far from rest, and where symmetry lets atoms move one with atoms moved; with the strain [3, 3] of each."""
     far = np.expm1(rng.uniform(-0.6 * FAR_LOG_VOLUME, FAR_LOG_VOLUME) / 3) * np.eye(3)
-    others = [(_strained(rest.crystal, far), far)]
+    states = [(_strained(at_rest.crystal, far), far)]
+    space = DeformationSpace(at_rest)
     basis = atoms_only(space)
     if len(basis):
         direction = rng.standard_normal(len(basis)) @ basis
-        reach = rng.uniform(*DISPLACEMENTS_ANGSTROM)
-        others.append((space.crystals(direction[None] * reach / space.reach(direction)[0]), np.zeros((3, 3))))
-    for moved, strain in others:
-        if find_invalid(moved):
-            continue
-        energy = require_finite((yield moved)).energy_ev[0] / len(moved.numbers)
-        states.append(_state(rest, moved, strain, float(energy), None))
-    return Computed(rest, states)
+        point = direction * rng.uniform(*DISPLACEMENTS_ANGSTROM) / space.reach(direction)[0]
+        states.append((space.crystals(point[None]), np.zeros((3, 3))))
+    return states
 
 
 def _shear(rng: np.random.Generator) -> Floats:
