@@ -1,6 +1,6 @@
 """What a model knows of volume, on crystals that it was not trained on.
 
-    python -m benchmarks.volume --data FOLDER [--split val] [--model gmtnet] [--model PATH] [--computed FILE]
+    python -m benchmarks.accuracy.volume --data FOLDER [--split val] [--model gmtnet] [--model PATH] [--computed FILE]
 
 Crystals with a stiffness label are strained isotropically. Printed are the slope d ln K / d ln V at the label's volume
 (experiment and DFT: minus the pressure derivative of K, -4 to -5), and for each strained copy what is said of its

@@ -1,6 +1,6 @@
 """Cross-validation over formulas: what a recipe is worth, with the spread over folds.
 
-    python -m benchmarks.cross_validation --data FOLDER --out runs/folds [--epochs 12] [--config gmtnet]
+    python -m benchmarks.accuracy.cross_validation --data FOLDER --out runs/folds [--epochs 12] [--config gmtnet]
 
 One part of 64 to 95 piezoelectric labels decides little. Here crystals of train and val are dealt to five folds by
 their formula, one network is trained without each fold, and scored on it; the test part takes no part. Killed, the same
