@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,18 @@ DESELECTED = pytest.StashKey[Counter[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Begins to count."""
     config.stash[DESELECTED] = Counter()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrated_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The revisions run once for the SQLite databases of a process; tests of the revisions ask for `revisions_run`."""
+    from db import engine
+    from tests.db.migrated_copies import MigratedCopies
+
+    with pytest.MonkeyPatch.context() as patch:
+        template = tmp_path_factory.mktemp("migrated") / "template.db"
+        patch.setattr(engine, "_migrate", MigratedCopies(template, engine._migrate))
+        yield
 
 
 SHARED_FIXTURES = ("prefect_server", "real_labels")
