@@ -51,8 +51,8 @@ def migrated_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-SHARED_FIXTURES = ("prefect_server", "real_labels")
-"""What costs a quarter of a minute to make: the files that use one share a process."""
+SHARED_FIXTURES = ("prefect_server",)
+"""What costs a quarter of a minute to make: the files that use it share a process."""
 
 
 class FilesScheduling(LoadFileScheduling):
