@@ -74,8 +74,17 @@ def shared_fixture(file: Path) -> str | None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesScheduling:
-    """How several processes share the tests."""
+    """How several processes share the tests: in the order of `pytest_collection_modifyitems`."""
+    config.option.loadscopereorder = False
     return FilesScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # when tests of other markers are left out already
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files of few tests first, where processes share them: these tests are the long ones, for which all would wait."""
+    if hasattr(config, "workerinput"):
+        n_tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: n_tests[item.path])
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
