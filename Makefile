@@ -24,6 +24,9 @@ STAMP := $(VENV)/.gmtscreen-is-set-up
 PYTEST := $(BIN)/python -m pytest
 AXE := 4.14.1
 
+# The tests start many interpreters; without bytecode each of them would compile the program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-browser test-postgres audit bench bench-ledger bench-query bench-poison bench-readers format freeze clean
 
 help: ## list the targets
@@ -44,7 +47,9 @@ $(STAMP): pyproject.toml constraints.txt
 screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, print the best hits
 	$(BIN)/gmtscreen screen reference prototypes:n=$(N) --db $(DB)
 
-test: lint types contracts tests ## lint, types, import contracts and the tests that take minutes
+# The types, one process for most of a minute where nothing is cached, beside the start of the tests.
+test: lint ## lint, types, import contracts and the tests that take minutes
+	@$(MAKE) --no-print-directory --jobs=2 types contracts tests
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -73,11 +78,12 @@ test-browser: $(STAMP) ## the explorer's pages in the system's Chromium
 	  npm install --silent --no-audit --no-fund --prefix build/browser axe-core@$(AXE)
 	$(PYTEST) tests/browser -m browser
 
-test-postgres: $(STAMP) ## the database tests on PostgreSQL, on a server that they start themselves on loopback
+test-postgres: $(STAMP) ## the database tests on PostgreSQL, on servers that they start themselves on loopback
 	@test -n "$${GMTSCREEN_TEST_POSTGRES:-}" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
 	  echo "PostgreSQL is not installed. On Debian and Ubuntu: apt-get install postgresql. Or name a server on which" >&2; \
 	  echo "databases may be created: GMTSCREEN_TEST_POSTGRES=postgresql://user:password@host/postgres." >&2; exit 1; }
-	GMTSCREEN_TEST_POSTGRES="$${GMTSCREEN_TEST_POSTGRES:-start}" $(PYTEST) tests/db -m "postgres and not slow"
+	GMTSCREEN_TEST_POSTGRES="$${GMTSCREEN_TEST_POSTGRES:-start}" $(PYTEST) tests/db \
+	  -n auto --maxprocesses 4 --dist loadfile -q -m "postgres and not slow"
 
 audit: $(STAMP) ## compare the pinned versions with published advisories, where their index can be reached
 	@$(BIN)/python -c 'import urllib.request as r; r.urlopen("https://api.osv.dev/docs/", timeout=10)' 2>/dev/null || { \

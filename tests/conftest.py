@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[DESELECTED] = Counter()
 
 
-SHARED_FIXTURES = ("prefect_server", "real_labels")
-"""What costs a quarter of a minute to make: the files that use one share a process."""
+@pytest.fixture(scope="session", autouse=True)
+def migrated_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The revisions run once for the SQLite databases of a process; tests of the revisions ask for `revisions_run`."""
+    from db import engine
+    from tests.db.migrated_copies import MigratedCopies
+
+    with pytest.MonkeyPatch.context() as patch:
+        template = tmp_path_factory.mktemp("migrated") / "template.db"
+        patch.setattr(engine, "_migrate", MigratedCopies(template, engine._migrate))
+        yield
+
+
+SHARED_FIXTURES = ("prefect_server",)
+"""What costs a quarter of a minute to make: the files that use it share a process."""
 
 
 class FilesScheduling(LoadFileScheduling):
@@ -62,8 +74,17 @@ def shared_fixture(file: Path) -> str | None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesScheduling:
-    """How several processes share the tests."""
+    """How several processes share the tests: in the order of `pytest_collection_modifyitems`."""
+    config.option.loadscopereorder = False
     return FilesScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # when tests of other markers are left out already
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files of few tests first, where processes share them: these tests are the long ones, for which all would wait."""
+    if hasattr(config, "workerinput"):
+        n_tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: n_tests[item.path])
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

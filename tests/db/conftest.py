@@ -5,14 +5,15 @@ their own on loopback and remove it afterwards.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
+from db import engine
 from db.store import ResultStore
+from tests.db.migrated_copies import MigratedCopies
 from tests.db.postgres_server import PostgresServer, fresh_database
 
 POSTGRES = "GMTSCREEN_TEST_POSTGRES"
@@ -45,21 +46,20 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def empty_db(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A path or URL of a database without any table, once per dialect."""
+def revisions_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Databases go through the revisions, as in the product; see `migrated_copies`."""
+    if isinstance(engine._migrate, MigratedCopies):
+        monkeypatch.setattr(engine, "_migrate", engine._migrate.migrate)
+
+
+@pytest.fixture
+def empty_db(dialect: str, request: pytest.FixtureRequest, tmp_path: Path, revisions_run: None) -> Iterator[str]:
+    """A path or URL of a database without any table, once per dialect; who opens it first runs the revisions."""
     if dialect == "sqlite":
         yield str(tmp_path / "test.db")
         return
     with fresh_database(request.getfixturevalue("server_url")) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file without rows: a copy costs less than making the tables for every test."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    ResultStore(path).close()
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,9 @@ def postgres_template(server_url: str) -> Iterator[str]:
 def db(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A path or URL of a database with tables and without rows, once per dialect."""
     if dialect == "sqlite":
-        yield str(shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db"))
+        path = tmp_path / "test.db"
+        ResultStore(path).close()
+        yield str(path)
         return
     template = request.getfixturevalue("postgres_template")
     with fresh_database(request.getfixturevalue("server_url"), template) as url:

@@ -137,7 +137,9 @@ def test_a_database_of_a_newer_gmtscreen_is_refused(store: ResultStore, open_aga
         open_again()
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_leaves_nothing_behind(
+    store: ResultStore, revisions_run: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with writing(store._engine) as connection:
         metadata.drop_all(connection)
         connection.exec_driver_sql("DROP TABLE alembic_version")

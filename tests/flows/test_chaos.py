@@ -101,7 +101,7 @@ def nothing_lost(row: dict[str, int]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("every", "n_random"), [pytest.param(16, 1, id="short"), pytest.param(1, 100, id="long", marks=pytest.mark.chaos)]
+    ("every", "n_random"), [pytest.param(32, 1, id="short"), pytest.param(1, 100, id="long", marks=pytest.mark.chaos)]
 )
 def test_a_run_killed_at_any_commit_or_at_random_resumes_to_the_same_database(
     tmp_path: Path, every: int, n_random: int

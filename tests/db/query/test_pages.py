@@ -109,7 +109,7 @@ def python_rows(store: ResultStore) -> Iterator[dict[str, Any]]:
         yield {name: set(value) if isinstance(value, list) else value for name, value in row.items()}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=filters())
 def test_columns_and_sql_find_exactly_the_rows_that_plain_python_finds(random_store: ResultStore, tree: Filter) -> None:
     if not hasattr(random_store, "oracle_rows"):

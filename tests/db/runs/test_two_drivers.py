@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
+
+import pytest
 
 from db.store import ResultStore
 from gmt_tasks.import_guard import REPOSITORY_ROOT
+from gmt_tasks.process import new_holder
+from gmt_tasks.runs.drive import ShardDriver
 from tests.db.blocks import block, spec
+from tests.gmt_tasks.runs.test_drive import DirectPool
 
 N_CRYSTALS = 120
 SHARD_ATOMS = 9
@@ -31,24 +35,29 @@ def committed(driver: "subprocess.Popen[str]") -> int:
     return int(said)
 
 
-def undisturbed(folder: Path) -> list[dict[str, Any]]:
-    with ResultStore(folder / "alone.db") as store:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The dump of a run that one driver did alone."""
+    with ResultStore(tmp_path_factory.mktemp("alone") / "alone.db") as store:
         run_id = filled(store)
-        driver = start(str(folder / "alone.db"), run_id, "alone", 60)
-        assert committed(driver) == N_CRYSTALS
+        assert ShardDriver(store, run_id, DirectPool(), new_holder()).drive() == N_CRYSTALS
         return list(store.dump())
 
 
-def test_two_processes_share_the_work_and_compute_nothing_twice(store: ResultStore, db: str, tmp_path: Path) -> None:
+def test_two_processes_share_the_work_and_compute_nothing_twice(
+    store: ResultStore, db: str, undisturbed: list[dict[str, Any]]
+) -> None:
     run_id = filled(store)
     shares = [committed(each) for each in [start(db, run_id, name, 60) for name in ("one", "two")]]
     assert sum(shares) == N_CRYSTALS
     assert min(shares) > 0
     assert store.finish(run_id, 1.0).closed
-    assert list(store.dump()) == undisturbed(tmp_path)
+    assert list(store.dump()) == undisturbed
 
 
-def test_what_a_silent_process_holds_is_taken_over(store: ResultStore, db: str, tmp_path: Path) -> None:
+def test_what_a_silent_process_holds_is_taken_over(
+    store: ResultStore, db: str, undisturbed: list[dict[str, Any]]
+) -> None:
     run_id = filled(store)
     # The name of another host: nobody can see that the process is gone, only that it gives no heartbeat.
     silent = start(db, run_id, "elsewhere", 1, "hang")
@@ -62,4 +71,4 @@ def test_what_a_silent_process_holds_is_taken_over(store: ResultStore, db: str, 
     silent.communicate()
     assert store.holders(run_id) == []
     assert store.finish(run_id, 1.0).closed
-    assert list(store.dump()) == undisturbed(tmp_path)
+    assert list(store.dump()) == undisturbed

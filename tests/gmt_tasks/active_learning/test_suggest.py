@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +31,18 @@ from tests.db import blocks
 N = 40
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ResultStore]:
-    with ResultStore(tmp_path / "hits.db") as opened:
+@pytest.fixture(scope="module")
+def screened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that nothing changes."""
+    path = tmp_path_factory.mktemp("screened") / "hits.db"
+    with ResultStore(path) as opened:
         blocks.work_off(opened, blocks.filled(opened, N))
+    return path
+
+
+@pytest.fixture
+def store(screened: Path, tmp_path: Path) -> Iterator[ResultStore]:
+    with ResultStore(shutil.copy(screened, tmp_path / "hits.db")) as opened:
         yield opened
 
 

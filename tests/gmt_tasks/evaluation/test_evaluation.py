@@ -8,24 +8,31 @@ import pytest
 
 from db.records import ModelVersion
 from gmt_tasks.evaluation import evaluation
-from gmt_tasks.labels.files import LabelledCrystals, Split
+from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.screener import Screener
 from models.crystals.crystal import CrystalBatch, Floats
 from models.quantities import Tensor
 from models.tensors.rotate import rotate
 from models.tensors.voigt import from_components
+from tests.gmt_tasks.labels.toy_labels import good_rows, write_rows
 
 DATA = Path("../shared/data")
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="label files lie beside a checkout; none here")
 
 
-@pytest.fixture(scope="module")
-def labels(real_labels: LabelledCrystals) -> LabelledCrystals:
-    return real_labels
+@pytest.fixture(scope="module", params=["toy", pytest.param("real", marks=[pytest.mark.slow, needs_data])])
+def labels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LabelledCrystals:
+    """Labels of the toy model; then the label files, which take a quarter of a minute to read."""
+    if request.param == "real":
+        real: LabelledCrystals = request.getfixturevalue("real_labels")
+        return real
+    return read_labels(write_rows(tmp_path_factory.mktemp("labels"), good_rows()))
 
 
 @needs_data
-def test_splits_share_no_formula_and_every_label_obeys_its_group(labels: LabelledCrystals) -> None:
+@pytest.mark.slow
+def test_splits_share_no_formula_and_every_label_obeys_its_group(real_labels: LabelledCrystals) -> None:
+    labels = real_labels
     formulas = np.array(labels.crystals.formulas())
     parts = [set(formulas[labels.rows(split)]) for split in Split]
     assert not parts[0] & parts[1]
@@ -35,7 +42,6 @@ def test_splits_share_no_formula_and_every_label_obeys_its_group(labels: Labelle
         assert (~np.isnan(labels.components[quantity][labels.rows(Split.TEST), 0])).sum() > 50
 
 
-@needs_data
 @pytest.mark.parametrize("quantity", list(Tensor))
 def test_the_baseline_is_isotropic(labels: LabelledCrystals, quantity: Tensor) -> None:
     mean = from_components(quantity, evaluation.train_mean(labels, quantity))
@@ -59,7 +65,6 @@ class Oracle:
         return {q: from_components(q, np.nan_to_num(self.labels.components[q][self.rows]))[None] for q in Tensor}
 
 
-@needs_data
 def test_a_model_that_gives_the_labels_back_scores_perfectly(labels: LabelledCrystals) -> None:
     rows = labels.rows(Split.VAL)
     screener = Screener(Oracle(labels, rows), ModelVersion("oracle", "1", "0" * 64))

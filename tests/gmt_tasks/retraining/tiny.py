@@ -10,6 +10,8 @@ import pytest
 
 from db.store import ResultStore
 from gmt_tasks.evaluation import evaluation
+from gmt_tasks.evaluation.breakdown import resampling
+from gmt_tasks.evaluation.reliability import held_out_widths, ranking
 from gmt_tasks.labels.ingest import ingest_labels
 from gmt_tasks.labels.readers.open import open_label_source
 from gmt_tasks.retraining import sufficiency
@@ -54,6 +56,10 @@ def tiny_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_set, "LEAST_SEPARATION", -1.0)
     monkeypatch.setattr(reference_set, "CHANGED_METALS", 1.0)
     monkeypatch.setattr(reference_set, "_check_symmetry", lambda candidate: iter(()))
+    # Of figures of merit that nobody reads here, intervals need neither thousands of samples nor several draws.
+    monkeypatch.setattr(resampling, "N_RESAMPLED", 20)
+    monkeypatch.setattr(ranking, "N_BOOTSTRAP", 20)
+    monkeypatch.setattr(held_out_widths, "N_DRAWS", 1)
     monkeypatch.setattr(gate, "LEAST_SPEED", 0.05)
     monkeypatch.setattr(gate, "SPEED_CRYSTALS", 4)
     monkeypatch.setattr(gate, "SPEED_ROUNDS", 1)

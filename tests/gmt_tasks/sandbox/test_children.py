@@ -30,14 +30,14 @@ def test_a_hang_a_crash_and_an_exception_leave_their_neighbours_alone() -> None:
 
 
 def test_waiting_costs_no_processor_time_but_has_a_limit_of_its_own() -> None:
-    orders = [("sleep", 1.5), ("return", 1), ("sleep", 60)]
-    patient, value, late = endings(orders, deadline_s=0.2, wall_s=5.0, max_workers=1)
+    orders = [("sleep", 0.5), ("return", 1), ("sleep", 60)]
+    patient, value, late = endings(orders, deadline_s=0.2, wall_s=3.0, max_workers=1)
     assert (patient.ending, value.ending, late.ending) == (Ending.VALUE, Ending.VALUE, Ending.TIMED_OUT)
-    assert late.detail == "stopped after 5 s"
+    assert late.detail == "stopped after 3 s"
 
 
 def test_each_argument_has_its_processor_time_anew() -> None:
-    outcomes = endings([("spin", 0.8)] * 3, deadline_s=1.0, wall_s=200.0, max_workers=1)
+    outcomes = endings([("spin", 0.4)] * 3, deadline_s=0.8, wall_s=200.0, max_workers=1)
     assert [outcome.ending for outcome in outcomes] == [Ending.VALUE] * 3
 
 

@@ -1,8 +1,13 @@
-"""Settings of the network sources that every test of them has."""
+"""Settings of the network sources that every test of them has, and children that tests share."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from gmt_tasks.sources.files.source import _Children
+from gmt_tasks.sources.source import ReadOptions
 
 KEY = "k" * 32
 
@@ -19,3 +24,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("GMTSCREEN_OFFLINE", raising=False)
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def started_children() -> Iterator[_Children]:
+    """The processes that read for a source, started once: a fresh interpreter with pymatgen takes seconds."""
+    with ExitStack() as stack:
+        yield _Children.start(ReadOptions(deadline_s=60.0, memory_bytes=3 << 30), stack)
+
+
+@pytest.fixture
+def shared_children(started_children: _Children, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every source of the test reads through the same children, whatever its own limits of time and memory."""
+    monkeypatch.setattr(_Children, "start", lambda options, stack: started_children)

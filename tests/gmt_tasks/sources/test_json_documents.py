@@ -212,7 +212,7 @@ REPORTED = Path(__file__).parents[3] / ".." / "shared" / "data" / "reported"
         ("t01_lemat.parquet", ["agm-1"]),
     ],
 )
-def test_reported_dumps_are_read(name: str, ids: list[str]) -> None:
+def test_reported_dumps_are_read(name: str, ids: list[str], shared_children: None) -> None:
     if not (REPORTED / name).exists():
         pytest.skip("the folder of reported files is not here (../shared/data)")
     try:

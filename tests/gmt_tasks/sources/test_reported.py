@@ -21,7 +21,10 @@ FILTERS = "q01_filters.txt"
 # The index expects cesium chloride, but the frame lists aluminium nitride.
 CORRECTED = {"x03_info_json.extxyz": [["AlN", 186, 4]]}
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the reported inputs are not here (../shared/data)")
+pytestmark = [
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="the reported inputs are not here (../shared/data)"),
+    pytest.mark.usefixtures("shared_children"),
+]
 
 
 def index() -> dict[str, dict[str, Any]]:

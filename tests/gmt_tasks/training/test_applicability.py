@@ -178,6 +178,7 @@ def test_structures_that_were_left_out_stand_out(
 
 
 @needs_data
+@pytest.mark.slow  # that held-out scores are shares is shown on made-up points in models/applicability/test_distance.py
 def test_the_stored_score_is_small_and_its_half_of_val_is_half(labels: LabelledCrystals, tmp_path: Path) -> None:
     path = write_card(ModelCard("small", "1", "ab" * 32, GMTNET, (8, 14)), tmp_path)
     write_training_reference(labels, path)

@@ -155,6 +155,7 @@ def test_every_loss_has_a_weight() -> None:
 
 
 def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(config: TrainingConfig, tmp_path: Path) -> None:
+    config = replace(config, limit=12)
     train(config, tmp_path / "whole", report=SILENT.append)
     assert train(config, tmp_path / "parts", report=SILENT.append, stop_after_epoch=1) is None
     assert not (tmp_path / "parts" / "tiny.safetensors").exists()
@@ -168,7 +169,7 @@ def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(config: Trainin
 
 def test_another_seed_gives_other_weights_and_the_same_seed_the_same(config: TrainingConfig, tmp_path: Path) -> None:
     """Negative control of the test above: weights do depend on what happened."""
-    config = replace(config, epochs=1)
+    config = replace(config, epochs=1, limit=12)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(replace(config, seed=seed), tmp_path / name, report=SILENT.append)
     a, b, c = (weights(tmp_path / name) for name in "abc")
@@ -178,6 +179,7 @@ def test_another_seed_gives_other_weights_and_the_same_seed_the_same(config: Tra
 
 
 def test_a_run_of_another_configuration_is_not_resumed(config: TrainingConfig, tmp_path: Path) -> None:
+    config = replace(config, limit=6)
     train(config, tmp_path / "run", report=SILENT.append, stop_after_epoch=1)
     with pytest.raises(ModelError, match="another configuration"):
         train(replace(config, learning_rate=1e-4), tmp_path / "run", report=SILENT.append)

@@ -51,7 +51,7 @@ def test_columns_are_exactly_the_registered_ones_in_order(stable: Floats) -> Non
 def test_random_crystals_agree_with_pymatgen(stable: Floats) -> None:
     from pymatgen.analysis.elasticity.elastic import ElasticTensor
 
-    stable = stable[::4]  # pymatgen takes 25 ms for each
+    stable = stable[::20]  # pymatgen takes 25 ms for each
     columns = derive_elastic(stable)
     names = {
         "k_voigt_gpa": "k_voigt", "k_reuss_gpa": "k_reuss", "k_vrh_gpa": "k_vrh", "g_voigt_gpa": "g_voigt",

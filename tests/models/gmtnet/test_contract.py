@@ -44,6 +44,7 @@ class TestPublishedNetwork(TensorModelContract):
         return untrained(GMTNET_PAPER)
 
 
+@pytest.mark.slow  # the default network is looked at in double precision, the published one in single
 class TestPublishedNetworkInDoublePrecision(TensorModelContract):
     tolerance = 1e-10
     continuity = 1e-4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import spglib
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.symmetry.fractional_operations import IDENTITY, Operations, find_orbits, metric_deviation, wrapped
@@ -47,6 +47,7 @@ def test_negative_control_a_monoclinic_cell_is_changed_by_a_rotation_about_anoth
     assert metric_deviation(about_c, lattice) > 0.1
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(HALL_NUMBERS), st.lists(st.floats(0.01, 0.99), min_size=3, max_size=3), st.integers(0, 99))
 def test_an_orbit_is_closed_and_its_length_divides_the_order(
     hall_number: int, position: list[float], seed: int

@@ -4,8 +4,8 @@ Toy models stand for networks: their labels are exact, so each fault is made alo
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 
 from db.records import ModelVersion
 from gmt_tasks.evaluation.calibration import calibrate
+from gmt_tasks.evaluation.reliability import held_out_widths
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.retraining.gate import gate, reference_set
 from gmt_tasks.retraining.gate.data import Lineage, check_data, check_losses, check_unseen, join_labels, select_labels
@@ -101,6 +102,14 @@ def toy_limits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
         monkeypatch.setattr(reference_set, "_check_symmetry", lambda candidate: iter(()))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_draw() -> Iterator[None]:
+    """Folds of the calibration are drawn once: how often is a matter of evaluation/test_calibration.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held_out_widths, "N_DRAWS", 1)
+        yield
+
+
 def screener(model: Toy, labels: LabelledCrystals, version: str = "2") -> Screener:
     """A calibrated model with a distance score."""
     made = Screener(model, ModelVersion("toy", version, version * 64), applicability=fit_training_reference(labels))
@@ -109,8 +118,19 @@ def screener(model: Toy, labels: LabelledCrystals, version: str = "2") -> Screen
 
 
 @pytest.fixture(scope="module")
-def current(labels: LabelledCrystals) -> Screener:
+def current(labels: LabelledCrystals, _one_draw: None) -> Screener:
     return screener(Toy(), labels, "1")
+
+
+@pytest.fixture(scope="module")
+def worse(labels: LabelledCrystals, current: Screener) -> GateReport:
+    """Of a model with larger errors."""
+    return compared(screener(Toy(0.03), labels), current, labels)
+
+
+def newer(current: Screener, model: Toy | None = None) -> Screener:
+    """The next version of the current model, with its intervals and distance score: the same one, or a faulty one."""
+    return replace(current, model=model or Toy(), model_version=ModelVersion("toy", "2", "2" * 64))
 
 
 def ask(candidate: Screener, current: Screener | None, labels: LabelledCrystals, **more: object) -> GateReport:
@@ -136,7 +156,7 @@ def broken(findings: list[Finding]) -> list[str]:
 
 
 def test_the_same_model_and_a_better_one_pass(labels: LabelledCrystals, current: Screener) -> None:
-    same = ask(screener(Toy(), labels), current, labels)
+    same = ask(newer(current), current, labels)
     assert same.reasons == []
     assert {each.outcome for each in same.comparisons} == {MeasureOutcome.SAME}
     assert len(same.comparisons) > 40
@@ -145,18 +165,19 @@ def test_the_same_model_and_a_better_one_pass(labels: LabelledCrystals, current:
     assert "better" in better.summary
 
 
-def test_the_first_model_of_a_name_is_compared_with_the_reference_set_only(labels: LabelledCrystals) -> None:
-    report = ask(screener(Toy(), labels), None, labels)
+def test_the_first_model_of_a_name_is_compared_with_the_reference_set_only(
+    labels: LabelledCrystals, current: Screener
+) -> None:
+    report = ask(current, None, labels)
     assert report.comparisons == [] and report.current == ""
     assert {each.check for each in report.findings} == {Check.DATA, Check.REFERENCE}
     assert all("literature" in reason for reason in report.reasons)  # a toy knows no material
     assert report.reasons
 
 
-def test_a_worse_model_is_refused_measure_by_measure(labels: LabelledCrystals, current: Screener) -> None:
-    report = compared(screener(Toy(0.03), labels), current, labels)
-    named = " ".join(report.reasons)
-    assert not report.passes
+def test_a_worse_model_is_refused_measure_by_measure(worse: GateReport) -> None:
+    named = " ".join(worse.reasons)
+    assert not worse.passes
     for measure in ("C error", "ε∞ error", "k_vrh_gpa error", "all tensors", "interval score"):
         assert measure in named
 
@@ -169,7 +190,7 @@ def test_a_fault_in_some_crystal_systems_is_named_by_system(labels: LabelledCrys
 
 
 def test_intervals_that_are_too_narrow_or_too_wide_are_refused(labels: LabelledCrystals, current: Screener) -> None:
-    honest = screener(Toy(), labels)
+    honest = newer(current)
     for factor, says in ((0.3, "outside its interval"), (3.0, "interval score")):
         widths = {
             name: replace(width, floor=factor * width.floor, quantile=factor * width.quantile)
@@ -252,12 +273,12 @@ def test_components_that_no_material_has_are_no_more_than_those_of_the_current_m
 
 
 def test_a_model_that_depends_on_the_frame_is_refused_by_equivariance(
-    labels: LabelledCrystals, monkeypatch: pytest.MonkeyPatch
+    current: Screener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = ReferenceSet(("wurtzite", "quartz"), textbook_crystals().crystals.select(np.array([0, 1])))
     monkeypatch.setattr(reference_set, "crystals_of_all_classes", lambda seed: few)
     monkeypatch.setattr(reference_set, "textbook_crystals", lambda: few)
-    found = list(reference_set._check_symmetry(screener(Rotated(), labels)))
+    found = list(reference_set._check_symmetry(newer(current, Rotated())))
     assert broken(found) == ["the same in every equivalent representation"]
     assert "deviation" in found[0].detail
 
@@ -268,7 +289,7 @@ def test_a_model_that_follows_the_frame_passes_equivariance(labels: LabelledCrys
 
 
 def test_numbers_that_are_not_finite_are_refused_with_the_crystal(labels: LabelledCrystals, current: Screener) -> None:
-    report = ask(screener(Broken(), labels), current, labels)
+    report = ask(newer(current, Broken()), current, labels)
     lost = [each for each in report.findings if not each.holds]
     assert [each.check for each in lost][:1] == [Check.REFERENCE]
     assert any(each.check is Check.TEST and "lost" in each.detail for each in lost)
@@ -289,11 +310,11 @@ def test_lost_ranks_are_shares_of_what_spearman_loses() -> None:
     assert np.isnan(lost[-1]) and lost[:-1].mean() == pytest.approx(1 - spearmanr(predicted, truth).statistic)
 
 
-def test_a_slow_model_is_refused_and_the_same_one_is_not(labels: LabelledCrystals, current: Screener) -> None:
+def test_a_slow_model_is_refused_and_the_same_one_is_not(current: Screener) -> None:
     crystals = toy_crystals(20).select(np.arange(12))
-    slow = gate.check_speed(screener(Slow(), labels), current, crystals)
+    slow = gate.check_speed(newer(current, Slow()), current, crystals)
     assert not slow.holds and "0." in slow.detail
-    assert gate.check_speed(current, screener(Slow(), labels), crystals).holds
+    assert gate.check_speed(current, newer(current, Slow()), crystals).holds
 
 
 def test_a_model_without_a_distance_score_is_refused(labels: LabelledCrystals, current: Screener) -> None:
@@ -369,8 +390,8 @@ def test_labels_known_before_keep_their_values(labels: LabelledCrystals) -> None
     assert np.allclose(factors, np.where(before, 1.0, 2.0))
 
 
-def test_the_report_reads_as_text_and_data(labels: LabelledCrystals, current: Screener, tmp_path: Path) -> None:
-    report = compared(screener(Toy(0.03), labels), current, labels)
+def test_the_report_reads_as_text_and_data(worse: GateReport) -> None:
+    report = worse
     page = report.to_markdown()
     assert page.startswith("# Gate: refuse") and "## Reasons" in page and "| C error | all |" in page
     plain = report.to_json()

@@ -272,7 +272,7 @@ def written(number: float, style: str) -> str:
     return {"plain": f"{number!r}", "fixed": f"{number:.14f}", "fortran": f"{number:.15E}".replace("E", "D")}[style]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     crystal=crystals(),
     scale=st.one_of(st.tuples(scales), st.tuples(scales, scales, scales), st.just(())),
@@ -335,7 +335,7 @@ def test_pymatgen_reads_the_same(
     assert result.numbers.tolist() == list(structure.atomic_numbers)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_mutated_text_gives_a_crystal_or_a_refusal(seed: int) -> None:
     originals = [poscar(), poscar(scale="-70 # volume").replace("Direct", "Selective\nCartesian"), poscar() + poscar()]

@@ -52,7 +52,7 @@ def check(counts: Counter[tuple[Statement, str]]) -> None:
 
 
 def test_a_file_in_any_setting_is_the_crystal_that_was_written_or_refused() -> None:
-    check(outcomes(seed=11, n_files=N_SETTINGS // 4, step=4))
+    check(outcomes(seed=11, n_files=N_SETTINGS // 8, step=8))
 
 
 @pytest.mark.slow
