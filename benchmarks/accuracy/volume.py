@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gmt_tasks.labels.files import Split, read_labels
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.computed import ComputedCrystals, read_computed
+from models.crystals.chemical_classes import chemical_classes
 from models.crystals.crystal import CrystalBatch
 from models.derived.elastic import bulk_modulus_voigt
 from models.quantities import Scalar, Tensor
@@ -74,9 +75,12 @@ def slopes(screener: Screener, crystals: CrystalBatch) -> str:
     slope = (np.log(high) - np.log(low)) / (2 * SLOPE_STEP)
     quartiles = np.nanquantile(slope, [0.25, 0.5, 0.75])
     share = np.nanmean((slope > -7) & (slope < -2))
+    kinds = chemical_classes(crystals)
+    medians = {str(kind): np.nanmedian(slope[kinds == kind]) for kind in np.unique(kinds)}
     return (
         f"  d ln K / d ln V: median {quartiles[1]:.2f}, quartiles {quartiles[0]:.2f} and {quartiles[2]:.2f}, "
         f"{100 * share:.0f} % between -7 and -2, n = {int(np.isfinite(slope).sum())}\n"
+        f"  medians: {', '.join(f'{kind} {median:.2f}' for kind, median in medians.items())}\n"
     )
 
 

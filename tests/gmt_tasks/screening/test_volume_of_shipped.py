@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from gmt_tasks.screening.screener import Screener, TensorPrediction
+from gmt_tasks.sources.generated.reference_crystals import reference_crystals
 from models.crystals.crystal import CrystalBatch
-from models.testing.contract import textbook_crystals
 
-BOOKS = textbook_crystals()
-CRYSTALS = BOOKS.crystals.select([BOOKS.names.index(name) for name in ("rocksalt MgO", "zinc blende GaAs", "quartz")])
-LOG_VOLUMES = np.array([-0.12, -0.03, 0.0, 0.03, 0.12])
+NAMES = ("si", "nacl", "alsb", "tellurium")
+REFERENCE = reference_crystals()
+CRYSTALS = CrystalBatch.from_arrays(
+    [np.asarray(REFERENCE[name].lattice) for name in NAMES],
+    [np.asarray(REFERENCE[name].frac_coords) for name in NAMES],
+    [np.asarray(REFERENCE[name].numbers) for name in NAMES],
+)
+LOG_VOLUMES = np.array([-0.2, -0.03, 0.0, 0.03, 0.2])
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +34,12 @@ def columns(predictions: list[TensorPrediction], name: str) -> np.ndarray:
     return np.array([(p.derived.columns | p.intervals | p.reliability)[name] for p in predictions], dtype=np.float64)
 
 
-def test_bulk_moduli_fall_with_volume_as_the_pressure_derivative_says(predictions: list[TensorPrediction]) -> None:
-    """dK/dp at 0 is 3.9 (MgO) and 4.6 (GaAs), minus the slope of ln K over ln V."""
+def test_bulk_moduli_fall_with_volume_much_faster_than_between_compounds(predictions: list[TensorPrediction]) -> None:
+    """dK/dp at 0 is 4 to 5 of most crystals, minus the slope of ln K over ln V; between compounds it is near 1."""
     bulk = np.log(columns(predictions, "k_vrh_gpa"))
     assert (np.diff(bulk, axis=0) < 0).all()
     slopes = (bulk[3] - bulk[1]) / (LOG_VOLUMES[3] - LOG_VOLUMES[1])
-    assert ((slopes > -7) & (slopes < -2))[:2].all()
-    # between compounds of one kind K goes as 1 / V: what a network knows that saw relaxed crystals only
-    assert (slopes < -1.5).all()
+    assert ((slopes > -7) & (slopes < -2)).all()
 
 
 def test_strained_crystals_are_flagged_with_the_right_sign_and_relaxed_ones_are_not(
@@ -45,7 +48,7 @@ def test_strained_crystals_are_flagged_with_the_right_sign_and_relaxed_ones_are_
     ratio, flag = columns(predictions, "equilibrium_volume_ratio"), columns(predictions, "off_equilibrium")
     assert (np.diff(ratio, axis=0) < 0).all()
     assert (ratio[0] > 1.03).all() and (ratio[-1] < 0.97).all()
-    assert (np.abs(ratio[2] - 1) < 0.05).all()
+    assert (np.abs(ratio[2] - 1) < 0.05).all()  # measured cells; semilocal DFT has slightly larger ones
     assert flag[0].all() and flag[-1].all() and not flag[2].any()
 
 
