@@ -95,16 +95,9 @@ def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Pre
         graphs += _graphs(crystals, spec)
         targets, n_candidates = _extended(targets, {"scalars": scalars}), crystals.n_crystals
     if config.computed:
-        computed = read_computed(folder / config.computed)
-        formulas = computed.crystals.formulas()
-        allowed = ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, table)))
-        computed = computed.select(np.flatnonzero(allowed))
-        graphs += _graphs(computed.crystals, spec)
-        # without distorted crystals beside them, zeros would say that all are relaxed
-        targets = _relaxed(targets)
-        known = {"scalars": computed.scalars, "stiffness_noise": computed.relative_noise}
-        targets = _extended(targets, known, {Tensor.ELASTIC: computed.stiffness})
-        n_computed = computed.crystals.n_crystals
+        crystals, targets = _with_computed(targets, folder / config.computed, held_back, table)
+        graphs += _graphs(crystals, spec)
+        n_computed = crystals.n_crystals
     # networks of the published kind are trained behind its mask
     corrections: dict[Tensor, torch.Tensor] = {}
     if spec.rule is NeighborRule.PUBLISHED:
@@ -157,18 +150,6 @@ def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
     )
 
 
-def _relaxed(targets: Targets) -> Targets:
-    """Targets that know which crystals were relaxed: those of which DFT computed a stiffness.
-
-    Other labels are of relaxed crystals too, but so many of them would drown what says how others are off.
-    """
-    scalars = targets.scalars.clone()
-    has_stiffness = ~torch.isnan(targets.components[Tensor.ELASTIC]).any(dim=1)
-    for scalar in (Scalar.EXPANSION, Scalar.DISTORTION):
-        scalars[has_stiffness, list(Scalar).index(scalar)] = 0.0
-    return replace(targets, scalars=scalars)
-
-
 def _maps_to_ieee_voigt(rotations: Floats) -> Floats:
     """Maps from components of e to the flat 3x6 Voigt matrix in rotated axes, [n, 18, 18]; 0 where none is known."""
     n = TENSORS[Tensor.PIEZOELECTRIC].n_components
@@ -208,6 +189,32 @@ def _read_candidates(path: Path, held_back: set[str], start: SplitTable | None =
     usable[list(find_invalid(batch))] = False
     rows = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:CANDIDATE_POOL])
     return batch.select(rows), scalars[rows]
+
+
+def _with_computed(
+    targets: Targets, path: Path, held_back: set[str], start: SplitTable | None
+) -> tuple[CrystalBatch, Targets]:
+    """Computed crystals, and the targets followed by theirs; which of the others were relaxed is known then too.
+
+    Args:
+        targets: of the crystals before them.
+        path: of the file of computed crystals.
+        held_back: formulas that nothing may be learned of.
+        start: split of the model that the training starts from; None without one.
+    """
+    computed = read_computed(path)
+    formulas = computed.crystals.formulas()
+    allowed = ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, start)))
+    computed = computed.select(np.flatnonzero(allowed))
+    # Crystals of which DFT computed a stiffness were relaxed. Others were too, but so many zeros would drown what says
+    # how crystals are off; and with no distorted crystals beside them zeros would say that all are relaxed.
+    scalars = targets.scalars.clone()
+    has_stiffness = ~torch.isnan(targets.components[Tensor.ELASTIC]).any(dim=1)
+    for scalar in (Scalar.EXPANSION, Scalar.DISTORTION):
+        scalars[has_stiffness, list(Scalar).index(scalar)] = 0.0
+    known = {"scalars": computed.scalars, "stiffness_noise": computed.relative_noise}
+    stiffness = {Tensor.ELASTIC: computed.stiffness}
+    return computed.crystals, _extended(replace(targets, scalars=scalars), known, stiffness)
 
 
 def _extended(targets: Targets, arrays: dict[str, Floats], components: dict[Tensor, Floats] | None = None) -> Targets:

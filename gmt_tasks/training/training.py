@@ -99,17 +99,7 @@ def train(
         loop.run_epoch(prepared, typical)
         if loop.epoch == stop_after_epoch:
             return None
-    start = ""
-    if config.start:
-        card = read_card(find_checkpoint(config.start))
-        start = f"{card.name}@{card.version} {card.sha256[:12]}"
-    # names and hashes instead of paths of this machine
-    facts = asdict(config) | {
-        "data": Path(config.data).name,
-        "candidates": Path(config.candidates).name,
-        "computed": _name_and_hash(Path(config.data) / config.computed) if config.computed else "",
-        "start": start,
-        "date": datetime.now(UTC).date().isoformat(),
+    facts = _facts(config) | {
         "n_crystals": len(rows),
         "labels": label_counts(data, rows),
         "final_losses": loop.losses,
@@ -121,8 +111,20 @@ def train(
     return read_card(path)
 
 
-def _name_and_hash(path: Path) -> str:
-    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+def _facts(config: TrainingConfig) -> dict[str, Any]:
+    """What a card says of a configuration: names and hashes instead of paths of this machine."""
+    facts = asdict(config) | {
+        "data": Path(config.data).name,
+        "candidates": Path(config.candidates).name,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    if config.start:
+        card = read_card(find_checkpoint(config.start))
+        facts["start"] = f"{card.name}@{card.version} {card.sha256[:12]}"
+    if config.computed:
+        file = Path(config.data) / config.computed
+        facts["computed"] = f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+    return facts
 
 
 def _first_network(

@@ -16,6 +16,8 @@ KNOWN = {
     "molecular": False,
     "low_dimensional": True,
     "layered": False,
+    "equilibrium_volume_ratio": 0.913,
+    "off_equilibrium": True,
     "elastic_stability_probability": None,
     "band_gap_ev": 0.02,
     "metal": True,
@@ -40,8 +42,9 @@ def test_show_says_what_speaks_against_a_slab_of_metal() -> None:
     lines = list(reliability_lines(KNOWN))
     assert lines[0] == "training data: OUT OF DISTRIBUTION; 97.3 % of held-out crystals are nearer to it"
     assert lines[1] == "bonds form layers, in 11.5 angstrom of vacuum"
-    assert lines[2] == "predicted band gap 0.02 eV; a METAL: dielectric and piezoelectric numbers are left out"
-    assert lines[3] == "reliability (1: no large error): ε∞ 0.00, ε0 0.00, C 0.87"
+    assert lines[2] == "OFF EQUILIBRIUM: relaxed, the volume is predicted to change by -8.7 %"
+    assert lines[3] == "predicted band gap 0.02 eV; a METAL: dielectric and piezoelectric numbers are left out"
+    assert lines[4] == "reliability (1: no large error): ε∞ 0.00, ε0 0.00, C 0.87"
 
 
 def test_show_is_silent_about_what_is_not_known() -> None:
