@@ -60,7 +60,7 @@ def ionic_piezoelectric(
 def compliance(force_constants: Floats, *, floor: float) -> Floats:
     """Displacements per force, Φ⁻¹ without translations, its soft modes stiffened; in Å²/eV, [3 n, 3 n].
 
-    A mode of curvature k answers with 1/√(k² + floor²). With a floor of 0 that is the inverse at a minimum of the
+    A mode of curvature k answers with 1/(|k| + floor). With a floor of 0 that is the inverse at a minimum of the
     energy; without one, a mode near zero would be the whole answer, and an unstable one would turn its sign. It is a
     function of the matrix: it turns with the crystal, and a supercell gives what its cell gives.
 
@@ -73,7 +73,7 @@ def compliance(force_constants: Floats, *, floor: float) -> Floats:
     internal = np.linalg.svd(translations)[0][:, 3:]
     values, vectors = np.linalg.eigh(internal.T @ force_constants @ internal)
     vectors = internal @ vectors
-    inverse: Floats = (vectors / np.hypot(values, floor)) @ vectors.T
+    inverse: Floats = (vectors / (np.abs(values) + floor)) @ vectors.T
     return inverse
 
 
