@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 from models.errors import FilterError
 
-_BELIEVABLE = "NOT ood AND NOT symmetry_ambiguous AND NOT low_dimensional AND NOT doubtful"
+_BELIEVABLE = (
+    "NOT ood AND NOT symmetry_ambiguous AND NOT low_dimensional AND NOT doubtful"
+    # results of models before 0.4 do not say it
+    " AND (NOT off_equilibrium OR off_equilibrium IS UNKNOWN)"
+)
 """What every preset asks beside its property: a crystal whose numbers can be believed as far as the model can tell."""
 
 

@@ -24,6 +24,7 @@ TOP_ROWS = 10
 SHOWN_ENDINGS = 8
 TOP_FILTER = (
     "d_max_pc_per_n > 0 AND elastic_min_eigenvalue_gpa > 20 AND NOT symmetry_ambiguous AND (NOT ood OR ood IS UNKNOWN)"
+    " AND (NOT off_equilibrium OR off_equilibrium IS UNKNOWN)"
 )
 """d = e C^-1 diverges towards an elastic instability: a soft mode below 20 GPa is within the error of the network.
 Crystals far from the training data are left out; a model without a distance score says of none whether it is."""
