@@ -98,12 +98,14 @@ def test_the_first_table_of_a_run_fits_100_columns_with_a_line_per_crystal() -> 
     )
 
 
-def test_the_first_table_of_a_run_is_of_crystals_like_those_of_the_training() -> None:
-    """Three-valued logic: a model without a distance score knows of no crystal whether it is out of distribution."""
+@pytest.mark.parametrize("flag", ["ood", "off_equilibrium"])
+def test_the_first_table_of_a_run_is_of_relaxed_crystals_like_those_of_the_training(flag: str) -> None:
+    """Three-valued logic: an older model knows of no crystal whether it is out of distribution or off equilibrium."""
     tree = parse_filter(TOP_FILTER)
     row = {"d_max_pc_per_n": 5.0, "elastic_min_eigenvalue_gpa": 30.0, "symmetry_ambiguous": False}
-    assert [truth(tree, row | {"ood": ood}) for ood in (False, None, True)] == [True, True, False]
-    assert truth(tree, row | {"ood": False, "elastic_min_eigenvalue_gpa": 10.0}) is False
+    row |= {"ood": False, "off_equilibrium": False}
+    assert [truth(tree, row | {flag: value}) for value in (False, None, True)] == [True, True, False]
+    assert truth(tree, row | {"elastic_min_eigenvalue_gpa": 10.0}) is False
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
