@@ -236,6 +236,8 @@ def _add_reasons(
     parts = model.slope * model.parts(error_features(evidence, {tensor: model.element_counts})[tensor][rows])
     for k, of_crystal in zip(rows, parts, strict=True):
         reasons = []
+        if tensor is Tensor.ELASTIC and columns["off_equilibrium"][k] == 1:
+            reasons.append("not relaxed")
         for place in np.argsort(-of_crystal):
             words = tuple(FEATURES.values())[place]
             word = words.high if model.weights[place] > 0 else words.low

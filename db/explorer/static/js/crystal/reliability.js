@@ -25,7 +25,10 @@ export function reliabilityBadges(facts, result) {
   for (const [name, symbol] of SCORES) if (typeof scores[name] === "number" && scores[name] < LOW) add("warn", `${symbol} of low reliability (${scores[name].toFixed(2)})`);
   if (derived.piezo_allowed === true) add("", "piezoelectric");
   if (result.symmetry_ambiguous) add("warn", "symmetry depends on the tolerance");
-  if (scores.off_equilibrium) add("warn", `off equilibrium: relaxed volume ${(100 * (scores.equilibrium_volume_ratio - 1)).toFixed(0)} %`);
+  if (scores.off_equilibrium) {
+    const change = 100 * (scores.equilibrium_volume_ratio - 1);
+    add("warn", `off equilibrium: relaxed volume ${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(0)} %`);
+  }
   if (scores.open_framework) add("warn", "open framework");
   if (scores.molecular) add("warn", "molecular crystal");
   if (scores.layered) add("warn", "layered");
