@@ -96,7 +96,8 @@ def gather_evidence(
         metal_logit=scalars.get(Scalar.METAL, unknown),
         band_gap_ev=band_gap_of(scalars, n),
         expansion=scalars.get(Scalar.EXPANSION, unknown),
-        distortion=scalars.get(Scalar.DISTORTION, unknown),
+        # the root of an energy: a network may say less than zero
+        distortion=np.maximum(scalars.get(Scalar.DISTORTION, unknown), 0.0),
         stiffness_ratio=ratio,
         tensors={} if derived is None else derived.prediction.tensors,
         spread={} if derived is None else {q: derived.spread[row.error_column] for q, row in TENSORS.items()},
@@ -151,8 +152,9 @@ def reliability_columns(
         "molecular": (dimension == 0) & ~in_vacuum,
         "low_dimensional": in_vacuum,
         "layered": (dimension == 2) & ~in_vacuum,
-        "equilibrium_volume_ratio": np.exp(-evidence.expansion),
-        "off_equilibrium": off_equilibrium(evidence.expansion, evidence.distortion),
+        # the volume of a cell with vacuum in it means nothing
+        "equilibrium_volume_ratio": np.where(in_vacuum, np.nan, np.exp(-evidence.expansion)),
+        "off_equilibrium": np.where(in_vacuum, np.nan, off_equilibrium(evidence.expansion, evidence.distortion)),
         "elastic_stability_probability": np.full(n, np.nan) if stability is None else stability,
         "band_gap_ev": evidence.band_gap_ev,
         "metal": metal_flags(evidence.crystals, evidence.metal_logit),

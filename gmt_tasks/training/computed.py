@@ -9,6 +9,7 @@ benchmarks/potential/computed_crystals.py makes such files. Their names end in `
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.errors import SourceError
 from models.quantities import TENSORS, Scalar, Tensor
 from models.tensors.voigt import to_components
+
+_BOUNDS = {"relative_noise": (0.0, 2.0), "expansion": (-2.0, 2.0), "distortion": (0.0, 10.0)}
+"""Lowest and highest of the numbers of a row."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,12 @@ def read_computed(path: Path) -> ComputedCrystals:
     for number, line in enumerate(_lines(path), start=1):
         try:
             rows += [_read_row(row) for row in json.loads(line).get("rows", [])]
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise SourceError(
                 f"{path.name} line {number} is no computed crystal ({error!r}). Make the file anew."
             ) from error
     if not rows:
-        raise SourceError(f"{path.name} holds no computed crystal. Make the file anew.")
+        raise _nothing_in(path)
     crystals = CrystalBatch.from_arrays(
         [row["lattice"] for row in rows], [row["frac_coords"] for row in rows], [row["species"] for row in rows]
     )
@@ -73,7 +77,13 @@ def read_computed(path: Path) -> ComputedCrystals:
     kept = [
         k for k in range(len(rows)) if k not in refused and not np.nanmax(np.abs(stiffness[k]), initial=0.0) > limit
     ]
+    if not kept:
+        raise _nothing_in(path)
     return computed.select(np.array(kept, dtype=np.int64))
+
+
+def _nothing_in(path: Path) -> SourceError:
+    return SourceError(f"{path.name} holds no computed crystal. Make the file anew.")
 
 
 def _lines(path: Path) -> list[str]:
@@ -81,7 +91,7 @@ def _lines(path: Path) -> list[str]:
     try:
         with opener(path, "rt", encoding="utf-8") as lines:
             return list(lines)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise SourceError(
             f"{path} cannot be read ({error}). benchmarks/potential/computed_crystals.py makes it; or train without: "
             'computed = "".'
@@ -90,15 +100,24 @@ def _lines(path: Path) -> list[str]:
 
 def _read_row(row: dict[str, Any]) -> dict[str, Any]:
     """The arrays of a row in their shapes, finite where they must be."""
-    numbers = np.asarray(row["species"], dtype=np.int64)
+    numbers = np.array(row["species"])
+    if numbers.ndim != 1 or numbers.dtype != np.int64:
+        raise ValueError("species are no list of atomic numbers")
     stiffness = np.full((6, 6), np.nan) if row["stiffness_gpa"] is None else _finite(row["stiffness_gpa"], (6, 6))
-    read = {
+    if row["stiffness_gpa"] is not None and not np.allclose(stiffness, stiffness.T, rtol=1e-3, atol=0.1):
+        raise ValueError("the stiffness is not symmetric")
+    read: dict[str, Any] = {
         "lattice": _finite(row["lattice"], (3, 3)),
         "frac_coords": _finite(row["frac_coords"], (len(numbers), 3)),
         "species": numbers,
         "stiffness_gpa": stiffness,
     }
-    return read | {name: float(_finite(row[name], ())) for name in ("relative_noise", "expansion", "distortion")}
+    for name, (lowest, highest) in _BOUNDS.items():
+        value = float(_finite(row[name], ()))
+        if not lowest <= value <= highest:
+            raise ValueError(f"{name} {value:g} is not between {lowest:g} and {highest:g}")
+        read[name] = value
+    return read
 
 
 def _finite(value: Any, shape: tuple[int, ...]) -> Floats:

@@ -40,6 +40,9 @@ from models.tensors.voigt import to_components
 
 Report = Callable[[str], None]
 
+LEARNED_FROM_COMPUTED = (Scalar.EXPANSION, Scalar.DISTORTION)
+"""What only computed crystals say: a training without them makes a network without, or keeps what its start says."""
+
 MOST_REPEATS = 8
 """A handful of crystals that is seen more often per epoch is learned by heart."""
 
@@ -133,6 +136,9 @@ def _first_network(
     """The network before the first step, and the elements that it will have seen: those of its start are among them."""
     elements = {int(z) for z in np.unique(data.crystals.select(rows).numbers)}
     wanted = CONFIGS[config.network]
+    if not config.computed:
+        # a head that learned nothing would say of every crystal that it is relaxed
+        wanted = replace(wanted, scalars=tuple(s for s in wanted.scalars if s not in LEARNED_FROM_COMPUTED))
     if not config.start:
         labelled = labelled_tensors(data)
         missing = [q.value for q in wanted.tensors if q not in labelled]
@@ -146,6 +152,7 @@ def _first_network(
         return network, tuple(sorted(elements))
     networks, card = load_checkpoint(find_checkpoint(config.start))
     # an older network lacks what came since: it is added without a change of what the network says
+    wanted = replace(wanted, scalars=tuple(s for s in Scalar if s in {*wanted.scalars, *card.config.scalars}))
     added = {name: getattr(wanted, name) for name in ("tensors", "scalars", "n_relative")}
     same_kind = replace(card.config, **added) == wanted
     if not same_kind or config.start_member >= len(networks):

@@ -65,7 +65,21 @@ def test_states_that_are_no_crystals_or_absurd_are_left_out(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "change",
-    [{"expansion": None}, {"stiffness_gpa": [1.0]}, {"lattice": [[1, 0], [0, 1]]}, {"distortion": float("nan")}],
+    [
+        {"expansion": None},
+        {"expansion": 1e6},
+        {"expansion": 10**400},
+        {"stiffness_gpa": [1.0]},
+        {"stiffness_gpa": np.arange(36.0).reshape(6, 6).tolist()},
+        {"lattice": [[1, 0], [0, 1]]},
+        {"distortion": float("nan")},
+        {"distortion": -0.1},
+        {"relative_noise": -1.0},
+        {"species": [12.7, 8.2]},
+        {"species": [[12, 8], [12, 8]]},
+        {"species": [10**30, 8]},
+        {"species": [True, True]},
+    ],
 )
 def test_a_faulty_row_is_named_by_its_line(tmp_path: Path, change: dict[str, Any]) -> None:
     path = write(tmp_path / "c.ndjson", {"rows": [row("rocksalt MgO")]}, {"rows": [row("rocksalt MgO", **change)]})
@@ -76,6 +90,15 @@ def test_a_faulty_row_is_named_by_its_line(tmp_path: Path, change: dict[str, Any
 def test_a_missing_or_empty_file_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="computed_crystals.py makes it"):
         read_computed(tmp_path / "missing.ndjson.gz")
+    flat = row("rocksalt MgO", lattice=np.zeros((3, 3)).tolist())
+    with pytest.raises(SourceError, match="holds no computed crystal"):
+        read_computed(write(tmp_path / "flat.ndjson", {"rows": [flat]}))
+    damaged = write(tmp_path / "damaged.ndjson.gz", {"rows": [row("rocksalt MgO")]})
+    content = bytearray(damaged.read_bytes())
+    content[20:40] = bytes(20)
+    damaged.write_bytes(content)
+    with pytest.raises(SourceError, match=r"damaged\.ndjson\.gz cannot be read"):
+        read_computed(damaged)
     with pytest.raises(SourceError, match="holds no computed crystal"):
         read_computed(write(tmp_path / "c.ndjson", {"id": "a", "failed": "collapsed"}))
 

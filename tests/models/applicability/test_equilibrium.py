@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.applicability.equilibrium import EXPANSION_UNIT, FAR_EXPANSION, fit_widening, width_factor
+from models.applicability.equilibrium import EXPANSION_UNIT, FAR_EXPANSION, FITTED_EXPANSION, fit_widening, width_factor
 
 
 def test_near_equilibrium_and_where_nothing_is_known_an_interval_stays_as_wide_as_it_is() -> None:
@@ -19,9 +19,14 @@ def test_it_widens_alike_in_both_directions_and_never_narrows() -> None:
     assert width_factor(np.array([FAR_EXPANSION + EXPANSION_UNIT]), 1.0)[0] == pytest.approx(2.0)
 
 
+def test_it_widens_no_further_than_it_was_calibrated() -> None:
+    assert width_factor(np.array([FITTED_EXPANSION]), 9.0) == width_factor(np.array([3.0]), 9.0)
+    assert np.isfinite(width_factor(np.array([1e9]), 9.0)).all()
+
+
 def test_the_fitted_widening_holds_the_share_that_was_asked_for() -> None:
     rng = np.random.default_rng(0)
-    expansion = rng.uniform(-0.3, 0.3, 4000)
+    expansion = rng.uniform(-FITTED_EXPANSION, FITTED_EXPANSION, 4000)
     reach = rng.uniform(0.5, 2.0, 4000)
     excess = np.maximum(np.abs(expansion) - FAR_EXPANSION, 0) / EXPANSION_UNIT
     miss = reach * rng.exponential(1.0, 4000) * (0.4 + excess)
