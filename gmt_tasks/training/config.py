@@ -1,12 +1,15 @@
 """What a training run is: data, network, recipe. A TOML file of these fields beside the weights says how they came."""
 
+import hashlib
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from models.errors import ModelError
-from models.gmtnet.card import WEIGHTS_FOLDER
+from models.gmtnet.card import WEIGHTS_FOLDER, find_checkpoint, read_card
 from models.gmtnet.config import CONFIGS
 from models.gmtnet.loss import LossKind
 
@@ -107,3 +110,19 @@ class TrainingConfig:
 
 
 _KINDS: dict[str, type[StrEnum]] = {"schedule": Schedule, "loss": LossKind}
+
+
+def training_facts(config: TrainingConfig) -> dict[str, Any]:
+    """What a card says of a configuration: names and hashes instead of paths of this machine."""
+    facts = asdict(config) | {
+        "data": Path(config.data).name,
+        "candidates": Path(config.candidates).name,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    if config.start:
+        card = read_card(find_checkpoint(config.start))
+        facts["start"] = f"{card.name}@{card.version} {card.sha256[:12]}"
+    if config.computed:
+        file = Path(config.data) / config.computed
+        facts["computed"] = f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+    return facts

@@ -4,12 +4,10 @@ A run lives in a folder: `state.pt` after every epoch (weights, optimiser, avera
 code), and at the end the checkpoint (safetensors + JSON).
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +17,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gmt_tasks.labels.files import LabelledCrystals
-from gmt_tasks.training.config import Schedule, TrainingConfig
+from gmt_tasks.training.config import Schedule, TrainingConfig, training_facts
 from gmt_tasks.training.data import Prepared, label_counts, prepare, select_targets, training_rows
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
 from gmt_tasks.training.split_table import write_split_table
@@ -102,7 +100,7 @@ def train(
         loop.run_epoch(prepared, typical)
         if loop.epoch == stop_after_epoch:
             return None
-    facts = _facts(config) | {
+    facts = training_facts(config) | {
         "n_crystals": len(rows),
         "labels": label_counts(data, rows),
         "final_losses": loop.losses,
@@ -112,22 +110,6 @@ def train(
     path = out / f"{config.name}.json"
     write_split_table(data, path, find_checkpoint(config.start) if config.start else None)
     return read_card(path)
-
-
-def _facts(config: TrainingConfig) -> dict[str, Any]:
-    """What a card says of a configuration: names and hashes instead of paths of this machine."""
-    facts = asdict(config) | {
-        "data": Path(config.data).name,
-        "candidates": Path(config.candidates).name,
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    if config.start:
-        card = read_card(find_checkpoint(config.start))
-        facts["start"] = f"{card.name}@{card.version} {card.sha256[:12]}"
-    if config.computed:
-        file = Path(config.data) / config.computed
-        facts["computed"] = f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
-    return facts
 
 
 def _first_network(
