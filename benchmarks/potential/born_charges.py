@@ -16,7 +16,7 @@ from pymatgen.core import Element
 from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 
-from models.potential.response import C_PER_M2, DIELECTRIC_PER_A3
+from benchmarks.potential.ionic_response import C_PER_M2, DIELECTRIC_PER_A3
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import models
 from benchmarks.potential import born_charges
 from benchmarks.potential.born_charges import MAX_ATOMS, Responses
+from benchmarks.potential.ionic_response import compliance
 from benchmarks.potential.response_figures import dielectric_report, folds, piezoelectric_report
 from gmt_tasks.labels.files import LabelledCrystals, read_labels
 from gmt_tasks.screening.screener import Screener
@@ -29,7 +30,6 @@ from models.crystals.graph import build_graph
 from models.gmtnet.predictor import GMTNetPredictor
 from models.gmtnet.torch_graph import TorchGraph
 from models.potential.opinion import second_opinions
-from models.potential.response import compliance
 from models.potential.second_opinion import SecondOpinion
 from models.potential.sevennet import SevenNet
 from models.quantities import Tensor

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.potential.ionic_response import compliance, ionic_dielectric, ionic_piezoelectric
 from models.crystals.crystal import SYMBOLS, CrystalBatch, Floats
 from models.potential.opinion import THZ, second_opinions
-from models.potential.response import compliance, ionic_dielectric, ionic_piezoelectric
 from models.potential.second_opinion import SecondOpinion
 from models.quantities import Tensor
 from models.reference.crystals import random_orthogonal
