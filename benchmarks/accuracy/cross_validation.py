@@ -3,8 +3,9 @@
     python -m benchmarks.accuracy.cross_validation --data FOLDER --out runs/folds [--epochs 12] [--config gmtnet]
 
 One part of 64 to 95 piezoelectric labels decides little. Here crystals of train and val are dealt to five folds by
-their formula, one network is trained without each fold, and scored on it; the test part takes no part. Killed, the same
-command goes on. Figures are those of `gmtscreen evaluate` for single networks: mean ± standard deviation over folds.
+their formula, one network is trained without each fold, and scored on it; the test part takes no part. The files that
+the configuration names must be in the folder (candidates, computed crystals), or give one without them. Killed, the
+same command goes on. Figures are those of `gmtscreen evaluate` for single networks, mean ± standard deviation.
 """
 
 import argparse
