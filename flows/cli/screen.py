@@ -176,13 +176,16 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
 
     # The ends of the intervals are asked for as columns of their own and then folded into the numbers they bound.
     fields = [*TOP_FIELDS, *(end for name in TOP_FIELDS if name in INTERVALS for end in INTERVALS[name])]
-    version = str(session.run.spec.model)
+    model = session.run.spec.model
+    version = str(model)
     top = session.store.query(TOP_FILTER, fields=fields, sort=TOP_SORT, limit=TOP_ROWS, model=version)
     if len(top):
         console().print()
         columns, rows = with_intervals(list(top.columns), top.itertuples(index=False), INTERVALS)
         console().print(frame_table(columns, rows, "largest piezoelectric response (90 % intervals)"))
-        say_command("from", "query", TOP_FILTER, f"--sort={TOP_SORT}", "--db", database)
+        # a query asks the current version, which an older one may still be
+        asked = () if session.store.current_model(model.name) == model else ("--model", version)
+        say_command("from", "query", TOP_FILTER, f"--sort={TOP_SORT}", *asked, "--db", database)
     if balance.rejected or balance.quarantined:
         say_command("why some gave no result", "rejects", "--db", database, str(session.run.id))
     say_command("look at everything in a browser", "serve", "--db", database)

@@ -20,6 +20,10 @@ MAX_EXPLAINED = 24
 """Terms looked at: all pairs of them are counted at once."""
 
 
+SCREEN_AGAIN = "screen them again by a version that predicts it, which --model or 'gmtscreen models promote' chooses"
+"""What helps where results of the version that answers lack a property."""
+
+
 @dataclass(frozen=True)
 class Term:
     """One of the terms that AND joins.
@@ -62,7 +66,7 @@ class Explanation:
         alone = [f"No crystal of {self.total:,} passes {term.text}." for term in self.terms if term.n == 0]
         if alone:
             # Older results lack what was derived later, and a model need not predict everything.
-            advice = {name: "refine some" if name in SECOND_OPINION else "screen them again" for name in self.unknown}
+            advice = {name: "refine some" if name in SECOND_OPINION else SCREEN_AGAIN for name in self.unknown}
             return alone + [f"{name} is unknown of all crystals: {todo}." for name, todo in advice.items()]
         if self.empty_pairs:
             counts = {term.text: term.n for term in self.terms}

@@ -1,12 +1,14 @@
 """models show, promote, rollback and compare: what they do to the database, what they print, what they load."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ase.build import bulk
 from typer.testing import CliRunner
 
 from db.records import DecisionRecord, ModelVersion, ResultBlock, RunSpec, ShardLease
@@ -68,6 +70,22 @@ def test_a_checkpoint_is_promoted_shown_and_rolled_back(db: str, checkpoint: Pat
     assert back.exit_code == 0 and f"{CURRENT} is current again" in back.stderr
     states = {row["version"]: row["state"] for row in json.loads(run("models", "list", "--db", db, "--json").stdout)}
     assert states["9.0"] == "retired"
+
+
+def test_where_another_version_is_current_the_command_under_the_table_names_the_one_that_screened(
+    db: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    wurtzite = tmp_path / "AlN.cif"
+    bulk("AlN", "wurtzite", a=3.11, c=4.98).write(wurtzite)
+    screen = "screen", str(wurtzite), "--db", db, "--workers", "1"
+    first = run(*screen).stderr
+    assert "from: gmtscreen query" in first and "--model" not in first
+    assert run("models", "promote", str(checkpoint), "--why", "longer training", "--db", db).exit_code == 0
+    again = run(*screen, "--model", CURRENT).stderr
+    (command,) = (line.removeprefix("from: gmtscreen ") for line in again.splitlines() if line.startswith("from: "))
+    asked = shlex.split(command)
+    assert [row["formula"] for row in json.loads(run(*asked, "--json").stdout)] == ["AlN"]
+    assert asked[asked.index("--model") + 1] == CURRENT
 
 
 def test_a_shipped_model_is_shown_where_no_database_used_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gmt_tasks.training import training
+from gmt_tasks.training import loop, training
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.training import train
 from models.crystals.graph import build_graph
@@ -112,7 +112,7 @@ def test_losses_that_are_no_numbers_stop_the_training_and_leave_the_last_good_st
     def broken(predicted: object, *_: object) -> dict[str, torch.Tensor]:
         return {"elastic_voigt": torch.tensor(float("nan"), requires_grad=True)}
 
-    monkeypatch.setattr(training, "multi_task_loss", broken)
+    monkeypatch.setattr(loop, "multi_task_loss", broken)
     with pytest.raises(ModelError, match="1 of 1 losses are no number in epoch 2: elastic_voigt"):
         train(replace(config, epochs=3), run, report=[].append)
     assert (run / "state.pt").read_bytes() == before

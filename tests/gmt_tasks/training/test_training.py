@@ -13,14 +13,8 @@ from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.config import Schedule, TrainingConfig
 from gmt_tasks.training.data import make_targets, prepare
-from gmt_tasks.training.training import (
-    LOSS_WEIGHTS,
-    make_network,
-    match_scales,
-    share_of_rate,
-    train,
-    typical_norms,
-)
+from gmt_tasks.training.loop import LOSS_WEIGHTS, share_of_rate
+from gmt_tasks.training.training import make_network, match_scales, train, typical_norms
 from models.crystals.crystal import CrystalBatch, Ints
 from models.crystals.graph import build_graph
 from models.errors import ModelError, SourceError
