@@ -1,0 +1,69 @@
+"""Internal strain with nominal charges: an odd tensor of the crystal, which turns with it; and what is read back."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from benchmarks.accuracy.piezoelectric_recipes import read_internal_strain
+from benchmarks.potential.internal_strain import SYMPREC_ANGSTROM, _start, nominal_tensor, row_of
+from models.crystals.crystal import CrystalBatch, Floats
+from models.potential.each_crystal import calculate_each
+from models.potential.second_derivatives import SecondDerivatives
+from models.potential.sevennet import SevenNet
+from models.quantities import Tensor
+from models.reference.crystals import random_orthogonal
+from models.tensors.rotate import rotate
+from models.tensors.voigt import piezo_to_voigt
+
+
+def crystal(name: str, structure: str, **cell: float) -> CrystalBatch:
+    atoms = bulk(name, structure, **cell)
+    return CrystalBatch.from_arrays([atoms.cell.array], [atoms.get_scaled_positions()], [atoms.numbers])
+
+
+@pytest.fixture(scope="module")
+def derivatives() -> list[SecondDerivatives]:
+    """Of wurtzite AlN, of the same one turned and reflected, of rock salt."""
+    wurtzite = crystal("AlN", "wurtzite", a=3.13, c=5.02)
+    turned = replace(wurtzite, lattice=wurtzite.lattice @ turn().T)
+    chosen = CrystalBatch.join([wurtzite, turned, crystal("MgO", "rocksalt", a=4.25)])
+    found, failures = calculate_each(SevenNet(), chosen, SYMPREC_ANGSTROM, _start)
+    assert not failures
+    return [found[k][0] for k in range(3)]
+
+
+def turn() -> Floats:
+    return -random_orthogonal(np.random.default_rng(3))
+
+
+def test_aluminium_nitride_has_the_published_ionic_part_for_charges_of_three(
+    derivatives: list[SecondDerivatives],
+) -> None:
+    """Internal-strain parts by F. Bernardini et al., PRB 56, R10024, Z* by K. Karch and F. Bechstedt, 56, 7404 (1997)."""
+    e = piezo_to_voigt(nominal_tensor(derivatives[0]))
+    along = np.sign(e[2, 2])  # which end of the polar axis is up
+    assert along * e[2, 2] == pytest.approx(1.93 * 3 / 2.69, rel=0.15)
+    assert along * e[2, 0] == pytest.approx(-0.96 * 3 / 2.69, rel=0.25)
+    assert e[2, 0] == pytest.approx(e[2, 1], rel=1e-3)
+
+
+def test_the_tensor_turns_with_the_crystal_and_a_centre_of_inversion_forbids_it(
+    derivatives: list[SecondDerivatives],
+) -> None:
+    plain, turned, inverted = (nominal_tensor(one) for one in derivatives)
+    np.testing.assert_allclose(turned, rotate(Tensor.PIEZOELECTRIC, plain, turn()), atol=3e-3)
+    assert np.abs(turned - plain).max() > 0.3  # the turn is one that can be seen
+    assert np.abs(inverted).max() < 1e-6
+
+
+def test_crystals_that_are_judged_are_not_read_back(derivatives: list[SecondDerivatives], tmp_path: Path) -> None:
+    lines = [{"id": str(k)} | row_of(one) for k, one in enumerate(derivatives)] + [{"id": "x", "failed": "no cell"}]
+    path = tmp_path / "strain.ndjson"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    crystals, components = read_internal_strain(path, set())
+    assert crystals.formulas() == ["AlN", "AlN", "MgO"] and components.shape == (3, 18)
+    assert read_internal_strain(path, {"AlN"})[0].formulas() == ["MgO"]
