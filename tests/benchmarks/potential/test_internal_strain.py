@@ -43,7 +43,7 @@ def turn() -> Floats:
 def test_aluminium_nitride_has_the_published_ionic_part_for_charges_of_three(
     derivatives: list[SecondDerivatives],
 ) -> None:
-    """Internal-strain parts by F. Bernardini et al., PRB 56, R10024, Z* by K. Karch and F. Bechstedt, 56, 7404 (1997)."""
+    """Internal parts: F. Bernardini et al., PRB 56, R10024 (1997). Z*: K. Karch, F. Bechstedt, PRB 56, 7404 (1997)."""
     e = piezo_to_voigt(nominal_tensor(derivatives[0]))
     along = np.sign(e[2, 2])  # which end of the polar axis is up
     assert along * e[2, 2] == pytest.approx(1.93 * 3 / 2.69, rel=0.15)
