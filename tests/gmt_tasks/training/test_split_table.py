@@ -8,8 +8,8 @@ import pytest
 
 from gmt_tasks.ingest.deduplicate import content_ids
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
-from gmt_tasks.training.split_table import is_learned, seen_by_model, split_table_of
 from gmt_tasks.training.loop import MOST_REPEATS, repeats
+from gmt_tasks.training.split_table import is_learned, seen_by_model, split_table_of
 from models.gmtnet.training_data.split_table import SplitTable, source_name
 from models.quantities import Tensor
 from tests.gmt_tasks.labels.toy_labels import good_rows, write_rows
