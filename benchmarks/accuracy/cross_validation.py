@@ -46,6 +46,7 @@ COVERED = (
 TENSOR_FIGURES = {
     "fnorm": "Fnorm",
     "fnorm_trimmed": "best 90 %",
+    "fnorm_trimmed, single": "one network",
     "ewt25": "EwT 25, %",
     "ewt10": "EwT 10, %",
     "median_relative": "median rel. error",
@@ -54,6 +55,7 @@ PROPERTY_FIGURES = {
     "mae": "MAE",
     "median_relative": "median rel. error",
     "spearman": "Spearman",
+    "spearman, single": "one network",
     "coverage": "coverage of 90 % intervals, %",
 }
 
@@ -137,12 +139,9 @@ def figures_of(card: Path) -> Figures:
     metrics = json.loads(card.read_text(encoding="utf-8"))["metrics"]
     found: Figures = {}
     for row in _of_fold(metrics["tensors"]):
-        if row["predictor"] == "model":
-            found |= {(row["quantity"], row["labels"], name): (row["n"], row[name]) for name in TENSOR_FIGURES}
+        found |= _scores(row, (row["quantity"], row["labels"]), TENSOR_FIGURES)
     for row in _of_fold(metrics["properties"]):
-        if row["predictor"] == "model":
-            known = [name for name in PROPERTY_FIGURES if name in row]
-            found |= {(row["property"], "", name): (row["n"], row[name]) for name in known}
+        found |= _scores(row, (row["property"], ""), PROPERTY_FIGURES)
     for row in _of_fold(metrics["coverage"]):
         if row["system"] == "all" and row["quantity"] in COVERED:
             found[row["quantity"], "", "coverage"] = row["n"], row["coverage"]
@@ -153,6 +152,13 @@ def figures_of(card: Path) -> Figures:
     for row in _of_fold(metrics["breakdown"]["signs"]):
         found["sign", "", "right"] = row["n"], 100.0 * row["right"] / row["n"] if row["n"] else math.nan
     return found
+
+
+def _scores(row: dict[str, Any], judged: tuple[str, str], names: Iterable[str]) -> Figures:
+    """Figures of the ensemble, or of its networks one by one, as far as a row of a card has them."""
+    mark = {"model": "", "one member": ", single"}.get(row["predictor"])
+    known = [name for name in row if mark is not None and f"{name}{mark}" in names]
+    return {(*judged, f"{name}{mark}"): (row["n"], row[name]) for name in known}
 
 
 def _of_fold(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -60,13 +60,14 @@ def test_the_document_has_the_mean_and_spread_of_what_was_judged_on_the_fold_alo
     for fold, spearman in enumerate((0.6, 0.7, 0.8)):
         judged = {"property": "e_norm_c_per_m2", "predictor": "model", "n": 10, "mae": 1.0, "median_relative": 0.5}
         of = [judged | {"split": split, "spearman": value} for split, value in (("val", 0.99), ("test", spearman))]
+        of += [judged | {"split": "test", "predictor": "one member", "spearman": spearman - 0.1}]
         covered = {"quantity": "e_norm_c_per_m2", "system": "all", "split": "test", "n": 10, "coverage": 80 + 10 * fold}
         signs = [{"split": "test", "n": 4, "right": 3}]
         metrics = {"tensors": [], "properties": of, "coverage": [covered], "error_rankings": []}
         cards.append(tmp_path / f"{fold}.json")
         cards[-1].write_text(json.dumps({"metrics": metrics | {"breakdown": {"signs": signs}}}), encoding="utf-8")
     text = document([figures_of(card) for card in cards], TrainingConfig(epochs=3), 2)
-    row = "| `e_norm_c_per_m2` | 30 | 1.00 ± 0.00 | 0.500 ± 0.000 | 0.700 ± 0.100 | 90.0 ± 10.0 |"
+    row = "| `e_norm_c_per_m2` | 30 | 1.00 ± 0.00 | 0.500 ± 0.000 | 0.700 ± 0.100 | 0.600 ± 0.100 | 90.0 ± 10.0 |"
     assert row in text.splitlines()
     assert "fold by fold: 0.600, 0.700, 0.800" in text
     assert "75.0 ± 0.0 % of the 12 labels" in text
