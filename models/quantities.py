@@ -82,7 +82,8 @@ class TensorQuantity:
         label_rounding: Frobenius norm of what the rounding of a published tensor can leave outside of the symmetry.
         max_label_entry: largest entry that a crystal may have; a label beyond it is refused.
         max_training_entry: largest entry of a label that is trained on.
-        max_predicted_entry: largest component that a material can have; a model that predicts more is not promoted.
+        max_predicted_entry: largest component that a material can have; networks are bounded there, and a crystal of
+            which one says so is out of distribution; a model that says so of well-known crystals is not promoted.
         loss_weight: of the tensor's error in training; the rarer the labels, the larger.
         few_labels: crystals with such a label are shown more often in training.
         label_kind: kind of the label rows that hold the full tensor.

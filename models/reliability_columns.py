@@ -11,7 +11,10 @@ def reliability_column(tensor: Tensor) -> str:
 RELIABILITY: dict[str, DerivedQuantity] = {
     "ood_score": DerivedQuantity("1", "share of held-out crystals nearer to the training data", ()),
     "ood": DerivedQuantity(
-        "", "farther from the training data than 95 % of held-out crystals", (), kind=ColumnKind.FLAG
+        "",
+        "farther from the training data than 95 % of held-out crystals, or a tensor larger than any material's",
+        (),
+        kind=ColumnKind.FLAG,
     ),
     "bond_dimensionality": DerivedQuantity("1", "dimension of the bonded network, 0 molecules to 3 framework", ()),
     "vacuum_angstrom": DerivedQuantity("angstrom", "widest empty layer of the cell", ()),

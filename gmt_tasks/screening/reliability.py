@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.screening.derive import DerivedProperties
+from models.applicability.bounds import beyond_materials
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.dimensionality import network_dimension
 from models.applicability.distance import OOD_SCORE, TrainingReference
@@ -101,6 +102,7 @@ def gather_evidence(
         stiffness_ratio=ratio,
         tensors={} if derived is None else derived.prediction.tensors,
         spread={} if derived is None else {q: derived.spread[row.error_column] for q, row in TENSORS.items()},
+        beyond_materials=np.zeros(n, np.bool_) if derived is None else beyond_materials(derived.prediction.by_network),
     )
 
 
@@ -143,9 +145,10 @@ def reliability_columns(
     score, dimension = evidence.ood_score, evidence.dimension
     # bonds alone do not tell a layer in vacuum from a layered crystal
     in_vacuum = evidence.vacuum > MIN_VACUUM_ANGSTROM
+    far = np.where(np.isfinite(score), score > OOD_SCORE, np.nan)
     columns = {name: np.full(n, np.nan) for name in RELIABILITY} | {
         "ood_score": score,
-        "ood": np.where(np.isfinite(score), score > OOD_SCORE, np.nan),
+        "ood": np.where(evidence.beyond_materials, 1.0, far),
         "bond_dimensionality": dimension.astype(np.float64),
         "vacuum_angstrom": evidence.vacuum,
         "open_framework": is_open_framework(evidence.descriptors, dimension) & ~in_vacuum,
@@ -185,7 +188,9 @@ def reliability_warnings(
         error_models: that the columns were made with.
     """
     texts: list[list[str]] = [[] for _ in columns["ood_score"]]
-    for k in np.flatnonzero(columns["ood"] == 1):
+    for k in np.flatnonzero(evidence.beyond_materials):
+        texts[k].append("unlike any material: a network predicts a larger tensor than a crystal can have")
+    for k in np.flatnonzero(columns["ood_score"] > OOD_SCORE):
         score = 100 * columns["ood_score"][k]
         texts[k].append(
             f"unlike the training data: {score:.1f} % of held-out crystals are nearer to it, so errors may be larger "

@@ -98,6 +98,7 @@ class Evidence:
         stiffness_ratio: lowest eigenvalue of the stiffness over the Voigt bound of the bulk modulus, [n_crystals].
         tensors: predicted, in stored shape, [n_crystals, ...].
         spread: of the networks around each tensor, Frobenius, in its unit, [n_crystals].
+        beyond_materials: some network says what no material has, [n_crystals].
     """
 
     crystals: CrystalBatch
@@ -114,6 +115,7 @@ class Evidence:
     stiffness_ratio: Floats
     tensors: Mapping[Tensor, Floats]
     spread: Mapping[Tensor, Floats]
+    beyond_materials: Bools
 
 
 def error_features(evidence: Evidence, element_counts: Mapping[Tensor, Floats]) -> dict[Tensor, Floats]:

@@ -6,6 +6,8 @@ Means and scales per irrep are constants of the training labels (label_scales.py
 middle of the labels.
 """
 
+import math
+
 import torch
 from torch import Tensor as TorchTensor
 from torch import nn
@@ -98,6 +100,7 @@ class PositiveHead(TensorHead):
         super().__init__(quantity, channels)
         rows = mandel_rows(quantity)
         self.size = round(rows.shape[1] ** 0.5)
+        self.highest = math.log(TENSORS[quantity].max_predicted_entry)
         as_tensor = torch.tensor(rows, dtype=torch.get_default_dtype())
         self.register_buffer("to_matrix", as_tensor, persistent=False)  # orthonormal rows: its transpose goes back
         self.magnitude = perceptron(
@@ -111,9 +114,28 @@ class PositiveHead(TensorHead):
         extra = self.magnitude(torch.cat([features["0e"][0], invariant], dim=1))
         read["0e"] = (read["0e"] + extra[None]).clamp(_LOWEST, _HIGHEST)
         logarithm = self.components_of(read) @ self.to_matrix
-        matrix = torch.linalg.matrix_exp(logarithm.view(-1, self.size, self.size))
+        matrix = torch.linalg.matrix_exp(bounded(logarithm.view(-1, self.size, self.size), self.highest))
         components: TorchTensor = matrix.flatten(1) @ self.to_matrix.T
         return components if floor is None else components + floor
+
+
+def bounded(matrices: TorchTensor, highest: float) -> TorchTensor:
+    """Symmetric matrices [n, size, size] without eigenvalues above `highest`; those that have none stay as they are.
+
+    The exponential of an anisotropic part that no label ever had would be without bound: a cell of impossible bonds, or
+    a molecular crystal that one network misreads, would get a stiffness of a million GPa. A function of the matrix, so
+    it turns with it.
+    """
+    diagonal = matrices.diagonal(dim1=1, dim2=2)
+    # Gershgorin: no eigenvalue is higher than the highest sum of a diagonal entry and the sizes of its row's others
+    reach = (diagonal + matrices.abs().sum(dim=2) - diagonal.abs()).amax(dim=1)
+    rows = torch.nonzero(reach > highest)[:, 0]
+    if not len(rows):
+        return matrices
+    # a constant is taken away: derivatives of eigenvectors have no bound where eigenvalues meet
+    values, vectors = torch.linalg.eigh(matrices.detach()[rows])
+    excess = (vectors * (values - highest).clamp(min=0.0)[:, None]) @ vectors.mT
+    return matrices.index_add(0, rows, -excess)
 
 
 class ScalarHead(nn.Module):

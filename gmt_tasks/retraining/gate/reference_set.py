@@ -18,6 +18,7 @@ from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.retraining.gate.report import Check, Finding
 from gmt_tasks.screening.screener import Screener, TensorPrediction
 from gmt_tasks.sources.generated.reference_crystals import reference_crystals
+from models.applicability.bounds import AT_BOUND, largest_response
 from models.crystals.crystal import CrystalBatch
 from models.errors import Reason
 from models.quantities import TENSORS, Tensor
@@ -40,8 +41,8 @@ FEWEST_VALUES = 5
 LARGEST_SUPERCELL = 64
 """Atoms; larger supercells add time and no new way to fail."""
 
-BOUNDS = {quantity: row.max_predicted_entry for quantity, row in TENSORS.items()}
-"""Largest component that a material can have, in the tensor's unit: training keeps below half of it or a tenth."""
+BOUNDS = {quantity: AT_BOUND * row.max_predicted_entry for quantity, row in TENSORS.items()}
+"""Most that a material can have, in the tensor's unit; the heads of positive tensors stop there."""
 
 CHANGED_METALS = 0.15
 """Share of the reference set that may change from metal to insulator or back: most of it lies far from the border."""
@@ -123,10 +124,9 @@ def _check_sizes(
 
 
 def _largest(predicted: TensorPrediction, quantity: Tensor) -> Floats:
-    """Largest absolute component of each tensor, [n_results]; what is not a number counts as infinite."""
-    tensors = predicted.derived.prediction.tensors[quantity]
-    size: Floats = np.abs(tensors).reshape(len(tensors), -1).max(axis=1, initial=0.0)
-    return np.nan_to_num(size, nan=np.inf)
+    """Largest eigenvalue or component that a network predicts of each crystal, [n_results]; infinite for no number."""
+    by_network = predicted.derived.prediction.by_network[quantity]
+    return np.asarray(largest_response(quantity, by_network).max(axis=0))
 
 
 def _check_physics(reference: ReferenceSet, predicted: TensorPrediction) -> Iterator[Finding]:

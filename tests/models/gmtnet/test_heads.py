@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.gmtnet.config import GMTNET, GMTNET_PAPER
-from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead
+from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, TensorHead, bounded
 from models.gmtnet.spherical import read_irreps
 from models.gmtnet.torch_graph import Features
 from models.quantities import TENSORS, Scalar, Tensor
@@ -192,3 +192,46 @@ def test_the_published_networks_tensors_need_not() -> None:
     found = run(fresh_network(GMTNET_PAPER), textbook_crystals().crystals)
     assert lowest(Tensor.DIELECTRIC_ELECTRONIC, torch.tensor(found[Tensor.DIELECTRIC_ELECTRONIC])) < 1.0
     assert lowest(Tensor.ELASTIC, torch.tensor(found[Tensor.ELASTIC])) < 0.0
+
+
+def symmetric_matrices(size: int, spread: float) -> torch.Tensor:
+    matrices = torch.randn(N, size, size) * spread
+    return matrices + matrices.mT
+
+
+@pytest.mark.parametrize("size", [3, 6])
+def test_bounded_matrices_have_no_higher_eigenvalue_and_lower_ones_stay(size: int) -> None:
+    matrices, highest = symmetric_matrices(size, 1.0), 3.0
+    found = bounded(matrices, highest)
+    before, after = torch.linalg.eigvalsh(matrices), torch.linalg.eigvalsh(found)
+    torch.testing.assert_close(after, before.clamp(max=highest))
+    over = before[:, -1] > highest
+    assert 0.1 < over.double().mean() < 0.99  # both kinds are there
+    assert torch.equal(found[~over], matrices[~over])  # to the last bit
+    # as large as they come: of an exponential of these nothing would be left but infinities
+    assert torch.linalg.eigvalsh(bounded(1e3 * matrices, highest)).amax() < highest + 1e-9
+    assert torch.isinf(torch.linalg.matrix_exp(1e3 * matrices[over])).any()
+
+
+def test_bounding_commutes_with_rotations_and_leaves_gradients_finite() -> None:
+    matrices = symmetric_matrices(6, 2.0).requires_grad_()
+    rotation = torch.linalg.qr(torch.randn(6, 6)).Q
+    turned = bounded(rotation @ matrices @ rotation.T, 3.0)
+    torch.testing.assert_close(turned, rotation @ bounded(matrices, 3.0) @ rotation.T)
+    equal = torch.eye(6).expand(2, 6, 6) * 5.0 + 0.0 * matrices[:2]  # all eigenvalues meet
+    bounded(torch.cat([matrices, equal]), 3.0).square().sum().backward()
+    assert torch.isfinite(matrices.grad).all()
+
+
+@pytest.mark.parametrize("quantity", POSITIVE)
+def test_no_positive_tensor_exceeds_what_a_material_can_have(quantity: Tensor) -> None:
+    """A cell of impossible bonds was given 1e35 GPa: only the isotropic part of the exponent had an end."""
+    head = PositiveHead(quantity, CHANNELS, N_INVARIANT)
+    features, invariant = random_input()
+    components = head({ir: 50.0 * x for ir, x in features.items()}, invariant, None).detach().numpy()
+    matrices = from_components(quantity, components)
+    if quantity is Tensor.ELASTIC:
+        matrices = stiffness_voigt_to_mandel(matrices)
+    largest = np.linalg.eigvalsh(matrices)[:, -1] / TENSORS[quantity].max_predicted_entry
+    assert largest.max() < 1 + 1e-6
+    assert (largest > 0.99).any()  # the end was reached
