@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from db.records import ModelVersion
 from gmt_tasks.screening.reliability import (
@@ -21,7 +22,7 @@ from models.applicability.equilibrium import FAR_DISTORTION, FAR_EXPANSION
 from models.applicability.metals import METAL_LOGIT, has_only_metals
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import build_graph
-from models.quantities import ColumnKind, Scalar
+from models.quantities import ColumnKind, Scalar, Tensor
 from models.reliability_columns import RELIABILITY
 from models.testing.contract import ToyTensorModel, crystals_of_all_classes, textbook_crystals
 from tests.models.applicability.known_networks import known_networks
@@ -146,3 +147,22 @@ def test_lines_and_blocks_carry_score_flags_and_warnings(known: bool) -> None:
     block = screener.screen(names, crystals)
     assert set(RELIABILITY) <= set(block.columns)
     assert json.loads(block.warnings[-1]) == slab["warnings"]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["with reference", "without"])
+def test_a_crystal_of_which_one_network_says_what_no_material_has_is_out_of_distribution(known: bool) -> None:
+    class WithWildNetwork(ToyTensorModel):
+        """The second network misreads the first crystal."""
+
+        def predict(self, batch: CrystalBatch) -> dict[Tensor, NDArray[np.float64]]:
+            predicted = {q: np.concatenate([t, t]) for q, t in super().predict(batch).items()}
+            predicted[Tensor.ELASTIC][1, 0] *= 1e4
+            return predicted
+
+    screener = Screener(WithWildNetwork(), ModelVersion("toy", "1", "0" * 64))
+    screener = replace(screener, applicability=reference()) if known else screener
+    wild, *others = screener.predict_lines([str(k) for k in range(TEXTBOOK.n_crystals)], TEXTBOOK)
+    assert wild["trust"]["ood"] is True
+    assert any("unlike any material" in text for text in wild["warnings"])
+    assert not any("unlike any material" in text for line in others for text in line["warnings"])
+    assert known or {line["trust"]["ood"] for line in others} == {None}
