@@ -115,11 +115,13 @@ def write_fold(data: Path, folder: Path, fold: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(data.iterdir()):
         if path.name.endswith(".jsonl.gz"):
-            with gzip.open(path, "rt", encoding="utf-8") as lines, gzip.open(folder / path.name, "wt") as out:
+            partial = folder / f"{path.name}.partial"  # another process may be reading, and a kill may come
+            with gzip.open(path, "rt", encoding="utf-8") as lines, gzip.open(partial, "wt") as out:
                 for line in lines:
                     row = json.loads(line)
                     row["split"] = part_of(row, fold)
                     out.write(json.dumps(row) + "\n")
+            partial.replace(folder / path.name)
         elif path.is_file() and not (folder / path.name).exists():
             (folder / path.name).symlink_to(path.resolve())
 
