@@ -170,9 +170,13 @@ def _of_fold(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def document(folds: list[Figures], recipe: TrainingConfig, n_networks: int) -> str:
     """All figures, mean ± standard deviation over folds."""
     judged = list(dict.fromkeys(key[:2] for figures in folds for key in figures))
-    tensors = [of for of in judged if (*of, "fnorm") in folds[0]]
-    properties = [of for of in judged if (*of, "mae") in folds[0] or (*of, "coverage") in folds[0]]
-    reliable = [of for of in judged if (*of, "auroc") in folds[0]]
+
+    def with_figure(name: str) -> list[tuple[str, str]]:
+        # what a single fold has has no spread
+        return [of for of in judged if sum((*of, name) in fold for fold in folds) > 1]
+
+    tensors, reliable = with_figure("fnorm"), with_figure("auroc")
+    properties = [of for of in judged if of in with_figure("mae") or of in with_figure("coverage")]
     spearman = "e_norm_c_per_m2", "", "spearman"
     return render(
         "cross-validation.md",
