@@ -20,6 +20,7 @@ from models.tensors.voigt import mandel_to_stiffness_voigt
 DISPLACEMENT_ANGSTROM = 0.015
 STRAIN = 0.005
 _NEW_DIRECTION = 0.2  # singular value from which an image counts as a direction of its own
+_SAME_CURVATURE = 1e-3  # relative, at least of 1 eV/Å²
 _SOFTEST = 1e-3  # eV/Å²: softer modes are left out of inverses
 
 
@@ -81,11 +82,17 @@ class SecondDerivatives:
         )
 
     def softest(self) -> tuple[float, Floats]:
-        """Lowest curvature in eV/Å² of any deformation but translations, and its direction [3 n + 6]."""
+        """Lowest curvature in eV/Å² of any deformation but translations, and a direction [3 n + 6] that has it.
+
+        Of several with one curvature it is a general one: which of them a solver names first depends on the machine,
+        and along a special one, as [110] of a cubic perovskite, a relaxation ends at a saddle.
+        """
         shift = self.space.translations
         # translations, whose curvature is 0, go far up
         values, vectors = np.linalg.eigh(self.matrix + 1e3 * shift.T @ shift)
-        return float(values[0]), vectors[:, 0]
+        softest = vectors[:, values - values[0] < _SAME_CURVATURE * max(abs(values[0]), 1.0)]
+        general = np.random.default_rng(0).normal(size=len(values)) @ softest
+        return float(values[0]), softest @ (general / np.linalg.norm(general))
 
 
 def second_derivative_steps(space: DeformationSpace) -> Steps[SecondDerivatives]:
