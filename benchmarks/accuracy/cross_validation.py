@@ -169,14 +169,8 @@ def _of_fold(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def document(folds: list[Figures], recipe: TrainingConfig, n_networks: int) -> str:
     """All figures, mean ± standard deviation over folds."""
-    judged = list(dict.fromkeys(key[:2] for figures in folds for key in figures))
-
-    def with_figure(name: str) -> list[tuple[str, str]]:
-        # what a single fold has has no spread
-        return [of for of in judged if sum((*of, name) in fold for fold in folds) > 1]
-
-    tensors, reliable = with_figure("fnorm"), with_figure("auroc")
-    properties = [of for of in judged if of in with_figure("mae") or of in with_figure("coverage")]
+    tensors, reliable = _judged_by(folds, "fnorm"), _judged_by(folds, "auroc")
+    properties = list(dict.fromkeys([*_judged_by(folds, "mae"), *_judged_by(folds, "coverage")]))
     spearman = "e_norm_c_per_m2", "", "spearman"
     return render(
         "cross-validation.md",
@@ -195,6 +189,12 @@ def document(folds: list[Figures], recipe: TrainingConfig, n_networks: int) -> s
         signs=over_folds(folds, ("sign", "", "right")),
         n_signs=sum(fold["sign", "", "right"][0] for fold in folds),
     )
+
+
+def _judged_by(folds: list[Figures], figure: str) -> list[tuple[str, str]]:
+    """What a figure is known of in more than one fold: what a single fold has has no spread."""
+    known = [key[:2] for fold in folds for key in fold if key[2] == figure]
+    return [of for of in dict.fromkeys(known) if known.count(of) > 1]
 
 
 def _table(folds: list[Figures], judged: list[tuple[str, str]], names: dict[str, str], head: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,11 +28,11 @@ from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.data import Prepared, training_rows
 from gmt_tasks.training.loop import Report, TrainingLoop
-from gmt_tasks.training.training import train
+from gmt_tasks.training.training import match_head, set_constants, train
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import build_graph
 from models.gmtnet.config import CONFIGS
-from models.gmtnet.heads import DirectionHead, TensorHead
+from models.gmtnet.heads import DirectionHead
 from models.gmtnet.label_scales import direction_scales
 from models.gmtnet.loss import TypicalNorms, robust_error
 from models.gmtnet.network import GMTNet
@@ -129,11 +129,11 @@ class FrameFree(Norms):
         """Weight and loss of every kind of label in a batch."""
         doubt = torch.as_tensor(self.unproven)
         label = data.targets.components[E]
-        parts = {"piezoelectric": label.where(~doubt[:, None], torch.nan)}
-        targets = replace(data.targets, components=data.targets.components | {E: parts["piezoelectric"]})
+        proven = {E: label.where(~doubt[:, None], torch.nan)}
+        targets = replace(data.targets, components=data.targets.components | proven)
         losses = TrainingLoop.weighted_losses(self, replace(data, targets=targets), rows, typical)
         if self.unproven[rows].any() and not torch.isnan(label[torch.as_tensor(rows)][self.unproven[rows], 0]).all():
-            only = replace(data.targets, components={E: label.where(doubt[:, None], torch.nan)})
+            only = replace(data.targets, components={E: label.where(doubt[:, None], torch.nan)})  # the others
             losses["norm"] = self.weight, self.norm_losses(replace(data, targets=only), rows)
         return losses
 
@@ -151,17 +151,16 @@ class InternalStrain(TrainingLoop):
     def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report, device: str) -> None:
         torch.manual_seed(config.seed)
         head = DirectionHead(E, network.convolutions.channels, network.config.channels)
-        scales = direction_scales(E, self.labels[np.linalg.norm(self.labels, axis=1) > 1e-3])
-        for name, constant in head.named_buffers(recurse=False):
-            if hasattr(scales, name):
-                constant.copy_(torch.as_tensor(getattr(scales, name)))
+        set_constants(head, direction_scales(E, self.labels[np.linalg.norm(self.labels, axis=1) > 1e-3]))
         spec, parts = CONFIGS[config.network].graph, np.array_split(np.arange(len(self.labels)), 16)
         chosen = [self.crystals.select(part) for part in parts]
         self.graph = join_orbit_graphs([reduce_to_orbits(some, build_graph(some, spec)) for some in chosen])
         self.targets = torch.as_tensor(self.labels, dtype=torch.float32)
         self.typical = float(np.median(np.linalg.norm(self.labels, axis=1)))
         network.heads["nominal"] = head
-        _match(network, TorchGraph.from_graph(self.graph.select(np.arange(256)), "cpu", torch.float32), head)
+        with torch.no_grad():
+            some = TorchGraph.from_graph(self.graph.select(np.arange(256)), "cpu", torch.float32)
+            match_head(head, network.describe(some)[0])
         super().__init__(network, config, out, report, device)
         self.rng = np.random.default_rng(config.seed)
 
@@ -181,15 +180,6 @@ class InternalStrain(TrainingLoop):
         network = super().averaged_network()
         del network.heads["nominal"]
         return network
-
-
-@torch.no_grad()
-def _match(network: GMTNet, graph: TorchGraph, head: TensorHead) -> None:
-    """Unit spread of the irreps that a fresh head reads, as `match_scales` of gmt_tasks/training/training.py."""
-    features, _ = network.describe(graph)
-    for kind, layer in head.read.maps.items():
-        linear = cast("torch.nn.Linear", layer)
-        linear.weight.div_(linear(features[kind]).square().mean().sqrt().clamp(min=1e-3))
 
 
 def main() -> None:
@@ -317,7 +307,8 @@ def _top(components: Floats, label: Floats) -> float:
 
 def _error(components: Floats, label: Floats, sign_free: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
     errors = np.linalg.norm(components - label, axis=1)
-    return np.where(sign_free, np.minimum(errors, np.linalg.norm(components + label, axis=1)), errors)
+    either = np.minimum(errors, np.linalg.norm(components + label, axis=1))
+    return np.asarray(np.where(sign_free, either, errors))
 
 
 def _change(components: Floats, base: Floats, label: Floats) -> str:

@@ -11,8 +11,6 @@ crystal with the rows of `gmt_tasks.training.computed`; a killed run goes on whe
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.potential.lines import SYMPREC_ANGSTROM, Named, append_lines
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.refinement.recipe import load_recipe
 from gmt_tasks.training.candidate_columns import read_table
@@ -28,7 +27,6 @@ from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.crystals.graph import build_graph
 from models.potential.deformations import DeformationSpace
-from models.potential.each_crystal import calculate_each
 from models.potential.interface import EV_PER_A3_IN_GPA
 from models.potential.relax import Limits, relaxation_steps
 from models.potential.second_opinion import Relaxation
@@ -41,13 +39,9 @@ from models.symmetry.operations import SymmetryError
 from models.symmetry.standard_cell import StandardCell, standard_cell
 from models.tensors.voigt import from_components, stiffness_voigt_to_mandel
 
-BATCH = 16
-"""Crystals whose calculations ask the potential together."""
-
 POOL = 6_000
 """Candidates, drawn at random, among which those that cover the most are looked for."""
 
-SYMPREC_ANGSTROM = 1e-2
 CARRIED_NOISE = 0.05
 """Relative standard deviation of a label that is carried to another volume, beside a tenth of ln V / V0 per unit."""
 
@@ -98,42 +92,20 @@ def main() -> None:
     parser.add_argument("--max-atoms", type=int, default=12)
     parser.add_argument("--part", default="0/1", help="which part of how many")
     asked = parser.parse_args()
-    part, n_parts = (int(number) for number in asked.part.split("/"))
     labels = read_labels(asked.data)
     everything = [*labelled_crystals(labels, asked), *candidate_crystals(labels, asked)]
-    # mixed, so that a run that is stopped early has some of each kind
-    order = np.random.default_rng(0).permutation(len(everything))
-    chosen = [everything[k] for k in order[part::n_parts].tolist()]
-    done = set()
-    if asked.out.exists():
-        with asked.out.open(encoding="utf-8") as lines:
-            done = {json.loads(line)["id"] for line in lines if line.endswith("\n")}
-    missing = [crystal for crystal in chosen if crystal.name not in done]
-    sys.stdout.write(f"{len(chosen)} crystals, {len(missing)} to do\n")
-    potential = SevenNet()
-    with asked.out.open("a", encoding="utf-8") as file:
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            crystals = CrystalBatch.join([one.crystal for one in batch])
-            results, failures = calculate_each(potential, crystals, SYMPREC_ANGSTROM, _start(batch))
-            for k, one in enumerate(batch):
-                said = {"rows": rows_of(one, results[k][0])} if k in results else {"failed": failures[k]}
-                file.write(json.dumps({"id": one.name} | said) + "\n")
-            file.flush()
+    facts: Callable[[Chosen, Computed], dict[str, Any]] = lambda one, computed: {"rows": rows_of(one, computed)}  # noqa: E731
+    append_lines(SevenNet(), everything, asked.out, asked.part, begin, facts)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Chosen(Named):
     """A crystal that is computed.
 
     Attributes:
-        name: its id.
-        crystal: batch of one.
         label_gpa: its stiffness, [6, 6]; None for a candidate.
     """
 
-    name: str
-    crystal: CrystalBatch
     label_gpa: Floats | None
 
 
@@ -182,14 +154,10 @@ def _descriptors(crystals: CrystalBatch) -> Floats:
     return describe(crystals, build_graph(crystals, DESCRIPTOR_GRAPH))
 
 
-def _start(batch: list[Chosen]) -> Callable[[int, StandardCell], Steps[Computed]]:
-    """Makes the calculation of a crystal of a batch."""
-
-    def start(row: int, cell: StandardCell) -> Steps[Computed]:
-        rng = np.random.default_rng([7, *batch[row].name.encode()])
-        return computed_steps(cell, rng, is_relaxed=batch[row].label_gpa is None)
-
-    return start
+def begin(one: Chosen, cell: StandardCell) -> Steps[Computed]:
+    """The calculation of a crystal; what is drawn depends on its id alone."""
+    rng = np.random.default_rng([7, *one.name.encode()])
+    return computed_steps(cell, rng, is_relaxed=one.label_gpa is None)
 
 
 def computed_steps(cell: StandardCell, rng: np.random.Generator, *, is_relaxed: bool) -> Steps[Computed]:

@@ -10,9 +10,6 @@ the piezoelectric head is measured by benchmarks/accuracy/piezoelectric_recipes.
 """
 
 import argparse
-import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +17,12 @@ import numpy as np
 
 from benchmarks.potential.born_charges import OXIDATION_STATES
 from benchmarks.potential.ionic_response import ionic_piezoelectric
+from benchmarks.potential.lines import Named, append_lines
 from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.training.candidate_columns import read_table
 from gmt_tasks.training.evaluated_formulas import evaluated_formulas
-from models.crystals.crystal import CrystalBatch, Floats, find_invalid
+from models.crystals.crystal import Floats, find_invalid
 from models.potential.deformations import DeformationSpace
-from models.potential.each_crystal import calculate_each
 from models.potential.second_derivatives import SecondDerivatives, second_derivative_steps
 from models.potential.sevennet import SevenNet
 from models.potential.steps import Steps
@@ -33,18 +30,8 @@ from models.symmetry.search import find_symmetry
 from models.symmetry.standard_cell import StandardCell
 from models.tensors.voigt import voigt_to_piezo
 
-BATCH = 16
-SYMPREC_ANGSTROM = 1e-2
 FLOOR_EV_PER_A2 = 0.1
 """Curvature that soft modes are lifted to: ranks |e| best on train labels (response.py)."""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A crystal that is computed: its id, and a batch of one."""
-
-    name: str
-    crystal: CrystalBatch
 
 
 def main() -> None:
@@ -56,39 +43,21 @@ def main() -> None:
     parser.add_argument("--max-atoms", type=int, default=12)
     parser.add_argument("--part", default="0/1", help="which part of how many")
     asked = parser.parse_args()
-    part, n_parts = (int(number) for number in asked.part.split("/"))
     labels = read_labels(asked.data)
     everything = [*labelled_crystals(labels, asked.max_atoms), *candidate_crystals(labels, asked)]
-    # mixed, so that a run that is stopped early has some of each kind
-    order = np.random.default_rng(0).permutation(len(everything))
-    done = set()
-    if asked.out.exists():
-        with asked.out.open(encoding="utf-8") as lines:
-            done = {json.loads(line)["id"] for line in lines if line.endswith("\n")}
-    missing = [everything[k] for k in order[part::n_parts].tolist() if everything[k].name not in done]
-    sys.stdout.write(f"{len(everything)} crystals, {len(missing)} to do here\n")
-    potential = SevenNet()
-    with asked.out.open("a", encoding="utf-8") as file:
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            crystals = CrystalBatch.join([one.crystal for one in batch])
-            results, failures = calculate_each(potential, crystals, SYMPREC_ANGSTROM, _start)
-            for k, one in enumerate(batch):
-                said = row_of(results[k][0]) if k in results else {"failed": failures[k]}
-                file.write(json.dumps({"id": one.name} | said) + "\n")
-            file.flush()
+    append_lines(SevenNet(), everything, asked.out, asked.part, begin, lambda _, derivatives: row_of(derivatives))
 
 
-def labelled_crystals(labels: LabelledCrystals, max_atoms: int) -> list[Chosen]:
+def labelled_crystals(labels: LabelledCrystals, max_atoms: int) -> list[Named]:
     """Crystals of train and val whose class allows a piezoelectric tensor, whatever is labelled of them."""
     usable = np.isin(labels.split, [Split.TRAIN.value, Split.VAL.value])
     usable &= labels.crystals.atoms_per_crystal <= max_atoms
     rows = np.flatnonzero(usable)
     rows = rows[find_symmetry(labels.crystals.select(rows)).piezo_allowed]
-    return [Chosen(labels.ids[row], labels.crystals.select([row])) for row in rows.tolist()]
+    return [Named(labels.ids[row], labels.crystals.select([row])) for row in rows.tolist()]
 
 
-def candidate_crystals(labels: LabelledCrystals, asked: argparse.Namespace) -> list[Chosen]:
+def candidate_crystals(labels: LabelledCrystals, asked: argparse.Namespace) -> list[Named]:
     """Candidates of classes that allow a piezoelectric tensor: all that have a gap, and some of the others."""
     batch, columns = read_table(asked.data / "candidates.parquet", ("band_gap",))
     formulas = batch.formulas()
@@ -101,10 +70,11 @@ def candidate_crystals(labels: LabelledCrystals, asked: argparse.Namespace) -> l
     rows = np.concatenate([rows[has_gap], rows[~has_gap][: 3 * asked.metals]])
     rows = rows[find_symmetry(batch.select(rows)).piezo_allowed]
     n_gapped = int((columns["band_gap"][rows] > 0).sum())
-    return [Chosen(f"candidate-{row}", batch.select([row])) for row in rows[: n_gapped + asked.metals].tolist()]
+    return [Named(f"candidate-{row}", batch.select([row])) for row in rows[: n_gapped + asked.metals].tolist()]
 
 
-def _start(_row: int, cell: StandardCell) -> Steps[SecondDerivatives]:
+def begin(_crystal: Named, cell: StandardCell) -> Steps[SecondDerivatives]:
+    """The calculation of a crystal: second derivatives of the cell as it is."""
     return second_derivative_steps(DeformationSpace(cell))
 
 

@@ -28,7 +28,7 @@ from models.gmtnet.heads import DirectionHead, PositiveHead, TensorHead
 from models.gmtnet.label_scales import HeadScales, direction_scales, linear_scales, positive_scales
 from models.gmtnet.loss import TypicalNorms
 from models.gmtnet.network import GMTNet
-from models.gmtnet.torch_graph import TorchGraph
+from models.gmtnet.torch_graph import Features, TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
 from models.tensors.voigt import to_components
 
@@ -150,11 +150,15 @@ def make_network(network: GMTNetConfig, data: LabelledCrystals, rows: Ints, seed
                 f"No training label for {quantity.value}. Add a label file, or take it out of the network's tensors."
             )
         head = model.heads[quantity.value]
-        scales = _scales(head, quantity, {q: data.components[q][rows] for q in TENSORS})
-        for name, constant in head.named_buffers(recurse=False):
-            if hasattr(scales, name):
-                constant.copy_(torch.as_tensor(getattr(scales, name)))
+        set_constants(head, _scales(head, quantity, {q: data.components[q][rows] for q in TENSORS}))
     return model
+
+
+def set_constants(head: torch.nn.Module, scales: HeadScales) -> None:
+    """Gives a fresh head its means and scales."""
+    for name, constant in head.named_buffers(recurse=False):
+        if hasattr(scales, name):
+            constant.copy_(torch.as_tensor(getattr(scales, name)))
 
 
 def _scales(head: torch.nn.Module, quantity: Tensor, labels: dict[Tensor, Floats]) -> HeadScales:
@@ -182,12 +186,18 @@ def match_scales(network: GMTNet, data: Prepared, n_crystals: int = 256) -> None
     network.train()
     features, _ = network.describe(TorchGraph.from_graph(data.graph.select(rows), "cpu", torch.float32))
     for head in network.heads.values():
-        for kind, layer in cast("TensorHead", head).read.maps.items():
-            linear = cast("torch.nn.Linear", layer)
-            sizes = linear(features[kind]).square().mean(dim=(0, 2)).sqrt()
-            seen = sizes[sizes > 1e-6]  # crystals whose symmetry forbids the irrep say nothing
-            if len(seen):
-                linear.weight.div_(seen.square().mean().sqrt().clamp(min=1e-3))
+        match_head(cast("TensorHead", head), features)
+
+
+@torch.no_grad()
+def match_head(head: TensorHead, features: Features) -> None:
+    """Scales the read-out weights of one head to unit spread of each irrep over the features of crystals."""
+    for kind, layer in head.read.maps.items():
+        linear = cast("torch.nn.Linear", layer)
+        sizes = linear(features[kind]).square().mean(dim=(0, 2)).sqrt()
+        seen = sizes[sizes > 1e-6]  # crystals whose symmetry forbids the irrep say nothing
+        if len(seen):
+            linear.weight.div_(seen.square().mean().sqrt().clamp(min=1e-3))
 
 
 def typical_norms(data: LabelledCrystals, rows: Ints) -> TypicalNorms:

@@ -9,7 +9,8 @@ import pytest
 from ase.build import bulk
 
 from benchmarks.accuracy.piezoelectric_recipes import read_internal_strain
-from benchmarks.potential.internal_strain import SYMPREC_ANGSTROM, _start, nominal_tensor, row_of
+from benchmarks.potential.internal_strain import begin, nominal_tensor, row_of
+from benchmarks.potential.lines import SYMPREC_ANGSTROM, Named, append_lines
 from models.crystals.crystal import CrystalBatch, Floats
 from models.potential.each_crystal import calculate_each
 from models.potential.second_derivatives import SecondDerivatives
@@ -31,7 +32,8 @@ def derivatives() -> list[SecondDerivatives]:
     wurtzite = crystal("AlN", "wurtzite", a=3.13, c=5.02)
     turned = replace(wurtzite, lattice=wurtzite.lattice @ turn().T)
     chosen = CrystalBatch.join([wurtzite, turned, crystal("MgO", "rocksalt", a=4.25)])
-    found, failures = calculate_each(SevenNet(), chosen, SYMPREC_ANGSTROM, _start)
+    start = lambda row, cell: begin(Named(str(row), chosen.select([row])), cell)  # noqa: E731
+    found, failures = calculate_each(SevenNet(), chosen, SYMPREC_ANGSTROM, start)
     assert not failures
     return [found[k][0] for k in range(3)]
 
@@ -67,3 +69,22 @@ def test_crystals_that_are_judged_are_not_read_back(derivatives: list[SecondDeri
     crystals, components = read_internal_strain(path, set())
     assert crystals.formulas() == ["AlN", "AlN", "MgO"] and components.shape == (3, 18)
     assert read_internal_strain(path, {"AlN"})[0].formulas() == ["MgO"]
+
+
+def test_a_file_goes_on_where_it_stopped_and_parts_make_the_whole(tmp_path: Path) -> None:
+    chosen = [Named(name, crystal("MgO", "rocksalt", a=a)) for name, a in (("one", 4.2), ("two", 4.25), ("three", 4.3))]
+    out, potential = tmp_path / "lines.ndjson", SevenNet()
+    asked: list[str] = []
+
+    def facts(one: Named, _: SecondDerivatives) -> dict[str, str]:
+        asked.append(one.name)
+        return {"said": one.name}
+
+    for part in ("0/2", "1/2"):
+        append_lines(potential, chosen, out, part, begin, facts)
+    whole = out.read_text(encoding="utf-8")
+    assert sorted(asked) == sorted(json.loads(line)["said"] for line in whole.splitlines()) == ["one", "three", "two"]
+    # a kill within the last line
+    out.write_text("".join(line + "\n" for line in whole.splitlines()[:-1]), encoding="utf-8")
+    append_lines(potential, chosen, out, "0/1", begin, facts)
+    assert out.read_text(encoding="utf-8") == whole

@@ -263,8 +263,7 @@ def test_components_that_no_material_has_are_no_more_than_those_of_the_current_m
 ) -> None:
     def answer(n_large: int) -> Any:
         by_network = {q: np.ones((2, 3, *facts.shape)) for q, facts in TENSORS.items()}
-        # one network of two is enough
-        by_network[Tensor.PIEZOELECTRIC][1, :n_large] = np.nan if n_large == 1 else -1e6
+        by_network[Tensor.PIEZOELECTRIC][1, :n_large] = np.nan if n_large == 1 else -1e6  # one network is enough
         prediction = SimpleNamespace(by_network=by_network)
         return SimpleNamespace(rows=np.arange(3), derived=SimpleNamespace(prediction=prediction))
 
