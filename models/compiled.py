@@ -11,7 +11,8 @@ What a compiled function needs:
 * the compiled functions and constants that it uses in its own file: by the content of this file numba knows when to
   compile again. What comes from another module is an argument;
 * sums in an order that depends on nothing but the crystal. Operations are neither reordered nor fused, so results that
-  enter ids are the same on every machine. A division by zero gives an infinity, as in numpy.
+  enter ids are the same on every machine. A division by zero gives an infinity, as in numpy. Features of a network, of
+  which nothing hangs on the last bit, go through `@vectorized`: several sums at a time, and no thought of NaN.
 """
 
 from collections.abc import Callable
@@ -31,36 +32,47 @@ def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
     Args:
         function: of a module; it may call other compiled functions of the same file.
     """
+    return _compiled_at_first_call(function, in_order=True)
 
+
+def vectorized(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """The same with sums in any order and operations fused, as vector instructions want it."""
+    return _compiled_at_first_call(function, in_order=False)
+
+
+def _compiled_at_first_call(
+    function: Callable[_Arguments, _Result], *, in_order: bool
+) -> Callable[_Arguments, _Result]:
     @wraps(function)
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
-            result: _Result = _dispatcher(function, is_kept=True)(*args, **kwargs)
+            result: _Result = _dispatcher(function, in_order=in_order, is_kept=True)(*args, **kwargs)
         except OSError:  # nothing but the writing of machine code raises it: the disk is full
-            result = _dispatcher(function, is_kept=False)(*args, **kwargs)
+            result = _dispatcher(function, in_order=in_order, is_kept=False)(*args, **kwargs)
         return result
 
-    setattr(call, _COMPILED, True)
+    setattr(call, _COMPILED, "in order" if in_order else "vectorized")
     return call
 
 
 @cache
-def _dispatcher(function: Callable[..., Any], *, is_kept: bool) -> Any:
+def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool) -> Any:
     """What numba makes of a function and of the compiled functions that it calls, kept on disk or not."""
     from numba import njit
 
     code, names = function.__code__, dict(function.__globals__)
     for name in code.co_names:
         called: Any = names.get(name)
-        if getattr(called, _COMPILED, False):
+        if hasattr(called, _COMPILED):
             if called.__wrapped__.__code__.co_filename != code.co_filename:
                 raise TypeError(
                     f"{function.__name__} calls {name} of another file: a change there would leave old machine code "
                     "in use here. Move one of them beside the other."
                 )
-            names[name] = _dispatcher(called.__wrapped__, is_kept=is_kept)
+            called_in_order = getattr(called, _COMPILED) == "in order"
+            names[name] = _dispatcher(called.__wrapped__, in_order=called_in_order, is_kept=is_kept)
     plain = FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
     try:
-        return njit(cache=is_kept, error_model="numpy")(plain)
+        return njit(cache=is_kept, error_model="numpy", fastmath=not in_order)(plain)
     except RuntimeError:  # there is no folder that can be written
-        return njit(error_model="numpy")(plain)
+        return njit(error_model="numpy", fastmath=not in_order)(plain)

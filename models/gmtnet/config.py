@@ -48,6 +48,8 @@ class GMTNetConfig:
             the published linear ones.
         tensors: the heads.
         scalars: further heads, for what is known of many more crystals.
+        spreads: columns of which a distilled network predicts how far the networks of its ensemble are apart; empty for
+            a network that is no ensemble in one.
     """
 
     graph: GraphSpec = field(default_factory=GraphSpec)
@@ -70,10 +72,13 @@ class GMTNetConfig:
     magnitude: bool = True
     tensors: tuple[Tensor, ...] = tuple(TENSORS)
     scalars: tuple[Scalar, ...] = tuple(Scalar)
+    spreads: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
-        return asdict(self)
+        plain = asdict(self)
+        # cards of networks without them say nothing of them
+        return plain if self.spreads else {name: value for name, value in plain.items() if name != "spreads"}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "GMTNetConfig":
@@ -110,6 +115,7 @@ _CONVERT: dict[str, Any] = {
     "message_irreps": tuple,
     "tensors": lambda names: tuple(Tensor(name) for name in names),
     "scalars": lambda names: tuple(Scalar(name) for name in names),
+    "spreads": tuple,
 }
 
 GMTNET = GMTNetConfig(n_relative=32)

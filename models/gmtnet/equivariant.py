@@ -205,7 +205,10 @@ class GatedUpdate(nn.Module):
 
     def forward(self, old: Features, message: Features) -> Features:
         """Features [2l + 1, n_atoms, channels_out] from old features and gathered messages."""
-        total = self.coupling(message)
+        return self.add_and_gate(old, message, self.coupling(message))
+
+    def add_and_gate(self, old: Features, message: Features, total: Features) -> Features:
+        """The same from the products of the messages, which are added to."""
         for part in (self.skip(old), self.direct(message)):
             for ir, values in part.items():
                 total[ir] = total[ir] + values

@@ -139,7 +139,7 @@ def bounded(matrices: TorchTensor, highest: float) -> TorchTensor:
 
 
 class ScalarHead(nn.Module):
-    """mean + scale * (a perceptron of the invariants): a scalar property of a crystal."""
+    """mean + scale * (a perceptron of the invariants): scalar properties of a crystal."""
 
     mean: TorchTensor
     scale: TorchTensor
@@ -154,6 +154,16 @@ class ScalarHead(nn.Module):
         """Values [n_crystals, 1]."""
         values: TorchTensor = self.mean + self.scale * self.perceptron(torch.cat([features["0e"][0], invariant], dim=1))
         return values
+
+
+class SpreadHead(ScalarHead):
+    """Logarithms of the spreads of an ensemble, of several columns at once."""
+
+    def __init__(self, channels: Channels, n_invariant: int, n_columns: int) -> None:
+        super().__init__(channels, n_invariant)
+        self.perceptron = perceptron(channels["0e"] + n_invariant, 2 * n_invariant, n_columns)
+        self.register_buffer("mean", torch.zeros(n_columns))
+        self.register_buffer("scale", torch.ones(n_columns))
 
 
 def perceptron(n_in: int, hidden: int, n_out: int) -> nn.Sequential:

@@ -13,16 +13,20 @@ from torch import nn
 
 from models.gmtnet.config import GMTNetConfig, ProductKind
 from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table
-from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead
+from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, SpreadHead
 from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, cutoff_envelope
 from models.gmtnet.spherical import read_irreps
 from models.gmtnet.torch_graph import Features, TorchGraph
-from models.quantities import SCALAR_UNIT, TENSORS, Scalar, Tensor
+from models.quantities import SCALAR_UNIT, TENSORS, Tensor
 
 if TYPE_CHECKING:
     from models.gmtnet.published.layers import PublishedConvolutions
 
-Outputs = dict[Tensor | Scalar, TorchTensor]
+SPREADS = "spreads"
+"""Name of the output that holds logarithms of spreads, [n_crystals, n_spreads]."""
+
+Outputs = dict[str, TorchTensor]
+"""By Tensor, Scalar, or SPREADS."""
 
 
 class GMTNet(nn.Module):
@@ -49,10 +53,14 @@ class GMTNet(nn.Module):
         self.scalars = nn.ModuleDict(
             {s.value: ScalarHead(channels, config.channels, SCALAR_UNIT[s]) for s in config.scalars}
         )
+        self.spread = SpreadHead(channels, config.channels, len(config.spreads)) if config.spreads else None
 
     def forward(self, graph: TorchGraph) -> Outputs:
         """Orthonormal components of tensors in their unit, [n_crystals, n_components]; scalars [n_crystals, 1]."""
-        features, invariant = self.describe(graph)
+        return self.read(*self.describe(graph))
+
+    def read(self, features: Features, invariant: TorchTensor) -> Outputs:
+        """The outputs from mean features of the crystals, as `describe` gives them."""
         results: Outputs = {}
         # in this order a tensor comes after the one that is its floor
         for quantity in self.config.tensors:
@@ -60,6 +68,8 @@ class GMTNet(nn.Module):
             results[quantity] = self.heads[quantity.value](features, invariant, floor)
         for scalar in self.config.scalars:
             results[scalar] = self.scalars[scalar.value](features, invariant)
+        if self.spread is not None:
+            results[SPREADS] = self.spread(features, invariant)
         return results
 
     def describe(self, graph: TorchGraph) -> tuple[Features, TorchTensor]:

@@ -1,0 +1,167 @@
+"""Distillation: one network that answers as an ensemble does, tensors, scalars and spread.
+
+The networks of an ensemble cost as much as there are of them, and a network that is asked to give their mean gives most
+of what they gain together: it sees their answers on many more crystals than have labels. How far they are apart on a
+crystal becomes a number that it predicts as well, so that intervals stay as wide as they were where the ensemble
+disagreed. Its answers are taken where no label was seen: on what they were trained on networks agree too well.
+
+Source: G. Hinton, O. Vinyals, J. Dean, arXiv:1503.02531 (2015); spreads: A. Malinin, B. Mlodozeniec, M. Gales,
+"Ensemble Distribution Distillation", ICLR (2020).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gmt_tasks.training.config import TrainingConfig
+from gmt_tasks.training.data import Prepared
+from gmt_tasks.training.loop import LOSS_WEIGHTS, Report, TrainingLoop
+from models.crystals.crystal import Floats, Ints
+from models.gmtnet.loss import TypicalNorms
+from models.gmtnet.network import SPREADS, GMTNet
+from models.gmtnet.torch_graph import TorchGraph
+from models.quantities import SCALAR_UNIT, Scalar, Tensor
+
+LABEL_SHARE = 0.3
+"""Weight of labels beside the answers of the ensemble, which is a better target than one label."""
+
+BEND = 0.03
+"""Relative error of a tensor below which its cost is quadratic: a third of that for labels, which have noise."""
+
+SMALLEST_SHARE = 0.02
+"""Spreads below this share of their median count as so large: networks that agree by chance are not certain."""
+
+_WEIGHTS = {
+    Tensor.DIELECTRIC_ELECTRONIC: 2.0,
+    Tensor.DIELECTRIC_TOTAL: 2.0,
+    Tensor.PIEZOELECTRIC: 4.0,
+    Tensor.ELASTIC: 3.0,
+}
+_NORM_WEIGHT, _SPREAD_WEIGHT, _SCALAR_WEIGHT = 3.0, 0.3, 0.5
+
+
+@dataclass(frozen=True)
+class EnsembleAnswers:
+    """What an ensemble says of crystals; NaN where it says nothing.
+
+    Attributes:
+        components: symmetrized tensors by quantity, orthonormal components in their unit, [n_crystals, n_components].
+        sign_unsure: its networks do not agree about the overall sign of the piezoelectric tensor, [n_crystals].
+        scalars: means in the order of Scalar, [n_crystals, n_scalars].
+        log_spreads: logarithms of the spreads by column, [n_crystals, n_spreads].
+    """
+
+    components: dict[Tensor, torch.Tensor]
+    sign_unsure: torch.Tensor
+    scalars: torch.Tensor
+    log_spreads: torch.Tensor
+
+
+def log_spreads(spreads: Mapping[str, Floats], seen: Ints) -> Floats:
+    """Logarithms of spreads with an end below, [n_crystals, n_spreads].
+
+    Args:
+        spreads: of an ensemble by column, each [n_crystals]; 0 or NaN where symmetry leaves none.
+        seen: crystals whose labels the ensemble was trained on; theirs become NaN.
+    """
+    columns = []
+    for values in spreads.values():
+        known = values[np.isfinite(values) & (values > 0)]
+        lowest = SMALLEST_SHARE * np.median(known) if len(known) else 1.0
+        columns.append(np.log(np.where(values > 0, np.maximum(values, lowest), np.nan)))
+    logarithms = np.stack(columns, axis=1)
+    logarithms[seen] = np.nan
+    return logarithms
+
+
+def set_spread_constants(network: GMTNet, answers: EnsembleAnswers) -> None:
+    """Gives the head of spreads the mean and the width of each logarithm."""
+    if network.spread is None:
+        return
+    values = answers.log_spreads.numpy()
+    network.spread.mean.copy_(torch.as_tensor(np.nanmean(values, axis=0)))
+    network.spread.scale.copy_(torch.as_tensor(np.nanstd(values, axis=0)))
+
+
+class DistillationLoop(TrainingLoop):
+    """Epochs over all crystals that the ensemble has answered, once each.
+
+    Attributes:
+        answers: of the ensemble, in the order of the prepared crystals.
+    """
+
+    answers: EnsembleAnswers
+
+    def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report, device: str) -> None:
+        super().__init__(network, config, out, report, device)
+
+    def order(self, data: Prepared, _rng: np.random.Generator) -> Ints:
+        """All crystals; those with scarce labels as often as in a training on labels."""
+        everything = np.concatenate([data.labelled, data.candidates, data.computed])
+        return np.concatenate([everything, *[data.scarce] * (self.config.piezo_repeat - 1)])
+
+    def weighted_losses(
+        self, data: Prepared, rows: Ints, typical: TypicalNorms
+    ) -> dict[str, tuple[float, torch.Tensor]]:
+        """Weight and loss of every kind of answer, and of labels where there are some."""
+        losses, predicted = self.label_losses(data, rows, typical)
+        weighted = {name: (LABEL_SHARE * weight, loss) for name, (weight, loss) in losses.items()}
+        chosen = torch.as_tensor(rows)
+        for quantity, components in self.answers.components.items():
+            answer = components[chosen]
+            usable = ~torch.isnan(answer[:, 0])
+            if not usable.any():
+                continue
+            given, answer, norm = predicted[quantity][usable], answer[usable], typical.norms[quantity]
+            error = _error(given - answer, answer, norm)
+            if quantity is Tensor.PIEZOELECTRIC:
+                # where the networks do not agree about a sign, the mean of both signs would be a tensor of no size
+                opposite = torch.minimum(error, _error(given + answer, answer, norm))
+                error = torch.where(self.answers.sign_unsure[chosen][usable], opposite, error)
+                sizes = [x.square().sum(dim=1, keepdim=True).add(1e-8).sqrt() for x in (given, answer)]
+                of_norm = _error(sizes[0] - sizes[1], answer, norm)
+                weighted["answer e norm"] = _NORM_WEIGHT, of_norm.sum() / len(rows)
+            weighted[f"answer {quantity.value}"] = _WEIGHTS[quantity], error.sum() / len(rows)
+        weighted["answer scalars"] = _SCALAR_WEIGHT, _scalar_loss(predicted, self.answers.scalars[chosen])
+        if SPREADS in predicted and self.network.spread is not None:
+            error = (predicted[SPREADS] - self.answers.log_spreads[chosen]) / self.network.spread.scale
+            weighted[SPREADS] = _SPREAD_WEIGHT, _mean_huber(error)
+        return weighted
+
+    def label_losses(
+        self, data: Prepared, rows: Ints, typical: TypicalNorms
+    ) -> tuple[dict[str, tuple[float, torch.Tensor]], dict[str, torch.Tensor]]:
+        """Weights and losses of labels, and what the network predicts."""
+        from gmt_tasks.training.data import select_targets
+        from models.gmtnet.loss import multi_task_loss
+
+        predicted = self.network(TorchGraph.from_graph(data.graph.select(rows), self.device, torch.float32))
+        known = {name: value for name, value in predicted.items() if name != SPREADS}
+        losses = multi_task_loss(known, select_targets(data, rows, self.device), typical, self.config.loss)
+        return {name: (LOSS_WEIGHTS[name], loss) for name, loss in losses.items()}, predicted
+
+
+def _error(error: torch.Tensor, answer: torch.Tensor, typical: float) -> torch.Tensor:
+    """`robust_error` with a narrower bend, [n]."""
+    size = (answer.square().sum(dim=1) + (0.3 * typical) ** 2).sqrt()
+    x_squared = error.square().sum(dim=1) / (size * typical)
+    return (x_squared + BEND**2).sqrt() - BEND
+
+
+def _scalar_loss(predicted: Mapping[str, torch.Tensor], answers: torch.Tensor) -> torch.Tensor:
+    """Mean Huber error of all scalars in units of each."""
+    values = torch.cat([predicted[scalar] for scalar in Scalar], dim=1)
+    units = torch.tensor([SCALAR_UNIT[scalar] for scalar in Scalar])
+    return _mean_huber((values - answers) / units)
+
+
+def _mean_huber(error: torch.Tensor) -> torch.Tensor:
+    """Mean over the entries that are known, 0 without any."""
+    known = ~torch.isnan(error)
+    huber = torch.nn.functional.huber_loss(
+        torch.where(known, error, 0.0), torch.zeros_like(error), reduction="sum", delta=0.5
+    )
+    return huber / known.sum().clamp(min=1)

@@ -1,0 +1,1 @@
+"""The network on a CPU: compiled loops over edges between matrix products, on one atom of each orbit."""
