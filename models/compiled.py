@@ -1,0 +1,66 @@
+"""Loops over arrays as machine code: `@compiled` above a plain typed function.
+
+numba is imported, and a function compiled, when it is called for the first time: a command that computes nothing pays
+for neither. The machine code is kept on disk in NUMBA_CACHE_DIR, beside the module, or in the user's cache folder;
+where that cannot be written, each process compiles.
+
+What a compiled function needs:
+
+* arguments of one type each: contiguous float64, int64 and bool arrays, floats, integers. Each other combination of
+  types is compiled once more;
+* the compiled functions and constants that it uses in its own file: by the content of this file numba knows when to
+  compile again. What comes from another module is an argument;
+* sums in an order that depends on nothing but the crystal. Operations are neither reordered nor fused, so results that
+  enter ids are the same on every machine. A division by zero gives an infinity, as in numpy.
+"""
+
+from collections.abc import Callable
+from functools import cache, wraps
+from types import FunctionType
+from typing import Any, ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+_COMPILED = "_is_compiled"
+
+
+def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """The same function as machine code, compiled at its first call.
+
+    Args:
+        function: of a module; it may call other compiled functions of the same file.
+    """
+
+    @wraps(function)
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        try:
+            result: _Result = _dispatcher(function, is_kept=True)(*args, **kwargs)
+        except OSError:  # nothing but the writing of machine code raises it: the disk is full
+            result = _dispatcher(function, is_kept=False)(*args, **kwargs)
+        return result
+
+    setattr(call, _COMPILED, True)
+    return call
+
+
+@cache
+def _dispatcher(function: Callable[..., Any], *, is_kept: bool) -> Any:
+    """What numba makes of a function and of the compiled functions that it calls, kept on disk or not."""
+    from numba import njit
+
+    code, names = function.__code__, dict(function.__globals__)
+    for name in code.co_names:
+        called: Any = names.get(name)
+        if getattr(called, _COMPILED, False):
+            if called.__wrapped__.__code__.co_filename != code.co_filename:
+                raise TypeError(
+                    f"{function.__name__} calls {name} of another file: a change there would leave old machine code "
+                    "in use here. Move one of them beside the other."
+                )
+            names[name] = _dispatcher(called.__wrapped__, is_kept=is_kept)
+    plain = FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
+    try:
+        return njit(cache=is_kept, error_model="numpy")(plain)
+    except RuntimeError:  # there is no folder that can be written
+        return njit(error_model="numpy")(plain)
