@@ -69,10 +69,10 @@ def analyse_symmetry(crystals: CrystalBatch, symprec: float, neighbors: Neighbor
 
 def _patched(old: SymmetryBatch, rows: Ints, new: SymmetryBatch) -> SymmetryBatch:
     """Replaces the symmetry of some crystals."""
-    number, hall, cell = old.number.copy(), old.hall_number.copy(), old.conventional.copy()
-    number[rows], hall[rows], cell[rows] = new.number, new.hall_number, new.conventional
+    number, hall, cell, origin = old.number.copy(), old.hall_number.copy(), old.conventional.copy(), old.origin.copy()
+    number[rows], hall[rows], cell[rows], origin[rows] = new.number, new.hall_number, new.conventional, new.origin
     owner = np.concatenate([old.crystal_of_op, rows[new.crystal_of_op]])
     # operations stand in the order of their crystals
     order = np.argsort(owner, kind="stable")
     rotations = np.concatenate([old.rotations, new.rotations])[order]
-    return SymmetryBatch(number, hall, cell, rotations, owner[order], old.symprec)
+    return SymmetryBatch(number, hall, cell, origin, rotations, owner[order], old.symprec)

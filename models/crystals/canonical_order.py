@@ -8,7 +8,7 @@ on which the sums agree are equivalent, and may stand in any order. The first on
 
 import numpy as np
 
-from models.crystals.crystal import CrystalBatch, Floats
+from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.neighborhood import Neighborhood, find_neighborhood
 
 ORDER_RADIUS_ANGSTROM = 4.5
@@ -28,11 +28,20 @@ def canonical_order(batch: CrystalBatch, neighbors: Neighborhood | None = None) 
     Returns:
         Fractional coordinates in [0, 1) up to rounding; only the order within equivalent atoms is left to chance.
     """
+    return in_order(batch, atom_order(batch, neighbors))
+
+
+def atom_order(batch: CrystalBatch, neighbors: Neighborhood | None = None) -> Ints:
+    """The atoms, crystal by crystal, in canonical order, shape [n_atoms]; arguments as of `canonical_order`."""
     if neighbors is None:
         neighbors = find_neighborhood(batch, np.full(batch.n_crystals, ORDER_RADIUS_ANGSTROM))
     first, second = _surroundings(batch, neighbors)
     keys = (np.round(second, _DECIMALS), np.round(first, _DECIMALS), batch.numbers, batch.crystal_of_atom)
-    order = np.lexsort(keys)
+    return np.lexsort(keys)
+
+
+def in_order(batch: CrystalBatch, order: Ints) -> CrystalBatch:
+    """The crystals with their atoms in the given order, the first one at the origin."""
     frac = batch.frac_coords[order]
     frac = frac - frac[batch.first_atom[:-1]][batch.crystal_of_atom]
     # a coordinate of -1e-17 is 0, not 1 - 1e-17

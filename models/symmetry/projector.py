@@ -53,6 +53,20 @@ def project(quantity: Tensor, tensors: Floats, rotations: Floats, crystal_of_op:
     return mean
 
 
+def strained_cells(conventional: Floats, metric: Floats) -> Floats:
+    """Cells strained without rotation to a given metric: F B with F² = B⁻ᵀ G B⁻¹, F symmetric.
+
+    Args:
+        conventional: B, columns a, b, c in angstrom, shape [n_crystals, 3, 3].
+        metric: G, in angstrom², shape [n_crystals, 3, 3].
+    """
+    inverse = np.linalg.inv(conventional)
+    strain_squared = np.swapaxes(inverse, 1, 2) @ metric @ inverse
+    values, vectors = np.linalg.eigh(0.5 * (strain_squared + np.swapaxes(strain_squared, 1, 2)))
+    strain: Floats = (vectors * np.sqrt(np.abs(values))[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    return strain @ conventional
+
+
 def orthogonal_operations(operations: Floats, conventional: Floats, crystal_of_op: Ints) -> Floats:
     """Cartesian operations that are orthogonal to rounding, also where the cell has the symmetry only approximately.
 
@@ -70,15 +84,20 @@ def orthogonal_operations(operations: Floats, conventional: Floats, crystal_of_o
     metric = np.swapaxes(conventional, 1, 2) @ conventional
     metrics = np.swapaxes(operations, 1, 2) @ metric[crystal_of_op] @ operations
     counts = np.bincount(crystal_of_op, minlength=len(conventional))
-    averaged = np.broadcast_to(np.eye(3), metric.shape).copy()
     has = counts > 0
-    averaged[has] = np.add.reduceat(metrics, (np.cumsum(counts) - counts)[has], axis=0) / counts[has, None, None]
-    inverse = np.linalg.inv(conventional)
-    strain_squared = np.swapaxes(inverse, 1, 2) @ averaged @ inverse
-    values, vectors = np.linalg.eigh(0.5 * (strain_squared + np.swapaxes(strain_squared, 1, 2)))
-    strain = (vectors * np.sqrt(np.abs(values))[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-    basis = (strain @ conventional)[crystal_of_op]
-    rotations = basis @ operations @ np.linalg.inv(basis)
+    metric[has] = np.add.reduceat(metrics, (np.cumsum(counts) - counts)[has], axis=0) / counts[has, None, None]
+    return in_cartesian_axes(operations, strained_cells(conventional, metric), crystal_of_op)
+
+
+def in_cartesian_axes(operations: Floats, cells: Floats, crystal_of_op: Ints) -> Floats:
+    """Operations that leave the metric of their cells as it is, as orthogonal matrices.
+
+    Args:
+        operations: in the basis of the cells, acting on columns, shape [n_ops, 3, 3].
+        cells: columns a, b, c in angstrom, shape [n_crystals, 3, 3].
+        crystal_of_op: ascending, shape [n_ops].
+    """
+    rotations = cells[crystal_of_op] @ operations @ np.linalg.inv(cells)[crystal_of_op]
     # one Newton step of the polar decomposition removes the rounding left by the inversion of skewed cells
     polished: Floats = 0.5 * (rotations + np.linalg.inv(np.swapaxes(rotations, 1, 2)))
     return polished

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from models.crystals.canonical_order import canonical_order
+from models.crystals.canonical_order import atom_order, in_order
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.neighborhood import Neighborhood
 from models.quantities import TENSORS, IndexSymmetry, Tensor
@@ -40,6 +40,7 @@ class SymmetryBatch:
         number: space-group number 1 to 230, 0 where none was found, shape [n_crystals].
         hall_number: Hall number 1 to 530 (setting), 0 where none was found, shape [n_crystals].
         conventional: columns a, b, c of the conventional cell in angstrom, input frame, shape [n_crystals, 3, 3].
+        origin: of the standard setting, in angstrom in the input frame, shape [n_crystals, 3].
         rotations: orthogonal point-group operations in the input frame, shape [n_ops, 3, 3].
         crystal_of_op: ascending, shape [n_ops].
         symprec: distance tolerance in angstrom.
@@ -48,6 +49,7 @@ class SymmetryBatch:
     number: Ints
     hall_number: Ints
     conventional: Floats
+    origin: Floats
     rotations: Floats
     crystal_of_op: Ints
     symprec: float
@@ -101,6 +103,7 @@ class SymmetryBatch:
             self.number[crystals],
             self.hall_number[crystals],
             self.conventional[crystals],
+            self.origin[crystals],
             self.rotations[keep],
             position,
             self.symprec,
@@ -131,30 +134,37 @@ def find_symmetries(
         neighbors: of the same crystals, see `canonical_order`; searched for if None.
     """
     # at the edge of the tolerance both libraries' answers depend on the order of the atoms and on the origin
-    ordered = canonical_order(batch, neighbors)
-    return [_search(ordered, symprec) for symprec in symprecs]
+    order = atom_order(batch, neighbors)
+    ordered = in_order(batch, order)
+    first = batch.frac_coords[order[batch.first_atom[:-1]]]
+    moved = np.einsum("ci,cij->cj", first, batch.lattice)
+    return [_search(ordered, symprec, moved) for symprec in symprecs]
 
 
-def _search(batch: CrystalBatch, symprec: float) -> SymmetryBatch:
-    """The symmetry of crystals whose atoms are in canonical order."""
-    groups = [_hall_and_cell(batch, crystal, symprec) for crystal in range(batch.n_crystals)]
-    hall = np.array([number for number, _ in groups], dtype=np.int64)
-    conventional = np.array([cell for _, cell in groups]).reshape(-1, 3, 3)
+def _search(batch: CrystalBatch, symprec: float, moved: Floats) -> SymmetryBatch:
+    """The symmetry of crystals in canonical order, whose origin was `moved` (angstrom, [n_crystals, 3])."""
+    groups = [_standard_setting(batch, crystal, symprec) for crystal in range(batch.n_crystals)]
+    hall = np.array([number for number, _, _ in groups], dtype=np.int64)
+    columns = np.swapaxes(batch.lattice, 1, 2)
+    conventional = columns @ np.array([linear for _, linear, _ in groups]).reshape(-1, 3, 3)
+    conventional[hall == 0] = np.eye(3)
+    shift = np.array([shift for _, _, shift in groups]).reshape(-1, 3)
+    origin = np.einsum("cij,cj->ci", columns, shift) + moved
     number = np.array([space_group_type(int(h))[0] if h else 0 for h in hall], dtype=np.int64)
     tables = [conventional_rotations(int(h)) for h in hall]
     crystal_of_op = np.repeat(np.arange(len(hall)), [len(table) for table in tables])
     operations = np.concatenate([*tables, np.zeros((0, 3, 3))])
     rotations = orthogonal_operations(operations, conventional, crystal_of_op)
-    return SymmetryBatch(number, hall, conventional, rotations, crystal_of_op, symprec)
+    return SymmetryBatch(number, hall, conventional, origin, rotations, crystal_of_op, symprec)
 
 
-def _hall_and_cell(batch: CrystalBatch, crystal: int, symprec: float) -> tuple[int, Floats]:
-    """Hall number (0 = none) and conventional cell (columns, angstrom, input frame) of one crystal."""
-    columns = batch.lattice[crystal].T
+def _standard_setting(batch: CrystalBatch, crystal: int, symprec: float) -> tuple[int, Floats, Floats]:
+    """Hall number (0 = none) of one crystal, and basis (columns) and origin of the conventional cell in its own."""
     dataset = moyo_dataset(batch, crystal, symprec)
     if dataset is not None:
-        return dataset.hall_number, columns @ np.asarray(dataset.std_linear)
+        return dataset.hall_number, np.asarray(dataset.std_linear), np.asarray(dataset.std_origin_shift)
     second = spglib_dataset(batch, crystal, symprec)
     if second is None:
-        return 0, np.eye(3)
-    return int(second.hall_number), columns @ np.linalg.inv(second.transformation_matrix)
+        return 0, np.eye(3), np.zeros(3)
+    linear = np.linalg.inv(np.asarray(second.transformation_matrix, dtype=np.float64))
+    return int(second.hall_number), linear, -linear @ second.origin_shift

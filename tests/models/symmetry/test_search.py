@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import spglib
 
-from models.crystals.crystal import Crystal, CrystalBatch, Floats, Ints
-from models.crystals.neighbors import closest_pairs
+from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.quantities import TENSORS, Tensor
 from models.reference.crystals import (
     CRYSTAL_CLASSES,
-    cell_from_parameters,
     class_operations,
     in_cell,
     random_orthogonal,
@@ -23,6 +21,7 @@ from models.symmetry.search import SymmetryBatch, find_symmetry
 from models.tensors.rotate import rotate
 from models.tensors.voigt import from_components, to_components
 from models.testing.contract import crystals_of_all_classes, textbook_crystals
+from tests.models.symmetry.space_groups import FIRST_SETTINGS, crystal_of_space_group, number_of
 
 # Independent constants (dielectric, piezoelectric, elastic): Nye, Physical Properties of Crystals, tables 3, 8, 9.
 NYE: dict[str, tuple[int, int, int]] = {
@@ -97,6 +96,7 @@ def test_the_number_of_independent_constants_is_the_textbooks(quantity: Tensor) 
         np.repeat(each.number, n),
         np.repeat(each.hall_number, n),
         np.repeat(each.conventional, n, axis=0),
+        np.repeat(each.origin, n, axis=0),
         np.concatenate([np.tile(operations_of(each, k), (n, 1, 1)) for k in range(32)]),
         np.repeat(np.arange(32 * n), np.repeat(orders, n)),
         each.symprec,
@@ -172,34 +172,6 @@ def test_space_groups_of_the_textbook_crystals_are_the_known_ones() -> None:
     symmetry = find_symmetry(textbook_crystals().crystals)
     assert symmetry.number.tolist() == [154, 186, 216, 99, 225, 227, 136, 6, 1, 225]
     assert tuple(symmetry.point_group) == textbook_crystals().classes
-
-
-def number_of(hall_number: int) -> int:
-    kind: Any = spglib.get_spacegroup_type(hall_number)
-    return int(kind.number)
-
-
-def crystal_of_space_group(hall_number: int) -> Crystal:
-    """Two general orbits under the operations in spglib's tables, in the conventional cell of that setting."""
-    rng = np.random.default_rng(hall_number)
-    table: Any = spglib.get_symmetry_from_database(hall_number)
-    number = number_of(hall_number)
-    families = [(2, (80, 98, 75)), (15, (90, 104, 90)), (142, (90, 90, 90)), (194, (90, 90, 120)), (230, (90, 90, 90))]
-    angles = next(angles for last, angles in families if number <= last)
-    a, b, c = (1.0, 1.0, 1.0) if number > 194 else (1.0, 1.0, 1.45) if number > 74 else (1.0, 1.2, 1.45)
-    n_atoms = 2 * len(table["rotations"])
-    lattice = cell_from_parameters(a, b, c, *angles)
-    lattice *= np.cbrt(25.0 * n_atoms / np.linalg.det(lattice))
-    for _ in range(500):
-        orbits = [table["rotations"] @ rng.random(3) + table["translations"] for _ in range(2)]
-        frac = np.concatenate(orbits)
-        if not closest_pairs(lattice[None], frac, np.zeros(n_atoms, np.int64), 0.6):
-            return Crystal(lattice, frac, np.repeat([14, 8], n_atoms // 2))
-    pytest.fail("no room for the atoms")
-
-
-# every sixth space group up to 215 in its first setting (unique axis b, origin 1, hexagonal axes)
-FIRST_SETTINGS = [next(h for h in range(1, 531) if number_of(h) == n) for n in range(1, 216, 6)]
 
 
 def test_space_groups_made_from_tables_are_recognised_in_any_cell() -> None:

@@ -117,6 +117,7 @@ def test_no_order_of_the_shear_entries_disobeys_cubic_and_orthorhombic_symmetry(
         symmetry.number,
         symmetry.hall_number,
         frame @ symmetry.conventional,
+        symmetry.origin @ frame.T,
         frame @ symmetry.rotations @ frame.T,
         symmetry.crystal_of_op,
         symmetry.symprec,
