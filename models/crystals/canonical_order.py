@@ -8,7 +8,8 @@ on which the sums agree are equivalent, and may stand in any order. The first on
 
 import numpy as np
 
-from models.crystals.crystal import CrystalBatch, Floats, Ints
+from models.crystals.crystal import CrystalBatch, Ints
+from models.crystals.neighbor_loops import surroundings
 from models.crystals.neighborhood import Neighborhood, find_neighborhood
 
 ORDER_RADIUS_ANGSTROM = 4.5
@@ -35,7 +36,7 @@ def atom_order(batch: CrystalBatch, neighbors: Neighborhood | None = None) -> In
     """The atoms, crystal by crystal, in canonical order, shape [n_atoms]; arguments as of `canonical_order`."""
     if neighbors is None:
         neighbors = find_neighborhood(batch, np.full(batch.n_crystals, ORDER_RADIUS_ANGSTROM))
-    first, second = _surroundings(batch, neighbors)
+    first, second = surroundings(neighbors.pairs[:], batch.numbers, ORDER_RADIUS_ANGSTROM, _WIDTH_ANGSTROM)
     keys = (np.round(second, _DECIMALS), np.round(first, _DECIMALS), batch.numbers, batch.crystal_of_atom)
     return np.lexsort(keys)
 
@@ -47,16 +48,3 @@ def in_order(batch: CrystalBatch, order: Ints) -> CrystalBatch:
     # a coordinate of -1e-17 is 0, not 1 - 1e-17
     frac -= np.floor(frac + 1e-9)
     return CrystalBatch(batch.lattice, frac, batch.numbers[order], batch.crystal_of_atom)
-
-
-def _surroundings(batch: CrystalBatch, neighbors: Neighborhood) -> tuple[Floats, Floats]:
-    """Two smooth sums over each atom's neighbours, of their elements and of their own first sums, [n_atoms] each."""
-    near = neighbors.within(ORDER_RADIUS_ANGSTROM)
-    weight = np.exp(-((near.distance / _WIDTH_ANGSTROM) ** 2))
-    # the envelope is zero at the radius: an atom that enters changes nothing at first
-    weight = weight * (1.0 - (near.distance / ORDER_RADIUS_ANGSTROM) ** 2) ** 3
-    weight *= np.sqrt(batch.numbers[near.neighbor])
-    n_atoms = len(batch.numbers)
-    first: Floats = np.bincount(near.center, weight, n_atoms).astype(np.float64)
-    second: Floats = np.bincount(near.center, weight * first[near.neighbor], n_atoms).astype(np.float64)
-    return first, second

@@ -15,7 +15,7 @@ import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints, rows_of
 from models.crystals.neighborhood import Neighborhood, find_neighborhood
-from models.crystals.neighbors import Neighbors
+from models.crystals.neighbors import Bools
 from models.crystals.published_graph import published_edges
 
 
@@ -91,7 +91,10 @@ class CrystalGraph:
 
 
 def find_graph_neighbors(
-    batch: CrystalBatch, specs: Sequence[GraphSpec], least_radius_angstrom: float = 0.0
+    batch: CrystalBatch,
+    specs: Sequence[GraphSpec],
+    least_radius_angstrom: float = 0.0,
+    centers: Bools | None = None,
 ) -> Neighborhood:
     """One search that reaches far enough for graphs of all the given kinds.
 
@@ -99,6 +102,7 @@ def find_graph_neighbors(
         batch: crystals whose cells `find_malformed` lets pass.
         specs: how far edges reach in each graph.
         least_radius_angstrom: how far to search in any case.
+        centers: atoms whose edges are wanted, shape [n_atoms]; all if None.
     """
     volume_per_atom = np.abs(np.linalg.det(batch.lattice)) / batch.atoms_per_crystal
     radius = np.full(batch.n_crystals, least_radius_angstrom)
@@ -106,54 +110,60 @@ def find_graph_neighbors(
         # 1.25 times the sphere that holds r_k at the mean density is enough for most
         density_radius = np.cbrt(3.0 * spec.n_neighbors * volume_per_atom / (4.0 * np.pi))
         radius = np.maximum(radius, 1.25 * spec.reach * density_radius)
-    pending = np.arange(batch.n_crystals)
-    parts: list[Neighbors] = []
-    # crystals in which that was too small (layers, molecules, open frames) are searched again, the others are done
-    while len(pending):
-        atoms = np.flatnonzero(np.isin(batch.crystal_of_atom, pending))
-        near = find_neighborhood(batch.select(pending), radius[pending])
-        needed = np.max([_needed_radius(near, spec) for spec in specs], axis=0)
-        done = needed <= radius[pending]
-        parts.append(near.pairs.take(done[near.crystal_of_atom[near.pairs.center]]).renamed(atoms))
-        growth = np.where(np.isfinite(needed), needed * (1 + 1e-9), 1.5 * radius[pending])
-        radius[pending] = np.where(done, radius[pending], np.maximum(growth, radius[pending] * 1.05))
-        pending = pending[~done]
-    pairs = parts[0] if len(parts) == 1 else Neighbors.join(parts)
-    return Neighborhood(pairs, radius, batch.crystal_of_atom)
+    # crystals in which that was too small (layers, molecules, open frames) are searched again
+    return find_neighborhood(batch, radius, [(spec.n_neighbors, spec.reach) for spec in specs], centers)
 
 
 def _needed_radius(near: Neighborhood, spec: GraphSpec) -> Floats:
     """How far a graph reaches in each crystal in angstrom, infinite where r_k is not known yet, [n_crystals]."""
     needed = np.zeros(len(near.radius_angstrom))
-    np.maximum.at(needed, near.crystal_of_atom, spec.reach * near.kth_distance(spec.n_neighbors))
+    reach, crystal = spec.reach * near.kth_distance(spec.n_neighbors), near.crystal_of_atom
+    chosen = slice(None) if near.centers is None else near.centers
+    np.maximum.at(needed, crystal[chosen], reach[chosen])
     return needed
 
 
-def build_graph(batch: CrystalBatch, spec: GraphSpec, neighbors: Neighborhood | None = None) -> CrystalGraph:
+def build_graph(
+    batch: CrystalBatch, spec: GraphSpec, neighbors: Neighborhood | None = None, centers: Bools | None = None
+) -> CrystalGraph:
     """Edges of all crystals of a batch in one pass over flat arrays.
 
     Args:
         batch: validated crystals.
         spec: how far edges reach.
         neighbors: of the same crystals, from a `find_graph_neighbors` that was given this spec; searched for if None.
+        centers: atoms whose edges are wanted, shape [n_atoms], in a directed graph of whole shells; all if None.
 
     Raises:
-        ValueError: the given neighbors do not reach as far as the graph.
+        ValueError: the given neighbors do not reach as far as the graph, or are not those of all its centers; or the
+            edges of some atoms depend on others that are no centers.
 
     Source: the graph of GMTNet (arXiv:2406.12888, section 4.1), made tie-safe.
     """
     if neighbors is None:
-        neighbors = find_graph_neighbors(batch, [spec])
+        neighbors = find_graph_neighbors(batch, [spec], centers=centers)
     elif (short := _needed_radius(neighbors, spec) > neighbors.radius_angstrom).any():
         raise ValueError(f"{short.sum()} of {len(short)} crystals need neighbors farther away: search with {spec}.")
-    pairs, r_k = neighbors.pairs, neighbors.kth_distance(spec.n_neighbors)
+    _check_centers(spec, neighbors, centers)
+    r_k = neighbors.kth_distance(spec.n_neighbors)
     if spec.rule is NeighborRule.PUBLISHED:
-        edges = published_edges(batch, pairs, spec.n_neighbors)
+        edges = published_edges(batch, neighbors.pairs, spec.n_neighbors)
         scaled_distance = edges.distance / r_k[edges.center]
         return CrystalGraph(batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], scaled_distance)
     reach = spec.reach * r_k
-    limit = np.maximum(reach[pairs.center], reach[pairs.neighbor]) if spec.undirected else reach[pairs.center]
-    edges = pairs.take(pairs.distance < limit)
+    edges = neighbors.closer(reach, centers, either_end=spec.undirected)
     return CrystalGraph(
         batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], edges.distance / reach[edges.center]
     )
+
+
+def _check_centers(spec: GraphSpec, neighbors: Neighborhood, centers: Bools | None) -> None:
+    """Raises unless the edges of the wanted centers follow from the neighbors."""
+    if centers is None and neighbors.centers is None:
+        return
+    if spec.undirected or spec.rule is NeighborRule.PUBLISHED:
+        raise ValueError(f"The edges of an atom depend on all others: ask for the graph of all atoms with {spec}.")
+    if neighbors.centers is not None:
+        wanted = np.ones_like(neighbors.centers) if centers is None else centers
+        if missing := int((wanted & ~neighbors.centers).sum()):
+            raise ValueError(f"The neighbors of {missing} of {wanted.sum()} centers were not searched.")

@@ -5,13 +5,15 @@ search is made once, as far as the farthest of them, and each takes its part: a 
 own would give, bit by bit and in the same order, so that sums over neighbours do not depend on who searched.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints, rows_of
-from models.crystals.neighbors import Neighbors, find_neighbors
+from models.crystals.neighbor_loops import closer_pairs
+from models.crystals.neighbor_search import kth_distances
+from models.crystals.neighbors import Bools, Neighbors, find_shells
 
 
 @dataclass(frozen=True)
@@ -22,29 +24,38 @@ class Neighborhood:
         pairs: the pairs, by center, then neighbour, then image.
         radius_angstrom: none closer than this is missing, shape [n_crystals].
         crystal_of_atom: ascending, shape [n_atoms].
+        centers: atoms whose pairs were searched, shape [n_atoms]; all if None.
     """
 
     pairs: Neighbors
     radius_angstrom: Floats
     crystal_of_atom: Ints
-
-    @cached_property
-    def _distances(self) -> Floats:
-        """Distances in angstrom, ascending around each atom, shape [n_pairs]."""
-        return self.pairs.distance[np.lexsort((self.pairs.distance, self.pairs.center))]
+    centers: Bools | None = None
+    _kth: dict[int, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def kth_distance(self, k: int) -> Floats:
-        """Distance of each atom's k-th nearest neighbour in angstrom, infinite where it has fewer, [n_atoms]."""
-        counts = np.bincount(self.pairs.center, minlength=len(self.crystal_of_atom))
-        starts = np.cumsum(counts) - counts
-        distance = np.full(len(counts), np.inf)
-        enough = counts >= k
-        distance[enough] = self._distances[starts[enough] + k - 1]
-        return distance
+        """Distance of each atom's k-th nearest neighbour in angstrom, infinite where it has fewer, [n_atoms].
+
+        It is infinite for all atoms that are no centers.
+        """
+        if k not in self._kth:
+            self._kth[k] = kth_distances(self.pairs.center, self.pairs.distance, len(self.crystal_of_atom), k)
+        return self._kth[k]
 
     def within(self, radius_angstrom: float) -> Neighbors:
         """The pairs closer than a radius up to which every crystal was searched."""
-        return self.pairs.take(self.pairs.distance < radius_angstrom)
+        return self.closer(np.full(len(self.crystal_of_atom), radius_angstrom))
+
+    def closer(self, limit_angstrom: Floats, centers: Bools | None = None, *, either_end: bool = False) -> Neighbors:
+        """The pairs that are closer than a limit, which every atom has for itself.
+
+        Args:
+            limit_angstrom: of each atom, shape [n_atoms].
+            centers: atoms whose pairs are wanted, shape [n_atoms]; all if None.
+            either_end: the larger limit of the two atoms counts, not that of the center.
+        """
+        is_center = np.ones(len(limit_angstrom), dtype=np.bool_) if centers is None else np.ascontiguousarray(centers)
+        return Neighbors(*closer_pairs(self.pairs[:], limit_angstrom, either_end, is_center))
 
     def select(self, crystals: Ints) -> "Neighborhood":
         """The neighborhood of the crystals of the given indices, in that order."""
@@ -56,15 +67,24 @@ class Neighborhood:
         new_index[atoms] = np.arange(len(atoms))
         chosen = self.pairs.take(rows)
         pairs = chosen._replace(center=center, neighbor=new_index[chosen.neighbor])
-        return Neighborhood(pairs, self.radius_angstrom[crystals], crystal_of_atom)
+        centers = None if self.centers is None else self.centers[atoms]
+        return Neighborhood(pairs, self.radius_angstrom[crystals], crystal_of_atom, centers)
 
 
-def find_neighborhood(batch: CrystalBatch, radius_angstrom: Floats) -> Neighborhood:
+def find_neighborhood(
+    batch: CrystalBatch,
+    radius_angstrom: Floats,
+    shells: Sequence[tuple[int, float]] = (),
+    centers: Bools | None = None,
+) -> Neighborhood:
     """The neighborhood of all crystals of a batch.
 
     Args:
         batch: crystals whose cells `find_malformed` lets pass.
         radius_angstrom: how far to search, shape [n_crystals].
+        shells: pairs of k and a multiple of the distance of a center's k-th neighbour: search at least so far.
+        centers: atoms whose pairs are wanted, shape [n_atoms]; all if None. The others are neighbours only.
     """
-    pairs = find_neighbors(batch.lattice, batch.frac_coords, batch.crystal_of_atom, radius_angstrom)
-    return Neighborhood(pairs, radius_angstrom, batch.crystal_of_atom)
+    arrays = batch.lattice, batch.frac_coords, batch.crystal_of_atom
+    pairs, reached = find_shells(*arrays, radius_angstrom, shells, centers)
+    return Neighborhood(pairs, reached, batch.crystal_of_atom, centers)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 _MAX_CANDIDATES = 1_000_000  # image candidates held at a time: 3 x 8 MB of vectors
 
@@ -32,7 +33,7 @@ class Neighbors(NamedTuple):
     vector: Floats
     distance: Floats
 
-    def take(self, rows: Ints | NDArray[np.bool_]) -> "Neighbors":
+    def take(self, rows: Ints | Bools) -> "Neighbors":
         """The pairs of the given rows."""
         return Neighbors(self.center[rows], self.neighbor[rows], self.vector[rows], self.distance[rows])
 
@@ -88,7 +89,9 @@ def reduce_lattices(lattice: Floats) -> tuple[Floats, Floats]:
     return reduced, transform
 
 
-def find_neighbors(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, radius: Floats) -> Neighbors:
+def find_neighbors(
+    lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, radius: Floats, centers: Bools | None = None
+) -> Neighbors:
     """All pairs of atoms and images closer than a radius, the atom itself excluded, every image exactly once.
 
     The pairs of one atom come in the order of the neighbour, then of its image: a larger radius adds pairs between
@@ -99,33 +102,50 @@ def find_neighbors(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, 
         frac_coords: shape [n_atoms, 3].
         crystal_of_atom: ascending, shape [n_atoms].
         radius: in angstrom, shape [n_crystals].
+        centers: atoms whose pairs are wanted, shape [n_atoms]; all if None. The others are neighbours only.
     """
-    counts = np.bincount(crystal_of_atom, minlength=len(lattice))
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    parts = []
-    # all pairs of all atoms of large cells at once would not fit into memory
-    for group in _within_budget(np.arange(len(lattice)), counts**2):
-        atoms = np.arange(ends[group[0]], ends[group[-1] + 1])
-        owner = crystal_of_atom[atoms] - group[0]
-        parts.append(_search(lattice[group], frac_coords[atoms], owner, radius[group]).renamed(atoms))
-    return parts[0] if len(parts) == 1 else Neighbors.join(parts)
+    return find_shells(lattice, frac_coords, crystal_of_atom, radius, (), centers)[0]
 
 
-def _search(lattice: Floats, frac_coords: Floats, crystal_of_atom: Ints, radius: Floats) -> Neighbors:
-    """The neighbors of crystals whose pairs of atoms fit into memory; arguments as of `find_neighbors`."""
+def find_shells(
+    lattice: Floats,
+    frac_coords: Floats,
+    crystal_of_atom: Ints,
+    radius: Floats,
+    shells: Sequence[tuple[int, float]],
+    centers: Bools | None = None,
+) -> tuple[Neighbors, Floats]:
+    """The same as `find_neighbors`, as far as whole shells of neighbours reach.
+
+    Args:
+        lattice: rows a, b, c in angstrom, shape [n_crystals, 3, 3].
+        frac_coords: shape [n_atoms, 3].
+        crystal_of_atom: ascending, shape [n_atoms].
+        radius: how far to search in any case, in angstrom, shape [n_crystals].
+        shells: pairs of k and a multiple of the distance of a center's k-th neighbour, as far as which to search.
+        centers: see `find_neighbors`.
+
+    Returns:
+        The pairs, and the radius up to which all were found in angstrom, shape [n_crystals].
+    """
+    if not len(frac_coords):
+        return Neighbors.join([]), radius
+    # what reads foreign files measures distances too, but never comes here: it need not load a compiler
+    from models.crystals.neighbor_search import search
+
     reduced, transform = reduce_lattices(lattice)
     frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
-    pairs = _pairs_within_crystals(frac, reduced, crystal_of_atom)
-    images = np.floor(radius[:, None] / cell_heights(reduced) + 0.5).astype(np.int64)
-    parts = []
-    # crystals that need the same images are searched together
-    for counts in np.unique(images, axis=0):
-        rows = np.flatnonzero((images == counts).all(axis=1)[pairs.crystal])
-        axes = [np.arange(-n, n + 1, dtype=np.float64) for n in counts]
-        shifts = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        chunks = np.array_split(rows, max(1, len(rows) * len(shifts) // _MAX_CANDIDATES))
-        parts += [_within(pairs.take(chunk), reduced, shifts, radius) for chunk in chunks]
-    return Neighbors.join(parts)
+    is_center = np.ones(len(frac), dtype=np.bool_) if centers is None else np.ascontiguousarray(centers)
+    counts = np.bincount(crystal_of_atom, minlength=len(lattice))
+    n_centers = np.bincount(crystal_of_atom[is_center], minlength=len(lattice))
+    # as many as at the mean density, and some more
+    density = counts / np.abs(np.linalg.det(reduced))
+    capacity = int(1.2 * (n_centers * density * (4.0 / 3.0 * np.pi * radius**3)).sum()) + 100
+    reached = np.array(radius, dtype=np.float64)
+    numbers = np.array([k for k, _ in shells], np.int64), np.array([multiple for _, multiple in shells], np.float64)
+    first_atom = np.concatenate([[0], np.cumsum(counts)])
+    cells = reduced, cell_heights(reduced)
+    return Neighbors(*search(cells, frac, first_atom, reached, is_center, numbers, capacity)), reached
 
 
 def closest_pairs(
@@ -215,43 +235,3 @@ def _swept_pairs(
         near = distance < limit
         parts.append(Neighbors(atoms[i[near]], atoms[j[near]], vector[near], distance[near]))
     return Neighbors.join(parts)
-
-
-class _Pairs(NamedTuple):
-    """Ordered pairs of atoms of a crystal; `offset` is the vector to the image with wrapped difference, angstrom."""
-
-    first: Ints
-    second: Ints
-    crystal: Ints
-    offset: Floats
-
-    def take(self, rows: Ints) -> "_Pairs":
-        """The pairs of the given rows."""
-        return _Pairs(self.first[rows], self.second[rows], self.crystal[rows], self.offset[rows])
-
-
-def _pairs_within_crystals(frac: Floats, lattice: Floats, crystal_of_atom: Ints) -> _Pairs:
-    """All ordered pairs of atoms (with themselves) of the same crystal, by crystal."""
-    counts = np.bincount(crystal_of_atom, minlength=len(lattice))
-    starts = np.cumsum(counts) - counts
-    partners = counts[crystal_of_atom]  # each atom meets all atoms of its crystal
-    first = np.repeat(np.arange(len(crystal_of_atom)), partners)
-    within = np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
-    second = starts[crystal_of_atom][first] + within
-    difference = frac[second] - frac[first]
-    difference -= np.floor(difference + 0.5)
-    crystal = crystal_of_atom[first]
-    return _Pairs(first, second, crystal, np.einsum("ni,nij->nj", difference, lattice[crystal]))
-
-
-def _within(pairs: _Pairs, lattice: Floats, shifts: Floats, radius: Floats) -> Neighbors:
-    """Images of the given pairs within the radius; a pair of an atom with itself skips the image of zero length."""
-    crystals, local = np.unique(pairs.crystal, return_inverse=True)
-    translation = shifts @ lattice[crystals]  # [n_crystals, n_shifts, 3]
-    vector = pairs.offset[:, None, :] + translation[local]
-    squared = np.einsum("psk,psk->ps", vector, vector)
-    keep = squared < radius[pairs.crystal][:, None] ** 2
-    same = np.flatnonzero(pairs.first == pairs.second)
-    keep[same, len(shifts) // 2] = False
-    row, shift = np.nonzero(keep)
-    return Neighbors(pairs.first[row], pairs.second[row], vector[row, shift], np.sqrt(squared[row, shift]))
