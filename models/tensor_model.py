@@ -1,5 +1,6 @@
 """The interface of a tensor model. A new backbone is one class that passes models/testing/contract.py."""
 
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +10,7 @@ from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import GraphSpec
 from models.crystals.neighborhood import Neighborhood
 from models.quantities import Scalar, Tensor
+from models.symmetry.idealize import IdealizedCrystals
 
 Floats = NDArray[np.float64]
 
@@ -54,3 +56,27 @@ class GraphModel(Protocol):
         self, crystals: CrystalBatch, neighbors: Neighborhood
     ) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
         """As `ScalarModel.predict_with_scalars`; `neighbors` are those of the same crystals."""
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """What a model says of crystals.
+
+    Attributes:
+        tensors: as `TensorModel.predict` gives them, [n_networks, n_crystals, ...].
+        scalars: in their units, [n_networks, n_crystals] each.
+        spreads: of a distilled network, how far the networks of its ensemble would be apart, by column and on its scale
+            (models/uncertainty/scales.py; tensors in their unit), [n_crystals] each; empty for an ensemble.
+    """
+
+    tensors: dict[Tensor, Floats]
+    scalars: dict[Scalar, Floats]
+    spreads: dict[str, Floats] = field(default_factory=dict)
+
+
+@runtime_checkable
+class OrbitModel(Protocol):
+    """A model that needs one atom of each orbit only: a third of the atoms, where their symmetry is exact."""
+
+    def predict_idealized(self, crystals: IdealizedCrystals) -> ModelOutputs:
+        """The same as of all atoms of `crystals.crystals`, in the orientation of the crystals that were idealised."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +18,23 @@ from models.crystals.neighborhood import Neighborhood
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard
 from models.gmtnet.checkpoint import load_checkpoint
+from models.gmtnet.compiled.batch import Workspace, orbit_batch
+from models.gmtnet.compiled.network import CompiledNetwork, can_compile
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.device import GpuMemory, PassSize, resolve_device
-from models.gmtnet.network import GMTNet, build_network
+from models.gmtnet.network import SPREADS, GMTNet, Outputs, build_network
 from models.gmtnet.published.mask import mask_as_published
 from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
+from models.symmetry.idealize import IdealizedCrystals
+from models.tensor_model import ModelOutputs
 from models.tensors.voigt import from_components
 
 BATCH_ATOMS = 512
 """Atoms per pass on a CPU: larger batches fall out of the cache and are slower."""
+
+ORBITS_AT_ONCE = 512
+"""First atoms of orbits per pass through the compiled loops, which keep edges in the cache themselves."""
 
 GRAPH_ATOMS = 64 * BATCH_ATOMS
 """Atoms whose edges are in the memory of this machine at once, before they go to a device."""
@@ -73,6 +82,7 @@ class GMTNetPredictor:
         self.elements = elements
         self.device, self.dtype = device, dtype
         self.pass_size = pass_size or PassSize(batch_atoms)
+        self._workspace = Workspace()
 
     @staticmethod
     def load(
@@ -116,24 +126,65 @@ class GMTNetPredictor:
         self, crystals: CrystalBatch, neighbors: Neighborhood | None = None
     ) -> tuple[dict[Tensor, Floats], dict[Scalar, Floats]]:
         """Tensors and scalars in one pass; see `GraphModel.predict_with_scalars`. Without neighbors it searches."""
+        outputs = self._predict_all_atoms(crystals, neighbors)
+        return outputs.tensors, outputs.scalars
+
+    def predict_idealized(self, crystals: IdealizedCrystals) -> ModelOutputs:
+        """See `OrbitModel.predict_idealized`. On a GPU and in float64 all atoms of the primitive cells are used."""
+        batch = crystals.crystals
+        if not self._compiled or not batch.n_crystals:
+            return self._predict_all_atoms(batch, None)
+        n_orbits = np.bincount(
+            batch.crystal_of_atom[crystals.first == np.arange(len(crystals.first))], minlength=batch.n_crystals
+        )
+        cuts = np.flatnonzero(np.diff((np.cumsum(n_orbits) - 1) // ORBITS_AT_ONCE)) + 1
+        parts: list[dict[str, Floats]] = []
+        for start, stop in pairwise([0, *cuts.tolist(), batch.n_crystals]):
+            with torch.inference_mode():
+                orbits = orbit_batch(crystals.part(start, stop), self.config.graph, self._workspace)
+                parts.append(_stacked([network(orbits, self._workspace) for network in self._compiled]))
+        return self._outputs({name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]})
+
+    @cached_property
+    def _compiled(self) -> list[CompiledNetwork]:
+        """The networks as compiled loops, in float32 on a CPU; none where that form does not exist."""
+        if self.device != "cpu" or self.dtype != torch.float32 or not all(map(can_compile, self.networks)):
+            return []
+        return [CompiledNetwork(network) for network in self.networks]
+
+    def _predict_all_atoms(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> ModelOutputs:
+        """Outputs from the edges of all atoms."""
         if not crystals.n_crystals:  # every crystal of a shard may have been refused
             n_networks = len(self.networks)
             empty = {q: np.zeros((n_networks, 0, *TENSORS[q].shape)) for q in self.config.tensors}
-            return empty, {s: np.zeros((n_networks, 0)) for s in self.config.scalars}
+            scalars = {s: np.zeros((n_networks, 0)) for s in self.config.scalars}
+            return ModelOutputs(empty, scalars, {name: np.zeros(0) for name in self.config.spreads})
         # crystals of similar size share a pass
         order = np.argsort(crystals.atoms_per_crystal, kind="stable")
         total = np.cumsum(crystals.atoms_per_crystal[order])
         cuts = np.flatnonzero(np.diff((total - 1) // GRAPH_ATOMS)) + 1
-        parts: list[dict[Tensor | Scalar, Floats]] = []
+        parts: list[dict[str, Floats]] = []
         for rows in np.split(order, cuts):
             parts += self._predict_in_passes(crystals.select(rows), neighbors and neighbors.select(rows))
         outputs, back = {}, np.argsort(order, kind="stable")
         for output in parts[0]:
             outputs[output] = np.concatenate([part[output] for part in parts], axis=1)[:, back]
-        tensors = {q: from_components(q, outputs[q]) for q in self.config.tensors}
+        result = self._outputs(outputs)
         if self.config.graph.rule is NeighborRule.PUBLISHED:
-            tensors = mask_as_published(tensors, crystals)
-        return tensors, {s: outputs[s][:, :, 0] for s in self.config.scalars}
+            return replace(result, tensors=mask_as_published(result.tensors, crystals))
+        return result
+
+    def _outputs(self, outputs: dict[str, Floats]) -> ModelOutputs:
+        """Components and logarithms [n_networks, n_crystals, ...] as tensors, scalars and spreads."""
+        spreads: dict[str, Floats] = {}
+        if self.config.spreads:
+            # an ensemble of distilled networks is as unsure as they are in the mean
+            spreads = dict(zip(self.config.spreads, np.exp(outputs[SPREADS].mean(axis=0)).T, strict=True))
+        return ModelOutputs(
+            {q: from_components(q, outputs[q]) for q in self.config.tensors},
+            {s: outputs[s][:, :, 0] for s in self.config.scalars},
+            spreads,
+        )
 
     def as_published(self) -> "GMTNetPredictor":
         """The same weights behind the published graph and mask, flaws included (models/crystals/published_graph.py).
@@ -150,9 +201,7 @@ class GMTNetPredictor:
         published.config = replace(self.config, graph=PUBLISHED_GRAPH)
         return published
 
-    def _predict_in_passes(
-        self, crystals: CrystalBatch, neighbors: Neighborhood | None
-    ) -> list[dict[Tensor | Scalar, Floats]]:
+    def _predict_in_passes(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> list[dict[str, Floats]]:
         """Outputs of consecutive passes over the crystals, each as large as fits.
 
         Raises:
@@ -187,7 +236,7 @@ class GMTNetPredictor:
             start += len(rows)
         return parts
 
-    def _predict_alone(self, graph: CrystalGraph) -> dict[Tensor | Scalar, Floats]:
+    def _predict_alone(self, graph: CrystalGraph) -> dict[str, Floats]:
         """Outputs of a crystal that does not fit into this process's share of a device: it may take the whole one.
 
         What other processes hold there is waited for a little: no crystal is given up for their size.
@@ -209,14 +258,19 @@ class GMTNetPredictor:
             memory.empty_cache()
             memory.widen(whole=False)
 
-    def _predict_batch(self, edges: CrystalGraph) -> dict[Tensor | Scalar, Floats]:
+    def _predict_batch(self, edges: CrystalGraph) -> dict[str, Floats]:
         """Components of one batch, [n_networks, n_crystals, n_components], and scalars, [n_networks, n_crystals, 1]."""
         graph = TorchGraph.from_graph(edges, self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
             answers = [network(graph) for network in self.networks]
+        return _stacked(answers)
+
+
+def _stacked(answers: Sequence[Outputs]) -> dict[str, Floats]:
+    """Outputs of several networks, [n_networks, n_crystals, ...]."""
+    stacked = {}
+    for output in answers[0]:
         # algebra on tensors is float64 from here on: symmetrization must not add errors of float32
-        outputs = {}
-        for output in answers[0]:
-            values = [answer[output].to(device="cpu", dtype=torch.float64).numpy() for answer in answers]
-            outputs[output] = np.stack(values)
-        return outputs
+        values = [answer[output].to(device="cpu", dtype=torch.float64).numpy() for answer in answers]
+        stacked[output] = np.stack(values)
+    return stacked

@@ -47,6 +47,28 @@ class IdealizedCrystals:
     strain: Floats
     failed: Ints
 
+    def part(self, start: int, stop: int) -> "IdealizedCrystals":
+        """Consecutive crystals, without the atoms that were given."""
+        first, end = self.crystals.first_atom[start], self.crystals.first_atom[stop]
+        own = self.crystals
+        crystals = CrystalBatch(
+            own.lattice[start:stop],
+            own.frac_coords[first:end],
+            own.numbers[first:end],
+            own.crystal_of_atom[first:end] - start,
+        )
+        failed = self.failed[(self.failed >= start) & (self.failed < stop)] - start
+        return IdealizedCrystals(
+            crystals,
+            self.first[first:end] - first,
+            self.operation[first:end],
+            self.rotations[first:end],
+            np.zeros(0, dtype=np.int64),
+            self.displacement_angstrom[start:stop],
+            self.strain[start:stop],
+            failed,
+        )
+
 
 def idealize(batch: CrystalBatch, symmetry: SymmetryBatch) -> IdealizedCrystals:
     """Primitive cells that obey the space groups found, with one orbit for each set of equivalent atoms.

@@ -98,7 +98,7 @@ def orbit_batch(crystals: IdealizedCrystals, spec: GraphSpec, workspace: Workspa
     batch = crystals.crystals
     is_first = crystals.first == np.arange(len(crystals.first))
     neighbors = find_graph_neighbors(batch, [spec], centers=is_first)
-    graph = build_graph(batch, spec, neighbors)
+    graph = build_graph(batch, spec, neighbors, centers=is_first)
     orbit = (np.cumsum(is_first) - 1)[crystals.first]
     numbers, crystal_of_orbit = batch.numbers[is_first], batch.crystal_of_atom[is_first]
     share = (1.0 / batch.atoms_per_crystal)[batch.crystal_of_atom].astype(np.float32)
@@ -137,7 +137,15 @@ def _parts(edges: Edges) -> list[Part]:
     parts = []
     for a, b in pairwise(ends):
         rows = slice(int(starts[a]), int(starts[b]))
-        own = Edges(starts[a : b + 1] - starts[a], *(array[rows] for array in edges[1:]))
+        own = Edges(
+            starts[a : b + 1] - starts[a],
+            edges.neighbor[rows],
+            edges.orbit_of_neighbor[rows],
+            edges.lengths[rows],
+            edges.weight[rows],
+            edges.share[rows],
+            edges.harmonics[rows],
+        )
         parts.append(Part(slice(a, b), rows, own))
     return parts
 

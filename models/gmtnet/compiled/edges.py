@@ -41,18 +41,19 @@ class Edges(NamedTuple):
     harmonics: Floats32
 
 
-_P0, _P1, _P2, _P3, _P4, _P5, _P6 = np.float32(
-    [-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
-     1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03]
+_P0, _P1, _P2, _P3, _P4, _P5, _P6 = map(
+    np.float32,
+    (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
+     1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03),
 )  # fmt: skip
-_Q0, _Q1, _Q2, _Q3 = np.float32(
-    [1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03]
+_Q0, _Q1, _Q2, _Q3 = map(
+    np.float32, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 )
-_HALF, _ONE, _TWO, _SATURATED = np.float32(0.5), np.float32(1.0), np.float32(2.0), np.float32(7.9)
+_HALF, _TWO, _SATURATED = np.float32(0.5), np.float32(2.0), np.float32(7.9)
 _CHEBYSHEV = np.polynomial.chebyshev.Chebyshev.interpolate(lambda x: np.exp(-x), 7, [0.0, 1.25])
-_E0, _E1, _E2, _E3, _E4, _E5, _E6, _E7 = np.float32(_CHEBYSHEV.convert(kind=np.polynomial.Polynomial).coef)
+_E0, _E1, _E2, _E3, _E4, _E5, _E6, _E7 = map(np.float32, _CHEBYSHEV.convert(kind=np.polynomial.Polynomial).coef)
 _SIXTEENTH, _FARTHEST = np.float32(1 / 16), np.float32(20.0)
-_L3, _L5, _L7, _L9, _L11 = np.float32([2 / 3, 2 / 5, 2 / 7, 2 / 9, 2 / 11])
+_L3, _L5, _L7, _L9, _L11 = map(np.float32, (2 / 3, 2 / 5, 2 / 7, 2 / 9, 2 / 11))
 
 
 @vectorized

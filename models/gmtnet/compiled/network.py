@@ -285,19 +285,18 @@ def _affine(norm: torch.nn.BatchNorm1d) -> tuple[TorchTensor, TorchTensor]:
 
 def _radial_tables(radial: RadialFeatures) -> tuple[tuple[Floats32, Floats32], tuple[float, float]]:
     """Both radial functions before the softplus, and the steps of their tables."""
-    parts = [(radial.centers, radial.gamma, radial.linear.weight, radial.linear.bias)]
     relative = cast("torch.nn.Linear", radial.relative)
-    step = float(radial.relative_centers[1] - radial.relative_centers[0])
-    parts.append((radial.relative_centers, 0.5 / step**2, relative.weight, torch.zeros(len(relative.weight))))
-    tables, steps = [], []
-    for centers, gamma, weight, constant in parts:
-        middle, width = centers.double().numpy(), (2 * gamma) ** -0.5
-        h = width / _STEPS_PER_WIDTH
-        lengths = np.arange(0.0, middle[-1] + _BEYOND_WIDTHS * width + h, h)
-        offset = lengths[:, None] - middle
-        gaussians = np.exp(-gamma * offset**2)
-        rows = [gaussians @ weight.double().numpy().T + constant.double().numpy()]
-        rows.append(h * (-2 * gamma * offset * gaussians) @ weight.double().numpy().T)
-        tables.append(np.stack(rows, axis=1).astype(np.float32))
-        steps.append(h)
-    return (tables[0], tables[1]), (steps[0], steps[1])
+    spacing = float(radial.relative_centers[1] - radial.relative_centers[0])
+    first, step = _table(radial.centers, radial.gamma, radial.linear.weight, radial.linear.bias)
+    second, other_step = _table(radial.relative_centers, 0.5 / spacing**2, relative.weight, torch.zeros(()))
+    return (first, second), (step, other_step)
+
+
+def _table(centers: TorchTensor, gamma: float, weight: TorchTensor, constant: TorchTensor) -> tuple[Floats32, float]:
+    """Values and derivatives times the step of a linear map of Gaussians, from 0 on, and the step."""
+    middle, width = centers.double().numpy(), (2 * gamma) ** -0.5
+    step = width / _STEPS_PER_WIDTH
+    offset = np.arange(0.0, middle[-1] + _BEYOND_WIDTHS * width + step, step)[:, None] - middle
+    gaussians, rows = np.exp(-gamma * offset**2), weight.double().numpy().T
+    values = gaussians @ rows + constant.double().numpy()
+    return np.stack([values, step * (-2 * gamma * offset * gaussians) @ rows], axis=1).astype(np.float32), step
