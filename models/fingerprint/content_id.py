@@ -92,15 +92,16 @@ def identify(batch: CrystalBatch) -> Identities:
     enantiomorph_ids: list[str | None] = []
     for formula, numbers, hand in zip(formulas, steps, hands(environments.handedness), strict=True):
         content = sha256(f"{formula}:".encode() + numbers.tobytes()).digest()
+        ids.append(_id_of(content, hand))
         # the mirror image has the same content and the other hand
-        one, other = (
-            f"gx-{sha256(content + sign.to_bytes(2, 'little', signed=True)).hexdigest()[:_DIGITS]}"
-            for sign in (hand, -hand)
-        )
-        ids.append(one)
-        enantiomorph_ids.append(other if hand else None)
+        enantiomorph_ids.append(_id_of(content, -hand) if hand else None)
     buckets = _buckets(formulas, averages[:, :2])
     return Identities(ids, enantiomorph_ids, buckets, prefilter_of(batch, environments), environments.overlaps)
+
+
+def _id_of(content: bytes, hand: int) -> str:
+    """The content id of a crystal of a hand."""
+    return f"gx-{sha256(content + hand.to_bytes(2, 'little', signed=True)).hexdigest()[:_DIGITS]}"
 
 
 def hands(handedness: Floats) -> list[int]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch, Ints
-from models.fingerprint.environments import NEAR, Environments, element_ranks, find_environments
+from models.fingerprint.environment_loops import extreme_distances
+from models.fingerprint.environments import NEAR, Environments, find_environments
 
 Prefilter = NDArray[np.float32]
 
@@ -31,15 +32,9 @@ def prefilter_of(batch: CrystalBatch, environments: Environments) -> Prefilter:
         batch: validated crystals.
         environments: of the same crystals.
     """
-    last = (element_ranks(batch)[1] - 1)[batch.crystal_of_atom]
-    atoms = np.arange(len(last))[:, None]
-    column = np.arange(NEAR.nearest)
-    rows = environments.rows
     # the first and the last element of each crystal: one that all its atoms have for certain
-    distances = np.concatenate([rows[:, : NEAR.nearest], rows[atoms, last[:, None] * NEAR.nearest + column]], axis=1)
-    starts = batch.first_atom[:-1]
-    extremes = [np.minimum.reduceat(distances, starts, axis=0), np.maximum.reduceat(distances, starts, axis=0)]
-    return np.concatenate(extremes, axis=1)[:, _COLUMNS].astype(np.float32)
+    extremes = extreme_distances(environments.rows, environments.element, batch.first_atom, NEAR.nearest)
+    return extremes[:, _COLUMNS].astype(np.float32)
 
 
 def find_prefilter(batch: CrystalBatch) -> Prefilter:
