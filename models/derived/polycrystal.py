@@ -16,11 +16,10 @@ Source: Z. Hashin and S. Shtrikman, J. Mech. Phys. Solids 10, 343 (1962); J. P. 
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from models.derived.elastic import Columns, Unstable, stable_stand_ins
+from models.derived.elastic import Columns, Stiffness, StiffnessBatch, Unstable
 from models.derived.kernels.polycrystal import polycrystal_moduli
-from models.tensors.voigt import Floats, stiffness_voigt_to_mandel
+from models.tensors.voigt import Floats
 
 _DILATION: Floats = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]) / np.sqrt(3.0)
 _NO_WEIGHT = 1e-12  # an eigenvector of pure shear has this weight by rounding, a pole where there is none
@@ -38,7 +37,7 @@ POLYCRYSTAL_MODULI: tuple[str, ...] = (
 """Derived numbers that belong to a polycrystal of grains in all directions: moduli with their bounds, and ratios."""
 
 
-def derive_polycrystal(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAISE) -> Columns:
+def derive_polycrystal(stiffness_voigt: Stiffness, unstable: Unstable = Unstable.RAISE) -> Columns:
     """Hashin-Shtrikman bounds and self-consistent moduli of random polycrystals.
 
     Args:
@@ -52,12 +51,12 @@ def derive_polycrystal(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable
     Raises:
         UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
     """
-    usable, stable = stable_stand_ins(stiffness_voigt, unstable)
-    values, vectors = np.linalg.eigh(stiffness_voigt_to_mandel(usable))
+    batch = StiffnessBatch.of(stiffness_voigt).checked(unstable)
+    values, vectors = batch.kelvin
     weights = (_DILATION @ vectors) ** 2
     moduli = np.empty((len(_COLUMNS), len(values)))
     polycrystal_moduli(values, np.where(weights < _NO_WEIGHT, 0.0, weights), moduli)
-    return dict(zip(_COLUMNS, np.where(stable, moduli, np.nan), strict=True))
+    return dict(zip(_COLUMNS, np.where(batch.stable, moduli, np.nan), strict=True))
 
 
 def constraint(bulk_gpa: Floats, shear_gpa: Floats) -> tuple[Floats, Floats]:

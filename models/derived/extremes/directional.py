@@ -12,7 +12,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, Unstable, compliance_voigt, stable_stand_ins
+from models.derived.elastic import (
+    GPA_INVERSE_IN_PER_TPA,
+    Columns,
+    Stiffness,
+    StiffnessBatch,
+    Unstable,
+    compliance_voigt,
+)
 from models.derived.extremes.frames import UPPER, Entry, dyads, extreme_entries, products_of_dyads
 from models.derived.extremes.sphere import Singles, best_two, half_sphere, largest_on_sphere
 from models.tensors.voigt import (
@@ -53,7 +60,7 @@ def young_modulus_along(stiffness_voigt: ArrayLike, directions: ArrayLike) -> Fl
     return np.asarray(GPA_INVERSE_IN_PER_TPA / ((along @ compliance) * along).sum(axis=-1), dtype=np.float64)
 
 
-def derive_directional(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAISE) -> Columns:
+def derive_directional(stiffness_voigt: Stiffness, unstable: Unstable = Unstable.RAISE) -> Columns:
     """Extremes over all directions of moduli, Poisson's ratios and the linear compressibility.
 
     Args:
@@ -69,8 +76,8 @@ def derive_directional(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable
     Raises:
         UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
     """
-    usable, stable = stable_stand_ins(stiffness_voigt, unstable)
-    compliance = compliance_voigt_to_mandel(compliance_voigt(usable))
+    batch = StiffnessBatch.of(stiffness_voigt).checked(unstable)
+    compliance = batch.compliance_mandel
     inverse_young, entries = _inverse_young_extremes(compliance), extreme_entries(compliance)
     inverse_shear, poisson = entries[:, Entry.INVERSE_SHEAR], entries[:, Entry.POISSON]
     shrinkage = np.linalg.eigvalsh(mandel_to_symmetric(compliance[:, :, :3].sum(axis=2)))  # S_ijkk
@@ -84,7 +91,7 @@ def derive_directional(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable
         "linear_compressibility_min_per_tpa": shrinkage[:, 0],
         "linear_compressibility_max_per_tpa": shrinkage[:, 2],
     }
-    return {name: np.where(stable, values, np.nan) for name, values in columns.items()}
+    return {name: np.where(batch.stable, values, np.nan) for name, values in columns.items()}
 
 
 @lru_cache(maxsize=1)

@@ -90,8 +90,9 @@ def extreme_entries(compliance: Floats) -> Floats:
     for first in range(0, len(compliance), _CHUNK):
         part = slice(first, first + _CHUNK)
         along = (components[part] @ products).reshape(-1, 7, N_GRID)
-        extremes(along, compliance[part], directions, pair, APART, _derivatives(), entries[part])
-    return entries * np.array([-1.0, 1.0])
+        extremes(along, compliance[part], (directions, pair), APART, _derivatives(), entries[part])
+    signed: Floats = entries * np.array([-1.0, 1.0])
+    return signed
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Newton steps of entries of a compliance in the group of rotations; the formulas are in `models.derived.extremes.frames`.
+"""Newton steps of entries of a compliance by rotations of the frame; formulas in `models.derived.extremes.frames`.
 
 Source: J. F. Nye, Physical Properties of Crystals (1985), ch. VIII.
 """
@@ -95,7 +95,7 @@ def newton_vector(numbers: Any, sign: float, vector: Any) -> float:
     a, b, c = -sign * numbers[4], -sign * numbers[5], -sign * numbers[6]
     d, e, f = -sign * numbers[7], -sign * numbers[8], -sign * numbers[9]
     # a flat direction (rotation about n, an isotropic plane) has no curvature: a little of it avoids dividing by 0
-    largest = max(max(max(abs(a), abs(b)), max(abs(c), abs(d))), max(abs(e), abs(f)))
+    largest = max(abs(a), abs(b), abs(c), abs(d), abs(e), abs(f))
     shift = FLAT * (largest + 1e-6 * abs(numbers[0])) + 1e-100
     for attempt in range(2):
         a_, d_, f_ = a + shift, d + shift, f + shift
@@ -157,29 +157,31 @@ def polished(axes: Any, tensor: Any, sign: float, derivatives: Any, is_ratio: in
 
 
 @njit(cache=True, error_model="numpy")
-def extremes(along: Any, tensors: Any, directions: Any, tangents: Any, apart: float, derivatives: Any, out: Any) -> None:
+def extremes(
+    along: Any, tensors: Any, grid: tuple[Any, Any], apart: float, derivatives: Any, out: Any
+) -> None:
     """Least and largest entries over all frames, times -1 and 1.
 
     Args:
         along: the seven values on the grid, [n_crystals, 7, n_directions].
         tensors: compliances in Mandel form, [n_crystals, 6, 6].
-        directions: the grid, [n_directions, 3].
-        tangents: of its directions, [n_directions, 2, 3].
+        grid: its directions, [n_directions, 3], and their tangents, [n_directions, 2, 3].
         apart: see `two_best`.
         derivatives: by entry, see `expansion`, [2, 21, 20].
         out: for the result by entry, least before largest, [n_crystals, 2, 2].
     """
+    directions, tangents = grid
     n_directions = len(directions)
     values = np.empty((2, n_directions), np.float32)
     axes, room = np.empty((3, 3)), np.empty((2, 6, 6))
     two = np.float32(2.0)
     for k in range(len(tensors)):
-        grid = along[k]
+        on_grid = along[k]
         for entry in range(2):
             first = 1 + 3 * entry
             for j in range(n_directions):
-                divisor = grid[0, j] if entry == 1 else np.float32(1.0)
-                ss, st, tt = grid[first, j] / divisor, grid[first + 1, j] / divisor, grid[first + 2, j] / divisor
+                divisor = on_grid[0, j] if entry == 1 else np.float32(1.0)
+                ss, st, tt = on_grid[first, j] / divisor, on_grid[first + 1, j] / divisor, on_grid[first + 2, j] / divisor
                 middle, half = (ss + tt) / two, (ss - tt) / two
                 radius = np.sqrt(half * half + st * st)
                 values[0, j] = radius - middle
@@ -188,10 +190,10 @@ def extremes(along: Any, tensors: Any, directions: Any, tangents: Any, apart: fl
                 sign = -1.0 if end == 0 else 1.0
                 best = -np.inf
                 for place in two_best(values[end], directions, apart, 1):
-                    divisor = grid[0, place] if entry == 1 else np.float32(1.0)
-                    half = (grid[first, place] - grid[first + 2, place]) / two / divisor
+                    divisor = on_grid[0, place] if entry == 1 else np.float32(1.0)
+                    half = (on_grid[first, place] - on_grid[first + 2, place]) / two / divisor
                     # the largest over m lies at this angle from the first tangent, the least a right angle further
-                    angle = np.arctan2(float(grid[first + 1, place] / divisor), float(half)) / 2.0
+                    angle = np.arctan2(float(on_grid[first + 1, place] / divisor), float(half)) / 2.0
                     if end == 0:
                         angle += np.pi / 2.0
                     cosine, sine = np.cos(angle), np.sin(angle)

@@ -51,7 +51,7 @@ def bound(values: Any, weights: Any, shear: float, of_shear: int) -> float:
     """The estimate of G with the medium of a G0 that is just about to lose its sign, or the G* of that medium."""
     medium_bulk = (2 * shear + 1 / dilation_sum(values, weights, shear)) / 3
     g_star = shear / 6 * (9 - 10 * shear / (medium_bulk + 2 * shear))
-    return shear_estimate(values, weights, 4 * shear / 3, g_star) if of_shear else g_star
+    return float(shear_estimate(values, weights, 4 * shear / 3, g_star)) if of_shear else g_star
 
 
 @njit(cache=True, error_model="numpy")
