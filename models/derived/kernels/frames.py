@@ -157,9 +157,7 @@ def polished(axes: Any, tensor: Any, sign: float, derivatives: Any, is_ratio: in
 
 
 @njit(cache=True, error_model="numpy")
-def extremes(
-    along: Any, tensors: Any, grid: tuple[Any, Any], apart: float, derivatives: Any, out: Any
-) -> None:
+def extremes(along: Any, tensors: Any, grid: tuple[Any, Any], apart: float, derivatives: Any, out: Any) -> None:
     """Least and largest entries over all frames, times -1 and 1.
 
     Args:
@@ -181,7 +179,11 @@ def extremes(
             first = 1 + 3 * entry
             for j in range(n_directions):
                 divisor = on_grid[0, j] if entry == 1 else np.float32(1.0)
-                ss, st, tt = on_grid[first, j] / divisor, on_grid[first + 1, j] / divisor, on_grid[first + 2, j] / divisor
+                ss, st, tt = (
+                    on_grid[first, j] / divisor,
+                    on_grid[first + 1, j] / divisor,
+                    on_grid[first + 2, j] / divisor,
+                )
                 middle, half = (ss + tt) / two, (ss - tt) / two
                 radius = np.sqrt(half * half + st * st)
                 values[0, j] = radius - middle
