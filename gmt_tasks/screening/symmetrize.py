@@ -42,7 +42,7 @@ class SymmetrizedPrediction:
 def symmetrize(prediction: AveragedPrediction, analysis: SymmetryAnalysis) -> SymmetrizedPrediction:
     """Every tensor as the point group of its crystal allows it, what that removed, and what hangs on the tolerance."""
     removed, spread = {}, {}
-    others = _other_groups(analysis)
+    others = groups_at_tolerances(analysis)
     for quantity, raw in prediction.tensors.items():
         projected = prediction.projections[quantity]
         size, rest = _norm(raw), _norm(raw - projected)
@@ -60,7 +60,7 @@ def symmetrize(prediction: AveragedPrediction, analysis: SymmetryAnalysis) -> Sy
     )
 
 
-def _other_groups(analysis: SymmetryAnalysis) -> list[tuple[NDArray[np.int64], SymmetryBatch]]:
+def groups_at_tolerances(analysis: SymmetryAnalysis) -> list[tuple[NDArray[np.int64], SymmetryBatch]]:
     """Near-symmetric crystals and their groups at each tolerance; for all others nothing is projected."""
     near = np.flatnonzero(analysis.ambiguous)
     chosen = [(near[other.number[near] > 0], other) for other in analysis.at]

@@ -46,7 +46,7 @@ def group_average(tensors: Any, rotations: Any, first_op: Any, out: Any) -> None
     """Mean of each tensor over the rotations of its crystal.
 
     Args:
-        tensors: rank 2 as [3, 3], rank 3 as Mandel matrices [3, 6], rank 4 as [6, 6], [n_sets, n_crystals, rows, columns].
+        tensors: rank 2 as [3, 3], rank 3 as Mandel matrices [3, 6], rank 4 as [6, 6], [n_sets, n_crystals, ...].
         rotations: orthogonal operations, [n_ops, 3, 3].
         first_op: where those of each crystal begin and end, [n_crystals + 1].
         out: zeros, for the result; it stays 0 where there are no operations, or the rank is odd and inversion is one of

@@ -70,7 +70,7 @@ def without_rounding(quantity: Tensor, tensors: Floats) -> Floats:
 
 
 def _as_matrices(quantity: Tensor, tensors: Floats) -> Floats:
-    """Tensors [..., n_crystals, *shape] as matrices that rotations act on from both sides, [n_sets, n_crystals, ...]."""
+    """Tensors [..., n_crystals, *shape] as matrices on which rotations act from both sides, [n_sets, n, ...]."""
     match TENSORS[quantity].index_symmetry:
         case IndexSymmetry.PIEZOELECTRIC:
             matrices = piezo_to_mandel(tensors)

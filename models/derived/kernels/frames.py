@@ -179,11 +179,8 @@ def extremes(along: Any, tensors: Any, grid: tuple[Any, Any], apart: float, deri
             first = 1 + 3 * entry
             for j in range(n_directions):
                 divisor = on_grid[0, j] if entry == 1 else np.float32(1.0)
-                ss, st, tt = (
-                    on_grid[first, j] / divisor,
-                    on_grid[first + 1, j] / divisor,
-                    on_grid[first + 2, j] / divisor,
-                )
+                ss, tt = on_grid[first, j] / divisor, on_grid[first + 2, j] / divisor
+                st = on_grid[first + 1, j] / divisor
                 middle, half = (ss + tt) / two, (ss - tt) / two
                 radius = np.sqrt(half * half + st * st)
                 values[0, j] = radius - middle
