@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from db.records import IngestedBlock
-from gmt_tasks.ingest.content_id_pool import ContentIdPool
+from gmt_tasks.ingest.content_id_pool import ContentIdPool, Identify
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.source import Source, SourceBlock
 
@@ -43,7 +43,9 @@ class IngestPlan:
         return replace(self, shard_atoms=most, n_workers=n_workers, shards_per_worker=1, least_shard_atoms=SHARD_ATOMS)
 
 
-def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: int = 0) -> Iterator[IngestedBlock]:
+def ingested_blocks(
+    source: Source, plan: IngestPlan, start: int = 0, n_before: int = 0, identify: Identify | None = None
+) -> Iterator[IngestedBlock]:
     """The validated blocks of a source from an input position on, cut at the limit.
 
     Args:
@@ -51,6 +53,7 @@ def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: 
         plan: bounds; the limit counts the `n_before` inputs of earlier sources.
         start: 0-based position of the first input wanted.
         n_before: see above.
+        identify: computes content ids; None computes them in processes of their own once there are many.
 
     Yields:
         Blocks in order.
@@ -62,7 +65,7 @@ def ingested_blocks(source: Source, plan: IngestPlan, start: int = 0, n_before: 
     with ContentIdPool(plan.n_workers) as pool:
         for block in source.blocks(start):
             wanted = block if stop is None else head(block, stop)
-            yield ingest_block(source.name, wanted, plan.max_atoms, pool.identify)
+            yield ingest_block(source.name, wanted, plan.max_atoms, identify or pool.identify)
             if stop is not None and block.stop >= stop:
                 return
 

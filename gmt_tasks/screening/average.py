@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gmt_tasks.screening.infer import RawPrediction
 from models.crystals.crystal import CrystalBatch
 from models.quantities import Tensor
+from models.symmetry.projector import without_rounding
 from models.symmetry.search import SIGN_FREE_CLASSES, SymmetryBatch
 from models.uncertainty.ensemble import common_signs, norm_correction, scaled, with_signs
 
@@ -26,6 +27,7 @@ class AveragedPrediction:
     Attributes:
         crystals: n_crystals of them.
         tensors: mean of the networks, in unit and stored shape, input frame, [n_crystals, ...].
+        projections: the parts of these means that the point groups allow, likewise.
         by_network: symmetrized tensors of the networks with common signs, whose spread tells how far they agree,
             [n_networks, n_crystals, ...].
         sign_votes: share of the networks that agree on the overall sign of the piezoelectric tensor, 1 where its class
@@ -34,6 +36,7 @@ class AveragedPrediction:
 
     crystals: CrystalBatch
     tensors: dict[Tensor, Floats]
+    projections: dict[Tensor, Floats]
     by_network: dict[Tensor, Floats]
     sign_votes: Floats
 
@@ -48,15 +51,18 @@ def average(prediction: RawPrediction, symmetry: SymmetryBatch) -> AveragedPredi
     Raises:
         SymmetryError: a crystal has no space group; `.rows` names them.
     """
-    tensors, by_network, votes = {}, {}, np.ones(prediction.crystals.n_crystals)
+    tensors, projections, by_network = {}, {}, {}
+    votes = np.ones(prediction.crystals.n_crystals)
     for quantity, raw in prediction.tensors.items():
-        projected = np.stack([symmetry.project(quantity, of_network) for of_network in raw])
+        projected = symmetry.project(quantity, raw)
         signs = common_signs(quantity, projected)
         by_network[quantity] = with_signs(projected, signs)
         factors = norm_correction(quantity, by_network[quantity])
         tensors[quantity] = scaled(with_signs(raw, signs).mean(axis=0), factors)
+        # the projection of a mean is the mean of the projections
+        projections[quantity] = without_rounding(quantity, scaled(by_network[quantity].mean(axis=0), factors))
         if quantity is Tensor.PIEZOELECTRIC:
             # in these classes an operation outside the class changes the sign, so that no vote counts
             open_sign = np.isin(symmetry.point_group, list(SIGN_FREE_CLASSES)) | ~symmetry.piezo_allowed
             votes = np.where(open_sign, 1.0, (signs > 0).mean(axis=0))
-    return AveragedPrediction(prediction.crystals, tensors, by_network, votes)
+    return AveragedPrediction(prediction.crystals, tensors, projections, by_network, votes)

@@ -1,6 +1,5 @@
 """derive: SymmetrizedPrediction -> DerivedProperties, the rotation-invariant columns people rank and filter by."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from models.derived.standard_coefficients import IeeeFrames
 from models.derived.thermal import Densities
 from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
-from models.tensors.frames import FrameError, ieee_rotation, oriented_point_group
+from models.tensors.frames import ieee_rotations, oriented_point_group
 from models.uncertainty.ensemble import spread_of_numbers, spread_of_tensors
 from models.uncertainty.scales import to_scale
 
@@ -75,11 +74,10 @@ def derived_columns(
 def ieee_frames(symmetry: SymmetryBatch) -> IeeeFrames:
     """The IEEE frames of crystals that may be piezoelectric, but for the senses of the axes; NaN for all others."""
     rotation = np.full((len(symmetry.number), 3, 3), np.nan)
-    for row in np.flatnonzero(symmetry.piezo_allowed):
-        with suppress(FrameError):
-            # the cell's columns are its axes, here its rows are wanted
-            group = oriented_point_group(int(symmetry.number[row]))
-            rotation[row] = ieee_rotation(symmetry.conventional[row].T, group)
+    rows = np.flatnonzero(symmetry.piezo_allowed)
+    groups = [oriented_point_group(int(number)) for number in symmetry.number[rows]]
+    # the cell's columns are its axes, here its rows are wanted
+    rotation[rows] = ieee_rotations(symmetry.conventional[rows].swapaxes(1, 2), groups)
     return IeeeFrames(rotation, np.array(symmetry.point_group, dtype=np.str_))
 
 

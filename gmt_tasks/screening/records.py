@@ -5,15 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Any, Protocol
 
+import numpy as np
+
 from db.doubts import doubts_of, notes_of
 from db.records import IngestedBlock, RejectedInput
 from gmt_tasks.ingest.blocks import IngestPlan, ingested_blocks
 from gmt_tasks.ingest.validate import storable
 from gmt_tasks.sources.source import Source
-from models.crystals.crystal import CrystalBatch
+from models.crystals.crystal import MIN_DISTANCE_ANGSTROM, CrystalBatch
+from models.crystals.neighbors import closest_pairs
+from models.fingerprint.content_id import Identities
+from models.fingerprint.prefilter import WIDTH
 
-CRYSTALS_PER_CALL = 64
-"""Small enough that lines appear soon, large enough to fill a batch."""
+ATOMS_PER_CALL = 2048
+"""As many as a worker of a run computes at once."""
 
 MAX_NOTES, MAX_NOTE_CHARS = 20, 300
 
@@ -63,17 +68,27 @@ def _blocks(sources: Iterable[Source], plan: IngestPlan) -> Iterator[IngestedBlo
     n_before = 0
     for source in sources:
         n_read = 0
-        for block in ingested_blocks(source, plan, n_before=n_before):
+        for block in ingested_blocks(source, plan, n_before=n_before, identify=_overlaps_alone):
             n_read = block.stop
             yield block
         n_before += n_read
 
 
+def _overlaps_alone(batch: CrystalBatch) -> Identities:
+    """What ingest asks of crystals that are not stored: no content ids, which cost more than all else here."""
+    n = batch.n_crystals
+    overlaps = closest_pairs(batch.lattice, batch.frac_coords, batch.crystal_of_atom, MIN_DISTANCE_ANGSTROM)
+    return Identities([""] * n, [None] * n, [("",)] * n, np.zeros((n, WIDTH), np.float32), overlaps)
+
+
 def _in_order(screener: LineScreener, block: IngestedBlock) -> Iterator[dict[str, Any]]:
     """The lines of a block: predictions and rejections merged by position."""
     rejected = sorted(block.rejected, key=lambda item: item.position)
-    for start in range(0, len(block.crystal_ids), CRYSTALS_PER_CALL):
-        rows = range(start, min(start + CRYSTALS_PER_CALL, len(block.crystal_ids)))
+    start, first_atom = 0, block.crystals.first_atom
+    while start < len(block.source_ids):
+        fitting = int(np.searchsorted(first_atom, first_atom[start] + ATOMS_PER_CALL, side="right")) - 1
+        rows = range(start, max(fitting, start + 1))
+        start = rows.stop
         ids = [block.source_ids[row] for row in rows]
         lines = screener.predict_lines(ids, block.crystals.select(rows))
         for row, prediction in zip(rows, lines, strict=True):

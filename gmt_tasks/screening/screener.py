@@ -168,38 +168,47 @@ class Screener:
         prediction = self.predict(crystals)
         place = {int(row): k for k, row in enumerate(prediction.rows)}
         formulas = crystals.formulas()
-        warnings = prediction.warnings()
+        results = _lines_of_results(prediction)
         provenance = {"model": str(self.model_version), "model_sha256": self.model_version.sha256}
         for row, name in enumerate(ids):
             if row in place:
-                k = place[row]
-                line = {"id": name, "formula": formulas[row]} | self._line(prediction, k) | {"warnings": warnings[k]}
+                line = {"id": name, "formula": formulas[row]} | results[place[row]]
             else:
                 line = rejected_line(name, formulas[row], *prediction.refused[row])
             yield line | provenance
 
-    def _line(self, prediction: TensorPrediction, k: int) -> dict[str, Any]:
-        """What the line of the k-th result says beside its name, warnings and model."""
-        derived = prediction.derived
-        result = derived.prediction
-        crystals = result.crystals
-        reliability = _plain_row(prediction.reliability, k)
-        for name, quantity in RELIABILITY.items():
-            # stored as numbers, since a flag may be unknown
-            if quantity.kind is ColumnKind.FLAG and reliability[name] is not None:
-                reliability[name] = bool(reliability[name])
-        return (
-            {"status": "ok", "reason": None}
-            | _plain_row(symmetry_columns(result), k)
-            | {"frame": "input", "axes": axes_of_lattice(crystals.lattice[k]), "lattice": crystals.lattice[k].tolist()}
-            | {"n_atoms": int(crystals.atoms_per_crystal[k])}
-            | {q.value: t[k].tolist() for q, t in result.tensors.items()}
-            | {"units": {q.value: TENSORS[q].unit for q in result.tensors}}
-            | {"removed_fraction": {q.value: float(f[k]) for q, f in result.removed_fraction.items()}}
-            | {"derived": _plain_row(derived.columns, k)}
-            | uncertainty_of(_plain_row(prediction.intervals, k))
-            | {"ood": reliability["ood_score"], "trust": reliability}
-        )
+
+def _lines_of_results(prediction: TensorPrediction) -> list[dict[str, Any]]:
+    """What the line of each result says beside its name and model."""
+    derived = prediction.derived
+    result = derived.prediction
+    crystals = result.crystals
+    flags = {name for name, quantity in RELIABILITY.items() if quantity.kind is ColumnKind.FLAG}
+    # stored as numbers, since a flag may be unknown
+    trust = {
+        name: [None if value is None else bool(value) for value in column] if name in flags else column
+        for name, column in _plain_columns(prediction.reliability).items()
+    }
+    symmetry, numbers = _rows(_plain_columns(symmetry_columns(result))), _rows(_plain_columns(derived.columns))
+    uncertainties, trusts = _rows(_plain_columns(prediction.intervals)), _rows(trust)
+    tensors = _rows({q.value: t.tolist() for q, t in result.tensors.items()})
+    removed = _rows({q.value: f.tolist() for q, f in result.removed_fraction.items()})
+    units = {q.value: TENSORS[q].unit for q in result.tensors}
+    lattices, n_atoms, warnings = crystals.lattice.tolist(), crystals.atoms_per_crystal.tolist(), prediction.warnings()
+    return [
+        {"status": "ok", "reason": None}
+        | symmetry[k]
+        | {"frame": "input", "axes": axes_of_lattice(crystals.lattice[k]), "lattice": lattices[k]}
+        | {"n_atoms": n_atoms[k]}
+        | tensors[k]
+        | {"units": dict(units)}
+        | {"removed_fraction": removed[k]}
+        | {"derived": numbers[k]}
+        | uncertainty_of(uncertainties[k])
+        | {"ood": trusts[k]["ood_score"], "trust": trusts[k]}
+        | {"warnings": warnings[k]}
+        for k in range(crystals.n_crystals)
+    ]
 
 
 def result_block(crystal_ids: list[str], prediction: TensorPrediction) -> ResultBlock:
@@ -282,17 +291,20 @@ class _Accepted:
         return _Accepted(self.rows[kept], self.crystals.select(kept), self.neighbors.select(kept)), kept
 
 
-def _plain_row(columns: Mapping[str, NDArray[Any]], k: int) -> dict[str, Any]:
-    """The k-th row of columns as JSON values."""
-    return {name: _plain(column[k]) for name, column in columns.items()}
+def _plain_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[Any]]:
+    """Columns as JSON values: NaN and the empty text, which stand for what is unknown, become null."""
+    plain = {}
+    for name, column in columns.items():
+        if column.dtype.kind == "f":
+            known = np.isfinite(column)
+            plain[name] = (column if known.all() else np.where(known, column, None)).tolist()
+        elif column.dtype.kind in "biu":
+            plain[name] = column.tolist()
+        else:
+            plain[name] = [str(value) or None for value in column.tolist()]
+    return plain
 
 
-def _plain(value: Any) -> Any:
-    """A JSON value: NaN and the empty text, which stand for what is unknown, become null."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return str(value) or None
+def _rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """The rows of columns of equal length."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -9,6 +9,7 @@ from gmt_tasks.screening.average import AveragedPrediction
 from gmt_tasks.screening.symmetry_analysis import SymmetryAnalysis
 from models.crystals.crystal import CrystalBatch
 from models.quantities import Tensor
+from models.symmetry.search import SymmetryBatch
 
 Floats = NDArray[np.float64]
 
@@ -39,24 +40,36 @@ class SymmetrizedPrediction:
 
 
 def symmetrize(prediction: AveragedPrediction, analysis: SymmetryAnalysis) -> SymmetrizedPrediction:
-    """Projects every tensor on what the point group of its crystal allows.
-
-    Raises:
-        SymmetryError: a crystal has no space group; `.rows` names them.
-    """
-    tensors, removed, spread = {}, {}, {}
+    """Every tensor as the point group of its crystal allows it, what that removed, and what hangs on the tolerance."""
+    removed, spread = {}, {}
+    others = groups_at_tolerances(analysis)
     for quantity, raw in prediction.tensors.items():
-        projected = tensors[quantity] = analysis.symmetry.project(quantity, raw)
+        projected = prediction.projections[quantity]
         size, rest = _norm(raw), _norm(raw - projected)
         # of a tensor that is nothing but the network's rounding errors no fraction has a meaning
         removed[quantity] = np.divide(rest, size, out=np.zeros_like(rest), where=size > ROUNDING)
-        spread[quantity] = symprec_spread(quantity, raw, projected, analysis)
+        spread[quantity] = symprec_spread(quantity, raw, projected, others)
     return SymmetrizedPrediction(
-        prediction.crystals, analysis, tensors, removed, spread, prediction.by_network, prediction.sign_votes
+        prediction.crystals,
+        analysis,
+        prediction.projections,
+        removed,
+        spread,
+        prediction.by_network,
+        prediction.sign_votes,
     )
 
 
-def symprec_spread(quantity: Tensor, raw: Floats, stored: Floats, analysis: SymmetryAnalysis) -> Floats:
+def groups_at_tolerances(analysis: SymmetryAnalysis) -> list[tuple[NDArray[np.int64], SymmetryBatch]]:
+    """Near-symmetric crystals and their groups at each tolerance; for all others nothing is projected."""
+    near = np.flatnonzero(analysis.ambiguous)
+    chosen = [(near[other.number[near] > 0], other) for other in analysis.at]
+    return [(rows, other.select(rows)) for rows, other in chosen]
+
+
+def symprec_spread(
+    quantity: Tensor, raw: Floats, stored: Floats, others: list[tuple[NDArray[np.int64], SymmetryBatch]]
+) -> Floats:
     """How much a tensor would change if another tolerance had decided which symmetry its crystal has.
 
     The raw tensor of a near-symmetric crystal is projected with the group found at each of SYMPRECS_ANGSTROM.
@@ -65,18 +78,15 @@ def symprec_spread(quantity: Tensor, raw: Floats, stored: Floats, analysis: Symm
         quantity: which tensor.
         raw: before symmetrization, in the stored shape, [n_crystals, ...].
         stored: after it, of the same shape.
-        analysis: symmetry of the same crystals.
+        others: near-symmetric crystals with their groups at each tolerance.
 
     Returns:
         The largest |T' - T| / max(|T'|, |T|) over the tolerances, [n_crystals]: 1 where one of the groups forbids the
         tensor, 0 for crystals that are not near-symmetric and where both are rounding errors.
     """
     spread = np.zeros(len(stored))
-    near = np.flatnonzero(analysis.ambiguous)
-    # crystals whose group does not depend on the tolerance have no spread: nothing is projected for them
-    for other in analysis.at:
-        rows = near[other.number[near] > 0]
-        projected = other.select(rows).project(quantity, raw[rows])
+    for rows, other in others:
+        projected = other.project(quantity, raw[rows])
         size = np.maximum(_norm(projected), _norm(stored[rows]))
         change = np.divide(_norm(projected - stored[rows]), size, out=np.zeros(len(rows)), where=size > ROUNDING)
         spread[rows] = np.maximum(spread[rows], change)

@@ -14,8 +14,10 @@ from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
 from models.crystals.crystal import CrystalBatch
 
-BATCH_ATOMS = 256
-"""On a CPU larger batches are no faster, and this much is computed again when a crystal kills its process."""
+BATCH_ATOMS = 2048
+"""A second of computing: smaller batches cost more per crystal, and this much is lost when one kills its process.
+
+Behind the network a crystal cost 1.1 ms in batches of 20, 0.54 in batches of 80, 0.37 in batches of 170."""
 
 NETWORK_MODULES = ("gmt_tasks.screening.screener", "models.gmtnet.predictor")
 """What takes seconds to import."""

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.applicability.kernels.surroundings import COLUMNS, surroundings
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import CrystalGraph, GraphSpec
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
+from models.tensors.voigt import mandel_to_symmetric
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +44,6 @@ STRUCTURE_FEATURES: tuple[str, ...] = (
     "bond_ionicity",
     "bonds_between_equal_atoms",
 )
-_PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @cache
@@ -88,11 +89,9 @@ def describe(crystals: CrystalBatch, graph: CrystalGraph) -> Floats:
 
 
 def _mean(crystals: CrystalBatch, values: Floats) -> Floats:
-    """Mean over the atoms of each crystal of values [n_atoms] or [n_atoms, n], [n_crystals] or [n_crystals, n]."""
-    columns = values.reshape(len(values), -1).T
-    owner, n = crystals.crystal_of_atom, crystals.n_crystals
-    sums = np.stack([np.bincount(owner, column, minlength=n) for column in columns], axis=1)
-    means: Floats = (sums / crystals.atoms_per_crystal[:, None]).reshape(n, *values.shape[1:])
+    """Mean over the atoms of each crystal of values [n_atoms, ...], [n_crystals, ...]."""
+    sums = np.add.reduceat(values, crystals.first_atom[:-1], axis=0)
+    means: Floats = sums / crystals.atoms_per_crystal.reshape(-1, *[1] * (values.ndim - 1))
     return means
 
 
@@ -105,77 +104,40 @@ def _spread(crystals: CrystalBatch, values: Floats) -> Floats:
 
 def _structure(crystals: CrystalBatch, graph: CrystalGraph) -> Floats:
     """The numbers named in STRUCTURE_FEATURES, [n_crystals, 18]."""
-    center, n_atoms = graph.center, len(crystals.numbers)
     radius = COVALENT_RADIUS_ANGSTROM[crystals.numbers]
-    distance = np.linalg.norm(graph.vector, axis=1)
-    direction = graph.vector / distance[:, None]
-    length = distance / (radius[center] + radius[graph.neighbor])  # 1 is a covalent bond
-    cutoff_envelope = np.maximum(1.0 - graph.scaled_distance**6, 0.0) ** 2
-    # the small term is for atoms without bonds: their sums must not vanish
-    bond = cutoff_envelope * np.exp(-((np.maximum(length - 0.8, 0.0) / 0.25) ** 2)) + 1e-6 * cutoff_envelope
-    shell = np.maximum(1.0 - graph.scaled_distance**2, 0.0) ** 2
-
+    names, properties = element_properties()
+    negativity = properties[crystals.numbers, names.index("electronegativity")]
+    sums = np.empty((len(crystals.numbers), COLUMNS))
+    edges = graph.center, graph.neighbor, graph.vector, graph.scaled_distance
+    surroundings(edges, crystals.numbers, radius, negativity, sums)
     volume = np.abs(np.linalg.det(crystals.lattice)) / crystals.atoms_per_crystal
     packing = volume / _mean(crystals, 4.0 / 3.0 * np.pi * radius**3)
-    coordination = _sum(bond, center, n_atoms)
-    shortest = np.log(_lowest(length, center, n_atoms))
-    openness = -np.log(_lowest(graph.scaled_distance, center, n_atoms))
-    negativity = element_properties()[1][crystals.numbers, element_properties()[0].index("electronegativity")]
-    contrast = np.abs(negativity[center] - negativity[graph.neighbor])
-    equal = (crystals.numbers[center] == crystals.numbers[graph.neighbor]).astype(np.float64)
-    bond_shape, bond_axes = _shape(crystals, center, direction, bond)
-    shell_shape, _ = _shape(crystals, center, direction, shell)
-    columns = [np.log(packing), np.log(volume)]
-    for values in (coordination, shortest, openness):
-        columns += [_mean(crystals, values), _spread(crystals, values)]
-    columns += [*bond_shape.T, *shell_shape.T, *bond_axes.T]
-    for of_bond in (contrast, equal):
-        columns.append(_mean(crystals, _sum(bond * of_bond, center, n_atoms) / coordination))
-    return np.stack(columns, axis=1)
+    coordination = sums[:, 2]
+    of_atoms = np.stack([coordination, np.log(sums[:, 0]), -np.log(sums[:, 1])], axis=1)
+    pairs = np.stack([_mean(crystals, of_atoms), _spread(crystals, of_atoms)], axis=2).reshape(-1, 6)
+    bond_shape, bond_axes = _shape(crystals, sums[:, 2:12])
+    shell_shape, _ = _shape(crystals, sums[:, 12:22])
+    of_bonds = _mean(crystals, sums[:, 22:24] / coordination[:, None])
+    volumes = np.log(np.stack([packing, volume], axis=1))
+    return np.concatenate([volumes, pairs, bond_shape, shell_shape, bond_axes, of_bonds], axis=1)
 
 
-def _sum(values: Floats, center: NDArray[np.int64], n_atoms: int) -> Floats:
-    """Sum over each atom's edges, [n_atoms]."""
-    sums: Floats = np.bincount(center, values, minlength=n_atoms).astype(np.float64, copy=False)
-    return sums
-
-
-def _lowest(values: Floats, center: NDArray[np.int64], n_atoms: int) -> Floats:
-    """Lowest value among each atom's edges, [n_atoms]; `center` ascends and every atom has an edge."""
-    starts = np.searchsorted(center, np.arange(n_atoms))
-    return np.minimum.reduceat(values, starts)
-
-
-def _shape(
-    crystals: CrystalBatch, center: NDArray[np.int64], direction: Floats, weight: Floats
-) -> tuple[Floats, Floats]:
+def _shape(crystals: CrystalBatch, sums: Floats) -> tuple[Floats, Floats]:
     """How one-sided the surroundings of atoms are.
 
     Args:
         crystals: the crystals.
-        center: atom of each edge, [n_edges].
-        direction: unit vectors, [n_edges, 3].
-        weight: of the edges, [n_edges].
+        sums: of weights, of weights times 11, 22, 33, 23, 13, 12 of the directions, and times the directions,
+            [n_atoms, 10].
 
     Returns:
         Anisotropy of the single atom, of the whole crystal, and polarity of the single atom, [n_crystals, 3]; lowest
         and highest eigenvalue of the crystal's mean deviator, [n_crystals, 2].
     """
-    n_atoms = len(crystals.numbers)
-    total = _sum(weight, center, n_atoms)
-    deviator = np.zeros((n_atoms, 3, 3))
-    for i, j in _PAIRS:
-        moment = _sum(weight * direction[:, i] * direction[:, j], center, n_atoms) / total
-        deviator[:, i, j] = deviator[:, j, i] = moment - (1.0 / 3.0 if i == j else 0.0)
-    dipole = np.stack([_sum(weight * column, center, n_atoms) / total for column in direction.T], axis=1)
-    of_crystal = _mean(crystals, deviator.reshape(-1, 9)).reshape(-1, 3, 3)
-    shape: Floats = np.stack(
-        [
-            _mean(crystals, np.linalg.norm(deviator, axis=(1, 2))),
-            np.linalg.norm(of_crystal, axis=(1, 2)),
-            _mean(crystals, np.linalg.norm(dipole, axis=1)),
-        ],
-        axis=1,
-    )
-    axes: Floats = np.asarray(np.linalg.eigvalsh(of_crystal)[:, [0, 2]], dtype=np.float64)
-    return shape, axes
+    means = sums[:, 1:] / sums[:, :1]
+    # in Mandel form: of the same norm as the matrix
+    deviator = (means[:, :6] - np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]) / 3.0) * np.sqrt([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+    lengths = np.stack([np.linalg.norm(deviator, axis=1), np.linalg.norm(means[:, 6:], axis=1)], axis=1)
+    of_crystal, of_atoms = _mean(crystals, deviator), _mean(crystals, lengths)
+    shape = np.stack([of_atoms[:, 0], np.linalg.norm(of_crystal, axis=1), of_atoms[:, 1]], axis=1)
+    return shape, np.linalg.eigvalsh(mandel_to_symmetric(of_crystal))[:, [0, 2]]

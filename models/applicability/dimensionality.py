@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.applicability.kernels.pieces import join_pieces, spread_of_loops
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import CrystalGraph
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
@@ -22,12 +23,13 @@ BOND_SLACK_RATIO = 1.15
 """A bond is at most this much longer than the sum of the radii, whichever is more: the first is Cheon's tolerance,
 the second is for the alkali metals, whose atoms are farther apart than that."""
 
+_FULL = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])  # places of a symmetric matrix's entries
 _PARALLEL = 1e-4
 """Translations within about half a degree of a plane lie in it."""
 
 
 class Bonds(NamedTuple):
-    """Directed bonds of a batch, each also in the other direction.
+    """Directed bonds of a batch.
 
     Attributes:
         first: atom index, [n_bonds].
@@ -55,7 +57,7 @@ def find_bonds(crystals: CrystalBatch, graph: CrystalGraph) -> Bonds:
     inverse = np.linalg.inv(crystals.lattice)[crystals.crystal_of_atom[first]]
     steps = np.einsum("bi,bij->bj", graph.vector[bonded], inverse)
     shift = np.rint(steps - crystals.frac_coords[second] + crystals.frac_coords[first]).astype(np.int64)
-    return Bonds(np.concatenate([first, second]), np.concatenate([second, first]), np.concatenate([shift, -shift]))
+    return Bonds(first, second, shift)
 
 
 def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
@@ -68,39 +70,14 @@ def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
         graph: see `find_bonds`.
     """
     bonds = find_bonds(crystals, graph)
-    piece, cell = _pieces(bonds, len(crystals.numbers))
     # a bond that closes a ring leads back to the same atom, or to an image of it: the translation between them
-    loop = cell[bonds.first] + bonds.shift - cell[bonds.second]
-    back = np.einsum("bi,bij->bj", loop, crystals.lattice[crystals.crystal_of_atom[bonds.first]])
-    length = np.linalg.norm(back, axis=1)
-    closed = length > 0
-    direction = back[closed] / length[closed, None]
-    roots, place = np.unique(piece[bonds.first[closed]], return_inverse=True)
-    spread = np.zeros((len(roots), 3, 3))
-    for i in range(3):
-        for j in range(3):
-            spread[:, i, j] = np.bincount(place, direction[:, i] * direction[:, j], minlength=len(roots))
-    values = np.linalg.eigvalsh(spread)
+    parent, cell = np.arange(len(crystals.numbers)), np.zeros((len(crystals.numbers), 3), dtype=np.int64)
+    join_pieces(*bonds, parent, cell)
+    products = np.zeros((len(parent), 6))
+    spread_of_loops(tuple(bonds), parent, cell, crystals.lattice[crystals.crystal_of_atom], products)
+    roots = np.flatnonzero(products.any(axis=1))
+    values = np.linalg.eigvalsh(products[roots][:, _FULL])
     rank = (values > _PARALLEL * values[:, -1:]).sum(axis=1)
     dimension = np.zeros(crystals.n_crystals, dtype=np.int64)
     np.maximum.at(dimension, crystals.crystal_of_atom[roots], rank)
     return dimension
-
-
-def _pieces(bonds: Bonds, n_atoms: int) -> tuple[Ints, Ints]:
-    """Lowest atom of the connected piece of every atom [n_atoms], and the cell in which a path from there meets it.
-
-    The lowest atom spreads along the bonds until nothing changes.
-    """
-    lowest = np.arange(n_atoms)
-    cell = np.zeros((n_atoms, 3), dtype=np.int64)
-    while True:
-        offered = lowest[bonds.first]
-        lower = np.flatnonzero(offered < lowest[bonds.second])
-        if not len(lower):
-            return lowest, cell
-        # of repeated targets numpy keeps the last value, here the lowest atom
-        lower = lower[np.argsort(-offered[lower], kind="stable")]
-        target = bonds.second[lower]
-        cell[target] = cell[bonds.first[lower]] + bonds.shift[lower]
-        lowest[target] = offered[lower]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.applicability.descriptor import STRUCTURE_FEATURES, feature_names
+from models.applicability.kernels.nearest import mean_of_smallest
 from models.crystals.crystal import MAX_ATOMIC_NUMBER, CrystalBatch
 from models.errors import ModelError
 
@@ -36,7 +37,7 @@ SAME_POINT = 5e-3
 
 _CLIP = 6.0
 _LEVELS = np.linspace(0.0, OOD_SCORE, 96)
-_CHUNK = 128
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,8 @@ def _nearest(points: NDArray[np.float32], reference: NDArray[np.float32], n_near
     # as differences of squares: one matrix product instead of all differences
     for start in range(0, len(points), _CHUNK):
         rows = points[start : start + _CHUNK]
-        far = squared - 2.0 * rows @ reference.T + (rows**2).sum(axis=1)[:, None]
-        closest = np.partition(far, n_nearest - 1, axis=1)[:, :n_nearest]
-        nearest[start : start + _CHUNK] = np.sqrt(np.maximum(closest, 0.0)).mean(axis=1)
+        own = (rows**2).sum(axis=1)
+        mean_of_smallest(rows @ reference.T, squared, own, n_nearest, nearest[start : start + _CHUNK])
     return nearest
 
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from models.derived.coupling import derive_coupling
 from models.derived.dielectric import derive_dielectric, optical_columns
-from models.derived.elastic import Columns, Unstable, derive_elastic
+from models.derived.elastic import Columns, Stiffness, StiffnessBatch, Unstable, derive_elastic
 from models.derived.extremes.directional import derive_directional
 from models.derived.mechanical import derive_mechanical
 from models.derived.piezoelectric import derive_piezoelectric
@@ -43,7 +43,7 @@ def derive_columns(
     n = len(crystal_system)
     given = {q: tensors.get(q, np.full((n, *TENSORS[q].shape), np.nan)) for q in Tensor}
     columns: dict[str, NDArray[Any]] = {}
-    stiffness, piezo = given[Tensor.ELASTIC], given[Tensor.PIEZOELECTRIC]
+    stiffness, piezo = StiffnessBatch(given[Tensor.ELASTIC]), given[Tensor.PIEZOELECTRIC]
     columns |= derive_from_stiffness(stiffness, crystal_system, density)
     columns |= derive_piezoelectric(piezo, stiffness, piezo_allowed)
     columns |= derive_standard_coefficients(piezo, stiffness, piezo_allowed, frames)
@@ -58,7 +58,7 @@ def derive_columns(
 
 
 def derive_from_stiffness(
-    stiffness_voigt: ArrayLike, crystal_system: NDArray[np.str_], densities: Densities
+    stiffness_voigt: Stiffness, crystal_system: NDArray[np.str_], densities: Densities
 ) -> Columns:
     """All columns of crystals that need no other tensor; what needs a compliance is NaN for unstable crystals.
 
@@ -70,8 +70,9 @@ def derive_from_stiffness(
     Returns:
         Column name of `DERIVED` -> values in its unit, each [n_crystals].
     """
-    columns = derive_elastic(stiffness_voigt, Unstable.FLAG)
-    columns |= derive_directional(stiffness_voigt, Unstable.FLAG)
-    columns |= derive_polycrystal(stiffness_voigt, Unstable.FLAG)
-    columns |= derive_mechanical(columns, stiffness_voigt, crystal_system, Unstable.FLAG)
+    stiffness = StiffnessBatch.of(stiffness_voigt)
+    columns = derive_elastic(stiffness, Unstable.FLAG)
+    columns |= derive_directional(stiffness, Unstable.FLAG)
+    columns |= derive_polycrystal(stiffness, Unstable.FLAG)
+    columns |= derive_mechanical(columns, stiffness, crystal_system, Unstable.FLAG)
     return columns | derive_thermal(columns["k_vrh_gpa"], columns["g_vrh_gpa"], densities)

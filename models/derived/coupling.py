@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.derived.dielectric import principal_values
-from models.derived.elastic import Columns, mechanically_stable
-from models.derived.piezoelectric import same_length, strain_mandel
+from models.derived.elastic import Columns, Stiffness
+from models.derived.piezoelectric import largest_singular_value, same_length, strain_mandel
 from models.tensors.voigt import Floats, ShapeError, piezo_to_mandel
 
 EPS0_PC_PER_V_M = 8.8541878188
@@ -35,7 +35,7 @@ def coupling_tensor(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
 
 
 def derive_coupling(
-    piezo: ArrayLike, stiffness_voigt: ArrayLike, eps_total: ArrayLike, piezo_allowed: NDArray[np.bool_]
+    piezo: ArrayLike, stiffness_voigt: Stiffness, eps_total: ArrayLike, piezo_allowed: NDArray[np.bool_]
 ) -> Columns:
     """Largest coupling factor, voltage constant and product d g over all loads.
 
@@ -61,31 +61,31 @@ def derive_coupling(
     eps = np.asarray(eps_total, dtype=np.float64)
     if eps.shape != (len(e), 3, 3):
         raise ShapeError(f"eps_total must have shape [{len(e)}, 3, 3], got {list(eps.shape)}.")
-    usable = np.isfinite(e).all(axis=(1, 2, 3)) & mechanically_stable(c) & (principal_values(eps)[:, 0] > 0)
     allowed = np.asarray(piezo_allowed, dtype=np.bool_)
     columns = {
         name: np.where(allowed, np.nan, 0.0) for name in ("k_coupling_max", "g_max_mv_m_per_n", "dg_max_per_tpa")
     }
     # most crystals are not piezoelectric: nothing is computed for them
-    rows = np.flatnonzero(usable & allowed)
-    for name, values in _figures(e[rows], c[rows], eps[rows]).items():
+    rows = np.flatnonzero(np.isfinite(e).all(axis=(1, 2, 3)) & c.stable & allowed)
+    rows = rows[principal_values(eps[rows])[:, 0] > 0]
+    for name, values in _figures(piezo_to_mandel(e[rows]), c.compliance_mandel[rows], eps[rows]).items():
         columns[name][rows] = values
     return columns
 
 
-def _figures(piezo: Floats, stiffness_voigt: Floats, eps: Floats) -> Columns:
-    """The figures of tensors that all are usable, each [n_crystals]."""
+def _figures(stress: Floats, compliance: Floats, eps: Floats) -> Columns:
+    """The figures of e and C^-1 in Mandel form and of eps that all are usable, each [n_crystals]."""
     clamped = (eps + np.swapaxes(eps, 1, 2)) / 2
-    gain = coupling_tensor(piezo, stiffness_voigt)
+    # strain over permittivity: pC/N / (pF/m) is V m/N, and (pC/N)^2 / (pF/m) is 1/TPa
+    strain = stress @ compliance
+    gain = strain @ np.swapaxes(stress, 1, 2) / EPS0_PC_PER_V_M
     gain = (gain + np.swapaxes(gain, 1, 2)) / 2
     ratio = np.maximum(np.linalg.eigvalsh(_whitened(clamped, gain))[:, 2], 0.0)
-    # strain over permittivity: pC/N / (pF/m) is V m/N, and (pC/N)^2 / (pF/m) is 1/TPa
-    strain = strain_mandel(piezo, stiffness_voigt)
     free = (clamped + gain) * EPS0_PC_PER_V_M
     product = _whitened(free, strain @ np.swapaxes(strain, 1, 2))
     return {
         "k_coupling_max": np.sqrt(ratio / (1 + ratio)),
-        "g_max_mv_m_per_n": 1e3 * np.linalg.svd(np.linalg.solve(free, strain), compute_uv=False)[:, 0],
+        "g_max_mv_m_per_n": 1e3 * largest_singular_value(np.asarray(np.linalg.solve(free, strain), dtype=np.float64)),
         "dg_max_per_tpa": np.maximum(np.linalg.eigvalsh(product)[:, 2], 0.0),
     }
 

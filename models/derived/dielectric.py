@@ -78,7 +78,11 @@ def principal_indices(eps_electronic: ArrayLike) -> Floats:
         n1 <= n2 <= n3, dimensionless, shape [n_crystals, 3]; all three NaN where a principal value is not positive,
         since light does not propagate there.
     """
-    values = principal_values(eps_electronic)
+    return _indices(principal_values(eps_electronic))
+
+
+def _indices(values: Floats) -> Floats:
+    """Square roots of principal values [n_crystals, 3], NaN where one of a crystal's is not positive."""
     transparent: NDArray[np.bool_] = np.all(values > 0, axis=1, keepdims=True)
     return np.sqrt(np.where(transparent, values, np.nan))
 
@@ -114,7 +118,12 @@ def optic_sign(eps_electronic: ArrayLike, optical_class: NDArray[np.str_]) -> ND
 
     Source: M. Born and E. Wolf, Principles of Optics (1999), sec. 15.3; J. F. Nye (1985), appendix H.
     """
-    lowest, middle, highest = (principal_indices(eps_electronic) ** 2).T
+    return _sign(principal_values(eps_electronic), optical_class)
+
+
+def _sign(values: Floats, optical_class: NDArray[np.str_]) -> NDArray[np.str_]:
+    """The same from principal values, [n_crystals, 3]."""
+    lowest, middle, highest = (_indices(values) ** 2).T
     excess = 2 - middle / lowest - middle / highest
     # what is not above the limit, NaN included, has no sign
     signed = (np.abs(excess) > SIGN_ROUNDING) & (optical_class != OpticalClass.ISOTROPIC.value)
@@ -132,9 +141,9 @@ def optical_columns(eps_electronic: ArrayLike, crystal_system: NDArray[np.str_])
     Returns:
         `optical_class` and `optic_sign`, each [n_crystals]; "" where the tensor is not finite.
     """
-    known = np.isfinite(principal_values(eps_electronic)).all(axis=1)
-    classes = np.where(known, optical_class(crystal_system), "")
-    return {"optical_class": classes, "optic_sign": optic_sign(eps_electronic, classes)}
+    values = principal_values(eps_electronic)
+    classes = np.where(np.isfinite(values).all(axis=1), optical_class(crystal_system), "")
+    return {"optical_class": classes, "optic_sign": _sign(values, classes)}
 
 
 def derive_dielectric(eps_electronic: ArrayLike, eps_total: ArrayLike) -> Columns:
@@ -155,7 +164,7 @@ def derive_dielectric(eps_electronic: ArrayLike, eps_total: ArrayLike) -> Column
     electronic, total = principal_values(eps_electronic), principal_values(eps_total)
     if len(electronic) != len(total):
         raise ShapeError(f"{len(electronic)} electronic but {len(total)} total dielectric tensors; give one each.")
-    indices = principal_indices(eps_electronic)
+    indices = _indices(electronic)
     columns: Columns = {
         "refractive_index": indices.mean(axis=1),
         "birefringence": indices[:, 2] - indices[:, 0],

@@ -8,14 +8,15 @@ Source: R. Hill, Proc. Phys. Soc. A 65, 349 (1952); F. Mouhat and F.-X. Coudert,
 """
 
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.errors import UnphysicalTensorError
 from models.quantities import DERIVED
-from models.tensors.voigt import Floats, ShapeError, stiffness_voigt_to_mandel
+from models.tensors.voigt import Floats, ShapeError, compliance_voigt_to_mandel, stiffness_voigt_to_mandel
 
 Flags = NDArray[np.bool_]
 Columns = dict[str, NDArray[Any]]
@@ -37,22 +38,82 @@ class Unstable(StrEnum):
     FLAG = "flag"
 
 
-def _symmetric(stiffness_voigt: ArrayLike) -> Floats:
-    """C_IJ as float64 [n_crystals, 6, 6], its symmetric part: rounding noise must not decide about stability."""
-    values = np.asarray(stiffness_voigt, dtype=np.float64)
-    if values.ndim != 3 or values.shape[1:] != (6, 6):
-        raise ShapeError(f"stiffness_voigt must have shape [n_crystals, 6, 6], got {list(values.shape)}.")
-    symmetric: Floats = (values + np.swapaxes(values, 1, 2)) / 2
-    return symmetric
+class StiffnessBatch:
+    """Stiffness tensors with what derived columns ask of them again and again, each made once.
+
+    Args:
+        stiffness_voigt: C_IJ in GPa, shape [n_crystals, 6, 6].
+
+    Attributes:
+        symmetric: symmetric part of C_IJ in GPa, shape [n_crystals, 6, 6]: rounding must not decide about stability.
+    """
+
+    def __init__(self, stiffness_voigt: ArrayLike) -> None:
+        values = np.asarray(stiffness_voigt, dtype=np.float64)
+        if values.ndim != 3 or values.shape[1:] != (6, 6):
+            raise ShapeError(f"stiffness_voigt must have shape [n_crystals, 6, 6], got {list(values.shape)}.")
+        self.symmetric: Floats = (values + np.swapaxes(values, 1, 2)) / 2
+
+    @staticmethod
+    def of(stiffness: "Stiffness") -> "StiffnessBatch":
+        """The batch itself, or one of tensors C_IJ."""
+        return stiffness if isinstance(stiffness, StiffnessBatch) else StiffnessBatch(stiffness)
+
+    @cached_property
+    def kelvin(self) -> tuple[Floats, Floats]:
+        """Kelvin moduli, ascending in GPa, [n_crystals, 6], NaN where a tensor is not finite, and eigenvectors.
+
+        The latter are columns of [n_crystals, 6, 6] in Mandel form.
+        """
+        mandel = stiffness_voigt_to_mandel(self.symmetric)
+        # LAPACK refuses a whole batch for one entry that is not finite: such rows are replaced
+        finite: Flags = np.all(np.isfinite(mandel), axis=(1, 2), keepdims=True)
+        values, vectors = np.linalg.eigh(np.where(finite, mandel, np.eye(6)))
+        return np.where(finite[:, 0], values, np.nan), vectors
+
+    @cached_property
+    def stable(self) -> Flags:
+        """Whether every homogeneous strain costs energy, see `mechanically_stable`, [n_crystals]."""
+        values = self.kelvin[0]
+        return np.asarray(values[:, 0] > _ZERO * np.abs(values).max(axis=1, initial=0.0))
+
+    @cached_property
+    def stand_ins(self) -> Floats:
+        """The symmetric part, and a stable tensor in the place of what is not positive definite, [n_crystals, 6, 6]."""
+        return np.where(self.stable[:, None, None], self.symmetric, np.eye(6))
+
+    @cached_property
+    def compliance(self) -> Floats:
+        """S_IJ of the stand-ins in Voigt form in 1/GPa, symmetric, [n_crystals, 6, 6]."""
+        return _inverse(self.stand_ins)
+
+    @cached_property
+    def compliance_mandel(self) -> Floats:
+        """The same in Mandel form in 1/TPa, [n_crystals, 6, 6]."""
+        return compliance_voigt_to_mandel(self.compliance * GPA_INVERSE_IN_PER_TPA)
+
+    def checked(self, unstable: Unstable) -> "StiffnessBatch":
+        """The batch.
+
+        Raises:
+            UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
+        """
+        rows = np.flatnonzero(~self.stable) if Unstable(unstable) is Unstable.RAISE else ()
+        if len(rows):
+            # a tensor that is not finite is worse than any indefinite one
+            lowest = self.kelvin[0][rows, 0]
+            worst = int(np.argmin(np.where(np.isnan(lowest), -np.inf, lowest)))
+            raise UnphysicalTensorError(
+                f"{len(rows)} of {len(self.stable)} stiffness tensors are not positive definite; worst is row "
+                f"{rows[worst]} with lowest eigenvalue {lowest[worst]:.4g} GPa. Such crystals are mechanically "
+                'unstable: drop the rows in .rows, or derive_elastic(..., unstable="flag").',
+                np.asarray(rows).tolist(),
+            )
+        return self
 
 
-def _eigenvalues(stiffness_voigt: ArrayLike) -> Floats:
-    """Kelvin moduli in ascending order in GPa, shape [n_crystals, 6]; NaN for a row that is not finite."""
-    mandel = stiffness_voigt_to_mandel(_symmetric(stiffness_voigt))
-    # LAPACK refuses a whole batch for one entry that is not finite: such rows are replaced
-    finite: Flags = np.all(np.isfinite(mandel), axis=(1, 2), keepdims=True)
-    values = np.linalg.eigvalsh(np.where(finite, mandel, np.eye(6)))
-    return np.where(finite[:, 0], values, np.nan)
+Stiffness: TypeAlias = ArrayLike | StiffnessBatch
+"""C_IJ in GPa, shape [n_crystals, 6, 6], or a batch of such."""
 
 
 def min_eigenvalue(stiffness_voigt: ArrayLike) -> Floats:
@@ -64,7 +125,7 @@ def min_eigenvalue(stiffness_voigt: ArrayLike) -> Floats:
     Returns:
         Eigenvalue in GPa, shape [n_crystals]; NaN where the tensor is not finite.
     """
-    return _eigenvalues(stiffness_voigt)[:, 0]
+    return StiffnessBatch(stiffness_voigt).kelvin[0][:, 0]
 
 
 def mechanically_stable(stiffness_voigt: ArrayLike) -> Flags:
@@ -76,46 +137,7 @@ def mechanically_stable(stiffness_voigt: ArrayLike) -> Flags:
     Returns:
         True where the lowest eigenvalue is positive beyond rounding (1e-9 of the largest), shape [n_crystals].
     """
-    values = _eigenvalues(stiffness_voigt)
-    stable: Flags = values[:, 0] > _ZERO * np.abs(values).max(axis=1, initial=0.0)
-    return stable
-
-
-def _refuse_unstable(stiffness_voigt: ArrayLike) -> Floats:
-    """The symmetric part of C_IJ, once every row is known to be positive definite."""
-    stiffness = _symmetric(stiffness_voigt)
-    rows = np.flatnonzero(~mechanically_stable(stiffness))
-    if len(rows):
-        # a tensor that is not finite is worse than any indefinite one
-        lowest = min_eigenvalue(stiffness)[rows]
-        worst = int(np.argmin(np.where(np.isnan(lowest), -np.inf, lowest)))
-        raise UnphysicalTensorError(
-            f"{len(rows)} of {len(stiffness)} stiffness tensors are not positive definite; worst is row {rows[worst]} "
-            f"with lowest eigenvalue {lowest[worst]:.4g} GPa. Such crystals are mechanically unstable: drop the rows "
-            'in .rows, or derive_elastic(..., unstable="flag").',
-            rows.tolist(),
-        )
-    return stiffness
-
-
-def stable_stand_ins(stiffness_voigt: ArrayLike, unstable: Unstable) -> tuple[Floats, Flags]:
-    """Stiffness tensors of a batch in which every one has a compliance, and which of them are the crystals' own.
-
-    Args:
-        stiffness_voigt: C_IJ in GPa, shape [n_crystals, 6, 6].
-        unstable: RAISE refuses the batch when a tensor is not positive definite; FLAG puts a stable one in its place.
-
-    Returns:
-        Symmetric C_IJ in GPa, shape [n_crystals, 6, 6], and flags [n_crystals].
-
-    Raises:
-        UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
-    """
-    stiffness = _symmetric(stiffness_voigt)
-    stable = mechanically_stable(stiffness)
-    if Unstable(unstable) is Unstable.RAISE:
-        _refuse_unstable(stiffness)
-    return np.where(stable[:, None, None], stiffness, np.eye(6)), stable
+    return StiffnessBatch(stiffness_voigt).stable
 
 
 def compliance_voigt(stiffness_voigt: ArrayLike) -> Floats:
@@ -130,7 +152,7 @@ def compliance_voigt(stiffness_voigt: ArrayLike) -> Floats:
     Raises:
         UnphysicalTensorError: some C_IJ is not positive definite; `.rows` names them.
     """
-    return _inverse(_refuse_unstable(stiffness_voigt)) * GPA_INVERSE_IN_PER_TPA
+    return StiffnessBatch(stiffness_voigt).checked(Unstable.RAISE).compliance * GPA_INVERSE_IN_PER_TPA
 
 
 def _inverse(matrices: Floats) -> Floats:
@@ -150,7 +172,7 @@ def bulk_modulus_voigt(stiffness_voigt: ArrayLike) -> Floats:
 
     Source: R. Hill, Proc. Phys. Soc. A 65, 349 (1952).
     """
-    bulk: Floats = _symmetric(stiffness_voigt)[:, :3, :3].sum(axis=(1, 2)) / 9
+    bulk: Floats = StiffnessBatch(stiffness_voigt).symmetric[:, :3, :3].sum(axis=(1, 2)) / 9
     return bulk
 
 
@@ -165,7 +187,7 @@ def shear_modulus_voigt(stiffness_voigt: ArrayLike) -> Floats:
 
     Source: R. Hill, Proc. Phys. Soc. A 65, 349 (1952).
     """
-    longitudinal, transverse, shear = _voigt_sums(_symmetric(stiffness_voigt))
+    longitudinal, transverse, shear = _voigt_sums(StiffnessBatch(stiffness_voigt).symmetric)
     return (longitudinal - transverse + 3 * shear) / 15
 
 
@@ -241,7 +263,7 @@ def universal_anisotropy(stiffness_voigt: ArrayLike) -> Floats:
     return 5 * shear + bulk - 6
 
 
-def derive_elastic(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAISE) -> Columns:
+def derive_elastic(stiffness_voigt: Stiffness, unstable: Unstable = Unstable.RAISE) -> Columns:
     """All derived columns that need the stiffness alone.
 
     Args:
@@ -257,20 +279,22 @@ def derive_elastic(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAI
         UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
     """
     # rows without a compliance get that of a stable stand-in, so that the batch is inverted at once
-    usable, stable = stable_stand_ins(stiffness_voigt, unstable)
-    columns = _all_columns(_symmetric(stiffness_voigt), usable)
+    batch = StiffnessBatch.of(stiffness_voigt).checked(unstable)
+    columns = _all_columns(batch)
     for name in _NEED_COMPLIANCE:
-        columns[name] = np.where(stable, columns[name], np.nan)
-    columns["mechanically_stable"] = stable
+        columns[name] = np.where(batch.stable, columns[name], np.nan)
+    columns["mechanically_stable"] = batch.stable
     return {name: columns[name] for name in DERIVED if name in columns}
 
 
-def _all_columns(stiffness: Floats, stable: Floats) -> Columns:
+def _all_columns(batch: StiffnessBatch) -> Columns:
     """Columns from the tensors as they are and, where a compliance is needed, from their stable stand-ins."""
+    longitudinal, transverse, shear = _voigt_sums(batch.symmetric)
+    k_voigt = batch.symmetric[:, :3, :3].sum(axis=(1, 2)) / 9
+    g_voigt = (longitudinal - transverse + 3 * shear) / 15
     # Reuss: uniform stress, hence sums over the compliance
-    compliance = _inverse(stable)
+    compliance = batch.compliance
     longitudinal, transverse, shear = _voigt_sums(compliance)
-    k_voigt, g_voigt = bulk_modulus_voigt(stiffness), shear_modulus_voigt(stiffness)
     k_reuss = 1 / compliance[:, :3, :3].sum(axis=(1, 2))
     g_reuss = 15 / (4 * (longitudinal - transverse) + 3 * shear)
     k_hill, g_hill = (k_voigt + k_reuss) / 2, (g_voigt + g_reuss) / 2
@@ -286,5 +310,5 @@ def _all_columns(stiffness: Floats, stable: Floats) -> Columns:
             "poisson_vrh": poisson_ratio(k_hill, g_hill),
             "universal_anisotropy": 5 * g_voigt / g_reuss + k_voigt / k_reuss - 6,
             "pugh_ratio": k_hill / g_hill,
-            "elastic_min_eigenvalue_gpa": min_eigenvalue(stiffness),
+            "elastic_min_eigenvalue_gpa": batch.kelvin[0][:, 0],
         }

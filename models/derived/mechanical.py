@@ -11,7 +11,7 @@ Source: X.-Q. Chen et al., Intermetallics 19, 1275 (2011); Y. Tian, B. Xu, Z. Zh
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.derived.elastic import Columns, Unstable, stable_stand_ins
+from models.derived.elastic import Columns, Stiffness, StiffnessBatch, Unstable
 from models.tensors.voigt import Floats, stiffness_voigt_to_mandel
 
 
@@ -63,8 +63,11 @@ def zener_anisotropy(stiffness_voigt: ArrayLike) -> Floats:
     Returns:
         Dimensionless, [n_crystals].
     """
-    mandel = stiffness_voigt_to_mandel(stiffness_voigt)
-    values, vectors = np.linalg.eigh((mandel + np.swapaxes(mandel, 1, 2)) / 2)
+    return _zener(*StiffnessBatch(stiffness_voigt).kelvin)
+
+
+def _zener(values: Floats, vectors: Floats) -> Floats:
+    """The same from Kelvin moduli [n_crystals, 6] and their eigenvectors [n_crystals, 6, 6]."""
     dilation = np.abs(vectors[:, :3].sum(axis=1)).argmax(axis=1)
     shears = values[np.arange(6) != dilation[:, None]].reshape(-1, 5)
     threefold = shears[:, 2]
@@ -93,7 +96,7 @@ def has_cubic_form(stiffness_voigt: ArrayLike) -> NDArray[np.bool_]:
 
 
 def derive_mechanical(
-    moduli: Columns, stiffness_voigt: ArrayLike, crystal_system: NDArray[np.str_], unstable: Unstable = Unstable.RAISE
+    moduli: Columns, stiffness_voigt: Stiffness, crystal_system: NDArray[np.str_], unstable: Unstable = Unstable.RAISE
 ) -> Columns:
     """Hardness and anisotropy of a batch.
 
@@ -110,10 +113,11 @@ def derive_mechanical(
     Raises:
         UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
     """
-    usable, stable = stable_stand_ins(stiffness_voigt, unstable)
+    batch = StiffnessBatch.of(stiffness_voigt).checked(unstable)
+    stable, (values, vectors) = batch.stable, batch.kelvin
     cubic = stable & (np.asarray(crystal_system) == "cubic")
-    zener = np.full(len(usable), np.nan)
-    zener[cubic] = zener_anisotropy(usable[cubic])
+    zener = np.full(len(stable), np.nan)
+    zener[cubic] = _zener(values[cubic], vectors[cubic])
     bounds = [np.where(stable, moduli[f"{name}_gpa"], 1.0) for name in ("k_voigt", "k_reuss", "g_voigt", "g_reuss")]
     return {
         "log_euclidean_anisotropy": np.where(stable, log_euclidean_anisotropy(*bounds), np.nan),

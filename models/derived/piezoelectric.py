@@ -9,7 +9,7 @@ Source: IEEE Std 176-1987, section 2; J. F. Nye, Physical Properties of Crystals
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, mechanically_stable
+from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, Stiffness, StiffnessBatch
 from models.derived.extremes.longitudinal import largest_longitudinal
 from models.errors import UnphysicalTensorError
 from models.quantities import DERIVED, Tensor
@@ -22,6 +22,11 @@ from models.tensors.voigt import (
     stiffness_voigt_to_mandel,
 )
 
+_OF_RESPONSE = (
+    "e_max_c_per_m2", "e_norm_c_per_m2", "d_max_pc_per_n", "d_norm_pc_per_n", "d_hydrostatic_pc_per_n",
+    "e_longitudinal_max_c_per_m2", "d_longitudinal_max_pc_per_n",
+)  # fmt: skip
+
 
 def strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
     """d in Mandel form in pC/N, [n_crystals, 3, 6], solved from d C = e; the stiffness must be regular."""
@@ -32,15 +37,16 @@ def strain_mandel(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
     return strain
 
 
-def same_length(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> tuple[Floats, Floats]:
+def same_length(piezo: ArrayLike, stiffness_voigt: Stiffness) -> tuple[Floats, StiffnessBatch]:
     """Both tensors as float64, once they are found to belong to the same number of crystals."""
-    e, c = np.asarray(piezo, dtype=np.float64), np.asarray(stiffness_voigt, dtype=np.float64)
-    if e.ndim != 4 or e.shape[1:] != (3, 3, 3) or c.shape != (len(e), 6, 6):
+    e = np.asarray(piezo, dtype=np.float64)
+    given = stiffness_voigt.symmetric if isinstance(stiffness_voigt, StiffnessBatch) else np.asarray(stiffness_voigt)
+    if e.ndim != 4 or e.shape[1:] != (3, 3, 3) or given.shape != (len(e), 6, 6):
         raise ShapeError(
             "piezo must have shape [n_crystals, 3, 3, 3] and stiffness_voigt [n_crystals, 6, 6] of the same crystals, "
-            f"got {list(e.shape)} and {list(c.shape)}."
+            f"got {list(e.shape)} and {list(given.shape)}."
         )
-    return e, c
+    return e, StiffnessBatch.of(stiffness_voigt)
 
 
 def piezoelectric_strain_voigt(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> Floats:
@@ -59,17 +65,17 @@ def piezoelectric_strain_voigt(piezo: ArrayLike, stiffness_voigt: ArrayLike) -> 
     Source: IEEE Std 176-1987, eq. d = e s^E.
     """
     e, c = same_length(piezo, stiffness_voigt)
-    rows = np.flatnonzero(~mechanically_stable(c)).tolist()
+    rows = np.flatnonzero(~c.stable).tolist()
     if rows:
         raise UnphysicalTensorError(
-            f"{len(rows)} of {len(c)} stiffness tensors are not positive definite, first is row {rows[0]}; "
+            f"{len(rows)} of {len(e)} stiffness tensors are not positive definite, first is row {rows[0]}; "
             "d = e C^-1 means nothing there. Drop the rows in .rows.",
             rows,
         )
-    return mandel_to_piezo_strain_voigt(strain_mandel(e, c))
+    return mandel_to_piezo_strain_voigt(strain_mandel(e, c.symmetric))
 
 
-def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_allowed: NDArray[np.bool_]) -> Columns:
+def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: Stiffness, piezo_allowed: NDArray[np.bool_]) -> Columns:
     """All derived columns that need the piezoelectric tensor, alone or with the stiffness.
 
     Where the point group forbids piezoelectricity every number is exactly 0. Elsewhere the d columns are NaN where the
@@ -93,24 +99,31 @@ def derive_piezoelectric(piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_all
         raise ShapeError(f"piezo_allowed must have shape [{len(e)}], one flag per crystal, got {list(allowed.shape)}.")
     finite = np.isfinite(e).all(axis=(1, 2, 3))
     stress = np.where((allowed & finite)[:, None, None, None], e, 0.0)
-    # an unstable crystal has no compliance: a stand-in keeps the batch solvable
-    usable = mechanically_stable(c)
-    strain = strain_mandel(stress, np.where(usable[:, None, None], c, np.eye(6)))
-    columns = _invariants(piezo_to_mandel(stress), strain)
-    # most crystals are not piezoelectric: no direction is searched for them
+    usable = c.stable
+    columns: Columns = {name: np.zeros(len(e)) for name in _OF_RESPONSE}
+    # most crystals are not piezoelectric: nothing is computed for them
     rows = np.flatnonzero(stress.any(axis=(1, 2, 3)))
-    for name, tensors in (
-        ("e_longitudinal_max_c_per_m2", stress),
-        ("d_longitudinal_max_pc_per_n", mandel_to_piezo(strain)),
-    ):
-        columns[name] = np.zeros(len(e))
-        columns[name][rows] = largest_longitudinal(tensors[rows])[0]
+    mandel = piezo_to_mandel(stress[rows])
+    # an unstable crystal has no compliance: that of a stand-in
+    strain = mandel @ c.compliance_mandel[rows]
+    of_rows = _invariants(mandel, strain)
+    of_rows["e_longitudinal_max_c_per_m2"] = largest_longitudinal(stress[rows])[0]
+    of_rows["d_longitudinal_max_pc_per_n"] = largest_longitudinal(mandel_to_piezo(strain))[0]
+    for name, values in of_rows.items():
+        columns[name][rows] = values
     for name, values in columns.items():
         computed = finite & usable if Tensor.ELASTIC in DERIVED[name].from_tensors else finite
         # a response that symmetry forbids is 0 whatever the tensors are worth
         columns[name] = np.where(computed | ~allowed, values, np.nan)
     columns["piezo_allowed"] = allowed
     return {name: columns[name] for name in DERIVED if name in columns}
+
+
+def largest_singular_value(matrices: Floats) -> Floats:
+    """Of matrices with three rows, [n_crystals, 3, n] -> [n_crystals]."""
+    # the others are not asked for, and lose half their digits in the square
+    squares = np.linalg.eigvalsh(matrices @ np.swapaxes(matrices, 1, 2))[:, 2]
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float64)
 
 
 def _invariants(stress: Floats, strain: Floats) -> Columns:
@@ -124,9 +137,9 @@ def _invariants(stress: Floats, strain: Floats) -> Columns:
     hydrostatic[hydrostatic < 1e-12 * strain_norm] = 0.0
     return {
         # singular values of the Mandel matrix: the response to the most effective of all strains or stresses
-        "e_max_c_per_m2": np.linalg.svd(stress, compute_uv=False)[:, 0],
+        "e_max_c_per_m2": largest_singular_value(stress),
         "e_norm_c_per_m2": stress_norm,
-        "d_max_pc_per_n": np.linalg.svd(strain, compute_uv=False)[:, 0],
+        "d_max_pc_per_n": largest_singular_value(strain),
         "d_norm_pc_per_n": strain_norm,
         "d_hydrostatic_pc_per_n": hydrostatic,
     }

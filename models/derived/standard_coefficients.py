@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.derived.elastic import Columns, mechanically_stable
-from models.derived.piezoelectric import same_length, strain_mandel
+from models.derived.elastic import Columns, Stiffness
+from models.derived.piezoelectric import same_length
 from models.quantities import Tensor
 from models.tensors.rotate import rotate
-from models.tensors.voigt import Floats, mandel_to_piezo, piezo_strain_to_voigt
+from models.tensors.voigt import Floats, mandel_to_piezo, piezo_strain_to_voigt, piezo_to_mandel
 
 _ALL = tuple(f"d{i}{j}" for i in range(1, 4) for j in range(1, 7))
 
@@ -61,7 +61,7 @@ class IeeeFrames(NamedTuple):
 
 
 def derive_standard_coefficients(
-    piezo: ArrayLike, stiffness_voigt: ArrayLike, piezo_allowed: NDArray[np.bool_], frames: IeeeFrames | None
+    piezo: ArrayLike, stiffness_voigt: Stiffness, piezo_allowed: NDArray[np.bool_], frames: IeeeFrames | None
 ) -> Columns:
     """The largest |d_iJ| that a handbook would print, and which one it is.
 
@@ -83,10 +83,11 @@ def derive_standard_coefficients(
     names = np.full(len(e), "", dtype="<U3")
     if frames is None:
         return {"d_coefficient_max_pc_per_n": values, "d_coefficient_max_name": names}
-    usable = np.asarray(piezo_allowed) & np.isfinite(e).all(axis=(1, 2, 3)) & mechanically_stable(c)
+    usable = np.asarray(piezo_allowed) & np.isfinite(e).all(axis=(1, 2, 3)) & c.stable
     rows = np.flatnonzero(usable & np.isfinite(frames.rotation).all(axis=(1, 2)))
     # as a tensor without factors, which rotates; d_iJ carries 2 on the shear columns
-    turned = rotate(Tensor.PIEZOELECTRIC, mandel_to_piezo(strain_mandel(e[rows], c[rows])), frames.rotation[rows])
+    strain = mandel_to_piezo(piezo_to_mandel(e[rows]) @ c.compliance_mandel[rows])
+    turned = rotate(Tensor.PIEZOELECTRIC, strain, frames.rotation[rows])
     coefficients = np.abs(piezo_strain_to_voigt(turned))
     for group in np.unique(frames.point_group[rows]):
         printed = INDEPENDENT.get(str(group), ())

@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import Floats, Ints
-from models.quantities import Tensor
-from models.tensors.rotate import rotate
+from models.quantities import TENSORS, IndexSymmetry, Tensor
+from models.symmetry.kernels import group_average
+from models.tensors.voigt import (
+    mandel_to_piezo,
+    mandel_to_stiffness_voigt,
+    piezo_to_mandel,
+    stiffness_voigt_to_mandel,
+)
 
 _ROUNDING = 1e-12  # entries below this share of a tensor's norm are rounding errors of the group average
 
@@ -39,18 +45,51 @@ def project(quantity: Tensor, tensors: Floats, rotations: Floats, crystal_of_op:
 
     Args:
         quantity: which tensor.
-        tensors: in the stored shape of the quantity, shape [n_crystals, ...].
+        tensors: in the stored shape of the quantity, shape [n_crystals, ...], or of several networks,
+            [n_networks, n_crystals, ...].
         rotations: orthogonal operations in the frame of the tensors, shape [n_ops, 3, 3].
         crystal_of_op: ascending, shape [n_ops].
 
     Returns:
         P T of the same shape.
     """
-    rotated = rotate(quantity, tensors[crystal_of_op].astype(np.float64), rotations)
-    mean = group_mean(rotated, crystal_of_op, len(tensors))
-    norm = np.sqrt((mean**2).sum(axis=tuple(range(1, mean.ndim)), keepdims=True))
-    mean[np.abs(mean) < _ROUNDING * norm] = 0.0
-    return mean
+    values = np.asarray(tensors, dtype=np.float64)
+    counts = np.bincount(crystal_of_op, minlength=values.shape[-1 - len(TENSORS[quantity].shape)])
+    first_op = np.concatenate([[0], np.cumsum(counts)])
+    matrices = _as_matrices(quantity, values)
+    mean = np.zeros_like(matrices)
+    group_average(matrices, np.ascontiguousarray(rotations, dtype=np.float64), first_op, mean)
+    return without_rounding(quantity, _from_matrices(quantity, mean).reshape(values.shape))
+
+
+def without_rounding(quantity: Tensor, tensors: Floats) -> Floats:
+    """Tensors [..., *shape of the quantity] whose entries are 0 where they are rounding errors of a group average."""
+    entries = tuple(range(-len(TENSORS[quantity].shape), 0))
+    norm = np.sqrt((tensors**2).sum(axis=entries, keepdims=True))
+    return np.where(np.abs(tensors) < _ROUNDING * norm, 0.0, tensors)
+
+
+def _as_matrices(quantity: Tensor, tensors: Floats) -> Floats:
+    """Tensors [..., n_crystals, *shape] as matrices on which rotations act from both sides, [n_sets, n, ...]."""
+    match TENSORS[quantity].index_symmetry:
+        case IndexSymmetry.PIEZOELECTRIC:
+            matrices = piezo_to_mandel(tensors)
+        case IndexSymmetry.STIFFNESS:
+            matrices = stiffness_voigt_to_mandel(tensors)
+        case _:
+            matrices = tensors
+    return np.ascontiguousarray(matrices.reshape(-1, *matrices.shape[-3:]))
+
+
+def _from_matrices(quantity: Tensor, matrices: Floats) -> Floats:
+    """Inverse of `_as_matrices`."""
+    match TENSORS[quantity].index_symmetry:
+        case IndexSymmetry.PIEZOELECTRIC:
+            return mandel_to_piezo(matrices)
+        case IndexSymmetry.STIFFNESS:
+            return mandel_to_stiffness_voigt(matrices)
+        case _:
+            return matrices
 
 
 def strained_cells(conventional: Floats, metric: Floats) -> Floats:

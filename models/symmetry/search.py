@@ -74,7 +74,8 @@ class SymmetryBatch:
 
         Args:
             quantity: which tensor.
-            tensors: in the stored shape of the quantity, input frame, shape [n_crystals, ...].
+            tensors: in the stored shape of the quantity, input frame, shape [n_crystals, ...], or of several networks,
+                [n_networks, n_crystals, ...].
 
         Returns:
             P T of the same shape. A forbidden piezoelectric tensor is exactly 0, and entries that are zero up to
@@ -92,7 +93,7 @@ class SymmetryBatch:
             )
         projected = project(quantity, tensors, self.rotations, self.crystal_of_op)
         if TENSORS[quantity].index_symmetry is IndexSymmetry.PIEZOELECTRIC:
-            projected[~self.piezo_allowed] = 0.0
+            projected[..., ~self.piezo_allowed, :, :, :] = 0.0
         return projected
 
     def select(self, crystals: Ints) -> "SymmetryBatch":

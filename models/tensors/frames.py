@@ -14,16 +14,18 @@ constants. Here they follow the given cell, obtuse angles where the standard ask
 `models.tensors.positive_senses` turns them. Where lengths that must be ordered are equal, the order given decides.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from models.errors import GmtError
+from models.tensors import kernels
+from models.tensors.kernels import FITS, FLAT, set_ieee_frames
 from models.tensors.voigt import Floats
 
-_LENGTH_TOLERANCE = 0.05  # relative: generous, the cell may come from a coarse symmetry search
-_COSINE_TOLERANCE = 0.05
 _ALONG_AXIS = 1e-8
 
 
@@ -55,6 +57,15 @@ _FAMILY_OF: dict[str, _Family] = {
     for symbol in symbols.split()
 }
 
+_CODES = {
+    _Family.CUBIC: kernels.CUBIC,
+    _Family.TETRAGONAL: kernels.TETRAGONAL,
+    _Family.HEXAGONAL: kernels.HEXAGONAL,
+    _Family.ORTHORHOMBIC: kernels.ORTHORHOMBIC,
+    _Family.MONOCLINIC: kernels.MONOCLINIC,
+    _Family.TRICLINIC: kernels.TRICLINIC,
+}
+
 # X in units of a and b where it is not a: settings whose two-fold axes or mirror normals lie between the cell axes.
 _X_DIRECTION: dict[str, tuple[int, int]] = {
     "312": (2, 1), "31m": (2, 1), "-31m": (2, 1), "-62m": (2, 1), "-4m2": (1, 1),
@@ -71,6 +82,7 @@ _LAST_NUMBER: tuple[tuple[int, str], ...] = (
 )  # fmt: skip
 
 
+@cache
 def oriented_point_group(space_group_number: int) -> str:
     """Hermann-Mauguin symbol of the crystal class in the standard setting of a space group.
 
@@ -112,24 +124,40 @@ def ieee_rotation(conventional_lattice: ArrayLike, point_group: str) -> Floats:
         FrameError: unknown point group, flat cell, or a cell whose lengths and angles do not fit the class.
     """
     lattice = np.asarray(conventional_lattice, dtype=np.float64)
-    family = _FAMILY_OF.get(point_group)
-    if family is None:
+    if point_group not in _FAMILY_OF:
         raise FrameError(f"{point_group!r} is no crystal class; write one of {', '.join(_FAMILY_OF)}.")
-    _refuse_misfit(lattice, family, point_group)
-    if family is _Family.MONOCLINIC:
-        return _monoclinic(lattice)
-    if family is _Family.TRICLINIC:
-        return _triclinic(lattice)
-    if family is _Family.ORTHORHOMBIC:
-        # c < a < b by length; in mm2 the polar axis stays c and a < b
-        lengths = np.linalg.norm(lattice, axis=1)
-        if point_group == "mm2":
-            order = np.append(np.argsort(lengths[:2], kind="stable"), 2)
-        else:
-            order = np.argsort(lengths, kind="stable")[[1, 2, 0]]
-        lattice = lattice[order]
-    along_a, along_b = _X_DIRECTION.get(point_group, (1, 0))
-    return _frame(along_a * lattice[0] + along_b * lattice[1], lattice[2])
+    if lattice.shape != (3, 3) or not np.isfinite(lattice).all():
+        raise FrameError(f"A lattice is 3x3 finite numbers in angstrom, got shape {list(lattice.shape)}.")
+    rotations, problems = _frames(lattice[None], [point_group])
+    if problems[0] != FITS:
+        raise _misfit_error(lattice, point_group, flat=problems[0] == FLAT)
+    return np.asarray(rotations[0])
+
+
+def ieee_rotations(conventional_lattices: ArrayLike, point_groups: Sequence[str]) -> Floats:
+    """The same of many lattices.
+
+    Args:
+        conventional_lattices: see `ieee_rotation`, shape [n_crystals, 3, 3].
+        point_groups: known classes, n_crystals of them.
+
+    Returns:
+        Shape [n_crystals, 3, 3]; NaN for a cell that is flat, not finite or does not fit its class.
+    """
+    rotations, problems = _frames(np.asarray(conventional_lattices, dtype=np.float64), point_groups)
+    rotations[problems != FITS] = np.nan
+    return rotations
+
+
+def _frames(lattices: Floats, point_groups: Sequence[str]) -> tuple[Floats, NDArray[np.int64]]:
+    """Frames [n_crystals, 3, 3], and what is wrong with a cell that has none, [n_crystals]."""
+    rules = [
+        (_CODES[_FAMILY_OF[group]], *_X_DIRECTION.get(group, (1, 0)), int(group == "mm2")) for group in point_groups
+    ]
+    rotations, problems = np.empty((len(rules), 3, 3)), np.empty(len(rules), dtype=np.int64)
+    rows = np.array(rules, dtype=np.int64).reshape(-1, 4)
+    set_ieee_frames(np.ascontiguousarray(lattices).reshape(-1, 3, 3), rows, rotations, problems)
+    return rotations, problems
 
 
 def axes_of_lattice(lattice: ArrayLike) -> str:
@@ -155,65 +183,16 @@ def axes_of_lattice(lattice: ArrayLike) -> str:
     return "Cartesian x, y, z of the lattice rows" + (f": {', '.join(lies)}" if lies else " as they stand")
 
 
-def _frame(x: Floats, z: Floats) -> Floats:
-    """Right-handed orthonormal rows with Z along z and X along the part of x normal to it."""
-    z_unit = z / np.linalg.norm(z)
-    normal = x - (x @ z_unit) * z_unit
-    x_unit = normal / np.linalg.norm(normal)
-    return np.stack([x_unit, np.cross(z_unit, x_unit), z_unit])
-
-
-def _monoclinic(lattice: Floats) -> Floats:
-    """Y along b, Z along c, with c < a the shortest translations normal to b, beta obtuse, a, b, c right-handed."""
-    c, a = _shortest_pair(lattice[2], lattice[0])
-    b = lattice[1] if np.cross(c, a) @ lattice[1] > 0 else -lattice[1]
-    y_unit = b / np.linalg.norm(b)
-    normal = c - (c @ y_unit) * y_unit
-    z_unit = normal / np.linalg.norm(normal)
-    return np.stack([np.cross(y_unit, z_unit), y_unit, z_unit])
-
-
-def _shortest_pair(first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    """Gauss reduction: the two shortest vectors of a plane lattice, shorter first, at an obtuse (or right) angle."""
-    short, long = (first, second) if first @ first <= second @ second else (second, first)
-    for _ in range(100):  # converges in a few steps; the bound is against rounding that never settles
-        long = long - np.round(long @ short / (short @ short)) * short
-        if long @ long >= short @ short * (1 - 1e-12):
-            break
-        short, long = long, short
-    return short, long if short @ long <= 0 else -long
-
-
-def _triclinic(lattice: Floats) -> Floats:
-    """Z along c, Y normal to the ac plane on the side of b, for c < a < b with alpha and beta obtuse."""
-    a, b, c = lattice[np.argsort(np.linalg.norm(lattice, axis=1), kind="stable")[[1, 2, 0]]]
-    a = -a if a @ c > 0 else a
-    b = -b if b @ c > 0 else b
-    if np.linalg.det(np.stack([a, b, c])) < 0:
-        a, c = -a, -c  # and b: the angles stay as they are
-    return _frame(a, c)
-
-
-def _refuse_misfit(lattice: Floats, family: _Family, point_group: str) -> None:
-    """Refuses a cell whose equal lengths and fixed angles are not those of the crystal family."""
-    if lattice.shape != (3, 3) or not np.isfinite(lattice).all():
-        raise FrameError(f"A lattice is 3x3 finite numbers in angstrom, got shape {list(lattice.shape)}.")
+def _misfit_error(lattice: Floats, point_group: str, *, flat: bool) -> FrameError:
+    """Why a cell has no frame."""
+    if flat:
+        return FrameError("The conventional cell is flat; check its rows a, b, c.")
     lengths = np.linalg.norm(lattice, axis=1)
-    if abs(np.linalg.det(lattice)) <= 1e-9 * np.prod(lengths):
-        raise FrameError("The conventional cell is flat; check its rows a, b, c.")
     unit = lattice / lengths[:, None]
     cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
-    wanted = {
-        _Family.HEXAGONAL: [0, 0, -0.5],
-        _Family.MONOCLINIC: [0, np.nan, 0],
-        _Family.TRICLINIC: [np.nan] * 3,
-    }
-    off = np.nan_to_num(np.abs(cosines - np.asarray(wanted.get(family, [0, 0, 0]), dtype=np.float64)))
-    equal = {_Family.CUBIC: 3, _Family.TETRAGONAL: 2, _Family.HEXAGONAL: 2}.get(family, 1)
-    spread = float(np.ptp(lengths[:equal]) / lengths[:equal].mean())
-    if off.max() > _COSINE_TOLERANCE or spread > _LENGTH_TOLERANCE:
-        angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-        raise FrameError(
-            f"A cell with lengths {np.round(lengths, 4).tolist()} angstrom and angles {np.round(angles, 2).tolist()} "
-            f"degrees is not the conventional {family} cell of class {point_group}; give it in its standard setting."
-        )
+    angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+    return FrameError(
+        f"A cell with lengths {np.round(lengths, 4).tolist()} angstrom and angles {np.round(angles, 2).tolist()} "
+        f"degrees is not the conventional {_FAMILY_OF[point_group]} cell of class {point_group}; give it in its "
+        "standard setting."
+    )

@@ -12,9 +12,16 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.derived.elastic import GPA_INVERSE_IN_PER_TPA, Columns, Unstable, compliance_voigt, stable_stand_ins
+from models.derived.elastic import (
+    GPA_INVERSE_IN_PER_TPA,
+    Columns,
+    Stiffness,
+    StiffnessBatch,
+    Unstable,
+    compliance_voigt,
+)
 from models.derived.extremes.frames import UPPER, Entry, dyads, extreme_entries, products_of_dyads
-from models.derived.extremes.sphere import Grid, Singles, even_grid, largest_on_sphere
+from models.derived.extremes.sphere import Singles, best_two, half_sphere, largest_on_sphere
 from models.tensors.voigt import (
     Floats,
     ShapeError,
@@ -53,7 +60,7 @@ def young_modulus_along(stiffness_voigt: ArrayLike, directions: ArrayLike) -> Fl
     return np.asarray(GPA_INVERSE_IN_PER_TPA / ((along @ compliance) * along).sum(axis=-1), dtype=np.float64)
 
 
-def derive_directional(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable.RAISE) -> Columns:
+def derive_directional(stiffness_voigt: Stiffness, unstable: Unstable = Unstable.RAISE) -> Columns:
     """Extremes over all directions of moduli, Poisson's ratios and the linear compressibility.
 
     Args:
@@ -69,8 +76,8 @@ def derive_directional(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable
     Raises:
         UnphysicalTensorError: `unstable` is RAISE and some C_IJ is not positive definite; `.rows` names them.
     """
-    usable, stable = stable_stand_ins(stiffness_voigt, unstable)
-    compliance = compliance_voigt_to_mandel(compliance_voigt(usable))
+    batch = StiffnessBatch.of(stiffness_voigt).checked(unstable)
+    compliance = batch.compliance_mandel
     inverse_young, entries = _inverse_young_extremes(compliance), extreme_entries(compliance)
     inverse_shear, poisson = entries[:, Entry.INVERSE_SHEAR], entries[:, Entry.POISSON]
     shrinkage = np.linalg.eigvalsh(mandel_to_symmetric(compliance[:, :, :3].sum(axis=2)))  # S_ijkk
@@ -84,15 +91,15 @@ def derive_directional(stiffness_voigt: ArrayLike, unstable: Unstable = Unstable
         "linear_compressibility_min_per_tpa": shrinkage[:, 0],
         "linear_compressibility_max_per_tpa": shrinkage[:, 2],
     }
-    return {name: np.where(stable, values, np.nan) for name, values in columns.items()}
+    return {name: np.where(batch.stable, values, np.nan) for name, values in columns.items()}
 
 
 @lru_cache(maxsize=1)
-def _grid() -> tuple[Grid, Singles]:
+def _grid() -> tuple[Floats, Singles]:
     """Directions, and what makes S_nnnn along them, [21, N_GRID]."""
-    grid = even_grid(N_GRID)
-    along = dyads(grid.directions, grid.directions)
-    return grid, products_of_dyads((along, along))
+    directions = half_sphere(N_GRID)
+    along = dyads(directions, directions)
+    return directions, products_of_dyads((along, along))
 
 
 @lru_cache(maxsize=1)
@@ -104,20 +111,21 @@ def _symmetric_part() -> Floats:
     first, second = np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1])
     # a product of two different components stands for both orders
     forms = total[:, first, second][:, :, first, second] * np.where(first == second, 1.0, 2.0)
-    return np.ascontiguousarray(forms.reshape(36, 36).T)
+    return np.ascontiguousarray(forms.reshape(36, 36))
 
 
 def _inverse_young_extremes(compliance: Floats) -> Floats:
     """Least and largest S_nnnn in 1/TPa of compliances in Mandel form, [n_crystals, 2]."""
-    grid, products = _grid()
-    forms = (_symmetric_part() @ compliance.reshape(-1, 36).T).reshape(6, 6, -1)
+    directions, products = _grid()
+    forms = (compliance.reshape(-1, 36) @ _symmetric_part()).reshape(-1, 6, 6)
     # single precision is enough to choose where to start
     components = compliance[:, UPPER[0], UPPER[1]].astype(np.float32)
-    place = np.empty((2, len(compliance), 2), dtype=np.intp)
+    place = np.empty((2, len(compliance), 2), dtype=np.int64)
     for first in range(0, len(compliance), _CHUNK):
         part = slice(first, first + _CHUNK)
         values = components[part] @ products
-        place[0, part], place[1, part] = grid.best(-values), grid.best(values)
-    ends = np.concatenate([-forms, forms], axis=2)
-    largest = largest_on_sphere(ends, grid.directions[place].reshape(-1, 2, 3))[0].reshape(2, -1)
+        place[0, part] = best_two(-values, directions, even=True)
+        place[1, part] = best_two(values, directions, even=True)
+    ends = np.concatenate([-forms, forms])
+    largest = largest_on_sphere(ends, directions[place].reshape(-1, 2, 3))[0].reshape(2, -1)
     return np.stack([-largest[0], largest[1]], axis=1)

@@ -205,7 +205,7 @@ def test_predict_gives_one_line_per_input_in_order(tmp_path: Path, monkeypatch: 
     import gmt_tasks.screening.records
 
     monkeypatch.setattr(gmt_tasks.screening.records, "load_screener", lambda *_: FakeScreener())
-    monkeypatch.setattr(gmt_tasks.screening.records, "CRYSTALS_PER_CALL", 2)
+    monkeypatch.setattr(gmt_tasks.screening.records, "ATOMS_PER_CALL", 2)
     source = write_crystals(tmp_path / "c.jsonl", ["flat", "Al", "N", "flat", "C", "Al", "Si", "flat"])
     result = run("predict", str(source))
     lines = [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,0 +1,1 @@
+"""Compiled loops over atoms, bonds and training crystals."""

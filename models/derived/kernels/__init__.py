@@ -1,0 +1,1 @@
+"""Compiled loops over crystals, for searches that take many short steps each."""
