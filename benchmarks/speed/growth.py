@@ -28,8 +28,11 @@ def by_atoms(candidates: Path, folder: Path) -> list[dict[str, Any]]:
         process.screen(sample(candidates, 24, SEED, folder))
         for n_atoms, n in SIZES.items():
             answers = []
-            for repeat in range(N_REPEATS):
-                chosen = of_size(crystals, n_atoms, n, SEED + repeat)
+            try:
+                samples = [of_size(crystals, n_atoms, n, SEED + repeat) for repeat in range(N_REPEATS)]
+            except ValueError:
+                continue  # the candidates have no such cells: left out, not made up
+            for repeat, chosen in enumerate(samples):
                 path = folder / f"size-{n_atoms}-{repeat}.parquet"
                 write_crystals(path, [f"size-{n_atoms}-{repeat}-{k}" for k in range(n)], chosen)
                 answers.append(process.screen(path))

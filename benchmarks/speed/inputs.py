@@ -98,17 +98,21 @@ def of_size(crystals: CrystalBatch, n_atoms: int, n: int, seed: int) -> CrystalB
         n_atoms: wanted, met within a tenth.
         n: number of crystals.
         seed: of the choice.
+
+    Raises:
+        ValueError: too few candidates have that size or a divisor of it.
     """
     rng = np.random.default_rng(seed)
     counts = crystals.atoms_per_crystal
     fitting = np.flatnonzero(np.abs(counts - n_atoms) <= n_atoms // 10)
     if len(fitting) >= n:
         return crystals.select(np.sort(rng.choice(fitting, n, replace=False)))
-    copies = next(k for k in range(2, n_atoms) if np.sum(np.abs(k * counts - n_atoms) <= n_atoms // 10) >= n)
-    fitting = np.flatnonzero(np.abs(copies * counts - n_atoms) <= n_atoms // 10)
-    chosen = rng.choice(fitting, n, replace=False)
-    cells = [supercell(crystals.select([k]), copies, rng) for k in chosen]
-    return CrystalBatch.join(cells)
+    for copies in range(2, n_atoms + 1):
+        fitting = np.flatnonzero(np.abs(copies * counts - n_atoms) <= n_atoms // 10)
+        if len(fitting) >= n:
+            chosen = rng.choice(fitting, n, replace=False)
+            return CrystalBatch.join([supercell(crystals.select([k]), copies, rng) for k in chosen])
+    raise ValueError(f"Fewer than {n} candidates make cells of about {n_atoms} atoms. Give other candidates.")
 
 
 def supercell(crystal: CrystalBatch, copies: int, rng: np.random.Generator) -> CrystalBatch:

@@ -86,14 +86,22 @@ class ProcessTree:
                 self.peak_by_role[role] = max(self.peak_by_role[role], n_bytes)
 
     def _alive(self) -> list[psutil.Process]:
-        found = []
-        for pid in [self.root, *self.seen]:
+        """The command, what was seen before, and all their children, by one look at all processes of the machine."""
+        children: dict[int, list[psutil.Process]] = defaultdict(list)
+        found: dict[int, psutil.Process] = {}
+        for process in psutil.process_iter():
             try:
-                process = psutil.Process(pid)
-                found += [process, *process.children(recursive=True)]
+                children[process.ppid()].append(process)
             except psutil.Error:
                 continue
-        return list({process.pid: process for process in found}.values())
+            if process.pid == self.root or process.pid in self.seen:
+                found[process.pid] = process
+        waiting = list(found)
+        while waiting:
+            fresh = [child for child in children[waiting.pop()] if child.pid not in found]
+            found |= {child.pid: child for child in fresh}
+            waiting += [child.pid for child in fresh]
+        return list(found.values())
 
     def cpu_s(self) -> float:
         """Processor time of all processes so far in s.
