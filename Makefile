@@ -27,7 +27,7 @@ AXE := 4.14.1
 # The tests start many interpreters; without bytecode each of them would compile the program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-browser test-postgres audit bench bench-ledger bench-query bench-poison bench-readers format freeze clean
+.PHONY: help setup screen test lint types contracts tests test-slow test-chaos test-browser test-postgres audit bench bench-scale bench-ledger bench-query bench-poison bench-readers format freeze clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -92,9 +92,13 @@ audit: $(STAMP) ## compare the pinned versions with published advisories, where 
 	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit; $(VENV)/audit/bin/pip install --quiet pip-audit; }
 	$(VENV)/audit/bin/pip-audit --vulnerability-service osv --requirement constraints.txt --no-deps --disable-pip
 
-bench: $(STAMP) ## screen N=1000 prototypes into a fresh database and print the rate
-	@rm -f runs/bench.db runs/bench.db-wal runs/bench.db-shm; mkdir -p runs
-	$(BIN)/gmtscreen screen prototypes:n=$(N) --db runs/bench.db
+bench: $(STAMP) ## the speed of screening: stages, beside AGAINST=REVISION and a plain line, whole runs, memory; CANDIDATES=FILE
+	$(BIN)/python -m benchmarks.speed $(if $(CANDIDATES),--candidates $(CANDIDATES)) $(if $(AGAINST),--against $(AGAINST)) \
+	  $(if $(POSTGRES),--postgres $(POSTGRES))
+
+bench-scale: SCALE = $(if $(filter file,$(origin N)),1000000,$(N))
+bench-scale: $(STAMP) ## a run of N=1000000 generated candidates, resumable: rate, memory and database over time, into runs/scale-N
+	$(BIN)/python -m benchmarks.speed.many_rows --n $(SCALE) --out runs/scale-$(SCALE) $(if $(CANDIDATES),--candidates $(CANDIDATES))
 
 bench-ledger: $(STAMP) ## what the ledger costs: a million crystals in and out, without a network; prints shares and memory
 	$(BIN)/python -m benchmarks.ledger

@@ -1,6 +1,7 @@
 """Commands that compute: screen (with a database) and predict (without one)."""
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Source
 from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, printable, say, say_command
 
 if TYPE_CHECKING:
+    from gmt_tasks.runs.estimate import RunEstimate
     from gmt_tasks.runs.run_session import RunSession
     from gmt_tasks.runs.session import ScreenSession
     from gmt_tasks.settings import Settings
@@ -44,7 +46,7 @@ def screen(
     symprec: Symprec = None,
     device: Device = None,
     assume_p1: AssumeP1 = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and validate; compute and store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show balance and cost; store nothing.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One line per event on standard error.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -127,23 +129,52 @@ def ignored_text(sources: "list[Source]") -> str:
 
 
 def _dry_run(sources: "list[Source]", settings: "Settings", limit: int | None, *, json: bool) -> None:
-    """Prints the balance that the run would start with."""
-    from gmt_tasks.ingest.blocks import IngestPlan
-    from gmt_tasks.runs.lifecycle import dry_balance
+    """Prints the balance that the run would start with, and what it would take here."""
+    from gmt_tasks.ingest.blocks import SHARD_ATOMS, IngestPlan
+    from gmt_tasks.registry.current_model import chosen_model
+    from gmt_tasks.runs.estimate import dry_run
+    from gmt_tasks.runs.run_session import n_usable_cores
     from gmt_tasks.sources.open import ignored_files
+    from gmt_tasks.workers import worker
 
-    balance = dry_balance(sources, IngestPlan(settings.max_atoms, limit=limit))
+    settings = chosen_model(settings)
+    workers = settings.workers or n_usable_cores()
+    plan = IngestPlan(settings.max_atoms, settings.shard_atoms or SHARD_ATOMS, workers, limit)
+    load = partial(worker.load_worker, settings.model, settings.device, settings.symprec)
+    on_gpu = settings.device.startswith("cuda") or bool(settings.gpus_per_worker)
+    now = time.perf_counter if on_gpu else time.process_time
+    balance, estimate = dry_run(sources, plan, load, n_cores=n_usable_cores(), now=now)
     if json:
         counts = asdict(balance)
         # "in" is the name that `status --json` prints; as a Python name it is taken.
-        print_json({"dry_run": True, "in": counts.pop("n_in"), **counts, "ignored": ignored_files(sources)})
+        facts = {"dry_run": True, "in": counts.pop("n_in"), **counts, "ignored": ignored_files(sources)}
+        print_json(facts | {"estimate": None if estimate is None else estimate.facts()})
         return
     from flows.reports.tables import balance_table, console
 
     console().print(balance_table("dry", balance))
     if ignored := ignored_text(sources):
         console().print(ignored, markup=False)
-    say("dry run: nothing was computed or stored; `pending` is what a run would compute")
+    if estimate is not None:
+        for line in estimate_lines(estimate):
+            say(line)
+    say("dry run: nothing was stored; `pending` is what a run would compute")
+
+
+def estimate_lines(estimate: "RunEstimate") -> list[str]:
+    """What a run is expected to take, in words."""
+    from flows.terminal.console import duration
+
+    workers = f"{estimate.n_workers} worker{'s' if estimate.n_workers > 1 else ''} on {estimate.n_cores} cores"
+    return [
+        f"expected with {workers}: {duration(estimate.wall_s)} ({duration(estimate.ingest_s)} to read, "
+        f"{duration(estimate.drive_s)} to compute, {estimate.crystals_per_s:.0f} crystals/s), where nothing else uses "
+        f"the cores; {duration(estimate.cpu_s)} of processor time",
+        f"start beside it: {duration(estimate.start_cpu_s)} of processor time, {duration(estimate.start_s)} of that to "
+        "load the model",
+        f"memory {estimate.memory_bytes / 2**30:.1f} GiB, database {estimate.database_bytes / 2**20:,.0f} MiB (SQLite)",
+        f"measured on {estimate.n_sampled:,} of {estimate.n_crystals:,} crystals, spread over the input",
+    ]
 
 
 def _report(session: "ScreenSession", *, json: bool) -> None:

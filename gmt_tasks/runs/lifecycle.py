@@ -3,7 +3,11 @@
 Each step may be repeated: the ledger stores how far it came, and the next call goes on from there.
 """
 
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -121,11 +125,38 @@ def close_run(store: "ResultStore", run_id: int, seconds: float) -> Balance:
 def dry_balance(sources: Sequence[Source], plan: IngestPlan) -> Balance:
     """The balance that a run over these sources would start with in an empty database: that run's, in a scratch one.
 
-    The scratch database is a file in the system's temporary folder, a kilobyte or two per crystal, and gone at the end.
-
     Returns:
         Counts with `done` and `quarantined` 0; `pending` is the number of crystals to compute.
     """
+    with scratch_run(sources, plan) as scratch:
+        return scratch.balance
+
+
+@dataclass(frozen=True)
+class ScratchRun:
+    """An ingested run in a scratch database, and what that took.
+
+    Attributes:
+        store: the database, in `folder`; both are gone when the context ends.
+        run_id: its only run.
+        balance: of that run.
+        wall_s: wall time of the ingest in s, and
+        cpu_s: processor time of this process and of those that read and identified for it.
+        database_bytes: size of the database.
+    """
+
+    store: "ResultStore"
+    folder: Path
+    run_id: int
+    balance: Balance
+    wall_s: float
+    cpu_s: float
+    database_bytes: int
+
+
+@contextmanager
+def scratch_run(sources: Sequence[Source], plan: IngestPlan) -> Iterator[ScratchRun]:
+    """Ingests sources into a file in the system's temporary folder, a kilobyte or two per crystal, gone at the end."""
     # The real ingest, so that duplicates and refusals are those of the run; the model is never loaded.
     model = ModelVersion("dry-run", "0", "0" * 64)
     from db.store import ResultStore
@@ -133,7 +164,21 @@ def dry_balance(sources: Sequence[Source], plan: IngestPlan) -> Balance:
     with TemporaryDirectory(prefix="gmtscreen-dry-") as folder, ResultStore(Path(folder) / "dry.db") as store:
         store.register_model(model, {})
         run = store.open_run(run_spec(sources, model, 0.0, plan))
-        n_before = 0
+        n_before, began_s, cpu_before_s = 0, time.monotonic(), processor_seconds()
         for source in {source.name: source for source in sources}.values():
             n_before += ingest_source(store, run.id, source, plan, n_before=n_before)
-        return store.balance(run.id)
+        spent = time.monotonic() - began_s, processor_seconds() - cpu_before_s
+        store.close()  # what stands in the log goes to the file; the next question opens it again
+        size = database_size(Path(folder) / "dry.db")
+        yield ScratchRun(store, Path(folder), run.id, store.balance(run.id), *spent, size)
+
+
+def database_size(database: Path) -> int:
+    """Bytes of an SQLite database with its log."""
+    return sum(part.stat().st_size for part in database.parent.glob(f"{database.name}*"))
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of its ended children so far, in s."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

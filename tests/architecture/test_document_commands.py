@@ -24,6 +24,7 @@ from flows.cli import ingest as cli_ingest
 from flows.cli.app import app
 from gmt_tasks.screening import records as prediction_records
 from gmt_tasks.screening.screener import Screener
+from gmt_tasks.workers import worker
 from models.errors import Reason
 from models.testing.model import ToyTensorModel
 from tests.architecture.source_tree import ROOT
@@ -150,6 +151,7 @@ def reader(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("GMTSCREEN_USER", "ana@lab")
     monkeypatch.delenv("GMTSCREEN_DB", raising=False)
     monkeypatch.setattr(prediction_records, "load_screener", lambda *_: FakeScreener())
+    monkeypatch.setattr(worker, "load_worker", lambda *_: FakeScreener())
     monkeypatch.setattr(cli_ingest, "predictor_of", lambda _: expected_sizes(good_rows(12)))
 
 

@@ -21,6 +21,7 @@ from gmt_tasks.ingest.blocks import IngestPlan
 from gmt_tasks.process import new_holder
 from gmt_tasks.runs.drive import ShardDriver
 from gmt_tasks.runs.lifecycle import close_run, ingest_source
+from gmt_tasks.workers import worker
 from tests.flows.conftest import write_crystals
 from tests.gmt_tasks.runs.test_drive import DirectPool, ListSource
 from tests.gmt_tasks.workers.fake_screener import VERSION, FakeScreener
@@ -218,14 +219,26 @@ def test_predict_gives_one_line_per_input_in_order(tmp_path: Path, monkeypatch: 
     assert [json.loads(line) for line in out.read_text().splitlines()] == lines[:3]
 
 
-def test_dry_run_prints_the_balance_and_writes_nothing(tmp_path: Path) -> None:
+def test_dry_run_prints_balance_and_cost_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "load_worker", lambda *_: FakeScreener())
     source = write_crystals(tmp_path / "c.jsonl", ["Al", "flat", "N"])
     db = tmp_path / "x.db"
-    result = run("screen", str(source), "--db", str(db), "--dry-run", "--json")
+    result = run("screen", str(source), "--db", str(db), "--dry-run", "--json", "--workers", "2")
     facts = json.loads(result.stdout)
     assert (facts["in"], facts["pending"], facts["rejected"], facts["done"]) == (3, 2, 1, 0)
+    estimate = facts["estimate"]
+    assert (estimate["n_crystals"], estimate["n_atoms"], estimate["n_sampled"], estimate["n_workers"]) == (2, 2, 2, 2)
+    assert estimate["database_bytes"] > 0 and estimate["cpu_s"] >= estimate["ingest_cpu_s"]
     assert not db.exists()
-    assert "dry run" in run("screen", str(source), "--db", str(db), "--dry-run").stderr
+    shown = run("screen", str(source), "--db", str(db), "--dry-run", "--workers", "1").stderr
+    assert "dry run" in shown and "expected with 1 worker on" in shown and "measured on 2 of 2 crystals" in shown
+
+
+def test_dry_run_of_nothing_to_compute_loads_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "load_worker", lambda *_: pytest.fail("loaded"))
+    source = write_crystals(tmp_path / "c.jsonl", ["flat"])
+    result = run("screen", str(source), "--db", str(tmp_path / "x.db"), "--dry-run", "--json")
+    assert json.loads(result.stdout)["estimate"] is None
 
 
 def test_a_stop_exits_with_1_and_says_how_to_go_on(

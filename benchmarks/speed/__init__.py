@@ -1,0 +1,1 @@
+"""How fast crystals are screened: the line, its stages, an earlier version, what one would write otherwise."""

@@ -1,0 +1,143 @@
+"""As many distinct candidates as one asks for: those of a file under random strains, elements replaced within a group.
+
+Row k is a pure function of the seed and k, so a folder may be extended, and any part made again. A replaced element
+scales the cell by the volumes of the covalent radii, so that bonds stay bonds; strains have principal values within
+±5 %. The id says what was done: `mp-149/7/s3.2/Si>Ge` is candidate mp-149, pass 7, largest principal strain 3.2 %.
+
+    python -m benchmarks.speed.generator --candidates FILE --n 1000000 --out FOLDER
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.speed.inputs import candidates_file, crystals_of, write_crystals
+from models.crystals.crystal import SYMBOLS, CrystalBatch
+from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
+
+LARGEST_STRAIN = 0.05
+ROWS_PER_PART = 20_000
+SHARE_REPLACED = 0.7
+
+GROUPS = (
+    "Li Na K Rb Cs", "Be Mg Ca Sr Ba", "Sc Y La", "Ti Zr Hf", "V Nb Ta", "Cr Mo W", "Mn Re", "Fe Ru Os", "Co Rh Ir",
+    "Ni Pd Pt", "Cu Ag Au", "Zn Cd Hg", "B Al Ga In Tl", "C Si Ge Sn Pb", "N P As Sb Bi", "O S Se Te", "F Cl Br I",
+    "Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu",
+)  # fmt: skip
+"""Groups of the periodic table with elements that the shipped models know."""
+
+GROUP_OF = {SYMBOLS.index(symbol): group.split() for group in GROUPS for symbol in group.split()}
+
+
+def strained(lattice: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """A cell under a symmetric random strain, and the largest principal value of that strain without its sign.
+
+    Args:
+        lattice: rows a, b, c in angstrom, [3, 3].
+        rng: of the strain.
+    """
+    principal = rng.uniform(-LARGEST_STRAIN, LARGEST_STRAIN, 3)
+    axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    return lattice @ (np.eye(3) + (axes * principal) @ axes.T), float(np.abs(principal).max())
+
+
+def replaced(numbers: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    """Species with one element replaced by another of its group that is not in the crystal, and what it says in the id.
+
+    Args:
+        numbers: atomic numbers, [n_atoms].
+        rng: of the choice.
+    """
+    present = np.unique(numbers)
+    choices = [
+        (int(old), new)
+        for old in present
+        for symbol in GROUP_OF.get(int(old), ())
+        if (new := SYMBOLS.index(symbol)) not in present
+    ]
+    if not choices or rng.uniform() > SHARE_REPLACED:
+        return numbers, "same"
+    old, new = choices[int(rng.integers(len(choices)))]
+    return np.where(numbers == old, new, numbers), f"{SYMBOLS[old]}>{SYMBOLS[new]}"
+
+
+def scale_of(old: np.ndarray, new: np.ndarray) -> float:
+    """Factor of lengths that keeps the share of the cell that spheres of the covalent radii fill."""
+    radii = np.asarray(COVALENT_RADIUS_ANGSTROM)
+    return float(np.cbrt((radii[new] ** 3).sum() / (radii[old] ** 3).sum()))
+
+
+def rows(ids: list[str], crystals: CrystalBatch, wanted: range, seed: int) -> tuple[list[str], CrystalBatch]:
+    """The crystals of rows of the endless list, each of its own random numbers.
+
+    Args:
+        ids: of the candidates.
+        crystals: the candidates.
+        wanted: rows.
+        seed: of everything.
+    """
+    names, lattices, coords, species = [], [], [], []
+    first = crystals.first_atom
+    for row in wanted:
+        number, turn = row % crystals.n_crystals, row // crystals.n_crystals
+        rng = np.random.default_rng((seed, row))
+        atoms = slice(first[number], first[number + 1])
+        numbers, change = replaced(crystals.numbers[atoms], rng)
+        lattice, largest = strained(crystals.lattice[number], rng)
+        lattices.append(lattice * scale_of(crystals.numbers[atoms], numbers))
+        coords.append(crystals.frac_coords[atoms])
+        species.append(numbers)
+        names.append(f"{ids[number]}/{turn}/s{100 * largest:.1f}/{change}")
+    return names, CrystalBatch.from_arrays(lattices, coords, species)
+
+
+def write_parts(candidates: Path, n: int, folder: Path, seed: int = 0) -> list[Path]:
+    """Writes `n` rows in parts of 20,000; parts that are there are kept, so a killed call goes on.
+
+    Args:
+        candidates: Parquet file; its rows are taken in a random order that the seed gives.
+        n: rows.
+        folder: of the parts, made when missing.
+        seed: of everything.
+
+    Returns:
+        The parts in order.
+
+    Raises:
+        ValueError: the candidates' ids are not unique, so those of the rows would not be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    firsts = range(0, n, ROWS_PER_PART)
+    paths = [
+        folder / f"part-{first // ROWS_PER_PART:05d}-of-{min(ROWS_PER_PART, n - first)}.parquet" for first in firsts
+    ]
+    missing = [(first, path) for first, path in zip(firsts, paths, strict=True) if not path.exists()]
+    if not missing:
+        return paths
+    ids: list[str] = pq.read_table(candidates, columns=["id"]).column("id").to_pylist()
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"{len(ids) - len(set(ids))} ids of {candidates.name} occur twice. Give each row its own.")
+    order = np.random.default_rng(seed).permutation(len(ids))
+    ids, crystals = [ids[k] for k in order], crystals_of(candidates).select(order)
+    for first, path in missing:
+        write_crystals(path, *rows(ids, crystals, range(first, min(first + ROWS_PER_PART, n)), seed))
+    return paths
+
+
+def main() -> None:
+    """Writes the parts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=Path)
+    parser.add_argument("--n", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    parts = write_parts(candidates_file(asked.candidates, asked.out), asked.n, asked.out, asked.seed)
+    sys.stdout.write(f"{asked.n:,} rows in {len(parts)} parts of {asked.out}\n")
+
+
+if __name__ == "__main__":
+    main()
