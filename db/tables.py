@@ -244,6 +244,8 @@ results = Table(
     Column("spacegroup_1e3", INTEGER),
     Column("spacegroup_1e2", INTEGER),
     Column("spacegroup_1e1", INTEGER),
+    Column("symmetry_displacement_angstrom", SINGLE),
+    Column("symmetry_strain", SINGLE),
     *(Column(symprec_spread_column(tensor), SINGLE) for tensor in Tensor),
     *(Column(name, KIND_TYPES[quantity.kind]) for name, quantity in DERIVED.items()),
     *(Column(name, SINGLE) for name in UNCERTAINTY_COLUMNS),
@@ -348,6 +350,8 @@ SYMMETRY_COLUMNS: tuple[str, ...] = (
     "spacegroup_1e3",
     "spacegroup_1e2",
     "spacegroup_1e1",
+    "symmetry_displacement_angstrom",
+    "symmetry_strain",
     *(symprec_spread_column(tensor) for tensor in Tensor),
 )
 """Columns of a result about the symmetry of its crystal, and how it depends on the tolerance."""

@@ -17,7 +17,7 @@ What a compiled function needs:
 
 from collections.abc import Callable
 from functools import cache, wraps
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
@@ -61,7 +61,7 @@ def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool) 
     from numba import njit
 
     code, names = function.__code__, dict(function.__globals__)
-    for name in code.co_names:
+    for name in _names(code):
         called: Any = names.get(name)
         if hasattr(called, _COMPILED):
             if called.__wrapped__.__code__.co_filename != code.co_filename:
@@ -76,3 +76,11 @@ def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool) 
         return njit(cache=is_kept, error_model="numpy", fastmath=not in_order)(plain)
     except RuntimeError:  # there is no folder that can be written
         return njit(error_model="numpy", fastmath=not in_order)(plain)
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names of globals in a function, also in its comprehensions."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        names |= _names(constant) if isinstance(constant, CodeType) else set()
+    return names

@@ -61,6 +61,8 @@ PROPERTIES: dict[str, Kind] = {
     "spacegroup_1e3": Kind.INTEGER,
     "spacegroup_1e2": Kind.INTEGER,
     "spacegroup_1e1": Kind.INTEGER,
+    "symmetry_displacement_angstrom": Kind.NUMBER,
+    "symmetry_strain": Kind.NUMBER,
     **{symprec_spread_column(tensor): Kind.NUMBER for tensor in Tensor},
     **{name: Kind(quantity.kind.value) for name, quantity in DERIVED.items()},
     **dict.fromkeys(UNCERTAINTY_COLUMNS, Kind.NUMBER),
@@ -126,6 +128,12 @@ _STORED: dict[str, tuple[str, str, Group]] = {
     "spacegroup_1e3": ("", "number of the space group at a tolerance of 0.001 angstrom", Group.SYMMETRY),
     "spacegroup_1e2": ("", "number of the space group at a tolerance of 0.01 angstrom", Group.SYMMETRY),
     "spacegroup_1e1": ("", "number of the space group at a tolerance of 0.1 angstrom", Group.SYMMETRY),
+    "symmetry_displacement_angstrom": (
+        "angstrom",
+        "how far an atom was moved at most to make the crystal obey its space group exactly",
+        Group.SYMMETRY,
+    ),
+    "symmetry_strain": ("1", "by how much a length of the cell was changed at most for that", Group.SYMMETRY),
     REFINED: ("", "a second opinion by a potential is stored", Group.SECOND_OPINION),
 }
 """Unit, description and group of what no registry of quantities holds."""

@@ -32,6 +32,7 @@ class AveragedPrediction:
             [n_networks, n_crystals, ...].
         sign_votes: share of the networks that agree on the overall sign of the piezoelectric tensor, 1 where its class
             leaves the sign open or forbids the tensor, [n_crystals].
+        spreads: of a distilled network, see RawPrediction.
     """
 
     crystals: CrystalBatch
@@ -39,6 +40,7 @@ class AveragedPrediction:
     projections: dict[Tensor, Floats]
     by_network: dict[Tensor, Floats]
     sign_votes: Floats
+    spreads: dict[str, Floats]
 
 
 def average(prediction: RawPrediction, symmetry: SymmetryBatch) -> AveragedPrediction:
@@ -65,4 +67,4 @@ def average(prediction: RawPrediction, symmetry: SymmetryBatch) -> AveragedPredi
             # in these classes an operation outside the class changes the sign, so that no vote counts
             open_sign = np.isin(symmetry.point_group, list(SIGN_FREE_CLASSES)) | ~symmetry.piezo_allowed
             votes = np.where(open_sign, 1.0, (signs > 0).mean(axis=0))
-    return AveragedPrediction(prediction.crystals, tensors, projections, by_network, votes)
+    return AveragedPrediction(prediction.crystals, tensors, projections, by_network, votes, prediction.spreads)

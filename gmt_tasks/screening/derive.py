@@ -86,6 +86,8 @@ def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]])
     n_crystals = prediction.crystals.n_crystals
     n_networks = max((len(stacked) for stacked in prediction.by_network.values()), default=1)
     error_columns = [row.error_column for row in TENSORS.values()]
+    if prediction.spreads:
+        return _predicted_spread(prediction, columns)
     if n_networks == 1:
         return {name: np.zeros(n_crystals) for name in [*INTERVALS, *error_columns]}
     spread = {name: np.full(n_crystals, np.nan) for name in [*INTERVALS, *error_columns]}
@@ -99,4 +101,18 @@ def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]])
         if scale is not None:
             numbers = to_scale(scale, derived[name]).reshape(n_networks, n_crystals)
             spread[name] = spread_of_numbers(numbers, to_scale(scale, columns[name]))
+    return spread
+
+
+def _predicted_spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]]) -> dict[str, Floats]:
+    """What a distilled network says of its ensemble: nothing where there is no number, 0 for a forbidden tensor."""
+    piezoelectric = TENSORS[Tensor.PIEZOELECTRIC].error_column
+    forbidden = ~prediction.analysis.symmetry.piezo_allowed
+    spread: dict[str, Floats] = {}
+    for name in [*INTERVALS, *(row.error_column for row in TENSORS.values())]:
+        values = prediction.spreads.get(name, np.full(len(forbidden), np.nan))
+        if name in columns:
+            values = np.where(np.isfinite(np.asarray(columns[name], dtype=np.float64)), values, np.nan)
+        of_forbidden = name == piezoelectric or (name in DERIVED and Tensor.PIEZOELECTRIC in DERIVED[name].from_tensors)
+        spread[name] = np.where(forbidden & of_forbidden, 0.0, values)
     return spread

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import ModelVersion, ResultBlock, uncertainty_of
-from gmt_tasks.screening.average import average
+from gmt_tasks.screening.average import AveragedPrediction, average
 from gmt_tasks.screening.derive import DerivedProperties, derive
-from gmt_tasks.screening.infer import infer
+from gmt_tasks.screening.infer import RawPrediction, infer, infer_idealized
 from gmt_tasks.screening.intervals import interval_columns
 from gmt_tasks.screening.metals import without_static_response
 from gmt_tasks.screening.refusals import Refusals, not_finite, overlapping, unsupported
 from gmt_tasks.screening.reliability import ErrorModels, gather_evidence, reliability_columns, reliability_warnings
 from gmt_tasks.screening.symmetrize import SymmetrizedPrediction, symmetrize
-from gmt_tasks.screening.symmetry_analysis import analyse_symmetry
+from gmt_tasks.screening.symmetry_analysis import SymmetryAnalysis, analyse_symmetry
 from models.applicability.descriptor import DESCRIPTOR_GRAPH
 from models.applicability.distance import TrainingReference
 from models.applicability.error_features import Evidence
@@ -30,8 +30,9 @@ from models.crystals.neighborhood import Neighborhood
 from models.errors import Reason
 from models.quantities import TENSORS, ColumnKind, Tensor, symprec_spread_column
 from models.reliability_columns import RELIABILITY
+from models.symmetry.idealize import as_given
 from models.symmetry.search import SYMPRECS_ANGSTROM
-from models.tensor_model import GraphModel, TensorModel
+from models.tensor_model import GraphModel, OrbitModel, TensorModel
 from models.tensors.frames import axes_of_lattice
 from models.uncertainty.conformal import Calibration
 from models.uncertainty.stability import StabilityClassifier
@@ -134,10 +135,11 @@ class Screener:
         why = Reason.SYMMETRY_FAILED, f"at symprec {self.symprec} and looser"
         accepted, kept = accepted.without(dict.fromkeys(analysis.symmetry.failed.tolist(), why), refused)
         analysis = analysis.select(kept)
-        raw = infer(self.model, accepted.crystals, accepted.neighbors)
+        raw = self._infer(accepted, analysis)
         accepted, kept = accepted.without(not_finite(raw), refused)
         raw, analysis = raw.select(kept), analysis.select(kept)
-        derived = derive(symmetrize(average(raw, analysis.symmetry), analysis))
+        averaged, given = average(raw, analysis.symmetry), self._as_given(accepted, analysis)
+        derived = derive(symmetrize(averaged, analysis, given))
         evidence = gather_evidence(
             accepted.crystals,
             self.applicability,
@@ -151,6 +153,26 @@ class Screener:
         intervals = interval_columns(derived, self.calibration, evidence.band_gap_ev, evidence.expansion)
         derived, intervals = without_static_response(derived, intervals, reliability["metal"] == 1)
         return TensorPrediction(accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models)
+
+    def _infer(self, accepted: "_Accepted", analysis: SymmetryAnalysis) -> RawPrediction:
+        """Raw tensors: of one atom of each orbit of the idealised crystals where the model can."""
+        if isinstance(self.model, OrbitModel):
+            return infer_idealized(self.model, accepted.crystals, analysis.idealized)
+        return infer(self.model, accepted.crystals, accepted.neighbors)
+
+    def _as_given(
+        self, accepted: "_Accepted", analysis: SymmetryAnalysis
+    ) -> tuple[NDArray[np.int64], AveragedPrediction] | None:
+        """Raw tensors as they were given of crystals that lose symmetry at the tightest tolerance, and their rows.
+
+        All others are idealised as they are at that tolerance: their own prediction says what other groups change.
+        """
+        if not isinstance(self.model, OrbitModel):
+            return None
+        rows = np.flatnonzero(analysis.numbers[:, 0] != analysis.symmetry.number)
+        crystals = accepted.crystals.select(rows)
+        raw = infer_idealized(self.model, crystals, as_given(crystals))
+        return rows, average(raw, analysis.symmetry.select(rows))
 
     def _with_neighbors(self, crystals: CrystalBatch, refused: Refusals) -> "_Accepted":
         """The crystals that are not refused, and their neighbors as far as anything below looks."""
@@ -247,6 +269,8 @@ def symmetry_columns(prediction: SymmetrizedPrediction) -> dict[str, NDArray[Any
     }
     names = ("spacegroup_1e3", "spacegroup_1e2", "spacegroup_1e1")
     columns |= {name: analysis.numbers[:, k] for k, name in enumerate(names)}
+    columns["symmetry_displacement_angstrom"] = analysis.idealized.displacement_angstrom
+    columns["symmetry_strain"] = analysis.idealized.strain
     return columns | {symprec_spread_column(q): spread for q, spread in prediction.symprec_spread.items()}
 
 

@@ -27,7 +27,7 @@ class SymmetrizedPrediction:
         tensors: in unit and stored shape, input frame, [n_crystals, ...].
         removed_fraction: |T - PT| / |T| of each raw tensor, 0 where T is a rounding error, [n_crystals].
         symprec_spread: how much each tensor depends on the tolerance, see `symprec_spread`, [n_crystals].
-        by_network, sign_votes: of the networks, see AveragedPrediction.
+        by_network, sign_votes, spreads: of the networks, see AveragedPrediction.
     """
 
     crystals: CrystalBatch
@@ -37,18 +37,36 @@ class SymmetrizedPrediction:
     symprec_spread: dict[Tensor, Floats]
     by_network: dict[Tensor, Floats]
     sign_votes: Floats
+    spreads: dict[str, Floats]
 
 
-def symmetrize(prediction: AveragedPrediction, analysis: SymmetryAnalysis) -> SymmetrizedPrediction:
-    """Every tensor as the point group of its crystal allows it, what that removed, and what hangs on the tolerance."""
+def symmetrize(
+    prediction: AveragedPrediction,
+    analysis: SymmetryAnalysis,
+    as_given: tuple[NDArray[np.int64], AveragedPrediction] | None = None,
+) -> SymmetrizedPrediction:
+    """Every tensor as the point group of its crystal allows it, what that removed, and what hangs on the tolerance.
+
+    Args:
+        prediction: of the crystals.
+        analysis: their symmetry.
+        as_given: rows of crystals, and their prediction as they were given, where `prediction` is that of idealised
+            crystals: these have lost what a tighter tolerance would have kept.
+    """
+    near = np.flatnonzero(analysis.ambiguous)
     removed, spread = {}, {}
-    others = groups_at_tolerances(analysis)
+    others = groups_at_tolerances(analysis.select(near))
     for quantity, raw in prediction.tensors.items():
         projected = prediction.projections[quantity]
         size, rest = _norm(raw), _norm(raw - projected)
         # of a tensor that is nothing but the network's rounding errors no fraction has a meaning
         removed[quantity] = np.divide(rest, size, out=np.zeros_like(rest), where=size > ROUNDING)
-        spread[quantity] = symprec_spread(quantity, raw, projected, others)
+        spread[quantity] = np.zeros(len(raw))
+        if as_given is not None:
+            rows, given = as_given
+            raw, projected = raw.copy(), projected.copy()
+            raw[rows], projected[rows] = given.tensors[quantity], given.projections[quantity]
+        spread[quantity][near] = symprec_spread(quantity, raw[near], projected[near], others)
     return SymmetrizedPrediction(
         prediction.crystals,
         analysis,
@@ -57,6 +75,7 @@ def symmetrize(prediction: AveragedPrediction, analysis: SymmetryAnalysis) -> Sy
         spread,
         prediction.by_network,
         prediction.sign_votes,
+        prediction.spreads,
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch
 from models.crystals.neighborhood import Neighborhood
+from models.symmetry.idealize import IdealizedCrystals, idealize
 from models.symmetry.search import SYMPRECS_ANGSTROM, SymmetryBatch, find_symmetries
 
 Ints = NDArray[np.int64]
@@ -23,10 +24,12 @@ class SymmetryAnalysis:
     Attributes:
         symmetry: at the chosen tolerance, or at the nearest at which a group was found.
         at: at each tolerance of SYMPRECS_ANGSTROM.
+        idealized: the crystals made to obey the chosen symmetry exactly.
     """
 
     symmetry: SymmetryBatch
     at: tuple[SymmetryBatch, ...]
+    idealized: IdealizedCrystals
 
     @cached_property
     def numbers(self) -> Ints:
@@ -42,7 +45,8 @@ class SymmetryAnalysis:
         """The symmetry of the given crystals, in ascending order of their indices."""
         if len(rows) == len(self.numbers):
             return self
-        return SymmetryAnalysis(self.symmetry.select(rows), tuple(symmetry.select(rows) for symmetry in self.at))
+        at = tuple(symmetry.select(rows) for symmetry in self.at)
+        return SymmetryAnalysis(self.symmetry.select(rows), at, self.idealized.select(rows))
 
 
 def analyse_symmetry(crystals: CrystalBatch, symprec: float, neighbors: Neighborhood | None = None) -> SymmetryAnalysis:
@@ -64,7 +68,8 @@ def analyse_symmetry(crystals: CrystalBatch, symprec: float, neighbors: Neighbor
             break
         around = neighbors and neighbors.select(failed)
         symmetry = _patched(symmetry, failed, find_symmetries(crystals.select(failed), [other], around)[0])
-    return SymmetryAnalysis(symmetry, tuple(symmetries[tolerance] for tolerance in SYMPRECS_ANGSTROM))
+    at = tuple(symmetries[tolerance] for tolerance in SYMPRECS_ANGSTROM)
+    return SymmetryAnalysis(symmetry, at, idealize(crystals, symmetry))
 
 
 def _patched(old: SymmetryBatch, rows: Ints, new: SymmetryBatch) -> SymmetryBatch:

@@ -141,7 +141,7 @@ class GMTNetPredictor:
         parts: list[dict[str, Floats]] = []
         for start, stop in pairwise([0, *cuts.tolist(), batch.n_crystals]):
             with torch.inference_mode():
-                orbits = orbit_batch(crystals.part(start, stop), self.config.graph, self._workspace)
+                orbits = orbit_batch(crystals.select(np.arange(start, stop)), self.config.graph, self._workspace)
                 parts.append(_stacked([network(orbits, self._workspace) for network in self._compiled]))
         return self._outputs({name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]})
 

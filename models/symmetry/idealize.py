@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.crystals.crystal import MIN_DISTANCE_ANGSTROM, CrystalBatch, Floats, Ints
+from models.crystals.crystal import MIN_DISTANCE_ANGSTROM, CrystalBatch, Floats, Ints, rows_of
 from models.symmetry.position_average import AveragedAtoms, GivenAtoms, Groups, average_positions
 from models.symmetry.projector import strained_cells
 from models.symmetry.search import SymmetryBatch
@@ -47,27 +47,37 @@ class IdealizedCrystals:
     strain: Floats
     failed: Ints
 
-    def part(self, start: int, stop: int) -> "IdealizedCrystals":
-        """Consecutive crystals, without the atoms that were given."""
-        first, end = self.crystals.first_atom[start], self.crystals.first_atom[stop]
+    def select(self, chosen: Ints) -> "IdealizedCrystals":
+        """The given crystals, in ascending order of their indices, without the atoms that were given."""
         own = self.crystals
-        crystals = CrystalBatch(
-            own.lattice[start:stop],
-            own.frac_coords[first:end],
-            own.numbers[first:end],
-            own.crystal_of_atom[first:end] - start,
-        )
-        failed = self.failed[(self.failed >= start) & (self.failed < stop)] - start
+        crystals = own.select(chosen)
+        atoms, crystal_of_atom = rows_of(own.atoms_per_crystal, chosen)
+        shift = crystals.first_atom[:-1] - own.first_atom[:-1][chosen]
         return IdealizedCrystals(
             crystals,
-            self.first[first:end] - first,
-            self.operation[first:end],
-            self.rotations[first:end],
+            self.first[atoms] + shift[crystal_of_atom],
+            self.operation[atoms],
+            self.rotations[atoms],
             np.zeros(0, dtype=np.int64),
-            self.displacement_angstrom[start:stop],
-            self.strain[start:stop],
-            failed,
+            self.displacement_angstrom[chosen],
+            self.strain[chosen],
+            np.flatnonzero(np.isin(chosen, self.failed)),
         )
+
+
+def as_given(batch: CrystalBatch) -> IdealizedCrystals:
+    """The crystals as they are, each atom an orbit of its own."""
+    n_atoms, n_crystals = len(batch.numbers), batch.n_crystals
+    return IdealizedCrystals(
+        batch,
+        np.arange(n_atoms),
+        np.full(n_atoms, -1, dtype=np.int64),
+        np.broadcast_to(np.eye(3), (n_atoms, 3, 3)).copy(),
+        np.arange(n_atoms),
+        np.zeros(n_crystals),
+        np.zeros(n_crystals),
+        np.arange(n_crystals),
+    )
 
 
 def idealize(batch: CrystalBatch, symmetry: SymmetryBatch) -> IdealizedCrystals:

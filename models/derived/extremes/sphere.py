@@ -11,8 +11,8 @@ Source: J. Nocedal, S. J. Wright, Numerical Optimization (2006), sec. 3.4 (Newto
 import numpy as np
 from numpy.typing import NDArray
 
+from models.derived.kernels.frames import two_best_of_each
 from models.derived.kernels.sphere import largest_of_forms
-from models.derived.kernels.starts import two_best_of_each
 from models.tensors.voigt import Floats
 
 Singles = NDArray[np.float32]
