@@ -61,12 +61,11 @@ def symmetrize(
         size, rest = _norm(raw), _norm(raw - projected)
         # of a tensor that is nothing but the network's rounding errors no fraction has a meaning
         removed[quantity] = np.divide(rest, size, out=np.zeros_like(rest), where=size > ROUNDING)
-        spread[quantity] = np.zeros(len(raw))
+        spread[quantity], before, stored = np.zeros(len(raw)), raw.copy(), projected.copy()
         if as_given is not None:
             rows, given = as_given
-            raw, projected = raw.copy(), projected.copy()
-            raw[rows], projected[rows] = given.tensors[quantity], given.projections[quantity]
-        spread[quantity][near] = symprec_spread(quantity, raw[near], projected[near], others)
+            before[rows], stored[rows] = given.tensors[quantity], given.projections[quantity]
+        spread[quantity][near] = symprec_spread(quantity, before[near], stored[near], others)
     return SymmetrizedPrediction(
         prediction.crystals,
         analysis,
