@@ -38,7 +38,7 @@ def result() -> dict[str, Any]:
         "date": "2026-11-29", "version": "abc123", "input": {"file": "made.parquet", "rows": 60, "atoms": 12.3},
         "machine": {"processor": "A | B", "cores": 2, "system": "Linux", "python": "3.11", "load": 0.1, **libraries},
         "interleaved": {"n": 10, "rounds": 2, "earlier": "v1", "agreement": agreement, **measured},
-        "rows": {"start": run(8, 1), "runs": [run(50, 1), run(100, 2)], "one_worker": more, "all_workers": more},
+        "rows": {"load": 0.2, "start": run(8, 1), "runs": [run(50, 1), run(100, 2)], "one_worker": more, "all_workers": more},
         "atoms": [{
             "atoms": 200.0, "supercells": True, "us_per_crystal": {"min": 9e4}, "us_per_atom": {"min": 450.0},
             "stages": {"network": {"min": 8e4}, "symmetry": {"min": 1e4}},
@@ -94,7 +94,8 @@ def test_the_history_is_read_as_it_was_written() -> None:
 def test_large_screens_are_computed_from_the_result() -> None:
     text = scaling(result())
     assert (
-        "20.0 ms of processor time" in text
+        "20.0 ms of processor time of all processes" in text
+        and "(10.0 ms in one process" in text
         and "of which the network takes 9.0 ms and what the driver does itself 0.20 ms" in text
     )
     assert "| 1,000,000 | 6.9 | 0.278 |" in text
