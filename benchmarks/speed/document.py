@@ -244,11 +244,11 @@ def cost_table(plans: list[Plan]) -> str:
         [
             f"{one.n:,}",
             f"{one.core_hours:,.1f}",
-            f"{one.core_money:,.0f}",
+            figures(one.core_money),
             f"{one.cores:,} for {24 * one.days:,.0f} h",
             f"{one.drivers:,}",
-            f"{one.gpu_hours:,.1f} + {one.gpu_core_hours:,.1f}",
-            f"{one.gpu_money:,.0f}",
+            f"{one.gpu_hours:,.2f} + {one.gpu_core_hours:,.1f}",
+            figures(one.gpu_money),
         ]
         for one in plans
     ]

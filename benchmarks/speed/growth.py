@@ -1,5 +1,6 @@
 """How the cost grows: stages over atoms per cell, whole runs over rows."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,14 @@ def by_rows(candidates: Path, folder: Path, *, rows: tuple[int, ...], workers: i
         workers: of the others.
 
     Returns:
-        start, runs, and one_worker and all_workers: figures of one more crystal beside the first run.
+        load (of the last 15 minutes at the end), start, runs, and one_worker and all_workers: figures of one more crystal beside the first run.
     """
     files = {n: sample(candidates, n, SEED, folder) for n in (N_START, *rows)}
     start = whole_run.screen(files[N_START], folder / "start.db", workers=1)
     one = whole_run.screen(files[rows[0]], folder / "one.db", workers=1)
     runs = [whole_run.screen(files[n], folder / f"rows-{n}.db", workers=workers) for n in rows]
     return {
+        "load": os.getloadavg()[2],
         "start": start,
         "runs": [one, *runs],
         "one_worker": beyond_start(one, start),

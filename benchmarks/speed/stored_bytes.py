@@ -104,6 +104,7 @@ def _every(block: Any, rows: range) -> Any:
 def _size(store: ResultStore, database: Path | str) -> int:
     """Bytes of a database: of its file and log, or what the server says."""
     if isinstance(database, Path):
+        store.close()  # what stands in the log goes to the file
         return sum(part.stat().st_size for part in database.parent.glob(f"{database.name}*"))
     with store._engine.connect() as connection:
         return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())

@@ -61,7 +61,7 @@ class BatchCost:
     def fit(n_crystals: Sequence[int], n_atoms: Sequence[int], seconds: Sequence[float]) -> "BatchCost":
         """Least squares over batches, scaled so that the batches together cost what they did.
 
-        A coefficient that would be negative is left out: of batches alike both cannot be told apart.
+        A coefficient that would be negative is left out: batches that are alike do not separate both.
 
         Args:
             n_crystals: of each batch,

@@ -9,7 +9,7 @@ from benchmarks.speed import document
 from benchmarks.speed.document import line_of, performance, scaling
 from benchmarks.speed.interleaved import EARLIER, OURS, OURS_PAPER, PLAIN, figures
 
-STAGES = {"read": 0.01, "network": 0.09}
+STAGES = {"read": 0.008, "network": 0.09, "lease": 0.002}
 
 
 def answers(factor: float) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def result() -> dict[str, Any]:
         "date": "2026-11-29", "version": "abc123", "input": {"file": "made.parquet", "rows": 60, "atoms": 12.3},
         "machine": {"processor": "A | B", "cores": 2, "system": "Linux", "python": "3.11", "load": 0.1, **libraries},
         "interleaved": {"n": 10, "rounds": 2, "earlier": "v1", "agreement": agreement, **measured},
-        "rows": {"start": run(8, 1), "runs": [run(50, 1), run(100, 2)], "one_worker": more, "all_workers": more},
+        "rows": {"load": 0.2, "start": run(8, 1), "runs": [run(50, 1), run(100, 2)], "one_worker": more, "all_workers": more},
         "atoms": [{
             "atoms": 200.0, "supercells": True, "us_per_crystal": {"min": 9e4}, "us_per_atom": {"min": 450.0},
             "stages": {"network": {"min": 8e4}, "symmetry": {"min": 1e4}},
@@ -93,11 +93,16 @@ def test_the_history_is_read_as_it_was_written() -> None:
 
 def test_large_screens_are_computed_from_the_result() -> None:
     text = scaling(result())
-    assert "20.0 ms of processor time" in text and "of which the network takes 9.0 ms and the driver 2.00 ms" in text
-    assert "| 1,000,000 | 6.9 | 0 |" in text
+    assert (
+        "20.0 ms of processor time of all processes" in text
+        and "(10.0 ms in one process" in text
+        and "of which the network takes 9.0 ms and what the driver does itself 0.20 ms" in text
+    )
+    assert "| 1,000,000 | 6.9 | 0.278 |" in text
     assert "| PostgreSQL | 4,000 |" in text and "measured to 1,000,000" in text
     faster = result()
     faster["rows"]["all_workers"] = faster["rows"]["all_workers"] | {"cpu_us_per_crystal": 2000.0}
-    assert "| 1,000,000 | 0.7 | 0 |" in scaling(faster)
-    del faster["bytes"]["postgresql"]
+    assert "| 1,000,000 | 0.7 | 0.0278 |" in scaling(faster)
+    del faster["bytes"]["postgresql"], faster["many"]
+    assert "measured to 100)" in scaling(faster)
     assert "| PostgreSQL | not measured |" in scaling(faster)
