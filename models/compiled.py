@@ -61,6 +61,6 @@ def _dispatcher(function: Callable[..., Any], *, is_kept: bool) -> Any:
             names[name] = _dispatcher(called.__wrapped__, is_kept=is_kept)
     plain = FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
     try:
-        return njit(cache=is_kept, error_model="numpy")(plain)
+        return njit(cache=is_kept, error_model="numpy", no_cfunc_wrapper=True)(plain)
     except RuntimeError:  # there is no folder that can be written
-        return njit(error_model="numpy")(plain)
+        return njit(error_model="numpy", no_cfunc_wrapper=True)(plain)
