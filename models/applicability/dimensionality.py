@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.applicability.network_loops import bonds_among, loop_directions
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import CrystalGraph
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
@@ -47,14 +48,15 @@ def find_bonds(crystals: CrystalBatch, graph: CrystalGraph) -> Bonds:
         crystals: the crystals of the graph.
         graph: neighbourhoods of about 12 atoms or more; an atom with more bonds than that keeps the shortest.
     """
-    radius = COVALENT_RADIUS_ANGSTROM[crystals.numbers]
-    length = np.linalg.norm(graph.vector, axis=1)
-    radii = radius[graph.center] + radius[graph.neighbor]
-    bonded = length < np.maximum(radii + BOND_SLACK_ANGSTROM, BOND_SLACK_RATIO * radii)
-    first, second = graph.center[bonded], graph.neighbor[bonded]
-    inverse = np.linalg.inv(crystals.lattice)[crystals.crystal_of_atom[first]]
-    steps = np.einsum("bi,bij->bj", graph.vector[bonded], inverse)
-    shift = np.rint(steps - crystals.frac_coords[second] + crystals.frac_coords[first]).astype(np.int64)
+    inverse: Floats = np.linalg.inv(crystals.lattice).astype(np.float64, copy=False)
+    first, second, shift = bonds_among(
+        (graph.center, graph.neighbor, graph.vector),
+        COVALENT_RADIUS_ANGSTROM[crystals.numbers],
+        (BOND_SLACK_ANGSTROM, BOND_SLACK_RATIO),
+        crystals.frac_coords,
+        inverse,
+        crystals.crystal_of_atom,
+    )
     return Bonds(np.concatenate([first, second]), np.concatenate([second, first]), np.concatenate([shift, -shift]))
 
 
@@ -68,39 +70,10 @@ def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
         graph: see `find_bonds`.
     """
     bonds = find_bonds(crystals, graph)
-    piece, cell = _pieces(bonds, len(crystals.numbers))
-    # a bond that closes a ring leads back to the same atom, or to an image of it: the translation between them
-    loop = cell[bonds.first] + bonds.shift - cell[bonds.second]
-    back = np.einsum("bi,bij->bj", loop, crystals.lattice[crystals.crystal_of_atom[bonds.first]])
-    length = np.linalg.norm(back, axis=1)
-    closed = length > 0
-    direction = back[closed] / length[closed, None]
-    roots, place = np.unique(piece[bonds.first[closed]], return_inverse=True)
-    spread = np.zeros((len(roots), 3, 3))
-    for i in range(3):
-        for j in range(3):
-            spread[:, i, j] = np.bincount(place, direction[:, i] * direction[:, j], minlength=len(roots))
-    values = np.linalg.eigvalsh(spread)
+    spread = loop_directions(*bonds, crystals.lattice, crystals.crystal_of_atom)
+    roots = np.flatnonzero(np.trace(spread, axis1=1, axis2=2))
+    values = np.linalg.eigvalsh(spread[roots])
     rank = (values > _PARALLEL * values[:, -1:]).sum(axis=1)
     dimension = np.zeros(crystals.n_crystals, dtype=np.int64)
     np.maximum.at(dimension, crystals.crystal_of_atom[roots], rank)
     return dimension
-
-
-def _pieces(bonds: Bonds, n_atoms: int) -> tuple[Ints, Ints]:
-    """Lowest atom of the connected piece of every atom [n_atoms], and the cell in which a path from there meets it.
-
-    The lowest atom spreads along the bonds until nothing changes.
-    """
-    lowest = np.arange(n_atoms)
-    cell = np.zeros((n_atoms, 3), dtype=np.int64)
-    while True:
-        offered = lowest[bonds.first]
-        lower = np.flatnonzero(offered < lowest[bonds.second])
-        if not len(lower):
-            return lowest, cell
-        # of repeated targets numpy keeps the last value, here the lowest atom
-        lower = lower[np.argsort(-offered[lower], kind="stable")]
-        target = bonds.second[lower]
-        cell[target] = cell[bonds.first[lower]] + bonds.shift[lower]
-        lowest[target] = offered[lower]
