@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.applicability.descriptor_loops import sums_over_edges
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import CrystalGraph, GraphSpec
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
@@ -42,7 +43,6 @@ STRUCTURE_FEATURES: tuple[str, ...] = (
     "bond_ionicity",
     "bonds_between_equal_atoms",
 )
-_PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @cache
@@ -105,73 +105,40 @@ def _spread(crystals: CrystalBatch, values: Floats) -> Floats:
 
 def _structure(crystals: CrystalBatch, graph: CrystalGraph) -> Floats:
     """The numbers named in STRUCTURE_FEATURES, [n_crystals, 18]."""
-    center, n_atoms = graph.center, len(crystals.numbers)
     radius = COVALENT_RADIUS_ANGSTROM[crystals.numbers]
-    distance = np.linalg.norm(graph.vector, axis=1)
-    direction = graph.vector / distance[:, None]
-    length = distance / (radius[center] + radius[graph.neighbor])  # 1 is a covalent bond
-    cutoff_envelope = np.maximum(1.0 - graph.scaled_distance**6, 0.0) ** 2
-    # the small term is for atoms without bonds: their sums must not vanish
-    bond = cutoff_envelope * np.exp(-((np.maximum(length - 0.8, 0.0) / 0.25) ** 2)) + 1e-6 * cutoff_envelope
-    shell = np.maximum(1.0 - graph.scaled_distance**2, 0.0) ** 2
+    negativity = element_properties()[1][crystals.numbers, element_properties()[0].index("electronegativity")]
+    edges = graph.center, graph.neighbor, graph.vector, graph.scaled_distance
+    sums, moments = sums_over_edges(edges, radius, np.ascontiguousarray(negativity), crystals.numbers)
+    coordination, lowest_length, lowest_scaled = sums[:, 0], sums[:, 1], sums[:, 2]
 
     volume = np.abs(np.linalg.det(crystals.lattice)) / crystals.atoms_per_crystal
     packing = volume / _mean(crystals, 4.0 / 3.0 * np.pi * radius**3)
-    coordination = _sum(bond, center, n_atoms)
-    shortest = np.log(_lowest(length, center, n_atoms))
-    openness = -np.log(_lowest(graph.scaled_distance, center, n_atoms))
-    negativity = element_properties()[1][crystals.numbers, element_properties()[0].index("electronegativity")]
-    contrast = np.abs(negativity[center] - negativity[graph.neighbor])
-    equal = (crystals.numbers[center] == crystals.numbers[graph.neighbor]).astype(np.float64)
-    bond_shape, bond_axes = _shape(crystals, center, direction, bond)
-    shell_shape, _ = _shape(crystals, center, direction, shell)
+    bond_shape, bond_axes = _shape(crystals, moments[:, 0])
+    shell_shape, _ = _shape(crystals, moments[:, 1])
     columns = [np.log(packing), np.log(volume)]
-    for values in (coordination, shortest, openness):
+    for values in (coordination, np.log(lowest_length), -np.log(lowest_scaled)):
         columns += [_mean(crystals, values), _spread(crystals, values)]
     columns += [*bond_shape.T, *shell_shape.T, *bond_axes.T]
-    for of_bond in (contrast, equal):
-        columns.append(_mean(crystals, _sum(bond * of_bond, center, n_atoms) / coordination))
+    columns += [_mean(crystals, of_bond / coordination) for of_bond in (sums[:, 3], sums[:, 4])]
     return np.stack(columns, axis=1)
 
 
-def _sum(values: Floats, center: NDArray[np.int64], n_atoms: int) -> Floats:
-    """Sum over each atom's edges, [n_atoms]."""
-    sums: Floats = np.bincount(center, values, minlength=n_atoms).astype(np.float64, copy=False)
-    return sums
-
-
-def _lowest(values: Floats, center: NDArray[np.int64], n_atoms: int) -> Floats:
-    """Lowest value among each atom's edges, [n_atoms]; `center` ascends and every atom has an edge."""
-    starts = np.searchsorted(center, np.arange(n_atoms))
-    return np.minimum.reduceat(values, starts)
-
-
-def _shape(
-    crystals: CrystalBatch, center: NDArray[np.int64], direction: Floats, weight: Floats
-) -> tuple[Floats, Floats]:
+def _shape(crystals: CrystalBatch, moments: Floats) -> tuple[Floats, Floats]:
     """How one-sided the surroundings of atoms are.
 
     Args:
         crystals: the crystals.
-        center: atom of each edge, [n_edges].
-        direction: unit vectors, [n_edges, 3].
-        weight: of the edges, [n_edges].
+        moments: weighted means over the edges of each atom of the direction r, then of r r - 1/3, [n_atoms, 12].
 
     Returns:
         Anisotropy of the single atom, of the whole crystal, and polarity of the single atom, [n_crystals, 3]; lowest
         and highest eigenvalue of the crystal's mean deviator, [n_crystals, 2].
     """
-    n_atoms = len(crystals.numbers)
-    total = _sum(weight, center, n_atoms)
-    deviator = np.zeros((n_atoms, 3, 3))
-    for i, j in _PAIRS:
-        moment = _sum(weight * direction[:, i] * direction[:, j], center, n_atoms) / total
-        deviator[:, i, j] = deviator[:, j, i] = moment - (1.0 / 3.0 if i == j else 0.0)
-    dipole = np.stack([_sum(weight * column, center, n_atoms) / total for column in direction.T], axis=1)
-    of_crystal = _mean(crystals, deviator.reshape(-1, 9)).reshape(-1, 3, 3)
+    dipole, deviator = moments[:, :3], moments[:, 3:]
+    of_crystal = _mean(crystals, deviator).reshape(-1, 3, 3)
     shape: Floats = np.stack(
         [
-            _mean(crystals, np.linalg.norm(deviator, axis=(1, 2))),
+            _mean(crystals, np.linalg.norm(deviator, axis=1)),
             np.linalg.norm(of_crystal, axis=(1, 2)),
             _mean(crystals, np.linalg.norm(dipole, axis=1)),
         ],
