@@ -48,8 +48,14 @@ def find_bonds(crystals: CrystalBatch, graph: CrystalGraph) -> Bonds:
         crystals: the crystals of the graph.
         graph: neighbourhoods of about 12 atoms or more; an atom with more bonds than that keeps the shortest.
     """
+    first, second, shift = _bonded_edges(crystals, graph)
+    return Bonds(np.concatenate([first, second]), np.concatenate([second, first]), np.concatenate([shift, -shift]))
+
+
+def _bonded_edges(crystals: CrystalBatch, graph: CrystalGraph) -> tuple[Ints, Ints, Ints]:
+    """The edges that are bonds, each as the graph has it; see `Bonds`."""
     inverse: Floats = np.linalg.inv(crystals.lattice).astype(np.float64, copy=False)
-    first, second, shift = bonds_among(
+    return bonds_among(
         (graph.center, graph.neighbor, graph.vector),
         COVALENT_RADIUS_ANGSTROM[crystals.numbers],
         (BOND_SLACK_ANGSTROM, BOND_SLACK_RATIO),
@@ -57,7 +63,6 @@ def find_bonds(crystals: CrystalBatch, graph: CrystalGraph) -> Bonds:
         inverse,
         crystals.crystal_of_atom,
     )
-    return Bonds(np.concatenate([first, second]), np.concatenate([second, first]), np.concatenate([shift, -shift]))
 
 
 def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
@@ -69,8 +74,7 @@ def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
         crystals: the crystals of the graph.
         graph: see `find_bonds`.
     """
-    bonds = find_bonds(crystals, graph)
-    spread = loop_directions(*bonds, crystals.lattice, crystals.crystal_of_atom)
+    spread = loop_directions(*_bonded_edges(crystals, graph), crystals.lattice, crystals.crystal_of_atom)
     roots = np.flatnonzero(np.trace(spread, axis1=1, axis2=2))
     values = np.linalg.eigvalsh(spread[roots])
     rank = (values > _PARALLEL * values[:, -1:]).sum(axis=1)
