@@ -73,9 +73,9 @@ def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool) 
             names[name] = _dispatcher(called.__wrapped__, in_order=called_in_order, is_kept=is_kept)
     plain = FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
     try:
-        return njit(cache=is_kept, error_model="numpy", fastmath=not in_order)(plain)
+        return njit(cache=is_kept, error_model="numpy", fastmath=not in_order, no_cfunc_wrapper=True)(plain)
     except RuntimeError:  # there is no folder that can be written
-        return njit(error_model="numpy", fastmath=not in_order)(plain)
+        return njit(error_model="numpy", fastmath=not in_order, no_cfunc_wrapper=True)(plain)
 
 
 def _names(code: CodeType) -> set[str]:

@@ -1,6 +1,6 @@
 """Content ids of many crystals, computed in processes beside this one.
 
-A content id costs about a millisecond of processor time and is the larger part of what an accepted crystal costs
+A content id costs a tenth of a millisecond of processor time and is a good part of what an accepted crystal costs
 before it is stored, so one process alone would bound the rate of a whole cluster. The processes start when a source
 turns out to be long, never fork (this process holds threads and connections), and end with this one, however it ends.
 """

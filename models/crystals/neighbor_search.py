@@ -18,6 +18,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Pairs = tuple[Ints, Ints, Floats, Floats]
 Boxes = tuple[Ints, Ints, Ints, Ints]
+Axes = tuple[float, float, float, float, float, float]
 
 _SLACK = 1e-9  # far above the rounding errors of the bounds, relative to the radius
 _BOXES_FROM_ATOMS = 100  # in smaller cells all atoms are partners
@@ -76,9 +77,11 @@ def search(
 @compiled
 def _with_room_for(capacity: int, pairs: Pairs) -> Pairs:
     """The same pairs in longer arrays."""
-    n = len(pairs[0])
     longer = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty((capacity, 3)), np.empty(capacity)
-    longer[0][:n], longer[1][:n], longer[2][:n], longer[3][:n] = pairs[0], pairs[1], pairs[2], pairs[3]
+    for pair in range(len(pairs[0])):
+        longer[0][pair], longer[1][pair], longer[3][pair] = pairs[0][pair], pairs[1][pair], pairs[3][pair]
+        for axis in range(3):
+            longer[2][pair, axis] = pairs[2][pair, axis]
     return longer
 
 
@@ -94,7 +97,9 @@ def _needed_radius(distance: Floats, shells: tuple[Ints, Floats]) -> float:
 @compiled
 def kth_smallest(values: Floats, k: int) -> float:
     """The k-th smallest of some numbers, infinite where there are fewer."""
-    smallest = np.full(k, np.inf)
+    smallest = np.empty(k)
+    for place in range(k):
+        smallest[place] = np.inf
     for value in values:
         if value < smallest[k - 1]:
             place = k - 1
@@ -102,13 +107,16 @@ def kth_smallest(values: Floats, k: int) -> float:
                 smallest[place] = smallest[place - 1]
                 place -= 1
             smallest[place] = value
-    return float(smallest[k - 1])
+    kth: float = smallest[k - 1]
+    return kth
 
 
 @compiled
 def kth_distances(center: Ints, distance: Floats, n_atoms: int, k: int) -> Floats:
     """Distance of each atom's k-th neighbour, infinite where it has fewer, shape [n_atoms]; `center` ascends."""
-    kth, start = np.full(n_atoms, np.inf), 0
+    kth, start = np.empty(n_atoms), 0
+    for atom in range(n_atoms):
+        kth[atom] = np.inf
     while start < len(center):
         stop = start
         while stop < len(center) and center[stop] == center[start]:
@@ -119,21 +127,24 @@ def kth_distances(center: Ints, distance: Floats, n_atoms: int, k: int) -> Float
 
 
 @compiled
-def _orthogonal_axes(lattice: Floats) -> Floats:
-    """Squared lengths of c, of b across c and of a across both, then a along b and along c, b along c, shape [6].
+def _orthogonal_axes(lattice: Floats) -> Axes:
+    """Squared lengths of c, of b across c and of a across both, then a along b and along c, b along c.
 
     The parts of a vector across the following ones are orthogonal (Gram and Schmidt); the last three numbers are the
     other parts, in multiples of b across c, of c, and of c.
     """
-    a, b, c = lattice[0], lattice[1], lattice[2]
-    cc = c[0] * c[0] + c[1] * c[1] + c[2] * c[2]
-    b_c = (b[0] * c[0] + b[1] * c[1] + b[2] * c[2]) / cc
-    a_c = (a[0] * c[0] + a[1] * c[1] + a[2] * c[2]) / cc
-    b, a = b - b_c * c, a - a_c * c
-    bb = b[0] * b[0] + b[1] * b[1] + b[2] * b[2]
-    a_b = (a[0] * b[0] + a[1] * b[1] + a[2] * b[2]) / bb
-    a = a - a_b * b
-    return np.array([cc, bb, a[0] * a[0] + a[1] * a[1] + a[2] * a[2], a_b, a_c, b_c])
+    cc = bc = ac = ab = bb = aa = 0.0
+    for k in range(3):
+        cc += lattice[2, k] * lattice[2, k]
+        bc += lattice[1, k] * lattice[2, k]
+        ac += lattice[0, k] * lattice[2, k]
+        ab += lattice[0, k] * lattice[1, k]
+        bb += lattice[1, k] * lattice[1, k]
+        aa += lattice[0, k] * lattice[0, k]
+    b_c, a_c = bc / cc, ac / cc
+    bb -= bc * b_c
+    a_b = (ab - ac * b_c) / bb
+    return cc, bb, aa - ac * a_c - a_b * a_b * bb, a_b, a_c, b_c
 
 
 @compiled
@@ -142,7 +153,7 @@ def _add_pairs_of(
     start: int,
     partners: Ints,
     cell: tuple[Floats, Floats, Floats],
-    axes: Floats,
+    axes: Axes,
     radius: float,
     pairs: Pairs,
     n_pairs: int,
@@ -164,7 +175,7 @@ def _add_pairs_of(
     ax, ay, az = lattice[0, 0], lattice[0, 1], lattice[0, 2]
     bx, by, bz = lattice[1, 0], lattice[1, 1], lattice[1, 2]
     cx, cy, cz = lattice[2, 0], lattice[2, 1], lattice[2, 2]
-    cc, bb, aa, a_b, a_c, b_c = axes[0], axes[1], axes[2], axes[3], axes[4], axes[5]
+    cc, bb, aa, a_b, a_c, b_c = axes
     limit = radius * radius
     generous = limit * (1.0 + _SLACK)
     capacity = len(center)
@@ -220,25 +231,28 @@ def _boxes(frac: Floats, radius: float, heights: Floats) -> Boxes:
         Number of boxes along each axis [3], box of each atom by its numbers along the axes [n_atoms, 3], where each box
         starts in the list of atoms [n_boxes + 1], and this list: by box, then ascending [n_atoms].
     """
-    n_boxes, box = np.ones(3, np.int64), np.zeros((len(frac), 3), np.int64)
-    if len(frac) >= _BOXES_FROM_ATOMS:
+    n_boxes, box, n_atoms = np.empty(3, np.int64), np.zeros((len(frac), 3), np.int64), len(frac)
+    for axis in range(3):
+        most = heights[axis] / (radius * (1.0 + _SLACK)) if n_atoms >= _BOXES_FROM_ATOMS else 1.0
+        n_boxes[axis] = max(int(min(most, n_atoms)), 1)
+    while n_boxes[0] * n_boxes[1] * n_boxes[2] > 4 * n_atoms:
         for axis in range(3):
-            n_boxes[axis] = max(min(heights[axis] / (radius * (1.0 + _SLACK)), len(frac)), 1)
-        while n_boxes[0] * n_boxes[1] * n_boxes[2] > 4 * len(frac):
-            n_boxes[n_boxes.argmax()] //= 2
-        for axis in range(3):
-            for atom in range(len(frac)):
-                place = frac[atom, axis]
-                box[atom, axis] = min(int((place - np.floor(place)) * n_boxes[axis]), n_boxes[axis] - 1)
-    key = (box[:, 0] * n_boxes[1] + box[:, 1]) * n_boxes[2] + box[:, 2]
+            n_boxes[axis] = max(n_boxes[axis] * 3 // 4, 1)
     start = np.zeros(n_boxes[0] * n_boxes[1] * n_boxes[2] + 1, np.int64)
-    for k in key:
-        start[k + 1] += 1
-    start = np.cumsum(start)
-    filled, atoms = start.copy(), np.empty(len(key), np.int64)
-    for atom in range(len(key)):
-        atoms[filled[key[atom]]] = atom
-        filled[key[atom]] += 1
+    for atom in range(n_atoms):
+        for axis in range(3):
+            place = frac[atom, axis]
+            box[atom, axis] = min(int((place - np.floor(place)) * n_boxes[axis]), n_boxes[axis] - 1)
+        start[(box[atom, 0] * n_boxes[1] + box[atom, 1]) * n_boxes[2] + box[atom, 2] + 1] += 1
+    filled, atoms = np.empty(len(start), np.int64), np.empty(n_atoms, np.int64)
+    filled[0] = 0
+    for k in range(1, len(start)):
+        start[k] += start[k - 1]
+        filled[k] = start[k]
+    for atom in range(n_atoms):
+        key = (box[atom, 0] * n_boxes[1] + box[atom, 1]) * n_boxes[2] + box[atom, 2]
+        atoms[filled[key]] = atom
+        filled[key] += 1
     return n_boxes, box, start, atoms
 
 
@@ -246,19 +260,19 @@ def _boxes(frac: Floats, radius: float, heights: Floats) -> Boxes:
 def _partners(atom: int, boxes: Boxes) -> Ints:
     """The atoms in the box of an atom and in those around it, ascending."""
     n_boxes, box, start, by_box = boxes
-    if n_boxes.max() < 4:
-        # there are no boxes but those, or hardly any
-        return np.arange(len(by_box))
-    low, high = np.zeros(3, np.int64), n_boxes - 1
+    n_atoms, has_boxes = len(by_box), max(n_boxes[0], n_boxes[1], n_boxes[2]) > 3
+    is_near, partners, n_partners = np.zeros(n_atoms, np.bool_), np.empty(n_atoms, np.int64), 0
+    low, high = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for axis in range(3):
-        if n_boxes[axis] > 3:
-            low[axis], high[axis] = box[atom, axis] - 1, box[atom, axis] + 1
-    atoms, n_atoms = np.empty(len(by_box), np.int64), 0
-    for i in range(low[0], high[0] + 1):
+        low[axis] = box[atom, axis] - 1 if n_boxes[axis] > 3 else 0
+        high[axis] = box[atom, axis] + 1 if n_boxes[axis] > 3 else n_boxes[axis] - 1
+    for i in range(low[0], high[0] + 1 if has_boxes else low[0]):
         for j in range(low[1], high[1] + 1):
             for k in range(low[2], high[2] + 1):
                 key = ((i % n_boxes[0]) * n_boxes[1] + j % n_boxes[1]) * n_boxes[2] + k % n_boxes[2]
                 for place in range(start[key], start[key + 1]):
-                    atoms[n_atoms] = by_box[place]
-                    n_atoms += 1
-    return np.sort(atoms[:n_atoms])
+                    is_near[by_box[place]] = True
+    for other in range(n_atoms):
+        partners[n_partners] = other
+        n_partners += int(is_near[other] or not has_boxes)
+    return partners[:n_partners]

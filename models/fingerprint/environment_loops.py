@@ -27,9 +27,20 @@ def element_ranks(numbers: Ints, first_atom: Ints) -> tuple[Ints, Ints]:
     rank, n_elements = np.empty(len(numbers), np.int64), np.zeros(len(first_atom) - 1, np.int64)
     for crystal in range(len(n_elements)):
         start, stop = first_atom[crystal], first_atom[crystal + 1]
-        elements = np.unique(numbers[start:stop])
-        rank[start:stop] = np.searchsorted(elements, numbers[start:stop])
-        n_elements[crystal] = len(elements)
+        highest = -1
+        while True:
+            # the next element is the lowest of those above the last one
+            lowest = -1
+            for atom in range(start, stop):
+                if numbers[atom] > highest and (lowest < 0 or numbers[atom] < lowest):
+                    lowest = numbers[atom]
+            if lowest < 0:
+                break
+            for atom in range(start, stop):
+                if numbers[atom] == lowest:
+                    rank[atom] = n_elements[crystal]
+            n_elements[crystal] += 1
+            highest = lowest
     return rank, n_elements
 
 
@@ -97,7 +108,8 @@ def fill_sorted_distances(
     """
     for atom in range(len(element)):
         row = rows[atom]
-        row[:] = reach[atom]
+        for column in range(len(row)):
+            row[column] = reach[atom]
         for pair in range(start[atom], start[atom + 1]):
             first, length = element[neighbor[pair]] * nearest, distance[pair]
             place = first + nearest - 1
@@ -120,7 +132,9 @@ def summaries(rows: Floats, n_elements: Ints, code: Floats, weight: Floats) -> F
     """
     averages = np.zeros((len(rows), 2))
     for atom in range(len(rows)):
-        norm, column = code[: n_elements[atom]].sum(), 0
+        norm, column = 0.0, 0
+        for kind in range(n_elements[atom]):
+            norm += code[kind]
         for kind in range(n_elements[atom]):
             near = all_of_kind = 0.0
             for place in range(len(weight)):
@@ -149,8 +163,11 @@ def extreme_distances(rows: Floats, element: Ints, first_atom: Ints, nearest: in
     extremes = np.empty((len(first_atom) - 1, 4 * nearest))
     for crystal in range(len(extremes)):
         start, stop = first_atom[crystal], first_atom[crystal + 1]
-        last = element[start:stop].max() * nearest
-        for kind, column in enumerate((0, last)):
+        last = 0
+        for atom in range(start, stop):
+            last = max(last, element[atom])
+        for kind in range(2):
+            column = kind * last * nearest
             for place in range(nearest):
                 lowest = highest = rows[start, column + place]
                 for atom in range(start + 1, stop):
@@ -193,7 +210,7 @@ def contrasts(averages: Floats, element: Ints, first_atom: Ints, damping: Floats
         first_atom: of each crystal and, last, the number of atoms, shape [n_crystals + 1].
         damping: the mean counts so many times less, shape [n_columns].
     """
-    contrast = np.empty_like(averages)
+    contrast = np.empty(averages.shape)
     for crystal in range(len(first_atom) - 1):
         atoms = range(first_atom[crystal], first_atom[crystal + 1])
         for column in range(averages.shape[1]):

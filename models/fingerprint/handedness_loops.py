@@ -31,7 +31,7 @@ def handedness(shells: Shells, first_atom: Ints) -> Floats:
         first_atom: of each crystal and, last, the number of atoms, shape [n_crystals + 1].
     """
     start, neighbor, _, weight, direction = shells
-    near, far = _means(start, weight * weight, direction), _means(start, weight, direction)
+    near, far = _means(start, weight, direction, 2), _means(start, weight, direction, 1)
     components = np.zeros((len(first_atom) - 1, N_COMPONENTS))
     for crystal in range(len(components)):
         triples, lengths, norm = np.zeros(N_COMPONENTS), np.zeros(N_COMPONENTS), 0.0
@@ -56,19 +56,27 @@ def handedness(shells: Shells, first_atom: Ints) -> Floats:
 
 
 @compiled
-def _means(start: Ints, weight: Floats, direction: Floats) -> Floats:
-    """Means over each atom's neighbours of r, then of xx, xy, xz, yy, yz, zz of r r - 1/3, shape [n_atoms, 9]."""
+def _means(start: Ints, weights: Floats, direction: Floats, power: int) -> Floats:
+    """Means over each atom's neighbours of r, then of xx, xy, xz, yy, yz, zz of r r - 1/3, shape [n_atoms, 9].
+
+    Args:
+        start: see `handedness`.
+        weights: the same.
+        direction: the same.
+        power: 1, or 2 for squared weights: the nearest neighbours count more.
+    """
     means = np.zeros((len(start) - 1, 9))
     for atom in range(len(means)):
         norm = 0.0
         for pair in range(start[atom], start[atom + 1]):
-            norm += weight[pair]
+            weight = weights[pair] if power == 1 else weights[pair] * weights[pair]
+            norm += weight
             place = 3
             for i in range(3):
-                means[atom, i] += weight[pair] * direction[pair, i]
+                means[atom, i] += weight * direction[pair, i]
                 for j in range(i, 3):
                     outer = direction[pair, i] * direction[pair, j] - (1.0 / 3.0 if i == j else 0.0)
-                    means[atom, place] += weight[pair] * outer
+                    means[atom, place] += weight * outer
                     place += 1
         for k in range(9):
             means[atom, k] /= norm + _NO_NEIGHBOR

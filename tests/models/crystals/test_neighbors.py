@@ -122,11 +122,90 @@ def test_centers_are_ascending_so_that_edges_of_an_atom_are_a_slice() -> None:
     assert (np.diff(found.center) >= 0).all()
 
 
-def test_chunks_of_candidates_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = textbook_crystals().crystals
-    whole = as_sorted(search(batch, 5.0))
-    monkeypatch.setattr("models.crystals.neighbors._MAX_CANDIDATES", 500)
-    assert agree(as_sorted(search(batch, 5.0)), whole)
+def search_in_full(lattice: Floats, frac_coords: Floats, radius: float) -> Neighbors:
+    """The oracle: every image of every pair of a crystal in arrays, in the order that is promised."""
+    reduced, transform = reduce_lattices(lattice[None])
+    frac = frac_coords @ np.linalg.inv(transform[0])
+    n = len(frac)
+    first, second = np.repeat(np.arange(n), n), np.tile(np.arange(n), n)
+    difference = frac[second] - frac[first]
+    difference -= np.floor(difference + 0.5)
+    most = np.floor(radius / cell_heights(reduced)[0] + 0.5).astype(int)
+    images = np.array(list(np.ndindex(*(2 * most + 1)))) - most
+    vector = (difference @ reduced[0])[:, None] + images @ reduced[0]
+    distance = np.linalg.norm(vector, axis=2)
+    found = distance < radius
+    found[first == second, len(images) // 2] = False
+    pair, image = np.nonzero(found)
+    return Neighbors(first[pair], second[pair], vector[pair, image], distance[pair, image])
+
+
+def is_the_same(found: Neighbors, expected: Neighbors) -> bool:
+    same_pairs = np.array_equal(found.center, expected.center) and np.array_equal(found.neighbor, expected.neighbor)
+    return same_pairs and np.allclose(found.vector, expected.vector, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cells(), st.floats(1.0, 4.0))
+def test_pairs_come_by_center_then_neighbour_then_image(cell: tuple[Floats, Floats], radius: float) -> None:
+    lattice, frac_coords = cell
+    found = find_neighbors(lattice[None], frac_coords, np.zeros(len(frac_coords), np.int64), np.array([radius]))
+    assert is_the_same(found, search_in_full(lattice, frac_coords, radius))
+
+
+@pytest.mark.parametrize("edges", [(14.0, 15.0, 16.0), (3.0, 3.5, 160.0), (2.0, 30.0, 30.0), (9.0, 9.0, 9.0)])
+def test_large_and_thin_cells_with_many_atoms_are_searched_like_small_ones(edges: tuple[float, ...]) -> None:
+    random = np.random.default_rng(4)
+    lattice = np.diag(edges) + 0.2 * random.normal(size=(3, 3))
+    frac_coords = random.uniform(-1, 2, size=(260, 3))
+    for radius in (0.01, 2.0, 3.5):
+        found = find_neighbors(lattice[None], frac_coords, np.zeros(260, np.int64), np.array([radius]))
+        assert is_the_same(found, search_in_full(lattice, frac_coords, radius))
+
+
+def test_thousands_of_atoms_have_the_neighbours_that_a_part_of_them_has() -> None:
+    random = np.random.default_rng(4)
+    block = random.random((40, 3))
+    frac_coords = (block + np.array(list(np.ndindex(5, 5, 5)))[:, None]).reshape(-1, 3) / 5
+    large = find_neighbors(35.0 * np.eye(3)[None], frac_coords, np.zeros(5000, np.int64), np.array([3.0]))
+    small = find_neighbors(7.0 * np.eye(3)[None], block, np.zeros(40, np.int64), np.array([3.0]))
+    assert len(large.center) == 125 * len(small.center)
+    counts = np.bincount(large.center, minlength=5000).reshape(125, 40)
+    assert (counts == np.bincount(small.center, minlength=40)).all()
+
+
+def test_atoms_in_the_same_place_are_neighbours_of_each_other_and_not_of_themselves() -> None:
+    frac_coords = np.array([[0.1, 0.2, 0.3], [1.1, 0.2, 0.3], [0.1, 0.2, 0.3]])
+    found = find_neighbors(4.0 * np.eye(3)[None], frac_coords, np.zeros(3, np.int64), np.array([1.0]))
+    pairs = set(zip(found.center.tolist(), found.neighbor.tolist(), strict=True))
+    assert pairs == {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)}
+    assert found.distance == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_larger_radius_adds_pairs_between_those_of_a_smaller_one() -> None:
+    batch = crystals_of_all_classes(seed=2).crystals
+    near, far = search(batch, 3.0), search(batch, 5.0)
+    kept = far.take(far.distance < 3.0)
+    assert len(far.center) > 2 * len(near.center)
+    assert all(np.array_equal(one, other) for one, other in zip(near, kept, strict=True))
+
+
+def test_chosen_centers_have_the_pairs_that_they_have_among_all() -> None:
+    batch = crystals_of_all_classes(seed=2).crystals
+    centers = np.random.default_rng(1).random(len(batch.numbers)) < 0.3
+    arrays = batch.lattice, batch.frac_coords, batch.crystal_of_atom, np.full(batch.n_crystals, 4.0)
+    whole = find_neighbors(*arrays)
+    chosen = whole.take(centers[whole.center])
+    found = find_neighbors(*arrays, centers=centers)
+    assert 0 < len(found.center) < len(whole.center)
+    assert all(np.array_equal(one, other) for one, other in zip(found, chosen, strict=True))
+    assert not len(find_neighbors(*arrays, centers=np.zeros_like(centers)).center)
+
+
+def test_crowded_atoms_need_more_room_than_the_mean_density_says() -> None:
+    frac_coords = 0.02 * np.random.default_rng(0).random((50, 3))
+    found = find_neighbors(40.0 * np.eye(3)[None], frac_coords, np.zeros(50, np.int64), np.array([2.0]))
+    assert len(found.center) == 50 * 49
 
 
 def test_no_crystals_have_no_neighbours() -> None:
@@ -216,18 +295,6 @@ def test_the_sweep_finds_what_a_search_of_all_images_finds(seed: int, n_atoms: i
         assert distance == pytest.approx(everything.distance.min())
         of_pair = (everything.center == i) & (everything.neighbor == j)
         assert np.isclose(everything.distance[of_pair], distance).any()
-
-
-def test_many_large_cells_are_searched_group_by_group_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(3)
-    cells = [np.diag(random.uniform(5, 8, 3)) for _ in range(7)]
-    sizes = [3, 40, 1, 25, 60, 2, 30]
-    frac_coords = [random.random((n, 3)) for n in sizes]
-    batch = CrystalBatch.from_arrays(cells, frac_coords, [np.ones(n) for n in sizes])
-    whole = search(batch, 3.0)
-    monkeypatch.setattr("models.crystals.neighbors._MAX_CANDIDATES", 500)
-    parts = search(batch, 3.0)
-    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
 def test_wrapping_to_the_nearest_image_alone_would_miss_neighbours_in_a_skewed_cell() -> None:
