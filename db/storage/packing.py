@@ -7,6 +7,7 @@ become equal where they differed by rounding. Forms of stored databases never ch
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -51,6 +52,22 @@ def order_code(value: float) -> float:
     code = bits if bits >= 0 else -(bits & _SIGN)
     nearest: float = _SINGLE.unpack(single)[0]
     return code if nearest == value else code + (0.5 if nearest < value else -0.5)
+
+
+def order_codes(values: Sequence[float | None]) -> list[float | None]:
+    """`order_code` of many values at once; None stays None."""
+    array = np.array(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        singles = array.astype(np.float32)
+    bits = singles.view(np.int32).astype(np.int64)
+    codes = np.where(bits >= 0, bits, -(bits & _SIGN))
+    if (singles == array).all() and np.isfinite(singles).all():
+        return list(codes.tolist())
+    exact = np.isfinite(singles) & (singles == array)
+    return [
+        code if is_exact else None if value is None else order_code(value)
+        for code, is_exact, value in zip(codes.tolist(), exact.tolist(), values, strict=True)
+    ]
 
 
 def nearest_single(value: float) -> float:
