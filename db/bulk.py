@@ -9,8 +9,8 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 from sqlalchemy.types import TypeDecorator
 
-from db.base import Float32, metadata
-from db.storage.packing import order_codes
+from db.base import Float32, PackedTensor, metadata
+from db.storage.packing import order_codes, pack_tensors
 
 Rows = list[dict[str, Any]]
 
@@ -65,6 +65,8 @@ def _bound(connection: Connection, statement: Insert, name: str, values: list[An
     column = metadata.tables[str(statement.table)].c[name].type
     if isinstance(column, Float32):
         return order_codes(values)
+    if isinstance(column, PackedTensor) and None not in values:
+        return list(pack_tensors(column.tensor, values))
     processor: Any = column.dialect_impl(connection.dialect).bind_processor(connection.dialect)
     return values if processor is None else [processor(value) for value in values]
 

@@ -149,16 +149,26 @@ def pack_tensor(tensor: Tensor, content: bytes) -> bytes:
 
     The last two indices of every stored tensor are symmetric. A tensor that is not keeps all of its components.
     """
-    full = np.frombuffer(content, "<f8").reshape(TENSORS[tensor].shape)
-    mirrored = full.swapaxes(-1, -2)
-    if not np.abs(full - mirrored).max() <= ROUNDING * np.abs(full).max():
-        return PLAIN + content
+    return pack_tensors(tensor, [content])[0]
+
+
+def pack_tensors(tensor: Tensor, contents: Sequence[bytes]) -> list[bytes]:
+    """`pack_tensor` of many."""
+    full = np.frombuffer(b"".join(contents), "<f8").reshape(len(contents), *TENSORS[tensor].shape)
+    mirrored, entries = full.swapaxes(-1, -2), tuple(range(1, full.ndim))
+    apart = np.abs(full - mirrored).max(axis=entries)
+    symmetric = apart <= ROUNDING * np.abs(full).max(axis=entries)
     rows, columns = _upper_triangle(full.shape[-1])
-    components = (full if (full == mirrored).all() else 0.5 * (full + mirrored))[..., rows, columns].ravel()
+    # the mean of equal numbers is that number; what is symmetric as it is stays so, too large numbers included
+    means = np.where((apart > 0).reshape(-1, *[1] * (full.ndim - 1)), 0.5 * (full + mirrored), full)
+    components = means[..., rows, columns].reshape(len(contents), -1)
     # by its bits: a negative zero is kept
-    nonzero = components.view("<i8") != 0
-    packed: bytes = COMPONENTS + np.packbits(nonzero).tobytes() + components[nonzero].tobytes()
-    return packed
+    nonzero = np.ascontiguousarray(components).view("<i8") != 0
+    masks = np.packbits(nonzero, axis=1)
+    return [
+        COMPONENTS + masks[k].tobytes() + components[k][nonzero[k]].tobytes() if symmetric[k] else PLAIN + content
+        for k, content in enumerate(contents)
+    ]
 
 
 def unpack_tensor(tensor: Tensor, packed: bytes) -> bytes:
