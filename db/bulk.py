@@ -9,7 +9,8 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 from sqlalchemy.types import TypeDecorator
 
-from db.base import metadata
+from db.base import Float32, PackedTensor, metadata
+from db.storage.packing import order_codes, pack_tensors
 
 Rows = list[dict[str, Any]]
 
@@ -51,8 +52,23 @@ def _insert(connection: Connection, statement: Insert, rows: Rows) -> None:
         # COPY cannot resolve conflicts: the rows pass through a temporary table, from which the INSERT takes them.
         names = list(rows[0])
         connection.execute(statement.from_select(names, _staged(connection, str(statement.table), names, rows)))
+    elif rows and connection.dialect.name == "sqlite":
+        compiled: Any = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+        columns = [_bound(connection, statement, name, [row[name] for row in rows]) for name in compiled.positiontup]
+        connection.exec_driver_sql(str(compiled), list(zip(*columns, strict=True)))
     elif rows:
         connection.execute(statement, rows)
+
+
+def _bound(connection: Connection, statement: Insert, name: str, values: list[Any]) -> list[Any]:
+    """A column's values as its type binds them, numbers of single precision all at once."""
+    column = metadata.tables[str(statement.table)].c[name].type
+    if isinstance(column, Float32):
+        return order_codes(values)
+    if isinstance(column, PackedTensor) and None not in values:
+        return list(pack_tensors(column.tensor, values))
+    processor: Any = column.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    return values if processor is None else [processor(value) for value in values]
 
 
 def _staged(connection: Connection, table: str, names: list[str], rows: Rows) -> Select[Any]:

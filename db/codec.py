@@ -142,6 +142,9 @@ def plain_values(name: str, values: NDArray[Any]) -> list[Any]:
     # Arrays of the right kind, the usual case, need no look at each value.
     if array.dtype.kind == _NUMPY_KIND.get(kind) and (kind is not float or np.isfinite(array).all()):
         return list(array.tolist())
+    if array.dtype.kind == "f" and kind in (float, bool):
+        known = np.where(np.isfinite(array), array, None).tolist()
+        return list(known) if kind is float else [None if value is None else bool(value) for value in known]
     plain: list[Any] = []
     for value in array.tolist():
         if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):

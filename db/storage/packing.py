@@ -7,6 +7,7 @@ become equal where they differed by rounding. Forms of stored databases never ch
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -51,6 +52,22 @@ def order_code(value: float) -> float:
     code = bits if bits >= 0 else -(bits & _SIGN)
     nearest: float = _SINGLE.unpack(single)[0]
     return code if nearest == value else code + (0.5 if nearest < value else -0.5)
+
+
+def order_codes(values: Sequence[float | None]) -> list[float | None]:
+    """`order_code` of many values at once; None stays None."""
+    array = np.array(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        singles = array.astype(np.float32)
+    bits = singles.view(np.int32).astype(np.int64)
+    codes = np.where(bits >= 0, bits, -(bits & _SIGN))
+    if (singles == array).all() and np.isfinite(singles).all():
+        return list(codes.tolist())
+    exact = np.isfinite(singles) & (singles == array)
+    return [
+        code if is_exact else None if value is None else order_code(value)
+        for code, is_exact, value in zip(codes.tolist(), exact.tolist(), values, strict=True)
+    ]
 
 
 def nearest_single(value: float) -> float:
@@ -132,16 +149,26 @@ def pack_tensor(tensor: Tensor, content: bytes) -> bytes:
 
     The last two indices of every stored tensor are symmetric. A tensor that is not keeps all of its components.
     """
-    full = np.frombuffer(content, "<f8").reshape(TENSORS[tensor].shape)
-    mirrored = full.swapaxes(-1, -2)
-    if not np.abs(full - mirrored).max() <= ROUNDING * np.abs(full).max():
-        return PLAIN + content
+    return pack_tensors(tensor, [content])[0]
+
+
+def pack_tensors(tensor: Tensor, contents: Sequence[bytes]) -> list[bytes]:
+    """`pack_tensor` of many."""
+    full = np.frombuffer(b"".join(contents), "<f8").reshape(len(contents), *TENSORS[tensor].shape)
+    mirrored, entries = full.swapaxes(-1, -2), tuple(range(1, full.ndim))
+    apart = np.abs(full - mirrored).max(axis=entries)
+    symmetric = apart <= ROUNDING * np.abs(full).max(axis=entries)
     rows, columns = _upper_triangle(full.shape[-1])
-    components = (full if (full == mirrored).all() else 0.5 * (full + mirrored))[..., rows, columns].ravel()
+    # the mean of equal numbers is that number; what is symmetric as it is stays so, too large numbers included
+    means = np.where((apart > 0).reshape(-1, *[1] * (full.ndim - 1)), 0.5 * (full + mirrored), full)
+    components = means[..., rows, columns].reshape(len(contents), -1)
     # by its bits: a negative zero is kept
-    nonzero = components.view("<i8") != 0
-    packed: bytes = COMPONENTS + np.packbits(nonzero).tobytes() + components[nonzero].tobytes()
-    return packed
+    nonzero = np.ascontiguousarray(components).view("<i8") != 0
+    masks = np.packbits(nonzero, axis=1)
+    return [
+        COMPONENTS + masks[k].tobytes() + components[k][nonzero[k]].tobytes() if symmetric[k] else PLAIN + content
+        for k, content in enumerate(contents)
+    ]
 
 
 def unpack_tensor(tensor: Tensor, packed: bytes) -> bytes:

@@ -4,6 +4,8 @@ P T = 1/|G| Σ_R (R ⊗ … ⊗ R) T, in float64 with exactly orthogonal R. All 
 crystals at once: operations [n_ops, 3, 3] with the crystal that each belongs to, ascending, [n_ops].
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,7 +80,9 @@ def _as_matrices(quantity: Tensor, tensors: Floats) -> Floats:
             matrices = stiffness_voigt_to_mandel(tensors)
         case _:
             matrices = tensors
-    return np.ascontiguousarray(matrices.reshape(-1, *matrices.shape[-3:]))
+    # no -1 in the shape: of no crystals any number of sets would do
+    n_sets = math.prod(matrices.shape[:-3])
+    return np.ascontiguousarray(matrices.reshape(n_sets, *matrices.shape[-3:]))
 
 
 def _from_matrices(quantity: Tensor, matrices: Floats) -> Floats:
