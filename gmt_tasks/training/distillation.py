@@ -31,9 +31,6 @@ LABEL_SHARE = 0.3
 BEND = 0.03
 """Relative error of a tensor below which its cost is quadratic: a third of that for labels, which have noise."""
 
-SMALLEST_SHARE = 0.02
-"""Spreads below this share of their median count as so large: networks that agree by chance are not certain."""
-
 _WEIGHTS = {
     Tensor.DIELECTRIC_ELECTRONIC: 2.0,
     Tensor.DIELECTRIC_TOTAL: 2.0,
@@ -41,40 +38,6 @@ _WEIGHTS = {
     Tensor.ELASTIC: 3.0,
 }
 _NORM_WEIGHT, _SPREAD_WEIGHT, _SCALAR_WEIGHT = 3.0, 0.3, 0.5
-
-
-@dataclass(frozen=True)
-class EnsembleAnswers:
-    """What an ensemble says of crystals; NaN where it says nothing.
-
-    Attributes:
-        components: symmetrized tensors by quantity, orthonormal components in their unit, [n_crystals, n_components].
-        sign_unsure: its networks do not agree about the overall sign of the piezoelectric tensor, [n_crystals].
-        scalars: means in the order of Scalar, [n_crystals, n_scalars].
-        log_spreads: logarithms of the spreads by column, [n_crystals, n_spreads].
-    """
-
-    components: dict[Tensor, torch.Tensor]
-    sign_unsure: torch.Tensor
-    scalars: torch.Tensor
-    log_spreads: torch.Tensor
-
-
-def log_spreads(spreads: Mapping[str, Floats], seen: Ints) -> Floats:
-    """Logarithms of spreads with an end below, [n_crystals, n_spreads].
-
-    Args:
-        spreads: of an ensemble by column, each [n_crystals]; 0 or NaN where symmetry leaves none.
-        seen: crystals whose labels the ensemble was trained on; theirs become NaN.
-    """
-    columns = []
-    for values in spreads.values():
-        known = values[np.isfinite(values) & (values > 0)]
-        lowest = SMALLEST_SHARE * np.median(known) if len(known) else 1.0
-        columns.append(np.log(np.where(values > 0, np.maximum(values, lowest), np.nan)))
-    logarithms = np.stack(columns, axis=1)
-    logarithms[seen] = np.nan
-    return logarithms
 
 
 def set_spread_constants(network: GMTNet, answers: EnsembleAnswers) -> None:

@@ -1,0 +1,146 @@
+"""What an ensemble says of many crystals, for a network that learns to say the same (distillation.py).
+
+The crystals are those with training labels, candidates that have none, and copies of both off their equilibrium, so
+that the network keeps what the ensemble knows of volume and distortion. Answers are kept in parts on disk: a killed
+run asks the ensemble again for the last part only.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gmt_tasks.screening.screener import Screener, TensorPrediction
+from models.crystals.crystal import CrystalBatch, Floats, Ints
+from models.quantities import INTERVALS, TENSORS, Scalar, Tensor
+from models.tensors.voigt import to_components
+
+MOST_CANDIDATES = 42_000
+N_STRAINED, N_DISTORTED = 9_000, 5_000
+_STRAINED_ATOMS, _DISTORTED_ATOMS = 20, 10
+_LARGEST_LOG_VOLUME, _LARGEST_STRAIN, _DISPLACEMENT_ANGSTROM = 0.18, 0.03, 0.05
+_PART = 256
+SPREAD_COLUMNS: tuple[str, ...] = (*INTERVALS, *(row.error_column for row in TENSORS.values()))
+"""What a distilled network predicts the spread of: numbers with an interval, and tensors."""
+
+SMALLEST_SHARE = 0.02
+"""Spreads below this share of their median count as so large: networks that agree by chance are not certain."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EnsembleAnswers:
+    """What an ensemble says of crystals; NaN where it says nothing.
+
+    Attributes:
+        components: symmetrized tensors by quantity, orthonormal components in their unit, [n_crystals, n_components].
+        sign_unsure: its networks do not agree about the overall sign of the piezoelectric tensor, [n_crystals].
+        scalars: means in the order of Scalar, [n_crystals, n_scalars].
+        log_spreads: logarithms of the spreads in the order of SPREAD_COLUMNS, [n_crystals, n_spreads].
+    """
+
+    components: dict[Tensor, torch.Tensor]
+    sign_unsure: torch.Tensor
+    scalars: torch.Tensor
+    log_spreads: torch.Tensor
+
+
+def off_equilibrium_copies(pool: CrystalBatch, seed: int) -> CrystalBatch:
+    """Copies of small crystals with another volume, and of smaller ones that are strained and distorted as well.
+
+    Args:
+        pool: validated crystals near their equilibrium.
+        seed: of the choice, the strains and the displacements.
+    """
+    rng = np.random.default_rng(seed)
+
+    def chosen(most_atoms: int, n: int) -> CrystalBatch:
+        rows = np.flatnonzero(pool.atoms_per_crystal <= most_atoms)
+        return pool.select(np.sort(rng.permutation(rows)[:n]))
+
+    strained = chosen(_STRAINED_ATOMS, N_STRAINED)
+    scale = np.exp(rng.uniform(-_LARGEST_LOG_VOLUME, _LARGEST_LOG_VOLUME, strained.n_crystals) / 3)
+    strained = CrystalBatch(
+        strained.lattice * scale[:, None, None], strained.frac_coords, strained.numbers, strained.crystal_of_atom
+    )
+    distorted = chosen(_DISTORTED_ATOMS, N_DISTORTED)
+    n, owner = distorted.n_crystals, distorted.crystal_of_atom
+    strain = rng.uniform(-_LARGEST_STRAIN, _LARGEST_STRAIN, (n, 3, 3))
+    strain = 0.5 * (strain + strain.swapaxes(1, 2))
+    scale = np.exp(rng.uniform(-0.5, 0.5, n) * _LARGEST_LOG_VOLUME / 3)
+    lattice = distorted.lattice @ ((np.eye(3) + strain) * scale[:, None, None])
+    # half of them keep their fractional coordinates, and often some of their symmetry
+    moved = rng.normal(size=(len(owner), 3)) * _DISPLACEMENT_ANGSTROM * rng.integers(0, 2, n)[owner][:, None]
+    frac_coords = distorted.frac_coords + np.einsum("ni,nij->nj", moved, np.linalg.inv(lattice)[owner])
+    return CrystalBatch.join([strained, CrystalBatch(lattice, frac_coords, distorted.numbers, owner)])
+
+
+def ask(screener: Screener, crystals: CrystalBatch, n_labelled: int, folder: Path, report: Report) -> EnsembleAnswers:
+    """The answers of an ensemble; those of earlier calls with the same crystals are read from the folder.
+
+    Args:
+        screener: of the ensemble.
+        crystals: validated crystals.
+        n_labelled: how many of them, the first ones, have labels that the ensemble was trained on.
+        folder: of the parts.
+        report: receives a line now and then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = np.array_split(np.arange(crystals.n_crystals), max(1, crystals.n_crystals // _PART))
+    columns: dict[str, list[Floats]] = {}
+    for k, rows in enumerate(parts):
+        file = folder / f"part-{k:05d}.npz"
+        if not file.exists():
+            partial = file.with_suffix(".partial.npz")
+            np.savez(partial, **_answers(screener.predict(crystals.select(rows)), len(rows)))  # type: ignore[arg-type]
+            partial.replace(file)
+            if k % 20 == 0:
+                report(f"answers of {screener.model_version} to {rows[-1] + 1:,} of {crystals.n_crystals:,} crystals")
+        with np.load(file) as data:
+            for name in data.files:
+                columns.setdefault(name, []).append(data[name])
+    whole = {name: np.concatenate(values) for name, values in columns.items()}
+    spreads = {name: whole[f"spread {name}"] for name in SPREAD_COLUMNS}
+    return EnsembleAnswers(
+        {q: torch.as_tensor(whole[q.value], dtype=torch.float32) for q in Tensor},
+        torch.as_tensor(whole["votes"] < 1.0),
+        torch.as_tensor(whole["scalars"], dtype=torch.float32),
+        torch.as_tensor(log_spreads(spreads, np.arange(n_labelled)), dtype=torch.float32),
+    )
+
+
+def _answers(prediction: TensorPrediction, n: int) -> dict[str, Floats]:
+    """The arrays of a part of n crystals; NaN for those without a result or beyond what a material can have."""
+    result, rows = prediction.derived.prediction, prediction.rows
+    believed = ~prediction.evidence.beyond_materials
+
+    def spread_out(values: Floats) -> Floats:
+        filled = np.full((n, *values.shape[1:]), np.nan)
+        filled[rows[believed]] = values[believed]
+        return filled
+
+    arrays = {q.value: spread_out(to_components(q, tensors)) for q, tensors in result.tensors.items()}
+    arrays |= {f"spread {name}": spread_out(prediction.derived.spread[name]) for name in SPREAD_COLUMNS}
+    scalars = np.stack([prediction.scalars[scalar] for scalar in Scalar], axis=1)
+    return arrays | {"votes": spread_out(result.sign_votes), "scalars": spread_out(scalars)}
+
+
+def log_spreads(spreads: Mapping[str, Floats], seen: Ints) -> Floats:
+    """Logarithms of spreads with an end below, [n_crystals, n_spreads].
+
+    Args:
+        spreads: of an ensemble by column, each [n_crystals]; 0 or NaN where symmetry leaves none.
+        seen: crystals whose labels the ensemble was trained on, where its networks agree too well; theirs become NaN.
+    """
+    columns = []
+    for values in spreads.values():
+        known = values[np.isfinite(values) & (values > 0)]
+        lowest = SMALLEST_SHARE * np.median(known) if len(known) else 1.0
+        positive = np.where(values > 0, values, np.nan)
+        columns.append(np.log(np.maximum(positive, lowest)))
+    logarithms = np.stack(columns, axis=1)
+    logarithms[seen] = np.nan
+    return logarithms
