@@ -1,6 +1,7 @@
 """The symmetry of crystals as a screening needs it: at the chosen tolerance, and at three to find near-symmetric ones.
 
-Each tolerance is searched once per crystal; projector, flags and the dependence on the tolerance share the answer.
+Crystals are searched once, and again only where another tolerance could change the answer. Projector, flags and the
+dependence on the tolerance share it.
 """
 
 from dataclasses import dataclass
@@ -67,17 +68,6 @@ def analyse_symmetry(crystals: CrystalBatch, symprec: float, neighbors: Neighbor
         if not len(failed):
             break
         around = neighbors and neighbors.select(failed)
-        symmetry = _patched(symmetry, failed, find_symmetries(crystals.select(failed), [other], around)[0])
+        symmetry = symmetry.with_rows(failed, find_symmetries(crystals.select(failed), [other], around)[0])
     at = tuple(symmetries[tolerance] for tolerance in SYMPRECS_ANGSTROM)
     return SymmetryAnalysis(symmetry, at, idealize(crystals, symmetry))
-
-
-def _patched(old: SymmetryBatch, rows: Ints, new: SymmetryBatch) -> SymmetryBatch:
-    """Replaces the symmetry of some crystals."""
-    number, hall, cell, origin = old.number.copy(), old.hall_number.copy(), old.conventional.copy(), old.origin.copy()
-    number[rows], hall[rows], cell[rows], origin[rows] = new.number, new.hall_number, new.conventional, new.origin
-    owner = np.concatenate([old.crystal_of_op, rows[new.crystal_of_op]])
-    # operations stand in the order of their crystals
-    order = np.argsort(owner, kind="stable")
-    rotations = np.concatenate([old.rotations, new.rotations])[order]
-    return SymmetryBatch(number, hall, cell, origin, rotations, owner[order], old.symprec)

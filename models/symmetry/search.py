@@ -6,7 +6,7 @@ spglib, same answer for 99.8 % of crystals at 0.01 angstrom); spglib takes over 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,14 +16,9 @@ from models.crystals.canonical_order import atom_order, in_order
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.neighborhood import Neighborhood
 from models.quantities import TENSORS, IndexSymmetry, Tensor
-from models.symmetry.operations import (
-    SymmetryError,
-    conventional_rotations,
-    moyo_dataset,
-    space_group_type,
-    spglib_dataset,
-)
+from models.symmetry.operations import SymmetryError, conventional_rotations, space_group_type
 from models.symmetry.projector import allows_piezoelectricity, orthogonal_operations, project
+from models.symmetry.standard_setting import Settings, StandardSettings
 
 SYMPRECS_ANGSTROM = (1e-3, 1e-2, 1e-1)
 """Tolerances whose space groups are compared: a crystal whose group changes between them is near-symmetric."""
@@ -110,6 +105,24 @@ class SymmetryBatch:
             self.symprec,
         )
 
+    def with_rows(self, crystals: Ints, other: "SymmetryBatch") -> "SymmetryBatch":
+        """The same with the symmetry of some crystals replaced by that in another batch, which has only these.
+
+        Args:
+            crystals: their indices here, ascending.
+            other: their symmetry.
+        """
+        number, hall = self.number.copy(), self.hall_number.copy()
+        conventional, origin = self.conventional.copy(), self.origin.copy()
+        number[crystals], hall[crystals] = other.number, other.hall_number
+        conventional[crystals], origin[crystals] = other.conventional, other.origin
+        kept = ~np.isin(self.crystal_of_op, crystals)
+        owner = np.concatenate([self.crystal_of_op[kept], crystals[other.crystal_of_op]])
+        # operations stand in the order of their crystals
+        order = np.argsort(owner, kind="stable")
+        rotations = np.concatenate([self.rotations[kept], other.rotations])[order]
+        return SymmetryBatch(number, hall, conventional, origin, rotations, owner[order], self.symprec)
+
 
 def find_symmetry(batch: CrystalBatch, symprec: float = 1e-2) -> SymmetryBatch:
     """Space groups and exactly orthogonal point-group operations of all crystals of a batch.
@@ -129,43 +142,42 @@ def find_symmetries(
 ) -> list[SymmetryBatch]:
     """The same at several tolerances in angstrom.
 
+    All crystals are searched at the middle one. At the others the group is taken to be the same where the operations
+    that hold are surely the same; the rest is searched there too.
+
     Args:
         batch: validated crystals.
-        symprecs: distance tolerances in angstrom; each is searched once.
+        symprecs: distance tolerances in angstrom.
         neighbors: of the same crystals, see `canonical_order`; searched for if None.
     """
     # at the edge of the tolerance both libraries' answers depend on the order of the atoms and on the origin
     order = atom_order(batch, neighbors)
-    ordered = in_order(batch, order)
     first = batch.frac_coords[order[batch.first_atom[:-1]]]
+    search = StandardSettings(in_order(batch, order), sorted(set(symprecs)))
     moved = np.einsum("ci,cij->cj", first, batch.lattice)
-    return [_search(ordered, symprec, moved) for symprec in symprecs]
+    middle = len(search.tolerances) // 2
+    settings = search.find(np.arange(batch.n_crystals), middle)
+    base = _symmetry_of(batch, settings, moved, search.tolerances[middle])
+    found = {}
+    for index, symprec in enumerate(search.tolerances):
+        found[symprec] = replace(base, symprec=symprec)
+        rows = np.flatnonzero(~search.same_at(index, middle, settings))
+        if index != middle and len(rows):
+            some = _symmetry_of(batch.select(rows), search.find(rows, index), moved[rows], symprec)
+            found[symprec] = found[symprec].with_rows(rows, some)
+    return [found[symprec] for symprec in symprecs]
 
 
-def _search(batch: CrystalBatch, symprec: float, moved: Floats) -> SymmetryBatch:
-    """The symmetry of crystals in canonical order, whose origin was `moved` (angstrom, [n_crystals, 3])."""
-    groups = [_standard_setting(batch, crystal, symprec) for crystal in range(batch.n_crystals)]
-    hall = np.array([number for number, _, _ in groups], dtype=np.int64)
-    columns = np.swapaxes(batch.lattice, 1, 2)
-    conventional = columns @ np.array([linear for _, linear, _ in groups]).reshape(-1, 3, 3)
+def _symmetry_of(batch: CrystalBatch, settings: Settings, moved: Floats, symprec: float) -> SymmetryBatch:
+    """The symmetry of crystals whose origin was `moved` (angstrom, [n_crystals, 3]) before the search."""
+    hall, columns = settings.hall_number, np.swapaxes(batch.lattice, 1, 2)
+    conventional = columns @ settings.linear
     conventional[hall == 0] = np.eye(3)
-    shift = np.array([shift for _, _, shift in groups]).reshape(-1, 3)
-    origin = np.einsum("cij,cj->ci", columns, shift) + moved
-    number = np.array([space_group_type(int(h))[0] if h else 0 for h in hall], dtype=np.int64)
+    origin = np.einsum("cij,cj->ci", columns, settings.shift) + moved
+    numbers, row = np.unique(hall, return_inverse=True)
+    number = np.array([space_group_type(int(h))[0] if h else 0 for h in numbers], dtype=np.int64)[row]
     tables = [conventional_rotations(int(h)) for h in hall]
     crystal_of_op = np.repeat(np.arange(len(hall)), [len(table) for table in tables])
     operations = np.concatenate([*tables, np.zeros((0, 3, 3))])
     rotations = orthogonal_operations(operations, conventional, crystal_of_op)
     return SymmetryBatch(number, hall, conventional, origin, rotations, crystal_of_op, symprec)
-
-
-def _standard_setting(batch: CrystalBatch, crystal: int, symprec: float) -> tuple[int, Floats, Floats]:
-    """Hall number (0 = none) of one crystal, and basis (columns) and origin of the conventional cell in its own."""
-    dataset = moyo_dataset(batch, crystal, symprec)
-    if dataset is not None:
-        return dataset.hall_number, np.asarray(dataset.std_linear), np.asarray(dataset.std_origin_shift)
-    second = spglib_dataset(batch, crystal, symprec)
-    if second is None:
-        return 0, np.eye(3), np.zeros(3)
-    linear = np.linalg.inv(np.asarray(second.transformation_matrix, dtype=np.float64))
-    return int(second.hall_number), linear, -linear @ second.origin_shift
