@@ -28,7 +28,7 @@ from models.crystals.crystal_systems import crystal_systems
 from models.crystals.graph import build_graph, find_graph_neighbors
 from models.crystals.neighborhood import Neighborhood
 from models.errors import Reason
-from models.quantities import TENSORS, ColumnKind, Tensor, symprec_spread_column
+from models.quantities import TENSORS, ColumnKind, Scalar, Tensor, symprec_spread_column
 from models.reliability_columns import RELIABILITY
 from models.symmetry.idealize import as_given
 from models.symmetry.search import SYMPRECS_ANGSTROM
@@ -54,6 +54,7 @@ class TensorPrediction:
             `models.reliability_columns.RELIABILITY`, each [n_results].
         evidence: what `reliability` comes from.
         error_models: what it comes from beside the evidence.
+        scalars: what the model predicts beside tensors, [n_results] each.
     """
 
     rows: NDArray[np.int64]
@@ -63,6 +64,7 @@ class TensorPrediction:
     reliability: dict[str, NDArray[Any]]
     evidence: Evidence
     error_models: ErrorModels
+    scalars: dict[Scalar, NDArray[np.float64]]
 
     def warnings(self) -> list[list[str]]:
         """Sentences a reader should see beside each result: what is odd about the tensors, then about the crystal."""
@@ -152,7 +154,9 @@ class Screener:
         reliability = reliability_columns(evidence, self.error_models, stability)
         intervals = interval_columns(derived, self.calibration, evidence.band_gap_ev, evidence.expansion)
         derived, intervals = without_static_response(derived, intervals, reliability["metal"] == 1)
-        return TensorPrediction(accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models)
+        return TensorPrediction(
+            accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models, raw.scalars
+        )
 
     def _infer(self, accepted: "_Accepted", analysis: SymmetryAnalysis) -> RawPrediction:
         """Raw tensors: of one atom of each orbit of the idealised crystals where the model can."""

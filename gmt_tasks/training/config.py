@@ -52,6 +52,7 @@ class TrainingConfig:
             thousands would hardly be learned.
         start_share: share of the start's weights in the result: half way back to its start a network keeps most of what
             it gained on new labels and less than half of what it lost elsewhere.
+        teacher: ensemble whose answers the network learns beside the labels (distillation.py), "" for labels alone.
         snapshot: hash of the dataset snapshot in `data`, for the card; "" for a folder that is none.
     """
 
@@ -79,6 +80,7 @@ class TrainingConfig:
     start_member: int = 0
     new_share: float = 0.0
     start_share: float = 0.0
+    teacher: str = ""
     snapshot: str = ""
 
     @staticmethod
@@ -119,9 +121,10 @@ def training_facts(config: TrainingConfig) -> dict[str, Any]:
         "candidates": Path(config.candidates).name,
         "date": datetime.now(UTC).date().isoformat(),
     }
-    if config.start:
-        card = read_card(find_checkpoint(config.start))
-        facts["start"] = f"{card.name}@{card.version} {card.sha256[:12]}"
+    for name in ("start", "teacher"):
+        if facts[name]:
+            card = read_card(find_checkpoint(facts[name]))
+            facts[name] = f"{card.name}@{card.version} {card.sha256[:12]}"
     if config.computed:
         file = Path(config.data) / config.computed
         facts["computed"] = f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"

@@ -185,6 +185,7 @@ def _key(config: TrainingConfig) -> dict[str, Any]:
     # names do not change what is computed; configurations of before there were starts have no start
     unsaid = {"data", "name", "version", "snapshot"}
     unsaid |= set() if config.start else {"start", "start_member", "new_share", "start_share"}
+    unsaid |= set() if config.teacher else {"teacher"}
     unsaid |= set() if config.computed else {"computed", "computed_per_epoch"}
     return {k: v for k, v in plain.items() if k not in unsaid}
 

@@ -200,19 +200,6 @@ def match_head(head: TensorHead, features: Features) -> None:
             linear.weight.div_(seen.square().mean().sqrt().clamp(min=1e-3))
 
 
-def typical_norms(data: LabelledCrystals, rows: Ints) -> TypicalNorms:
-    """Median Frobenius norm of the training labels of each quantity, NaN without any.
-
-    Labels below 1e-4 of the largest are left out.
-    """
-    norms = {}
-    for quantity, values in data.components.items():
-        sizes = np.linalg.norm(values[rows], axis=1)
-        sizes = sizes[~np.isnan(sizes)]
-        norms[quantity] = float(np.median(sizes[sizes >= 1e-4 * sizes.max()])) if len(sizes) else math.nan
-    return TypicalNorms(norms)
-
-
 @torch.no_grad()
 def towards_start(network: GMTNet, config: TrainingConfig) -> GMTNet:
     """The network with the configured share of the weights that its training went on from.
