@@ -211,12 +211,12 @@ def _lines_of_results(prediction: TensorPrediction) -> list[dict[str, Any]]:
     crystals = result.crystals
     flags = {name for name, quantity in RELIABILITY.items() if quantity.kind is ColumnKind.FLAG}
     # stored as numbers, since a flag may be unknown
-    trust = {
+    reliability = {
         name: [None if value is None else bool(value) for value in column] if name in flags else column
         for name, column in _plain_columns(prediction.reliability).items()
     }
     symmetry, numbers = _rows(_plain_columns(symmetry_columns(result))), _rows(_plain_columns(derived.columns))
-    uncertainties, trusts = _rows(_plain_columns(prediction.intervals)), _rows(trust)
+    uncertainties, reliabilities = _rows(_plain_columns(prediction.intervals)), _rows(reliability)
     tensors = _rows({q.value: t.tolist() for q, t in result.tensors.items()})
     removed = _rows({q.value: f.tolist() for q, f in result.removed_fraction.items()})
     units = {q.value: TENSORS[q].unit for q in result.tensors}
@@ -231,7 +231,7 @@ def _lines_of_results(prediction: TensorPrediction) -> list[dict[str, Any]]:
         | {"removed_fraction": removed[k]}
         | {"derived": numbers[k]}
         | uncertainty_of(uncertainties[k])
-        | {"ood": trusts[k]["ood_score"], "trust": trusts[k]}
+        | {"ood": reliabilities[k]["ood_score"], "trust": reliabilities[k]}
         | {"warnings": warnings[k]}
         for k in range(crystals.n_crystals)
     ]
