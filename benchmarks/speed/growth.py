@@ -59,7 +59,8 @@ def by_rows(candidates: Path, folder: Path, *, rows: tuple[int, ...], workers: i
         workers: of the others.
 
     Returns:
-        load (of the last 15 minutes at the end), start, runs, and one_worker and all_workers: figures of one more crystal beside the first run.
+        load (of the last 15 minutes, at the end), start, runs, and one_worker and all_workers: figures of one more
+        crystal beside the first run.
     """
     files = {n: sample(candidates, n, SEED, folder) for n in (N_START, *rows)}
     start = whole_run.screen(files[N_START], folder / "start.db", workers=1)

@@ -38,7 +38,9 @@ def result() -> dict[str, Any]:
         "date": "2026-11-29", "version": "abc123", "input": {"file": "made.parquet", "rows": 60, "atoms": 12.3},
         "machine": {"processor": "A | B", "cores": 2, "system": "Linux", "python": "3.11", "load": 0.1, **libraries},
         "interleaved": {"n": 10, "rounds": 2, "earlier": "v1", "agreement": agreement, **measured},
-        "rows": {"load": 0.2, "start": run(8, 1), "runs": [run(50, 1), run(100, 2)], "one_worker": more, "all_workers": more},
+        "rows": {
+            "load": 0.2, "start": run(8, 1), "runs": [run(50, 1), run(100, 2)], "one_worker": more, "all_workers": more,
+        },
         "atoms": [{
             "atoms": 200.0, "supercells": True, "us_per_crystal": {"min": 9e4}, "us_per_atom": {"min": 450.0},
             "stages": {"network": {"min": 8e4}, "symmetry": {"min": 1e4}},
