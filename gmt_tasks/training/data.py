@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gmt_tasks.labels.files import LabelledCrystals, Split
 from gmt_tasks.labels.kinds import NUMBER_ARRAYS
@@ -20,7 +21,7 @@ from models.crystals.crystal import CrystalBatch, Floats, Ints, find_invalid
 from models.crystals.graph import GraphSpec, NeighborRule, build_graph
 from models.gmtnet.card import find_checkpoint
 from models.gmtnet.config import CONFIGS
-from models.gmtnet.loss import Targets
+from models.gmtnet.loss import Targets, TypicalNorms
 from models.gmtnet.published.mask import published_corrections
 from models.gmtnet.training_data.split_table import SplitTable, load_split_table
 from models.quantities import TENSORS, Scalar, Tensor
@@ -130,6 +131,19 @@ def select_targets(data: Prepared, rows: Ints, device: str) -> Targets:
     return Targets(components={q: c[chosen].to(device) for q, c in data.targets.components.items()}, **picked)
 
 
+def typical_norms(data: LabelledCrystals, rows: Ints) -> TypicalNorms:
+    """Median Frobenius norm of the training labels of each quantity, NaN without any.
+
+    Labels below 1e-4 of the largest are left out.
+    """
+    norms = {}
+    for quantity, values in data.components.items():
+        sizes = np.linalg.norm(values[rows], axis=1)
+        sizes = sizes[~np.isnan(sizes)]
+        norms[quantity] = float(np.median(sizes[sizes >= 1e-4 * sizes.max()])) if len(sizes) else np.nan
+    return TypicalNorms(norms)
+
+
 def make_targets(data: LabelledCrystals, rows: Ints) -> Targets:
     """Labels of the given crystals as float32 tensors."""
 
@@ -183,12 +197,44 @@ def _read_candidates(path: Path, held_back: set[str], start: SplitTable | None =
     width = np.where(gap > 0.0, gap, np.nan)
     scalars = np.full((batch.n_crystals, len(Scalar)), np.nan)
     scalars[:, :3] = np.stack([width, np.where(np.isnan(gap), np.nan, gap <= 0.0), energy], axis=1)
-    formulas = batch.formulas()
-    usable = ~np.isnan(scalars).all(axis=1) & (batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS)
-    usable &= ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, start)))
-    usable[list(find_invalid(batch))] = False
+    usable = ~np.isnan(scalars).all(axis=1) & usable_candidates(batch, held_back, start)
     rows = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:CANDIDATE_POOL])
     return batch.select(rows), scalars[rows]
+
+
+def usable_candidates(batch: CrystalBatch, held_back: set[str], start: SplitTable | None) -> NDArray[np.bool_]:
+    """Candidates that are valid, not too large, and of no composition that models are judged by, [n_crystals]."""
+    formulas = batch.formulas()
+    usable = batch.atoms_per_crystal <= MAX_CANDIDATE_ATOMS
+    usable &= ~np.isin(formulas, sorted(held_back | judged_by_start(formulas, start)))
+    usable[list(find_invalid(batch))] = False
+    return usable
+
+
+def prepare_answered(data: LabelledCrystals, rows: Ints, crystals: CrystalBatch, config: "TrainingConfig") -> Prepared:
+    """Graphs of crystals that an ensemble answers for, and the labels of the first of them.
+
+    Args:
+        data: labelled crystals.
+        rows: of its train part, in order the first of `crystals`.
+        crystals: these and others without labels.
+        config: of the run.
+    """
+    n_others = crystals.n_crystals - len(rows)
+    targets = _extended(make_targets(data, rows), {"scalars": np.full((n_others, len(Scalar)), np.nan)})
+    graph = join_orbit_graphs(_graphs(crystals, CONFIGS[config.network].graph))
+    few = [data.components[quantity][rows, 0] for quantity, row in TENSORS.items() if row.few_labels]
+    return Prepared(
+        graph,
+        targets,
+        np.bincount(graph.crystal_of_orbit, minlength=graph.n_crystals),
+        np.arange(len(rows)),
+        np.flatnonzero(np.any([~np.isnan(labels) for labels in few], axis=0)),
+        np.zeros(0, dtype=np.int64),
+        np.arange(len(rows), crystals.n_crystals),
+        np.zeros(0, dtype=np.int64),
+        {},
+    )
 
 
 def _with_computed(

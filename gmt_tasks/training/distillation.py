@@ -10,19 +10,26 @@ Source: G. Hinton, O. Vinyals, J. Dean, arXiv:1503.02531 (2015); spreads: A. Mal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from gmt_tasks.labels.files import LabelledCrystals
+from gmt_tasks.screening.screener import Screener
+from gmt_tasks.training.candidate_columns import read_table
 from gmt_tasks.training.config import TrainingConfig
-from gmt_tasks.training.data import Prepared
+from gmt_tasks.training.data import Prepared, prepare_answered, select_targets, usable_candidates
+from gmt_tasks.training.ensemble_answers import MOST_CANDIDATES, EnsembleAnswers, ask, off_equilibrium_copies
+from gmt_tasks.training.evaluated_formulas import evaluated_formulas
 from gmt_tasks.training.loop import LOSS_WEIGHTS, Report, TrainingLoop
-from models.crystals.crystal import Floats, Ints
-from models.gmtnet.loss import TypicalNorms
+from models.crystals.crystal import CrystalBatch, Ints
+from models.errors import ModelError
+from models.gmtnet.card import find_checkpoint
+from models.gmtnet.loss import TypicalNorms, multi_task_loss
 from models.gmtnet.network import SPREADS, GMTNet
 from models.gmtnet.torch_graph import TorchGraph
+from models.gmtnet.training_data.split_table import load_split_table
 from models.quantities import SCALAR_UNIT, Scalar, Tensor
 
 LABEL_SHARE = 0.3
@@ -49,6 +56,34 @@ def set_spread_constants(network: GMTNet, answers: EnsembleAnswers) -> None:
     network.spread.scale.copy_(torch.as_tensor(np.nanstd(values, axis=0)))
 
 
+def prepare_distillation(
+    data: LabelledCrystals, rows: Ints, config: TrainingConfig, out: Path, report: Report
+) -> tuple[Prepared, EnsembleAnswers]:
+    """The crystals of a distillation, and what the ensemble says of them.
+
+    Args:
+        data: labelled crystals.
+        rows: of its train part.
+        config: with a teacher and a file of candidates.
+        out: folder of the run, where answers are kept.
+        report: receives one line per event.
+
+    Raises:
+        ModelError: no file of candidates is named.
+    """
+    if not config.candidates:
+        raise ModelError("A distillation needs crystals without labels: name a file of candidates.")
+    screener, folder = Screener.load(config.teacher, device="cpu"), Path(config.data)
+    batch, _ = read_table(folder / config.candidates, ())
+    split = load_split_table(find_checkpoint(config.teacher))
+    usable = usable_candidates(batch, evaluated_formulas(folder, data), split)
+    chosen = np.random.default_rng(config.seed).permutation(np.flatnonzero(usable))[:MOST_CANDIDATES]
+    near = CrystalBatch.join([data.crystals.select(rows), batch.select(np.sort(chosen))])
+    crystals = CrystalBatch.join([near, off_equilibrium_copies(near, config.seed)])
+    answers = ask(screener, crystals, len(rows), out / "answers", report)
+    return prepare_answered(data, rows, crystals, config), answers
+
+
 class DistillationLoop(TrainingLoop):
     """Epochs over all crystals that the ensemble has answered, once each.
 
@@ -57,9 +92,6 @@ class DistillationLoop(TrainingLoop):
     """
 
     answers: EnsembleAnswers
-
-    def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report, device: str) -> None:
-        super().__init__(network, config, out, report, device)
 
     def order(self, data: Prepared, _rng: np.random.Generator) -> Ints:
         """All crystals; those with scarce labels as often as in a training on labels."""
@@ -98,9 +130,6 @@ class DistillationLoop(TrainingLoop):
         self, data: Prepared, rows: Ints, typical: TypicalNorms
     ) -> tuple[dict[str, tuple[float, torch.Tensor]], dict[str, torch.Tensor]]:
         """Weights and losses of labels, and what the network predicts."""
-        from gmt_tasks.training.data import select_targets
-        from models.gmtnet.loss import multi_task_loss
-
         predicted = self.network(TorchGraph.from_graph(data.graph.select(rows), self.device, torch.float32))
         known = {name: value for name, value in predicted.items() if name != SPREADS}
         losses = multi_task_loss(known, select_targets(data, rows, self.device), typical, self.config.loss)

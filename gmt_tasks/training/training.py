@@ -4,7 +4,6 @@ A run lives in a folder: `state.pt` after every epoch (weights, optimiser, avera
 code), and at the end the checkpoint (safetensors + JSON).
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -14,7 +13,9 @@ import torch
 
 from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.training.config import TrainingConfig, training_facts
-from gmt_tasks.training.data import Prepared, label_counts, prepare, training_rows
+from gmt_tasks.training.data import Prepared, label_counts, prepare, training_rows, typical_norms
+from gmt_tasks.training.distillation import DistillationLoop, prepare_distillation
+from gmt_tasks.training.ensemble_answers import SPREAD_COLUMNS
 from gmt_tasks.training.loop import Report, TrainingLoop
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
 from gmt_tasks.training.split_table import write_split_table
@@ -26,7 +27,6 @@ from models.gmtnet.config import CONFIGS, GMTNetConfig
 from models.gmtnet.device import resolve_device
 from models.gmtnet.heads import DirectionHead, PositiveHead, TensorHead
 from models.gmtnet.label_scales import HeadScales, direction_scales, linear_scales, positive_scales
-from models.gmtnet.loss import TypicalNorms
 from models.gmtnet.network import GMTNet
 from models.gmtnet.torch_graph import Features, TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
@@ -64,7 +64,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     data = read_labels_or_published(Path(config.data)) if labels is None else labels
     rows = training_rows(data, config)
-    prepared = prepare(data, rows, config)
+    prepared, chosen_loop = _prepared(data, rows, config, out, report, loop)
     network, elements = _first_network(config, data, rows, prepared, report)
     report(
         f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
@@ -72,7 +72,7 @@ def train(
         f"seed {config.seed}"
     )
     report(f"labels read: {', '.join(f'{n:,} {name}' for name, n in label_counts(data, rows).items())}")
-    run = loop(network, config, out, report, chosen_device)
+    run = chosen_loop(network, config, out, report, chosen_device)
     typical = typical_norms(data, rows)
     while run.epoch < config.epochs:
         run.run_epoch(prepared, typical)
@@ -90,13 +90,25 @@ def train(
     return read_card(path)
 
 
+def _prepared(
+    data: LabelledCrystals, rows: Ints, config: TrainingConfig, out: Path, report: Report, loop: type[TrainingLoop]
+) -> tuple[Prepared, type[TrainingLoop]]:
+    """What the loop reads, and the loop: with a teacher one that knows its answers."""
+    if not config.teacher:
+        return prepare(data, rows, config), loop
+    prepared, answers = prepare_distillation(data, rows, config, out, report)
+    return prepared, type("Distillation", (DistillationLoop,), {"answers": answers})
+
+
 def _first_network(
     config: TrainingConfig, data: LabelledCrystals, rows: Ints, prepared: Prepared, report: Report
 ) -> tuple[GMTNet, tuple[int, ...]]:
     """The network before the first step, and the elements that it will have seen: those of its start are among them."""
     elements = {int(z) for z in np.unique(data.crystals.select(rows).numbers)}
     wanted = CONFIGS[config.network]
-    if not config.computed:
+    if config.teacher:
+        wanted = replace(wanted, spreads=SPREAD_COLUMNS)
+    elif not config.computed:
         # a head that learned nothing would say of every crystal that it is relaxed
         wanted = replace(wanted, scalars=tuple(s for s in wanted.scalars if s not in LEARNED_FROM_COMPUTED))
     if not config.start:
@@ -113,7 +125,9 @@ def _first_network(
     networks, card = load_checkpoint(find_checkpoint(config.start))
     # an older network lacks what came since: it is added without a change of what the network says
     wanted = replace(wanted, scalars=tuple(s for s in Scalar if s in {*wanted.scalars, *card.config.scalars}))
-    added = {name: getattr(wanted, name) for name in ("tensors", "scalars", "n_relative")}
+    # a distilled network that learns from labels keeps what it knows of its ensemble
+    wanted = replace(wanted, spreads=wanted.spreads or card.config.spreads)
+    added = {name: getattr(wanted, name) for name in ("tensors", "scalars", "n_relative", "spreads")}
     same_kind = replace(card.config, **added) == wanted
     if not same_kind or config.start_member >= len(networks):
         raise ModelError(
@@ -127,8 +141,8 @@ def _first_network(
 
 
 def _extended(network: GMTNet, wanted: GMTNetConfig, seed: int) -> GMTNet:
-    """The network with fresh heads for scalars that it was not trained on and inputs of weight 0 that it had not."""
-    config = replace(network.config, scalars=wanted.scalars, n_relative=wanted.n_relative)
+    """The network with fresh heads for what it was not trained on and inputs of weight 0 that it had not."""
+    config = replace(network.config, scalars=wanted.scalars, n_relative=wanted.n_relative, spreads=wanted.spreads)
     if config == network.config:
         return network
     torch.manual_seed(seed)
