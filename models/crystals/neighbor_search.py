@@ -160,15 +160,8 @@ def _add_pairs_of(
 ) -> int:
     """Adds the pairs of one atom as far as there is room; returns how many pairs there are then.
 
-    Args:
-        atom: the center, by its number in the crystal.
-        start: number of the first atom of the crystal.
-        partners: the atoms that may be near, by their numbers in the crystal, shape [n_partners].
-        cell: rows [3, 3], heights [3] and fractional coordinates [n_atoms, 3] of the crystal.
-        axes: see `_orthogonal_axes`.
-        radius: in angstrom.
-        pairs: see `search`.
-        n_pairs: number of pairs so far.
+    `atom` and `partners` are numbers in the crystal whose first atom is `start`; `cell` has its rows [3, 3], heights
+    [3] and fractional coordinates [n_atoms, 3]. The others are as in `search` and `_orthogonal_axes`.
     """
     lattice, frac = cell[0], cell[2]
     center, neighbor, vector, distance = pairs
