@@ -160,15 +160,8 @@ def _add_pairs_of(
 ) -> int:
     """Adds the pairs of one atom as far as there is room; returns how many pairs there are then.
 
-    Args:
-        atom: the center, by its number in the crystal.
-        start: number of the first atom of the crystal.
-        partners: the atoms that may be near, by their numbers in the crystal, shape [n_partners].
-        cell: rows [3, 3], heights [3] and fractional coordinates [n_atoms, 3] of the crystal.
-        axes: see `_orthogonal_axes`.
-        radius: in angstrom.
-        pairs: see `search`.
-        n_pairs: number of pairs so far.
+    `atom` and `partners` are numbers in the crystal whose first atom is `start`; `cell` has its rows [3, 3], heights
+    [3] and fractional coordinates [n_atoms, 3]. The others are as in `search` and `_orthogonal_axes`.
     """
     lattice, frac = cell[0], cell[2]
     center, neighbor, vector, distance = pairs
@@ -176,16 +169,13 @@ def _add_pairs_of(
     bx, by, bz = lattice[1, 0], lattice[1, 1], lattice[1, 2]
     cx, cy, cz = lattice[2, 0], lattice[2, 1], lattice[2, 2]
     cc, bb, aa, a_b, a_c, b_c = axes
-    limit = radius * radius
-    generous = limit * (1.0 + _SLACK)
-    capacity = len(center)
+    limit, generous = radius * radius, radius * radius * (1.0 + _SLACK)
     half_a, inverse_b, inverse_c = sqrt(generous / aa) + _SLACK, 1.0 / sqrt(bb), 1.0 / sqrt(cc)
     f0, f1, f2 = frac[atom, 0], frac[atom, 1], frac[atom, 2]
     for partner in partners:
         d0, d1, d2 = frac[partner, 0] - f0, frac[partner, 1] - f1, frac[partner, 2] - f2
         d0, d1, d2 = d0 - np.floor(d0 + 0.5), d1 - np.floor(d1 + 0.5), d2 - np.floor(d2 + 0.5)
-        x = d0 * ax + d1 * bx + d2 * cx
-        y = d0 * ay + d1 * by + d2 * cy
+        x, y = d0 * ax + d1 * bx + d2 * cx, d0 * ay + d1 * by + d2 * cy
         z = d0 * az + d1 * bz + d2 * cz
         i, last_i = np.ceil(-half_a - d0), half_a - d0
         while i <= last_i:
@@ -207,7 +197,7 @@ def _add_pairs_of(
                     square = (vx * vx + vz * vz) + vy * vy
                     # an atom is no neighbour of itself, but of another in the same place
                     if square < limit and (square > 0.0 or atom != partner):
-                        if n_pairs < capacity:
+                        if n_pairs < len(center):
                             center[n_pairs], neighbor[n_pairs] = start + atom, start + partner
                             vector[n_pairs, 0], vector[n_pairs, 1], vector[n_pairs, 2] = vx, vy, vz
                             distance[n_pairs] = sqrt(square)

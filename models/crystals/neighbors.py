@@ -188,12 +188,6 @@ def closest_of(pairs: Neighbors, crystal_of_atom: Ints, limit: float) -> dict[in
     return dict(zip(crystals.tolist(), triples, strict=True))
 
 
-def _within_budget(rows: Ints, costs: Ints) -> Sequence[Ints]:
-    """The rows in consecutive groups whose costs stay within the number of candidates held at a time, if they can."""
-    group = np.cumsum(costs[rows]) // _MAX_CANDIDATES
-    return np.split(rows, np.flatnonzero(np.diff(group)) + 1) if len(rows) else []
-
-
 def _swept_pairs(
     atoms: Ints, frac: Floats, lattice: Floats, heights: Floats, crystal_of_atom: Ints, limit: float
 ) -> Neighbors:
@@ -224,7 +218,9 @@ def _swept_pairs(
     n_after = np.searchsorted(key, key + limit * (1 + 1e-6)) - np.arange(len(key)) - 1
     n_after[is_ghost] = 0
     parts = []
-    for rows in _within_budget(np.arange(len(key)), n_after):
+    # as many candidates at a time as memory is meant to hold
+    group = np.cumsum(n_after) // _MAX_CANDIDATES
+    for rows in np.split(np.arange(len(key)), np.flatnonzero(np.diff(group)) + 1):
         first = np.repeat(rows, n_after[rows])
         within = np.arange(len(first)) - np.repeat(np.cumsum(n_after[rows]) - n_after[rows], n_after[rows])
         i, j = atom[first], atom[first + 1 + within]

@@ -129,7 +129,9 @@ def _fill_rows(
     shells, distant = find_shells(pairs[:], code, size_there, NEAR.reach, FAR.reach)
     near_rows = rows if kept is NEAR else np.empty((len(rows), int(n_elements.max(initial=1)) * NEAR.nearest))
     fill_sorted_distances(near_rows, *shells[:3], element, NEAR.reach * size_there, NEAR.nearest)
-    near, middle = _summaries(near_rows, n_elements[batch.crystal_of_atom]).T
+    weight = 0.8 ** np.arange(NEAR.nearest, dtype=np.float64)
+    code_of_rank = 1.0 + _CODE * np.arange(n_elements.max(initial=1), dtype=np.float64)
+    near, middle = summaries(near_rows, n_elements[batch.crystal_of_atom], code_of_rank, weight / weight.sum()).T
     averages = neighbor_means(shells, near + middle, _GAIN, N_AVERAGES)
     if kept is FAR:
         starts = np.searchsorted(pairs.center, np.arange(len(element) + 1))
@@ -146,10 +148,3 @@ def _fill_rows(
 def element_ranks(batch: CrystalBatch) -> tuple[Ints, Ints]:
     """Rank of each atom's element among those of its crystal, [n_atoms], and the number of elements, [n_crystals]."""
     return environment_loops.element_ranks(batch.numbers, batch.first_atom)
-
-
-def _summaries(rows: Floats, n_elements: Ints) -> Floats:
-    """Two averages of each atom's distances in angstrom, of the nearest ones and of all, shape [n_atoms, 2]."""
-    weight = 0.8 ** np.arange(NEAR.nearest, dtype=np.float64)
-    code = 1.0 + _CODE * np.arange(n_elements.max(initial=1), dtype=np.float64)
-    return summaries(rows, n_elements, code, weight / weight.sum())
