@@ -326,12 +326,12 @@ def _is_group(listed: _Listed, n_lattice: int, low: float, high: float) -> bool:
 def _is_closed(matrices: Ints, chosen: Bools) -> bool:
     """Whether the products of the chosen matrices are among them."""
     known = np.zeros(19683, np.bool_)
-    members = np.flatnonzero(chosen)
-    for a in members:
+    rows = np.flatnonzero(chosen)
+    for a in rows:
         known[_code(matrices[a])] = True
     product = np.zeros((3, 3), np.int64)
-    for a in members:
-        for b in members:
+    for a in rows:
+        for b in rows:
             for i in range(3):
                 for j in range(3):
                     product[i, j] = (
