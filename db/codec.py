@@ -143,7 +143,8 @@ def plain_values(name: str, values: NDArray[Any]) -> list[Any]:
     if array.dtype.kind == _NUMPY_KIND.get(kind) and (kind is not float or np.isfinite(array).all()):
         return list(array.tolist())
     if array.dtype.kind == "f" and kind in (float, bool):
-        known = np.where(np.isfinite(array), array, None).tolist()
+        known = array.astype(object)
+        known[~np.isfinite(array)] = None
         return list(known) if kind is float else [None if value is None else bool(value) for value in known]
     plain: list[Any] = []
     for value in array.tolist():

@@ -324,8 +324,9 @@ def _plain_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[Any]]:
     plain = {}
     for name, column in columns.items():
         if column.dtype.kind == "f":
-            known = np.isfinite(column)
-            plain[name] = (column if known.all() else np.where(known, column, None)).tolist()
+            values = column.astype(object)
+            values[~np.isfinite(column)] = None
+            plain[name] = values.tolist()
         elif column.dtype.kind in "biu":
             plain[name] = column.tolist()
         else:

@@ -93,6 +93,10 @@ class DistillationLoop(TrainingLoop):
 
     answers: EnsembleAnswers
 
+    def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report, device: str) -> None:
+        set_spread_constants(network, self.answers)
+        super().__init__(network, config, out, report, device)
+
     def order(self, data: Prepared, _rng: np.random.Generator) -> Ints:
         """All crystals; those with scarce labels as often as in a training on labels."""
         everything = np.concatenate([data.labelled, data.candidates, data.computed])

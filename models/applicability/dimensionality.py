@@ -69,12 +69,12 @@ def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:
         crystals: the crystals of the graph.
         graph: see `find_bonds`.
     """
-    bonds = find_bonds(crystals, graph)
+    first, second, shift = find_bonds(crystals, graph)
     # a bond that closes a ring leads back to the same atom, or to an image of it: the translation between them
     parent, cell = np.arange(len(crystals.numbers)), np.zeros((len(crystals.numbers), 3), dtype=np.int64)
-    join_pieces(*bonds, parent, cell)
+    join_pieces(first, second, shift, parent, cell)
     products = np.zeros((len(parent), 6))
-    spread_of_loops(tuple(bonds), parent, cell, crystals.lattice[crystals.crystal_of_atom], products)
+    spread_of_loops((first, second, shift), parent, cell, crystals.lattice[crystals.crystal_of_atom], products)
     roots = np.flatnonzero(products.any(axis=1))
     values = np.linalg.eigvalsh(products[roots][:, _FULL])
     rank = (values > _PARALLEL * values[:, -1:]).sum(axis=1)
