@@ -15,8 +15,11 @@ What a compiled function needs:
   which nothing hangs on the last bit, go through `@vectorized`: several sums at a time, and no thought of NaN.
 """
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, wraps
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
@@ -72,10 +75,50 @@ def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool) 
             called_in_order = getattr(called, _COMPILED) == "in order"
             names[name] = _dispatcher(called.__wrapped__, in_order=called_in_order, is_kept=is_kept)
     plain = FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
-    try:
-        return njit(cache=is_kept, error_model="numpy", fastmath=not in_order, no_cfunc_wrapper=True)(plain)
-    except RuntimeError:  # there is no folder that can be written
-        return njit(error_model="numpy", fastmath=not in_order, no_cfunc_wrapper=True)(plain)
+    options = {"error_model": "numpy", "fastmath": not in_order, "no_cfunc_wrapper": True}
+    dispatcher: Any = njit(**options)(plain)
+    if is_kept:
+        with suppress(RuntimeError):  # there is no folder that can be written
+            dispatcher.enable_caching()
+            dispatcher._cache = _LockedCache(dispatcher._cache)  # numba offers no other place
+    return dispatcher
+
+
+class _LockedCache:
+    """numba's machine code on disk, read and written by one process at a time.
+
+    Two processes that compile one function for different types would both take the next free file: a third one, which
+    has read the list of files between, would run code for other types than it passes.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *arguments: Any) -> Any:
+        """What `FunctionCache.load_overload` gives."""
+        with self._locked():
+            return self._cache.load_overload(*arguments)
+
+    def save_overload(self, *arguments: Any) -> None:
+        """As `FunctionCache.save_overload`."""
+        with self._locked():
+            self._cache.save_overload(*arguments)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        folder = Path(self._cache.cache_path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / ".numba-lock").open("a", encoding="utf-8")
+        except OSError:  # read-only: nobody writes
+            yield
+            return
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
 def _names(code: CodeType) -> set[str]:

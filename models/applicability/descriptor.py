@@ -140,5 +140,5 @@ def _shape(crystals: CrystalBatch, sums: Floats) -> tuple[Floats, Floats]:
     lengths = np.stack([np.linalg.norm(deviator, axis=1), np.linalg.norm(means[:, 6:], axis=1)], axis=1)
     of_crystal, of_atoms = _mean(crystals, deviator), _mean(crystals, lengths)
     shape = np.stack([of_atoms[:, 0], np.linalg.norm(of_crystal, axis=1), of_atoms[:, 1]], axis=1)
-    ends: Floats = np.linalg.eigvalsh(mandel_to_symmetric(of_crystal))[:, [0, 2]]
+    ends = np.asarray(np.linalg.eigvalsh(mandel_to_symmetric(of_crystal))[:, [0, 2]], dtype=np.float64)
     return shape, ends

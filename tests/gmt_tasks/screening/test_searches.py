@@ -33,13 +33,13 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
 
     def counted(search: Callable[..., Any]) -> Callable[..., Any]:
-        def count(lattice: Floats, *args: Any) -> Any:
+        def count(lattice: Floats, *args: Any, **options: Any) -> Any:
             counts["neighbors"] += len(lattice)
-            return search(lattice, *args)
+            return search(lattice, *args, **options)
 
         return count
 
-    for name in ("find_neighbors", "closest_pairs"):
+    for name in ("find_shells", "closest_pairs"):  # find_neighbors asks for one shell
         search = getattr(neighbors, name)
         for module in list(sys.modules.values()):
             if getattr(module, name, None) is search:
@@ -59,15 +59,19 @@ def source_block(crystals: CrystalBatch) -> SourceBlock:
     return SourceBlock(0, len(names), np.arange(len(names)), names, crystals, [None] * len(names), [])
 
 
-def test_neighbours_are_searched_once_in_the_driver_and_once_in_the_worker(searches: Counter[str]) -> None:
-    """And symmetry once per tolerance, all three of them in the worker."""
+def test_neighbours_are_searched_once_in_the_driver_and_once_for_each_cell_in_the_worker(
+    searches: Counter[str],
+) -> None:
+    """The cell as given, and the idealised one; symmetry is searched once, at the working tolerance."""
     screener = Screener(untrained(GMTNET), VERSION)
     assert isinstance(screener.model, GraphModel)
     block = ingest_block("textbook", source_block(CRYSTALS))
     assert searches == {"neighbors": N}
     results = screener.screen(block.crystal_ids, block.crystals)
     assert len(results.crystal_ids) == N
-    assert searches == {"neighbors": 2 * N} | {f"symmetry at {symprec:g}": N for symprec in SYMPRECS_ANGSTROM}
+    assert searches["neighbors"] == 3 * N
+    assert 0 < searches["symmetry at 0.01"] <= N
+    assert not any(searches[f"symmetry at {symprec:g}"] for symprec in SYMPRECS_ANGSTROM if symprec != 0.01)
 
 
 def test_a_model_that_only_predicts_searches_for_itself(searches: Counter[str]) -> None:
@@ -76,9 +80,9 @@ def test_a_model_that_only_predicts_searches_for_itself(searches: Counter[str]) 
     assert searches["neighbors"] == 2 * N
 
 
-def test_another_tolerance_costs_one_more_symmetry_search(searches: Counter[str]) -> None:
+def test_another_tolerance_costs_no_more_than_one_more_symmetry_search(searches: Counter[str]) -> None:
     Screener(untrained(GMTNET), VERSION, symprec=0.02).predict(CRYSTALS)
-    assert {searches[f"symmetry at {symprec:g}"] for symprec in (0.02, *SYMPRECS_ANGSTROM)} == {N}
+    assert 0 < sum(count for name, count in searches.items() if name.startswith("symmetry")) <= 2 * N
 
 
 def test_overlapping_atoms_are_refused_from_the_same_search(searches: Counter[str]) -> None:
@@ -94,4 +98,4 @@ def test_overlapping_atoms_are_refused_from_the_same_search(searches: Counter[st
     prediction = Screener(untrained(GMTNET), VERSION).predict(overlapping)
     assert prediction.refused == {3: (Reason.OVERLAP, detail)}
     assert prediction.rows.tolist() == [k for k in range(N) if k != 3]
-    assert searches["neighbors"] == 3 * N - 1
+    assert searches["neighbors"] == 4 * N - 2  # two blocks in the driver, given and idealised cells in the worker
