@@ -42,6 +42,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  $(if $(TORCH_INDEX_URL),--extra-index-url "$(TORCH_INDEX_URL)") --editable ".[test,postgres,cluster]"
+	$(BIN)/python -m gmt_tasks.compilation
 	@touch $@
 
 screen: $(STAMP) ## screen the reference crystals and N=1000 prototypes into DB=gmtscreen.db, print the best hits
