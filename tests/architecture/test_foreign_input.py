@@ -53,6 +53,7 @@ ADMITTED = {
         "import of a computed name",
     ): "loaded before forking; named by our own code",
     ("gmt_tasks.ingest.content_id_pool", "import multiprocessing"): "the driver's own processes, which see arrays only",
+    ("gmt_tasks.compilation", "import multiprocessing"): "processes that compile our own loops and are given nothing",
     ("gmt_tasks.workers.forked_worker", "import multiprocessing"): "the other end of these pipes",
     ("gmt_tasks.workers.forked_worker", "import ctypes"): "calls prctl(2), so that a runner ends with its owner",
     ("db.engine", "exec_driver_sql"): "BEGIN and a lock, made of constants of that file",

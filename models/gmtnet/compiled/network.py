@@ -30,10 +30,13 @@ from models.gmtnet.config import ProductKind, RadialKind
 from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution
 from models.gmtnet.layers import ComFormerLayer, RadialFeatures
 from models.gmtnet.network import CoupledConvolutions, GMTNet, Outputs
-from models.gmtnet.spherical import degree_of
+from models.gmtnet.spherical import degree_of, read_irreps
 from models.gmtnet.torch_graph import Features
 
 Floats32 = NDArray[np.float32]
+
+LANES = 8
+"""Channels that the loops over messages take at a time."""
 
 _STEPS_PER_WIDTH = 10
 """Rows of a table of a Gaussian's width: interpolation is exact to 1e-6 of the highest value."""
@@ -43,10 +46,13 @@ _NO_COUPLING = 1e-9  # coupling coefficients below it are rounding errors of zer
 
 
 def can_compile(network: GMTNet) -> bool:
-    """Whether the compiled form exists for a network: the default kind, not the published one."""
+    """Whether the compiled form exists for a network: the default kind, not the published one, in blocks of eight."""
     config = network.config
     sparse = config.product is ProductKind.SPARSE and config.envelope and config.magnitude
-    return sparse and config.radial is RadialKind.DISTANCE and config.n_relative > 0 and config.l_max == L_MAX
+    radial = config.radial is RadialKind.DISTANCE and config.n_relative > 0
+    irreps = [read_irreps(text) for text in (*config.message_irreps, config.hidden_irreps)]
+    in_blocks = config.coupling_channels == LANES and not any(n % LANES for copies in irreps for n in copies.values())
+    return sparse and radial and in_blocks and config.l_max == L_MAX
 
 
 class CompiledNetwork:
@@ -187,7 +193,7 @@ class _CompiledUpdate:
         self.layer, self.kinds = layer, layer.coupling.kinds
         self.before, self.after = layer.coupling.before, layer.coupling.after
         n_paths = Counter(kind for _, _, results in layer.coupling.pairs for kind in results)
-        self.sizes = {kind: (2 * degree_of(kind) + 1, 8 * n) for kind, n in n_paths.items()}
+        self.sizes = {kind: (2 * degree_of(kind) + 1, LANES * n) for kind, n in n_paths.items()}
         self.products, self.terms = self._terms()
 
     def __call__(self, old: Features, message: Features) -> Features:
@@ -215,7 +221,7 @@ class _CompiledUpdate:
             matrix, rows = coupling.get_buffer(f"coupling_{a}_{b}").numpy(), list[int]()
             for kind in results:
                 size, width = self.sizes[kind]
-                start = begin_of[kind] + 8 * n_before[kind]
+                start = begin_of[kind] + LANES * n_before[kind]
                 rows += range(start, start + size * width, width)
                 n_before[kind] += 1
             for column, coefficients_of_pair in enumerate(matrix.T):
@@ -242,7 +248,7 @@ def _blocks(channels: Channels) -> tuple[Unsigned, dict[str, int]]:
     for kind, n_channels in channels.items():
         for harmonic in range(degree_of(kind) ** 2, (degree_of(kind) + 1) ** 2):
             row = first_place[kind] + (harmonic - degree_of(kind) ** 2) * n_channels
-            blocks += [(harmonic, first_channel[kind] + c, row + c) for c in range(0, n_channels, 8)]
+            blocks += [(harmonic, first_channel[kind] + c, row + c) for c in range(0, n_channels, LANES)]
     return np.array(blocks, dtype=np.uint64), places
 
 

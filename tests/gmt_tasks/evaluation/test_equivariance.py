@@ -10,7 +10,7 @@ import pytest
 from db.records import ModelVersion
 from gmt_tasks.evaluation.equivariance import NETWORK_DIFFERS, Equivariance, check_equivariance, shuffle_neighbors
 from gmt_tasks.screening.screener import Screener
-from models.crystals.crystal import CrystalBatch, Floats
+from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import GraphSpec, build_graph
 from models.errors import GmtError
 from models.gmtnet.config import GMTNET, GMTNET_PAPER
@@ -195,15 +195,16 @@ def test_a_symmetry_that_is_found_in_one_representation_only_is_named(monkeypatc
             tensors[Tensor.DIELECTRIC_TOTAL][..., 0, 0] += 1.0
             return tensors
 
-    import models.symmetry.search as searched
+    from models.symmetry.standard_setting import Settings, StandardSettings
 
-    real = searched._hall_and_cell
+    real = StandardSettings.find
 
-    def forgetful(batch: CrystalBatch, crystal: int, symprec: float) -> tuple[int, Floats]:
-        hall, cell = real(batch, crystal, symprec)
-        return (1, cell) if batch.atoms_per_crystal[crystal] > 9 else (hall, cell)
+    def forgetful(search: StandardSettings, crystals: Ints, index: int) -> Settings:
+        settings = real(search, crystals, index)
+        settings.hall_number[search.batch.atoms_per_crystal[crystals] > 9] = 1
+        return settings
 
-    monkeypatch.setattr(searched, "_hall_and_cell", forgetful)
+    monkeypatch.setattr(StandardSettings, "find", forgetful)
     found = check(Rough())
     magnesia = [each for each in found.deviations if each.crystal == "rocksalt MgO"]
     texts = {each.explanation for each in magnesia if each.representation == "2x2x2 supercell"}

@@ -1,14 +1,13 @@
 """The real network in a process that runs out of memory: batches shrink until they fit, and the numbers stay."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from db.records import ModelVersion, ResultBlock, ShardLease
 from gmt_tasks.screening.screener import Screener
@@ -20,6 +19,8 @@ from models.crystals.crystal import CrystalBatch
 from models.errors import Reason
 from models.gmtnet.config import GMTNET
 from models.reference.crystals import in_cell, textbook_crystals
+from models.symmetry.idealize import IdealizedCrystals
+from models.tensor_model import ModelOutputs
 from tests.models.gmtnet.untrained import untrained
 
 ROOM_ATOMS = 30
@@ -33,17 +34,18 @@ def make_cramped(room_atoms: int) -> Screener:
     Torch is asked for more than any machine has and says so itself; twice as many atoms meet what CUDA's allocator
     raises.
     """
-    predictor = untrained(GMTNET)
+    predictor = copy(untrained(GMTNET))
+    predict = predictor.predict_idealized
 
-    def check_room(network: nn.Module, inputs: tuple[Any, ...]) -> None:
-        n_atoms = len(inputs[0].numbers)
+    def predict_in_room(crystals: IdealizedCrystals) -> ModelOutputs:
+        n_atoms = len(crystals.atom_of_given)
         if n_atoms > 2 * room_atoms:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total ...")
         if n_atoms > room_atoms:
             torch.empty(1 << 56, dtype=torch.uint8)
+        return predict(crystals)
 
-    for network in predictor.networks:
-        network.register_forward_pre_hook(check_room)
+    predictor.predict_idealized = predict_in_room  # type: ignore[method-assign]
     return Screener(predictor, VERSION)
 
 

@@ -92,6 +92,9 @@ def test_batches_do_not_depend_on_each_other(shipped: GMTNetPredictor) -> None:
 def test_only_the_default_kind_on_a_cpu_in_single_precision_is_compiled() -> None:
     assert can_compile(GMTNet(GMTNET))
     assert not can_compile(GMTNet(replace(GMTNET, n_relative=0)))
+    # the loops take eight channels at a time: fewer would be read beyond their end
+    assert not can_compile(GMTNet(replace(GMTNET, hidden_irreps="48x0e+12x1o+16x2e+8x2o+8x3o+8x4e")))
+    assert not can_compile(GMTNet(replace(GMTNET, coupling_channels=4)))
     double = GMTNetPredictor.load_double(find_checkpoint("gmtnet"))
     few = IDEAL.select(np.arange(3))
     for quantity, tensors in double.predict_idealized(few).tensors.items():
