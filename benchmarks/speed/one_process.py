@@ -23,6 +23,7 @@ WRAPPED = (
     ("neighbours", SCREENER, "find_graph_neighbors"),
     ("symmetry", SCREENER, "analyse_symmetry"),
     ("network", SCREENER, "infer"),
+    ("network", SCREENER, "infer_idealized"),
     ("average, symmetrize", SCREENER, "average"),
     ("average, symmetrize", SCREENER, "symmetrize"),
     ("derive", SCREENER, "derive"),

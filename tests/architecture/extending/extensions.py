@@ -170,7 +170,7 @@ def extended_copy(folder: Path) -> Path:
         ValueError: an edit no longer fits its file.
     """
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.safetensors"))
     for edits in EDITS.values():
         for name, insertions in edits.items():
             path = folder / name
