@@ -54,14 +54,15 @@ def _insert(connection: Connection, statement: Insert, rows: Rows) -> None:
         connection.execute(statement.from_select(names, _staged(connection, str(statement.table), names, rows)))
     elif rows and connection.dialect.name == "sqlite":
         compiled: Any = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
-        columns = [_bound(connection, statement, name, [row[name] for row in rows]) for name in compiled.positiontup]
+        columns = [_bound(connection, statement, name, rows) for name in compiled.positiontup]
         connection.exec_driver_sql(str(compiled), list(zip(*columns, strict=True)))
     elif rows:
         connection.execute(statement, rows)
 
 
-def _bound(connection: Connection, statement: Insert, name: str, values: list[Any]) -> list[Any]:
+def _bound(connection: Connection, statement: Insert, name: str, rows: Rows) -> list[Any]:
     """A column's values as its type binds them, numbers of single precision all at once."""
+    values = [row[name] for row in rows]
     column = metadata.tables[str(statement.table)].c[name].type
     if isinstance(column, Float32):
         return order_codes(values)

@@ -30,7 +30,10 @@ def compile_loops(report: Callable[[str], None] = print) -> None:
     with get_context("spawn").Pool(min(len(stages), cpu_count() or 1)) as pool:
         for waiting in [pool.apply_async(stage) for stage in stages]:
             waiting.get()
-    _screen()
+    from gmt_tasks.screening.screener import Screener
+
+    crystals = _crystals()
+    Screener.load("gmtnet", device="cpu").screen([str(k) for k in range(crystals.n_crystals)], crystals)
     report(f"compiled in {time.monotonic() - began_s:.0f} s")
 
 
@@ -73,13 +76,6 @@ def _predict() -> None:
     from models.symmetry.idealize import as_given
 
     GMTNetPredictor.load(find_checkpoint("gmtnet"))[0].predict_idealized(as_given(_crystals()))
-
-
-def _screen() -> None:
-    from gmt_tasks.screening.screener import Screener
-
-    crystals = _crystals()
-    Screener.load("gmtnet", device="cpu").screen([str(k) for k in range(crystals.n_crystals)], crystals)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from db.records import ModelVersion, ResultBlock, uncertainty_of
 from gmt_tasks.screening.average import AveragedPrediction, average
 from gmt_tasks.screening.derive import DerivedProperties, derive
-from gmt_tasks.screening.infer import RawPrediction, infer, infer_idealized
+from gmt_tasks.screening.infer import infer, infer_idealized
 from gmt_tasks.screening.intervals import interval_columns
 from gmt_tasks.screening.metals import without_static_response
 from gmt_tasks.screening.refusals import Refusals, not_finite, overlapping, unsupported
@@ -137,7 +137,10 @@ class Screener:
         why = Reason.SYMMETRY_FAILED, f"at symprec {self.symprec} and looser"
         accepted, kept = accepted.without(dict.fromkeys(analysis.symmetry.failed.tolist(), why), refused)
         analysis = analysis.select(kept)
-        raw = self._infer(accepted, analysis)
+        if isinstance(self.model, OrbitModel):
+            raw = infer_idealized(self.model, accepted.crystals, analysis.idealized)
+        else:
+            raw = infer(self.model, accepted.crystals, accepted.neighbors)
         accepted, kept = accepted.without(not_finite(raw), refused)
         raw, analysis = raw.select(kept), analysis.select(kept)
         averaged, given = average(raw, analysis.symmetry), self._as_given(accepted, analysis)
@@ -157,12 +160,6 @@ class Screener:
         return TensorPrediction(
             accepted.rows, derived, refused, intervals, reliability, evidence, self.error_models, raw.scalars
         )
-
-    def _infer(self, accepted: "_Accepted", analysis: SymmetryAnalysis) -> RawPrediction:
-        """Raw tensors: of one atom of each orbit of the idealised crystals where the model can."""
-        if isinstance(self.model, OrbitModel):
-            return infer_idealized(self.model, accepted.crystals, analysis.idealized)
-        return infer(self.model, accepted.crystals, accepted.neighbors)
 
     def _as_given(
         self, accepted: "_Accepted", analysis: SymmetryAnalysis
@@ -210,11 +207,10 @@ def _lines_of_results(prediction: TensorPrediction) -> list[dict[str, Any]]:
     result = derived.prediction
     crystals = result.crystals
     flags = {name for name, quantity in RELIABILITY.items() if quantity.kind is ColumnKind.FLAG}
-    # stored as numbers, since a flag may be unknown
-    reliability = {
-        name: [None if value is None else bool(value) for value in column] if name in flags else column
-        for name, column in _plain_columns(prediction.reliability).items()
-    }
+    reliability = _plain_columns(prediction.reliability)
+    for name in flags:
+        # stored as numbers, since a flag may be unknown
+        reliability[name] = [None if value is None else bool(value) for value in reliability[name]]
     symmetry, numbers = _rows(_plain_columns(symmetry_columns(result))), _rows(_plain_columns(derived.columns))
     uncertainties, reliabilities = _rows(_plain_columns(prediction.intervals)), _rows(reliability)
     tensors = _rows({q.value: t.tolist() for q, t in result.tensors.items()})

@@ -9,7 +9,6 @@ Source: G. Hinton, O. Vinyals, J. Dean, arXiv:1503.02531 (2015); spreads: A. Mal
 "Ensemble Distribution Distillation", ICLR (2020).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +123,9 @@ class DistillationLoop(TrainingLoop):
                 of_norm = _error(sizes[0] - sizes[1], answer, norm)
                 weighted["answer e norm"] = _NORM_WEIGHT, of_norm.sum() / len(rows)
             weighted[f"answer {quantity.value}"] = _WEIGHTS[quantity], error.sum() / len(rows)
-        weighted["answer scalars"] = _SCALAR_WEIGHT, _scalar_loss(predicted, self.answers.scalars[chosen])
+        values = torch.cat([predicted[scalar] for scalar in Scalar], dim=1) - self.answers.scalars[chosen]
+        units = torch.tensor([SCALAR_UNIT[scalar] for scalar in Scalar])
+        weighted["answer scalars"] = _SCALAR_WEIGHT, _mean_huber(values / units)
         if SPREADS in predicted and self.network.spread is not None:
             error = (predicted[SPREADS] - self.answers.log_spreads[chosen]) / self.network.spread.scale
             weighted[SPREADS] = _SPREAD_WEIGHT, _mean_huber(error)
@@ -145,13 +146,6 @@ def _error(error: torch.Tensor, answer: torch.Tensor, typical: float) -> torch.T
     size = (answer.square().sum(dim=1) + (0.3 * typical) ** 2).sqrt()
     x_squared = error.square().sum(dim=1) / (size * typical)
     return (x_squared + BEND**2).sqrt() - BEND
-
-
-def _scalar_loss(predicted: Mapping[str, torch.Tensor], answers: torch.Tensor) -> torch.Tensor:
-    """Mean Huber error of all scalars in units of each."""
-    values = torch.cat([predicted[scalar] for scalar in Scalar], dim=1)
-    units = torch.tensor([SCALAR_UNIT[scalar] for scalar in Scalar])
-    return _mean_huber((values - answers) / units)
 
 
 def _mean_huber(error: torch.Tensor) -> torch.Tensor:

@@ -64,7 +64,11 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     data = read_labels_or_published(Path(config.data)) if labels is None else labels
     rows = training_rows(data, config)
-    prepared, chosen_loop = _prepared(data, rows, config, out, report, loop)
+    if config.teacher:
+        prepared, answers = prepare_distillation(data, rows, config, out, report)
+        loop = type("Distillation", (DistillationLoop,), {"answers": answers})
+    else:
+        prepared = prepare(data, rows, config)
     network, elements = _first_network(config, data, rows, prepared, report)
     report(
         f"{len(rows)} training crystals with labels, {len(prepared.candidates)} candidates, "
@@ -72,7 +76,7 @@ def train(
         f"seed {config.seed}"
     )
     report(f"labels read: {', '.join(f'{n:,} {name}' for name, n in label_counts(data, rows).items())}")
-    run = chosen_loop(network, config, out, report, chosen_device)
+    run = loop(network, config, out, report, chosen_device)
     typical = typical_norms(data, rows)
     while run.epoch < config.epochs:
         run.run_epoch(prepared, typical)
@@ -88,16 +92,6 @@ def train(
     path = out / f"{config.name}.json"
     write_split_table(data, path, find_checkpoint(config.start) if config.start else None)
     return read_card(path)
-
-
-def _prepared(
-    data: LabelledCrystals, rows: Ints, config: TrainingConfig, out: Path, report: Report, loop: type[TrainingLoop]
-) -> tuple[Prepared, type[TrainingLoop]]:
-    """What the loop reads, and the loop: with a teacher one that knows its answers."""
-    if not config.teacher:
-        return prepare(data, rows, config), loop
-    prepared, answers = prepare_distillation(data, rows, config, out, report)
-    return prepared, type("Distillation", (DistillationLoop,), {"answers": answers})
 
 
 def _first_network(

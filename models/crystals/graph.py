@@ -114,15 +114,6 @@ def find_graph_neighbors(
     return find_neighborhood(batch, radius, [(spec.n_neighbors, spec.reach) for spec in specs], centers)
 
 
-def _needed_radius(near: Neighborhood, spec: GraphSpec) -> Floats:
-    """How far a graph reaches in each crystal in angstrom, infinite where r_k is not known yet, [n_crystals]."""
-    needed = np.zeros(len(near.radius_angstrom))
-    reach, crystal = spec.reach * near.kth_distance(spec.n_neighbors), near.crystal_of_atom
-    chosen = slice(None) if near.centers is None else near.centers
-    np.maximum.at(needed, crystal[chosen], reach[chosen])
-    return needed
-
-
 def build_graph(
     batch: CrystalBatch, spec: GraphSpec, neighbors: Neighborhood | None = None, centers: Bools | None = None
 ) -> CrystalGraph:
@@ -142,8 +133,16 @@ def build_graph(
     """
     if neighbors is None:
         neighbors = find_graph_neighbors(batch, [spec], centers=centers)
-    elif (short := _needed_radius(neighbors, spec) > neighbors.radius_angstrom).any():
-        raise ValueError(f"{short.sum()} of {len(short)} crystals need neighbors farther away: search with {spec}.")
+    else:
+        chosen = slice(None) if neighbors.centers is None else neighbors.centers
+        needed, crystal = (
+            spec.reach * neighbors.kth_distance(spec.n_neighbors)[chosen],
+            neighbors.crystal_of_atom[chosen],
+        )
+        short = np.unique(crystal[needed > neighbors.radius_angstrom[crystal]])
+        if len(short):
+            n = batch.n_crystals
+            raise ValueError(f"{len(short)} of {n} crystals need neighbors farther away: search with {spec}.")
     _check_centers(spec, neighbors, centers)
     r_k = neighbors.kth_distance(spec.n_neighbors)
     if spec.rule is NeighborRule.PUBLISHED:

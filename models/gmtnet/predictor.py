@@ -143,7 +143,10 @@ class GMTNetPredictor:
             with torch.inference_mode():
                 orbits = orbit_batch(crystals.select(np.arange(start, stop)), self.config.graph, self._workspace)
                 parts.append(_stacked([network(orbits, self._workspace) for network in self._compiled]))
-        return self._outputs({name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]})
+        outputs: dict[str, Floats] = {}
+        for name in parts[0]:
+            outputs[name] = np.concatenate([part[name] for part in parts], axis=1)
+        return self._outputs(outputs)
 
     @cached_property
     def _compiled(self) -> list[CompiledNetwork]:

@@ -150,20 +150,15 @@ def _parts(edges: Edges) -> list[Part]:
     return parts
 
 
-def _inverse_harmonics(directions: Floats) -> Floats:
-    """Pseudo-inverses of the harmonics of each degree at some directions, [n_directions, 25]."""
+def _rotation_points() -> tuple[Floats, Floats]:
+    """Directions on a spiral over half of a sphere, [12, 3], and pseudo-inverses of each degree's harmonics there."""
+    height = (np.arange(12) + 0.5) / 12
+    angle = np.pi * (3.0 - 5.0**0.5) * np.arange(12)
+    radius = np.sqrt(1.0 - height**2)
+    directions = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
     values = spherical_harmonics(L_MAX, torch.tensor(directions)).numpy()
     blocks = [np.linalg.pinv(values[:, degree**2 : (degree + 1) ** 2]).T for degree in range(L_MAX + 1)]
-    return np.ascontiguousarray(np.concatenate(blocks, axis=1))
+    return directions, np.ascontiguousarray(np.concatenate(blocks, axis=1))
 
 
-def _directions(n: int) -> Floats:
-    """A spiral over half of the unit sphere, [n, 3]."""
-    height = (np.arange(n) + 0.5) / n
-    angle = np.pi * (3.0 - 5.0**0.5) * np.arange(n)
-    radius = np.sqrt(1.0 - height**2)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
-
-
-_DIRECTIONS = _directions(12)
-_INVERSES = _inverse_harmonics(_DIRECTIONS)
+_DIRECTIONS, _INVERSES = _rotation_points()

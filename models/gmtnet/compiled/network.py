@@ -28,7 +28,7 @@ from models.gmtnet.compiled.messages import (
 )
 from models.gmtnet.config import ProductKind, RadialKind
 from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution
-from models.gmtnet.layers import ComFormerLayer, RadialFeatures
+from models.gmtnet.layers import ComFormerLayer
 from models.gmtnet.network import CoupledConvolutions, GMTNet, Outputs
 from models.gmtnet.spherical import degree_of, read_irreps
 from models.gmtnet.torch_graph import Features
@@ -67,7 +67,11 @@ class CompiledNetwork:
         self.channels = network.config.channels
         with torch.inference_mode():
             self.elements = network.embedding(torch.arange(len(network.embedding.descriptors)))
-            self.tables, self.steps = _radial_tables(network.radial)
+            radial, relative = network.radial, cast("torch.nn.Linear", network.radial.relative)
+            spacing = float(radial.relative_centers[1] - radial.relative_centers[0])
+            first, step = _table(radial.centers, radial.gamma, radial.linear.weight, radial.linear.bias)
+            second, other = _table(radial.relative_centers, 0.5 / spacing**2, relative.weight, torch.zeros(()))
+            self.tables, self.steps = (first, second), (step, other)
             self.attentions = [_FoldedAttention(cast("ComFormerLayer", layer)) for layer in network.comformer]
             convolutions = cast("CoupledConvolutions", network.convolutions)
             self.messages = [_FoldedMessages(cast("NeighborConvolution", layer)) for layer in convolutions.gather]
@@ -287,15 +291,6 @@ def _affine(norm: torch.nn.BatchNorm1d) -> tuple[TorchTensor, TorchTensor]:
     """Slope and constant of a batch norm in inference."""
     slope = norm.weight / torch.sqrt(cast("TorchTensor", norm.running_var) + norm.eps)
     return slope, norm.bias - slope * cast("TorchTensor", norm.running_mean)
-
-
-def _radial_tables(radial: RadialFeatures) -> tuple[tuple[Floats32, Floats32], tuple[float, float]]:
-    """Both radial functions before the softplus, and the steps of their tables."""
-    relative = cast("torch.nn.Linear", radial.relative)
-    spacing = float(radial.relative_centers[1] - radial.relative_centers[0])
-    first, step = _table(radial.centers, radial.gamma, radial.linear.weight, radial.linear.bias)
-    second, other_step = _table(radial.relative_centers, 0.5 / spacing**2, relative.weight, torch.zeros(()))
-    return (first, second), (step, other_step)
 
 
 def _table(centers: TorchTensor, gamma: float, weight: TorchTensor, constant: TorchTensor) -> tuple[Floats32, float]:
