@@ -46,8 +46,14 @@ def load_worker(model: str, device: str, symprec: float) -> Worker:
         ModelError: there is no such model.
     """
     from gmt_tasks.screening.screener import Screener
+    from models.reference.crystals import crystals_of_all_classes
 
-    return Screener.load(model, device=device, symprec=symprec)
+    screener = Screener.load(model, device=device, symprec=symprec)
+    # machine code is loaded (or compiled) here, before processes are forked: a fork that did it in its first batch
+    # would take longer than anything usual, and be stopped
+    crystals = crystals_of_all_classes().crystals
+    screener.screen([str(k) for k in range(crystals.n_crystals)], crystals)
+    return screener
 
 
 def load_on_share(factory: Callable[[], Worker], share: float) -> Worker:
