@@ -17,7 +17,7 @@ from models.crystals.crystal import CrystalBatch
 from models.reference.crystals import crystals_of_all_classes
 
 
-def compile_loops(report: Callable[[str], None] = print) -> None:
+def compile_loops(report: Callable[[str], None]) -> None:
     """Compiles what is not compiled yet.
 
     Args:
@@ -78,5 +78,15 @@ def _predict() -> None:
     GMTNetPredictor.load(find_checkpoint("gmtnet"))[0].predict_idealized(as_given(_crystals()))
 
 
+def main() -> None:
+    """Compiles, and says so."""
+
+    def report(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    compile_loops(report)
+
+
 if __name__ == "__main__":
-    compile_loops(lambda line: sys.stdout.write(f"{line}\n"))
+    main()
