@@ -1,6 +1,6 @@
 """Compiles the loops of a screening before the first one: `python -m gmt_tasks.compilation`, as `make setup` does.
 
-Machine code is kept on disk (models/compiled.py), so this costs its half minute once per version and machine. Without
+Machine code is kept on disk (models/compiled.py), so this costs its minute once per version and machine. Without
 it the first command that computes pays, and on a machine that keeps no files every worker does. Stages are compiled
 side by side on a few well-known crystals; one whole line at the end finds what they left.
 """

@@ -123,8 +123,8 @@ class Screener:
     def predict(self, crystals: CrystalBatch) -> TensorPrediction:
         """Tensors and derived columns of crystals; refused ones are named with their reason.
 
-        Neighbours are searched for once, as far as any of overlaps, canonical order, graph and descriptors looks, and
-        symmetry once per tolerance.
+        Neighbours in the cells as given are searched for once, as far as any of overlaps, canonical order, graph and
+        descriptors looks, and symmetry once, at the working tolerance, where that decides the others.
 
         Args:
             crystals: such as `find_malformed` lets pass.
@@ -177,7 +177,10 @@ class Screener:
 
     def _with_neighbors(self, crystals: CrystalBatch, refused: Refusals) -> "_Accepted":
         """The crystals that are not refused, and their neighbors as far as anything below looks."""
-        graphs = [DESCRIPTOR_GRAPH, *([self.model.graph_spec] if isinstance(self.model, GraphModel) else [])]
+        graphs = [DESCRIPTOR_GRAPH]
+        # a model of orbits looks at the idealised cells, and searches there
+        if isinstance(self.model, GraphModel) and not isinstance(self.model, OrbitModel):
+            graphs.append(self.model.graph_spec)
         rows = np.array([row for row in range(crystals.n_crystals) if row not in refused], dtype=np.int64)
         chosen = crystals.select(rows)
         return _Accepted(rows, chosen, find_graph_neighbors(chosen, graphs, ORDER_RADIUS_ANGSTROM))

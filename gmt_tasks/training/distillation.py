@@ -95,6 +95,7 @@ class DistillationLoop(TrainingLoop):
     def __init__(self, network: GMTNet, config: TrainingConfig, out: Path, report: Report, device: str) -> None:
         set_spread_constants(network, self.answers)
         super().__init__(network, config, out, report, device)
+        self.answers = self.answers.to(device)
 
     def order(self, data: Prepared, _rng: np.random.Generator) -> Ints:
         """All crystals; those with scarce labels as often as in a training on labels."""
@@ -107,7 +108,7 @@ class DistillationLoop(TrainingLoop):
         """Weight and loss of every kind of answer, and of labels where there are some."""
         losses, predicted = self.label_losses(data, rows, typical)
         weighted = {name: (LABEL_SHARE * weight, loss) for name, (weight, loss) in losses.items()}
-        chosen = torch.as_tensor(rows)
+        chosen = torch.as_tensor(rows, device=self.device)
         for quantity, components in self.answers.components.items():
             answer = components[chosen]
             usable = ~torch.isnan(answer[:, 0])
@@ -124,7 +125,7 @@ class DistillationLoop(TrainingLoop):
                 weighted["answer e norm"] = _NORM_WEIGHT, of_norm.sum() / len(rows)
             weighted[f"answer {quantity.value}"] = _WEIGHTS[quantity], error.sum() / len(rows)
         values = torch.cat([predicted[scalar] for scalar in Scalar], dim=1) - self.answers.scalars[chosen]
-        units = torch.tensor([SCALAR_UNIT[scalar] for scalar in Scalar])
+        units = values.new_tensor([SCALAR_UNIT[scalar] for scalar in Scalar])
         weighted["answer scalars"] = _SCALAR_WEIGHT, _mean_huber(values / units)
         if SPREADS in predicted and self.network.spread is not None:
             error = (predicted[SPREADS] - self.answers.log_spreads[chosen]) / self.network.spread.scale

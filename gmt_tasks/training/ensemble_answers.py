@@ -7,6 +7,7 @@ run asks the ensemble again for the last part only.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,15 @@ class EnsembleAnswers:
     scalars: torch.Tensor
     log_spreads: torch.Tensor
 
+    def to(self, device: str) -> "EnsembleAnswers":
+        """The same on a device."""
+        return EnsembleAnswers(
+            {quantity: values.to(device) for quantity, values in self.components.items()},
+            self.sign_unsure.to(device),
+            self.scalars.to(device),
+            self.log_spreads.to(device),
+        )
+
 
 def off_equilibrium_copies(pool: CrystalBatch, seed: int) -> CrystalBatch:
     """Copies of small crystals with another volume, and of smaller ones that are strained and distorted as well.
@@ -85,9 +95,13 @@ def ask(screener: Screener, crystals: CrystalBatch, n_labelled: int, folder: Pat
         screener: of the ensemble.
         crystals: validated crystals.
         n_labelled: how many of them, the first ones, have labels that the ensemble was trained on.
-        folder: of the parts.
+        folder: of the parts; those of other crystals or of another ensemble lie beside them and are not read.
         report: receives a line now and then.
     """
+    question = sha256(screener.model_version.sha256.encode())
+    for array in (crystals.lattice, crystals.frac_coords, crystals.numbers, crystals.crystal_of_atom):
+        question.update(np.ascontiguousarray(array).tobytes())
+    folder = folder / question.hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     parts = np.array_split(np.arange(crystals.n_crystals), max(1, crystals.n_crystals // _PART))
     columns: dict[str, list[Floats]] = {}

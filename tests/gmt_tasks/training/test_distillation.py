@@ -63,5 +63,7 @@ def test_answers_are_those_of_the_ensemble_and_asked_for_once(tmp_path: Path, mo
         raise AssertionError("asked again")
 
     monkeypatch.setattr(Screener, "predict", refuse)
+    with pytest.raises(AssertionError, match="asked again"):  # other crystals are not answered by what lies there
+        ask(screener, CRYSTALS.select(np.arange(3)), 2, tmp_path, lines.append)
     again = ask(screener, CRYSTALS, 2, tmp_path, lines.append)
     assert torch.equal(again.components[Tensor.ELASTIC], answers.components[Tensor.ELASTIC])
