@@ -31,6 +31,15 @@ class Worker(Protocol):
         ...
 
 
+def compute_in_one_thread() -> None:
+    """Keeps numerical libraries to one thread; call it before torch is imported, which asks once.
+
+    Workers are as many as cores, and threads that wait for each other cost four times the processor time.
+    """
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
 def load_worker(model: str, device: str, symprec: float) -> Worker:
     """Loads the screener; torch is imported here, in the worker process, and not in the driver.
 
@@ -45,6 +54,7 @@ def load_worker(model: str, device: str, symprec: float) -> Worker:
     Raises:
         ModelError: there is no such model.
     """
+    compute_in_one_thread()
     from gmt_tasks.screening.screener import Screener
     from models.reference.crystals import crystals_of_all_classes
 
@@ -91,9 +101,7 @@ class WorkerProcess:
         timeouts: Timeouts,
         batch_atoms: int = BATCH_ATOMS,
     ) -> None:
-        # Before the factory imports torch or numpy kernels: they read these once.
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = "1"
+        compute_in_one_thread()
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         if root:

@@ -16,6 +16,10 @@ from models.symmetry.projector import strained_cells
 from models.symmetry.search import SymmetryBatch
 from models.symmetry.space_group_tables import SpaceGroupTable, stacked_tables
 
+ROUNDING_ANGSTROM = 1e-7
+"""Displacements below it are the rounding of coordinates that were written with eight digits."""
+
+_ROUNDING = 1e-9
 _MAX_MISS = 10.0  # times the tolerance of the search: operations are found from a part of the atoms
 _MAX_SKEW = 1e-3  # of a primitive translation: the cell given is not made of primitive cells
 
@@ -119,8 +123,9 @@ def idealize(batch: CrystalBatch, symmetry: SymmetryBatch) -> IdealizedCrystals:
         operation,
         rotations,
         start[batch.crystal_of_atom] + kept,
-        averaged.displacement,
-        np.where(failed, 0.0, cells.strain),
+        # of a crystal that obeys its group nothing is left but rounding
+        np.where(averaged.displacement > ROUNDING_ANGSTROM, averaged.displacement, 0.0),
+        np.where(failed | (cells.strain < _ROUNDING), 0.0, cells.strain),
         np.flatnonzero(failed),
     )
 
