@@ -15,21 +15,12 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.speed.inputs import candidates_file, crystals_of, write_crystals
+from gmt_tasks.training.altered_crystals import replace_one, scaled, substitution_scale
 from models.crystals.crystal import SYMBOLS, CrystalBatch
-from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
 
 LARGEST_STRAIN = 0.05
 ROWS_PER_PART = 20_000
 SHARE_REPLACED = 0.7
-
-GROUPS = (
-    "Li Na K Rb Cs", "Be Mg Ca Sr Ba", "Sc Y La", "Ti Zr Hf", "V Nb Ta", "Cr Mo W", "Mn Re", "Fe Ru Os", "Co Rh Ir",
-    "Ni Pd Pt", "Cu Ag Au", "Zn Cd Hg", "B Al Ga In Tl", "C Si Ge Sn Pb", "N P As Sb Bi", "O S Se Te", "F Cl Br I",
-    "Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu",
-)  # fmt: skip
-"""Groups of the periodic table with elements that the shipped models know."""
-
-GROUP_OF = {SYMBOLS.index(symbol): group.split() for group in GROUPS for symbol in group.split()}
 
 
 def strained(lattice: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -51,23 +42,11 @@ def replaced(numbers: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray,
         numbers: atomic numbers, [n_atoms].
         rng: of the choice.
     """
-    present = np.unique(numbers)
-    choices = [
-        (int(old), new)
-        for old in present
-        for symbol in GROUP_OF.get(int(old), ())
-        if (new := SYMBOLS.index(symbol)) not in present
-    ]
-    if not choices or rng.uniform() > SHARE_REPLACED:
+    changed = numbers if rng.uniform() > SHARE_REPLACED else replace_one(numbers, rng)
+    places = np.flatnonzero(changed != numbers)
+    if not len(places):
         return numbers, "same"
-    old, new = choices[int(rng.integers(len(choices)))]
-    return np.where(numbers == old, new, numbers), f"{SYMBOLS[old]}>{SYMBOLS[new]}"
-
-
-def scale_of(old: np.ndarray, new: np.ndarray) -> float:
-    """Factor of lengths that keeps the share of the cell that spheres of the covalent radii fill."""
-    radii = np.asarray(COVALENT_RADIUS_ANGSTROM)
-    return float(np.cbrt((radii[new] ** 3).sum() / (radii[old] ** 3).sum()))
+    return changed, f"{SYMBOLS[numbers[places[0]]]}>{SYMBOLS[changed[places[0]]]}"
 
 
 def rows(ids: list[str], crystals: CrystalBatch, wanted: range, seed: int) -> tuple[list[str], CrystalBatch]:
@@ -87,11 +66,13 @@ def rows(ids: list[str], crystals: CrystalBatch, wanted: range, seed: int) -> tu
         atoms = slice(first[number], first[number + 1])
         numbers, change = replaced(crystals.numbers[atoms], rng)
         lattice, largest = strained(crystals.lattice[number], rng)
-        lattices.append(lattice * scale_of(crystals.numbers[atoms], numbers))
+        lattices.append(lattice)
         coords.append(crystals.frac_coords[atoms])
         species.append(numbers)
         names.append(f"{ids[number]}/{turn}/s{100 * largest:.1f}/{change}")
-    return names, CrystalBatch.from_arrays(lattices, coords, species)
+    given = crystals.select(np.array(wanted) % crystals.n_crystals)
+    replacements = CrystalBatch.from_arrays(lattices, coords, species)
+    return names, scaled(replacements, substitution_scale(given, replacements.numbers))
 
 
 def write_parts(candidates: Path, n: int, folder: Path, seed: int = 0) -> list[Path]:

@@ -16,10 +16,11 @@ import torch
 
 from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.screening.screener import Screener
+from gmt_tasks.training.altered_crystals import N_SUBSTITUTED, off_equilibrium_copies, substituted_copies
 from gmt_tasks.training.candidate_columns import read_table
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.data import Prepared, prepare_answered, select_targets, usable_candidates
-from gmt_tasks.training.ensemble_answers import MOST_CANDIDATES, EnsembleAnswers, ask, off_equilibrium_copies
+from gmt_tasks.training.ensemble_answers import MOST_CANDIDATES, EnsembleAnswers, ask
 from gmt_tasks.training.evaluated_formulas import evaluated_formulas
 from gmt_tasks.training.loop import LOSS_WEIGHTS, Report, TrainingLoop
 from models.crystals.crystal import CrystalBatch, Ints
@@ -34,15 +35,18 @@ from models.quantities import SCALAR_UNIT, Scalar, Tensor
 LABEL_SHARE = 0.3
 """Weight of labels beside the answers of the ensemble, which is a better target than one label."""
 
-BEND = 0.03
-"""Relative error of a tensor below which its cost is quadratic: a third of that for labels, which have noise."""
+BEND = 0.01
+"""Relative error of a tensor below which its cost is quadratic: a tenth of that for labels, which have noise."""
 
 _WEIGHTS = {
-    Tensor.DIELECTRIC_ELECTRONIC: 2.0,
-    Tensor.DIELECTRIC_TOTAL: 2.0,
+    Tensor.DIELECTRIC_ELECTRONIC: 4.0,
+    Tensor.DIELECTRIC_TOTAL: 3.0,
     Tensor.PIEZOELECTRIC: 4.0,
-    Tensor.ELASTIC: 3.0,
+    Tensor.ELASTIC: 4.0,
 }
+_FLOORS = {quantity: 0.1 if quantity is Tensor.PIEZOELECTRIC else 0.3 for quantity in Tensor}
+"""Norms, as shares of the typical one, below which errors count as absolute ones. Small tensors e are ranked too."""
+
 _NORM_WEIGHT, _SPREAD_WEIGHT, _SCALAR_WEIGHT = 3.0, 0.3, 0.5
 
 
@@ -75,16 +79,19 @@ def prepare_distillation(
     screener, folder = Screener.load(config.teacher, device="cpu"), Path(config.data)
     batch, _ = read_table(folder / config.candidates, ())
     split = load_split_table(find_checkpoint(config.teacher))
-    usable = usable_candidates(batch, evaluated_formulas(folder, data), split)
+    held_back = evaluated_formulas(folder, data)
+    usable = usable_candidates(batch, held_back, split)
     chosen = np.random.default_rng(config.seed).permutation(np.flatnonzero(usable))[:MOST_CANDIDATES]
     near = CrystalBatch.join([data.crystals.select(rows), batch.select(np.sort(chosen))])
-    crystals = CrystalBatch.join([near, off_equilibrium_copies(near, config.seed)])
+    substituted = substituted_copies(near, N_SUBSTITUTED, config.seed)
+    substituted = substituted.select(np.flatnonzero(usable_candidates(substituted, held_back, split)))
+    crystals = CrystalBatch.join([near, off_equilibrium_copies(near, config.seed), substituted])
     answers = ask(screener, crystals, len(rows), out / "answers", report)
     return prepare_answered(data, rows, crystals, config), answers
 
 
 class DistillationLoop(TrainingLoop):
-    """Epochs over all crystals that the ensemble has answered, once each.
+    """Epochs over crystals that the ensemble has answered: those with labels, and as many others as a run asks for.
 
     Attributes:
         answers: of the ensemble, in the order of the prepared crystals.
@@ -97,10 +104,10 @@ class DistillationLoop(TrainingLoop):
         super().__init__(network, config, out, report, device)
         self.answers = self.answers.to(device)
 
-    def order(self, data: Prepared, _rng: np.random.Generator) -> Ints:
-        """All crystals; those with scarce labels as often as in a training on labels."""
-        everything = np.concatenate([data.labelled, data.candidates, data.computed])
-        return np.concatenate([everything, *[data.scarce] * (self.config.piezo_repeat - 1)])
+    def order(self, data: Prepared, rng: np.random.Generator) -> Ints:
+        """Other ones of the crystals without labels each time; scarce labels as often as in a training on labels."""
+        others = rng.permutation(data.candidates)[: self.config.candidates_per_epoch or None]
+        return np.concatenate([data.labelled, others, *[data.scarce] * (self.config.piezo_repeat - 1)])
 
     def weighted_losses(
         self, data: Prepared, rows: Ints, typical: TypicalNorms
@@ -115,13 +122,14 @@ class DistillationLoop(TrainingLoop):
             if not usable.any():
                 continue
             given, answer, norm = predicted[quantity][usable], answer[usable], typical.norms[quantity]
-            error = _error(given - answer, answer, norm)
+            floor = _FLOORS[quantity] * norm
+            error = _error(given - answer, answer, norm, floor)
             if quantity is Tensor.PIEZOELECTRIC:
                 # where the networks do not agree about a sign, the mean of both signs would be a tensor of no size
-                opposite = torch.minimum(error, _error(given + answer, answer, norm))
+                opposite = torch.minimum(error, _error(given + answer, answer, norm, floor))
                 error = torch.where(self.answers.sign_unsure[chosen][usable], opposite, error)
                 sizes = [x.square().sum(dim=1, keepdim=True).add(1e-8).sqrt() for x in (given, answer)]
-                of_norm = _error(sizes[0] - sizes[1], answer, norm)
+                of_norm = _error(sizes[0] - sizes[1], answer, norm, floor)
                 weighted["answer e norm"] = _NORM_WEIGHT, of_norm.sum() / len(rows)
             weighted[f"answer {quantity.value}"] = _WEIGHTS[quantity], error.sum() / len(rows)
         values = torch.cat([predicted[scalar] for scalar in Scalar], dim=1) - self.answers.scalars[chosen]
@@ -142,9 +150,9 @@ class DistillationLoop(TrainingLoop):
         return {name: (LOSS_WEIGHTS[name], loss) for name, loss in losses.items()}, predicted
 
 
-def _error(error: torch.Tensor, answer: torch.Tensor, typical: float) -> torch.Tensor:
+def _error(error: torch.Tensor, answer: torch.Tensor, typical: float, floor: float) -> torch.Tensor:
     """`robust_error` with a narrower bend, [n]."""
-    size = (answer.square().sum(dim=1) + (0.3 * typical) ** 2).sqrt()
+    size = (answer.square().sum(dim=1) + floor**2).sqrt()
     x_squared = error.square().sum(dim=1) / (size * typical)
     return (x_squared + BEND**2).sqrt() - BEND
 

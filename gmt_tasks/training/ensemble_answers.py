@@ -1,8 +1,8 @@
 """What an ensemble says of many crystals, for a network that learns to say the same (distillation.py).
 
-The crystals are those with training labels, candidates that have none, and copies of both off their equilibrium, so
-that the network keeps what the ensemble knows of volume and distortion. Answers are kept in parts on disk: a killed
-run asks the ensemble again for the last part only.
+The crystals are those with training labels, candidates that have none, and altered copies of both
+(altered_crystals.py), so that the network keeps what the ensemble knows of volume and distortion. Answers are kept in
+parts on disk: a killed run asks the ensemble again for the last part only.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +19,6 @@ from models.quantities import INTERVALS, TENSORS, Scalar, Tensor
 from models.tensors.voigt import to_components
 
 MOST_CANDIDATES = 42_000
-N_STRAINED, N_DISTORTED = 9_000, 5_000
-_STRAINED_ATOMS, _DISTORTED_ATOMS = 20, 10
-_LARGEST_LOG_VOLUME, _LARGEST_STRAIN, _DISPLACEMENT_ANGSTROM = 0.18, 0.03, 0.05
 _PART = 256
 SPREAD_COLUMNS: tuple[str, ...] = (*INTERVALS, *(row.error_column for row in TENSORS.values()))
 """What a distilled network predicts the spread of: numbers with an interval, and tensors."""
@@ -56,36 +53,6 @@ class EnsembleAnswers:
             self.scalars.to(device),
             self.log_spreads.to(device),
         )
-
-
-def off_equilibrium_copies(pool: CrystalBatch, seed: int) -> CrystalBatch:
-    """Copies of small crystals with another volume, and of smaller ones that are strained and distorted as well.
-
-    Args:
-        pool: validated crystals near their equilibrium.
-        seed: of the choice, the strains and the displacements.
-    """
-    rng = np.random.default_rng(seed)
-
-    def chosen(most_atoms: int, n: int) -> CrystalBatch:
-        rows = np.flatnonzero(pool.atoms_per_crystal <= most_atoms)
-        return pool.select(np.sort(rng.permutation(rows)[:n]))
-
-    strained = chosen(_STRAINED_ATOMS, N_STRAINED)
-    scale = np.exp(rng.uniform(-_LARGEST_LOG_VOLUME, _LARGEST_LOG_VOLUME, strained.n_crystals) / 3)
-    strained = CrystalBatch(
-        strained.lattice * scale[:, None, None], strained.frac_coords, strained.numbers, strained.crystal_of_atom
-    )
-    distorted = chosen(_DISTORTED_ATOMS, N_DISTORTED)
-    n, owner = distorted.n_crystals, distorted.crystal_of_atom
-    strain = rng.uniform(-_LARGEST_STRAIN, _LARGEST_STRAIN, (n, 3, 3))
-    strain = 0.5 * (strain + strain.swapaxes(1, 2))
-    scale = np.exp(rng.uniform(-0.5, 0.5, n) * _LARGEST_LOG_VOLUME / 3)
-    lattice = distorted.lattice @ ((np.eye(3) + strain) * scale[:, None, None])
-    # half of them keep their fractional coordinates, and often some of their symmetry
-    moved = rng.normal(size=(len(owner), 3)) * _DISPLACEMENT_ANGSTROM * rng.integers(0, 2, n)[owner][:, None]
-    frac_coords = distorted.frac_coords + np.einsum("ni,nij->nj", moved, np.linalg.inv(lattice)[owner])
-    return CrystalBatch.join([strained, CrystalBatch(lattice, frac_coords, distorted.numbers, owner)])
 
 
 def ask(screener: Screener, crystals: CrystalBatch, n_labelled: int, folder: Path, report: Report) -> EnsembleAnswers:

@@ -19,6 +19,7 @@ from gmt_tasks.training.ensemble_answers import SPREAD_COLUMNS
 from gmt_tasks.training.loop import Report, TrainingLoop
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
 from gmt_tasks.training.split_table import write_split_table
+from gmt_tasks.training.widening import doubled, doubled_config
 from models.crystals.crystal import Floats, Ints
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, find_checkpoint, read_card
@@ -122,14 +123,17 @@ def _first_network(
     # a distilled network that learns from labels keeps what it knows of its ensemble
     wanted = replace(wanted, spreads=wanted.spreads or card.config.spreads)
     added = {name: getattr(wanted, name) for name in ("tensors", "scalars", "n_relative", "spreads")}
-    same_kind = replace(card.config, **added) == wanted
-    if not same_kind or config.start_member >= len(networks):
+    kinds = [replace(config, **added) for config in (card.config, doubled_config(card.config))]
+    if wanted not in kinds or config.start_member >= len(networks):
         raise ModelError(
             f"{card.name}@{card.version} has {len(networks)} networks of another kind than {config.network}: training "
             f"cannot go on from network {config.start_member} of it. Start from random weights, or name another start."
         )
+    start = networks[config.start_member]
+    if wanted == kinds[1]:
+        start = doubled(start, config.seed)
     # the constants of its heads stay: they belong to its weights
-    network = _extended(networks[config.start_member], wanted, config.seed).train().requires_grad_(requires_grad=True)
+    network = _extended(start, wanted, config.seed).train().requires_grad_(requires_grad=True)
     report(f"going on from network {config.start_member} of {card.name}@{card.version} (sha256 {card.sha256[:12]})")
     return network, tuple(sorted(elements | set(card.elements)))
 

@@ -50,11 +50,16 @@ class InvalidCrystalError(GmtError):
 
 def rows_of(counts: Ints, chosen: Ints) -> tuple[Ints, Ints]:
     """Rows that belong to the chosen owners when owner k has counts[k] consecutive rows, and each row's new owner."""
-    starts = np.cumsum(counts) - counts
-    sizes = counts[chosen]
+    return rows_between(np.concatenate([[0], np.cumsum(counts)]), chosen)
+
+
+def rows_between(firsts: Ints, chosen: Ints) -> tuple[Ints, Ints]:
+    """Rows of the chosen owners when owner k has firsts[k] to firsts[k + 1], that one excluded, and the new owners."""
+    starts = firsts[chosen]
+    sizes = firsts[chosen + 1] - starts
     owner = np.repeat(np.arange(len(chosen)), sizes)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return starts[chosen][owner] + within, owner
+    return starts[owner] + within, owner
 
 
 @dataclass(frozen=True)

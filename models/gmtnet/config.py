@@ -121,6 +121,9 @@ _CONVERT: dict[str, Any] = {
 GMTNET = GMTNetConfig(n_relative=32)
 """The default network."""
 
+GMTNET_WIDE = replace(GMTNET, channels=128, edge_channels=128)
+"""Twice the invariant channels, for a network that answers as several do."""
+
 GMTNET_PAPER = GMTNetConfig(
     graph=GraphSpec(n_neighbors=16, reach=1.001, undirected=True),
     channels=128,
@@ -144,6 +147,7 @@ replaces the mask; one backbone with four heads replaces three networks.
 
 CONFIGS: dict[str, GMTNetConfig] = {
     "gmtnet": GMTNET,
+    "gmtnet-wide": GMTNET_WIDE,
     "gmtnet-paper": GMTNET_PAPER,
     "gmtnet-paper-as-published": replace(GMTNET_PAPER, graph=PUBLISHED_GRAPH),
 }

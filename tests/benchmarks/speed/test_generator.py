@@ -7,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.speed import generator
-from benchmarks.speed.generator import GROUP_OF, LARGEST_STRAIN, replaced, rows, scale_of, strained, write_parts
+from benchmarks.speed.generator import LARGEST_STRAIN, replaced, rows, strained, write_parts
 from benchmarks.speed.inputs import crystals_of, of_size, sample, write_crystals, write_source
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.files.tables.parquet import TableFile
+from gmt_tasks.training.altered_crystals import REPLACEMENTS
 from models.crystals.crystal import SYMBOLS
 from models.gmtnet.card import WEIGHTS_FOLDER, read_card
 
@@ -50,19 +51,12 @@ def test_an_element_is_replaced_by_one_of_its_group_that_the_crystal_lacks() -> 
         old, symbol = change.split(">")
         place = numbers == SYMBOLS.index(old)
         assert (new[place] == SYMBOLS.index(symbol)).all() and (new[~place] == numbers[~place]).all()
-        assert symbol in GROUP_OF[SYMBOLS.index(old)] and SYMBOLS.index(symbol) not in numbers
+        assert SYMBOLS.index(symbol) in REPLACEMENTS[SYMBOLS.index(old)] and SYMBOLS.index(symbol) not in numbers
     assert {"same", "Na>K", "Cl>Br", "O>S"} <= changes
 
 
-def test_a_larger_element_makes_the_cell_larger_and_the_same_one_does_not() -> None:
-    salt, bromide = np.array([11, 17]), np.array([11, 35])
-    assert scale_of(salt, bromide) > 1.01
-    assert scale_of(bromide, salt) == pytest.approx(1 / scale_of(salt, bromide))
-    assert scale_of(salt, salt) == 1.0
-
-
 def test_every_element_of_the_groups_is_known_to_the_shipped_model() -> None:
-    assert set(GROUP_OF) <= set(read_card(WEIGHTS_FOLDER / "gmtnet.json").elements)
+    assert set(REPLACEMENTS) <= set(read_card(WEIGHTS_FOLDER / "gmtnet.json").elements)
 
 
 def test_rows_are_read_by_our_reader_with_unique_ids_and_nothing_is_refused(candidates: Path, tmp_path: Path) -> None:
