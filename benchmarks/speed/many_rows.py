@@ -43,23 +43,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="gmtnet")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     parts = asked.out / f"input-{asked.n}"
     write_parts(candidates_file(asked.candidates, asked.out), asked.n, parts, asked.seed)
     database, samples = asked.out / "many.db", asked.out / "samples.jsonl"
-    returncode = run(parts, database, samples, workers=asked.workers)
+    returncode = run(parts, database, samples, workers=asked.workers, model=asked.model)
     if returncode:
         raise SystemExit(f"the run ended with {returncode}; give the same command again to go on")
-    record = record_of(database, samples, asked.n) | {"workers": asked.workers, "seed": asked.seed}
+    record = record_of(database, samples, asked.n)
+    record |= {"workers": asked.workers, "seed": asked.seed, "model": asked.model}
     text = json.dumps(record, indent=1) + "\n"
     (asked.out / "record.json").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
 
-def run(parts: Path, database: Path, samples: Path, *, workers: int) -> int:
+def run(parts: Path, database: Path, samples: Path, *, workers: int, model: str) -> int:
     """Starts or resumes the run and samples it every 30 s until it ends; returns its exit status."""
-    words = ["screen", str(parts), "--db", str(database), "--workers", str(workers), "--json"]
+    words = ["screen", str(parts), "--db", str(database), "--workers", str(workers), "--model", model, "--json"]
     before = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()] if samples.exists() else []
     elapsed_s = before[-1]["s"] if before else 0.0
     with samples.open("a", encoding="utf-8") as lines, (samples.parent / "run.err").open("ab") as errors:
