@@ -188,12 +188,12 @@ class PaddedNetworks:
         if not is_first and self._capture is not None and bucket not in self._captured:
             self._try_to_capture(arrays)
         described = self._captured[bucket]() if bucket in self._captured else self._describe(arrays)
-        n = graph.n_crystals
-        # heads wait for the device (a matrix exponential looks at its matrix), and are small
-        return [
-            network.read({kind: values[:, :n] for kind, values in features.items()}, invariant[:n])
-            for network, (features, invariant) in zip(self._networks, described, strict=True)
-        ]
+        outputs = []
+        for network, (features, invariant) in zip(self._networks, described, strict=True):
+            real = {kind: values[:, : graph.n_crystals] for kind, values in features.items()}
+            # heads wait for the device (a matrix exponential looks at its matrix), and are small
+            outputs.append(network.read(real, invariant[: graph.n_crystals]))
+        return outputs
 
     def is_captured(self, graph: IdealizedGraph) -> bool:
         """True when a graph takes no memory any more: its bucket has its own."""

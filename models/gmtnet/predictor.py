@@ -154,7 +154,7 @@ class GMTNetPredictor:
         for start, stop in pairwise([0, *cuts.tolist(), batch.n_crystals]):
             with torch.inference_mode():
                 orbits = orbit_batch(crystals.select(np.arange(start, stop)), self.config.graph, self._workspace)
-                parts.append(_stacked([network(orbits, self._workspace) for network in self._compiled]))
+                parts.append(stacked([network(orbits, self._workspace) for network in self._compiled]))
         return self._outputs(_joined(parts))
 
     @cached_property
@@ -276,12 +276,12 @@ class GMTNetPredictor:
         """Components of one batch, [n_networks, n_crystals, n_components], and scalars, [n_networks, n_crystals, 1]."""
         with torch.inference_mode(), denormals_flushed():
             if self._padded is not None:
-                return _stacked(self._padded(graph))
+                return stacked(self._padded(graph))
             on_device = TorchGraph.from_graph(graph, self.device, self.dtype)
-            return _stacked([network(on_device) for network in self.networks])
+            return stacked([network(on_device) for network in self.networks])
 
 
-def _stacked(answers: Sequence[Outputs]) -> dict[str, Floats]:
+def stacked(answers: Sequence[Outputs]) -> dict[str, Floats]:
     """Outputs of several networks, [n_networks, n_crystals, ...]; one copy from the device."""
     widths = [values.shape[1] for values in answers[0].values()]
     rows = torch.stack([torch.cat(list(answer.values()), dim=1) for answer in answers]).cpu()

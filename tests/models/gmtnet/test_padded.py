@@ -78,7 +78,7 @@ def test_a_part_of_a_graph_is_the_graph_of_these_crystals() -> None:
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
 def test_what_fills_up_a_batch_changes_nothing(dtype: torch.dtype, tolerance: float) -> None:
     bucket = Bucket.holding(GRAPH)
-    # no empty promise: a third of the largest bucket's steps
+    # no empty promise: there is something that fills it up
     assert bucket.n_orbits > len(GRAPH.numbers) and bucket.n_edges > 1.02 * len(GRAPH.center)
     real = GRAPH.part(0, textbook_crystals().crystals.n_crystals)
     assert largest_error(filled_up(real, dtype), plain(real, dtype)) < tolerance
