@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -42,8 +42,9 @@ SIZES = 128, 512, 1024, 2048, 4096, 8192
 TIMED_S = 4.0
 N_LINE, N_DRY = 100_000, 40
 SHOWN = (
-    "crystals", "launched", "crystals_per_s", "steady_crystals_per_s", "captured_share", "bytes_per_edge", "peak_bytes",
-    "failed", "done", "refused", "wall_s", "start_s", "gpu_percent", "gpu_memory_mib", "gpu_watt",
+    "crystals", "launched", "crystals_per_s", "described_per_s", "steady_crystals_per_s", "captured_share",
+    "bytes_per_edge", "peak_bytes", "failed", "done", "refused", "wall_s", "start_s", "gpu_percent", "gpu_memory_mib",
+    "gpu_watt",
 )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def networks_alone(
     for size in sizes:
         parts = [graph.part(start, start + size) for start in range(0, min(graph.n_crystals, 8 * size), size)]
         for launched in ("kernel by kernel", "as CUDA graphs")[: 1 if device == "cpu" else 2]:
-            capture = CudaCapture(device) if launched == "as CUDA graphs" else None
+            capture = CudaCapture() if launched == "as CUDA graphs" else None
             networks = PaddedNetworks(predictor.networks, device, predictor.dtype, capture)
             yield "batches", {"crystals": size, "launched": launched} | timed(networks, parts, device, timed_s)
 
@@ -134,8 +135,7 @@ def agreement(
     """Largest difference of each tensor from that of the compiled loops on the CPU, over its norm."""
     wanted = GMTNetPredictor.load(find_checkpoint(model), device="cpu")[0].predict_idealized(ideal).tensors
     networks = PaddedNetworks(predictor.networks, predictor.device, predictor.dtype)
-    with torch.inference_mode():
-        got = stacked(networks(graph))
+    got = stacked(networks(graph))
     largest = {}
     for tensor, values in wanted.items():
         components = to_components(tensor, values)
@@ -145,7 +145,10 @@ def agreement(
 
 
 def timed(networks: PaddedNetworks, parts: list[IdealizedGraph], device: str, seconds: float) -> dict[str, Any]:
-    """Crystals per second of batches, again and again for at least so many seconds; memory of the first round."""
+    """Crystals per second of batches, over and over for at least so many seconds, and memory of the first round.
+
+    `described_per_s` is the same without the heads, which wait for the device and are never captured.
+    """
     on_gpu = device != "cpu"
     n_edges = max(len(part.center) for part in parts)
     facts: dict[str, Any] = {
@@ -153,29 +156,43 @@ def timed(networks: PaddedNetworks, parts: list[IdealizedGraph], device: str, se
         "orbits": max(len(part.numbers) for part in parts),
         "edges": n_edges,
     }
-    with torch.inference_mode():
-        try:
-            before = torch.cuda.memory_allocated() if on_gpu else 0
-            if on_gpu:
-                torch.cuda.reset_peak_memory_stats()
-            for part in parts:
-                stacked(networks(part))
-            if on_gpu:
-                facts["peak_bytes"] = torch.cuda.max_memory_allocated() - before
-                facts["bytes_per_edge"] = facts["peak_bytes"] / n_edges
-            for part in parts:  # buckets that were used once above are captured here
-                stacked(networks(part))
-            with sampled_gpu() as samples:
-                n, began_s = 0, time.monotonic()
-                while not n or time.monotonic() - began_s < seconds:
-                    for part in parts:
-                        stacked(networks(part))
-                        n += part.n_crystals
-                took_s = time.monotonic() - began_s
-        except torch.OutOfMemoryError:
-            return facts | {"crystals_per_s": None, "failed": "out of memory"}
+
+    def predict(part: IdealizedGraph) -> None:
+        stacked(networks(part))
+
+    def describe(part: IdealizedGraph) -> None:
+        networks.describe(part)
+        if on_gpu:
+            torch.cuda.synchronize()
+
+    try:
+        before = torch.cuda.memory_allocated() if on_gpu else 0
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        for part in parts:
+            predict(part)
+        if on_gpu:
+            facts["peak_bytes"] = torch.cuda.max_memory_allocated() - before
+            facts["bytes_per_edge"] = facts["peak_bytes"] / n_edges
+        for part in parts:  # buckets that were used once above are captured here
+            predict(part)
+        with sampled_gpu() as samples:
+            facts["crystals_per_s"] = crystals_per_s(predict, parts, seconds)
+        facts["described_per_s"] = crystals_per_s(describe, parts, seconds / 2)
+    except torch.OutOfMemoryError:
+        return facts | {"crystals_per_s": None, "failed": "out of memory"}
     captured = sum(networks.is_captured(part) for part in parts) / len(parts)
-    return facts | {"crystals_per_s": n / took_s, "captured_share": captured} | means_of(samples)
+    return facts | {"captured_share": captured} | means_of(samples)
+
+
+def crystals_per_s(compute: Callable[[IdealizedGraph], None], parts: list[IdealizedGraph], seconds: float) -> float:
+    """Rate over whole rounds, one at least."""
+    n, began_s = 0, time.monotonic()
+    while not n or time.monotonic() - began_s < seconds:
+        for part in parts:
+            compute(part)
+            n += part.n_crystals
+    return n / (time.monotonic() - began_s)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ On a CPU the same is computed without a graph: to test it, and to try a benchmar
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -36,13 +37,14 @@ Capture = Callable[[Callable[[], Described]], Callable[[], Described]]
 
 @dataclass(frozen=True)
 class Bucket:
-    """A size of batches. A bucket has as many crystals as orbits.
+    """A size of batches.
 
     Attributes:
-        n_orbits, n_atoms, n_edges: of the batch with what fills it up.
+        n_crystals, n_orbits, n_atoms, n_edges: of the batch with what fills it up.
         n_slots: edges of an atom at most.
     """
 
+    n_crystals: int
     n_orbits: int
     n_atoms: int
     n_edges: int
@@ -50,12 +52,14 @@ class Bucket:
 
     @staticmethod
     def holding(graph: IdealizedGraph) -> "Bucket":
-        """The smallest bucket for a graph, with room for at least one more orbit and atom."""
+        """The smallest bucket for a graph, with room for at least one more crystal, orbit and atom."""
         n_orbits, n_atoms = len(graph.numbers), len(graph.orbit_of_atom)
         rounded = _rounded(n_orbits + 1)
         # as many orbits as atoms would say that every atom is an orbit of its own
         atoms = rounded if n_orbits == n_atoms else max(_rounded(n_atoms + 1), rounded + 1)
-        return Bucket(rounded, atoms, _rounded(len(graph.center)), SLOTS * max(1, -(-graph.most_edges // SLOTS)))
+        n_slots = SLOTS * max(1, -(-graph.most_edges // SLOTS))
+        # of crystals there are few arrays: fewer sizes of them are fewer buckets
+        return Bucket(_rounded(graph.n_crystals + 1, 1), rounded, atoms, _rounded(len(graph.center)), n_slots)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -70,9 +74,9 @@ class Bucket:
         }
 
 
-def _rounded(n: int) -> int:
-    """The next of the sizes of buckets, which grow by the square root of two."""
-    return math.ceil(2 ** (math.ceil(2 * math.log2(max(n, SMALLEST))) / 2))
+def _rounded(n: int, n_steps: int = 2) -> int:
+    """The next of the sizes of buckets, so many of which double a size."""
+    return math.ceil(2 ** (math.ceil(n_steps * math.log2(max(n, SMALLEST))) / n_steps))
 
 
 class _Arrays:
@@ -103,7 +107,7 @@ class _Arrays:
         # hydrogen atoms of the last crystal, all images of the last orbit's
         for name, first, value in (
             ("numbers", n_orbits, 1),
-            ("crystal_of_orbit", n_orbits, bucket.n_orbits - 1),
+            ("crystal_of_orbit", n_orbits, bucket.n_crystals - 1),
             ("share", n_orbits, 0),
             ("orbit_of_atom", n_atoms, bucket.n_orbits - 1),
             ("rotations", n_atoms, torch.eye(3)),
@@ -123,7 +127,7 @@ class _Arrays:
     def graph(self) -> TorchGraph:
         """What is on the device."""
         tensors = self.device | {name: self.device[name].long() for name in INDICES}
-        return TorchGraph.of_orbits(tensors, self.bucket.n_orbits, self.bucket.n_slots)
+        return TorchGraph.of_orbits(tensors, self.bucket.n_crystals, self.bucket.n_slots)
 
 
 def _views(block: TorchTensor, names: Sequence[str], bucket: Bucket) -> dict[str, TorchTensor]:
@@ -134,19 +138,19 @@ def _views(block: TorchTensor, names: Sequence[str], bucket: Bucket) -> dict[str
 
 
 class CudaCapture:
-    """Captures CUDA graphs on a device, all in one pool of memory: they are never launched at the same time.
+    """Captures CUDA graphs on the current device, all in one pool of memory: they are never launched at the same time.
 
-    Args:
-        device: "cuda" or "cuda:1".
+    Not yet run on a GPU.
     """
 
-    def __init__(self, device: str) -> None:
-        self._device, self._pool = torch.device(device), torch.cuda.graph_pool_handle()
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, compute: Callable[[], Described]) -> Callable[[], Described]:
         """Records what a function launches; nothing in it may wait for the device."""
         graph: Any = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=self._pool):
+        # a capture that fails may leave its own stream as the current one
+        with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph, pool=self._pool):
             outputs = compute()
 
         def replay() -> Described:
@@ -179,21 +183,26 @@ class PaddedNetworks:
 
     def __call__(self, graph: IdealizedGraph) -> list[Outputs]:
         """Outputs of every network; see `GMTNet.forward`."""
+        outputs = []
+        with self._on_device():
+            for network, (features, invariant) in zip(self._networks, self.describe(graph), strict=True):
+                real = {kind: values[:, : graph.n_crystals] for kind, values in features.items()}
+                # heads wait for the device (a matrix exponential looks at its matrix), and are small
+                outputs.append(network.read(real, invariant[: graph.n_crystals]))
+        return outputs
+
+    def describe(self, graph: IdealizedGraph) -> Described:
+        """Mean features of the crystals, and of what fills up the bucket; they hold until the next batch."""
         bucket = Bucket.holding(graph)
         is_first = bucket not in self._arrays
-        if is_first:
-            self._arrays[bucket] = _Arrays(bucket, self._device, self._dtype)
-        arrays = self._arrays[bucket]
-        arrays.fill(graph)
-        if not is_first and self._capture is not None and bucket not in self._captured:
-            self._try_to_capture(arrays)
-        described = self._captured[bucket]() if bucket in self._captured else self._describe(arrays)
-        outputs = []
-        for network, (features, invariant) in zip(self._networks, described, strict=True):
-            real = {kind: values[:, : graph.n_crystals] for kind, values in features.items()}
-            # heads wait for the device (a matrix exponential looks at its matrix), and are small
-            outputs.append(network.read(real, invariant[: graph.n_crystals]))
-        return outputs
+        with self._on_device():
+            if is_first:
+                self._arrays[bucket] = _Arrays(bucket, self._device, self._dtype)
+            arrays = self._arrays[bucket]
+            arrays.fill(graph)
+            if not is_first and bucket not in self._captured:
+                self._try_to_capture(arrays)
+            return self._captured[bucket]() if bucket in self._captured else self._compute(arrays)
 
     def is_captured(self, graph: IdealizedGraph) -> bool:
         """True when a graph takes no memory any more: its bucket has its own."""
@@ -204,7 +213,7 @@ class PaddedNetworks:
         self._captured.clear()
         self._arrays.clear()
 
-    def _describe(self, arrays: _Arrays) -> Described:
+    def _compute(self, arrays: _Arrays) -> Described:
         graph = arrays.graph()
         return [network.describe(graph) for network in self._networks]
 
@@ -213,7 +222,13 @@ class PaddedNetworks:
         if self._capture is None:
             return
         try:
-            self._captured[arrays.bucket] = self._capture(lambda: self._describe(arrays))
+            self._captured[arrays.bucket] = self._capture(lambda: self._compute(arrays))
         except RuntimeError:  # a kernel that cannot be captured, or no memory for it
             self._capture = None
             self._captured.clear()
+
+    @contextmanager
+    def _on_device(self) -> Iterator[None]:
+        """Launches what is inside on the networks' device, for inference."""
+        with torch.inference_mode(), nullcontext() if self._device == "cpu" else torch.cuda.device(self._device):
+            yield

@@ -87,7 +87,7 @@ class GMTNetPredictor:
         self._workspace = Workspace()
         self._padded: PaddedNetworks | None = None
         if device != "cpu":
-            self._padded = PaddedNetworks(self.networks, device, dtype, CudaCapture(device))
+            self._padded = PaddedNetworks(self.networks, device, dtype, CudaCapture())
 
     @staticmethod
     def load(

@@ -40,8 +40,7 @@ def filled_up(
     graph: IdealizedGraph, dtype: torch.dtype = torch.float64, networks: PaddedNetworks | None = None
 ) -> Outputs:
     """Outputs of the same batch in a bucket."""
-    with torch.inference_mode():
-        return (networks or PaddedNetworks([fresh_network(GMTNET, dtype)], "cpu", dtype))(graph)[0]
+    return (networks or PaddedNetworks([fresh_network(GMTNET, dtype)], "cpu", dtype))(graph)[0]
 
 
 def largest_error(got: Outputs, wanted: Outputs) -> float:
@@ -189,8 +188,8 @@ def test_what_is_captured_never_waits_for_the_device() -> None:
     shapes = {name: torch.int64 if name in INDICES else torch.float32 for name in bucket.shapes}
     tensors = {name: torch.empty(bucket.shapes[name], dtype=kind, device="meta") for name, kind in shapes.items()}
     nowhere = type(network)(network.config).to("meta").eval()
-    features, invariant = nowhere.describe(TorchGraph.of_orbits(tensors, bucket.n_orbits, bucket.n_slots))
-    assert invariant.shape == (bucket.n_orbits, GMTNET.channels)
+    features, invariant = nowhere.describe(TorchGraph.of_orbits(tensors, bucket.n_crystals, bucket.n_slots))
+    assert invariant.shape == (bucket.n_crystals, GMTNET.channels)
     with pytest.raises((RuntimeError, NotImplementedError)):  # control: the heads wait
         nowhere.read(features, invariant)
 
