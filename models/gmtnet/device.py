@@ -2,7 +2,7 @@
 
 On a GPU the size of a pass is measured, not assumed: a small first pass shows what an edge and an atom cost, the next
 ones fill what is free. Cost is linear in atoms and edges, so a pass that keeps to the measured bytes per atom and to
-the measured bytes per edge keeps to the budget, whatever its mixture.
+the measured bytes per edge keeps to the budget, whatever its mixture. Atoms are those with edges: one of each orbit.
 """
 
 from collections.abc import Iterator

@@ -50,9 +50,10 @@ def largest_error(got: Outputs, wanted: Outputs) -> float:
 
 @CONFIGS
 def test_orbits_of_idealized_crystals_of_all_classes_say_what_all_their_atoms_say(config: GMTNetConfig) -> None:
-    batch, model = IDEAL.crystals, untrained(config, torch.float64)
-    assert len(idealized_graph(IDEAL, config.graph).numbers) < 0.5 * len(batch.numbers)
-    outputs, (tensors, scalars) = model.predict_idealized(IDEAL), model.predict_with_scalars(batch)
+    some = IDEAL if config is GMTNET else IDEAL.select(np.arange(0, IDEAL.crystals.n_crystals, 4))
+    batch, model = some.crystals, untrained(config, torch.float64)
+    assert len(idealized_graph(some, config.graph).numbers) < 0.5 * len(batch.numbers)
+    outputs, (tensors, scalars) = model.predict_idealized(some), model.predict_with_scalars(batch)
     for name, values in {**tensors, **scalars}.items():
         got: Floats = {**outputs.tensors, **outputs.scalars}[name]
         assert np.abs(got - values).max() < 1e-9 * np.abs(values).max()
