@@ -164,7 +164,7 @@ class PaddedNetworks:
     """Networks of one configuration on batches of fixed sizes.
 
     A bucket's first batch is computed kernel by kernel, its second one captured, all others launched as a whole. After
-    a capture that fails nothing is captured any more.
+    a capture that fails, and when memory has run out, nothing is captured any more.
 
     Args:
         networks: on the device, for inference.
@@ -209,7 +209,8 @@ class PaddedNetworks:
         return Bucket.holding(graph) in self._captured
 
     def forget(self) -> None:
-        """Gives back the memory of all buckets."""
+        """Gives back the memory of all buckets, and keeps none for graphs from now on."""
+        self._capture = None
         self._captured.clear()
         self._arrays.clear()
 

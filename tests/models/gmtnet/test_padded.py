@@ -179,7 +179,9 @@ def test_a_bucket_is_captured_when_it_is_used_again_and_launched_from_then_on() 
         assert networks.is_captured(parts[0]) == (count >= 2)
     assert capture.n_replays == 3
     networks.forget()
-    assert not networks.is_captured(parts[0])
+    for _ in range(2):
+        assert largest_error(filled_up(parts[0], networks=networks), plain(parts[0])) < 1e-12
+    assert capture.n == 2 and not networks.is_captured(parts[0])
 
 
 def test_after_a_capture_that_fails_everything_is_computed_kernel_by_kernel() -> None:
