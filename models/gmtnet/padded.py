@@ -25,6 +25,12 @@ from models.symmetry.orbits import IdealizedGraph
 SMALLEST = 64
 """Orbits, atoms and edges of a bucket at least."""
 
+STEPS = 2
+"""Sizes of a bucket from one size to its double."""
+
+MOST_FILLED_UP = 2 ** (1 / STEPS)
+"""How many times as large as its batch a bucket may be."""
+
 SLOTS = 32
 """Edges per atom come in multiples of it."""
 
@@ -74,7 +80,7 @@ class Bucket:
         }
 
 
-def _rounded(n: int, n_steps: int = 2) -> int:
+def _rounded(n: int, n_steps: int = STEPS) -> int:
     """The next of the sizes of buckets, so many of which double a size."""
     return math.ceil(2 ** (math.ceil(n_steps * math.log2(max(n, SMALLEST))) / n_steps))
 

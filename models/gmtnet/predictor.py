@@ -23,7 +23,7 @@ from models.gmtnet.compiled.network import CompiledNetwork, can_compile
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.device import GpuMemory, PassSize, resolve_device
 from models.gmtnet.network import SPREADS, GMTNet, Outputs, build_network
-from models.gmtnet.padded import CudaCapture, PaddedNetworks
+from models.gmtnet.padded import MOST_FILLED_UP, Bucket, CudaCapture, PaddedNetworks
 from models.gmtnet.published.mask import mask_as_published
 from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
@@ -223,7 +223,9 @@ class GMTNetPredictor:
             torch.OutOfMemoryError: a crystal alone does not fit into the whole device.
         """
         size, (orbits, _, edges) = self.pass_size, graph.starts
-        n_orbits, n_edges = np.diff(orbits), np.diff(edges)
+        # memory is measured of buckets, and which one a pass will have is not known yet
+        filled = 1.0 if self._padded is None else MOST_FILLED_UP
+        n_orbits, n_edges = filled * np.diff(orbits), filled * np.diff(edges)
         parts, start = [], 0
         while start < graph.n_crystals:
             stop = start + size.fitting(n_orbits[start:], n_edges[start:])
@@ -236,7 +238,7 @@ class GMTNetPredictor:
             if not fitted:
                 if self._padded is not None:
                     self._padded.forget()
-                size.out_of_memory(len(part.numbers))
+                size.out_of_memory(filled * len(part.numbers))
                 if part.n_crystals > 1:  # the same crystals again, half of them at a time
                     continue
                 parts.append(self._predict_alone(part))
@@ -245,9 +247,13 @@ class GMTNetPredictor:
 
     def _predict_measured(self, graph: IdealizedGraph) -> dict[str, Floats]:
         """Outputs of a pass, whose memory is measured where it takes any."""
-        if self._padded is not None and self._padded.is_captured(graph):
-            return self._predict_batch(graph)
-        with self.pass_size.measured(len(graph.numbers), len(graph.center)):
+        n_orbits, n_edges = len(graph.numbers), len(graph.center)
+        if self._padded is not None:
+            if self._padded.is_captured(graph):
+                return self._predict_batch(graph)
+            bucket = Bucket.holding(graph)
+            n_orbits, n_edges = bucket.n_orbits, bucket.n_edges
+        with self.pass_size.measured(n_orbits, n_edges):
             return self._predict_batch(graph)
 
     def _predict_alone(self, graph: IdealizedGraph) -> dict[str, Floats]:

@@ -115,7 +115,7 @@ class IdealizedGraph:
         atoms = np.searchsorted(self.crystal_of_orbit[self.orbit_of_atom], crystals)
         return orbits, atoms, np.searchsorted(self.center, orbits)
 
-    @property
+    @cached_property
     def most_edges(self) -> int:
         """Edges of the orbit that has most of them."""
         return int(np.bincount(self.center).max(initial=0))

@@ -16,6 +16,7 @@ from models.gmtnet.network import Outputs
 from models.gmtnet.padded import Bucket, Described, PaddedNetworks
 from models.gmtnet.predictor import GMTNetPredictor
 from models.gmtnet.torch_graph import INDICES, TorchGraph
+from models.quantities import Tensor
 from models.symmetry.idealize import as_given, idealize
 from models.symmetry.orbits import IdealizedGraph, graph_as_given, idealized_graph
 from models.symmetry.search import find_symmetry
@@ -86,6 +87,12 @@ def test_what_fills_up_a_batch_changes_nothing(dtype: torch.dtype, tolerance: fl
         assert largest_error(filled_up(GRAPH), plain(GRAPH)) < tolerance
     for values in filled_up(GRAPH, dtype).values():
         assert torch.isfinite(values).all() and len(values) == GRAPH.n_crystals
+
+
+def test_networks_without_an_envelope_whose_edges_all_weigh_alike_fill_up_too() -> None:
+    paper = idealized_graph(IDEAL.select(np.arange(6)), GMTNET_PAPER.graph)
+    networks = PaddedNetworks([fresh_network(GMTNET_PAPER)], "cpu", torch.float64)
+    assert largest_error(filled_up(paper, networks=networks), plain(paper, config=GMTNET_PAPER)) < 1e-12
 
 
 def test_edges_with_a_weight_to_a_real_atom_would_change_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,3 +236,27 @@ def test_a_predictor_on_buckets_loses_no_crystal_when_memory_runs_out(monkeypatc
     assert max(tried) > memory.total >= max(memory.peaks)
     for name, tensors in expected.tensors.items():
         np.testing.assert_allclose(outputs.tensors[name], tensors, rtol=1e-3, atol=1e-4 * np.abs(tensors).max())
+
+
+def test_passes_keep_to_memory_whatever_fills_up_their_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory by the edges of the bucket; the first pass measures, no later one is too large."""
+    model, rows = untrained(GMTNET), np.tile(np.arange(IDEAL.crystals.n_crystals), 40)
+    many = IDEAL.select(rows)
+    memory = FakeMemory(total=16_000.0)
+    cramped = GMTNetPredictor(model.networks, model.elements, pass_size=PassSize(512, memory))
+    cramped._padded = networks = PaddedNetworks(model.networks, "cpu", torch.float32)
+    cramped.__dict__["_compiled"] = []
+    filled: list[float] = []
+
+    def take(graph: IdealizedGraph) -> list[Outputs]:
+        bucket = Bucket.holding(graph)
+        filled.append(bucket.n_edges / len(graph.center))
+        memory.take(bucket.n_edges)
+        return [{Tensor.ELASTIC: torch.zeros(graph.n_crystals, 21)}]
+
+    monkeypatch.setattr(PaddedNetworks, "__call__", lambda self, graph: take(graph))
+    monkeypatch.setattr(cramped, "_outputs", lambda outputs: outputs)
+    outputs = cramped.predict_idealized(many)
+    assert networks is cramped._padded and outputs[Tensor.ELASTIC].shape == (1, len(rows), 21)
+    assert memory.n_emptied == 0 and len(filled) > 6 and max(filled) > 1.2
+    assert 0.5 * memory.total < max(memory.peaks) <= memory.total
