@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,15 @@ class FailedRunError(RuntimeError):
     """A run did not end well."""
 
 
-def screen(source: Path, database: Path, *, workers: int, limit: int | None = None) -> dict[str, Any]:
+def screen(
+    source: Path,
+    database: Path,
+    *,
+    workers: int,
+    limit: int | None = None,
+    device: str = "cpu",
+    model: str = "gmtnet",
+) -> dict[str, Any]:
     """Screens a source into a fresh database and measures that.
 
     Args:
@@ -24,6 +33,8 @@ def screen(source: Path, database: Path, *, workers: int, limit: int | None = No
         database: removed first.
         workers: worker processes.
         limit: inputs.
+        device: "cpu" or "cuda".
+        model: name of a shipped model or a checkpoint.
 
     Raises:
         FailedRunError: the command failed; with its last words.
@@ -31,17 +42,24 @@ def screen(source: Path, database: Path, *, workers: int, limit: int | None = No
     for part in database.parent.glob(f"{database.name}*"):
         part.unlink()
     words = ["screen", str(source), "--db", str(database), "--workers", str(workers), "--json", "--verbose"]
+    words += ["--device", device, "--model", model]
     words += ["--limit", str(limit)] if limit is not None else []
-    done = measure([*COMMAND, *words], environment(), ROOT)
+    done = measure([*COMMAND, *words], environment(device), ROOT)
     if done.returncode:
         raise FailedRunError("\n".join(line for _, line in done.lines[-20:]))
     n_bytes = sum(part.stat().st_size for part in database.parent.glob(f"{database.name}*"))
-    return facts(done, json.loads(done.output)) | {"workers": workers, "database_bytes": n_bytes}
+    figures = facts(done, json.loads(done.output)) | {"workers": workers, "database_bytes": n_bytes}
+    return figures | {"steady_crystals_per_s": steady_rate(commits_of(done.lines), workers)}
 
 
-def environment() -> dict[str, str]:
-    """Variables of a run of this version on processors only."""
-    return os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT)}
+def environment(device: str = "cpu") -> dict[str, str]:
+    """Variables of a run of this version; on processors it does not see a GPU."""
+    variables = os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT)}
+    if device != "cpu":
+        # whatever GPUs this process sees
+        del variables["CUDA_VISIBLE_DEVICES"]
+        variables |= {name: value for name, value in os.environ.items() if name == "CUDA_VISIBLE_DEVICES"}
+    return variables
 
 
 def facts(done: Measured, record: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +67,7 @@ def facts(done: Measured, record: dict[str, Any]) -> dict[str, Any]:
 
     `start_s` is the time until the first input was read, `drive_s` that between the first and the last commit.
     """
-    commits = [second for second, line in done.lines if " shard.committed " in f"{line} "]
+    commits = [second for second, _ in commits_of(done.lines)]
     read = [second for second, line in done.lines if " ingest.block " in f"{line} "]
     tree = done.tree
     return {
@@ -68,3 +86,20 @@ def facts(done: Measured, record: dict[str, Any]) -> dict[str, Any]:
         "memory_by_role": dict(tree.peak_by_role),
         "memory": tree.peak_shared,
     }
+
+
+def commits_of(lines: list[tuple[float, str]]) -> list[tuple[float, int]]:
+    """When shards were committed, in s, and how many crystals of each have a result."""
+    found = ((second, re.search(r" shard\.committed .*\bdone=(\d+)", line)) for second, line in lines)
+    return [(second, int(match[1])) for second, match in found if match]
+
+
+def steady_rate(commits: list[tuple[float, int]], workers: int) -> float | None:
+    """Crystals per second after the first shard of each worker, which all come at once; None where none follows.
+
+    At the end some workers have nothing left, so of a short run it is rather too low.
+    """
+    if len(commits) <= workers:
+        return None
+    took_s = commits[-1][0] - commits[workers - 1][0]
+    return sum(n for _, n in commits[workers:]) / took_s if took_s else None

@@ -2,7 +2,7 @@
 
 On a GPU the size of a pass is measured, not assumed: a small first pass shows what an edge and an atom cost, the next
 ones fill what is free. Cost is linear in atoms and edges, so a pass that keeps to the measured bytes per atom and to
-the measured bytes per edge keeps to the budget, whatever its mixture.
+the measured bytes per edge keeps to the budget, whatever its mixture. Atoms are those with edges: one of each orbit.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.errors import ModelError
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 FIRST_ATOMS = 512
 """Of the pass that measures: large enough that what every pass needs does not count, small enough for any GPU."""
@@ -145,7 +146,7 @@ class PassSize:
     _measured_atoms: int = 0
     _ceiling_atoms: float = np.inf
 
-    def fitting(self, n_atoms: Ints, n_edges: Ints) -> int:
+    def fitting(self, n_atoms: Ints | Floats, n_edges: Ints | Floats) -> int:
         """How many of the next crystals go into one pass, at least one.
 
         Args:
@@ -180,7 +181,7 @@ class PassSize:
             self._measured_atoms = max(self._measured_atoms, n_atoms)
             self._bytes_per_atom, self._bytes_per_edge = peak / n_atoms, peak / max(n_edges, 1)
 
-    def out_of_memory(self, n_atoms: int) -> None:
+    def out_of_memory(self, n_atoms: float) -> None:
         """Lets the next pass have half as many atoms at most, and gives back what torch kept.
 
         Args:

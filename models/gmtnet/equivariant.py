@@ -47,12 +47,12 @@ def make_table(graph: TorchGraph, share: TorchTensor, l_max: int) -> EdgeTable:
         l_max: highest degree of the harmonics.
     """
     center, n_atoms = graph.ends[0], len(graph.numbers)
-    counts = torch.bincount(center, minlength=n_atoms)
-    first = torch.cumsum(counts, 0) - counts
-    n_slots = int(counts.max()) if len(center) else 0
-    slot = center * n_slots + torch.arange(len(center), device=center.device) - first[center]
+    first = torch.searchsorted(center, torch.arange(n_atoms, device=center.device))
+    slot = center * graph.n_slots + torch.arange(len(center), device=center.device) - first[center]
+    # edges that only fill up a batch (padded.py), whose share is 0, may be more than fit behind its last atom
+    slot = slot.clamp(max=n_atoms * graph.n_slots - 1)
     harmonics = spherical_harmonics(l_max, graph.vector)
-    table = _tabulate(harmonics * share[:, None], slot, n_atoms, n_slots)
+    table = _tabulate(harmonics * share[:, None], slot, n_atoms, graph.n_slots)
     return EdgeTable(graph, share, slot, table.transpose(1, 2))
 
 

@@ -83,9 +83,10 @@ class GMTNet(nn.Module):
             nodes = layer(nodes, edges, weight, graph.ends)
         # weights that sum to one over an atom's edges: a mean that is continuous when an edge reaches the cutoff
         total = weight.new_zeros(len(graph.numbers)).scatter_add_(0, graph.ends[0], weight)
-        features = self.convolutions(nodes, edges, graph, weight / total[graph.ends[0]])
-        means = {ir: graph.mean(x) for ir, x in features.items()}
-        return graph.average(means), graph.mean(nodes[None])[0]
+        # edges that only fill up a batch (padded.py) weigh nothing, and so do all edges of the atom that they lead to
+        share = weight / total.clamp(min=torch.finfo(total.dtype).tiny)[graph.ends[0]]
+        features = self.convolutions(nodes, edges, graph, share)
+        return {ir: graph.mean(ir, x) for ir, x in features.items()}, graph.mean("0e", nodes[None])[0]
 
 
 class CoupledConvolutions(nn.Module):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.crystals.crystal import CrystalBatch, Floats
+from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, NeighborRule, build_graph
 from models.crystals.neighborhood import Neighborhood
 from models.errors import ModelError
@@ -23,10 +23,12 @@ from models.gmtnet.compiled.network import CompiledNetwork, can_compile
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.device import GpuMemory, PassSize, resolve_device
 from models.gmtnet.network import SPREADS, GMTNet, Outputs, build_network
+from models.gmtnet.padded import MOST_FILLED_UP, Bucket, CudaCapture, PaddedNetworks
 from models.gmtnet.published.mask import mask_as_published
 from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import TENSORS, Scalar, Tensor
 from models.symmetry.idealize import IdealizedCrystals
+from models.symmetry.orbits import IdealizedGraph, graph_as_given, idealized_graph
 from models.tensor_model import ModelOutputs
 from models.tensors.voigt import from_components
 
@@ -83,6 +85,9 @@ class GMTNetPredictor:
         self.device, self.dtype = device, dtype
         self.pass_size = pass_size or PassSize(batch_atoms)
         self._workspace = Workspace()
+        self._padded: PaddedNetworks | None = None
+        if device != "cpu":
+            self._padded = PaddedNetworks(self.networks, device, dtype, CudaCapture())
 
     @staticmethod
     def load(
@@ -130,10 +135,17 @@ class GMTNetPredictor:
         return outputs.tensors, outputs.scalars
 
     def predict_idealized(self, crystals: IdealizedCrystals) -> ModelOutputs:
-        """See `OrbitModel.predict_idealized`. On a GPU and in float64 all atoms of the primitive cells are used."""
-        batch = crystals.crystals
-        if not self._compiled or not batch.n_crystals:
+        """See `OrbitModel.predict_idealized`. The published rule breaks the symmetry and is given all atoms."""
+        batch, spec = crystals.crystals, self.config.graph
+        if spec.rule is NeighborRule.PUBLISHED:
             return self._predict_all_atoms(batch, None)
+        if self._compiled and batch.n_crystals:
+            return self._predict_compiled(crystals)
+        return self._predict_graphs(batch, lambda rows: idealized_graph(crystals.select(rows), spec))
+
+    def _predict_compiled(self, crystals: IdealizedCrystals) -> ModelOutputs:
+        """The same by compiled loops."""
+        batch = crystals.crystals
         n_orbits = np.bincount(
             batch.crystal_of_atom[crystals.first == np.arange(len(crystals.first))], minlength=batch.n_crystals
         )
@@ -142,11 +154,8 @@ class GMTNetPredictor:
         for start, stop in pairwise([0, *cuts.tolist(), batch.n_crystals]):
             with torch.inference_mode():
                 orbits = orbit_batch(crystals.select(np.arange(start, stop)), self.config.graph, self._workspace)
-                parts.append(_stacked([network(orbits, self._workspace) for network in self._compiled]))
-        outputs: dict[str, Floats] = {}
-        for name in parts[0]:
-            outputs[name] = np.concatenate([part[name] for part in parts], axis=1)
-        return self._outputs(outputs)
+                parts.append(stacked([network(orbits, self._workspace) for network in self._compiled]))
+        return self._outputs(_joined(parts))
 
     @cached_property
     def _compiled(self) -> list[CompiledNetwork]:
@@ -157,25 +166,28 @@ class GMTNetPredictor:
 
     def _predict_all_atoms(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> ModelOutputs:
         """Outputs from the edges of all atoms."""
+
+        def graph(rows: Ints) -> IdealizedGraph:
+            some = crystals.select(rows)
+            return graph_as_given(some, self.build_graph(some, self.config.graph, neighbors and neighbors.select(rows)))
+
+        result = self._predict_graphs(crystals, graph)
+        if self.config.graph.rule is NeighborRule.PUBLISHED and crystals.n_crystals:
+            return replace(result, tensors=mask_as_published(result.tensors, crystals))
+        return result
+
+    def _predict_graphs(self, crystals: CrystalBatch, graph: Callable[[Ints], IdealizedGraph]) -> ModelOutputs:
+        """Outputs from the graphs of consecutive crystals, of which as many are made at once as memory is meant for."""
         if not crystals.n_crystals:  # every crystal of a shard may have been refused
             n_networks = len(self.networks)
             empty = {q: np.zeros((n_networks, 0, *TENSORS[q].shape)) for q in self.config.tensors}
             scalars = {s: np.zeros((n_networks, 0)) for s in self.config.scalars}
             return ModelOutputs(empty, scalars, {name: np.zeros(0) for name in self.config.spreads})
-        # crystals of similar size share a pass
-        order = np.argsort(crystals.atoms_per_crystal, kind="stable")
-        total = np.cumsum(crystals.atoms_per_crystal[order])
-        cuts = np.flatnonzero(np.diff((total - 1) // GRAPH_ATOMS)) + 1
+        cuts = np.flatnonzero(np.diff((crystals.first_atom[1:] - 1) // GRAPH_ATOMS)) + 1
         parts: list[dict[str, Floats]] = []
-        for rows in np.split(order, cuts):
-            parts += self._predict_in_passes(crystals.select(rows), neighbors and neighbors.select(rows))
-        outputs, back = {}, np.argsort(order, kind="stable")
-        for output in parts[0]:
-            outputs[output] = np.concatenate([part[output] for part in parts], axis=1)[:, back]
-        result = self._outputs(outputs)
-        if self.config.graph.rule is NeighborRule.PUBLISHED:
-            return replace(result, tensors=mask_as_published(result.tensors, crystals))
-        return result
+        for start, stop in pairwise([0, *cuts.tolist(), crystals.n_crystals]):
+            parts += self._predict_in_passes(graph(np.arange(start, stop)))
+        return self._outputs(_joined(parts))
 
     def _outputs(self, outputs: dict[str, Floats]) -> ModelOutputs:
         """Components and logarithms [n_networks, n_crystals, ...] as tensors, scalars and spreads."""
@@ -204,42 +216,47 @@ class GMTNetPredictor:
         published.config = replace(self.config, graph=PUBLISHED_GRAPH)
         return published
 
-    def _predict_in_passes(self, crystals: CrystalBatch, neighbors: Neighborhood | None) -> list[dict[str, Floats]]:
+    def _predict_in_passes(self, graph: IdealizedGraph) -> list[dict[str, Floats]]:
         """Outputs of consecutive passes over the crystals, each as large as fits.
 
         Raises:
             torch.OutOfMemoryError: a crystal alone does not fit into the whole device.
         """
-        size, spec, n_atoms = self.pass_size, self.config.graph, crystals.atoms_per_crystal
-        n_edges, whole = np.zeros_like(n_atoms), None
-        if size.memory is not None:
-            # edges are counted before they are on the device; on a CPU graphs of whole shards leave the cache
-            whole = self.build_graph(crystals, spec, neighbors)
-            n_edges = np.bincount(whole.crystal_of_atom[whole.center], minlength=crystals.n_crystals)
+        size, (orbits, _, edges) = self.pass_size, graph.starts
+        # memory is measured of buckets, and which one a pass will have is not known yet
+        filled = 1.0 if self._padded is None else MOST_FILLED_UP
+        n_orbits, n_edges = filled * np.diff(orbits), filled * np.diff(edges)
         parts, start = [], 0
-        while start < crystals.n_crystals:
-            rows = np.arange(start, start + size.fitting(n_atoms[start:], n_edges[start:]))
-            graph = (
-                self.build_graph(crystals.select(rows), spec, neighbors and neighbors.select(rows))
-                if whole is None
-                else whole.select(rows)
-            )
-            atoms, fitted = int(n_atoms[rows].sum()), True
+        while start < graph.n_crystals:
+            stop = start + size.fitting(n_orbits[start:], n_edges[start:])
+            part, fitted = graph.part(start, stop), True
             try:
-                with size.measured(atoms, int(n_edges[rows].sum())):
-                    parts.append(self._predict_batch(graph))
+                parts.append(self._predict_measured(part))
             except torch.OutOfMemoryError:
                 # Not here: the error still holds the tensors of the pass.
                 fitted = False
             if not fitted:
-                size.out_of_memory(atoms)
-                if len(rows) > 1:  # the same rows again, half of them at a time
+                if self._padded is not None:
+                    self._padded.forget()
+                size.out_of_memory(filled * len(part.numbers))
+                if part.n_crystals > 1:  # the same crystals again, half of them at a time
                     continue
-                parts.append(self._predict_alone(graph))
-            start += len(rows)
+                parts.append(self._predict_alone(part))
+            start = stop
         return parts
 
-    def _predict_alone(self, graph: CrystalGraph) -> dict[str, Floats]:
+    def _predict_measured(self, graph: IdealizedGraph) -> dict[str, Floats]:
+        """Outputs of a pass, whose memory is measured where it takes any."""
+        n_orbits, n_edges = len(graph.numbers), len(graph.center)
+        if self._padded is not None:
+            if self._padded.is_captured(graph):
+                return self._predict_batch(graph)
+            bucket = Bucket.holding(graph)
+            n_orbits, n_edges = bucket.n_orbits, bucket.n_edges
+        with self.pass_size.measured(n_orbits, n_edges):
+            return self._predict_batch(graph)
+
+    def _predict_alone(self, graph: IdealizedGraph) -> dict[str, Floats]:
         """Outputs of a crystal that does not fit into this process's share of a device: it may take the whole one.
 
         What other processes hold there is waited for a little: no crystal is given up for their size.
@@ -261,19 +278,27 @@ class GMTNetPredictor:
             memory.empty_cache()
             memory.widen(whole=False)
 
-    def _predict_batch(self, edges: CrystalGraph) -> dict[str, Floats]:
+    def _predict_batch(self, graph: IdealizedGraph) -> dict[str, Floats]:
         """Components of one batch, [n_networks, n_crystals, n_components], and scalars, [n_networks, n_crystals, 1]."""
-        graph = TorchGraph.from_graph(edges, self.device, self.dtype)
         with torch.inference_mode(), denormals_flushed():
-            answers = [network(graph) for network in self.networks]
-        return _stacked(answers)
+            if self._padded is not None:
+                return stacked(self._padded(graph))
+            on_device = TorchGraph.from_graph(graph, self.device, self.dtype)
+            return stacked([network(on_device) for network in self.networks])
 
 
-def _stacked(answers: Sequence[Outputs]) -> dict[str, Floats]:
-    """Outputs of several networks, [n_networks, n_crystals, ...]."""
-    stacked = {}
-    for output in answers[0]:
-        # algebra on tensors is float64 from here on: symmetrization must not add errors of float32
-        values = [answer[output].to(device="cpu", dtype=torch.float64).numpy() for answer in answers]
-        stacked[output] = np.stack(values)
-    return stacked
+def stacked(answers: Sequence[Outputs]) -> dict[str, Floats]:
+    """Outputs of several networks, [n_networks, n_crystals, ...]; one copy from the device."""
+    widths = [values.shape[1] for values in answers[0].values()]
+    rows = torch.stack([torch.cat(list(answer.values()), dim=1) for answer in answers]).cpu()
+    # algebra on tensors is float64 from here on: symmetrization must not add errors of float32
+    columns = rows.to(torch.float64).split(widths, dim=2)
+    return {name: values.numpy() for name, values in zip(answers[0], columns, strict=True)}
+
+
+def _joined(parts: Sequence[dict[str, Floats]]) -> dict[str, Floats]:
+    """Outputs of consecutive crystals."""
+    joined = {}
+    for name in parts[0]:
+        joined[name] = np.concatenate([part[name] for part in parts], axis=1)
+    return joined

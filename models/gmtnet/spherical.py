@@ -14,7 +14,10 @@ from math import factorial, sqrt
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor as TorchTensor
+
+Floats = NDArray[np.float64]
 
 _IRREP = re.compile(r"(?:(\d+)x)?(\d+[eo])")
 _HIGHEST_DEGREE = 4
@@ -174,3 +177,45 @@ def _coefficient(first: tuple[int, int], second: tuple[int, int], third: tuple[i
         numerator = (-1) ** (v + j2 + m2) * f(j2 + j3 + m1 - v) * f(j1 - m1 + v)
         total += Fraction(numerator, f(v) * f(j3 - j1 + j2 - v) * f(j3 + m3 - v) * f(v + j1 - j2 - m3))
     return float(((2.0 * j3 + 1.0) * Fraction(triangle, others)) ** 0.5 * total)
+
+
+def _rotation_points() -> tuple[Floats, Floats]:
+    """Directions on a spiral over half of a sphere, [12, 3], and pseudo-inverses of each degree's harmonics there."""
+    height = (np.arange(12) + 0.5) / 12
+    angle = np.pi * (3.0 - 5.0**0.5) * np.arange(12)
+    radius = np.sqrt(1.0 - height**2)
+    directions = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
+    values = spherical_harmonics(_HIGHEST_DEGREE, torch.tensor(directions)).numpy()
+    blocks = [np.linalg.pinv(values[:, degree**2 : (degree + 1) ** 2]).T for degree in range(_HIGHEST_DEGREE + 1)]
+    return directions, np.ascontiguousarray(np.concatenate(blocks, axis=1))
+
+
+ROTATION_POINTS = _rotation_points()
+"""Directions [12, 3] and pseudo-inverses of the harmonics there, [12, 25]: a rotation's matrices are the harmonics of
+the rotated directions times these."""
+
+
+def rotation_matrices(rotations: TorchTensor) -> TorchTensor:
+    """Matrices of l = 1 to 4 that rotate components, as `models.tensors.irreps.wigner_matrices`, flat, then det R.
+
+    Args:
+        rotations: orthogonal, [n, 3, 3].
+
+    Returns:
+        [n, 165].
+    """
+    directions, inverses = _constants(rotations.device, rotations.dtype)
+    points = (directions @ rotations.transpose(1, 2)).flatten(0, 1)
+    values = spherical_harmonics(_HIGHEST_DEGREE, points).view(len(rotations), len(directions), -1).transpose(1, 2)
+    blocks = [slice(degree**2, (degree + 1) ** 2) for degree in range(1, _HIGHEST_DEGREE + 1)]
+    flat = [(values[:, block] @ inverses[:, block]).flatten(1) for block in blocks]
+    x, y, z = rotations.unbind(1)
+    return torch.cat([*flat, (torch.linalg.cross(x, y) * z).sum(dim=1, keepdim=True)], dim=1)
+
+
+@cache
+def _constants(device: torch.device, dtype: torch.dtype) -> tuple[TorchTensor, TorchTensor]:
+    """ROTATION_POINTS on a device."""
+    directions, inverses = ROTATION_POINTS
+    with torch.inference_mode(mode=False):  # kept, so whoever comes first must not decide what they are good for
+        return torch.tensor(directions, device=device, dtype=dtype), torch.tensor(inverses, device=device, dtype=dtype)

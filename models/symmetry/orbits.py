@@ -3,7 +3,8 @@
 Atoms that the space group maps onto each other have the same invariants, and tensors that the same operation maps onto
 each other. So the network needs only one atom of each orbit; a neighbour's tensors are those of its orbit's first atom,
 rotated, and the mean over a crystal's atoms is the weighted mean over the orbits' first atoms, averaged over the point
-group. Used in training, where symmetry is found once per crystal and serves hundreds of passes.
+group. In training symmetry is found once per crystal and serves hundreds of passes (`OrbitGraph`, with matrices ready);
+in a prediction crystals are idealised first and seen once (`IdealizedGraph`, with rotations only).
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints, rows_between
-from models.crystals.graph import CrystalGraph
+from models.crystals.graph import CrystalGraph, GraphSpec, build_graph, find_graph_neighbors
+from models.symmetry.idealize import IdealizedCrystals
 from models.symmetry.operations import cell_operations
 from models.tensors.irreps import wigner_matrices
 from models.tensors.rotate import nearest_rotation
@@ -88,6 +90,107 @@ class OrbitGraph:
             self.vector[edges],
             self.scaled_distance[edges],
         )
+
+
+@dataclass(frozen=True)
+class IdealizedGraph:
+    """Edges of crystals whose symmetry is exact, centered on the first atom of each orbit only.
+
+    Attributes:
+        n_crystals: number of crystals.
+        numbers: atomic numbers of the first atoms, shape [n_orbits].
+        crystal_of_orbit: ascending, shape [n_orbits].
+        share: part of its crystal's atoms that an orbit holds, shape [n_orbits].
+        orbit_of_atom: orbit of every atom; those of a crystal are consecutive, shape [n_atoms].
+        rotations: of the operation that takes the first atom of the orbit to the atom, orthogonal, shape
+            [n_atoms, 3, 3].
+        center: the orbit an edge informs, ascending, shape [n_edges].
+        neighbor: the atom at its other end, shape [n_edges].
+        vector, scaled_distance: as in CrystalGraph.
+    """
+
+    n_crystals: int
+    numbers: Ints
+    crystal_of_orbit: Ints
+    share: Floats
+    orbit_of_atom: Ints
+    rotations: Floats
+    center: Ints
+    neighbor: Ints
+    vector: Floats
+    scaled_distance: Floats
+
+    @cached_property
+    def starts(self) -> tuple[Ints, Ints, Ints]:
+        """First orbit, atom and edge of each crystal, and their numbers, shape [n_crystals + 1] each."""
+        crystals = np.arange(self.n_crystals + 1)
+        orbits = np.searchsorted(self.crystal_of_orbit, crystals)
+        atoms = np.searchsorted(self.crystal_of_orbit[self.orbit_of_atom], crystals)
+        return orbits, atoms, np.searchsorted(self.center, orbits)
+
+    @cached_property
+    def most_edges(self) -> int:
+        """Edges of the orbit that has most of them."""
+        return int(np.bincount(self.center).max(initial=0))
+
+    def part(self, start: int, stop: int) -> "IdealizedGraph":
+        """The graph of the crystals from `start` to before `stop`."""
+        orbits, atoms, edges = (slice(int(first[start]), int(first[stop])) for first in self.starts)
+        return IdealizedGraph(
+            stop - start,
+            self.numbers[orbits],
+            self.crystal_of_orbit[orbits] - start,
+            self.share[orbits],
+            self.orbit_of_atom[atoms] - orbits.start,
+            self.rotations[atoms],
+            self.center[edges] - orbits.start,
+            self.neighbor[edges] - atoms.start,
+            self.vector[edges],
+            self.scaled_distance[edges],
+        )
+
+
+def idealized_graph(crystals: IdealizedCrystals, spec: GraphSpec) -> IdealizedGraph:
+    """The graph of crystals whose symmetry is exact.
+
+    Args:
+        crystals: whose edges are in memory at once.
+        spec: how far edges reach, in whole shells: the published rule breaks the symmetry.
+    """
+    batch = crystals.crystals
+    is_first = crystals.first == np.arange(len(crystals.first))
+    # where edges depend on both ends those of the other atoms are needed too
+    centers = None if spec.undirected else is_first
+    graph = build_graph(batch, spec, find_graph_neighbors(batch, [spec], centers=centers), centers=centers)
+    return _centered(batch, graph, crystals.first, crystals.rotations)
+
+
+def graph_as_given(batch: CrystalBatch, graph: CrystalGraph) -> IdealizedGraph:
+    """A graph of all atoms in the same form, every atom an orbit of its own."""
+    n_atoms = len(batch.numbers)
+    return _centered(batch, graph, np.arange(n_atoms), np.tile(np.eye(3), (n_atoms, 1, 1)))
+
+
+def _centered(batch: CrystalBatch, graph: CrystalGraph, first: Ints, rotations: Floats) -> IdealizedGraph:
+    """The edges of the first atoms of orbits."""
+    is_first = first == np.arange(len(first))
+    orbit = np.cumsum(is_first) - 1
+    crystal_of_orbit = batch.crystal_of_atom[is_first]
+    sizes = np.bincount(orbit[first], minlength=len(crystal_of_orbit))
+    kept = is_first[graph.center]
+    keep = slice(None) if kept.all() else kept  # no copies of what is kept as a whole
+    return IdealizedGraph(
+        batch.n_crystals,
+        batch.numbers[is_first],
+        crystal_of_orbit,
+        sizes / batch.atoms_per_crystal[crystal_of_orbit],
+        orbit[first],
+        rotations,
+        orbit[graph.center[keep]],
+        graph.neighbor[keep],
+        graph.vector[keep],
+        graph.scaled_distance[keep],
+    )
 
 
 def _shifts(firsts: Ints, chosen: Ints) -> Ints:

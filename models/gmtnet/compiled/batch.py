@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor as TorchTensor
 
 from models.crystals.crystal import Floats, Ints
-from models.crystals.graph import CrystalGraph, GraphSpec, build_graph, find_graph_neighbors
+from models.crystals.graph import GraphSpec
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
 from models.gmtnet.compiled.edges import Edges
 from models.gmtnet.compiled.geometry import edge_geometry, wigner_rows
 from models.gmtnet.compiled.messages import Atoms
-from models.gmtnet.spherical import spherical_harmonics
+from models.gmtnet.spherical import ROTATION_POINTS
 from models.symmetry.idealize import IdealizedCrystals
+from models.symmetry.orbits import IdealizedGraph, idealized_graph
 
 Floats32 = NDArray[np.float32]
 
@@ -95,37 +96,41 @@ def orbit_batch(crystals: IdealizedCrystals, spec: GraphSpec, workspace: Workspa
         spec: how far edges reach.
         workspace: holds the arrays until the next batch.
     """
-    batch = crystals.crystals
-    is_first = crystals.first == np.arange(len(crystals.first))
-    neighbors = find_graph_neighbors(batch, [spec], centers=is_first)
-    graph = build_graph(batch, spec, neighbors, centers=is_first)
-    orbit = (np.cumsum(is_first) - 1)[crystals.first]
-    numbers, crystal_of_orbit = batch.numbers[is_first], batch.crystal_of_atom[is_first]
-    share = (1.0 / batch.atoms_per_crystal)[batch.crystal_of_atom].astype(np.float32)
-    share_of_orbit = np.bincount(orbit, share, len(numbers)).astype(np.float32)
+    graph = idealized_graph(crystals, spec)
+    orbit = graph.orbit_of_atom
+    crystal_of_atom = graph.crystal_of_orbit[orbit]
+    share = (1.0 / crystals.crystals.atoms_per_crystal)[crystal_of_atom].astype(np.float32)
     matrices = workspace.take("matrices", len(orbit), 164).numpy()
-    wigner_rows(crystals.rotations, _DIRECTIONS, _INVERSES, matrices)
+    wigner_rows(crystals.rotations, *ROTATION_POINTS, matrices)
     determinants = np.linalg.det(crystals.rotations).astype(np.float32)
-    natural = Atoms(orbit, batch.crystal_of_atom, share, matrices, np.ones_like(share))
-    edges = _edges(graph, orbit, np.flatnonzero(is_first), workspace)
-    other = natural._replace(signs=determinants)
-    return OrbitBatch(batch.n_crystals, numbers, crystal_of_orbit, share_of_orbit, edges, _parts(edges), natural, other)
+    natural = Atoms(orbit, crystal_of_atom, share, matrices, np.ones_like(share))
+    edges = _edges(graph, workspace)
+    return OrbitBatch(
+        graph.n_crystals,
+        graph.numbers,
+        graph.crystal_of_orbit,
+        graph.share.astype(np.float32),
+        edges,
+        _parts(edges),
+        natural,
+        natural._replace(signs=determinants),
+    )
 
 
-def _edges(graph: CrystalGraph, orbit: Ints, first: Ints, workspace: Workspace) -> Edges:
-    """The edges of a graph whose centers are the first atoms of orbits."""
-    n_edges = len(graph.center)
+def _edges(graph: IdealizedGraph, workspace: Workspace) -> Edges:
+    """The edges of a graph, and their geometry."""
+    n_edges, orbit_of_neighbor = len(graph.center), graph.orbit_of_atom[graph.neighbor]
     edges = Edges(
-        np.append(np.searchsorted(graph.center, first), n_edges),
+        np.searchsorted(graph.center, np.arange(len(graph.numbers) + 1)),
         graph.neighbor,
-        orbit[graph.neighbor],
+        orbit_of_neighbor,
         workspace.take("lengths", n_edges, 2).numpy(),
         workspace.take("weight", n_edges).numpy(),
         workspace.take("share", n_edges).numpy(),
         workspace.take("harmonics", n_edges, (L_MAX + 1) ** 2).numpy(),
     )
     radius = _RADII[graph.numbers]
-    edge_geometry(graph.vector, graph.scaled_distance, radius[graph.center] + radius[graph.neighbor], edges)
+    edge_geometry(graph.vector, graph.scaled_distance, radius[graph.center] + radius[orbit_of_neighbor], edges)
     return edges
 
 
@@ -148,17 +153,3 @@ def _parts(edges: Edges) -> list[Part]:
         )
         parts.append(Part(slice(a, b), rows, own))
     return parts
-
-
-def _rotation_points() -> tuple[Floats, Floats]:
-    """Directions on a spiral over half of a sphere, [12, 3], and pseudo-inverses of each degree's harmonics there."""
-    height = (np.arange(12) + 0.5) / 12
-    angle = np.pi * (3.0 - 5.0**0.5) * np.arange(12)
-    radius = np.sqrt(1.0 - height**2)
-    directions = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
-    values = spherical_harmonics(L_MAX, torch.tensor(directions)).numpy()
-    blocks = [np.linalg.pinv(values[:, degree**2 : (degree + 1) ** 2]).T for degree in range(L_MAX + 1)]
-    return directions, np.ascontiguousarray(np.concatenate(blocks, axis=1))
-
-
-_DIRECTIONS, _INVERSES = _rotation_points()
