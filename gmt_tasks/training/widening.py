@@ -39,11 +39,12 @@ def doubled(network: GMTNet, seed: int) -> GMTNet:
     for name, wanted in target.items():
         values = weights[name]
         if values.ndim == 2 and wanted.shape[1] != values.shape[1]:
-            values = _twice(values, 1, channels)
+            once = 2 * values.shape[1] - wanted.shape[1]
+            values = _twice(values, 1, once, channels)
             if name != _MADE_FROM_ELEMENTS:
-                values = _shared(values, channels, generator)
+                values = _shared(values, once, channels, generator)
         if values.ndim and wanted.shape[0] != values.shape[0]:
-            values = _twice(values, 0, channels)
+            values = _twice(values, 0, 0, channels)
         if ".key." in name:
             # attention is divided by the square root of the number of channels
             values = values * 2**0.5
@@ -52,18 +53,16 @@ def doubled(network: GMTNet, seed: int) -> GMTNet:
     return wide.train(network.training)
 
 
-def _twice(values: torch.Tensor, axis: int, channels: int) -> torch.Tensor:
-    """Each block of `channels` along an axis twice; what comes before the first whole block once."""
-    rest = values.shape[axis] % channels
-    kept, blocks = torch.split(values, [rest, values.shape[axis] - rest], dim=axis)
+def _twice(values: torch.Tensor, axis: int, once: int, channels: int) -> torch.Tensor:
+    """Each block of `channels` along an axis twice, after the first rows that stand once: they are no channels."""
+    kept, blocks = torch.split(values, [once, values.shape[axis] - once], dim=axis)
     doubled_blocks = [block for block in torch.split(blocks, channels, dim=axis) for _ in range(2)]
     return torch.cat([kept, *doubled_blocks], dim=axis)
 
 
-def _shared(values: torch.Tensor, channels: int, generator: torch.Generator) -> torch.Tensor:
-    """Weights [n_out, n_in] whose inputs stand twice, with each pair's sum what one of them was."""
-    rest = values.shape[1] % (2 * channels)
-    kept, pairs = torch.split(values, [rest, values.shape[1] - rest], dim=1)
+def _shared(values: torch.Tensor, once: int, channels: int, generator: torch.Generator) -> torch.Tensor:
+    """Weights [n_out, n_in] whose inputs stand twice after the first, with each pair's sum what one of them was."""
+    kept, pairs = torch.split(values, [once, values.shape[1] - once], dim=1)
     first, second = pairs.reshape(len(pairs), -1, 2, channels).unbind(2)
     more = _UNEQUAL * torch.randn(first.shape, generator=generator, dtype=values.dtype)
     shared = torch.stack([first * (0.5 + more), second * (0.5 - more)], dim=2).flatten(1)
