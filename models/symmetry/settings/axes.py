@@ -1,0 +1,226 @@
+"""The axes that moyopy takes where a space group leaves a choice: by lengths and angles of the crystal.
+
+Triclinic cells are Niggli-reduced. Of monoclinic axes the least skewed are taken, of pairs of the three shortest
+translations normal to b; of orthorhombic axes those with the shortest a, then b: among changes of axes that lead to the
+same operations about some origin. In all other systems there is nothing left to choose. Numbers that differ by less
+than 10^-8 are equal, and of equal choices the first is taken. What decides is computed in the order of operations in
+which moyopy computes it; where rounding could still decide, the answer is "not sure".
+"""
+
+from functools import cache, lru_cache
+from itertools import permutations, product
+from typing import NamedTuple
+
+import moyopy
+import numpy as np
+from numpy.typing import NDArray
+
+from models.crystals.crystal import Floats, Ints
+from models.symmetry.settings.origin_equations import OriginEquations, origin_equations, solve_origins
+from models.symmetry.space_group_tables import space_group_table
+
+LAST_TRICLINIC, LAST_MONOCLINIC, LAST_ORTHORHOMBIC = 2, 107, 348  # Hall numbers
+
+_TIE = 1e-8  # of lengths in angstrom, and of sums of cosines, as in moyopy
+_ROUNDING = 1e-6  # what is that near to a tie that is broken by rounding is not sure
+_MAX_ROUNDS = 100
+
+Plane = tuple[int, int, int, int]
+"""Whole numbers: two shortest translations in a plane, each in units of a first and of a second one."""
+
+
+class Axes(NamedTuple):
+    """Conventional axes and origins of many crystals.
+
+    Attributes:
+        basis: columns in the basis that the primitive ones refer to, 0 where it is not sure, [n_crystals, 3, 3].
+        shift: of the origin, in the same basis, [n_crystals, 3].
+    """
+
+    basis: Floats
+    shift: Floats
+
+
+class _Changes(NamedTuple):
+    """Changes of conventional axes: matrices [n, 3, 3], whether they lead to the same group [n], about which origin
+    in the axes before [n, 3]."""
+
+    matrices: Floats
+    allowed: NDArray[np.bool_]
+    origins: Floats
+
+
+@cache
+def centring(hall_number: int) -> Floats:
+    """The conventional basis in moyopy's primitive one, columns, shape [3, 3]."""
+    return np.array(moyopy.HallSymbolEntry(hall_number).centering.linear, dtype=np.float64)
+
+
+def product_in_order(left: Floats, right: Floats) -> Floats:
+    """Products of matrices [..., 3, 3]: three terms added from first to last, none of them fused."""
+    total = left[..., :, 0, None] * right[..., None, 0, :]
+    total += left[..., :, 1, None] * right[..., None, 1, :]
+    total += left[..., :, 2, None] * right[..., None, 2, :]
+    return np.asarray(total)
+
+
+def conventional_axes(hall_number: Ints, primitive: Floats, lattice: Floats) -> Axes:
+    """The conventional axes that moyopy takes.
+
+    Args:
+        hall_number: in its standard setting, 1 to 530, shape [n_crystals].
+        primitive: columns, whole numbers: moyopy's primitive standard basis in a reduced one, [n_crystals, 3, 3].
+        lattice: columns of the reduced cells in angstrom, right-handed, [n_crystals, 3, 3].
+    """
+    basis = primitive @ np.array([centring(int(hall)) for hall in hall_number]).reshape(-1, 3, 3)
+    axes = Axes(basis, np.zeros((len(basis), 3)))
+    for row in np.flatnonzero(hall_number <= LAST_TRICLINIC).tolist():
+        axes.basis[row] = basis[row] @ _niggli_reduced(product_in_order(lattice[row], basis[row]))
+    rows = np.flatnonzero((hall_number > LAST_TRICLINIC) & (hall_number <= LAST_MONOCLINIC))
+    if len(rows):
+        cells = product_in_order(lattice[rows], basis[rows])
+        changes = _stacked(
+            [_monoclinic_changes(int(hall), _plane(cell)) for hall, cell in zip(hall_number[rows], cells, strict=True)]
+        )
+        _choose(axes, rows, changes, _skewness(product_in_order(cells[:, None], changes.matrices)))
+    rows = np.flatnonzero((hall_number > LAST_MONOCLINIC) & (hall_number <= LAST_ORTHORHOMBIC))
+    if len(rows):
+        cells = product_in_order(lattice[rows], basis[rows])
+        changes = _stacked([_orthorhombic_changes(int(hall)) for hall in hall_number[rows]])
+        _choose(axes, rows, changes, _lengths(product_in_order(cells[:, None], changes.matrices))[0])
+    return axes
+
+
+def _niggli_reduced(columns: Floats) -> Floats:
+    """Whole numbers: the columns of the Niggli cell in the given one; 0 where moyopy cannot reduce it."""
+    try:
+        return np.array(moyopy.niggli_reduce(columns.T.tolist())[1], dtype=np.float64)
+    except ValueError:
+        return np.zeros((3, 3))
+
+
+def _choose(axes: Axes, rows: Ints, changes: _Changes, keys: Floats) -> None:
+    """Changes the axes of some crystals by the allowed change with the least keys, [n, n_changes, n_keys]."""
+    everyone = np.arange(len(rows))
+    chosen, least = np.full(len(rows), -1), np.full((len(rows), keys.shape[2]), np.inf)
+    for index in range(keys.shape[1]):
+        step = keys[:, index] - least
+        step[np.abs(step) < _TIE] = 0.0
+        decides = (step != 0.0).argmax(axis=1)
+        better = changes.allowed[:, index] & (step[everyone, decides] < 0.0)
+        chosen[better], least[better] = index, keys[better, index]
+    axes.shift[rows] = np.einsum("nij,nj->ni", axes.basis[rows], changes.origins[everyone, chosen])
+    axes.basis[rows] = axes.basis[rows] @ changes.matrices[everyone, chosen] * (chosen >= 0)[:, None, None]
+
+
+def _lengths(cells: Floats) -> tuple[Floats, Floats]:
+    """Lengths of columns, [..., 3], and their products with one another, [..., 3, 3]."""
+    metric = product_in_order(np.swapaxes(cells, -1, -2), cells)
+    return np.sqrt(np.diagonal(metric, axis1=-2, axis2=-1)), metric
+
+
+def _skewness(cells: Floats) -> Floats:
+    """What monoclinic cells [n, m, 3, 3] are ranked by: sums of |cos| and of cos of the angles, lengths, [n, m, 5]."""
+    lengths, metric = _lengths(cells)
+    cosines = metric / (lengths[..., :, None] * lengths[..., None, :])
+    angles = np.stack([cosines[..., 1, 2], cosines[..., 0, 2], cosines[..., 0, 1]], axis=-1)
+    sums = [np.abs(angles).sum(axis=-1)[..., None], angles.sum(axis=-1)[..., None]]
+    return np.concatenate([*sums, lengths], axis=-1)
+
+
+def _plane(cell: Floats) -> Plane | None:
+    """Two shortest translations normal to b, in units of c and a, of a monoclinic cell; None where it is not sure."""
+    lengths, metric = _lengths(cell)
+    cosines = np.abs(metric / (lengths[:, None] * lengths))
+    # moyopy takes the axis opposite to the angle that is farthest from 90 degrees for b
+    if cosines[0, 2] < _ROUNDING + 2.0 * max(cosines[0, 1], cosines[1, 2]):
+        return None
+    first, second = np.array([1, 0]), np.array([0, 1])
+    aa, bb, ab = float(metric[2, 2]), float(metric[0, 0]), float(metric[0, 2])
+    for step in range(_MAX_ROUNDS):
+        longer, skewed = np.sqrt(aa) - np.sqrt(bb), 2.0 * abs(ab) - aa
+        if _is_near(longer) or _is_near(skewed):
+            return None
+        if step == 0 and longer <= _TIE and skewed <= _TIE:
+            break
+        if longer > _TIE:
+            first, second, aa, bb = second, first, bb, aa
+        if abs(abs(ab / aa) % 1.0 - 0.5) < _ROUNDING:
+            return None
+        whole = round(ab / aa)
+        if whole == 0:
+            break
+        second, bb, ab = second - whole * first, bb - 2 * whole * ab + whole * whole * aa, ab - whole * aa
+    if first[0] * second[1] < first[1] * second[0]:
+        second, ab = -second, -ab
+    if abs(ab) < _ROUNDING * aa:
+        return None
+    second = -second if ab > 0.0 else second
+    return int(first[0]), int(first[1]), int(second[0]), int(second[1])
+
+
+def _is_near(difference: float) -> bool:
+    """Whether a difference of lengths or squares may or may not count as one."""
+    return 0.1 * _TIE < abs(difference) < 10.0 * _TIE
+
+
+@lru_cache(maxsize=4096)
+def _monoclinic_changes(hall_number: int, plane: Plane | None) -> _Changes:
+    """Pairs of the two shortest translations in a plane and their negative sum, in the order in which they are tried."""
+    if plane is None:
+        return _none_allowed(24)
+    triple = np.array([plane[:2], plane[2:], (-plane[0] - plane[2], -plane[1] - plane[3])])
+    changes = []
+    for x, y in permutations(range(3), 2):
+        for sign_c, sign_a, sign_b in product((1, -1), repeat=3):
+            change = np.zeros((3, 3))
+            change[[2, 0], 2], change[[2, 0], 0], change[1, 1] = sign_c * triple[x], sign_a * triple[y], sign_b
+            if np.linalg.det(change) > 0.0:
+                changes.append(change)
+    return _tested(hall_number, np.array(changes))
+
+
+@cache
+def _orthorhombic_changes(hall_number: int) -> _Changes:
+    """The six orders of axes, three of them with the first one inverted."""
+    orders = [[0, 1, 2], [2, 0, 1], [1, 2, 0], [1, 0, 2], [0, 2, 1], [2, 1, 0]]
+    changes = np.array([np.eye(3)[order] for order in orders]).swapaxes(1, 2)
+    changes[3:, :, 0] *= -1.0
+    return _tested(hall_number, changes)
+
+
+def _none_allowed(n_changes: int) -> _Changes:
+    return _Changes(np.tile(np.eye(3), (n_changes, 1, 1)), np.zeros(n_changes, np.bool_), np.zeros((n_changes, 3)))
+
+
+def _stacked(changes: list[_Changes]) -> _Changes:
+    return _Changes(*(np.stack(parts) for parts in zip(*changes, strict=True)))
+
+
+@cache
+def _equations(hall_number: int) -> OriginEquations:
+    """Those of the table of a Hall number."""
+    table = space_group_table(hall_number)
+    is_generator = (table.left == np.arange(len(table.left))) & ~(table.rotations == np.eye(3)).all(axis=(1, 2))
+    return origin_equations(table.rotations.astype(np.int64), np.flatnonzero(is_generator))
+
+
+def _tested(hall_number: int, matrices: Floats) -> _Changes:
+    """Which changes of the axes of a table lead to the same operations about some origin, and about which."""
+    table, equations = space_group_table(hall_number), _equations(hall_number)
+    changes = _Changes(matrices, np.zeros(len(matrices), np.bool_), np.zeros((len(matrices), 3)))
+    for index, matrix in enumerate(matrices):
+        change = np.linalg.inv(table.basis) @ matrix @ table.basis
+        if np.abs(change - np.rint(change)).max() > _ROUNDING:
+            continue
+        inverse = np.linalg.inv(change)
+        rotations = np.rint(inverse @ table.rotations @ change)
+        same = (rotations[None] == table.rotations[equations.generators][:, None]).all(axis=(2, 3))
+        if not same.any(axis=1).all():
+            continue
+        before = table.translations[same.argmax(axis=1)] @ inverse.T
+        steps = (before - table.translations[equations.generators]).reshape(-1) * equations.is_row
+        origin, misfit = solve_origins(OriginEquations(*(part[None] for part in equations)), steps[None])
+        if misfit[0] < _ROUNDING:
+            changes.allowed[index], changes.origins[index] = True, table.basis @ change @ origin[0]
+    return changes
