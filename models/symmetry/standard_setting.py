@@ -70,9 +70,7 @@ class StandardSettings:
         n = len(crystals)
         found = Settings(np.zeros(n, np.int64), np.zeros((n, 3, 3)), np.zeros((n, 3)), np.ones(n, np.bool_))
         accepted, symprec = self._accepted, self.tolerances[index]
-        is_sure = (accepted.n_ops[crystals, index] > 0) & (accepted.n_ops[crystals, index] <= MAX_OPS)
-        is_sure &= accepted.residual[crystals, index] <= _SAFE_PART * symprec
-        sure = np.flatnonzero(is_sure)
+        sure = np.flatnonzero((accepted.n_ops[crystals, index] > 0) & (accepted.n_ops[crystals, index] <= MAX_OPS))
         self._identify(crystals[sure], index, sure, found)
         for row in np.flatnonzero(found.hall_number == 0):
             hall, linear, shift, is_kept = self._search(int(crystals[row]), symprec)
@@ -103,8 +101,7 @@ class StandardSettings:
         hand = np.where(volume > 0, 1.0, -1.0)
         transform = hand[:, None, None] * self._transform[crystals]
         codes, translations = self._operations(crystals, index)
-        epsilon = self.tolerances[index] / np.cbrt(np.abs(volume))
-        groups = known_groups().identify(OperationLists(codes, hand[:, None, None] * translations, epsilon))
+        groups = known_groups().identify(OperationLists(codes, hand[:, None, None] * translations))
         named = np.flatnonzero(groups.hall_number)
         axes = conventional_axes(
             groups.hall_number[named], groups.linear[named], product_in_order(lattice[named], transform[named])

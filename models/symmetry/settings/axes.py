@@ -201,8 +201,7 @@ def _stacked(changes: list[_Changes]) -> _Changes:
 def _equations(hall_number: int) -> OriginEquations:
     """Those of the table of a Hall number."""
     table = space_group_table(hall_number)
-    is_generator = (table.left == np.arange(len(table.left))) & ~(table.rotations == np.eye(3)).all(axis=(1, 2))
-    return origin_equations(table.rotations.astype(np.int64), np.flatnonzero(is_generator))
+    return origin_equations(table.rotations.astype(np.int64), table.generators)
 
 
 def _tested(hall_number: int, matrices: Floats) -> _Changes:
