@@ -60,20 +60,19 @@ class StandardSettings:
         cells = ReducedCells(basis, is_reduced, frac_coords, batch.numbers, batch.first_atom)
         find_accepted(cells, np.array(self.tolerances), self._accepted)
 
-    def find(self, crystals: Ints, index: int) -> Settings:
-        """The settings of some crystals at one tolerance.
+    def find(self, crystals: Ints, indices: Ints) -> Settings:
+        """The settings of some crystals at some tolerances.
 
         Args:
-            crystals: their indices.
-            index: of the tolerance.
+            crystals: their indices, shape [n].
+            indices: of the tolerance for each of them, shape [n].
         """
-        n = len(crystals)
+        n, n_ops = len(crystals), self._accepted.n_ops[crystals, indices]
         found = Settings(np.zeros(n, np.int64), np.zeros((n, 3, 3)), np.zeros((n, 3)), np.ones(n, np.bool_))
-        accepted, symprec = self._accepted, self.tolerances[index]
-        sure = np.flatnonzero((accepted.n_ops[crystals, index] > 0) & (accepted.n_ops[crystals, index] <= MAX_OPS))
-        self._identify(crystals[sure], index, sure, found)
+        rows = np.flatnonzero((n_ops > 0) & (n_ops <= MAX_OPS))
+        self._identify(crystals[rows], indices[rows], rows, found)
         for row in np.flatnonzero(found.hall_number == 0):
-            hall, linear, shift, is_kept = self._search(int(crystals[row]), symprec)
+            hall, linear, shift, is_kept = self._search(int(crystals[row]), self.tolerances[indices[row]])
             found.hall_number[row], found.linear[row], found.shift[row] = hall, linear, shift
             found.is_kept[row] = is_kept
         return found
@@ -93,14 +92,14 @@ class StandardSettings:
         is_same = (n_ops[:, index] == orders) & (n_ops[:, searched] == orders) & settings.is_kept
         return np.asarray(is_same & (residual[:, index] <= _SAFE_PART * self.tolerances[index]))
 
-    def _identify(self, crystals: Ints, index: int, rows: Ints, found: Settings) -> None:
+    def _identify(self, crystals: Ints, indices: Ints, rows: Ints, found: Settings) -> None:
         """Writes settings that follow from the operations found, to the given rows; others are left as they are."""
         lattice, accepted = np.swapaxes(self.batch.lattice[crystals], 1, 2), self._accepted
         volume = np.linalg.det(lattice)
         # left-handed cells are inverted: operations are taken to be in right-handed ones
         hand = np.where(volume > 0, 1.0, -1.0)
         transform = hand[:, None, None] * self._transform[crystals]
-        codes, translations = self._operations(crystals, index)
+        codes, translations = self._operations(crystals, indices)
         groups = known_groups().identify(OperationLists(codes, hand[:, None, None] * translations))
         named = np.flatnonzero(groups.hall_number)
         axes = conventional_axes(
@@ -112,16 +111,18 @@ class StandardSettings:
         found.linear[rows[named]] = transform[named] @ basis
         found.shift[rows[named]] = np.einsum("nij,nj->ni", transform[named], groups.origin[named] + shift)
 
-    def _operations(self, crystals: Ints, index: int) -> tuple[list[Ints], Floats]:
-        """Rotations of the operations that hold, as numbers, and their translations, [n_crystals, MAX_OPS, 3]."""
+    def _operations(self, crystals: Ints, indices: Ints) -> tuple[list[Ints], Floats]:
+        """Rotations of the operations that hold, as numbers, and their translations, [n, MAX_OPS, 3]."""
         accepted = self._accepted
-        counts = accepted.n_ops[crystals, index]
-        holds = accepted.misses[crystals] < self.tolerances[index]
-        # operations that hold first, in the order in which they were found
-        order = np.argsort(~holds, axis=1, kind="stable")[:, :MAX_OPS]
-        codes = np.take_along_axis(accepted.codes[crystals], order, axis=1)
-        translations = np.take_along_axis(accepted.translations[crystals], order[:, :, None], axis=1)
-        return [row[:count] for row, count in zip(codes, counts, strict=True)], translations
+        counts = accepted.n_ops[crystals, indices]
+        codes, translations = accepted.codes[crystals, :MAX_OPS], accepted.translations[crystals, :MAX_OPS]
+        holds = accepted.misses[crystals] < np.array(self.tolerances)[indices, None]
+        # those that hold come first, in the order in which they were found
+        mixed = np.flatnonzero(holds[:, :MAX_OPS].cumsum(axis=1)[np.arange(len(counts)), counts - 1] < counts)
+        order = np.argsort(~holds[mixed], axis=1, kind="stable")[:, :MAX_OPS]
+        codes[mixed] = np.take_along_axis(accepted.codes[crystals[mixed]], order, axis=1)
+        translations[mixed] = np.take_along_axis(accepted.translations[crystals[mixed]], order[:, :, None], axis=1)
+        return [row[:count] for row, count in zip(codes, counts.tolist(), strict=True)], translations
 
     def _search(self, crystal: int, symprec: float) -> tuple[int, ArrayLike, ArrayLike, bool]:
         """Hall number, basis and origin that moyopy or else spglib find; whether at no other tolerance."""

@@ -7,6 +7,7 @@ than 10^-8 are equal, and of equal choices the first is taken. What decides is c
 which moyopy computes it; where rounding could still decide, the answer is "not sure".
 """
 
+import math
 from functools import cache, lru_cache
 from itertools import permutations, product
 from typing import NamedTuple
@@ -79,8 +80,9 @@ def conventional_axes(hall_number: Ints, primitive: Floats, lattice: Floats) -> 
     rows = np.flatnonzero((hall_number > LAST_TRICLINIC) & (hall_number <= LAST_MONOCLINIC))
     if len(rows):
         cells = product_in_order(lattice[rows], basis[rows])
+        metrics = _lengths(cells)[1].tolist()
         changes = _stacked(
-            [_monoclinic_changes(int(hall), _plane(cell)) for hall, cell in zip(hall_number[rows], cells, strict=True)]
+            [_monoclinic_changes(hall, _plane(m)) for hall, m in zip(hall_number[rows].tolist(), metrics, strict=True)]
         )
         _choose(axes, rows, changes, _skewness(product_in_order(cells[:, None], changes.matrices)))
     rows = np.flatnonzero((hall_number > LAST_MONOCLINIC) & (hall_number <= LAST_ORTHORHOMBIC))
@@ -101,16 +103,17 @@ def _niggli_reduced(columns: Floats) -> Floats:
 
 def _choose(axes: Axes, rows: Ints, changes: _Changes, keys: Floats) -> None:
     """Changes the axes of some crystals by the allowed change with the least keys, [n, n_changes, n_keys]."""
-    everyone = np.arange(len(rows))
-    chosen, least = np.full(len(rows), -1), np.full((len(rows), keys.shape[2]), np.inf)
+    everyone, is_sure = np.arange(len(rows)), changes.allowed.any(axis=1)
+    chosen, least = np.zeros(len(rows), np.int64), np.full((len(rows), keys.shape[2]), np.inf)
     for index in range(keys.shape[1]):
         step = keys[:, index] - least
-        step[np.abs(step) < _TIE] = 0.0
-        decides = (step != 0.0).argmax(axis=1)
-        better = changes.allowed[:, index] & (step[everyone, decides] < 0.0)
+        size = np.abs(step)
+        is_sure &= ~((np.abs(size - _TIE) < 1e-3 * _TIE).any(axis=1) & changes.allowed[:, index])
+        decides = (size >= _TIE).argmax(axis=1)
+        better = changes.allowed[:, index] & (step[everyone, decides] <= -_TIE)
         chosen[better], least[better] = index, keys[better, index]
     axes.shift[rows] = np.einsum("nij,nj->ni", axes.basis[rows], changes.origins[everyone, chosen])
-    axes.basis[rows] = axes.basis[rows] @ changes.matrices[everyone, chosen] * (chosen >= 0)[:, None, None]
+    axes.basis[rows] = axes.basis[rows] @ changes.matrices[everyone, chosen] * is_sure[:, None, None]
 
 
 def _lengths(cells: Floats) -> tuple[Floats, Floats]:
@@ -128,35 +131,39 @@ def _skewness(cells: Floats) -> Floats:
     return np.concatenate([*sums, lengths], axis=-1)
 
 
-def _plane(cell: Floats) -> Plane | None:
-    """Two shortest translations normal to b, in units of c and a, of a monoclinic cell; None where it is not sure."""
-    lengths, metric = _lengths(cell)
-    cosines = np.abs(metric / (lengths[:, None] * lengths))
+def _plane(metric: list[list[float]]) -> Plane | None:
+    """Two shortest translations normal to b, in units of c and a, of one monoclinic cell; None where it is not sure.
+
+    Args:
+        metric: products of the cell's columns with one another, in angstrom^2, [3, 3].
+    """
+    (aa, _, ac), (ab, bb, bc), cc = metric[0], metric[1], metric[2][2]
+    normal = max(abs(ab) / math.sqrt(aa * bb), abs(bc) / math.sqrt(bb * cc))
     # moyopy takes the axis opposite to the angle that is farthest from 90 degrees for b
-    if cosines[0, 2] < _ROUNDING + 2.0 * max(cosines[0, 1], cosines[1, 2]):
+    if abs(ac) / math.sqrt(aa * cc) < _ROUNDING + 2.0 * normal:
         return None
-    first, second = np.array([1, 0]), np.array([0, 1])
-    aa, bb, ab = float(metric[2, 2]), float(metric[0, 0]), float(metric[0, 2])
+    first, second, short, long, mixed = (1, 0), (0, 1), cc, aa, ac
     for step in range(_MAX_ROUNDS):
-        longer, skewed = np.sqrt(aa) - np.sqrt(bb), 2.0 * abs(ab) - aa
+        longer, skewed = math.sqrt(short) - math.sqrt(long), 2.0 * abs(mixed) - short
         if _is_near(longer) or _is_near(skewed):
             return None
         if step == 0 and longer <= _TIE and skewed <= _TIE:
             break
         if longer > _TIE:
-            first, second, aa, bb = second, first, bb, aa
-        if abs(abs(ab / aa) % 1.0 - 0.5) < _ROUNDING:
+            first, second, short, long = second, first, long, short
+        ratio = mixed / short
+        if abs(abs(ratio) % 1.0 - 0.5) < _ROUNDING:
             return None
-        whole = round(ab / aa)
-        if whole == 0:
+        n = round(ratio)
+        if n == 0:
             break
-        second, bb, ab = second - whole * first, bb - 2 * whole * ab + whole * whole * aa, ab - whole * aa
-    if first[0] * second[1] < first[1] * second[0]:
-        second, ab = -second, -ab
-    if abs(ab) < _ROUNDING * aa:
+        second = (second[0] - n * first[0], second[1] - n * first[1])
+        long, mixed = long - 2 * n * mixed + n * n * short, mixed - n * short
+    if abs(mixed) < _ROUNDING * short:
         return None
-    second = -second if ab > 0.0 else second
-    return int(first[0]), int(first[1]), int(second[0]), int(second[1])
+    # whichever sign made the pair right-handed before, the angle is not acute at last
+    sign = -1 if mixed > 0.0 else 1
+    return *first, sign * second[0], sign * second[1]
 
 
 def _is_near(difference: float) -> bool:

@@ -71,6 +71,15 @@ class _Known(NamedTuple):
     kinds: _Kind
 
 
+class _Named(NamedTuple):
+    """moyopy's answer for one list; the primitive basis of the table in the reduced one and the rows of operations."""
+
+    hall_number: int
+    linear: Floats
+    basis: Floats
+    row: Ints
+
+
 class KnownGroups:
     """The kinds of lists that were met, each with moyopy's answer."""
 
@@ -88,7 +97,8 @@ class KnownGroups:
         n = len(lists.codes)
         found = Identified(np.zeros(n, np.int64), np.zeros((n, 3, 3)), np.zeros((n, 3)))
         with self._lock:
-            index = np.array([self._list(lists, k) for k in range(n)], dtype=np.int64)
+            each = list(zip(lists.codes, lists.translations, strict=True))
+            index = np.array([self._list(*one) for one in each], dtype=np.int64)
             rows = np.flatnonzero(index >= 0)
             if not len(rows):
                 return found
@@ -96,7 +106,7 @@ class KnownGroups:
             sums, on_grid = _sums(equations, lists.translations[rows])
             kind = np.full(n, -1)
             for k, row_sums in zip(rows[on_grid].tolist(), sums[on_grid], strict=True):
-                kind[k] = self._kind(lists, k, int(index[k]), row_sums.tobytes())
+                kind[k] = self._kind(int(index[k]), row_sums.tobytes(), *each[k])
             known = self._known()
         rows = np.flatnonzero(kind >= 0)
         equations = OriginEquations(*(part[index[rows]] for part in known.equations))
@@ -110,37 +120,38 @@ class KnownGroups:
         found.origin[rows[fits]] = origin[fits]
         return found
 
-    def _list(self, lists: OperationLists, k: int) -> int:
-        """The index of one crystal's list of rotations; -1 where moyopy cannot name its group."""
-        key = lists.codes[k].tobytes()
+    def _list(self, codes: Ints, translations: Floats) -> int:
+        """The index of a list of rotations; -1 where moyopy cannot name its group."""
+        key = codes.tobytes()
         index = self._list_of.get(key)
         if index is not None:
             return index
-        named = _named_by_moyopy(lists, k)
+        named = _named_by_moyopy(codes, translations)
         if named is None:
             return -1
         index = self._list_of[key] = len(self._equations)
-        rotations = rotations_of(lists.codes[k])
-        self._equations.append(origin_equations(rotations, _generators(rotations, *named)))
+        rotations = rotations_of(codes)
+        generators = np.flatnonzero(np.isin(named.row, space_group_table(named.hall_number).generators))
+        self._equations.append(origin_equations(rotations, generators))
         self._complements.append(_padded(np.eye(3) - rotations))
-        self._add_kind(index, rotations, *named)
+        self._add_kind(index, named)
         return index
 
-    def _kind(self, lists: OperationLists, k: int, index: int, sums: bytes) -> int:
-        """The index of one crystal's kind; -1 where it is not sure."""
+    def _kind(self, index: int, sums: bytes, codes: Ints, translations: Floats) -> int:
+        """The index of a kind of the list of rotations with that index; -1 where it is not sure."""
         if (index, sums) not in self._kind_of:
-            named = _named_by_moyopy(lists, k)
+            named = _named_by_moyopy(codes, translations)
             if named is not None:
-                self._add_kind(index, rotations_of(lists.codes[k]), *named)
+                self._add_kind(index, named)
         return self._kind_of.get((index, sums), -1)
 
-    def _add_kind(self, index: int, rotations: Ints, hall_number: int, linear: Floats) -> None:
-        basis, row = _in_table(rotations, hall_number, linear)
-        translations = _padded(space_group_table(hall_number).translations[row] @ basis.T)
+    def _add_kind(self, index: int, named: _Named) -> None:
+        table = space_group_table(named.hall_number)
+        translations = _padded(table.translations[named.row] @ named.basis.T)
         equations = OriginEquations(*(part[None] for part in self._equations[index]))
         sums, _ = _sums(equations, translations[None])
         self._kind_of[index, sums[0].tobytes()] = len(self._kinds)
-        self._kinds.append(_Kind(np.array(hall_number), linear, translations))
+        self._kinds.append(_Kind(np.array(named.hall_number), named.linear, translations))
         self._stacked = None
 
     def _known(self) -> _Known:
@@ -157,35 +168,20 @@ def known_groups() -> KnownGroups:
     return KnownGroups()
 
 
-def _named_by_moyopy(lists: OperationLists, k: int) -> tuple[int, Floats] | None:
-    """Hall number and primitive standard basis (columns, in the reduced one) of one list; None where it has none."""
-    codes = lists.codes[k]
+def _named_by_moyopy(codes: Ints, translations: Floats) -> _Named | None:
+    """What moyopy calls the group of one list; None where it finds none or the list is none of its operations alone."""
+    rotations = rotations_of(codes)
     try:
-        group = moyopy.SpaceGroup(rotations_of(codes).tolist(), lists.translations[k, : len(codes)].tolist())
+        group = moyopy.SpaceGroup(rotations.tolist(), translations[: len(codes)].tolist())
     except ValueError:
         return None
-    return group.hall_number, np.array(group.linear, dtype=np.float64)
-
-
-def _in_table(rotations: Ints, hall_number: int, linear: Floats) -> tuple[Floats, Ints]:
-    """The primitive basis of the table in the reduced one, [3, 3], and the row of each rotation in it, [n].
-
-    Raises:
-        LookupError: moyopy and the table do not mean the same group.
-    """
-    table = space_group_table(hall_number)
-    basis = np.rint(linear @ centring(hall_number) @ table.basis)
+    table, linear = space_group_table(group.hall_number), np.array(group.linear, dtype=np.float64)
+    basis = np.rint(linear @ centring(group.hall_number) @ table.basis)
     in_table = np.rint(np.linalg.inv(basis) @ rotations @ basis)
     same = (in_table[:, None] == table.rotations[None]).all(axis=(2, 3))
-    if not same.any(axis=1).all():
-        raise LookupError(f"the operations that moyopy calls Hall number {hall_number} are not those of the table")
-    return basis, same.argmax(axis=1)
-
-
-def _generators(rotations: Ints, hall_number: int, linear: Floats) -> Ints:
-    """Indices of operations of which all others are products."""
-    _, row = _in_table(rotations, hall_number, linear)
-    return np.flatnonzero(np.isin(row, space_group_table(hall_number).generators))
+    if len(rotations) != table.n_ops or not same.any(axis=0).all():
+        return None
+    return _Named(group.hall_number, linear, basis, same.argmax(axis=1))
 
 
 def _padded(values: Floats) -> Floats:
