@@ -5,7 +5,6 @@ given: a supercell that breaks the symmetry lists only a subgroup. moyopy finds 
 spglib, same answer for 99.8 % of crystals at 0.01 angstrom); spglib takes over where moyopy gives up.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -158,27 +157,23 @@ def find_symmetries(
     moved = np.einsum("ci,cij->cj", first, batch.lattice)
     middle, everyone = len(search.tolerances) // 2, np.arange(batch.n_crystals)
     settings = search.find(everyone, np.full(len(everyone), middle))
-    base = _symmetry_of(batch.lattice, settings, moved)
+    base = _symmetry_of(batch.lattice, settings, moved, search.tolerances[middle])
     others = [
         np.flatnonzero(~search.same_at(index, middle, settings)) if index != middle else everyone[:0]
         for index in range(len(search.tolerances))
     ]
     rows, first_row = np.concatenate(others), np.cumsum([0, *map(len, others)])
-    some = _symmetry_of(
-        batch.lattice[rows], search.find(rows, np.repeat(np.arange(len(others)), np.diff(first_row))), moved[rows]
-    )
+    settings = search.find(rows, np.repeat(np.arange(len(others)), np.diff(first_row)))
+    rest = _symmetry_of(batch.lattice[rows], settings, moved[rows], base.symprec)
     found = {}
     for index, symprec in enumerate(search.tolerances):
-        own = some.select(np.arange(first_row[index], first_row[index + 1]))
+        own = rest.select(np.arange(first_row[index], first_row[index + 1]))
         found[symprec] = replace(base.with_rows(others[index], own) if len(own.number) else base, symprec=symprec)
     return [found[symprec] for symprec in symprecs]
 
 
-def _symmetry_of(lattice: Floats, settings: Settings, moved: Floats) -> SymmetryBatch:
-    """The symmetry of crystals whose origin was `moved` (angstrom, [n_crystals, 3]) before the search.
-
-    Its tolerance is not known yet.
-    """
+def _symmetry_of(lattice: Floats, settings: Settings, moved: Floats, symprec: float) -> SymmetryBatch:
+    """The symmetry of crystals whose origin was `moved` (angstrom, [n_crystals, 3]) before the search."""
     hall, columns = settings.hall_number, np.swapaxes(lattice, 1, 2)
     conventional = columns @ settings.linear
     conventional[hall == 0] = np.eye(3)
@@ -189,4 +184,4 @@ def _symmetry_of(lattice: Floats, settings: Settings, moved: Floats) -> Symmetry
     crystal_of_op = np.repeat(np.arange(len(hall)), [len(table) for table in tables])
     operations = np.concatenate([*tables, np.zeros((0, 3, 3))])
     rotations = orthogonal_operations(operations, conventional, crystal_of_op)
-    return SymmetryBatch(number, hall, conventional, origin, rotations, crystal_of_op, math.nan)
+    return SymmetryBatch(number, hall, conventional, origin, rotations, crystal_of_op, symprec)

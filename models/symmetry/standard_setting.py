@@ -94,7 +94,7 @@ class StandardSettings:
 
     def _identify(self, crystals: Ints, indices: Ints, rows: Ints, found: Settings) -> None:
         """Writes settings that follow from the operations found, to the given rows; others are left as they are."""
-        lattice, accepted = np.swapaxes(self.batch.lattice[crystals], 1, 2), self._accepted
+        lattice = np.swapaxes(self.batch.lattice[crystals], 1, 2)
         volume = np.linalg.det(lattice)
         # left-handed cells are inverted: operations are taken to be in right-handed ones
         hand = np.where(volume > 0, 1.0, -1.0)

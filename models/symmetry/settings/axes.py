@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import Floats, Ints
-from models.symmetry.settings.origin_equations import OriginEquations, origin_equations, solve_origins
+from models.symmetry.settings.origin_equations import (
+    N_ROWS,
+    OriginEquations,
+    origin_equations,
+    solve_origins,
+    stack_of_one,
+)
 from models.symmetry.space_group_tables import space_group_table
 
 LAST_TRICLINIC, LAST_MONOCLINIC, LAST_ORTHORHOMBIC = 2, 107, 348  # Hall numbers
@@ -43,8 +49,11 @@ class Axes(NamedTuple):
 
 
 class _Changes(NamedTuple):
-    """Changes of conventional axes: matrices [n, 3, 3], whether they lead to the same group [n], about which origin
-    in the axes before [n, 3]."""
+    """Changes of conventional axes.
+
+    `matrices` [n, 3, 3]; `allowed` [n]: whether they lead to the same operations about some origin; `origins` [n, 3]:
+    about which, in the axes before.
+    """
 
     matrices: Floats
     allowed: NDArray[np.bool_]
@@ -103,13 +112,13 @@ def _niggli_reduced(columns: Floats) -> Floats:
 
 def _choose(axes: Axes, rows: Ints, changes: _Changes, keys: Floats) -> None:
     """Changes the axes of some crystals by the allowed change with the least keys, [n, n_changes, n_keys]."""
-    everyone, is_sure = np.arange(len(rows)), changes.allowed.any(axis=1)
+    everyone, is_sure = np.arange(len(rows)), np.any(changes.allowed, axis=1)
     chosen, least = np.zeros(len(rows), np.int64), np.full((len(rows), keys.shape[2]), np.inf)
     for index in range(keys.shape[1]):
         step = keys[:, index] - least
         size = np.abs(step)
         is_sure &= ~((np.abs(size - _TIE) < 1e-3 * _TIE).any(axis=1) & changes.allowed[:, index])
-        decides = (size >= _TIE).argmax(axis=1)
+        decides = np.argmax(size >= _TIE, axis=1)
         better = changes.allowed[:, index] & (step[everyone, decides] <= -_TIE)
         chosen[better], least[better] = index, keys[better, index]
     axes.shift[rows] = np.einsum("nij,nj->ni", axes.basis[rows], changes.origins[everyone, chosen])
@@ -173,18 +182,17 @@ def _is_near(difference: float) -> bool:
 
 @lru_cache(maxsize=4096)
 def _monoclinic_changes(hall_number: int, plane: Plane | None) -> _Changes:
-    """Pairs of the two shortest translations in a plane and their negative sum, in the order in which they are tried."""
+    """Pairs of two shortest translations in a plane and their negative sum, in the order in which they are tried."""
     if plane is None:
         return _none_allowed(24)
     triple = np.array([plane[:2], plane[2:], (-plane[0] - plane[2], -plane[1] - plane[3])])
-    changes = []
-    for x, y in permutations(range(3), 2):
-        for sign_c, sign_a, sign_b in product((1, -1), repeat=3):
-            change = np.zeros((3, 3))
-            change[[2, 0], 2], change[[2, 0], 0], change[1, 1] = sign_c * triple[x], sign_a * triple[y], sign_b
-            if np.linalg.det(change) > 0.0:
-                changes.append(change)
-    return _tested(hall_number, np.array(changes))
+    pairs, signs = np.array(list(permutations(range(3), 2))), np.array(list(product((1, -1), repeat=3)))
+    grid = np.zeros((len(pairs), len(signs), 3, 3))
+    grid[:, :, [2, 0], 2] = signs[None, :, :1] * triple[pairs[:, 0], None]
+    grid[:, :, [2, 0], 0] = signs[None, :, 1:2] * triple[pairs[:, 1], None]
+    grid[:, :, 1, 1] = signs[None, :, 2]
+    changes = grid.reshape(-1, 3, 3)
+    return _tested(hall_number, changes[np.linalg.det(changes) > 0.0])
 
 
 @cache
@@ -214,19 +222,13 @@ def _equations(hall_number: int) -> OriginEquations:
 def _tested(hall_number: int, matrices: Floats) -> _Changes:
     """Which changes of the axes of a table lead to the same operations about some origin, and about which."""
     table, equations = space_group_table(hall_number), _equations(hall_number)
-    changes = _Changes(matrices, np.zeros(len(matrices), np.bool_), np.zeros((len(matrices), 3)))
-    for index, matrix in enumerate(matrices):
-        change = np.linalg.inv(table.basis) @ matrix @ table.basis
-        if np.abs(change - np.rint(change)).max() > _ROUNDING:
-            continue
-        inverse = np.linalg.inv(change)
-        rotations = np.rint(inverse @ table.rotations @ change)
-        same = (rotations[None] == table.rotations[equations.generators][:, None]).all(axis=(2, 3))
-        if not same.any(axis=1).all():
-            continue
-        before = table.translations[same.argmax(axis=1)] @ inverse.T
-        steps = (before - table.translations[equations.generators]).reshape(-1) * equations.is_row
-        origin, misfit = solve_origins(OriginEquations(*(part[None] for part in equations)), steps[None])
-        if misfit[0] < _ROUNDING:
-            changes.allowed[index], changes.origins[index] = True, table.basis @ change @ origin[0]
-    return changes
+    changes = np.linalg.inv(table.basis) @ matrices @ table.basis
+    inverse = np.linalg.inv(changes)
+    is_whole = np.abs(changes - np.rint(changes)).max(axis=(1, 2)) < _ROUNDING
+    rotations = np.rint(inverse[:, None] @ table.rotations @ changes[:, None])
+    same = (rotations[:, None] == table.rotations[equations.generators][:, None]).all(axis=(3, 4))
+    before = (table.translations @ inverse.swapaxes(1, 2))[np.arange(len(matrices))[:, None], same.argmax(axis=2)]
+    steps = (before - table.translations[equations.generators]).reshape(-1, N_ROWS) * equations.is_row
+    origins, misfit = solve_origins(stack_of_one(equations), steps)
+    allowed = is_whole & same.any(axis=2).all(axis=1) & (misfit < _ROUNDING)
+    return _Changes(matrices, allowed, np.einsum("ij,njk,nk->ni", table.basis, changes, origins))

@@ -11,9 +11,10 @@ of what is left is zero, so it is for products. Those of a list are therefore th
 rounding, or one of its operations takes atoms to others than the products of its generators do; then nothing is sure.
 """
 
+from collections.abc import Callable
 from functools import cache
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import moyopy
 import numpy as np
@@ -22,8 +23,17 @@ from numpy.typing import NDArray
 from models.crystals.crystal import Floats, Ints
 from models.symmetry.operation_search import rotations_of
 from models.symmetry.settings.axes import centring
-from models.symmetry.settings.origin_equations import N_ROWS, OriginEquations, origin_equations, solve_origins
+from models.symmetry.settings.origin_equations import (
+    N_ROWS,
+    OriginEquations,
+    origin_equations,
+    padded,
+    solve_origins,
+    stack_of_one,
+)
 from models.symmetry.space_group_tables import MAX_OPS, space_group_table
+
+_Row = TypeVar("_Row", bound=tuple[Any, ...])
 
 _GRID = 24  # translations of tables are multiples of 1/24 of a primitive axis
 _ROUNDING = 1e-6  # of translations, as a fraction of an axis
@@ -63,14 +73,6 @@ class _Kind(NamedTuple):
     translations: Floats
 
 
-class _Known(NamedTuple):
-    """What is known of lists of rotations and of kinds, stacked; `complements` are E - R, [n_lists, MAX_OPS, 3, 3]."""
-
-    equations: OriginEquations
-    complements: Floats
-    kinds: _Kind
-
-
 class _Named(NamedTuple):
     """moyopy's answer for one list; the primitive basis of the table in the reduced one and the rows of operations."""
 
@@ -80,6 +82,31 @@ class _Named(NamedTuple):
     row: Ints
 
 
+class _Rows(Generic[_Row]):
+    """Named tuples of arrays, added one by one and read as arrays stacked along a first axis."""
+
+    def __init__(self, make: Callable[..., _Row]) -> None:
+        self._make = make
+        self._arrays: list[NDArray[Any]] = []
+        self._new: list[_Row] = []
+        self._size = 0
+
+    def add(self, row: _Row) -> int:
+        """The index of the row added."""
+        self._new.append(row)
+        self._size += 1
+        return self._size - 1
+
+    def take(self, indices: Ints) -> _Row:
+        """Some rows, stacked."""
+        if self._new:
+            new = [np.stack(parts) for parts in zip(*self._new, strict=True)]
+            before = self._arrays or [part[:0] for part in new]
+            self._arrays = [np.concatenate(parts) for parts in zip(before, new, strict=True)]
+            self._new = []
+        return self._make(*(part[indices] for part in self._arrays))
+
+
 class KnownGroups:
     """The kinds of lists that were met, each with moyopy's answer."""
 
@@ -87,79 +114,64 @@ class KnownGroups:
         self._lock = Lock()
         self._list_of: dict[bytes, int] = {}
         self._kind_of: dict[tuple[int, bytes], int] = {}
-        self._equations: list[OriginEquations] = []
-        self._complements: list[Floats] = []
-        self._kinds: list[_Kind] = []
-        self._stacked: _Known | None = None
+        self._equations = _Rows(OriginEquations)
+        self._kinds = _Rows(_Kind)
 
     def identify(self, lists: OperationLists) -> Identified:
         """The space groups of many lists; the answers do not depend on what was met before."""
         n = len(lists.codes)
         found = Identified(np.zeros(n, np.int64), np.zeros((n, 3, 3)), np.zeros((n, 3)))
         with self._lock:
-            each = list(zip(lists.codes, lists.translations, strict=True))
-            index = np.array([self._list(*one) for one in each], dtype=np.int64)
+            index = np.array([self._list(*one) for one in zip(*lists, strict=True)], dtype=np.int64)
             rows = np.flatnonzero(index >= 0)
             if not len(rows):
                 return found
-            equations = OriginEquations(*(part[index[rows]] for part in self._known().equations))
+            equations = self._equations.take(index[rows])
             sums, on_grid = _sums(equations, lists.translations[rows])
-            kind = np.full(n, -1)
-            for k, row_sums in zip(rows[on_grid].tolist(), sums[on_grid], strict=True):
-                kind[k] = self._kind(int(index[k]), row_sums.tobytes(), *each[k])
-            known = self._known()
-        rows = np.flatnonzero(kind >= 0)
-        equations = OriginEquations(*(part[index[rows]] for part in known.equations))
-        steps = lists.translations[rows] - known.kinds.translations[kind[rows]]
+            kind = np.full(len(rows), -1)
+            for k in np.flatnonzero(on_grid).tolist():
+                row = rows[k]
+                kind[k] = self._kind(int(index[row]), sums[k], lists.codes[row], lists.translations[row])
+            kinds = self._kinds.take(kind)
+        steps = lists.translations[rows] - kinds.translations
         origin, _ = solve_origins(equations, _of_generators(equations, steps))
-        left = steps - np.einsum("nkij,nj->nki", known.complements[index[rows]], origin)
+        left = steps - np.einsum("nkij,nj->nki", equations.complements, origin)
         left[np.arange(MAX_OPS) >= np.array([len(codes) for codes in lists.codes])[rows, None]] = 0.0
-        fits = np.abs(left - np.rint(left)).max(axis=(1, 2), initial=0.0) < _ROUNDING
-        found.hall_number[rows[fits]] = known.kinds.hall_number[kind[rows[fits]]]
-        found.linear[rows[fits]] = known.kinds.linear[kind[rows[fits]]]
+        fits = (np.abs(left - np.rint(left)).max(axis=(1, 2)) < _ROUNDING) & (kind >= 0)
+        found.hall_number[rows[fits]] = kinds.hall_number[fits]
+        found.linear[rows[fits]] = kinds.linear[fits]
         found.origin[rows[fits]] = origin[fits]
         return found
 
     def _list(self, codes: Ints, translations: Floats) -> int:
         """The index of a list of rotations; -1 where moyopy cannot name its group."""
         key = codes.tobytes()
-        index = self._list_of.get(key)
-        if index is not None:
-            return index
-        named = _named_by_moyopy(codes, translations)
-        if named is None:
-            return -1
-        index = self._list_of[key] = len(self._equations)
-        rotations = rotations_of(codes)
-        generators = np.flatnonzero(np.isin(named.row, space_group_table(named.hall_number).generators))
-        self._equations.append(origin_equations(rotations, generators))
-        self._complements.append(_padded(np.eye(3) - rotations))
-        self._add_kind(index, named)
-        return index
+        if key not in self._list_of:
+            named = _named_by_moyopy(codes, translations)
+            if named is None:
+                return -1
+            generators = np.flatnonzero(np.isin(named.row, space_group_table(named.hall_number).generators))
+            equations = origin_equations(rotations_of(codes), generators)
+            self._list_of[key] = self._equations.add(equations)
+            self._add_kind(self._list_of[key], stack_of_one(equations), named)
+        return self._list_of[key]
 
-    def _kind(self, index: int, sums: bytes, codes: Ints, translations: Floats) -> int:
+    def _kind(self, index: int, sums: Ints, codes: Ints, translations: Floats) -> int:
         """The index of a kind of the list of rotations with that index; -1 where it is not sure."""
-        if (index, sums) not in self._kind_of:
+        key = index, sums.tobytes()
+        if key not in self._kind_of:
             named = _named_by_moyopy(codes, translations)
             if named is not None:
-                self._add_kind(index, named)
-        return self._kind_of.get((index, sums), -1)
+                self._add_kind(index, self._equations.take(np.array([index])), named)
+        return self._kind_of.get(key, -1)
 
-    def _add_kind(self, index: int, named: _Named) -> None:
+    def _add_kind(self, index: int, equations: OriginEquations, named: _Named) -> None:
+        """Adds moyopy's answer for the list with that index; `equations` are a stack of one."""
         table = space_group_table(named.hall_number)
-        translations = _padded(table.translations[named.row] @ named.basis.T)
-        equations = OriginEquations(*(part[None] for part in self._equations[index]))
+        translations = padded(table.translations[named.row] @ named.basis.T)
         sums, _ = _sums(equations, translations[None])
-        self._kind_of[index, sums[0].tobytes()] = len(self._kinds)
-        self._kinds.append(_Kind(np.array(named.hall_number), named.linear, translations))
-        self._stacked = None
-
-    def _known(self) -> _Known:
-        if self._stacked is None:
-            equations = OriginEquations(*(np.stack(parts) for parts in zip(*self._equations, strict=True)))
-            kinds = _Kind(*(np.stack(parts) for parts in zip(*self._kinds, strict=True)))
-            self._stacked = _Known(equations, np.stack(self._complements), kinds)
-        return self._stacked
+        kind = _Kind(np.array(named.hall_number), named.linear, translations)
+        self._kind_of[index, sums[0].tobytes()] = self._kinds.add(kind)
 
 
 @cache
@@ -182,13 +194,6 @@ def _named_by_moyopy(codes: Ints, translations: Floats) -> _Named | None:
     if len(rotations) != table.n_ops or not same.any(axis=0).all():
         return None
     return _Named(group.hall_number, linear, basis, same.argmax(axis=1))
-
-
-def _padded(values: Floats) -> Floats:
-    """The same for MAX_OPS operations, zeros added."""
-    padded = np.zeros((MAX_OPS, *values.shape[1:]))
-    padded[: len(values)] = values
-    return padded
 
 
 def _of_generators(equations: OriginEquations, translations: Floats) -> Floats:

@@ -5,11 +5,12 @@ generators of a group this is a system of whole-number equations; a unimodular c
 form. Rows that become zero are sums of translations that no shift of the origin changes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from models.crystals.crystal import Floats, Ints
+from models.symmetry.space_group_tables import MAX_OPS
 
 MAX_GENERATORS = 4
 N_ROWS = 3 * MAX_GENERATORS
@@ -21,7 +22,8 @@ class OriginEquations(NamedTuple):
     Attributes:
         generators: indices of operations of which all others are products, padded with 0, [MAX_GENERATORS].
         is_row: 1 where a row is none of those added, [N_ROWS].
-        matrix: E - R, [N_ROWS, 3].
+        complements: E - R of all operations, padded with zeros, [MAX_OPS, 3, 3].
+        matrix: those of the generators, [N_ROWS, 3].
         solution: takes t - t_table to an origin, [3, N_ROWS].
         correction: takes what is left then to the shift that makes it smallest, [3, N_ROWS].
         invariants: whole sums of t that are the same about every origin, modulo 1, [N_ROWS, N_ROWS].
@@ -29,6 +31,7 @@ class OriginEquations(NamedTuple):
 
     generators: Ints
     is_row: Floats
+    complements: Floats
     matrix: Floats
     solution: Floats
     correction: Floats
@@ -42,17 +45,31 @@ def origin_equations(rotations: Ints, generators: Ints) -> OriginEquations:
         rotations: whole numbers in a primitive basis, [n_ops, 3, 3].
         generators: indices of at most MAX_GENERATORS of them.
     """
-    padded, is_row = np.zeros(MAX_GENERATORS, dtype=np.int64), np.zeros(N_ROWS, dtype=np.int64)
-    padded[: len(generators)], is_row[: 3 * len(generators)] = generators, 1
-    matrix = (np.eye(3, dtype=np.int64) - rotations[padded]).reshape(-1, 3) * is_row[:, None]
-    echelon, row_sums, pivots = _echelon_form(matrix)
+    chosen, is_row = np.zeros(MAX_GENERATORS, dtype=np.int64), np.zeros(N_ROWS)
+    chosen[: len(generators)], is_row[: 3 * len(generators)] = generators, 1.0
+    complements = np.eye(3) - rotations
+    matrix = complements[chosen].reshape(-1, 3) * is_row[:, None]
+    echelon, row_sums, pivots = _echelon_form(np.rint(matrix).astype(np.int64))
     rank = len(pivots)
-    solution = np.zeros((3, N_ROWS))
-    solution[pivots] = np.linalg.inv(echelon[:rank, pivots]) @ row_sums[:rank]
-    invariants = row_sums.astype(np.float64)
+    solution, invariants = np.zeros((3, N_ROWS)), row_sums * is_row
+    solution[pivots] = np.linalg.inv(echelon[:rank, pivots]) @ row_sums[:rank] * is_row
     invariants[:rank] = 0.0
-    correction = np.linalg.pinv(matrix.astype(np.float64))
-    return OriginEquations(padded, is_row * 1.0, matrix * 1.0, solution * is_row, correction, invariants * is_row)
+    return OriginEquations(
+        chosen, is_row, padded(complements), matrix, solution, np.asarray(np.linalg.pinv(matrix)), invariants
+    )
+
+
+def stack_of_one(equations: OriginEquations) -> OriginEquations:
+    """Equations of one list with a first axis of length 1."""
+    parts: list[Any] = [part[None] for part in equations]
+    return OriginEquations(*parts)
+
+
+def padded(values: Floats) -> Floats:
+    """The same with zeros for operations that are none, [MAX_OPS, ...]."""
+    full = np.zeros((MAX_OPS, *values.shape[1:]))
+    full[: len(values)] = values
+    return full
 
 
 def _echelon_form(matrix: Ints) -> tuple[Ints, Ints, list[int]]:
@@ -75,15 +92,20 @@ def solve_origins(equations: OriginEquations, steps: Floats) -> tuple[Floats, Fl
     """Origins about which translations are as near as can be to those of the table.
 
     Args:
-        equations: stacked, one of each row.
+        equations: stacked, one for each row or one for all.
         steps: t - t_table of the generators, [n, N_ROWS].
 
     Returns:
         The origins, fractional, [n, 3], and by how much the worst equation is missed, as a fraction, [n].
     """
-    origin = np.einsum("nij,nj->ni", equations.solution, steps)
-    left = steps - np.einsum("nij,nj->ni", equations.matrix, origin)
+    origin = _applied(equations.solution, steps)
+    left = steps - _applied(equations.matrix, origin)
     left -= np.rint(left)
-    correction = np.einsum("nij,nj->ni", equations.correction, left)
-    left -= np.einsum("nij,nj->ni", equations.matrix, correction)
+    correction = _applied(equations.correction, left)
+    left -= _applied(equations.matrix, correction)
     return origin + correction, np.abs(left).max(axis=1, initial=0.0)
+
+
+def _applied(matrices: Floats, vectors: Floats) -> Floats:
+    """Products of matrices [n or 1, i, j] with vectors [n, j]."""
+    return np.asarray((matrices @ vectors[:, :, None])[:, :, 0])
