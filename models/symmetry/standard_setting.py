@@ -1,8 +1,8 @@
-"""Standard settings of crystals: the searches of moyopy and spglib, and where they need not be asked.
+"""Standard settings of crystals, as moyopy chooses them, mostly without a search by moyopy.
 
-moyopy spends most of its time on what nobody reads here: Wyckoff positions of cubic crystals take up to twenty
-milliseconds. The operations of crystals of class m-3m, a seventh of all, are found by `operation_search`, and moyopy
-only names their group. In other classes its choice among equivalent settings is kept as it is.
+The operations that hold are found by `operation_search` at all tolerances, the group and its axes follow from them
+(`settings`). Where either is not sure (near the edge of a tolerance, in cells that are not primitive, where operations
+are no group), moyopy searches the crystal, and where it gives up spglib does.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from models.symmetry.settings.axes import conventional_axes, product_in_order
 from models.symmetry.settings.identification import OperationLists, known_groups
 from models.symmetry.space_group_tables import MAX_OPS
 
-_SAFE_PART = 0.1  # of a tolerance, within which operations must hold so that nothing but their number matters
+_SAFE_PART = 0.1  # of another tolerance, within which operations must hold for their number to tell the group
 
 
 class Settings(NamedTuple):

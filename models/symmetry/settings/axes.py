@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import Floats, Ints
-from models.symmetry.settings.origin_equations import (
+from models.symmetry.settings.shift_equations import (
     N_ROWS,
     OriginEquations,
     origin_equations,
@@ -184,7 +184,7 @@ def _is_near(difference: float) -> bool:
 def _monoclinic_changes(hall_number: int, plane: Plane | None) -> _Changes:
     """Pairs of two shortest translations in a plane and their negative sum, in the order in which they are tried."""
     if plane is None:
-        return _none_allowed(24)
+        return _Changes(np.tile(np.eye(3), (24, 1, 1)), np.zeros(24, np.bool_), np.zeros((24, 3)))
     triple = np.array([plane[:2], plane[2:], (-plane[0] - plane[2], -plane[1] - plane[3])])
     pairs, signs = np.array(list(permutations(range(3), 2))), np.array(list(product((1, -1), repeat=3)))
     grid = np.zeros((len(pairs), len(signs), 3, 3))
@@ -204,24 +204,14 @@ def _orthorhombic_changes(hall_number: int) -> _Changes:
     return _tested(hall_number, changes)
 
 
-def _none_allowed(n_changes: int) -> _Changes:
-    return _Changes(np.tile(np.eye(3), (n_changes, 1, 1)), np.zeros(n_changes, np.bool_), np.zeros((n_changes, 3)))
-
-
 def _stacked(changes: list[_Changes]) -> _Changes:
     return _Changes(*(np.stack(parts) for parts in zip(*changes, strict=True)))
 
 
-@cache
-def _equations(hall_number: int) -> OriginEquations:
-    """Those of the table of a Hall number."""
-    table = space_group_table(hall_number)
-    return origin_equations(table.rotations.astype(np.int64), table.generators)
-
-
 def _tested(hall_number: int, matrices: Floats) -> _Changes:
     """Which changes of the axes of a table lead to the same operations about some origin, and about which."""
-    table, equations = space_group_table(hall_number), _equations(hall_number)
+    table = space_group_table(hall_number)
+    equations = origin_equations(table.rotations.astype(np.int64), table.generators)
     changes = np.linalg.inv(table.basis) @ matrices @ table.basis
     inverse = np.linalg.inv(changes)
     is_whole = np.abs(changes - np.rint(changes)).max(axis=(1, 2)) < _ROUNDING

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from models.crystals.crystal import Floats, Ints
 from models.symmetry.operation_search import rotations_of
 from models.symmetry.settings.axes import centring
-from models.symmetry.settings.origin_equations import (
+from models.symmetry.settings.shift_equations import (
     N_ROWS,
     OriginEquations,
     origin_equations,

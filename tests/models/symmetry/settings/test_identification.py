@@ -8,7 +8,7 @@ from models.crystals.crystal import Floats, Ints
 from models.symmetry.minkowski import reduce_cells
 from models.symmetry.settings.axes import centring
 from models.symmetry.settings.identification import Identified, KnownGroups, OperationLists
-from models.symmetry.settings.origin_equations import padded
+from models.symmetry.settings.shift_equations import padded
 from models.symmetry.space_group_tables import space_group_table
 from tests.models.symmetry.space_groups import STANDARD_SETTINGS, number_of, random_conventional_cell
 

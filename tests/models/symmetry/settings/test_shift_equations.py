@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.crystals.crystal import Floats
-from models.symmetry.settings.origin_equations import (
+from models.symmetry.settings.shift_equations import (
     N_ROWS,
     OriginEquations,
     origin_equations,
