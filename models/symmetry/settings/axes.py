@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from models.crystals.crystal import Floats, Ints
 from models.symmetry.settings.shift_equations import (
     N_ROWS,
-    OriginEquations,
     origin_equations,
     solve_origins,
     stack_of_one,
