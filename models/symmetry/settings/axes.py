@@ -84,29 +84,35 @@ def conventional_axes(hall_number: Ints, primitive: Floats, lattice: Floats) -> 
     basis = primitive @ np.array([centring(int(hall)) for hall in hall_number]).reshape(-1, 3, 3)
     axes = Axes(basis, np.zeros((len(basis), 3)))
     for row in np.flatnonzero(hall_number <= LAST_TRICLINIC).tolist():
-        axes.basis[row] = basis[row] @ _niggli_reduced(product_in_order(lattice[row], basis[row]))
+        columns = product_in_order(lattice[row], basis[row]).T.tolist()
+        try:
+            axes.basis[row] = basis[row] @ np.array(moyopy.niggli_reduce(columns)[1])
+        except ValueError:
+            axes.basis[row] = 0.0
     rows = np.flatnonzero((hall_number > LAST_TRICLINIC) & (hall_number <= LAST_MONOCLINIC))
     if len(rows):
-        cells = product_in_order(lattice[rows], basis[rows])
-        metrics = _lengths(cells)[1].tolist()
-        changes = _stacked(
-            [_monoclinic_changes(hall, _plane(m)) for hall, m in zip(hall_number[rows].tolist(), metrics, strict=True)]
-        )
-        _choose(axes, rows, changes, _skewness(product_in_order(cells[:, None], changes.matrices)))
+        _choose_monoclinic(axes, rows, hall_number[rows], product_in_order(lattice[rows], basis[rows]))
     rows = np.flatnonzero((hall_number > LAST_MONOCLINIC) & (hall_number <= LAST_ORTHORHOMBIC))
     if len(rows):
         cells = product_in_order(lattice[rows], basis[rows])
-        changes = _stacked([_orthorhombic_changes(int(hall)) for hall in hall_number[rows]])
+        changes = _stacked([_orthorhombic_changes(hall) for hall in hall_number[rows].tolist()])
         _choose(axes, rows, changes, _lengths(product_in_order(cells[:, None], changes.matrices))[0])
     return axes
 
 
-def _niggli_reduced(columns: Floats) -> Floats:
-    """Whole numbers: the columns of the Niggli cell in the given one; 0 where moyopy cannot reduce it."""
-    try:
-        return np.array(moyopy.niggli_reduce(columns.T.tolist())[1], dtype=np.float64)
-    except ValueError:
-        return np.zeros((3, 3))
+def _choose_monoclinic(axes: Axes, rows: Ints, hall_number: Ints, cells: Floats) -> None:
+    """Changes the axes of monoclinic crystals, given their cells before, columns in angstrom, [n, 3, 3].
+
+    They are ranked by the sums of |cos| and of cos of the angles, then by lengths.
+    """
+    _, metrics = _lengths(cells)
+    planes = [_plane(metric) for metric in metrics.tolist()]
+    changes = _stacked([_monoclinic_changes(*each) for each in zip(hall_number.tolist(), planes, strict=True)])
+    lengths, metric = _lengths(product_in_order(cells[:, None], changes.matrices))
+    cosines = metric / (lengths[..., :, None] * lengths[..., None, :])
+    angles = np.stack([cosines[..., 1, 2], cosines[..., 0, 2], cosines[..., 0, 1]], axis=-1)
+    sums = [np.abs(angles).sum(axis=-1)[..., None], angles.sum(axis=-1)[..., None]]
+    _choose(axes, rows, changes, np.concatenate([*sums, lengths], axis=-1))
 
 
 def _choose(axes: Axes, rows: Ints, changes: _Changes, keys: Floats) -> None:
@@ -128,15 +134,6 @@ def _lengths(cells: Floats) -> tuple[Floats, Floats]:
     """Lengths of columns, [..., 3], and their products with one another, [..., 3, 3]."""
     metric = product_in_order(np.swapaxes(cells, -1, -2), cells)
     return np.sqrt(np.diagonal(metric, axis1=-2, axis2=-1)), metric
-
-
-def _skewness(cells: Floats) -> Floats:
-    """What monoclinic cells [n, m, 3, 3] are ranked by: sums of |cos| and of cos of the angles, lengths, [n, m, 5]."""
-    lengths, metric = _lengths(cells)
-    cosines = metric / (lengths[..., :, None] * lengths[..., None, :])
-    angles = np.stack([cosines[..., 1, 2], cosines[..., 0, 2], cosines[..., 0, 1]], axis=-1)
-    sums = [np.abs(angles).sum(axis=-1)[..., None], angles.sum(axis=-1)[..., None]]
-    return np.concatenate([*sums, lengths], axis=-1)
 
 
 def _plane(metric: list[list[float]]) -> Plane | None:
