@@ -60,6 +60,20 @@ def test_monoclinic_angles_are_not_acute_and_no_cell_of_the_same_group_is_less_s
         assert np.linalg.norm(short, axis=0).min() >= np.sqrt(metric[2, 2]) - 1e-9
 
 
+@pytest.mark.parametrize("hall", MONOCLINIC)
+def test_monoclinic_axes_are_the_shortest_that_centrings_and_glides_cannot_tell_apart(hall: int) -> None:
+    """Both tell translations apart only by whether their whole numbers are even."""
+    rng = np.random.default_rng(hall)
+    grid = np.array([[x, 0, z] for x in range(-6, 7) for z in range(-6, 7)])
+    for _ in range(20):
+        conventional = random_conventional_cell(number_of(hall), rng)
+        change, _ = in_conventional(hall, axes_of(hall, conventional))
+        lengths = np.linalg.norm(grid @ conventional.T, axis=1)
+        for axis in (change[:, 0], change[:, 2]):
+            alike = ((grid - np.rint(axis)) % 2 == 0).all(axis=1)
+            assert np.linalg.norm(conventional @ axis) <= lengths[alike].min() + 1e-9
+
+
 def test_orthorhombic_axes_are_ordered_as_far_as_the_group_allows() -> None:
     cell = np.diag([7.0, 5.0, 6.0])
     lengths = {}
