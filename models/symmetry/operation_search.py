@@ -18,7 +18,7 @@ Bools = NDArray[np.bool_]
 
 UNSURE = -1
 _MARGIN = 1e-3  # relative: residuals that close to a tolerance decide nothing
-_MAX_LISTED = 96  # operations of one crystal; more than 48 are no group
+MAX_LISTED = 96  # operations of one crystal; more than 48 are no group
 _GAP = 10.0  # what is no group by far does not hold up to so many times the largest residual within it
 
 
@@ -46,14 +46,34 @@ class Accepted(NamedTuple):
     Attributes:
         n_ops: operations modulo lattice translations, UNSURE where moyopy could see it otherwise, [n_crystals, n_tol].
         residual: the largest of theirs in angstrom, [n_crystals, n_tol].
-        rotations: of the first 48 operations at the loosest tolerance, in the reduced basis, [n_crystals, 48, 3, 3].
-        translations: of the same, [n_crystals, 48, 3].
+        misses: residuals of the operations listed at the loosest tolerance, infinite where there are no more, in
+            angstrom, [n_crystals, MAX_LISTED].
+        codes: of their rotations in the reduced basis, see `rotations_of`, [n_crystals, MAX_LISTED].
+        translations: of the same, [n_crystals, MAX_LISTED, 3].
     """
 
     n_ops: Ints
     residual: Floats
-    rotations: Ints
+    misses: Floats
+    codes: Ints
     translations: Floats
+
+    @classmethod
+    def empty(cls, n_crystals: int, n_tolerances: int) -> "Accepted":
+        """Room for the answers of a search."""
+        return cls(
+            np.zeros((n_crystals, n_tolerances), dtype=np.int64),
+            np.zeros((n_crystals, n_tolerances)),
+            np.full((n_crystals, MAX_LISTED), np.inf),
+            np.zeros((n_crystals, MAX_LISTED), dtype=np.int64),
+            np.zeros((n_crystals, MAX_LISTED, 3)),
+        )
+
+
+def rotations_of(codes: Ints) -> Ints:
+    """Matrices of entries -1, 0 and 1 for their numbers in base 3, first entry first, [n, 3, 3] for [n]."""
+    digits: Ints = (codes[:, None] // 3 ** np.arange(8, -1, -1) % 3 - 1).reshape(-1, 3, 3)
+    return digits
 
 
 class _Listed(NamedTuple):
@@ -90,12 +110,12 @@ def find_accepted(cells: ReducedCells, tolerances: Floats, out: Accepted) -> Non
     """
     loosest = tolerances[-1] * (1.0 + _MARGIN)
     listed = _Listed(
-        np.zeros((_MAX_LISTED, 3, 3), np.int64),
-        np.zeros(_MAX_LISTED),
-        np.zeros(_MAX_LISTED, np.int64),
-        np.zeros(_MAX_LISTED),
-        np.zeros(_MAX_LISTED),
-        np.zeros((_MAX_LISTED, 3)),
+        np.zeros((MAX_LISTED, 3, 3), np.int64),
+        np.zeros(MAX_LISTED),
+        np.zeros(MAX_LISTED, np.int64),
+        np.zeros(MAX_LISTED),
+        np.zeros(MAX_LISTED),
+        np.zeros((MAX_LISTED, 3)),
     )
     for k in range(len(cells.basis)):
         start, stop = cells.first_atom[k], cells.first_atom[k + 1]
@@ -105,15 +125,17 @@ def find_accepted(cells: ReducedCells, tolerances: Floats, out: Accepted) -> Non
         basis = cells.basis[k]
         atoms = _Atoms(basis, cells.frac_coords[start:stop], cells.numbers[start:stop])
         n_lattice = _list_automorphisms(basis, loosest, listed)
-        if n_lattice > _MAX_LISTED:
+        if n_lattice > MAX_LISTED:
             continue
         n_ops = _list_operations(atoms, n_lattice, loosest, listed)
-        if n_ops > _MAX_LISTED:
+        if n_ops > MAX_LISTED:
             continue
         for row in range(len(tolerances)):
             out.n_ops[k, row] = _count(basis, tolerances[row], n_lattice, n_ops, listed, out.residual[k, row : row + 1])
-        for op in range(min(n_ops, 48)):
-            out.rotations[k, op] = listed.automorphisms[listed.of_op[op]]
+        for op in range(n_ops):
+            row = listed.of_op[op]
+            out.misses[k, op] = max(listed.atoms[op], listed.lattice[row])
+            out.codes[k, op] = _code(listed.automorphisms[row])
             out.translations[k, op] = listed.shifts[op]
 
 
@@ -178,7 +200,7 @@ def _list_triples(points: Ints, pairs: Floats, loosest: float, listed: _Listed) 
                 residual = max(pairs[0, a, b], pairs[1, b, c], pairs[2, c, a])
                 if residual >= loosest or abs(_determinant_of(points[a], points[b], points[c])) != 1:
                     continue
-                if count < _MAX_LISTED:
+                if count < MAX_LISTED:
                     listed.lattice[count] = residual
                     for row in range(3):
                         listed.automorphisms[count, row, 0] = points[a, row]
@@ -236,7 +258,7 @@ def _list_operations(atoms: _Atoms, n_lattice: int, loosest: float, listed: _Lis
             worst = float(np.sqrt(worst))
             if worst >= loosest:
                 continue
-            if count < _MAX_LISTED:
+            if count < MAX_LISTED:
                 listed.of_op[count], listed.atoms[count], listed.reach[count] = row, worst, reach
                 listed.shifts[count, 0] = shift[0] + a
                 listed.shifts[count, 1] = shift[1] + b

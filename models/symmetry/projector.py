@@ -142,8 +142,12 @@ def in_cartesian_axes(operations: Floats, cells: Floats, crystal_of_op: Ints) ->
         crystal_of_op: ascending, shape [n_ops].
     """
     rotations = cells[crystal_of_op] @ operations @ np.linalg.inv(cells)[crystal_of_op]
-    # one Newton step of the polar decomposition removes the rounding left by the inversion of skewed cells
-    polished: Floats = 0.5 * (rotations + np.linalg.inv(np.swapaxes(rotations, 1, 2)))
+    # one Newton step of the polar decomposition removes the rounding left by the inversion of skewed cells; the
+    # inverse of the transposed matrix is that of cofactors over the determinant
+    a, b, c = rotations[:, 0], rotations[:, 1], rotations[:, 2]
+    cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1)
+    determinant = np.einsum("nj,nj->n", a, cofactors[:, 0])
+    polished: Floats = 0.5 * (rotations + cofactors / determinant[:, None, None])
     return polished
 
 

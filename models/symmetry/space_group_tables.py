@@ -58,6 +58,12 @@ class SpaceGroupTable:
     left: Ints
     right: Ints
 
+    @property
+    def generators(self) -> Ints:
+        """The operations of one table of which all others are products; at most four."""
+        is_identity = (self.rotations == np.eye(3)).all(axis=(1, 2))
+        return np.flatnonzero((self.left == np.arange(len(self.left))) & ~is_identity)
+
 
 @lru_cache(maxsize=531)
 def space_group_table(hall_number: int) -> SpaceGroupTable:

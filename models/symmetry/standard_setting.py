@@ -1,25 +1,25 @@
-"""Standard settings of crystals: the searches of moyopy and spglib, and where they need not be asked.
+"""Standard settings of crystals, as moyopy chooses them, mostly without a search by moyopy.
 
-moyopy spends most of its time on what nobody reads here: Wyckoff positions of cubic crystals take up to twenty
-milliseconds. The operations of crystals of class m-3m, a seventh of all, are found by `operation_search`, and moyopy
-only names their group. In other classes its choice among equivalent settings is kept as it is.
+The operations that hold are found by `operation_search` at all tolerances, the group and its axes follow from them
+(`settings`). Where either is not sure (near the edge of a tolerance, in cells that are not primitive, where operations
+are no group), moyopy searches the crystal, and where it gives up spglib does.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
-import moyopy
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.symmetry.minkowski import reduce_cells
 from models.symmetry.operation_search import Accepted, ReducedCells, find_accepted
 from models.symmetry.operations import conventional_rotations, moyo_dataset, spglib_dataset
+from models.symmetry.settings.axes import conventional_axes, product_in_order
+from models.symmetry.settings.identification import OperationLists, known_groups
+from models.symmetry.space_group_tables import MAX_OPS
 
-_SAFE_PART = 0.1  # of a tolerance, within which operations must hold so that nothing but their number matters
-_HOLOHEDRY = 48
+_SAFE_PART = 0.1  # of another tolerance, within which operations must hold for their number to tell the group
 
 
 class Settings(NamedTuple):
@@ -56,29 +56,26 @@ class StandardSettings:
         self._transform[~is_reduced] = np.eye(3)
         inverse = np.linalg.inv(self._transform)
         frac_coords = np.einsum("nij,nj->ni", inverse[batch.crystal_of_atom], batch.frac_coords)
-        self._accepted = Accepted(
-            np.zeros((n, n_tolerances), dtype=np.int64),
-            np.zeros((n, n_tolerances)),
-            np.zeros((n, _HOLOHEDRY, 3, 3), dtype=np.int64),
-            np.zeros((n, _HOLOHEDRY, 3)),
-        )
+        self._accepted = Accepted.empty(n, n_tolerances)
         cells = ReducedCells(basis, is_reduced, frac_coords, batch.numbers, batch.first_atom)
         find_accepted(cells, np.array(self.tolerances), self._accepted)
 
-    def find(self, crystals: Ints, index: int) -> Settings:
-        """The settings of some crystals at one tolerance.
+    def find(self, crystals: Ints, indices: Ints) -> Settings:
+        """The settings of some crystals at some tolerances.
 
         Args:
-            crystals: their indices.
-            index: of the tolerance.
+            crystals: their indices, shape [n].
+            indices: of the tolerance for each of them, shape [n].
         """
-        found = [self._find(int(crystal), index) for crystal in crystals]
-        return Settings(
-            np.array([each[0] for each in found], dtype=np.int64),
-            np.array([each[1] for each in found], dtype=np.float64).reshape(-1, 3, 3),
-            np.array([each[2] for each in found], dtype=np.float64).reshape(-1, 3),
-            np.array([each[3] for each in found], dtype=np.bool_),
-        )
+        n, n_ops = len(crystals), self._accepted.n_ops[crystals, indices]
+        found = Settings(np.zeros(n, np.int64), np.zeros((n, 3, 3)), np.zeros((n, 3)), np.ones(n, np.bool_))
+        rows = np.flatnonzero((n_ops > 0) & (n_ops <= MAX_OPS))
+        self._identify(crystals[rows], indices[rows], rows, found)
+        for row in np.flatnonzero(found.hall_number == 0):
+            hall, linear, shift, is_kept = self._search(int(crystals[row]), self.tolerances[indices[row]])
+            found.hall_number[row], found.linear[row], found.shift[row] = hall, linear, shift
+            found.is_kept[row] = is_kept
+        return found
 
     def same_at(self, index: int, searched: int, settings: Settings) -> NDArray[np.bool_]:
         """Crystals whose group is surely the same at another tolerance, shape [n_crystals].
@@ -95,41 +92,46 @@ class StandardSettings:
         is_same = (n_ops[:, index] == orders) & (n_ops[:, searched] == orders) & settings.is_kept
         return np.asarray(is_same & (residual[:, index] <= _SAFE_PART * self.tolerances[index]))
 
-    def _find(self, crystal: int, index: int) -> tuple[int, Sequence[Sequence[float]] | Floats, Sequence[float], bool]:
-        """Hall number, basis and origin of one crystal, and whether nothing but the tolerance asked for was needed."""
-        symprec = self.tolerances[index]
-        found = self._accepted.n_ops[crystal, index], self._accepted.residual[crystal, index]
-        if found[0] == _HOLOHEDRY and found[1] <= _SAFE_PART * symprec:
-            named = self._name(crystal, symprec)
-            if named is not None:
-                return *named, True
+    def _identify(self, crystals: Ints, indices: Ints, rows: Ints, found: Settings) -> None:
+        """Writes settings that follow from the operations found, to the given rows; others are left as they are."""
+        lattice = np.swapaxes(self.batch.lattice[crystals], 1, 2)
+        volume = np.linalg.det(lattice)
+        # left-handed cells are inverted: operations are taken to be in right-handed ones
+        hand = np.where(volume > 0, 1.0, -1.0)
+        transform = hand[:, None, None] * self._transform[crystals]
+        codes, translations = self._operations(crystals, indices)
+        groups = known_groups().identify(OperationLists(codes, hand[:, None, None] * translations))
+        named = np.flatnonzero(groups.hall_number)
+        axes = conventional_axes(
+            groups.hall_number[named], groups.linear[named], product_in_order(lattice[named], transform[named])
+        )
+        chosen = axes.basis.any(axis=(1, 2))
+        named, basis, shift = named[chosen], axes.basis[chosen], axes.shift[chosen]
+        found.hall_number[rows[named]] = groups.hall_number[named]
+        found.linear[rows[named]] = transform[named] @ basis
+        found.shift[rows[named]] = np.einsum("nij,nj->ni", transform[named], groups.origin[named] + shift)
+
+    def _operations(self, crystals: Ints, indices: Ints) -> tuple[list[Ints], Floats]:
+        """Rotations of the operations that hold, as numbers, and their translations, [n, MAX_OPS, 3]."""
+        accepted = self._accepted
+        counts = accepted.n_ops[crystals, indices]
+        codes, translations = accepted.codes[crystals, :MAX_OPS], accepted.translations[crystals, :MAX_OPS]
+        holds = accepted.misses[crystals] < np.array(self.tolerances)[indices, None]
+        # those that hold come first, in the order in which they were found
+        mixed = np.flatnonzero(holds[:, :MAX_OPS].cumsum(axis=1)[np.arange(len(counts)), counts - 1] < counts)
+        order = np.argsort(~holds[mixed], axis=1, kind="stable")[:, :MAX_OPS]
+        codes[mixed] = np.take_along_axis(accepted.codes[crystals[mixed]], order, axis=1)
+        translations[mixed] = np.take_along_axis(accepted.translations[crystals[mixed]], order[:, :, None], axis=1)
+        return [row[:count] for row, count in zip(codes, counts.tolist(), strict=True)], translations
+
+    def _search(self, crystal: int, symprec: float) -> tuple[int, ArrayLike, ArrayLike, bool]:
+        """Hall number, basis and origin that moyopy or else spglib find; whether at no other tolerance."""
         dataset = moyo_dataset(self.batch, crystal, symprec)
         if dataset is not None:
             is_kept = bool(abs(dataset.symprec / symprec - 1.0) < 1e-9)
             return dataset.hall_number, dataset.std_linear, dataset.std_origin_shift, is_kept
         second = spglib_dataset(self.batch, crystal, symprec)
         if second is None:
-            return 0, np.eye(3), [0.0, 0.0, 0.0], False
+            return 0, np.eye(3), np.zeros(3), False
         linear = np.linalg.inv(np.asarray(second.transformation_matrix, dtype=np.float64))
-        return int(second.hall_number), linear, (-linear @ second.origin_shift).tolist(), False
-
-    def _name(self, crystal: int, symprec: float) -> tuple[int, Floats, Sequence[float]] | None:
-        """Hall number, basis and origin of a crystal with 48 operations; None where moyopy cannot name its group."""
-        accepted, lattice = self._accepted, self.batch.lattice[crystal]
-        volume = float(np.linalg.det(lattice))
-        # with a left-handed cell in its inverted basis: moyopy takes operations to be in a right-handed one
-        hand = 1.0 if volume > 0 else -1.0
-        rotations, translations = accepted.rotations[crystal].tolist(), (hand * accepted.translations[crystal]).tolist()
-        try:
-            group = moyopy.SpaceGroup(rotations, translations, epsilon=symprec / np.cbrt(abs(volume)))
-        except ValueError:
-            return None
-        basis = hand * self._transform[crystal]
-        linear = basis @ np.array(group.linear, dtype=np.float64) @ _centring(group.hall_number)
-        return group.hall_number, linear, (basis @ group.origin_shift).tolist()
-
-
-@cache
-def _centring(hall_number: int) -> Floats:
-    """The conventional basis in moyopy's primitive one, columns, shape [3, 3]."""
-    return np.array(moyopy.HallSymbolEntry(hall_number).centering.linear, dtype=np.float64)
+        return int(second.hall_number), linear, -linear @ second.origin_shift, False

@@ -199,8 +199,8 @@ def test_a_symmetry_that_is_found_in_one_representation_only_is_named(monkeypatc
 
     real = StandardSettings.find
 
-    def forgetful(search: StandardSettings, crystals: Ints, index: int) -> Settings:
-        settings = real(search, crystals, index)
+    def forgetful(search: StandardSettings, crystals: Ints, indices: Ints) -> Settings:
+        settings = real(search, crystals, indices)
         settings.hall_number[search.batch.atoms_per_crystal[crystals] > 9] = 1
         return settings
 

@@ -23,6 +23,7 @@ from models.errors import Reason
 from models.gmtnet.config import GMTNET
 from models.quantities import DERIVED, TENSORS, ColumnKind, Tensor
 from models.reference.crystals import CRYSTAL_CLASSES, class_operations, in_cell, random_orthogonal, transformed
+from models.symmetry import standard_setting
 from models.tensor_model import TensorModel
 from models.tensors.rotate import rotate
 from models.testing.contract import ToyTensorModel, crystals_of_all_classes, disagreement, textbook_crystals
@@ -207,12 +208,17 @@ def test_a_batch_in_which_all_are_refused_gives_no_rows_and_all_reasons(
     assert all(len(column) == 0 for column in prediction.derived.columns.values())
 
 
+def nothing_is_sure(*_: object) -> None:
+    """In place of the search for operations: every crystal is left to the libraries."""
+
+
 def give_up(*_: object, **__: object) -> None:
     raise ValueError("no space group")
 
 
 def test_a_crystal_without_a_space_group_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     real: Any = spglib.get_symmetry_dataset
+    monkeypatch.setattr(standard_setting, "find_accepted", nothing_is_sure)
     monkeypatch.setattr(moyopy, "MoyoDataset", give_up)
 
     def second(cell: tuple[Floats, Floats, Ints], symprec: float) -> object:
@@ -227,6 +233,7 @@ def test_a_crystal_without_a_space_group_is_refused_alone(monkeypatch: pytest.Mo
 
 def test_a_crystal_without_a_space_group_at_the_tolerance_gets_one_at_another(monkeypatch: pytest.MonkeyPatch) -> None:
     real: Any = spglib.get_symmetry_dataset
+    monkeypatch.setattr(standard_setting, "find_accepted", nothing_is_sure)
     monkeypatch.setattr(moyopy, "MoyoDataset", give_up)
 
     def picky(cell: tuple[Floats, Floats, Ints], symprec: float) -> object:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import moyopy
 import numpy as np
 import pytest
 
@@ -14,10 +13,11 @@ from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals import neighbors
-from models.crystals.crystal import CrystalBatch, Floats
+from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.errors import Reason
 from models.gmtnet.config import GMTNET
 from models.symmetry.search import SYMPRECS_ANGSTROM
+from models.symmetry.standard_setting import Settings, StandardSettings
 from models.tensor_model import GraphModel, TensorModel
 from models.testing.contract import ToyTensorModel, textbook_crystals
 from tests.models.gmtnet.untrained import untrained
@@ -44,13 +44,13 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         for module in list(sys.modules.values()):
             if getattr(module, name, None) is search:
                 monkeypatch.setattr(module, name, counted(search))
-    find = moyopy.MoyoDataset
+    find = StandardSettings.find
 
-    def dataset(*args: Any, symprec: float, **options: Any) -> Any:
-        counts[f"symmetry at {symprec:g}"] += 1
-        return find(*args, symprec=symprec, **options)
+    def settings(self: StandardSettings, crystals: Ints, indices: Ints) -> Settings:
+        counts.update(f"symmetry at {self.tolerances[index]:g}" for index in indices)
+        return find(self, crystals, indices)
 
-    monkeypatch.setattr(moyopy, "MoyoDataset", dataset)
+    monkeypatch.setattr(StandardSettings, "find", settings)
     return counts
 
 
@@ -70,7 +70,7 @@ def test_neighbours_are_searched_once_in_the_driver_and_once_for_each_cell_in_th
     results = screener.screen(block.crystal_ids, block.crystals)
     assert len(results.crystal_ids) == N
     assert searches["neighbors"] == 3 * N
-    assert 0 < searches["symmetry at 0.01"] <= N
+    assert searches["symmetry at 0.01"] == N
     assert not any(searches[f"symmetry at {symprec:g}"] for symprec in SYMPRECS_ANGSTROM if symprec != 0.01)
 
 

@@ -16,6 +16,7 @@ from models.reference.crystals import (
     random_orthogonal,
     transformed,
 )
+from models.symmetry import standard_setting
 from models.symmetry.operations import SymmetryError, space_group_type
 from models.symmetry.search import SymmetryBatch, find_symmetry
 from models.tensors.rotate import rotate
@@ -239,6 +240,10 @@ def test_the_projector_of_a_distorted_crystal_does_not_depend_on_its_cell(quanti
         assert np.abs(other.project(quantity, tensors) - expected).max() < 1e-7
 
 
+def nothing_is_sure(*_: object) -> None:
+    """In place of the search for operations: every crystal is left to the libraries."""
+
+
 def give_up(*_: object, **__: object) -> None:
     raise ValueError("no space group")
 
@@ -248,6 +253,7 @@ def test_spglib_takes_over_where_moyopy_gives_up(monkeypatch: pytest.MonkeyPatch
     skewed = in_cell(textbook_crystals().crystals, np.array([[1, 1, 0], [0, 1, 0], [1, 0, 1]]))
     batch = CrystalBatch.join([CLASSIFIED.crystals, skewed])
     first = find_symmetry(batch)
+    monkeypatch.setattr(standard_setting, "find_accepted", nothing_is_sure)
     monkeypatch.setattr(moyopy, "MoyoDataset", give_up)
     second = find_symmetry(batch)
     assert second.number.tolist() == first.number.tolist()
@@ -257,6 +263,7 @@ def test_spglib_takes_over_where_moyopy_gives_up(monkeypatch: pytest.MonkeyPatch
 
 def test_a_crystal_that_both_libraries_refuse_has_no_group_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = textbook_crystals().crystals
+    monkeypatch.setattr(standard_setting, "find_accepted", nothing_is_sure)
     monkeypatch.setattr(moyopy, "MoyoDataset", give_up)
     real: Any = spglib.get_symmetry_dataset
 

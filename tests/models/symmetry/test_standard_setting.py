@@ -1,4 +1,4 @@
-"""One search instead of three: what is not searched again is what moyopy finds at every tolerance."""
+"""One search instead of three, and hardly one by moyopy: what is found is what moyopy finds at every tolerance."""
 
 import moyopy
 import numpy as np
@@ -9,11 +9,17 @@ from models.crystals.crystal import CrystalBatch, Ints
 from models.reference.crystals import in_cell, random_orthogonal, transformed
 from models.symmetry import standard_setting
 from models.symmetry.minkowski import reduce_cells
-from models.symmetry.operations import moyo_dataset
+from models.symmetry.operations import moyo_dataset, spglib_dataset
 from models.symmetry.search import SYMPRECS_ANGSTROM, find_symmetries, find_symmetry
 from models.symmetry.space_group_tables import space_group_table
 from models.testing.contract import crystals_of_all_classes, textbook_crystals
-from tests.models.symmetry.space_groups import FIRST_SETTINGS, crystal_of_space_group
+from tests.models.symmetry.space_groups import (
+    FIRST_SETTINGS,
+    STANDARD_SETTINGS,
+    crystal_of_space_group,
+    number_of,
+    primitive_crystal,
+)
 
 CRYSTALS = CrystalBatch.join(
     [
@@ -65,21 +71,63 @@ def test_groups_of_supercells_are_those_of_a_full_search() -> None:
     assert (expected[:, 0] != expected[:, 1]).any()
 
 
-def test_exact_crystals_are_searched_once_and_near_symmetric_ones_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    searched: list[float] = []
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The tolerances of moyopy's searches."""
+    tolerances: list[float] = []
 
     def dataset(batch: CrystalBatch, crystal: int, symprec: float) -> moyopy.MoyoDataset | None:
-        searched.append(symprec)
+        tolerances.append(symprec)
         return moyo_dataset(batch, crystal, symprec)
 
     monkeypatch.setattr(standard_setting, "moyo_dataset", dataset)
+    return tolerances
+
+
+@pytest.mark.parametrize("length", [0.0, 3e-3])
+def test_settings_of_all_groups_are_moyopys_though_it_does_not_search(length: float, searched: list[float]) -> None:
+    """Hall numbers, axes with their signs, and origins up to shifts that keep the operations; also left-handed."""
+    rng = np.random.default_rng(round(1e4 * length))
+    crystals = [primitive_crystal(hall, rng).as_batch() for hall in STANDARD_SETTINGS for _ in range(2)]
+    skewed = [in_cell(batch, np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]])) for batch in crystals[::2]]
+    batch = canonical_order(displaced(CrystalBatch.join(crystals + skewed), length, 0.0, seed=4))
+    search = standard_setting.StandardSettings(batch, [1e-3, 1e-2, 1e-1])
+    found = search.find(np.arange(batch.n_crystals), np.ones(batch.n_crystals, dtype=np.int64))
+    assert len(searched) < 0.05 * batch.n_crystals
+    expected = [moyo_dataset(batch, crystal, 1e-2) for crystal in range(batch.n_crystals)]
+    for crystal, dataset in enumerate(expected):
+        assert dataset is not None
+        assert found.hall_number[crystal] == dataset.hall_number
+        linear = np.array(dataset.std_linear)
+        assert np.allclose(found.linear[crystal], linear, atol=1e-9)
+        table = space_group_table(dataset.hall_number)
+        apart = np.linalg.solve(linear @ table.basis, found.shift[crystal] - dataset.std_origin_shift)
+        moved = (np.eye(3) - table.rotations) @ apart
+        assert np.abs(moved - np.rint(moved)).max() < 1e-6
+    numbers = [number_of(int(hall)) for hall in found.hall_number]
+    assert set(numbers) == set(range(1, 231)) if length == 0.0 else len(set(numbers)) > 100
+
+
+def test_spglib_finds_the_same_groups(searched: list[float]) -> None:
+    rng = np.random.default_rng(8)
+    batch = CrystalBatch.join([primitive_crystal(hall, rng).as_batch() for hall in STANDARD_SETTINGS])
+    symmetry = find_symmetry(displaced(batch, 1e-5, 0.0, seed=8), 1e-3)
+    seconds = [spglib_dataset(batch, crystal, 1e-3) for crystal in range(batch.n_crystals)]
+    assert symmetry.number.tolist() == [second.number if second is not None else 0 for second in seconds]
+    assert len(searched) < 0.05 * batch.n_crystals
+
+
+def test_moyopy_searches_only_where_the_operations_are_not_sure(searched: list[float]) -> None:
+    """Neither exact crystals nor those with other groups at other tolerances, but supercells at every tolerance."""
     exact = textbook_crystals().crystals
     find_symmetries(exact, SYMPRECS_ANGSTROM)
-    n_holohedral = 3  # MgO, diamond and copper: their operations are found without moyopy's search
-    assert searched == [1e-2] * (exact.n_crystals - n_holohedral)
+    assert searched == []
+    ambiguous = find_symmetries(displaced(exact, 3e-3, 0.0, seed=1), SYMPRECS_ANGSTROM)
+    assert len(searched) <= 3  # at the edge of a tolerance
+    assert (ambiguous[0].number != ambiguous[1].number).sum() > 5
     searched.clear()
-    find_symmetries(displaced(exact, 3e-3, 0.0, seed=1), SYMPRECS_ANGSTROM)
-    assert searched.count(1e-3) > 5
+    find_symmetries(in_cell(exact, np.diag([1, 1, 2])), SYMPRECS_ANGSTROM)
+    assert sorted(searched) == sorted(list(SYMPRECS_ANGSTROM) * exact.n_crystals)
 
 
 def test_tolerances_come_back_in_the_order_asked_for() -> None:
