@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch
-from models.crystals.neighbors import reduce_lattices
+from models.crystals.neighbor_search import reduce_cells
 from models.crystals.radii import VDW_RADIUS_ANGSTROM
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,8 @@ def vacuum_width(crystals: CrystalBatch) -> Floats:
     Args:
         crystals: validated crystals.
     """
-    lattice, transform = reduce_lattices(crystals.lattice)
+    lattice, transform = crystals.lattice.copy(), np.broadcast_to(np.eye(3), crystals.lattice.shape).copy()
+    reduce_cells(lattice, transform)
     frac = np.einsum("ni,nij->nj", crystals.frac_coords, np.linalg.inv(transform)[crystals.crystal_of_atom])
     owner, plane = _wide_planes(lattice)
     width = np.zeros(crystals.n_crystals)
