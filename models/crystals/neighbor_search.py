@@ -84,7 +84,7 @@ def search(
         Center, neighbour, vector [n_pairs, 3] and distance in angstrom, by center, then neighbour, then image.
     """
     pairs = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty((capacity, 3)), np.empty(capacity)
-    n_pairs = 0
+    n_pairs = first_atom[0]  # none yet: a constant would be compiled as a type of its own
     for crystal in range(len(radius)):
         start, stop = first_atom[crystal], first_atom[crystal + 1]
         cell, first_pair = (cells[0][crystal], cells[1][crystal], frac_coords[start:stop]), n_pairs
