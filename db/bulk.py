@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def insert_columns(connection: Connection, table: Table, columns: Columns, confl
 
 
 def _columns_of(rows: Rows) -> Columns:
-    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    return {name: list(map(itemgetter(name), rows)) for name in rows[0]} if rows else {}
 
 
 def _plain(values: Sequence[Any] | NDArray[Any]) -> Sequence[Any]:

@@ -122,7 +122,9 @@ def result_columns(block: ResultBlock, common: Mapping[str, Any]) -> dict[str, l
     given = {name: np.asarray(values)[order] for name, values in block.columns.items()}
     given |= {removed_fraction_column(tensor): values[order] for tensor, values in block.removed_fraction.items()}
     singles = [name for name in given if isinstance(results.c[name].type, Float32)]
-    rounded = rounded_singles(singles, np.array([given[name] for name in singles], float).reshape(-1, n_crystals))
+    rounded = rounded_singles(
+        singles, np.array([given[name] for name in singles], float).reshape(len(singles), n_crystals)
+    )
     columns: dict[str, list[Any] | Floats] = dict(zip(singles, rounded, strict=True))
     columns |= {name: plain_values(name, values) for name, values in given.items() if name not in columns}
     for tensor, tensors in block.tensors.items():

@@ -111,7 +111,8 @@ def rounded_single(name: str, values: NDArray[np.float64]) -> NDArray[np.float64
         name: of the column: `_lo` and `_hi` end the names of ends of intervals.
         values: shape [n_crystals]; what float32 cannot hold becomes NaN.
     """
-    return rounded_singles([name], values[None])[0]
+    rounded: NDArray[np.float64] = rounded_singles([name], values[None])[0]
+    return rounded
 
 
 def rounded_singles(names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64]:

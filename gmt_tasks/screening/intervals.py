@@ -110,8 +110,8 @@ def interval_columns(
             for name in names
         ]
         below, above = width_factor(strain, widening[:, None]) * np.array(reaches).swapaxes(0, 1)
-        for name, *ends in zip(names, *interval_around(scales, values, below, above), strict=True):
-            columns |= zip(INTERVALS[name], ends, strict=True)
+        for name, *interval in zip(names, *interval_around(scales, values, below, above), strict=True):
+            columns |= zip(INTERVALS[name], interval, strict=True)
     for name, ends in INTERVALS.items():
         exact = zero_by_symmetry(name, symmetry)
         if exact.any():

@@ -188,6 +188,8 @@ def reliability_warnings(
         error_models: that the columns were made with.
     """
     texts: list[list[str]] = [[] for _ in columns["ood_score"]]
+    if not texts:  # every crystal of a shard may have been refused
+        return texts
     for k in np.flatnonzero(evidence.beyond_materials):
         texts[k].append("unlike any material: a network predicts a larger tensor than a crystal can have")
     for k in np.flatnonzero(columns["ood_score"] > OOD_SCORE):

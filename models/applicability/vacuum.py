@@ -60,8 +60,8 @@ def _wide_planes(lattice: Floats) -> tuple[Ints, Ints]:
     inverse = np.linalg.inv(lattice)
     owners, planes = [np.zeros(0, np.int64)], [np.zeros((0, 3), np.int64)]
     rows_of_bound = defaultdict(list)
-    for row, limits in enumerate(map(tuple, bound.tolist())):
-        rows_of_bound[limits].append(row)
+    for crystal, limits in enumerate(map(tuple, bound.tolist())):
+        rows_of_bound[limits].append(crystal)
     # in the order of the bounds
     for limits in sorted(rows_of_bound):
         if any(limits):
@@ -78,7 +78,8 @@ def _grid_of_planes(limits: tuple[int, int, int]) -> Ints:
     """Miller indices up to the limits without common divisor, one of each pair of opposite planes, [n, 3]."""
     grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in limits), indexing="ij"), axis=-1).reshape(-1, 3)
     grid = grid[len(grid) // 2 + 1 :]
-    return grid[np.gcd.reduce(grid, axis=1) == 1]
+    coprime: Ints = grid[np.gcd.reduce(grid, axis=1) == 1]
+    return coprime
 
 
 def _widest_gap(height: Floats, radius: Floats, group: Ints, n_groups: int) -> Floats:
