@@ -15,8 +15,8 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from db.base import Float32, PackedArray, PackedTensor
-from db.storage.packing import deflate, order_codes, pack_tensors
+from db.base import Float32, PackedArray, PackedTensor, PackedText
+from db.storage.packing import deflate, order_codes, pack_tensors, pack_text
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -147,8 +147,8 @@ def _bound(dialect: Dialect, column: TypeEngine[Any], values: Sequence[Any]) -> 
         return order_codes(values)
     if isinstance(column, PackedTensor) and None not in values:
         return pack_tensors(column.tensor, values)
-    if isinstance(column, PackedArray) and None not in values:
-        return list(map(deflate, values))
+    if isinstance(column, PackedArray | PackedText) and None not in values:
+        return list(map(deflate if isinstance(column, PackedArray) else pack_text, values))
     processor: Any = column.dialect_impl(dialect).bind_processor(dialect)
     return values if processor is None else [processor(value) for value in values]
 
