@@ -25,8 +25,8 @@ from sqlalchemy import Connection
 
 from db import segments
 from db.base import Float32
-from db.bulk import insert_rows
-from db.codec import crystal_rows, result_rows
+from db.bulk import insert_columns, insert_rows
+from db.codec import crystal_rows, result_columns
 from db.query.by_column.cache import CACHE
 from db.query.pages import sql_page
 from db.query.properties import PROPERTIES, Kind
@@ -140,9 +140,9 @@ def _add(store: ResultStore, run_id: int, numbers: range, shapes: list[tuple[Any
         model_id = run_id  # one run per version, both numbered from 1
         insert_rows(connection, crystals, crystal_rows(block, range(len(ids))))
         insert_rows(connection, inputs, arrivals)
-        rows = result_rows(made, {"model_id": model_id, "run_id": run_id, "created": 0.0})
-        insert_rows(connection, results, rows)
-        segments.append(connection, model_id, rows)
+        columns = result_columns(made, {"model_id": model_id, "run_id": run_id, "created": 0.0})
+        insert_columns(connection, results, columns)
+        segments.append(connection, model_id, columns)
 
 
 def _results(rng: np.random.Generator, ids: list[str]) -> ResultBlock:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from db.base import Float32
 from db.records import Floats, IngestedBlock, ResultBlock
-from db.storage.packing import rounded_single
+from db.storage.packing import rounded_single, rounded_singles
 from db.tables import BLOCK_COLUMNS, removed_fraction_column, results
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 from models.crystals.formula import anonymous_formula
@@ -20,6 +20,7 @@ from models.quantities import TENSORS, Tensor
 _FLOAT = np.dtype("<f8")
 _NUMBER = np.dtype("<i2")
 _NUMPY_KIND = {float: "f", int: "i", bool: "b"}
+_RESULT_NAMES = tuple(column.name for column in results.columns)
 MAX_DETAIL = 2000
 """Characters kept of the detail of a rejected input; a parser may quote a whole file."""
 
@@ -102,34 +103,37 @@ def read_rotation(blob: bytes | None) -> Floats | None:
     return None if blob is None else np.frombuffer(blob, dtype=_FLOAT).reshape(3, 3).astype(np.float64)
 
 
-def result_rows(block: ResultBlock, common: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the table `results`; a number that is not finite is stored as unknown.
+def result_columns(block: ResultBlock, common: Mapping[str, Any]) -> dict[str, list[Any] | Floats]:
+    """Columns of the table `results`, in the order of the crystals' ids; a number that is not finite is unknown.
 
     Args:
         block: the results, checked here.
         common: values that all rows share (model, run, time).
 
+    Returns:
+        By name: numbers of single precision as arrays with NaN for unknown, everything else as lists with None.
+
     Raises:
         StoreError: an unknown column, a wrong shape, or a tensor component that is not finite.
     """
     _check_block(block)
-    columns: dict[str, list[Any]] = {"crystal_id": list(block.crystal_ids)}
-    for name in BLOCK_COLUMNS:
-        columns[name] = (
-            plain_values(name, block.columns[name]) if name in block.columns else [None] * len(block.crystal_ids)
-        )
-    for tensor in Tensor:
-        name, unknown = removed_fraction_column(tensor), [None] * len(block.crystal_ids)
-        # a model need not have every tensor
-        columns |= {tensor.value: unknown, name: unknown}
-        if tensor in block.tensors:
-            columns[tensor.value] = [one.tobytes() for one in np.ascontiguousarray(block.tensors[tensor], dtype=_FLOAT)]
-        if tensor in block.removed_fraction:
-            columns[name] = plain_values(name, block.removed_fraction[tensor])
-    columns["warnings"] = list(block.warnings)
-    names = list(columns)
-    rows = zip(*columns.values(), strict=True)
-    return [dict(zip(names, row, strict=True)) | common for row in rows]
+    n_crystals = len(block.crystal_ids)
+    order = sorted(range(n_crystals), key=block.crystal_ids.__getitem__)
+    given = {name: np.asarray(values)[order] for name, values in block.columns.items()}
+    given |= {removed_fraction_column(tensor): values[order] for tensor, values in block.removed_fraction.items()}
+    singles = [name for name in given if isinstance(results.c[name].type, Float32)]
+    rounded = rounded_singles(
+        singles, np.array([given[name] for name in singles], float).reshape(len(singles), n_crystals)
+    )
+    columns: dict[str, list[Any] | Floats] = dict(zip(singles, rounded, strict=True))
+    columns |= {name: plain_values(name, values) for name, values in given.items() if name not in columns}
+    for tensor, tensors in block.tensors.items():
+        columns[tensor.value] = [one.tobytes() for one in np.ascontiguousarray(tensors[order], dtype=_FLOAT)]
+    columns["crystal_id"] = [block.crystal_ids[row] for row in order]
+    columns["warnings"] = [block.warnings[row] for row in order]
+    columns |= {name: [value] * n_crystals for name, value in common.items()}
+    # a model need not have every tensor
+    return {name: columns[name] if name in columns else [None] * n_crystals for name in _RESULT_NAMES}
 
 
 def plain_values(name: str, values: NDArray[Any]) -> list[Any]:

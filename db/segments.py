@@ -25,13 +25,12 @@ from sqlalchemy import (
     Select,
     delete,
     func,
-    insert,
     select,
     type_coerce,
 )
 
 from db.base import Float32
-from db.bulk import MAX_VARIABLES
+from db.bulk import MAX_VARIABLES, Columns, insert_each
 from db.storage.packing import deflate, from_order_codes, inflate
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
 from db.transactions import BINARY_RESULTS
@@ -43,6 +42,10 @@ TIERS = ((4096, 32), (65_536, 16))
 
 ROWS_PER_SEGMENT = 65_536
 """Of segments that are made from stored results."""
+
+RAW, MOST_DEFLATED, MOST_DIFFERENT = b"\2", 0.75, 0.95
+"""First byte of values that are kept as they are: those that deflate to more than this share of their bytes, or that
+differ in more than this share of the rows."""
 
 CRYSTAL_COLUMNS = ("formula", "formula_anonymous", "elements", "nelements", "n_atoms", "volume_per_atom")
 RESULT_COLUMNS = ("created", *BLOCK_COLUMNS)
@@ -128,10 +131,16 @@ def encode(column: Column) -> bytes:
     texts = b"" if column.texts is None else deflate(json.dumps(column.texts).encode())
     # bytes of one significance side by side: signs and exponents deflate, mantissas do not
     planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.dtype.itemsize).T.tobytes()
-    packed = deflate(planes)
-    if len(packed) > 0.75 * len(planes):
-        packed = b"\2" + values.tobytes()
+    packed = planes if _all_differ(values) else deflate(planes)
+    if len(packed) > MOST_DEFLATED * len(planes):
+        packed = RAW + values.tobytes()
     return dtype + len(texts).to_bytes(4, "little") + texts + packed
+
+
+def _all_differ(values: Array) -> bool:
+    """Whether numbers are so seldom equal that only exponents would deflate: not worth the time to try."""
+    is_single = values.dtype == np.float32
+    return is_single and len(set(values.view(np.int32).tolist())) > MOST_DIFFERENT * len(values)
 
 
 def decode(name: str, data: bytes) -> Column:
@@ -139,7 +148,7 @@ def decode(name: str, data: bytes) -> Column:
     dtype = np.dtype(data[:4].decode().strip())
     end = 8 + int.from_bytes(data[4:8], "little")
     texts = json.loads(inflate(data[8:end])) if end > 8 else None
-    if data[end : end + 1] == b"\2":
+    if data[end : end + 1] == RAW:
         values = np.frombuffer(data, dtype, -1, end + 1)
     else:
         planes = np.frombuffer(inflate(data[end:]), np.uint8).reshape(dtype.itemsize, -1)
@@ -196,23 +205,20 @@ def numbers_of(connection: Connection, model_ids: Sequence[int], name: str) -> l
     return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1]))
 
 
-def append(connection: Connection, model_id: int, stored: Sequence[Mapping[str, Any]]) -> None:
+def append(connection: Connection, model_id: int, stored: Columns) -> None:
     """Makes a segment of the results that a transaction stores, and merges small ones.
 
     Args:
         connection: in a write transaction that holds `lock`.
         model_id: the version.
-        stored: rows of the table `results`.
+        stored: columns of the table `results`, in the order of the crystals' ids.
     """
-    if not stored:
+    ids = list(stored["crystal_id"])
+    if not ids:
         return
-    ordered = sorted(stored, key=lambda row: str(row["crystal_id"]))
-    values = {ID: [row["crystal_id"] for row in ordered]}
-    for name in RESULT_COLUMNS:
-        values[name] = [row[name] for row in ordered]
-    of_crystals = [crystals.c[name] for name in CRYSTAL_COLUMNS]
-    found = dict(zip(CRYSTAL_COLUMNS, _by_id(connection, select(crystals.c.id, *of_crystals), values[ID]), strict=True))
-    write(connection, model_id, ids_of(values[ID]), _columns_of(values | found))
+    of_crystals = _by_id(connection, select(crystals.c.id, *(crystals.c[name] for name in CRYSTAL_COLUMNS)), ids)
+    found = dict(zip(CRYSTAL_COLUMNS, of_crystals, strict=True))
+    write(connection, model_id, ids_of(ids), _columns_of({**stored, **found}))
     merge_small(connection, model_id)
 
 
@@ -225,12 +231,16 @@ def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str
     return list(map(list, zip(*rows, strict=True)))[1:]
 
 
-def _columns_of(rows: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
+def _columns_of(stored: Columns) -> dict[str, Column]:
     """The columns of which something is known."""
     known = {}
     for name in SEGMENT_COLUMNS:
-        if any(value is not None for value in rows.get(name, ())):
-            known[name] = column_of(name, rows[name])
+        values = stored.get(name, ())
+        if isinstance(values, np.ndarray):
+            if not np.isnan(values).all():
+                known[name] = Column(values.astype(np.float32))
+        elif any(value is not None for value in values):
+            known[name] = column_of(name, values)
     return known
 
 
@@ -241,7 +251,7 @@ def write(connection: Connection, model_id: int, ids: SegmentIds | None, columns
     rows = [
         {"model_id": model_id, "name": name, "segment": segment, "data": data} for name, data in sorted(arrays.items())
     ]
-    connection.execute(insert(column_segments), rows)
+    insert_each(connection, column_segments, rows)
 
 
 def lock(connection: Connection, model_id: int) -> None:

@@ -1,10 +1,12 @@
 """Compiles the loops of a screening before the first one: `python -m gmt_tasks.compilation`, as `make setup` does.
 
-Machine code is kept on disk (models/compiled.py), so this costs its minute once per version and machine. Without
+Machine code is kept on disk (models/compiled.py), so this costs its half minute once per version and machine. Without
 it the first command that computes pays, and on a machine that keeps no files every worker does. Stages are compiled
-side by side on a few well-known crystals; one whole line at the end finds what they left.
+side by side on a few well-known crystals, in an order in which two processes compile hardly a loop twice; one whole
+line at the end finds what they left.
 """
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -25,26 +27,22 @@ def compile_loops(report: Callable[[str], None]) -> None:
     """
     began_s = time.monotonic()
     report("compiling loops to machine code, once ...")
-    stages = (_identify, _find_symmetry, _derive, _predict)
-    # spawned: a fork would inherit what this process has imported, and on macOS it may not fork at all
-    with get_context("spawn").Pool(min(len(stages), cpu_count() or 1)) as pool:
-        for waiting in [pool.apply_async(stage) for stage in stages]:
-            waiting.get()
-    from gmt_tasks.screening.screener import Screener
+    stages = (_find_symmetry, _derive, _predict, _identify)
+    # spawned: a fork would inherit what this process has imported, and on macOS it may not fork at all. What the
+    # compiler makes stays until the end: to look for garbage among it takes an eighth of the time
+    with get_context("spawn").Pool(min(len(stages), cpu_count() or 1), initializer=gc.disable) as pool:
+        compiled = [pool.apply_async(stage) for stage in stages]
+        from gmt_tasks.screening.screener import Screener
 
-    crystals = _crystals()
-    Screener.load("gmtnet", device="cpu").screen([str(k) for k in range(crystals.n_crystals)], crystals)
+        crystals, screener = _crystals(), Screener.load("gmtnet", device="cpu")
+        for stage in compiled:
+            stage.get()
+    screener.screen([str(k) for k in range(crystals.n_crystals)], crystals)
     report(f"compiled in {time.monotonic() - began_s:.0f} s")
 
 
 def _crystals() -> CrystalBatch:
     return crystals_of_all_classes().crystals
-
-
-def _identify() -> None:
-    from models.fingerprint.content_id import identify
-
-    identify(_crystals())
 
 
 def _find_symmetry() -> None:
@@ -57,10 +55,14 @@ def _derive() -> None:
     from gmt_tasks.screening.derive import derived_columns
     from models.crystals.masses import densities
     from models.quantities import TENSORS, Tensor
-    from models.symmetry.search import find_symmetry
+    from models.symmetry.search import SymmetryBatch
 
+    # without symmetry: another process compiles the search
     crystals = _crystals()
-    symmetry, n = find_symmetry(crystals), crystals.n_crystals
+    n = crystals.n_crystals
+    first, unit = np.ones(n, dtype=np.int64), np.broadcast_to(np.eye(3), (n, 3, 3)).copy()
+    columns = np.ascontiguousarray(crystals.lattice.swapaxes(1, 2))
+    symmetry = SymmetryBatch(first, first, columns, np.zeros((n, 3)), unit, np.arange(n), 1e-2)
     tensors = {q: np.zeros((n, *TENSORS[q].shape)) for q in Tensor}
     tensors[Tensor.DIELECTRIC_ELECTRONIC] += 3.0 * np.eye(3)
     tensors[Tensor.DIELECTRIC_TOTAL] += 5.0 * np.eye(3)
@@ -76,6 +78,22 @@ def _predict() -> None:
     from models.symmetry.idealize import as_given
 
     GMTNetPredictor.load(find_checkpoint("gmtnet"))[0].predict_idealized(as_given(_crystals()))
+
+
+def _identify() -> None:
+    """Also what the applicability domain asks of crystals."""
+    from gmt_tasks.screening.reliability import gather_evidence
+    from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
+    from models.applicability.distance import reference_of
+    from models.crystals.graph import build_graph
+    from models.fingerprint.content_id import identify
+
+    crystals = _crystals()
+    identify(crystals)
+    graph = build_graph(crystals, DESCRIPTOR_GRAPH)
+    gather_evidence(
+        crystals, reference_of(describe(crystals, graph), crystals).calibrated(np.arange(40.0)), graph=graph
+    )
 
 
 def main() -> None:

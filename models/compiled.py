@@ -7,7 +7,9 @@ where that cannot be written, each process compiles.
 What a compiled function needs:
 
 * arguments of one type each: contiguous float64, int64 and bool arrays, floats, integers. Each other combination of
-  types is compiled once more;
+  types is compiled once more, and so is each other whole number that a compiled caller writes out as a constant: give
+  it as a float, or in a variable;
+* plain loops: an expression of arrays, a sort or a sum over an axis takes ten times as long to compile;
 * the compiled functions and constants that it uses in its own file: by the content of this file numba knows when to
   compile again. What comes from another module is an argument;
 * sums in an order that depends on nothing but the crystal. Operations are neither reordered nor fused, so results that
@@ -59,8 +61,12 @@ def _compiled_at_first_call(
 
 
 @cache
-def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool) -> Any:
-    """What numba makes of a function and of the compiled functions that it calls, kept on disk or not."""
+def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool, is_called: bool = False) -> Any:
+    """What numba makes of a function and of the compiled functions that it calls, kept on disk or not.
+
+    One that another compiled function calls is part of its machine code: it is not kept by itself, and needs no entry
+    for Python, whose compilation takes as long as a small loop.
+    """
     from numba import njit
 
     code, names = function.__code__, dict(function.__globals__)
@@ -73,11 +79,11 @@ def _dispatcher(function: Callable[..., Any], *, in_order: bool, is_kept: bool) 
                     "in use here. Move one of them beside the other."
                 )
             called_in_order = getattr(called, _COMPILED) == "in order"
-            names[name] = _dispatcher(called.__wrapped__, in_order=called_in_order, is_kept=is_kept)
+            names[name] = _dispatcher(called.__wrapped__, in_order=called_in_order, is_kept=is_kept, is_called=True)
     plain = FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
     options = {"error_model": "numpy", "fastmath": not in_order, "no_cfunc_wrapper": True}
-    dispatcher: Any = njit(**options)(plain)
-    if is_kept:
+    dispatcher: Any = njit(**options, no_cpython_wrapper=is_called)(plain)
+    if is_kept and not is_called:
         with suppress(RuntimeError):  # there is no folder that can be written
             dispatcher.enable_caching()
             dispatcher._cache = _LockedCache(dispatcher._cache)  # numba offers no other place

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from db import segments
-from db.bulk import upsert
-from db.codec import clean_detail, read_crystals, result_rows
+from db.bulk import Conflict, insert_columns
+from db.codec import clean_detail, read_crystals, result_columns
 from db.records import ResultBlock, ShardLease, Stage
 from db.refinements import store as second_opinions
 from db.runs.ledger import present, run_row
@@ -129,15 +129,15 @@ def commit(connection: Connection, lease: ShardLease, block: ResultBlock) -> boo
         own = select(shards.c.shard_id).where(_in_state(lease, ShardState.DONE))
         return connection.execute(own).first() is not None
     model_id = run_row(connection, lease.run_id).model_id
-    rows = result_rows(block, {"model_id": model_id, "run_id": lease.run_id, "created": now})
+    columns = result_columns(block, {"model_id": model_id, "run_id": lease.run_id, "created": now})
     segments.lock(connection, model_id)
     # Seldom: two runs that compute the same crystals at the same time.
     of_model = results.c.model_id == model_id
     if replaced := list(present(connection, results.c.crystal_id, block.crystal_ids, of_model)):
         segments.remove(connection, model_id, replaced)
     # In the order of their ids: two runs that write the same crystals then wait for each other, never in a circle.
-    upsert(connection, results, sorted(rows, key=lambda row: str(row["crystal_id"])))
-    segments.append(connection, model_id, rows)
+    insert_columns(connection, results, columns, Conflict.REPLACE)
+    segments.append(connection, model_id, columns)
     second_opinions.write(connection, model_id, lease.run_id, block.refinements)
     _mark_without_result(connection, lease, block)
     return True

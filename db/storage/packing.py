@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ ROUNDING = 1e-9
 
 _SINGLE, _BITS, _SIGN = struct.Struct("<f"), struct.Struct("<i"), 0x7FFFFFFF
 _MAX_SINGLE = float(np.finfo(np.float32).max)
+_SMALL = 512
 
 # What texts of inputs and results often hold, the most frequent last. Part of the form: never change it.
 _DICTIONARY = (
@@ -54,20 +56,25 @@ def order_code(value: float) -> float:
     return code if nearest == value else code + (0.5 if nearest < value else -0.5)
 
 
-def order_codes(values: Sequence[float | None]) -> list[float | None]:
-    """`order_code` of many values at once; None stays None."""
-    array = np.array(values, dtype=np.float64)
+def order_codes(values: Sequence[float | None] | NDArray[np.float64]) -> list[Any]:
+    """`order_code` of many values at once; None and NaN become None.
+
+    Args:
+        values: numbers, or an array of any shape; the lists have that of the array.
+    """
+    array = np.asarray(values, dtype=np.float64)
     with np.errstate(over="ignore"):
         singles = array.astype(np.float32)
     bits = singles.view(np.int32).astype(np.int64)
     codes = np.where(bits >= 0, bits, -(bits & _SIGN))
-    if (singles == array).all() and np.isfinite(singles).all():
+    exact, unknown = np.isfinite(singles) & (singles == array), np.isnan(array)
+    if exact.all():
         return list(codes.tolist())
-    exact = np.isfinite(singles) & (singles == array)
-    return [
-        code if is_exact else None if value is None else order_code(value)
-        for code, is_exact, value in zip(codes.tolist(), exact.tolist(), values, strict=True)
-    ]
+    objects = codes.astype(object)
+    objects[unknown] = None
+    for place in np.argwhere(~exact & ~unknown).tolist():
+        objects[tuple(place)] = order_code(float(array[tuple(place)]))
+    return list(objects.tolist())
 
 
 def nearest_single(value: float) -> float:
@@ -104,19 +111,25 @@ def rounded_single(name: str, values: NDArray[np.float64]) -> NDArray[np.float64
         name: of the column: `_lo` and `_hi` end the names of ends of intervals.
         values: shape [n_crystals]; what float32 cannot hold becomes NaN.
     """
-    if name.endswith("_lo"):
-        singles = single_below(values)
-    elif name.endswith("_hi"):
-        singles = -single_below(-values)
-    else:
-        with np.errstate(over="ignore"):
-            singles = values.astype(np.float32)
+    rounded: NDArray[np.float64] = rounded_singles([name], values[None])[0]
+    return rounded
+
+
+def rounded_singles(names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`rounded_single` of many columns, shape [n_columns, n_crystals]."""
+    with np.errstate(over="ignore"):
+        singles = values.astype(np.float32)
+    lower = [k for k, name in enumerate(names) if name.endswith("_lo")]
+    upper = [k for k, name in enumerate(names) if name.endswith("_hi")]
+    singles[lower], singles[upper] = single_below(values[lower]), -single_below(-values[upper])
     return np.where(np.isfinite(singles), singles, np.nan).astype(np.float64)
 
 
 def deflate(content: bytes, dictionary: bytes = b"") -> bytes:
     """The content in fewer bytes, or as it is where that takes no more."""
-    compressor = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, dictionary)
+    # small contents come out the same from small tables, which are cleared sooner
+    memory = 5 if len(content) <= _SMALL else 9
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15, memory, zlib.Z_DEFAULT_STRATEGY, dictionary)
     packed = compressor.compress(content) + compressor.flush()
     return DEFLATED + packed if len(packed) < len(content) else PLAIN + content
 

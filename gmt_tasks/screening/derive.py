@@ -16,7 +16,7 @@ from models.quantities import DERIVED, INTERVALS, TENSORS, Tensor
 from models.symmetry.search import SymmetryBatch
 from models.tensors.frames import ieee_rotations, oriented_point_group
 from models.uncertainty.ensemble import spread_of_numbers, spread_of_tensors
-from models.uncertainty.scales import to_scale
+from models.uncertainty.scales import by_transform, to_scale
 
 Floats = NDArray[np.float64]
 
@@ -41,8 +41,18 @@ class DerivedProperties:
 
 def derive(prediction: SymmetrizedPrediction) -> DerivedProperties:
     """All derived columns of a batch, and the spread of the networks. Unstable crystals are flagged, not refused."""
-    columns = derived_columns(prediction.tensors, prediction.analysis.symmetry, densities(prediction.crystals))
-    return DerivedProperties(prediction, columns, _spread(prediction, columns))
+    n_crystals = prediction.crystals.n_crystals
+    stacks = {q: [prediction.tensors[q]] for q in prediction.tensors}
+    if not prediction.spreads:
+        # of all networks at once, as if each were so many more crystals
+        for quantity, by_network in prediction.by_network.items():
+            if len(by_network) > 1:
+                stacks[quantity].append(by_network.reshape(-1, *by_network.shape[2:]))
+    tensors = {quantity: np.concatenate(parts) for quantity, parts in stacks.items()}
+    together = derived_columns(tensors, prediction.analysis.symmetry, densities(prediction.crystals))
+    columns = {name: values[:n_crystals] for name, values in together.items()}
+    of_networks = {name: values[n_crystals:] for name, values in together.items()}
+    return DerivedProperties(prediction, columns, _spread(prediction, columns, of_networks))
 
 
 def derived_columns(
@@ -81,8 +91,16 @@ def ieee_frames(symmetry: SymmetryBatch) -> IeeeFrames:
     return IeeeFrames(rotation, np.array(symmetry.point_group, dtype=np.str_))
 
 
-def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]]) -> dict[str, Floats]:
-    """Distances of the networks from the ensemble; nothing is derived twice for a single network."""
+def _spread(
+    prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]], of_networks: dict[str, NDArray[Any]]
+) -> dict[str, Floats]:
+    """Distances of the networks from the ensemble.
+
+    Args:
+        prediction: the tensors.
+        columns: derived from them, [n_crystals] each.
+        of_networks: of all networks, one after the other, [n_networks n_crystals] each; not looked at for one.
+    """
     n_crystals = prediction.crystals.n_crystals
     n_networks = max((len(stacked) for stacked in prediction.by_network.values()), default=1)
     error_columns = [row.error_column for row in TENSORS.values()]
@@ -93,14 +111,11 @@ def _spread(prediction: SymmetrizedPrediction, columns: dict[str, NDArray[Any]])
     spread = {name: np.full(n_crystals, np.nan) for name in [*INTERVALS, *error_columns]}
     for quantity, stacked in prediction.by_network.items():
         spread[TENSORS[quantity].error_column] = spread_of_tensors(quantity, stacked, prediction.tensors[quantity])
-    # the columns of all networks at once, as if each were so many more crystals
-    flat = {q: stacked.reshape(-1, *stacked.shape[2:]) for q, stacked in prediction.by_network.items()}
-    derived = derived_columns(flat, prediction.analysis.symmetry, densities(prediction.crystals))
-    for name in INTERVALS:
-        scale = DERIVED[name].scale
-        if scale is not None:
-            numbers = to_scale(scale, derived[name]).reshape(n_networks, n_crystals)
-            spread[name] = spread_of_numbers(numbers, to_scale(scale, columns[name]))
+    for names, scales in by_transform({name: DERIVED[name].scale for name in INTERVALS}):
+        values = to_scale(scales, np.stack([columns[name] for name in names]))
+        numbers = to_scale(scales, np.stack([of_networks[name] for name in names]))
+        by_network = numbers.reshape(len(names), n_networks, n_crystals).swapaxes(0, 1)
+        spread |= zip(names, spread_of_numbers(by_network, values), strict=True)
     return spread
 
 

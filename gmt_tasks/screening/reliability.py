@@ -188,6 +188,8 @@ def reliability_warnings(
         error_models: that the columns were made with.
     """
     texts: list[list[str]] = [[] for _ in columns["ood_score"]]
+    if not texts:  # every crystal of a shard may have been refused
+        return texts
     for k in np.flatnonzero(evidence.beyond_materials):
         texts[k].append("unlike any material: a network predicts a larger tensor than a crystal can have")
     for k in np.flatnonzero(columns["ood_score"] > OOD_SCORE):
@@ -227,28 +229,40 @@ def reliability_warnings(
             f"predicted band gap {evidence.band_gap_ev[k]:.2f} eV: it may be a metal, and the electronic dielectric "
             "tensor of a narrow gap is uncertain"
         )
-    for tensor, model in ({} if error_models is None else error_models).items():
-        _add_reasons(texts, tensor, model, columns, evidence)
+    models = {} if error_models is None else error_models
+    features = error_features(evidence, {tensor: model.element_counts for tensor, model in models.items()})
+    for tensor, model in models.items():
+        if tensor in features:
+            _add_reasons(texts, tensor, model, columns, features[tensor])
     return texts
 
 
 def _add_reasons(
-    texts: list[list[str]], tensor: Tensor, model: ErrorModel, columns: Mapping[str, NDArray[Any]], evidence: Evidence
+    texts: list[list[str]], tensor: Tensor, model: ErrorModel, columns: Mapping[str, NDArray[Any]], features: Floats
 ) -> None:
-    """Says of every crystal whose tensor is likely to be off, why."""
+    """Says of every crystal whose tensor is likely to be off, why.
+
+    Args:
+        texts: of the crystals, to be added to.
+        tensor: which one.
+        model: of its errors.
+        columns: as from `reliability_columns`.
+        features: of this tensor, as from `error_features`.
+    """
     reliability = np.asarray(columns[reliability_column(tensor)], dtype=np.float64)
     rows = np.flatnonzero((reliability < WARN_BELOW) & (reliability > 0.0))
     if not len(rows):
         return
-    parts = model.slope * model.parts(error_features(evidence, {tensor: model.element_counts})[tensor][rows])
-    for k, of_crystal in zip(rows, parts, strict=True):
-        reasons = []
-        if tensor is Tensor.ELASTIC and columns["off_equilibrium"][k] == 1:
-            reasons.append("not relaxed")
-        for place in np.argsort(-of_crystal):
-            words = tuple(FEATURES.values())[place]
-            word = words.high if model.weights[place] > 0 else words.low
-            if of_crystal[place] > _SMALLEST_REASON and word:
-                reasons.append(word)
+    words = [
+        word.high if weight > 0 else word.low for word, weight in zip(FEATURES.values(), model.weights, strict=True)
+    ]
+    parts = model.slope * model.parts(features[rows])
+    # the strongest first
+    order = np.argsort(-parts, axis=1)
+    is_reason = np.take_along_axis(parts > _SMALLEST_REASON, order, axis=1)
+    not_relaxed = np.asarray(columns["off_equilibrium"] == 1) & (tensor is Tensor.ELASTIC)
+    for k, places, strong in zip(rows.tolist(), order.tolist(), is_reason.sum(axis=1).tolist(), strict=True):
+        reasons = ["not relaxed"] if not_relaxed[k] else []
+        reasons += [words[place] for place in places[:strong] if words[place]]
         why = ", ".join(reasons[:MOST_REASONS]) or "several small reasons"
         texts[k].append(f"{TENSORS[tensor].label} of low reliability ({reliability[k]:.2f}): {why}")

@@ -37,9 +37,18 @@ def beyond_materials(by_network: dict[Tensor, Floats]) -> NDArray[np.bool_]:
     Args:
         by_network: tensors of every network, [n_networks, n_crystals, *shape].
     """
-    said = [
-        (largest_response(quantity, tensors) >= AT_BOUND * TENSORS[quantity].max_predicted_entry).any(axis=0)
-        for quantity, tensors in by_network.items()
-    ]
+    said = [_is_at_bound(quantity, tensors).any(axis=0) for quantity, tensors in by_network.items()]
     beyond: NDArray[np.bool_] = np.any(said, axis=0)
     return beyond
+
+
+def _is_at_bound(quantity: Tensor, tensors: Floats) -> NDArray[np.bool_]:
+    """Whether tensors [n_networks, n_crystals, *shape] are as large as none can be, [n_networks, n_crystals]."""
+    bound = AT_BOUND * TENSORS[quantity].max_predicted_entry
+    n_entries = int(np.prod(TENSORS[quantity].shape))
+    # an eigenvalue is at most the norm, of which a Mandel entry has no more than twice its Voigt entry's share
+    most = 2.0 * np.sqrt(n_entries) * np.abs(tensors).reshape(*tensors.shape[:2], n_entries).max(axis=2)
+    at_bound = np.zeros(tensors.shape[:2], dtype=np.bool_)
+    large = ~(most < bound)
+    at_bound[large] = largest_response(quantity, tensors[large]) >= bound
+    return at_bound

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.applicability.kernels.pieces import join_pieces, spread_of_loops
+from models.applicability.kernels.pieces import join_pieces, list_bonds, spread_of_loops
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import CrystalGraph
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
@@ -49,15 +49,17 @@ def find_bonds(crystals: CrystalBatch, graph: CrystalGraph) -> Bonds:
         crystals: the crystals of the graph.
         graph: neighbourhoods of about 12 atoms or more; an atom with more bonds than that keeps the shortest.
     """
-    radius = COVALENT_RADIUS_ANGSTROM[crystals.numbers]
-    length = np.linalg.norm(graph.vector, axis=1)
-    radii = radius[graph.center] + radius[graph.neighbor]
-    bonded = length < np.maximum(radii + BOND_SLACK_ANGSTROM, BOND_SLACK_RATIO * radii)
-    first, second = graph.center[bonded], graph.neighbor[bonded]
-    inverse = np.linalg.inv(crystals.lattice)[crystals.crystal_of_atom[first]]
-    steps = np.einsum("bi,bij->bj", graph.vector[bonded], inverse)
-    shift = np.rint(steps - crystals.frac_coords[second] + crystals.frac_coords[first]).astype(np.int64)
-    return Bonds(first, second, shift)
+    n_edges = len(graph.center)
+    bonds = Bonds(np.empty(n_edges, np.int64), np.empty(n_edges, np.int64), np.empty((n_edges, 3), np.int64))
+    n_bonds = list_bonds(
+        (graph.center, graph.neighbor, graph.vector),
+        COVALENT_RADIUS_ANGSTROM[crystals.numbers],
+        (BOND_SLACK_ANGSTROM, BOND_SLACK_RATIO),
+        crystals.frac_coords,
+        np.linalg.inv(crystals.lattice)[crystals.crystal_of_atom],
+        bonds[:],
+    )
+    return Bonds(*(part[:n_bonds] for part in bonds))
 
 
 def network_dimension(crystals: CrystalBatch, graph: CrystalGraph) -> Ints:

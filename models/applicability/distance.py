@@ -7,6 +7,7 @@ Source: the kind of score follows J. P. Janet et al., Chem. Sci. 10, 7913 (2019)
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,11 @@ class TrainingReference:
     quantiles: Floats
     tail: float = 0.0
 
+    @cached_property
+    def _squared(self) -> NDArray[np.float32]:
+        """Norms of the points, squared, [n_train]."""
+        return np.asarray((self.points**2).sum(axis=1))
+
     def distance(self, descriptors: Floats, crystals: CrystalBatch) -> Floats:
         """Distance to the training data, no unit, [n_crystals].
 
@@ -69,7 +75,7 @@ class TrainingReference:
             crystals: what they describe.
         """
         points = _placed(descriptors, self.center, self.scale)
-        nearest = _nearest(points, self.points, min(N_NEAREST, len(self.points)))
+        nearest = _nearest(points, self.points, self._squared, min(N_NEAREST, len(self.points)))
         if not crystals.n_crystals:
             return nearest
         # 1 for an element that training never had, near 0 for frequent ones; the rarest of a crystal counts
@@ -117,7 +123,7 @@ class TrainingReference:
             crystals: the later training crystals; those that are here already add nothing.
         """
         points = _placed(descriptors, self.center, self.scale)
-        is_new = _nearest(points, self.points, 1) > SAME_POINT
+        is_new = _nearest(points, self.points, self._squared, 1) > SAME_POINT
         new = np.flatnonzero(is_new)
         counts = self.element_counts + _element_counts(crystals.select(new))
         return TrainingReference(
@@ -125,9 +131,10 @@ class TrainingReference:
         )
 
 
-def _nearest(points: NDArray[np.float32], reference: NDArray[np.float32], n_nearest: int) -> Floats:
-    """Mean distance of points to their nearest points of a reference, [n_points]."""
-    squared = (reference**2).sum(axis=1)
+def _nearest(
+    points: NDArray[np.float32], reference: NDArray[np.float32], squared: NDArray[np.float32], n_nearest: int
+) -> Floats:
+    """Mean distance of points to their nearest points of a reference, whose squared norms are given, [n_points]."""
     nearest = np.zeros(len(points))
     # as differences of squares: one matrix product instead of all differences
     for start in range(0, len(points), _CHUNK):

@@ -28,12 +28,12 @@ EXPANSION_UNIT = 0.1
 """|ln V / V0| beyond FAR_EXPANSION at which a widening of 1 doubles an interval."""
 
 
-def width_factor(expansion: Floats, widening: float) -> Floats:
+def width_factor(expansion: Floats, widening: float | Floats) -> Floats:
     """Factor of the half widths of crystals away from their equilibrium, 1 for all others, [n_crystals].
 
     Args:
         expansion: predicted ln V / V0, NaN where unknown, [n_crystals].
-        widening: from `fit_widening`.
+        widening: from `fit_widening`; of several quantities, [n, 1], it gives as many rows.
     """
     factor: Floats = 1.0 + widening * np.nan_to_num(_excess(expansion))
     return factor

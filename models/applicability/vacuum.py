@@ -5,11 +5,14 @@ no meaning. Bonds do not tell it from a layered crystal (graphene in a box and g
 width of the empty layer does: along some lattice planes no atom, with its van der Waals radius, reaches into it.
 """
 
+from collections import defaultdict
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.crystals.crystal import CrystalBatch
-from models.crystals.neighbors import reduce_lattices
+from models.crystals.neighbor_search import reduce_cells
 from models.crystals.radii import VDW_RADIUS_ANGSTROM
 
 Floats = NDArray[np.float64]
@@ -31,7 +34,8 @@ def vacuum_width(crystals: CrystalBatch) -> Floats:
     Args:
         crystals: validated crystals.
     """
-    lattice, transform = reduce_lattices(crystals.lattice)
+    lattice, transform = crystals.lattice.copy(), np.broadcast_to(np.eye(3), crystals.lattice.shape).copy()
+    reduce_cells(lattice, transform)
     frac = np.einsum("ni,nij->nj", crystals.frac_coords, np.linalg.inv(transform)[crystals.crystal_of_atom])
     owner, plane = _wide_planes(lattice)
     width = np.zeros(crystals.n_crystals)
@@ -55,17 +59,27 @@ def _wide_planes(lattice: Floats) -> tuple[Ints, Ints]:
     bound = np.floor(np.linalg.norm(lattice, axis=2) / _MIN_SPACING_ANGSTROM).astype(np.int64)
     inverse = np.linalg.inv(lattice)
     owners, planes = [np.zeros(0, np.int64)], [np.zeros((0, 3), np.int64)]
-    for limits in np.unique(bound, axis=0):
-        if limits.any():
-            grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in limits), indexing="ij"), axis=-1).reshape(-1, 3)
-            grid = grid[len(grid) // 2 + 1 :]  # one of each pair of opposite planes
-            grid = grid[np.gcd.reduce(grid, axis=1) == 1]
-            rows = np.flatnonzero((bound == limits).all(axis=1))
+    rows_of_bound = defaultdict(list)
+    for crystal, limits in enumerate(map(tuple, bound.tolist())):
+        rows_of_bound[limits].append(crystal)
+    # in the order of the bounds
+    for limits in sorted(rows_of_bound):
+        if any(limits):
+            grid, rows = _grid_of_planes(limits), np.array(rows_of_bound[limits])
             size = np.linalg.norm(np.einsum("gi,nji->ngj", grid.astype(np.float64), inverse[rows]), axis=2)
             row, which = np.nonzero(size * _MIN_SPACING_ANGSTROM <= 1.0)
             owners.append(rows[row])
             planes.append(grid[which])
     return np.concatenate(owners), np.concatenate(planes)
+
+
+@lru_cache(maxsize=1024)
+def _grid_of_planes(limits: tuple[int, int, int]) -> Ints:
+    """Miller indices up to the limits without common divisor, one of each pair of opposite planes, [n, 3]."""
+    grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in limits), indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = grid[len(grid) // 2 + 1 :]
+    coprime: Ints = grid[np.gcd.reduce(grid, axis=1) == 1]
+    return coprime
 
 
 def _widest_gap(height: Floats, radius: Floats, group: Ints, n_groups: int) -> Floats:

@@ -20,8 +20,40 @@ Pairs = tuple[Ints, Ints, Floats, Floats]
 Boxes = tuple[Ints, Ints, Ints, Ints]
 Axes = tuple[float, float, float, float, float, float]
 
+MAX_ROUNDS = 200
+"""Of a reduction, which ends after a few."""
+
+HALF = 0.5 + 1e-6
+"""A projection of exactly one half must not flip back and forth on rounding errors."""
+
 _SLACK = 1e-9  # far above the rounding errors of the bounds, relative to the radius
 _BOXES_FROM_ATOMS = 100  # in smaller cells all atoms are partners
+
+
+@compiled
+def reduce_cells(cells: Floats, transforms: Floats) -> None:
+    """What `models.crystals.neighbors.reduce_lattices` does, in place.
+
+    Args:
+        cells: rows a, b, c in angstrom, become the reduced ones, shape [n_crystals, 3, 3].
+        transforms: unit matrices, become the integer matrices from the given rows to the reduced ones, same shape.
+    """
+    for crystal in range(len(cells)):
+        cell, transform = cells[crystal], transforms[crystal]
+        for _ in range(MAX_ROUNDS):
+            is_reduced = True
+            for i in range(3):
+                for j in range(3):
+                    dot = cell[i, 0] * cell[j, 0] + cell[i, 1] * cell[j, 1] + cell[i, 2] * cell[j, 2]
+                    squared = cell[j, 0] * cell[j, 0] + cell[j, 1] * cell[j, 1] + cell[j, 2] * cell[j, 2]
+                    if i == j or not abs(dot / squared) > HALF:
+                        continue
+                    steps, is_reduced = np.rint(dot / squared), False
+                    for k in range(3):
+                        cell[i, k] -= steps * cell[j, k]
+                        transform[i, k] -= steps * transform[j, k]
+            if is_reduced:
+                break
 
 
 @compiled
@@ -32,6 +64,7 @@ def search(
     radius: Floats,
     is_center: Bools,
     shells: tuple[Ints, Floats],
+    kth: Floats,
     capacity: int,
 ) -> Pairs:
     """All pairs of an atom and an image closer than a radius, but for atoms with themselves.
@@ -44,13 +77,14 @@ def search(
         is_center: atoms whose pairs are wanted, shape [n_atoms].
         shells: numbers k and multiples: the radius is at least so many times the distance of the k-th neighbour of
             every center, shape [n_shells] each.
+        kth: for the distance of the k-th neighbour of every center in angstrom, shape [n_shells, n_atoms].
         capacity: how many pairs there may be; with more of them the search takes longer.
 
     Returns:
         Center, neighbour, vector [n_pairs, 3] and distance in angstrom, by center, then neighbour, then image.
     """
     pairs = np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty((capacity, 3)), np.empty(capacity)
-    n_pairs = 0
+    n_pairs = first_atom[0]  # none yet: a constant would be compiled as a type of its own
     for crystal in range(len(radius)):
         start, stop = first_atom[crystal], first_atom[crystal + 1]
         cell, first_pair = (cells[0][crystal], cells[1][crystal], frac_coords[start:stop]), n_pairs
@@ -66,7 +100,10 @@ def search(
                 if n_pairs > len(pairs[0]):
                     pairs = _with_room_for(2 * n_pairs, pairs)
                     n_pairs = _add_pairs_of(atom, start, partners, cell, axes, radius[crystal], pairs, begin)
-                needed = max(needed, _needed_radius(pairs[3][begin:n_pairs], shells))
+                for shell in range(len(kth)):
+                    distance = kth_smallest(pairs[3], begin, n_pairs, shells[0][shell])
+                    kth[shell, start + atom] = distance
+                    needed = max(needed, shells[1][shell] * distance)
             if needed <= radius[crystal]:
                 break
             wider = needed * (1.0 + 1e-9) if needed < np.inf else 1.5 * radius[crystal]
@@ -86,21 +123,13 @@ def _with_room_for(capacity: int, pairs: Pairs) -> Pairs:
 
 
 @compiled
-def _needed_radius(distance: Floats, shells: tuple[Ints, Floats]) -> float:
-    """How far the search has to reach around an atom, infinite where that is not known yet, in angstrom."""
-    needed = 0.0
-    for shell in range(len(shells[0])):
-        needed = max(needed, shells[1][shell] * kth_smallest(distance, shells[0][shell]))
-    return needed
-
-
-@compiled
-def kth_smallest(values: Floats, k: int) -> float:
-    """The k-th smallest of some numbers, infinite where there are fewer."""
+def kth_smallest(values: Floats, start: int, stop: int, k: int) -> float:
+    """The k-th smallest of the numbers from start to stop, infinite where there are fewer."""
     smallest = np.empty(k)
     for place in range(k):
         smallest[place] = np.inf
-    for value in values:
+    for number in range(start, stop):
+        value = values[number]
         if value < smallest[k - 1]:
             place = k - 1
             while place > 0 and smallest[place - 1] > value:
@@ -121,7 +150,7 @@ def kth_distances(center: Ints, distance: Floats, n_atoms: int, k: int) -> Float
         stop = start
         while stop < len(center) and center[stop] == center[start]:
             stop += 1
-        kth[center[start]] = kth_smallest(distance[start:stop], k)
+        kth[center[start]] = kth_smallest(distance, start, stop, k)
         start = stop
     return kth
 

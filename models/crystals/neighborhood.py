@@ -31,7 +31,7 @@ class Neighborhood:
     radius_angstrom: Floats
     crystal_of_atom: Ints
     centers: Bools | None = None
-    _kth: dict[int, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _kth: dict[int, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def kth_distance(self, k: int) -> Floats:
         """Distance of each atom's k-th nearest neighbour in angstrom, infinite where it has fewer, [n_atoms].
@@ -68,7 +68,8 @@ class Neighborhood:
         chosen = self.pairs.take(rows)
         pairs = chosen._replace(center=center, neighbor=new_index[chosen.neighbor])
         centers = None if self.centers is None else self.centers[atoms]
-        return Neighborhood(pairs, self.radius_angstrom[crystals], crystal_of_atom, centers)
+        kth = {k: distance[atoms] for k, distance in self._kth.items()}
+        return Neighborhood(pairs, self.radius_angstrom[crystals], crystal_of_atom, centers, kth)
 
 
 def find_neighborhood(
@@ -86,5 +87,6 @@ def find_neighborhood(
         centers: atoms whose pairs are wanted, shape [n_atoms]; all if None. The others are neighbours only.
     """
     arrays = batch.lattice, batch.frac_coords, batch.crystal_of_atom
-    pairs, reached = find_shells(*arrays, radius_angstrom, shells, centers)
-    return Neighborhood(pairs, reached, batch.crystal_of_atom, centers)
+    pairs, reached, kth = find_shells(*arrays, radius_angstrom, shells, centers)
+    kth_of = {k: distance for (k, _), distance in zip(shells, kth, strict=True)}
+    return Neighborhood(pairs, reached, batch.crystal_of_atom, centers, kth_of)

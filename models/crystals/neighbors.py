@@ -114,7 +114,7 @@ def find_shells(
     radius: Floats,
     shells: Sequence[tuple[int, float]],
     centers: Bools | None = None,
-) -> tuple[Neighbors, Floats]:
+) -> tuple[Neighbors, Floats, Floats]:
     """The same as `find_neighbors`, as far as whole shells of neighbours reach.
 
     Args:
@@ -126,14 +126,17 @@ def find_shells(
         centers: see `find_neighbors`.
 
     Returns:
-        The pairs, and the radius up to which all were found in angstrom, shape [n_crystals].
+        The pairs, the radius up to which all were found in angstrom, shape [n_crystals], and the distance of every
+        center's k-th neighbour in angstrom, infinite for the other atoms, shape [n_shells, n_atoms].
     """
+    kth = np.full((len(shells), len(frac_coords)), np.inf)
     if not len(frac_coords):
-        return Neighbors.join([]), radius
+        return Neighbors.join([]), radius, kth
     # what reads foreign files measures distances too, but never comes here: it need not load a compiler
-    from models.crystals.neighbor_search import search
+    from models.crystals.neighbor_search import reduce_cells, search
 
-    reduced, transform = reduce_lattices(lattice)
+    reduced, transform = np.array(lattice, dtype=np.float64), np.broadcast_to(np.eye(3), lattice.shape).copy()
+    reduce_cells(reduced, transform)
     frac = np.einsum("ni,nij->nj", frac_coords, np.linalg.inv(transform)[crystal_of_atom])
     is_center = np.ones(len(frac), dtype=np.bool_) if centers is None else np.ascontiguousarray(centers)
     counts = np.bincount(crystal_of_atom, minlength=len(lattice))
@@ -145,7 +148,7 @@ def find_shells(
     numbers = np.array([k for k, _ in shells], np.int64), np.array([multiple for _, multiple in shells], np.float64)
     first_atom = np.concatenate([[0], np.cumsum(counts)])
     cells = reduced, cell_heights(reduced)
-    return Neighbors(*search(cells, frac, first_atom, reached, is_center, numbers, capacity)), reached
+    return Neighbors(*search(cells, frac, first_atom, reached, is_center, numbers, kth, capacity)), reached, kth
 
 
 def closest_pairs(

@@ -31,7 +31,7 @@ def handedness(shells: Shells, first_atom: Ints) -> Floats:
         first_atom: of each crystal and, last, the number of atoms, shape [n_crystals + 1].
     """
     start, neighbor, _, weight, direction = shells
-    near, far = _means(start, weight, direction, 2), _means(start, weight, direction, 1)
+    near, far = _means(start, weight, direction, 2.0), _means(start, weight, direction, 1.0)
     components = np.zeros((len(first_atom) - 1, N_COMPONENTS))
     for crystal in range(len(components)):
         triples, lengths, norm = np.zeros(N_COMPONENTS), np.zeros(N_COMPONENTS), 0.0
@@ -56,7 +56,7 @@ def handedness(shells: Shells, first_atom: Ints) -> Floats:
 
 
 @compiled
-def _means(start: Ints, weights: Floats, direction: Floats, power: int) -> Floats:
+def _means(start: Ints, weights: Floats, direction: Floats, power: float) -> Floats:
     """Means over each atom's neighbours of r, then of xx, xy, xz, yy, yz, zz of r r - 1/3, shape [n_atoms, 9].
 
     Args:
@@ -69,7 +69,7 @@ def _means(start: Ints, weights: Floats, direction: Floats, power: int) -> Float
     for atom in range(len(means)):
         norm = 0.0
         for pair in range(start[atom], start[atom + 1]):
-            weight = weights[pair] if power == 1 else weights[pair] * weights[pair]
+            weight = weights[pair] if power == 1.0 else weights[pair] * weights[pair]
             norm += weight
             place = 3
             for i in range(3):

@@ -42,6 +42,26 @@ FLOORS = np.geomspace(0.05, 20.0, 25)
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Which crystals share a factor of their width, found once for all quantities.
+
+    Attributes:
+        names: of crystal systems, each once.
+        of_crystal: places among the names, [n_crystals].
+    """
+
+    names: tuple[str, ...]
+    of_crystal: NDArray[np.int64]
+
+    @staticmethod
+    def of(system: NDArray[np.str_]) -> "Groups":
+        """The groups of crystal systems, [n_crystals]."""
+        place_of: dict[str, int] = {}
+        places = [place_of.setdefault(name, len(place_of)) for name in system.tolist()]
+        return Groups(tuple(place_of), np.array(places, dtype=np.int64))
+
+
+@dataclass(frozen=True)
 class SystemWidth:
     """Width of a crystal system relative to the pooled one, and its number of labelled crystals."""
 
@@ -68,12 +88,12 @@ class ConformalWidth:
     systems: dict[str, SystemWidth]
     quantile_below: float | None = None
 
-    def reaches(self, spread: Floats, system: NDArray[np.str_]) -> tuple[Floats, Floats]:
+    def reaches(self, spread: Floats, system: NDArray[np.str_] | Groups) -> tuple[Floats, Floats]:
         """How far the intervals reach below and above the predictions on the quantity's scale; see `half_width`."""
         above = self._reach(self.quantile, spread, system)
         return above if self.quantile_below is None else self._reach(self.quantile_below, spread, system), above
 
-    def half_width(self, spread: Floats, system: NDArray[np.str_]) -> Floats:
+    def half_width(self, spread: Floats, system: NDArray[np.str_] | Groups) -> Floats:
         """Half widths on the quantity's scale.
 
         Args:
@@ -86,7 +106,7 @@ class ConformalWidth:
         below, above = self.reaches(spread, system)
         return (below + above) / 2
 
-    def _reach(self, quantile: float, spread: Floats, system: NDArray[np.str_]) -> Floats:
+    def _reach(self, quantile: float, spread: Floats, system: NDArray[np.str_] | Groups) -> Floats:
         width = (spread + self.floor) * factors_of(self.systems, system)
         return width * quantile if math.isfinite(quantile) else np.full(len(width), math.inf)
 
@@ -249,12 +269,11 @@ def system_widths(scores: Floats, system: NDArray[np.str_], alpha: float) -> dic
     return widths
 
 
-def factors_of(systems: dict[str, SystemWidth], system: NDArray[np.str_]) -> Floats:
+def factors_of(systems: dict[str, SystemWidth], system: "NDArray[np.str_] | Groups") -> Floats:
     """The factor of each crystal, 1 for a system that was never seen, [n_crystals]."""
-    factors = np.ones(len(system))
-    for name, width in systems.items():
-        factors[system == name] = width.factor
-    return factors
+    groups = system if isinstance(system, Groups) else Groups.of(system)
+    factor_of_name = [systems[name].factor if name in systems else 1.0 for name in groups.names]
+    return np.array(factor_of_name, dtype=np.float64)[groups.of_crystal]
 
 
 def _short(value: float) -> float:

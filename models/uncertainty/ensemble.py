@@ -98,11 +98,11 @@ def spread_of_numbers(by_network: Floats, value: Floats) -> Floats:
     """Root mean square distance of the networks' numbers from the ensemble's number.
 
     Args:
-        by_network: on the quantity's scale, [n_networks, n_crystals]; NaN for a network that has no such number.
-        value: on the scale, [n_crystals].
+        by_network: on the quantity's scale, [n_networks, ..., n_crystals]; NaN for a network that has no such number.
+        value: on the scale, [..., n_crystals].
 
     Returns:
-        On the scale, [n_crystals]; 0 for a single network. Networks without a number count as far away as the
+        On the scale, [..., n_crystals]; 0 for a single network. Networks without a number count as far away as the
         farthest of the others; NaN where no network or not the ensemble has one.
     """
     squared = (by_network - value) ** 2

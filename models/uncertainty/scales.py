@@ -5,6 +5,9 @@ logarithm the errors have one width. What may vanish or change its sign goes thr
 a logarithm far from it.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,11 +16,41 @@ from models.error_scales import Scale, Transform
 Floats = NDArray[np.float64]
 
 
-def to_scale(scale: Scale, values: Floats) -> Floats:
+@dataclass(frozen=True)
+class ScaleRows:
+    """Scales of one transform for the rows of a matrix of numbers, one quantity each.
+
+    Attributes:
+        transform: of all of them.
+        unit, origin, lower, upper: as of `Scale`, each [n_rows, 1].
+    """
+
+    transform: Transform
+    unit: Floats
+    origin: Floats
+    lower: Floats
+    upper: Floats
+
+    @staticmethod
+    def of(scales: Sequence[Scale]) -> "ScaleRows":
+        """The rows of scales that share their transform."""
+        fields = np.array([(scale.unit, scale.origin, scale.lower, scale.upper) for scale in scales])
+        return ScaleRows(scales[0].transform, *fields.T[:, :, None])
+
+
+def by_transform(scales: Mapping[str, Scale | None]) -> Iterator[tuple[list[str], ScaleRows]]:
+    """Names of quantities that share a transform, and their scales; those without a scale are left out."""
+    for transform in Transform:
+        chosen = {name: scale for name, scale in scales.items() if scale is not None and scale.transform is transform}
+        if chosen:
+            yield list(chosen), ScaleRows.of(list(chosen.values()))
+
+
+def to_scale(scale: Scale | ScaleRows, values: Floats) -> Floats:
     """Numbers on their scale.
 
     Args:
-        scale: of the quantity.
+        scale: of the quantity, or of each row of a matrix.
         values: in the quantity's unit, any shape.
 
     Returns:
@@ -30,7 +63,7 @@ def to_scale(scale: Scale, values: Floats) -> Floats:
     return np.asarray(np.arcsinh(values / scale.unit) if scale.transform is Transform.ASINH else values / scale.unit)
 
 
-def from_scale(scale: Scale, places: Floats) -> Floats:
+def from_scale(scale: Scale | ScaleRows, places: Floats) -> Floats:
     """Inverse of `to_scale`; what is too large for a float becomes infinite."""
     with np.errstate(over="ignore"):
         if scale.transform is Transform.LOG:
@@ -39,11 +72,13 @@ def from_scale(scale: Scale, places: Floats) -> Floats:
         return np.asarray(in_units * scale.unit)
 
 
-def interval_around(scale: Scale, values: Floats, below: Floats, above: Floats | None = None) -> tuple[Floats, Floats]:
+def interval_around(
+    scale: Scale | ScaleRows, values: Floats, below: Floats, above: Floats | None = None
+) -> tuple[Floats, Floats]:
     """The interval that reaches so far on the scale around each value, cut where physics is certain.
 
     Args:
-        scale: of the quantity.
+        scale: of the quantity, or of each row of matrices [n_rows, n_crystals].
         values: predictions in the quantity's unit, [n_crystals].
         below: how far it reaches below the values on the scale, [n_crystals].
         above: how far above; as far as below where it is not given.

@@ -1,4 +1,4 @@
-"""Connected pieces of periodic networks, by union and find with translations.
+"""Bonds, and connected pieces of periodic networks by union and find with translations.
 
 Source: R. E. Tarjan, J. ACM 22, 215 (1975).
 """
@@ -8,6 +8,44 @@ from typing import Any
 import numpy as np
 
 from models.compiled import compiled
+
+
+@compiled
+def list_bonds(
+    edges: tuple[Any, Any, Any],
+    radius: Any,
+    longest: tuple[float, float],
+    frac_coords: Any,
+    inverse_of_atom: Any,
+    bonds: tuple[Any, Any, Any],
+) -> int:
+    """The edges that are bonds.
+
+    Args:
+        edges: their atoms, each [n_edges], and vectors in angstrom, [n_edges, 3].
+        radius: covalent radii in angstrom, [n_atoms].
+        longest: slack in angstrom and ratio: a bond is shorter than the sum of the radii with either.
+        frac_coords: [n_atoms, 3].
+        inverse_of_atom: inverse of the rows a, b, c, [n_atoms, 3, 3].
+        bonds: for first, second [n_edges] and shift [n_edges, 3] as of `join_pieces`.
+
+    Returns:
+        Number of bonds, whose places are the first ones.
+    """
+    center, neighbor, vector = edges
+    n_bonds = 0
+    for edge in range(len(center)):
+        i, j = center[edge], neighbor[edge]
+        x, y, z = vector[edge, 0], vector[edge, 1], vector[edge, 2]
+        radii = radius[i] + radius[j]
+        if not np.sqrt(x * x + y * y + z * z) < max(radii + longest[0], longest[1] * radii):
+            continue
+        bonds[0][n_bonds], bonds[1][n_bonds] = i, j
+        for k in range(3):
+            step = x * inverse_of_atom[i, 0, k] + y * inverse_of_atom[i, 1, k] + z * inverse_of_atom[i, 2, k]
+            bonds[2][n_bonds, k] = int(np.rint(step - frac_coords[j, k] + frac_coords[i, k]))
+        n_bonds += 1
+    return n_bonds
 
 
 @compiled

@@ -58,7 +58,7 @@ def best_two(values: Singles, directions: Floats, *, even: bool) -> NDArray[np.i
         Places, [n, 2].
     """
     places = np.empty((len(values), 2), dtype=np.int64)
-    two_best_of_each(values, directions, APART, int(even), places)
+    two_best_of_each(values, directions, APART, float(even), places)
     return places
 
 

@@ -15,7 +15,7 @@ SQRT_HALF, SQRT_TWO = np.sqrt(0.5), np.sqrt(2.0)
 
 
 @compiled
-def two_best(values: Any, directions: Any, apart: float, even: int) -> tuple[int, int]:
+def two_best(values: Any, directions: Any, apart: float, even: float) -> tuple[int, int]:
     """The best direction and the best one apart from it.
 
     Args:
@@ -36,7 +36,7 @@ def two_best(values: Any, directions: Any, apart: float, even: int) -> tuple[int
     for k in range(len(values)):
         if second < 0 or values[k] > values[second]:
             cosine = x * directions[k, 0] + y * directions[k, 1] + z * directions[k, 2]
-            if even:
+            if even > 0.0:
                 cosine = abs(cosine)
             if cosine <= apart:
                 second = k
@@ -44,7 +44,7 @@ def two_best(values: Any, directions: Any, apart: float, even: int) -> tuple[int
 
 
 @compiled
-def two_best_of_each(values: Any, directions: Any, apart: float, even: int, places: Any) -> None:
+def two_best_of_each(values: Any, directions: Any, apart: float, even: float, places: Any) -> None:
     """`two_best` of values [n, n_directions], to `places`, [n, 2]."""
     for k in range(len(values)):
         places[k, 0], places[k, 1] = two_best(values[k], directions, apart, even)
@@ -223,7 +223,7 @@ def extremes(along: Any, tensors: Any, grid: tuple[Any, Any], apart: float, deri
             for end in range(2):
                 sign = -1.0 if end == 0 else 1.0
                 best = -np.inf
-                for place in two_best(values[end], directions, apart, 1):
+                for place in two_best(values[end], directions, apart, 1.0):
                     divisor = on_grid[0, place] if entry == 1 else np.float32(1.0)
                     half = (on_grid[first, place] - on_grid[first + 2, place]) / two / divisor
                     # the largest over m lies at this angle from the first tangent, the least a right angle further

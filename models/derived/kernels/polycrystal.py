@@ -48,15 +48,15 @@ def dilation_sum(values: Any, weights: Any, shear: float) -> float:
 
 
 @compiled
-def bound(values: Any, weights: Any, shear: float, of_shear: int) -> float:
+def bound(values: Any, weights: Any, shear: float, of_shear: float) -> float:
     """The estimate of G with the medium of a G0 that is just about to lose its sign, or the G* of that medium."""
     medium_bulk = (2 * shear + 1 / dilation_sum(values, weights, shear)) / 3
     g_star = shear / 6 * (9 - 10 * shear / (medium_bulk + 2 * shear))
-    return float(shear_estimate(values, weights, 4 * shear / 3, g_star)) if of_shear else g_star
+    return float(shear_estimate(values, weights, 4 * shear / 3, g_star)) if of_shear > 0.0 else g_star
 
 
 @compiled
-def largest_bound(values: Any, weights: Any, ends: tuple[float, float], sign: float, of_shear: int) -> float:
+def largest_bound(values: Any, weights: Any, ends: tuple[float, float], sign: float, of_shear: float) -> float:
     """Largest sign times `bound` over the media from start to stop, which has one maximum: ever finer grids."""
     start, stop = ends
     best = -np.inf
@@ -137,10 +137,10 @@ def polycrystal_moduli(values: Any, weights: Any, out: Any) -> None:
     for k in range(len(values)):
         v, w = values[k], weights[k]
         soft, stiff = softest_and_stiffest(v, w)
-        out[0, k] = bulk_estimate(v, w, largest_bound(v, w, (0.0, soft), 1.0, 0))
-        out[1, k] = largest_bound(v, w, (0.0, soft), 1.0, 1)
+        out[0, k] = bulk_estimate(v, w, largest_bound(v, w, (0.0, soft), 1.0, 0.0))
+        out[1, k] = largest_bound(v, w, (0.0, soft), 1.0, 1.0)
         # 2/3 G0 <= G* <= 3/2 G0: beyond 9/4 of the highest eigenvalue every G* is larger than one that is possible
         farthest = 2.25 * v[5] / 2
-        out[2, k] = bulk_estimate(v, w, -largest_bound(v, w, (stiff, farthest), -1.0, 0))
-        out[3, k] = -largest_bound(v, w, (stiff, farthest), -1.0, 1)
+        out[2, k] = bulk_estimate(v, w, -largest_bound(v, w, (stiff, farthest), -1.0, 0.0))
+        out[3, k] = -largest_bound(v, w, (stiff, farthest), -1.0, 1.0)
         out[4, k], out[5, k] = self_consistent(v, w, out[1, k], out[3, k])
