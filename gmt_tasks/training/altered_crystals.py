@@ -21,11 +21,8 @@ _GROUPS = (
     "Ni Pd Pt", "Cu Ag Au", "Zn Cd Hg", "B Al Ga In Tl", "C Si Ge Sn Pb", "N P As Sb Bi", "O S Se Te", "F Cl Br I",
     "Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu",
 )  # fmt: skip
-REPLACEMENTS: Mapping[int, Ints] = {
-    SYMBOLS.index(symbol): np.array([SYMBOLS.index(other) for other in group.split() if other != symbol])
-    for group in _GROUPS
-    for symbol in group.split()
-}
+_NUMBERS = [np.array([*map(SYMBOLS.index, group.split())]) for group in _GROUPS]
+REPLACEMENTS: Mapping[int, Ints] = {int(old): group[group != old] for group in _NUMBERS for old in group}
 """Atomic numbers of the other elements of its group, by atomic number."""
 
 

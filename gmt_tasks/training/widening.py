@@ -40,11 +40,12 @@ def doubled(network: GMTNet, seed: int) -> GMTNet:
         values = weights[name]
         if values.ndim == 2 and wanted.shape[1] != values.shape[1]:
             once = 2 * values.shape[1] - wanted.shape[1]
-            values = _twice(values, 1, once, channels)
-            if name != _MADE_FROM_ELEMENTS:
-                values = _shared(values, once, channels, generator)
+            if name == _MADE_FROM_ELEMENTS:
+                values = _twice(values, 1, channels)
+            else:
+                values = _read_twice(values, once, channels, generator)
         if values.ndim and wanted.shape[0] != values.shape[0]:
-            values = _twice(values, 0, 0, channels)
+            values = _twice(values, 0, channels)
         if ".key." in name:
             # attention is divided by the square root of the number of channels
             values = values * 2**0.5
@@ -53,17 +54,20 @@ def doubled(network: GMTNet, seed: int) -> GMTNet:
     return wide.train(network.training)
 
 
-def _twice(values: torch.Tensor, axis: int, once: int, channels: int) -> torch.Tensor:
-    """Each block of `channels` along an axis twice, after the first rows that stand once: they are no channels."""
-    kept, blocks = torch.split(values, [once, values.shape[axis] - once], dim=axis)
-    doubled_blocks = [block for block in torch.split(blocks, channels, dim=axis) for _ in range(2)]
-    return torch.cat([kept, *doubled_blocks], dim=axis)
+def _twice(values: torch.Tensor, axis: int, channels: int) -> torch.Tensor:
+    """Each block of `channels` along an axis twice."""
+    blocks = torch.split(values, channels, dim=axis)
+    return torch.cat([block for block in blocks for _ in range(2)], dim=axis)
 
 
-def _shared(values: torch.Tensor, once: int, channels: int, generator: torch.Generator) -> torch.Tensor:
-    """Weights [n_out, n_in] whose inputs stand twice after the first, with each pair's sum what one of them was."""
-    kept, pairs = torch.split(values, [once, values.shape[1] - once], dim=1)
-    first, second = pairs.reshape(len(pairs), -1, 2, channels).unbind(2)
-    more = _UNEQUAL * torch.randn(first.shape, generator=generator, dtype=values.dtype)
-    shared = torch.stack([first * (0.5 + more), second * (0.5 - more)], dim=2).flatten(1)
+def _read_twice(values: torch.Tensor, once: int, channels: int, generator: torch.Generator) -> torch.Tensor:
+    """Weights [n_out, n_in] with two for each channel that is read, whose sum is the one of before.
+
+    The first `once` inputs are no channels of invariants and are read once.
+    """
+    kept, read = torch.split(values, [once, values.shape[1] - once], dim=1)
+    blocks = read.reshape(len(read), -1, channels)
+    more = _UNEQUAL * torch.randn(blocks.shape, generator=generator, dtype=values.dtype)
+    first, second = blocks * (0.5 + more), blocks * (0.5 - more)
+    shared = torch.stack([first, second], dim=2).flatten(1)
     return torch.cat([kept, shared], dim=1)
