@@ -74,7 +74,7 @@ def insert_columns(connection: Connection, table: Table, columns: Columns, confl
     if n_rows == 0:
         return
     if connection.dialect.name == "sqlite":
-        text, order = _sqlite_statement(connection.dialect, table, names, conflict)
+        text, order = _sqlite_statement(table, names, conflict)
         bound = _bound_columns(connection.dialect, table, columns)
         connection.exec_driver_sql(text, list(zip(*(bound[name] for name in order), strict=True)))
         return
@@ -115,12 +115,10 @@ def _insert(dialect_insert: Callable[[Table], Any], table: Table, names: Sequenc
 
 
 @cache
-def _sqlite_statement(
-    dialect: Dialect, table: Table, names: tuple[str, ...], conflict: Conflict
-) -> tuple[str, list[str]]:
+def _sqlite_statement(table: Table, names: tuple[str, ...], conflict: Conflict) -> tuple[str, list[str]]:
     """The text of an INSERT and the columns in the order of its parameters; to compile it takes milliseconds."""
     statement = _insert(sqlite.insert, table, names, conflict)
-    compiled: Any = statement.compile(dialect=dialect, column_keys=list(names))
+    compiled: Any = statement.compile(dialect=sqlite.dialect(), column_keys=list(names))
     return str(compiled), list(compiled.positiontup)
 
 
