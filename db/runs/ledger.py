@@ -6,6 +6,7 @@ Whoever changes a run's ingest first touches the run's row, so two writers of on
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from db.doubts import doubts_column, doubts_of, notes_of
 from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
 from db.tables import Outcome, ShardState, crystals, cursors, inputs, models, results, runs, shards
 from db.transactions import database_time
+from models.crystals.crystal import Ints
 from models.errors import MissingError, StoreError
 
 
@@ -193,14 +195,13 @@ def _cut_shards(
     """Makes shards of crystals of similar size; gives (shard, slot) of each row. Similar sizes pad and balance well."""
     atoms = block.crystals.atoms_per_crystal
     ordered = sorted(pending, key=lambda row: (int(atoms[row]), row))
-    cut = np.cumsum([0, *(int(atoms[row]) for row in ordered)])[:-1] // shard_atoms
+    firsts = _first_of_shards(atoms[ordered], shard_atoms)
     last = connection.execute(select(func.max(shards.c.shard_id)).where(shards.c.run_id == run_id)).scalar_one()
     first_id = 0 if last is None else int(last) + 1
     places: dict[int, tuple[int, int]] = {}
     rows = []
-    # A crystal larger than shard_atoms skips numbers of `cut`; unique() closes the gaps.
-    for shard, number in enumerate(np.unique(cut)):
-        in_shard = [ordered[i] for i in np.flatnonzero(cut == number)]
+    for shard, (start, stop) in enumerate(pairwise(firsts)):
+        in_shard = ordered[start:stop]
         places |= {row: (first_id + shard, slot) for slot, row in enumerate(in_shard)}
         rows.append(
             {
@@ -215,6 +216,20 @@ def _cut_shards(
         )
     insert_rows(connection, shards, rows)
     return places
+
+
+def _first_of_shards(atoms: Ints, shard_atoms: int) -> list[int]:
+    """Where shards begin, and the end of the last; each has at most `shard_atoms` atoms, or one crystal of more.
+
+    Workers compute what has so many atoms at once: a few atoms more would be a second pass for one crystal.
+    """
+    ends = np.cumsum(atoms)
+    firsts = [0]
+    while firsts[-1] < len(atoms):
+        start = firsts[-1]
+        before = int(ends[start - 1]) if start else 0
+        firsts.append(max(start + 1, int(np.searchsorted(ends, before + shard_atoms, side="right"))))
+    return firsts
 
 
 def _crystal_inputs(

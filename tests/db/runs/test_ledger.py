@@ -1,12 +1,16 @@
 """What comes in: runs, blocks, duplicates and shards; everything may be repeated, nothing is lost."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from db.records import Balance, ModelVersion, RunState
+from db.runs import ledger
 from db.store import ResultStore
 from db.tables import crystals, shards
 from db.transactions import reading
@@ -43,7 +47,7 @@ def test_shards_hold_every_crystal_once_in_order_of_size_and_near_the_wanted_siz
         sizes.append(lease.crystals.atoms_per_crystal)
     assert sorted(found) == sorted(crystal_id(seed) for seed in range(50))
     assert (np.diff(np.concatenate(sizes)) >= 0).all()
-    assert all(abs(int(size.sum()) - SHARD_ATOMS) < 5 + 1 for size in sizes[:-1])
+    assert all(SHARD_ATOMS - 5 < int(size.sum()) <= SHARD_ATOMS for size in sizes[:-1])
 
 
 def test_a_crystal_larger_than_a_shard_gets_a_shard_of_its_own(store: ResultStore) -> None:
@@ -123,3 +127,15 @@ def test_the_run_runs_only_when_all_sources_are_read(store: ResultStore) -> None
     store.end_ingest(run.id, "b")
     assert store.get_run(run.id).state is RunState.RUNNING
     assert store.ingest_cursor(run.id, "b") == (0, True)
+
+
+@given(st.lists(st.integers(1, 60), max_size=80), st.integers(1, 100))
+def test_no_shard_has_more_atoms_than_asked_for_but_one_crystal_of_more(sizes: list[int], most: int) -> None:
+    atoms = np.array(sorted(sizes), dtype=np.int64)
+    firsts = ledger._first_of_shards(atoms, most)
+    assert firsts[0] == 0 and firsts[-1] == len(atoms)
+    for number, (start, stop) in enumerate(pairwise(firsts)):
+        total = atoms[start:stop].sum()
+        assert stop == start + 1 or total <= most
+        # full: the next crystal would not have gone in
+        assert number == len(firsts) - 2 or total + atoms[stop] > most
