@@ -10,8 +10,8 @@ from models.gmtnet.card import find_checkpoint, read_card
 from models.quantities import TENSORS, Tensor
 from models.tensors.voigt import to_components
 
-MOST_APART = {Tensor.DIELECTRIC_ELECTRONIC: 0.03, Tensor.DIELECTRIC_TOTAL: 0.06, Tensor.ELASTIC: 0.06}
-"""Median relative difference from the ensemble on prototypes, which neither was trained on."""
+MOST_APART = {Tensor.DIELECTRIC_ELECTRONIC: 0.045, Tensor.DIELECTRIC_TOTAL: 0.08, Tensor.ELASTIC: 0.095}
+"""Median relative difference from the ensemble on unrelaxed prototypes: twice what it is on relaxed crystals."""
 
 
 @pytest.fixture(scope="module")
