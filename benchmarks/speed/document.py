@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.interleaved import EARLIER, OURS, PLAIN
+from benchmarks.speed.interleaved import EARLIER, OURS, OURS_DISTILLED, PLAIN
 from benchmarks.speed.one_process import STAGES
 from benchmarks.speed.scaling import SIZES, Assumed, Plan, measured_of, plan
 from flows.reports.markdown import figures, markdown_table, render
@@ -66,8 +66,8 @@ def performance(result: dict[str, Any], recorded: list[dict[str, Any]]) -> str:
 
 def stage_table(contenders: dict[str, Any]) -> str:
     """Stages of this version beside those of the earlier one: minimum (median), ratio, share."""
-    ours = contenders[OURS]["stages"]
-    before = contenders.get(EARLIER, {}).get("stages", {})
+    columns = [contenders.get(name, {"stages": {}}) for name in (EARLIER, OURS, OURS_DISTILLED)]
+    before, ours, distilled = (column["stages"] for column in columns)
     named = [*STAGES, *(name for name in ours if name not in STAGES)]
     total = sum(values["min"] for values in ours.values())
     rows = []
@@ -78,23 +78,20 @@ def stage_table(contenders: dict[str, Any]) -> str:
         rows.append(
             [
                 name,
-                "-" if then is None else f"{then['min']:,.0f} ({then['median']:,.0f})",
-                "-" if now is None else f"{now['min']:,.0f} ({now['median']:,.0f})",
+                *(_minimum_and_median(of) for of in (then, now, distilled.get(name))),
                 figures(then["min"] / now["min"]) if now and then and now["min"] > 0 else "-",
                 "-" if now is None else f"{100 * now['min'] / total:.1f}",
             ]
         )
-    whole, earlier = contenders[OURS]["us_per_crystal"], contenders.get(EARLIER, {}).get("us_per_crystal")
-    rows.append(
-        [
-            "whole",
-            "-" if earlier is None else f"{earlier['min']:,.0f} ({earlier['median']:,.0f})",
-            f"{whole['min']:,.0f} ({whole['median']:,.0f})",
-            "-" if earlier is None else figures(earlier["min"] / whole["min"]),
-            "100",
-        ]
-    )
-    return markdown_table(("stage", "before, µs", "this version, µs", "before / this", "share, %"), rows)
+    whole = [column.get("us_per_crystal") for column in columns]
+    times = "-" if whole[0] is None else figures(whole[0]["min"] / whole[1]["min"])
+    rows.append(["whole", *map(_minimum_and_median, whole), times, "100"])
+    names = ("stage", "before, µs", "this version, µs", "gmtnet-distilled, µs", "before / this", "share, %")
+    return markdown_table(names, rows)
+
+
+def _minimum_and_median(values: dict[str, float] | None) -> str:
+    return "-" if values is None else f"{values['min']:,.0f} ({values['median']:,.0f})"
 
 
 def step_table(steps: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@ from gmt_tasks.sources.files.tables.parquet import TableFile
 from models.crystals.crystal import CrystalBatch
 from models.quantities import TENSORS
 
-OURS, EARLIER, OURS_PAPER, PLAIN = "this version", "before", "this version, gmtnet-paper", "plain"
+OURS, EARLIER, PLAIN = "this version", "before", "plain"
+OURS_DISTILLED, OURS_PAPER = "this version, gmtnet-distilled", "this version, gmtnet-paper"
 N_WARM_UP = 24
 SEED = 11
 
@@ -29,7 +30,8 @@ def contenders(against: str) -> tuple[list[Contender], str]:
         described = git("describe", "--always", "--tags", against)
     except NoVersionError as error:
         described = str(error)
-    return [*found, Contender(OURS_PAPER, "gmtnet-paper"), Contender(PLAIN, "plain")], described
+    models = Contender(OURS_DISTILLED, "gmtnet-distilled"), Contender(OURS_PAPER, "gmtnet-paper")
+    return [*found, *models, Contender(PLAIN, "plain")], described
 
 
 def compare(candidates: Path, folder: Path, *, against: str, n: int, n_rounds: int) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def figures(
     answers: dict[str, list[dict[str, Any]]], ready: dict[str, dict[str, Any]], warm: dict[str, float]
 ) -> dict[str, Any]:
     """Figures by contender and ratios from all answers."""
-    ours = {OURS: microseconds(answers[OURS]), OURS_PAPER: microseconds(answers[OURS_PAPER])}
+    ours = {name: microseconds(answers[name]) for name in (OURS, OURS_DISTILLED, OURS_PAPER) if name in answers}
     contenders_ = {}
     for name, of in answers.items():
         each = microseconds(of)
@@ -79,11 +81,14 @@ def figures(
             "load_cpu_s": ready[name]["load_cpu_s"],
             "first_batch_cpu_s": warm[name],
         }
-    pairs = [(EARLIER, OURS), (PLAIN, OURS), (PLAIN, OURS_PAPER)]
+    pairs = [(of, to) for to in (OURS, OURS_DISTILLED, OURS_PAPER) for of in (EARLIER, PLAIN)]
+    pairs.remove((EARLIER, OURS_PAPER))
     return {
         "contenders": contenders_,
         "ratios": [
-            {"of": of, "to": to, **ratio(microseconds(answers[of]), ours[to])} for of, to in pairs if of in answers
+            {"of": of, "to": to, **ratio(microseconds(answers[of]), ours[to])}
+            for of, to in pairs
+            if of in answers and to in ours
         ],
     }
 

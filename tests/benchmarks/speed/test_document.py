@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.speed import document
 from benchmarks.speed.document import line_of, performance, scaling
-from benchmarks.speed.interleaved import EARLIER, OURS, OURS_PAPER, PLAIN, figures
+from benchmarks.speed.interleaved import EARLIER, OURS, OURS_DISTILLED, OURS_PAPER, PLAIN, figures
 
 STAGES = {"read": 0.008, "network": 0.09, "lease": 0.002}
 
@@ -28,7 +28,7 @@ def run(n: int, workers: int) -> dict[str, Any]:
 
 
 def result() -> dict[str, Any]:
-    factors = {OURS: 1.0, EARLIER: 2.0, OURS_PAPER: 1.5, PLAIN: 4.0}
+    factors = {OURS: 1.0, EARLIER: 2.0, OURS_DISTILLED: 0.8, OURS_PAPER: 1.5, PLAIN: 4.0}
     ready = {name: {"missing": [], "load_cpu_s": 1.5} for name in factors}
     measured = figures({name: answers(f) for name, f in factors.items()}, ready, dict.fromkeys(factors, 2.0))
     agreement = {"largest": {"elastic_voigt": 3e-6, "piezoelectric": 2e-5}, "median": 1e-7, "n": 9, "n_other_graph": 1}
@@ -60,10 +60,11 @@ def result() -> dict[str, Any]:
 def test_the_document_of_a_whole_result_says_what_was_measured() -> None:
     made = json.loads(json.dumps(result()))
     text = performance(made, [line_of(made)])
-    assert "| network | 18,000 (19,800) | 9,000 (9,900) | 2.00 | 90.0 |" in text
-    assert "| whole | 20,000 (22,000) | 10,000 (11,000) | 2.00 | 100 |" in text
+    assert "| network | 18,000 (19,800) | 9,000 (9,900) | 7,200 (7,920) | 2.00 | 90.0 |" in text
+    assert "| whole | 20,000 (22,000) | 10,000 (11,000) | 8,000 (8,800) | 2.00 | 100 |" in text
     assert f"| {PLAIN} / {OURS} | 4.00 | 4.00 | 4.00 to 4.00 |" in text
     assert f"| {PLAIN} / {OURS_PAPER} | 2.67 |" in text
+    assert f"| {PLAIN} / {OURS_DISTILLED} | 5.00 |" in text
     assert "is 2.0e-05" in text
     assert "| 200, supercells | 90,000 | 450 | network 80,000, symmetry 10,000 |" in text
     assert "999,000 done" in text and "| 2026-11-29 | abc123 | A \\| B | 10,000 | 4.00 |" in text
@@ -83,7 +84,7 @@ def test_without_an_earlier_version_nothing_is_made_up() -> None:
     made = result()
     del made["interleaved"]["contenders"][EARLIER]
     made["interleaved"]["ratios"] = [row for row in made["interleaved"]["ratios"] if row["of"] != EARLIER]
-    assert "| network | - | 9,000 (9,900) | - | 90.0 |" in performance(made, [])
+    assert "| network | - | 9,000 (9,900) | 7,200 (7,920) | - | 90.0 |" in performance(made, [])
 
 
 def test_the_history_is_read_as_it_was_written() -> None:
