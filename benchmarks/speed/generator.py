@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.speed.inputs import candidates_file, crystals_of, write_crystals
-from gmt_tasks.training.altered_crystals import replace_one, scaled, substitution_scale
+from gmt_tasks.training.distillation.altered_crystals import replace_one, scaled, substitution_scale
 from models.crystals.crystal import SYMBOLS, CrystalBatch
 
 LARGEST_STRAIN = 0.05

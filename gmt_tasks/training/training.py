@@ -14,12 +14,12 @@ import torch
 from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.training.config import TrainingConfig, training_facts
 from gmt_tasks.training.data import Prepared, label_counts, prepare, training_rows, typical_norms
-from gmt_tasks.training.distillation import DistillationLoop, prepare_distillation
-from gmt_tasks.training.ensemble_answers import SPREAD_COLUMNS
+from gmt_tasks.training.distillation.distillation import DistillationLoop, prepare_distillation
+from gmt_tasks.training.distillation.ensemble_answers import SPREAD_COLUMNS
+from gmt_tasks.training.distillation.widening import doubled, doubled_config
 from gmt_tasks.training.loop import Report, TrainingLoop
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
 from gmt_tasks.training.split_table import write_split_table
-from gmt_tasks.training.widening import doubled, doubled_config
 from models.crystals.crystal import Floats, Ints
 from models.errors import ModelError
 from models.gmtnet.card import ModelCard, find_checkpoint, read_card

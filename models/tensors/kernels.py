@@ -89,14 +89,10 @@ def set_monoclinic(lattice: Any, short: Any, long: Any, out: Any) -> None:
     )
     for k in range(3):
         long[k] = b[k] if volume > 0 else -b[k]
-    set_axis(long, out[1])
-    along = dot(short, out[1])
+    # the frame with Z along b and X along the part of c normal to it, its axes renamed in a circle
+    set_frame(short, long, out)
     for k in range(3):
-        short[k] -= along * out[1, k]
-    set_axis(short, out[2])
-    for k in range(3):
-        i, j = (k + 1) % 3, (k + 2) % 3
-        out[0, k] = out[1, i] * out[2, j] - out[1, j] * out[2, i]
+        out[0, k], out[1, k], out[2, k] = out[1, k], out[2, k], out[0, k]
 
 
 @compiled

@@ -11,7 +11,7 @@ from benchmarks.speed.generator import LARGEST_STRAIN, replaced, rows, strained,
 from benchmarks.speed.inputs import crystals_of, of_size, sample, write_crystals, write_source
 from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.files.tables.parquet import TableFile
-from gmt_tasks.training.altered_crystals import REPLACEMENTS
+from gmt_tasks.training.distillation.altered_crystals import REPLACEMENTS
 from models.crystals.crystal import SYMBOLS
 from models.gmtnet.card import WEIGHTS_FOLDER, read_card
 

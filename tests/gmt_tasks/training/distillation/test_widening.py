@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gmt_tasks.training.widening import doubled, doubled_config
+from gmt_tasks.training.distillation.widening import doubled, doubled_config
 from models.crystals.graph import build_graph
 from models.gmtnet.config import GMTNET, GMTNET_WIDE, GMTNetConfig
 from models.gmtnet.network import GMTNet, Outputs, build_network

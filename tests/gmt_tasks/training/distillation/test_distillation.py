@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gmt_tasks.screening.screener import Screener
-from gmt_tasks.training.ensemble_answers import (
+from gmt_tasks.training.distillation.ensemble_answers import (
     SMALLEST_SHARE,
     SPREAD_COLUMNS,
     ask,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmt_tasks.training.altered_crystals import (
+from gmt_tasks.training.distillation.altered_crystals import (
     N_DISTORTED,
     N_STRAINED,
     REPLACEMENTS,

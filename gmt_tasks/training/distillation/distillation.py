@@ -16,11 +16,11 @@ import torch
 
 from gmt_tasks.labels.files import LabelledCrystals
 from gmt_tasks.screening.screener import Screener
-from gmt_tasks.training.altered_crystals import N_SUBSTITUTED, off_equilibrium_copies, substituted_copies
 from gmt_tasks.training.candidate_columns import read_table
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.data import Prepared, prepare_answered, select_targets, usable_candidates
-from gmt_tasks.training.ensemble_answers import MOST_CANDIDATES, EnsembleAnswers, ask
+from gmt_tasks.training.distillation.altered_crystals import N_SUBSTITUTED, off_equilibrium_copies, substituted_copies
+from gmt_tasks.training.distillation.ensemble_answers import MOST_CANDIDATES, EnsembleAnswers, ask
 from gmt_tasks.training.evaluated_formulas import evaluated_formulas
 from gmt_tasks.training.loop import LOSS_WEIGHTS, Report, TrainingLoop
 from models.crystals.crystal import CrystalBatch, Ints
