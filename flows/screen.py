@@ -1,7 +1,7 @@
-"""The flow that screens: open, ingest each source, drive the shards, close the run.
+"""The flow that screens: open, ingest each source and drive the shards at the same time, close the run.
 
-One task drives all shards of a run: a task per crystal would cost more than the crystal. Workers start before this
-module is imported, see `flows.cli.screen`.
+One task drives all shards of a run: a task per crystal would cost more than the crystal. It begins with the first block
+that is in, while the next ones are read. Workers start before this module is imported, see `flows.cli.screen`.
 """
 
 from dataclasses import asdict
@@ -16,12 +16,13 @@ from flows.ingest import ingest_source, open_run, open_session
 from flows.orchestration import current_session, session_for
 from flows.reports.markdown import balance_as_markdown
 from gmt_tasks.process import stop_on_signals
+from gmt_tasks.runs.reading import Reading
 from gmt_tasks.runs.session import ScreenSession
 
 
 @task(name="drive", task_run_name="drive shards of run {run}", cache_policy=NO_CACHE, persist_result=False)
 def drive_shards(run: int) -> int:  # noqa: ARG001  Prefect shows the number in the name
-    """Computes every pending shard of the run; returns the number of crystals that this call committed."""
+    """Computes every shard of the run that is pending or comes; returns how many crystals this call committed."""
     return current_session().drive()
 
 
@@ -55,7 +56,13 @@ def screen(sources: list[str], limit: int | None = None) -> dict[str, int]:
         # A signal becomes a request that is answered between two blocks or shards: nothing is cut off half written.
         session.stop = stop
         run = open_run()
-        for index, source in enumerate(session.sources):
-            ingest_source(index, source.name)
-        drive_shards(run)
+        session.reading = Reading()
+        driving = drive_shards.submit(run)
+        try:
+            with session.reading:
+                for index, source in enumerate(session.sources):
+                    ingest_source(index, source.name)
+        finally:
+            # Where the driver failed, that is why the reading ended; a reading that failed ends the driver in peace.
+            driving.result()
         return finish_run(run)

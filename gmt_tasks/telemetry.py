@@ -47,15 +47,17 @@ class Progress:
 
     Attributes:
         n_done: crystals committed (with a result or quarantined), earlier calls included.
-        n_total: crystals that the run has to do.
+        n_total: crystals that the run has to do, as far as its sources are read.
         crystals_per_s: rate of the recent past, 0 before the first result.
-        eta_s: seconds until the rest is done at this rate, None while the rate is unknown.
+        eta_s: seconds until the rest is done at this rate, None while the rate is unknown or more may come.
+        more_may_come: sources are still being read.
     """
 
     n_done: int
     n_total: int
     crystals_per_s: float
     eta_s: float | None
+    more_may_come: bool = False
 
 
 class RateMeter:
@@ -83,7 +85,8 @@ class RateMeter:
         elapsed = self._clock() - since
         return (self._n - before) / elapsed if elapsed > 0 and self._n > before else 0.0
 
-    def progress(self, n_done: int, n_total: int) -> Progress:
+    def progress(self, n_done: int, n_total: int, *, more_may_come: bool = False) -> Progress:
         """The state of a run of n_total items of which n_done are done, at the present rate."""
         rate = self.per_s
-        return Progress(n_done, n_total, rate, (n_total - n_done) / rate if rate > 0 else None)
+        eta_s = (n_total - n_done) / rate if rate > 0 and not more_may_come else None
+        return Progress(n_done, n_total, rate, eta_s, more_may_come)

@@ -167,9 +167,9 @@ def estimate_lines(estimate: "RunEstimate") -> list[str]:
 
     workers = f"{estimate.n_workers} worker{'s' if estimate.n_workers > 1 else ''} on {estimate.n_cores} cores"
     return [
-        f"expected with {workers}: {duration(estimate.wall_s)} ({duration(estimate.ingest_s)} to read, "
-        f"{duration(estimate.drive_s)} to compute, {estimate.crystals_per_s:.0f} crystals/s), where nothing else uses "
-        f"the cores; {duration(estimate.cpu_s)} of processor time",
+        f"expected with {workers}: {duration(estimate.wall_s)}, {estimate.crystals_per_s:.0f} crystals/s (reading, "
+        f"which goes on beside computing, takes {duration(estimate.ingest_s)}), where nothing else uses the cores; "
+        f"{duration(estimate.cpu_s)} of processor time",
         f"start beside it: {duration(estimate.start_cpu_s)} of processor time, {duration(estimate.start_s)} of that to "
         "load the model",
         f"memory {estimate.memory_bytes / 2**30:.1f} GiB, database {estimate.database_bytes / 2**20:,.0f} MiB (SQLite)",

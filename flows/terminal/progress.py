@@ -34,17 +34,21 @@ class PlainProgress(ProgressDisplay):
 
     def __init__(self) -> None:
         self._next_s = 0.0
+        self._n_done = 0
 
     def read(self, n_inputs: int) -> None:
-        """Says how many inputs are read, at most every ten seconds."""
-        if self._due():
+        """Says how many inputs are read, at most every ten seconds until crystals are done: they say it then."""
+        if not self._n_done and self._due():
             say(f"read {n_inputs:,} inputs")
 
     def show(self, progress: Progress) -> None:
         """Says how many crystals are done, at most every ten seconds and when all are."""
+        self._n_done = progress.n_done
         # The last line always comes: a log that ends at 98 % looks like a run that died.
-        if self._due() or (progress.n_done == progress.n_total and progress.crystals_per_s > 0):
+        all_done = progress.n_done == progress.n_total and progress.crystals_per_s > 0 and not progress.more_may_come
+        if all_done or self._due():
             rest = f", rest in {duration(progress.eta_s)}" if progress.eta_s else ""
+            rest = ", reading on" if progress.more_may_come else rest
             rate = f" {progress.crystals_per_s:.1f} crystals/s" if progress.crystals_per_s else ""
             say(f"{progress.n_done:,} of {progress.n_total:,} crystals{rate}{rest}")
 
@@ -74,6 +78,7 @@ class BarProgress(ProgressDisplay):
         )
         self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
         self._task = self._bars.add_task("starting", total=None, rate="")
+        self._reading = self._bars.add_task("reading", total=None, rate="", visible=False)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -84,14 +89,18 @@ class BarProgress(ProgressDisplay):
 
     def read(self, n_inputs: int) -> None:
         """Shows how many inputs are read."""
-        self._bars.update(self._task, description="reading", completed=n_inputs)
+        self._bars.update(self._reading, completed=n_inputs, visible=True)
 
     def show(self, progress: Progress) -> None:
-        """Shows how many crystals are done."""
-        rate = f"{progress.crystals_per_s:,.1f}/s, {duration(progress.eta_s)} left" if progress.crystals_per_s else ""
+        """Shows how many crystals are done, and the reading while it goes on."""
+        rate = f"{progress.crystals_per_s:,.1f}/s" if progress.crystals_per_s else ""
+        if progress.eta_s is not None:
+            rate += f", {duration(progress.eta_s)} left"
         self._bars.update(
             self._task, description="computing", completed=progress.n_done, total=progress.n_total, rate=rate
         )
+        if not progress.more_may_come:
+            self._bars.update(self._reading, visible=False)
 
 
 def progress_display() -> ProgressDisplay:

@@ -147,6 +147,8 @@ def _fine_tuned(config: TrainingConfig, options: RetrainOptions, replayed: float
         epochs=options.epochs or max(1, round(share * config.epochs)),
         learning_rate=share * config.learning_rate,
         new_share=NEW_SHARE,
+        # new labels are what it is for; a distilled network keeps what it knows of its ensemble as far as they allow
+        teacher="",
         # a hundredth more or less would be another model
         start_share=round(KEPT_SHARE * (1.0 - replayed), 1),
     )

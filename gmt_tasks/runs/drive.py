@@ -1,6 +1,6 @@
-"""Driving of shards: lease ahead, submit, commit on arrival, until nothing is left to lease.
+"""Driving of shards: lease ahead, submit, commit on arrival, until all is read and nothing is left to lease.
 
-This loop is the single writer of its process. It may die at any point: what it committed stays, what it had leased is
+This loop alone writes results in its process. It may die at any point: what it committed stays, what it had leased is
 taken over by the next driver, at once on the same host, otherwise when its leases have gone stale.
 """
 
@@ -13,6 +13,7 @@ from typing import Protocol
 from db.records import ResultBlock, ShardLease
 from db.store import STALE_AFTER_S, ResultStore
 from gmt_tasks.process import StopRequest, is_dead
+from gmt_tasks.runs.reading import Reading
 from gmt_tasks.telemetry import Progress, RateMeter, event
 from models.errors import StoreError
 
@@ -52,6 +53,7 @@ class ShardDriver:
         holder: name under which shards are leased.
         on_progress: called after every commit.
         stop: checked before every lease.
+        reading: of the sources, which may go on beside the driver.
         stale_after_s: a lease without heartbeat for so many seconds may be taken over.
     """
 
@@ -61,14 +63,18 @@ class ShardDriver:
     holder: str
     on_progress: Callable[[Progress], None] = lambda progress: None
     stop: StopRequest = field(default_factory=StopRequest)
+    reading: Reading = field(default_factory=lambda: Reading(ended=True))
     stale_after_s: float = STALE_AFTER_S
     _leases: dict[tuple[int, int], ShardLease] = field(default_factory=dict, init=False)
     _last_beat_s: float = field(default=0.0, init=False)
     _ask_again_s: float = field(default=0.0, init=False)
     _none_free: bool = field(default=False, init=False)
+    _n_total: int = field(default=0, init=False)
 
     def drive(self) -> int:
-        """Works until no shard of the run is pending or held by another living driver.
+        """Works until all is read and no shard of the run is pending or held by another living driver.
+
+        When the reading fails it ends after the shard it is at: the next call has to read on, and then finds the rest.
 
         Returns:
             Number of crystals committed by this call, with a result or quarantined.
@@ -79,23 +85,32 @@ class ShardDriver:
         """
         # A crash before this call leaves leases that nobody renews: at once, not when they have gone stale.
         self._reclaim()
-        n_before, n_total = self.store.progress(self.run_id)
+        n_before, self._n_total = self.store.progress(self.run_id)
         meter, n_committed = RateMeter(), 0
-        self.on_progress(meter.progress(n_before, n_total))
+        self.on_progress(self._progress(meter, n_before))
         try:
-            while self._lease_ahead() or self.pool.n_in_flight or self._more_may_come():
-                for lease, block in self.pool.collect(POLL_S):
+            while not self.reading.failed and (self._lease_ahead() or self.pool.n_in_flight or self._more_may_come()):
+                for lease, block in self._collect():
                     n_committed += self._commit(lease, block)
                     meter.add(len(lease.crystal_ids))
-                    self.on_progress(meter.progress(n_before + n_committed, n_total))
+                    self.on_progress(self._progress(meter, n_before + n_committed))
                 self._beat()
                 self.stop.check()
-        except BaseException:
-            # The next driver need not wait for these leases to go stale. The database may be what failed.
+        finally:
+            # The next driver need not wait for what is left to go stale. The database may be what failed.
             with suppress(StoreError):
                 self.store.release_leases(self.run_id, self.holder)
-            raise
         return n_committed
+
+    def _progress(self, meter: RateMeter, n_done: int) -> Progress:
+        return meter.progress(n_done, self._n_total, more_may_come=not self.reading.ended)
+
+    def _collect(self) -> list[tuple[ShardLease, ResultBlock]]:
+        """Completed shards; waits for one, or for the reading where nothing else is left to wait for."""
+        if self.pool.has_room and not self.pool.n_in_flight and not self.reading.ended:
+            self.reading.wait(POLL_S)
+            return []
+        return self.pool.collect(POLL_S)
 
     def _reclaim(self) -> None:
         """Frees the shards of drivers of this host that died."""
@@ -106,10 +121,15 @@ class ShardDriver:
     def _lease_ahead(self) -> bool:
         """Leases and submits while the pool has room; True when it leased something."""
         leased = False
+        if self.reading.take_news():
+            _, self._n_total = self.store.progress(self.run_id)
+            self._ask_again_s = 0.0
         while self.pool.has_room and time.monotonic() >= self._ask_again_s:
             self.stop.check()
+            # Asked before the lease: what comes after it is then looked for once more.
+            all_read = self.reading.ended
             lease = self.store.lease_shard(self.run_id, self.holder, self.stale_after_s)
-            self._none_free = lease is None
+            self._none_free = lease is None and all_read
             if lease is None:
                 # The database need not be asked again and again while the last shards are computed.
                 self._ask_again_s = time.monotonic() + POLL_S
@@ -120,7 +140,7 @@ class ShardDriver:
         return leased
 
     def _more_may_come(self) -> bool:
-        """True until a lease was refused while nobody else holds one: then no shard is left."""
+        """True until a lease was refused when all was read and nobody else held one: then no shard is left."""
         if not self._none_free:
             return True
         others = [holder for holder in self.store.holders(self.run_id) if holder != self.holder]

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Self
 from db.records import Balance, Run, RunState
 from db.store import ResultStore
 from gmt_tasks.process import StopRequest, new_holder
-from gmt_tasks.runs.drive import ShardDriver
+from gmt_tasks.runs.drive import POLL_S, ShardDriver
 from gmt_tasks.runs.lifecycle import close_run
+from gmt_tasks.runs.reading import Reading
 from gmt_tasks.settings import Settings
 from gmt_tasks.telemetry import Progress
 from gmt_tasks.workers.isolation import Timeouts
@@ -42,8 +43,9 @@ class RunSession(ABC):
         on_progress: called after every commit.
         on_ingest: called with the number of inputs read so far.
         stop: checked before every lease and after every block of inputs.
+        reading: of the sources, where it goes on beside `drive`.
         n_committed: crystals that this session computed, and
-        drive_s: the time that took, workers' start excluded, in seconds.
+        drive_s: the time that took, workers' start excluded and waiting for the reading included, in seconds.
     """
 
     settings: Settings
@@ -52,6 +54,7 @@ class RunSession(ABC):
     on_progress: Callable[[Progress], None] = lambda progress: None
     on_ingest: Callable[[int], None] = lambda n: None
     stop: StopRequest = field(default_factory=StopRequest)
+    reading: Reading = field(default_factory=lambda: Reading(ended=True))
     n_committed: int = field(default=0, init=False)
     drive_s: float = field(default=0.0, init=False)
     _pool: "WorkerPool | None" = field(default=None, init=False)
@@ -114,22 +117,36 @@ class RunSession(ABC):
         return self._pool
 
     def drive(self) -> int:
-        """Computes what is pending; returns the number of crystals that this call committed."""
-        # Starting workers takes seconds to minutes; a resumed run may need none.
-        n_done, n_total = self.store.progress(self.run.id)
-        if n_done == n_total:
-            return 0
-        pool = self.start_workers()
-        began_s = time.monotonic()
-        driver = ShardDriver(
-            self.store, self.run.id, pool, new_holder(), self.on_progress, self.stop, self.settings.stale_after_s
-        )
+        """Computes what is pending or still comes in; returns the number of crystals that this call committed."""
         try:
-            self.n_committed += driver.drive()
-        finally:
-            # Also after a stop: the rate is that of the work that was done.
-            self.drive_s += time.monotonic() - began_s
+            # Starting workers takes seconds to minutes; a resumed run may need none.
+            if not self._has_work():
+                return 0
+            pool = self.start_workers()
+            began_s = time.monotonic()
+            name, stale_after_s = new_holder(), self.settings.stale_after_s
+            driver = ShardDriver(
+                self.store, self.run.id, pool, name, self.on_progress, self.stop, self.reading, stale_after_s
+            )
+            try:
+                self.n_committed += driver.drive()
+            finally:
+                # Also after a stop: the rate is that of the work that was done.
+                self.drive_s += time.monotonic() - began_s
+        except BaseException:
+            self.reading.give_up()
+            raise
         return self.n_committed
+
+    def _has_work(self) -> bool:
+        """True as soon as something is pending, False when everything is read and nothing is."""
+        while True:
+            all_read = self.reading.ended
+            n_done, n_total = self.store.progress(self.run.id)
+            if n_done < n_total or all_read:
+                return n_done < n_total
+            self.stop.check()
+            self.reading.wait(POLL_S)
 
     def finish(self) -> Balance:
         """Closes the run; raises OpenBalanceError when inputs are unaccounted for."""

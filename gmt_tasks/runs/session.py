@@ -129,6 +129,7 @@ class ScreenSession(RunSession):
         def on_block(n: int) -> None:
             self._n_read += n
             self.on_ingest(self._n_read)
+            self.reading.added()
             self.stop.check()
 
         self.stop.check()

@@ -207,6 +207,13 @@ def test_plain_progress_says_the_rate_and_the_rest(capsys: pytest.CaptureFixture
     assert last.startswith("100 of 100 crystals")
 
 
+def test_plain_progress_says_that_more_is_being_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainProgress() as display:
+        display.show(Progress(10, 10, 5.0, None, more_may_come=True))
+        display.read(20)  # crystals say it from now on
+    assert capsys.readouterr().err.splitlines() == ["10 of 10 crystals 5.0 crystals/s, reading on"]
+
+
 def test_a_broken_check_is_a_bad_line_and_does_not_stop_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise OSError("disk gone")

@@ -17,13 +17,13 @@ from models.gmtnet.checkpoint import load_checkpoint
 SHIPPED = find_checkpoint("gmtnet")
 
 
-def plan(replayed: float, **more: object) -> RetrainPlan:
+def plan(replayed: float, *, current_card: Path = SHIPPED, **more: object) -> RetrainPlan:
     return make_plan(
         replace(RetrainOptions(), **more),  # type: ignore[arg-type]
         snapshot="a" * 64,
         data=Path("data"),
         current=ModelVersion("gmtnet", "1", "b" * 64),
-        current_card=SHIPPED,
+        current_card=current_card,
         replayed=replayed,
     )
 
@@ -45,6 +45,14 @@ def test_a_retraining_on_base_labels_is_longer_and_goes_half_of_the_way_back() -
 def test_a_training_from_random_weights_has_nothing_to_go_back_to() -> None:
     config = plan(0.0, from_scratch=True).configs[0]
     assert (config.start, config.start_share, config.new_share) == ("", 0.0, 0.0)
+
+
+def test_a_distilled_network_is_retrained_on_labels_and_asks_no_ensemble() -> None:
+    current = find_checkpoint("gmtnet-distilled")
+    assert TrainingConfig.read("gmtnet-distilled").teacher
+    (config,) = plan(1.0, config="gmtnet-distilled", current_card=current).configs
+    assert (config.teacher, config.start) == ("", str(current))
+    assert plan(1.0, config="gmtnet-distilled", from_scratch=True, members=1).configs[0].teacher
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

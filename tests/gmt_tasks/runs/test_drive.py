@@ -3,7 +3,10 @@
 import dataclasses
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from gmt_tasks.ingest.blocks import IngestPlan
 from gmt_tasks.process import StoppedError, StopRequest, new_holder
 from gmt_tasks.runs.drive import ShardDriver
 from gmt_tasks.runs.lifecycle import OpenBalanceError, close_run, ingest_source, run_spec
+from gmt_tasks.runs.reading import NobodyComputesError, Reading
 from gmt_tasks.sources.source import Source, SourceBlock
 from models.errors import Reason, StoreError
 from tests.gmt_tasks.workers.fake_screener import RAISE, VERSION, FakeScreener, cubic_crystals
@@ -234,3 +238,71 @@ def test_a_run_with_pending_crystals_is_not_finished(tmp_path: Path) -> None:
         ingest_source(store, run.id, source, PLAN)
         with pytest.raises(OpenBalanceError, match="9 of 10 inputs"):
             close_run(store, run.id, 1.0)
+
+
+@dataclasses.dataclass
+class WatchedSource(ListSource):
+    """Gives a block only after something was seen, so that a test is sure of the order of events."""
+
+    before_block: Callable[[int], None] = lambda number: None
+
+    def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
+        for number, block in enumerate(super().blocks(start)):
+            self.before_block(number)
+            yield block
+
+
+def screen_while_read(store: ResultStore, source: Source, pool: DirectPool) -> int:
+    """As `screen`, with the driver in a thread beside the reading; returns the number of crystals it committed."""
+    store.register_model(VERSION, {})
+    run = store.open_run(run_spec([ListSource(ELEMENTS)], VERSION, 0.01, PLAN))
+    reading = Reading()
+    driver = ShardDriver(store, run.id, pool, new_holder(), reading=reading)
+    with ThreadPoolExecutor(1) as thread:
+        driving = thread.submit(driver.drive)
+        with suppress(OSError), reading:
+            ingest_source(store, run.id, source, PLAN, on_block=lambda n: reading.added())
+        return driving.result(timeout=60)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Waits for what another thread does."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def test_what_is_in_is_computed_while_the_rest_is_read(tmp_path: Path, undisturbed: list[dict[str, Any]]) -> None:
+    with ResultStore(tmp_path / "a.db") as store:
+        # the second block is read when all crystals of the first have their results, and not before
+        source = WatchedSource(ELEMENTS, before_block=lambda n: wait_until(lambda: n == 0 or store.progress(1)[0] == 5))
+        assert screen_while_read(store, source, DirectPool()) == 9
+        close_run(store, 1, 1.0)
+        assert list(store.dump()) == undisturbed
+
+
+def test_a_reading_that_fails_ends_the_driver_in_peace_and_the_next_call_goes_on(
+    tmp_path: Path, undisturbed: list[dict[str, Any]]
+) -> None:
+    def broken(number: int) -> None:
+        if number:
+            wait_until(lambda: store.progress(1)[0] > 0)
+            raise OSError("the disk is gone")
+
+    with ResultStore(tmp_path / "a.db") as store:
+        committed = screen_while_read(store, WatchedSource(ELEMENTS, before_block=broken), DirectPool())
+        assert 0 < committed <= 5
+        assert store.holders(1) == []
+        assert store.ingest_cursor(1, "list") == (5, False)
+        screen(store, ListSource(ELEMENTS))
+        assert list(store.dump()) == undisturbed
+
+
+def test_a_reading_ends_when_nobody_computes_what_it_brings() -> None:
+    reading = Reading()
+    reading.added()
+    reading.give_up()
+    with pytest.raises(NobodyComputesError), reading:
+        reading.added()
+    assert reading.ended and reading.failed
