@@ -124,11 +124,13 @@ def column_of(name: str, values: Sequence[Any]) -> Column:
     return Column(np.array([places.get(value, -1) for value in values], np.int32), texts)
 
 
-def encode(column: Column) -> bytes:
-    """A column as bytes: type, length of the texts, texts, values; each deflated where that saves."""
+def encode(column: Column, *, deflated: bool = True) -> bytes:
+    """A column as bytes: type, length of the texts, texts, values; each deflated where that saves, unless unwanted."""
     values = column.values
     dtype = values.dtype.newbyteorder("<").str.encode().ljust(4)
     texts = b"" if column.texts is None else deflate(json.dumps(column.texts).encode())
+    if not deflated:
+        return dtype + len(texts).to_bytes(4, "little") + texts + RAW + values.tobytes()
     # bytes of one significance side by side: signs and exponents deflate, mantissas do not
     planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.dtype.itemsize).T.tobytes()
     packed = planes if _all_differ(values) else deflate(planes)
@@ -218,7 +220,8 @@ def append(connection: Connection, model_id: int, stored: Columns) -> None:
         return
     of_crystals = _by_id(connection, select(crystals.c.id, *(crystals.c[name] for name in CRYSTAL_COLUMNS)), ids)
     found = dict(zip(CRYSTAL_COLUMNS, of_crystals, strict=True))
-    write(connection, model_id, ids_of(ids), _columns_of({**stored, **found}))
+    # deflated when it is merged, soon where many follow
+    write(connection, model_id, ids_of(ids), _columns_of({**stored, **found}), deflated=False)
     merge_small(connection, model_id)
 
 
@@ -244,10 +247,17 @@ def _columns_of(stored: Columns) -> dict[str, Column]:
     return known
 
 
-def write(connection: Connection, model_id: int, ids: SegmentIds | None, columns: Mapping[str, Column]) -> None:
+def write(
+    connection: Connection,
+    model_id: int,
+    ids: SegmentIds | None,
+    columns: Mapping[str, Column],
+    *,
+    deflated: bool = True,
+) -> None:
     """Stores a segment whose rows are in the order of their ids, under a new number."""
     segment = secrets.randbits(63)
-    arrays = {ID: encode_ids(ids)} | {name: encode(column) for name, column in columns.items()}
+    arrays = {ID: encode_ids(ids)} | {name: encode(column, deflated=deflated) for name, column in columns.items()}
     rows = [
         {"model_id": model_id, "name": name, "segment": segment, "data": data} for name, data in sorted(arrays.items())
     ]

@@ -160,7 +160,7 @@ def runs_table(rows: dict[str, Any]) -> str:
         for run in [rows["start"], *rows["runs"]]
     ]
     head = (
-        "inputs", "workers", "wall, s", "until inputs are read, s", "crystals/s, recorded", "crystals/s of wall",
+        "inputs", "workers", "wall, s", "until inputs are in, s", "crystals/s, recorded", "crystals/s of wall",
         "processor time of all processes, s", "database, MiB",
     )  # fmt: skip
     return markdown_table(head, cells, texts=0)

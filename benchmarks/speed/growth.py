@@ -50,7 +50,7 @@ def by_atoms(candidates: Path, folder: Path) -> list[dict[str, Any]]:
 
 
 def by_rows(candidates: Path, folder: Path, *, rows: tuple[int, ...], workers: int) -> dict[str, Any]:
-    """Whole runs: one of a few inputs, which is start and end alone, one with one worker, then growing ones.
+    """Whole runs: one of a few inputs, which is start and end alone, one with one worker, growing ones, one on a core.
 
     Args:
         candidates: Parquet file.
@@ -59,8 +59,8 @@ def by_rows(candidates: Path, folder: Path, *, rows: tuple[int, ...], workers: i
         workers: of the others.
 
     Returns:
-        load (of the last 15 minutes, at the end), start, runs, and one_worker and all_workers: figures of one more
-        crystal beside the first run.
+        load (of the last 15 minutes, at the end), start, runs, one_core (the largest of them on one core), and
+        one_worker and all_workers: figures of one more crystal beside the first run.
     """
     files = {n: sample(candidates, n, SEED, folder) for n in (N_START, *rows)}
     start = whole_run.screen(files[N_START], folder / "start.db", workers=1)
@@ -70,6 +70,7 @@ def by_rows(candidates: Path, folder: Path, *, rows: tuple[int, ...], workers: i
         "load": os.getloadavg()[2],
         "start": start,
         "runs": [one, *runs],
+        "one_core": whole_run.screen(files[rows[-1]], folder / "one-core.db", workers=1, one_core=True),
         "one_worker": beyond_start(one, start),
         "all_workers": beyond_start(runs[-1], start),
     }

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ def screen(
     limit: int | None = None,
     device: str = "cpu",
     model: str = "gmtnet",
+    one_core: bool = False,
 ) -> dict[str, Any]:
     """Screens a source into a fresh database and measures that.
 
@@ -35,6 +38,7 @@ def screen(
         limit: inputs.
         device: "cpu" or "cuda".
         model: name of a shipped model or a checkpoint.
+        one_core: keeps all processes of the run on one core.
 
     Raises:
         FailedRunError: the command failed; with its last words.
@@ -44,12 +48,24 @@ def screen(
     words = ["screen", str(source), "--db", str(database), "--workers", str(workers), "--json", "--verbose"]
     words += ["--device", device, "--model", model]
     words += ["--limit", str(limit)] if limit is not None else []
-    done = measure([*COMMAND, *words], environment(device), ROOT)
+    with on_one_core() if one_core else nullcontext():
+        done = measure([*COMMAND, *words], environment(device), ROOT)
     if done.returncode:
         raise FailedRunError("\n".join(line for _, line in done.lines[-20:]))
     n_bytes = sum(part.stat().st_size for part in database.parent.glob(f"{database.name}*"))
     figures = facts(done, json.loads(done.output)) | {"workers": workers, "database_bytes": n_bytes}
     return figures | {"steady_crystals_per_s": steady_rate(commits_of(done.lines), workers)}
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Keeps this process, and what it starts meanwhile, on one of its cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
@@ -65,7 +81,7 @@ def environment(device: str = "cpu") -> dict[str, str]:
 def facts(done: Measured, record: dict[str, Any]) -> dict[str, Any]:
     """Figures of a run: times in s, memory in bytes.
 
-    `start_s` is the time until the first input was read, `drive_s` that between the first and the last commit.
+    `start_s` is the time until the first block of inputs was in, `drive_s` that between the first and the last commit.
     """
     commits = [second for second, _ in commits_of(done.lines)]
     read = [second for second, line in done.lines if " ingest.block " in f"{line} "]

@@ -24,7 +24,7 @@ ROUNDING = 1e-9
 
 _SINGLE, _BITS, _SIGN = struct.Struct("<f"), struct.Struct("<i"), 0x7FFFFFFF
 _MAX_SINGLE = float(np.finfo(np.float32).max)
-_SMALL = 512
+_TINY, _SMALL = 24, 512
 
 # What texts of inputs and results often hold, the most frequent last. Part of the form: never change it.
 _DICTIONARY = (
@@ -126,7 +126,9 @@ def rounded_singles(names: Sequence[str], values: NDArray[np.float64]) -> NDArra
 
 
 def deflate(content: bytes, dictionary: bytes = b"") -> bytes:
-    """The content in fewer bytes, or as it is where that takes no more."""
+    """The content in fewer bytes, or as it is where that takes no more or would save a handful."""
+    if len(content) <= _TINY and not dictionary:
+        return PLAIN + content
     # small contents come out the same from small tables, which are cleared sooner
     memory = 5 if len(content) <= _SMALL else 9
     compressor = zlib.compressobj(6, zlib.DEFLATED, -15, memory, zlib.Z_DEFAULT_STRATEGY, dictionary)

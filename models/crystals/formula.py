@@ -133,7 +133,12 @@ def anonymous_formula(formula: str) -> str:
         raise FormulaError("it is not made of letters and whole numbers")
     if len({symbol for symbol, _ in symbols}) < len(symbols):
         raise FormulaError("a letter stands in it twice")
-    counts = sorted((int(_amount(digits)) for _, digits in symbols), reverse=True)
+    return _letters(tuple(sorted((int(_amount(digits)) for _, digits in symbols), reverse=True)))
+
+
+@lru_cache(4096)
+def _letters(counts: tuple[int, ...]) -> str:
+    """The anonymous formula of descending counts; most crystals share theirs with many others."""
     divisor = gcd(*counts)
     parts = []
     for place, n in enumerate(counts):
