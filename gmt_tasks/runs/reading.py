@@ -66,6 +66,8 @@ class Reading:
 
     def take_news(self) -> bool:
         """True when something came or the reading ended since the last call."""
-        news = self._news.is_set()
+        if not self._news.is_set():
+            return False
+        # what comes from here on is news again: whoever calls this looks for it afterwards
         self._news.clear()
-        return news
+        return True

@@ -139,14 +139,15 @@ class RunSession(ABC):
         return self.n_committed
 
     def _has_work(self) -> bool:
-        """True as soon as something is pending, False when everything is read and nothing is."""
-        while True:
+        """True as soon as something is pending, False when everything is read and nothing is, or the reading failed."""
+        while not self.reading.failed:
             all_read = self.reading.ended
             n_done, n_total = self.store.progress(self.run.id)
             if n_done < n_total or all_read:
                 return n_done < n_total
             self.stop.check()
             self.reading.wait(POLL_S)
+        return False
 
     def finish(self) -> Balance:
         """Closes the run; raises OpenBalanceError when inputs are unaccounted for."""
