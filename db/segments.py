@@ -133,16 +133,13 @@ def encode(column: Column, *, deflated: bool = True) -> bytes:
         return dtype + len(texts).to_bytes(4, "little") + texts + RAW + values.tobytes()
     # bytes of one significance side by side: signs and exponents deflate, mantissas do not
     planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.dtype.itemsize).T.tobytes()
-    packed = planes if _all_differ(values) else deflate(planes)
+    # of numbers that are seldom equal only exponents would deflate: not worth the time to try
+    is_single = values.dtype == np.float32
+    all_differ = is_single and len(np.unique(values.view(np.int32))) > MOST_DIFFERENT * len(values)
+    packed = planes if all_differ else deflate(planes)
     if len(packed) > MOST_DEFLATED * len(planes):
         packed = RAW + values.tobytes()
     return dtype + len(texts).to_bytes(4, "little") + texts + packed
-
-
-def _all_differ(values: Array) -> bool:
-    """Whether numbers are so seldom equal that only exponents would deflate: not worth the time to try."""
-    is_single = values.dtype == np.float32
-    return is_single and len(set(values.view(np.int32).tolist())) > MOST_DIFFERENT * len(values)
 
 
 def decode(name: str, data: bytes) -> Column:
