@@ -10,6 +10,7 @@ what it read of a segment keeps something true.
 import json
 import re
 import secrets
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -43,9 +44,8 @@ TIERS = ((4096, 32), (65_536, 16))
 ROWS_PER_SEGMENT = 65_536
 """Of segments that are made from stored results."""
 
-RAW, MOST_DEFLATED, MOST_DIFFERENT = b"\2", 0.75, 0.95
-"""First byte of values that are kept as they are: those that deflate to more than this share of their bytes, or that
-differ in more than this share of the rows."""
+RAW, MOST_DEFLATED = b"\2", 0.75
+"""First byte of values that are kept as they are: those that deflate to more than this share of their bytes."""
 
 CRYSTAL_COLUMNS = ("formula", "formula_anonymous", "elements", "nelements", "n_atoms", "volume_per_atom")
 RESULT_COLUMNS = ("created", *BLOCK_COLUMNS)
@@ -133,10 +133,8 @@ def encode(column: Column, *, deflated: bool = True) -> bytes:
         return dtype + len(texts).to_bytes(4, "little") + texts + RAW + values.tobytes()
     # bytes of one significance side by side: signs and exponents deflate, mantissas do not
     planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.dtype.itemsize).T.tobytes()
-    # of numbers that are seldom equal only exponents would deflate: not worth the time to try
-    is_single = values.dtype == np.float32
-    all_differ = is_single and len(np.unique(values.view(np.int32))) > MOST_DIFFERENT * len(values)
-    packed = planes if all_differ else deflate(planes)
+    # bytes that come often, and runs of one, save more than repeated sequences, which take long to look for
+    packed = deflate(planes, strategy=zlib.Z_RLE)
     if len(packed) > MOST_DEFLATED * len(planes):
         packed = RAW + values.tobytes()
     return dtype + len(texts).to_bytes(4, "little") + texts + packed

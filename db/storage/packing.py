@@ -125,13 +125,19 @@ def rounded_singles(names: Sequence[str], values: NDArray[np.float64]) -> NDArra
     return np.where(np.isfinite(singles), singles, np.nan).astype(np.float64)
 
 
-def deflate(content: bytes, dictionary: bytes = b"") -> bytes:
-    """The content in fewer bytes, or as it is where that takes no more or would save a handful."""
+def deflate(content: bytes, dictionary: bytes = b"", *, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
+    """The content in fewer bytes, or as it is where that takes no more or would save a handful.
+
+    Args:
+        content: any bytes.
+        dictionary: what `inflate` is given, too.
+        strategy: of zlib; `inflate` reads them all.
+    """
     if len(content) <= _TINY and not dictionary:
         return PLAIN + content
     # small contents come out the same from small tables, which are cleared sooner
     memory = 5 if len(content) <= _SMALL else 9
-    compressor = zlib.compressobj(6, zlib.DEFLATED, -15, memory, zlib.Z_DEFAULT_STRATEGY, dictionary)
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15, memory, strategy, dictionary)
     packed = compressor.compress(content) + compressor.flush()
     return DEFLATED + packed if len(packed) < len(content) else PLAIN + content
 
