@@ -37,7 +37,10 @@ from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
 from db.transactions import BINARY_RESULTS
 from models.crystals.crystal import SYMBOLS
 
-ID, KEY_BYTES = "id", 8
+ID, FRESH, KEY_BYTES = "id", "*", 8
+"""Names of the array of ids, and of all columns of a segment that one transaction wrote, in one array until it is
+merged: two hundred rows in two hundred places of a large table would cost more than all else that a commit does."""
+
 TIERS = ((4096, 32), (65_536, 16))
 """Segments of fewer rows than the first number are merged as soon as there are as many as the second."""
 
@@ -180,23 +183,40 @@ def decode_ids(data: bytes) -> SegmentIds | None:
     return SegmentIds(bool(data[0]), np.frombuffer(data, np.uint8, -1, 2).reshape(-1, data[1])) if data else None
 
 
+def _packed(arrays: Mapping[str, bytes]) -> bytes:
+    """Arrays one after the other, behind their names and lengths."""
+    head = deflate(json.dumps({name: len(array) for name, array in arrays.items()}).encode())
+    return len(head).to_bytes(4, "little") + head + b"".join(arrays.values())
+
+
+def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """What `_packed` was given."""
+    start = 4 + int.from_bytes(data[:4], "little")
+    for name, length in json.loads(inflate(data[4:start])).items():
+        yield name, data[start : start + length]
+        start += length
+
+
 def read(
     connection: Connection, model_id: int, names: Sequence[str], numbers: Sequence[int] | None = None
 ) -> Iterator[tuple[str, int, bytes]]:
     """The stored arrays of some columns of a model, or of some of its segments: name, number of the segment, bytes."""
-    table = column_segments.c
-    chosen = select(table.name, table.segment, table.data).where(table.model_id == model_id, table.name.in_(names))
+    table, wanted = column_segments.c, set(names)
+    stored = wanted if wanted == {ID} else {*wanted, FRESH}
+    chosen = select(table.name, table.segment, table.data).where(table.model_id == model_id, table.name.in_(stored))
     if numbers is not None:
         chosen = chosen.where(table.segment.in_(numbers))
-    ordered = chosen.order_by(table.name, table.segment).execution_options(**{BINARY_RESULTS: True})
-    for name, segment, data in connection.execute(ordered):
-        yield name, int(segment), data
+    for name, segment, data in connection.execute(chosen.execution_options(**{BINARY_RESULTS: True})):
+        for each, array in _unpacked(data) if name == FRESH else [(name, data)]:
+            if each in wanted:
+                yield each, int(segment), array
 
 
 def numbers_of(connection: Connection, model_ids: Sequence[int], name: str) -> list[tuple[int, int]]:
-    """The segments that have a column: model and number, in the order of the models given."""
+    """The segments that have a column, or may have it: model and number, in the order of the models given."""
     table = column_segments.c
-    chosen = select(table.model_id, table.segment).where(table.model_id.in_(model_ids), table.name == name)
+    named = table.name == ID if name == ID else table.name.in_((name, FRESH))
+    chosen = select(table.model_id, table.segment).where(table.model_id.in_(model_ids), named)
     place_of = {model_id: place for place, model_id in enumerate(model_ids)}
     pairs = [(int(model_id), int(segment)) for model_id, segment in connection.execute(chosen)]
     return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1]))
@@ -215,8 +235,7 @@ def append(connection: Connection, model_id: int, stored: Columns) -> None:
         return
     of_crystals = _by_id(connection, select(crystals.c.id, *(crystals.c[name] for name in CRYSTAL_COLUMNS)), ids)
     found = dict(zip(CRYSTAL_COLUMNS, of_crystals, strict=True))
-    # deflated when it is merged, soon where many follow
-    write(connection, model_id, ids_of(ids), _columns_of({**stored, **found}), deflated=False)
+    write(connection, model_id, ids_of(ids), _columns_of({**stored, **found}), fresh=True)
     merge_small(connection, model_id)
 
 
@@ -248,11 +267,13 @@ def write(
     ids: SegmentIds | None,
     columns: Mapping[str, Column],
     *,
-    deflated: bool = True,
+    fresh: bool = False,
 ) -> None:
-    """Stores a segment whose rows are in the order of their ids, under a new number."""
+    """Stores a segment whose rows are in the order of their ids, under a new number; a fresh one in one array."""
     segment = secrets.randbits(63)
-    arrays = {ID: encode_ids(ids)} | {name: encode(column, deflated=deflated) for name, column in columns.items()}
+    # deflated when it is merged, soon where many follow
+    arrays = {name: encode(column, deflated=not fresh) for name, column in columns.items()}
+    arrays = ({FRESH: _packed(arrays)} if fresh else arrays) | {ID: encode_ids(ids)}
     rows = [
         {"model_id": model_id, "name": name, "segment": segment, "data": data} for name, data in sorted(arrays.items())
     ]
@@ -291,11 +312,17 @@ def replace(connection: Connection, model_id: int, segments: Sequence[int], drop
     """Merges segments into a new one, without the crystals to drop."""
     table = column_segments.c
     chosen = (table.model_id == model_id) & table.segment.in_(segments)
-    names = connection.execute(select(table.name).where(chosen).distinct()).scalars().all()
+    # the two rows of fresh segments are found by their key: those of others are looked for among all rows
+    statement, two = select(table.name, table.segment, table.data), chosen & table.name.in_((ID, FRESH))
+    rows = connection.execute(statement.where(two)).all()
+    if sum(row.name == FRESH for row in rows) == len(segments):
+        chosen = two
+    else:
+        rows = connection.execute(statement.where(chosen)).all()
     found: dict[str, dict[int, bytes]] = {}
-    rows = select(table.name, table.segment, table.data).where(chosen)
-    for name, segment, data in connection.execute(rows):
-        found.setdefault(name, {})[int(segment)] = data
+    for name, segment, data in rows:
+        for each, array in _unpacked(data) if name == FRESH else [(name, data)]:
+            found.setdefault(each, {})[int(segment)] = array
     of_segment = {segment: decode_ids(found[ID][segment]) for segment in segments}
     parts = {segment: ids for segment, ids in of_segment.items() if ids is not None}
     texts = [text for ids in parts.values() for text in ids.texts(np.arange(len(ids.digits)))]
@@ -304,13 +331,11 @@ def replace(connection: Connection, model_id: int, segments: Sequence[int], drop
         sorted((k for k, text in enumerate(texts) if text not in dropped), key=texts.__getitem__), np.int64
     )
     columns = {}
-    for name in names:
+    for name, arrays in found.items():
         if name != ID:
             whole = joined(
                 [
-                    decode(name, found[name][segment])
-                    if segment in found[name]
-                    else unknown_column(name, len(ids.digits))
+                    decode(name, arrays[segment]) if segment in arrays else unknown_column(name, len(ids.digits))
                     for segment, ids in parts.items()
                 ],
             )

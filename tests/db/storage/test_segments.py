@@ -16,7 +16,8 @@ from tests.db.blocks import MODEL, block, results, spec, work_off
 def columns(store: ResultStore, model_id: int = 1) -> dict[str, Any]:
     """The stored columns of a model, by name, in the order of the ids."""
     with reading(store._engine) as connection:
-        arrays = list(segments.read(connection, model_id, [segments.ID, *segments.SEGMENT_COLUMNS]))
+        arrays = [*segments.read(connection, model_id, [segments.ID, *segments.SEGMENT_COLUMNS])]
+    arrays.sort(key=lambda array: array[1])
     ids: list[str] = []
     for name, _, data in arrays:
         if name == segments.ID:
@@ -140,3 +141,25 @@ def test_another_version_has_columns_of_its_own(store: ResultStore) -> None:
     work_off(store, other.id)
     assert len(columns(store, 1)["id"]) == 12
     assert len(columns(store, 2)["id"]) == 4
+
+
+def test_a_fresh_segment_is_two_rows_and_a_merged_one_a_row_for_each_column(store: ResultStore) -> None:
+    screened(store, 40, 12)
+    n_fresh = n_segments(store)
+
+    def n_rows() -> int:
+        with reading(store._engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(column_segments)).scalar_one())
+
+    assert n_rows() == 2 * n_fresh
+    at_commit = columns(store)
+    with writing(store._engine) as connection:
+        numbers = [segment for _, segment in segments.numbers_of(connection, [1], segments.ID)]
+        # one alone, then what is left with it: fresh and merged ones are read together
+        segments.replace(connection, 1, numbers[:1], drop=())
+    assert columns(store) == at_commit
+    with writing(store._engine) as connection:
+        numbers = [segment for _, segment in segments.numbers_of(connection, [1], segments.ID)]
+        segments.replace(connection, 1, numbers, drop=())
+    assert columns(store) == at_commit
+    assert n_segments(store) == 1 and n_rows() == len(at_commit)
