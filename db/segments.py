@@ -288,12 +288,16 @@ def lock(connection: Connection, model_id: int) -> None:
 def merge_small(connection: Connection, model_id: int) -> None:
     """Makes one segment of many small ones, so that a column is a few arrays."""
     table = column_segments.c
-    sizes = select(table.segment, func.length(table.data), func.substr(table.data, 1, 2)).where(
-        table.model_id == model_id, table.name == ID
-    )
-    lengths = {int(segment): n // max(head[1], 1) if n else 0 for segment, n, head in connection.execute(sizes)}
+    of_ids = (table.model_id == model_id) & (table.name == ID)
+    stored = connection.execute(select(table.segment, func.length(table.data)).where(of_ids)).all()
+    lengths = {int(segment): int(n) for segment, n in stored if n}
+    if len(lengths) < min(enough for _, enough in TIERS):
+        return
+    # the bytes of an id, from the shortest array: to read a byte of each, the database would read them all
+    shortest = min(lengths, key=lengths.__getitem__)
+    (head,) = connection.execute(select(func.substr(table.data, 1, 2)).where(of_ids, table.segment == shortest)).one()
     for below, enough in TIERS:
-        small = [segment for segment, n_rows in lengths.items() if 0 < n_rows < below]
+        small = [segment for segment, n_bytes in lengths.items() if n_bytes // max(head[1], 1) < below]
         if len(small) >= enough:
             replace(connection, model_id, small, drop=())
             return
