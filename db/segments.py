@@ -183,14 +183,14 @@ def decode_ids(data: bytes) -> SegmentIds | None:
     return SegmentIds(bool(data[0]), np.frombuffer(data, np.uint8, -1, 2).reshape(-1, data[1])) if data else None
 
 
-def _packed(arrays: Mapping[str, bytes]) -> bytes:
+def pack(arrays: Mapping[str, bytes]) -> bytes:
     """Arrays one after the other, behind their names and lengths."""
     head = deflate(json.dumps({name: len(array) for name, array in arrays.items()}).encode())
     return len(head).to_bytes(4, "little") + head + b"".join(arrays.values())
 
 
-def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """What `_packed` was given."""
+def unpack(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """What `pack` was given."""
     start = 4 + int.from_bytes(data[:4], "little")
     for name, length in json.loads(inflate(data[4:start])).items():
         yield name, data[start : start + length]
@@ -207,7 +207,7 @@ def read(
     if numbers is not None:
         chosen = chosen.where(table.segment.in_(numbers))
     for name, segment, data in connection.execute(chosen.execution_options(**{BINARY_RESULTS: True})):
-        for each, array in _unpacked(data) if name == FRESH else [(name, data)]:
+        for each, array in unpack(data) if name == FRESH else [(name, data)]:
             if each in wanted:
                 yield each, int(segment), array
 
@@ -273,7 +273,7 @@ def write(
     segment = secrets.randbits(63)
     # deflated when it is merged, soon where many follow
     arrays = {name: encode(column, deflated=not fresh) for name, column in columns.items()}
-    arrays = ({FRESH: _packed(arrays)} if fresh else arrays) | {ID: encode_ids(ids)}
+    arrays = ({FRESH: pack(arrays)} if fresh else arrays) | {ID: encode_ids(ids)}
     rows = [
         {"model_id": model_id, "name": name, "segment": segment, "data": data} for name, data in sorted(arrays.items())
     ]
@@ -325,7 +325,7 @@ def replace(connection: Connection, model_id: int, segments: Sequence[int], drop
         rows = connection.execute(statement.where(chosen)).all()
     found: dict[str, dict[int, bytes]] = {}
     for name, segment, data in rows:
-        for each, array in _unpacked(data) if name == FRESH else [(name, data)]:
+        for each, array in unpack(data) if name == FRESH else [(name, data)]:
             found.setdefault(each, {})[int(segment)] = array
     of_segment = {segment: decode_ids(found[ID][segment]) for segment in segments}
     parts = {segment: ids for segment, ids in of_segment.items() if ids is not None}
