@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.speed.whole_run import on_one_core
 from gmt_tasks.workers.processor_time import ProcessClock, Spent
 from tests.gmt_tasks.workers.fake_screener import work
 
@@ -31,17 +32,6 @@ def child(code: str) -> Iterator[int]:
     finally:
         process.kill()
         process.communicate()
-
-
-@contextmanager
-def one_processor() -> Iterator[None]:
-    """This process and its children share a single processor."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def watched(pid: int, wall_s: float) -> Spent:
@@ -68,7 +58,7 @@ def test_a_process_that_computes_does_not_sleep() -> None:
 
 def test_waiting_for_a_processor_is_neither_computing_nor_sleep() -> None:
     rivals = [child(SPIN) for _ in range(6)]
-    with one_processor(), child(SPIN) as pid:
+    with on_one_core(), child(SPIN) as pid:
         for each in rivals:
             each.__enter__()
         try:
