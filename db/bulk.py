@@ -1,6 +1,6 @@
 """Many rows at once: prepared inserts on SQLite, COPY into a temporary table and from there on PostgreSQL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from operator import itemgetter
@@ -23,11 +23,21 @@ Rows = Sequence[Mapping[str, Any]]
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Values by column, all of one length; an array has NaN for unknown."""
 
-MAX_VARIABLES = 10_000
+MAX_VARIABLES = 8192
 """Bound values per statement; SQLite takes 32,766, PostgreSQL 65,535."""
 
 COPY_FROM_ROWS = 64
 """Fewer rows are not worth the two statements around a COPY."""
+
+
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Values in parts that one statement can bind, the last one of them repeated.
+
+    Lengths are powers of two: SQLite keeps the statements of a connection, and one of each length would be a lot.
+    """
+    for start in range(0, len(values), MAX_VARIABLES):
+        part = list(values[start : start + MAX_VARIABLES])
+        yield part + part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
 
 
 class Conflict(StrEnum):

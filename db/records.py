@@ -4,7 +4,7 @@ Arrays in, arrays out: blocks hold flat numpy arrays with one row per crystal, n
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -180,19 +180,23 @@ class IngestedBlock:
 
 @dataclass(frozen=True)
 class KnownCrystals:
-    """Stored crystals with what is needed to recognise them, one entry per crystal.
+    """What is needed to find stored crystals, one entry per crystal; the few that are looked at are loaded.
 
     Attributes:
         ids: content ids.
         enantiomorph_ids: content id of the mirror image, None for an achiral crystal.
         buckets: the key of the bucket that each lies in.
-        crystals: the crystals as stored.
+        load: gives the crystals of ids, as stored, in the order asked for.
     """
 
     ids: list[str]
     enantiomorph_ids: list[str | None]
     buckets: list[str]
-    crystals: CrystalBatch
+    load: Callable[[Sequence[str]], CrystalBatch]
+
+    def crystals(self, places: Iterable[int]) -> CrystalBatch:
+        """The crystals at some of the places of these lists, in the order asked for."""
+        return self.load([self.ids[place] for place in places])
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from db.base import Float32
-from db.bulk import MAX_VARIABLES, Columns, insert_each
+from db.bulk import Columns, chunks, insert_each
 from db.storage.packing import deflate, from_order_codes, inflate
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
 from db.transactions import BINARY_RESULTS
@@ -242,9 +242,8 @@ def append(connection: Connection, model_id: int, stored: Columns) -> None:
 def _by_id(connection: Connection, statement: Select[Any], ordered: Sequence[str]) -> list[list[Any]]:
     """The columns of a statement but its first, which is the crystal's id, for some ids in their order."""
     key, rows = statement.selected_columns[0], list[Any]()
-    for first in range(0, len(ordered), MAX_VARIABLES):
-        part = statement.where(key.in_(ordered[first : first + MAX_VARIABLES])).order_by(key)
-        rows += connection.execute(part).all()
+    for chunk in chunks(ordered):
+        rows += connection.execute(statement.where(key.in_(chunk)).order_by(key)).all()
     return list(map(list, zip(*rows, strict=True)))[1:]
 
 

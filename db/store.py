@@ -206,11 +206,11 @@ class ResultStore(SearchStore):
         Args:
             buckets: keys, see `IngestedBlock.buckets`.
         """
-        return read(self._engine, crystals_in_buckets, list(buckets))
+        return KnownCrystals(*read(self._engine, crystals_in_buckets, list(buckets)), self.labels.crystals_of)
 
     def crystals_without_bucket(self, limit: int) -> KnownCrystals:
         """Stored crystals that no look-up finds, because the database is older than buckets; at most `limit`."""
-        return read(self._engine, crystals_without_bucket, limit)
+        return KnownCrystals(*read(self._engine, crystals_without_bucket, limit), self.labels.crystals_of)
 
     def set_buckets(self, ids: Sequence[str], buckets: Sequence[str], enantiomorph_ids: Sequence[str | None]) -> None:
         """Gives crystals without a bucket theirs, and the ids of their mirror images; their own ids stay."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from db.bulk import chunks
 from db.codec import clean_detail, clean_text
-from db.labels.rows import Resolution, StoredLabel, chunks, resolve, without_content
+from db.labels.rows import Resolution, StoredLabel, resolve, without_content
 from db.tables import LabelState, label_ingests, labels
 from db.transactions import database_time
 from models.errors import StoreError

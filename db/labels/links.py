@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, or_, select
 
-from db.bulk import MAX_VARIABLES
-from db.labels.rows import crystals_of
+from db.bulk import MAX_VARIABLES, chunks
+from db.runs.deduplication import crystals_of
 from db.tables import LabelState, crystals, labels
 from models.crystals.crystal import CrystalBatch
 
@@ -42,8 +42,7 @@ def label_kinds(connection: Connection, crystal_ids: Sequence[str]) -> dict[str,
 def known_crystals(connection: Connection, crystal_ids: Sequence[str]) -> tuple[list[str], CrystalBatch]:
     """Those of the given crystals that are stored: their content ids, in that order, and their cells."""
     known: set[str] = set()
-    for start in range(0, len(crystal_ids), MAX_VARIABLES):
-        chunk = list(crystal_ids[start : start + MAX_VARIABLES])
+    for chunk in chunks(crystal_ids):
         known.update(connection.execute(select(crystals.c.id).where(crystals.c.id.in_(chunk))).scalars())
     stored = [crystal_id for crystal_id in crystal_ids if crystal_id in known]
     return stored, crystals_of(connection, stored)

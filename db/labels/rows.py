@@ -11,14 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, or_, select, update
 
-from db.bulk import MAX_VARIABLES, insert_absent
-from db.codec import clean_detail, clean_text, crystal_rows, read_crystals, to_json
+from db.bulk import chunks, insert_absent
+from db.codec import clean_detail, clean_text, crystal_rows, to_json
 from db.records import IngestedBlock
 from db.tables import LabelStage, LabelState, crystals, formula_splits, label_ingests, labels
 from db.transactions import database_time
-from models.crystals.crystal import CrystalBatch
 
 ORDER = (labels.c.ingest_id, labels.c.position)
 """The order in which labels came."""
@@ -255,17 +254,6 @@ def ratios_of(connection: Connection, split: str) -> dict[str, list[float]]:
     return ratios
 
 
-def crystals_of(connection: Connection, crystal_ids: Sequence[str]) -> CrystalBatch:
-    """The stored crystals of the given ids, in that order, each in the frame of its first representation."""
-    kept: dict[str, Row[Any]] = {}
-    for chunk in chunks(list(dict.fromkeys(crystal_ids))):
-        named = crystals.c
-        wanted = select(named.id, named.lattice, named.numbers, named.frac_coords).where(named.id.in_(chunk))
-        kept |= {row.id: row for row in connection.execute(wanted)}
-    rows = [kept[crystal_id] for crystal_id in crystal_ids]
-    return read_crystals([r.lattice for r in rows], [r.numbers for r in rows], [r.frac_coords for r in rows])
-
-
 def conclude(
     connection: Connection,
     ingest_id: int,
@@ -328,9 +316,3 @@ def count_states(connection: Connection) -> list[dict[str, Any]]:
     groups = (labels.c.source, labels.c.kind, labels.c.state, labels.c.reason)
     counted = select(*groups, func.count().label("n")).group_by(*groups).order_by(*groups)
     return [dict(row) for row in connection.execute(counted).mappings()]
-
-
-def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Values in parts that one statement can bind."""
-    for start in range(0, len(values), MAX_VARIABLES):
-        yield values[start : start + MAX_VARIABLES]

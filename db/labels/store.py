@@ -15,6 +15,7 @@ from db.labels.links import known_crystals, label_kinds
 from db.labels.rows import AcceptedLabel, LabelRecord, Resolution, StoredLabel
 from db.query.sql.lists import values_of
 from db.records import IngestedBlock
+from db.runs.deduplication import crystals_of
 from db.tables import LabelState
 from db.transactions import read, reading, write
 from models.crystals.crystal import CrystalBatch
@@ -96,7 +97,7 @@ class LabelStore:
 
     def crystals_of(self, crystal_ids: Sequence[str]) -> CrystalBatch:
         """The stored crystals of the given ids, in that order."""
-        return read(self._engine, labels.crystals_of, crystal_ids)
+        return read(self._engine, crystals_of, crystal_ids)
 
     def known_crystals(self, crystal_ids: Sequence[str]) -> tuple[list[str], CrystalBatch]:
         """Those of the given crystals that are stored, with their content ids."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from db.bulk import MAX_VARIABLES
+from db.bulk import chunks
 from db.codec import read_crystals, read_tensor
 from db.query.sql.conditions import COLUMNS, HITS
 from db.records import Floats
@@ -99,9 +99,9 @@ def load_hits(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Hits
     keys = [COLUMNS[name].label(name) for name in KEY_FIELDS]
     found: dict[tuple[str, str], Any] = {}
     ids = list(dict.fromkeys(row["id"] for row in rows))
-    for start in range(0, len(ids), MAX_VARIABLES):
-        chunk = COLUMNS["id"].in_(ids[start : start + MAX_VARIABLES])
-        for row in connection.execute(select(*keys, *arrays, *tensors).select_from(HITS).where(chunk)).mappings():
+    for chunk in chunks(ids):
+        chosen = select(*keys, *arrays, *tensors).select_from(HITS).where(COLUMNS["id"].in_(chunk))
+        for row in connection.execute(chosen).mappings():
             found[row["id"], row["model"]] = row
     stored = [found[row["id"], row["model"]] for row in rows]
     batch = read_crystals(

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
-from db.bulk import MAX_VARIABLES
+from db.bulk import chunks
 from db.codec import read_crystals
 from db.records import ModelVersion, Refinement, RunState
 from db.refinements import store as second_opinions
@@ -72,8 +72,7 @@ def _chosen(connection: Connection, ids: Sequence[str]) -> ChosenCrystals:
     columns = [crystals.c[name] for name in ("id", "lattice", "numbers", "frac_coords", "formula", "elements")]
     found: dict[str, Any] = {}
     names: dict[str, str] = {}
-    for start in range(0, len(ids), MAX_VARIABLES):
-        part = ids[start : start + MAX_VARIABLES]
+    for part in chunks(ids):
         for row in connection.execute(select(*columns).where(crystals.c.id.in_(part))):
             found[row.id] = row
         arrived = select(inputs.c.crystal_id, inputs.c.source_id).where(inputs.c.crystal_id.in_(part))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from db.bulk import MAX_VARIABLES, insert_absent, upsert
+from db.bulk import chunks, insert_absent, upsert
 from db.codec import clean_detail
 from db.records import Refinement
 from db.refinements.records import Competitor, ReferenceEnergy
@@ -112,9 +112,9 @@ def competitors(connection: Connection, potential: str, systems: Collection[str]
     energy, tried = reference_energies.c.energy_ev_per_atom, reference_energies.c.created
     found: dict[str, list[Competitor]] = {system: [] for system in systems}
     wanted = sorted(systems)
-    for start in range(0, len(wanted), MAX_VARIABLES):
+    for chunk in chunks(wanted):
         # one walk through the crystals for all systems: no index holds their elements
-        chosen = crystals.c.elements.in_(wanted[start : start + MAX_VARIABLES])
+        chosen = crystals.c.elements.in_(chunk)
         statement = select(*columns, energy, tried).select_from(joined).where(chosen)
         for row in connection.execute(statement.order_by(crystals.c.n_atoms, crystals.c.id)):
             one = Competitor(row.id, row.formula, row.n_atoms, row.energy_ev_per_atom, row.created is not None)

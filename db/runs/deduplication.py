@@ -5,22 +5,34 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
 
-from db.bulk import MAX_VARIABLES
+from db.bulk import chunks
 from db.codec import read_crystals
-from db.records import KnownCrystals
 from db.tables import crystals
+from models.crystals.crystal import CrystalBatch
+
+Known = tuple[list[str], list[str | None], list[str]]
+"""Ids, those of the mirror images, and buckets, "" where there is none yet."""
 
 
-def crystals_in_buckets(connection: Connection, buckets: Iterable[str]) -> KnownCrystals:
+def crystals_in_buckets(connection: Connection, buckets: Iterable[str]) -> Known:
     """The crystals of the given buckets; see `ResultStore.crystals_in_buckets`."""
-    keys = list(buckets)
-    starts = range(0, len(keys), MAX_VARIABLES)
-    return _crystals(connection, [crystals.c.family.in_(keys[at : at + MAX_VARIABLES]) for at in starts])
+    return _known(connection, [crystals.c.family.in_(chunk) for chunk in chunks(list(buckets))])
 
 
-def crystals_without_bucket(connection: Connection, limit: int) -> KnownCrystals:
+def crystals_without_bucket(connection: Connection, limit: int) -> Known:
     """Crystals that no look-up finds; see `ResultStore.crystals_without_bucket`."""
-    return _crystals(connection, [crystals.c.family.is_(None)], limit)
+    return _known(connection, [crystals.c.family.is_(None)], limit)
+
+
+def crystals_of(connection: Connection, crystal_ids: Sequence[str]) -> CrystalBatch:
+    """The stored crystals of the given ids, in that order, each in the frame of its first representation."""
+    kept: dict[str, Row[Any]] = {}
+    for chunk in chunks(list(dict.fromkeys(crystal_ids))):
+        named = crystals.c
+        wanted = select(named.id, named.lattice, named.numbers, named.frac_coords).where(named.id.in_(chunk))
+        kept |= {row.id: row for row in connection.execute(wanted)}
+    rows = [kept[crystal_id] for crystal_id in crystal_ids]
+    return read_crystals([r.lattice for r in rows], [r.numbers for r in rows], [r.frac_coords for r in rows])
 
 
 def set_buckets(
@@ -36,17 +48,9 @@ def set_buckets(
         connection.execute(statement, sorted(rows, key=lambda row: str(row["of"])))
 
 
-def _crystals(
-    connection: Connection, conditions: Iterable[ColumnElement[bool]], limit: int | None = None
-) -> KnownCrystals:
-    columns = crystals.c
-    chosen = (columns.id, columns.twin_id, columns.family, columns.lattice, columns.numbers, columns.frac_coords)
+def _known(connection: Connection, conditions: Iterable[ColumnElement[bool]], limit: int | None = None) -> Known:
+    chosen = select(crystals.c.id, crystals.c.twin_id, crystals.c.family).order_by(crystals.c.id).limit(limit)
     rows: list[Row[Any]] = []
     for condition in conditions:
-        rows += connection.execute(select(*chosen).where(condition).order_by(columns.id).limit(limit)).all()
-    return KnownCrystals(
-        [row.id for row in rows],
-        [row.twin_id for row in rows],
-        [row.family or "" for row in rows],
-        read_crystals([r.lattice for r in rows], [r.numbers for r in rows], [r.frac_coords for r in rows]),
-    )
+        rows += connection.execute(chosen.where(condition)).all()
+    return [row[0] for row in rows], [row[1] for row in rows], [row[2] or "" for row in rows]

@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, func, select, update
 
 from db import registry
-from db.bulk import MAX_VARIABLES, insert_absent, insert_rows
+from db.bulk import chunks, insert_absent, insert_rows
 from db.codec import clean_detail, clean_text, crystal_rows, to_json
 from db.doubts import doubts_column, doubts_of, notes_of
 from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
@@ -184,8 +184,7 @@ def _check_block(block: IngestedBlock, shard_atoms: int) -> None:
 
 def present(connection: Connection, column: Any, ids: Sequence[str], condition: Any) -> Iterator[str]:
     """Those of the ids that the column holds in rows that satisfy the condition."""
-    for start in range(0, len(ids), MAX_VARIABLES):
-        chunk = ids[start : start + MAX_VARIABLES]
+    for chunk in chunks(ids):
         yield from connection.execute(select(column).where(column.in_(chunk), condition)).scalars()
 
 

@@ -201,8 +201,10 @@ def _report(session: "ScreenSession", *, json: bool) -> None:
         say(f"{session.n_committed:,} crystals computed in {duration(session.drive_s)}, {rate:.1f} crystals/s")
     elif session.finished:
         say("this run was finished before: nothing was computed again")
-    else:
+    elif balance.done:
         say(f"nothing to compute: all {balance.done:,} crystals had results of this model already")
+    else:
+        say("nothing to compute: no input became a crystal")
     from models.quantities import INTERVALS
 
     # The ends of the intervals are asked for as columns of their own and then folded into the numbers they bound.

@@ -30,6 +30,9 @@ PART = 128
 PATIENCE = 1024
 """Crystals whose ids are computed here before processes are worth their start."""
 
+NICENESS = 15
+"""That of Ray's workers: reading shares the cores with computing instead of going before it."""
+
 
 class ContentIdPool:
     """Computes content ids in processes of its own once there are many crystals; use it as a context.
@@ -79,8 +82,11 @@ class ContentIdPool:
 
 
 def _end_with_parent() -> None:
-    """In the child: no interrupt of the terminal, a thread each, and no life after the driver."""
+    """In the child: no interrupt of the terminal, the workers' priority, and no life after the driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Windows has no such call
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     parent = parent_process()
 
     def exit_after_parent() -> None:

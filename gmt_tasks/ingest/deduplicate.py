@@ -10,8 +10,9 @@ tell apart is in docs/identity.md.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Lookup = Callable[[Iterable[str]], KnownCrystals]
 """Gives the known crystals of buckets; `ResultStore.crystals_in_buckets`."""
 
-_REMEMBERED = 200_000  # prefilter rows of stored crystals: 80 MB
+_REMEMBERED = 65_536  # prefilter rows of stored crystals: 50 MB
 _FINGERPRINTS_AT_A_TIME = 64
 _BACKFILLED_AT_A_TIME = 4096
 
@@ -52,7 +53,7 @@ def content_ids(batch: CrystalBatch) -> list[str]:
 
 def nothing_known(_: Iterable[str]) -> KnownCrystals:
     """The `Lookup` of an empty database."""
-    return KnownCrystals([], [], [], CrystalBatch.from_arrays([], [], []))
+    return KnownCrystals([], [], [], lambda _: CrystalBatch.from_arrays([], [], []))
 
 
 def backfill(store: "ResultStore", n_processes: int = 1) -> int:
@@ -68,7 +69,7 @@ def backfill(store: "ResultStore", n_processes: int = 1) -> int:
     n_backfilled = 0
     with ContentIdPool(n_processes) as pool:
         while (old := store.crystals_without_bucket(_BACKFILLED_AT_A_TIME)).ids:
-            identities = pool.identify(old.crystals)
+            identities = pool.identify(old.load(old.ids))
             own_buckets = [buckets[0] for buckets in identities.buckets]
             store.set_buckets(old.ids, own_buckets, identities.enantiomorph_ids)
             n_backfilled += len(old.ids)
@@ -104,25 +105,34 @@ class Deduplicator:
         distinct = _DistinctCrystals(known, self._prefilters_of(known, _contested(known, block)), block)
         ids, enantiomorph_ids = list(block.crystal_ids), list(block.enantiomorph_ids)
         rotations: dict[int, Floats] = {}
+        new: list[int] = []
         for row in range(len(ids)):
             place = len(known.ids) + row
             crystal = distinct.find(place, ids[row], enantiomorph_ids[row], block.buckets[row])
             ids[row], enantiomorph_ids[row] = crystal.crystal_id, crystal.enantiomorph_id
-            if crystal.place != place:
-                rotation = _rotation(distinct.together, crystal.place, place)
-                if rotation is not None:
-                    rotations[row] = rotation
+            if crystal.place == place:
+                new.append(row)
+            elif (rotation := distinct.rotation(crystal.place, place)) is not None:
+                rotations[row] = rotation
+        # the next block is compared with these: their rows need not be found again from what is stored
+        self._remember([ids[row] for row in new], block.prefilter_rows[new])
         return replace(block, crystal_ids=ids, enantiomorph_ids=enantiomorph_ids, rotations=rotations)
 
     def _prefilters_of(self, known: KnownCrystals, places: list[int]) -> dict[int, Prefilter]:
         """Prefilter rows of the stored crystals in the given places; computed once as long as they are remembered."""
+        asked = [known.ids[place] for place in places]
+        # what is asked for again is the last to be forgotten
+        self._prefilters |= {each: self._prefilters.pop(each) for each in asked if each in self._prefilters}
         missing = [place for place in places if known.ids[place] not in self._prefilters]
-        if len(self._prefilters) + len(missing) > _REMEMBERED:
-            self._prefilters.clear()
-            missing = places
-        rows = find_prefilter(known.crystals.select(missing))
-        self._prefilters |= {known.ids[place]: row for place, row in zip(missing, rows, strict=True)}
-        return {place: self._prefilters[known.ids[place]] for place in places}
+        self._remember([known.ids[place] for place in missing], find_prefilter(known.crystals(missing)))
+        found = {place: self._prefilters[known.ids[place]] for place in places}
+        for old in list(islice(self._prefilters, max(0, len(self._prefilters) - _REMEMBERED))):
+            del self._prefilters[old]
+        return found
+
+    def _remember(self, ids: list[str], rows: Prefilter) -> None:
+        # a view would keep the rows of its whole block
+        self._prefilters |= zip(ids, map(np.copy, rows), strict=True)
 
 
 def _contested(known: KnownCrystals, block: IngestedBlock) -> list[int]:
@@ -165,18 +175,29 @@ class _Bucket:
 
 
 class _DistinctCrystals:
-    """The distinct crystals among the known ones and those of a block, by id and by bucket."""
+    """The distinct crystals among the known ones and those of a block, by id and by bucket.
+
+    Places count the known crystals, then those of the block. Of the known ones those alone are loaded that a crystal of
+    the block may equal.
+    """
 
     def __init__(self, known: KnownCrystals, known_rows: dict[int, Prefilter], block: IngestedBlock) -> None:
-        self.together = CrystalBatch.join([known.crystals, block.crystals])
         self._n_known, self._rows = len(known.ids), block.prefilter_rows
         self._fingerprints: dict[int, EnvironmentFingerprint] = {}
-        self._by_id: dict[str, _Crystal] = {}
-        self._buckets: defaultdict[str, _Bucket] = defaultdict(_Bucket)
-        for place, (crystal_id, enantiomorph_id) in enumerate(zip(known.ids, known.enantiomorph_ids, strict=True)):
-            self._by_id[crystal_id] = _Crystal(place, crystal_id, enantiomorph_id)
+        entries = zip(range(self._n_known), known.ids, known.enantiomorph_ids, strict=True)
+        self._by_id = {entry[1]: _Crystal(*entry) for entry in entries}
+        stored: defaultdict[str, _Bucket] = defaultdict(_Bucket)
         for place, row in known_rows.items():
-            self._buckets[known.buckets[place]].add(self._by_id[known.ids[place]], row)
+            stored[known.buckets[place]].add(self._by_id[known.ids[place]], row)
+        self._stored_matches = [
+            [] if crystal_id in self._by_id else _possible_matches(stored, keys, row)
+            for crystal_id, keys, row in zip(block.crystal_ids, block.buckets, self._rows, strict=True)
+        ]
+        same = {self._by_id[crystal_id].place for crystal_id in block.crystal_ids if crystal_id in self._by_id}
+        loaded = sorted(same.union(crystal.place for crystal in chain.from_iterable(self._stored_matches)))
+        self._together = CrystalBatch.join([known.crystals(loaded), block.crystals])
+        self._index_of_known = {place: index for index, place in enumerate(loaded)}
+        self._buckets: defaultdict[str, _Bucket] = defaultdict(_Bucket)
         self._places_of_bucket: defaultdict[str, list[int]] = defaultdict(list)
         for k, buckets in enumerate(block.buckets):
             self._places_of_bucket[buckets[0]].append(self._n_known + k)
@@ -185,10 +206,9 @@ class _DistinctCrystals:
         """The distinct crystal that a new one equals; itself, from now on one of them, where it is new."""
         if crystal_id in self._by_id:
             return self._by_id[crystal_id]
-        row = self._rows[place - self._n_known]
+        row = place - self._n_known
         mirrored: _Crystal | None = None
-        buckets = (self._buckets[key] for key in keys if key in self._buckets)
-        for other in (crystal for bucket in buckets for crystal in bucket.possible_matches(row)):
+        for other in chain(self._stored_matches[row], _possible_matches(self._buckets, keys, self._rows[row])):
             match = match_structures(self._fingerprint(other.place), self._fingerprint(place, keys[0]))
             # an achiral crystal equals its mirror image
             if match is StructureMatch.SAME or (match is StructureMatch.ENANTIOMORPH and other.enantiomorph_id is None):
@@ -199,8 +219,20 @@ class _DistinctCrystals:
         if mirrored is not None and mirrored.enantiomorph_id is not None:
             crystal_id, enantiomorph_id = mirrored.enantiomorph_id, mirrored.crystal_id
         crystal = self._by_id[crystal_id] = _Crystal(place, crystal_id, enantiomorph_id)
-        self._buckets[keys[0]].add(crystal, row)
+        self._buckets[keys[0]].add(crystal, self._rows[row])
         return crystal
+
+    def rotation(self, first: int, second: int) -> Floats | None:
+        """The matrix from the frame of the crystal in one place into that in another; None for the same frame."""
+        one, other = (self._crystals([place]) for place in (first, second))
+        if np.array_equal(one.lattice, other.lattice) and np.array_equal(one.frac_coords, other.frac_coords):
+            return None
+        rotation = find_rotation(one, other)
+        return None if rotation is None or np.allclose(rotation, np.eye(3), atol=1e-6) else rotation
+
+    def _crystals(self, places: Sequence[int]) -> CrystalBatch:
+        n_loaded, n_known = len(self._index_of_known), self._n_known
+        return self._together.select([self._index_of_known.get(k, k - n_known + n_loaded) for k in places])
 
     def _fingerprint(self, place: int, key: str = "") -> EnvironmentFingerprint:
         """The environment fingerprint of a crystal; those of the next ones in its bucket are made with it."""
@@ -208,16 +240,11 @@ class _DistinctCrystals:
             places = self._places_of_bucket.get(key, [place])
             first = bisect_left(places, place)
             chosen = places[first : first + _FINGERPRINTS_AT_A_TIME]
-            fingerprints = environment_fingerprints(self.together.select(chosen))
-            self._fingerprints |= zip(chosen, fingerprints, strict=True)
+            self._fingerprints |= zip(chosen, environment_fingerprints(self._crystals(chosen)), strict=True)
         return self._fingerprints[place]
 
 
-def _rotation(together: CrystalBatch, first: int, second: int) -> Floats | None:
-    """The matrix from the frame of one crystal into that of another; None where they have the same frame."""
-    if np.array_equal(together.lattice[first], together.lattice[second]):
-        atoms = [slice(together.first_atom[k], together.first_atom[k + 1]) for k in (first, second)]
-        if np.array_equal(together.frac_coords[atoms[0]], together.frac_coords[atoms[1]]):
-            return None
-    rotation = find_rotation(together.select([first]), together.select([second]))
-    return None if rotation is None or np.allclose(rotation, np.eye(3), atol=1e-6) else rotation
+def _possible_matches(buckets: Mapping[str, _Bucket], keys: tuple[str, ...], row: Prefilter) -> list[_Crystal]:
+    """The crystals of the given buckets that the prefilter does not rule out."""
+    own = [buckets[key].possible_matches(row) for key in keys if key in buckets]
+    return list(chain.from_iterable(own))

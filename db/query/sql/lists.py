@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, case, false, func, literal, not_, or_, select, true
 
-from db.bulk import MAX_VARIABLES
+from db.bulk import chunks
 from db.doubts import split_column
 from db.query.filter_tree import Quantifier
 from db.tables import crystals, inputs
@@ -71,8 +71,7 @@ def values_of(connection: Connection, name: str, crystal_ids: Sequence[str]) -> 
     """The values of a list that belongs to the inputs, of every input that a crystal came with, each once, sorted."""
     values: dict[str, set[str]] = {crystal_id: set() for crystal_id in crystal_ids}
     keys, column = list(values), INPUT_LISTS[name]
-    for start in range(0, len(keys), MAX_VARIABLES):
-        chunk = keys[start : start + MAX_VARIABLES]
+    for chunk in chunks(keys):
         statement = select(inputs.c.crystal_id, column).where(inputs.c.crystal_id.in_(chunk), column.is_not(None))
         for crystal_id, text in connection.execute(statement):
             values[crystal_id].update(split_column(text) if name == "doubts" else [text])

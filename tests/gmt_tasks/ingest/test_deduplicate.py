@@ -274,7 +274,7 @@ def test_an_interrupted_backfill_goes_on(store: ResultStore, monkeypatch: pytest
     ids_without_buckets(store, {str(k): trials.strained(QUARTZ, 0.02 * k * np.eye(3)) for k in range(7)})
     monkeypatch.setattr("gmt_tasks.ingest.deduplicate._BACKFILLED_AT_A_TIME", 2)
     first = store.crystals_without_bucket(3)
-    buckets = [key[0] for key in identify(first.crystals).buckets]
+    buckets = [key[0] for key in identify(first.load(first.ids)).buckets]
     store.set_buckets(first.ids, buckets, [None] * 3)
     assert len(store.crystals_without_bucket(100).ids) == 4
     assert backfill(store) == 4
