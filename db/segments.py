@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -41,8 +41,12 @@ ID, FRESH, KEY_BYTES = "id", "*", 8
 """Names of the array of ids, and of all columns of a segment that one transaction wrote, in one array until it is
 merged: two hundred rows in two hundred places of a large table would cost more than all else that a commit does."""
 
-TIERS = ((4096, 32), (65_536, 16))
-"""Segments of fewer rows than the first number are merged as soon as there are as many as the second."""
+FRESH_ROWS, MOST_FRESH = 8192, 128
+"""Fresh segments are merged as soon as they have so many rows together, or are so many; then merged ones are not
+merged again with every few fresh ones, however small the transactions are."""
+
+SMALL_ROWS, MOST_SMALL = 65_536, 16
+"""Merged segments of fewer rows than the first number are merged as soon as there are as many as the second."""
 
 ROWS_PER_SEGMENT = 65_536
 """Of segments that are made from stored results."""
@@ -88,6 +92,21 @@ class SegmentIds(NamedTuple):
         """Numbers in the order of the ids, shape [n]."""
         first = np.ascontiguousarray(self.digits[:, :KEY_BYTES]).view(">u8")[:, 0].astype(np.uint64)
         return (first >> np.uint64(1)) | np.uint64(self.prefix << 63)
+
+    def order(self) -> NDArray[np.int64]:
+        """The rows in the order of their ids, shape [n]."""
+        words = -(-self.digits.shape[1] // KEY_BYTES)
+        filled = np.zeros((len(self.digits), words * KEY_BYTES), np.uint8)
+        filled[:, : self.digits.shape[1]] = self.digits
+        # the last key counts most
+        return np.lexsort(filled.view(">u8").T[::-1])
+
+    @staticmethod
+    def join(parts: Collection["SegmentIds"]) -> "SegmentIds | None":
+        """Ids one after the other; None where there are none, or of several forms, which SQL alone can search."""
+        if len({(part.prefix, part.digits.shape[1]) for part in parts}) != 1:
+            return None
+        return SegmentIds(next(iter(parts)).prefix, np.concatenate([part.digits for part in parts]))
 
     def texts(self, rows: Array) -> list[str]:
         """The ids of some rows."""
@@ -290,16 +309,20 @@ def merge_small(connection: Connection, model_id: int) -> None:
     of_ids = (table.model_id == model_id) & (table.name == ID)
     stored = connection.execute(select(table.segment, func.length(table.data)).where(of_ids)).all()
     lengths = {int(segment): int(n) for segment, n in stored if n}
-    if len(lengths) < min(enough for _, enough in TIERS):
+    if len(lengths) < min(MOST_FRESH, MOST_SMALL):
         return
     # the bytes of an id, from the shortest array: to read a byte of each, the database would read them all
     shortest = min(lengths, key=lengths.__getitem__)
     (head,) = connection.execute(select(func.substr(table.data, 1, 2)).where(of_ids, table.segment == shortest)).one()
-    for below, enough in TIERS:
-        small = [segment for segment, n_bytes in lengths.items() if n_bytes // max(head[1], 1) < below]
-        if len(small) >= enough:
-            replace(connection, model_id, small, drop=())
-            return
+    n_rows = {segment: n_bytes // max(head[1], 1) for segment, n_bytes in lengths.items()}
+    chosen = select(table.segment).where(table.model_id == model_id, table.name == FRESH)
+    fresh = sorted(set(connection.execute(chosen).scalars()).intersection(n_rows))
+    if len(fresh) >= MOST_FRESH or sum(n_rows[segment] for segment in fresh) >= FRESH_ROWS:
+        replace(connection, model_id, fresh, drop=())
+        return
+    small = [segment for segment, n in n_rows.items() if n < SMALL_ROWS and segment not in fresh]
+    if len(small) >= MOST_SMALL:
+        replace(connection, model_id, small, drop=())
 
 
 def remove(connection: Connection, model_id: int, crystal_ids: Sequence[str]) -> None:
@@ -314,13 +337,13 @@ def remove(connection: Connection, model_id: int, crystal_ids: Sequence[str]) ->
 def replace(connection: Connection, model_id: int, segments: Sequence[int], drop: Sequence[str]) -> None:
     """Merges segments into a new one, without the crystals to drop."""
     table = column_segments.c
-    chosen = (table.model_id == model_id) & table.segment.in_(segments)
-    # the two rows of fresh segments are found by their key: those of others are looked for among all rows
-    statement, two = select(table.name, table.segment, table.data), chosen & table.name.in_((ID, FRESH))
-    rows = connection.execute(statement.where(two)).all()
-    if sum(row.name == FRESH for row in rows) == len(segments):
-        chosen = two
-    else:
+    of_segments = (table.model_id == model_id) & table.segment.in_(segments)
+    statement = select(table.name, table.segment, table.data)
+    chosen = of_segments & table.name.in_((ID, FRESH))
+    rows = connection.execute(statement.where(chosen)).all()
+    if sum(row.name == FRESH for row in rows) < len(segments):
+        # by every name: without names the database would look at all rows of the model
+        chosen = of_segments & table.name.in_((ID, FRESH, *SEGMENT_COLUMNS))
         rows = connection.execute(statement.where(chosen)).all()
     found: dict[str, dict[int, bytes]] = {}
     for name, segment, data in rows:
@@ -328,24 +351,24 @@ def replace(connection: Connection, model_id: int, segments: Sequence[int], drop
             found.setdefault(each, {})[int(segment)] = array
     of_segment = {segment: decode_ids(found[ID][segment]) for segment in segments}
     parts = {segment: ids for segment, ids in of_segment.items() if ids is not None}
-    texts = [text for ids in parts.values() for text in ids.texts(np.arange(len(ids.digits)))]
-    dropped = set(drop)
-    order = np.array(
-        sorted((k for k, text in enumerate(texts) if text not in dropped), key=texts.__getitem__), np.int64
-    )
+    ids = SegmentIds.join(parts.values())
+    order = np.arange(sum(len(part.digits) for part in parts.values())) if ids is None else ids.order()
+    if ids is not None and drop:
+        dropped = set(drop)
+        order = order[[text not in dropped for text in ids.texts(order)]]
     columns = {}
     for name, arrays in found.items():
         if name != ID:
             whole = joined(
                 [
-                    decode(name, arrays[segment]) if segment in arrays else unknown_column(name, len(ids.digits))
-                    for segment, ids in parts.items()
+                    decode(name, arrays[segment]) if segment in arrays else unknown_column(name, len(part.digits))
+                    for segment, part in parts.items()
                 ],
             )
             columns[name] = whole.take(order)
     connection.execute(delete(column_segments).where(chosen))
     if len(order):
-        write(connection, model_id, ids_of([texts[k] for k in order]), columns)
+        write(connection, model_id, ids and SegmentIds(ids.prefix, ids.digits[order]), columns)
 
 
 def rebuild(connection: Connection, model_id: int) -> None:

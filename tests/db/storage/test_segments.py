@@ -62,7 +62,8 @@ def test_columns_made_at_commit_are_those_made_of_the_rows(store: ResultStore) -
 
 
 def test_many_small_segments_are_merged(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "TIERS", ((20, 4), (1000, 100)))
+    for name, value in (("FRESH_ROWS", 12), ("SMALL_ROWS", 20), ("MOST_SMALL", 2)):
+        monkeypatch.setattr(segments, name, value)
     screened(store, 60, 4)
     assert n_segments(store) < 10
     merged = columns(store)
