@@ -112,7 +112,7 @@ def test_no_number_of_a_segment_comes_again_with_other_values(
         with reading(store._engine) as connection:
             for name, segment, data in segments.read(connection, 1, [segments.ID, "k_vrh_gpa"]):
                 held.setdefault(segment, {})[name] = data
-        assert len(held) == 1, "they were merged"
+        assert len(held) <= max(step, 1), "they were merged"
         assert all(seen.get(number, arrays) == arrays for number, arrays in held.items())
         seen |= held
     assert len(seen) == 3
