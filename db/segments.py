@@ -41,9 +41,9 @@ ID, FRESH, KEY_BYTES = "id", "*", 8
 """Names of the array of ids, and of all columns of a segment that one transaction wrote, in one array until it is
 merged: two hundred rows in two hundred places of a large table would cost more than all else that a commit does."""
 
-FRESH_ROWS, MOST_FRESH = 8192, 128
-"""Fresh segments are merged as soon as they have so many rows together, or are so many; then merged ones are not
-merged again with every few fresh ones, however small the transactions are."""
+LEAST_FRESH, MOST_FRESH, FRESH_ROWS = 8, 128, 8192
+"""Fresh segments are merged from the first number of them on, as soon as they are as many as the second or have as many
+rows together as the third. Merged ones are left out: small transactions would have them merged again and again."""
 
 SMALL_ROWS, MOST_SMALL = 65_536, 16
 """Merged segments of fewer rows than the first number are merged as soon as there are as many as the second."""
@@ -306,23 +306,32 @@ def lock(connection: Connection, model_id: int) -> None:
 def merge_small(connection: Connection, model_id: int) -> None:
     """Makes one segment of many small ones, so that a column is a few arrays."""
     table = column_segments.c
-    of_ids = (table.model_id == model_id) & (table.name == ID)
+    of_model = table.model_id == model_id
+    all_fresh = select(table.segment).where(of_model, table.name == FRESH)
+    if len(connection.execute(all_fresh).all()) < LEAST_FRESH:
+        return
+    fresh = _n_rows(connection, of_model & table.segment.in_(all_fresh))
+    if len(fresh) < MOST_FRESH and sum(fresh.values()) < FRESH_ROWS:
+        return
+    replace(connection, model_id, list(fresh), drop=())
+    # of the merged ones there is one more only now
+    small = [segment for segment, n in _n_rows(connection, of_model).items() if n < SMALL_ROWS]
+    if len(small) >= MOST_SMALL:
+        replace(connection, model_id, small, drop=())
+
+
+def _n_rows(connection: Connection, chosen: ColumnElement[bool]) -> dict[int, int]:
+    """Rows of the chosen segments whose ids are of one form."""
+    table = column_segments.c
+    of_ids = chosen & (table.name == ID)
     stored = connection.execute(select(table.segment, func.length(table.data)).where(of_ids)).all()
     lengths = {int(segment): int(n) for segment, n in stored if n}
-    if len(lengths) < min(MOST_FRESH, MOST_SMALL):
-        return
+    if not lengths:
+        return {}
     # the bytes of an id, from the shortest array: to read a byte of each, the database would read them all
     shortest = min(lengths, key=lengths.__getitem__)
     (head,) = connection.execute(select(func.substr(table.data, 1, 2)).where(of_ids, table.segment == shortest)).one()
-    n_rows = {segment: n_bytes // max(head[1], 1) for segment, n_bytes in lengths.items()}
-    chosen = select(table.segment).where(table.model_id == model_id, table.name == FRESH)
-    fresh = sorted(set(connection.execute(chosen).scalars()).intersection(n_rows))
-    if len(fresh) >= MOST_FRESH or sum(n_rows[segment] for segment in fresh) >= FRESH_ROWS:
-        replace(connection, model_id, fresh, drop=())
-        return
-    small = [segment for segment, n in n_rows.items() if n < SMALL_ROWS and segment not in fresh]
-    if len(small) >= MOST_SMALL:
-        replace(connection, model_id, small, drop=())
+    return {segment: n_bytes // max(head[1], 1) for segment, n_bytes in lengths.items()}
 
 
 def remove(connection: Connection, model_id: int, crystal_ids: Sequence[str]) -> None:

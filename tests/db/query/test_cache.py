@@ -103,8 +103,8 @@ def test_a_second_question_reads_no_array_and_a_new_segment_is_read_alone(
 def test_no_number_of_a_segment_comes_again_with_other_values(
     store: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "MOST_SMALL", 2)
-    monkeypatch.setattr(segments, "FRESH_ROWS", 2)
+    for name in ("LEAST_FRESH", "FRESH_ROWS", "MOST_SMALL"):
+        monkeypatch.setattr(segments, name, 2)
     seen: dict[int, dict[str, bytes]] = {}
     for step in range(3):
         screened(store, str(step), range(6 * step, 6 * step + 3))

@@ -62,7 +62,7 @@ def test_columns_made_at_commit_are_those_made_of_the_rows(store: ResultStore) -
 
 
 def test_many_small_segments_are_merged(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("FRESH_ROWS", 12), ("SMALL_ROWS", 20), ("MOST_SMALL", 2)):
+    for name, value in (("LEAST_FRESH", 2), ("FRESH_ROWS", 12), ("SMALL_ROWS", 20), ("MOST_SMALL", 2)):
         monkeypatch.setattr(segments, name, value)
     screened(store, 60, 4)
     assert n_segments(store) < 10
