@@ -80,10 +80,12 @@ def run(parts: Path, database: Path, samples: Path, *, workers: int, model: str)
 
 
 def progress(driver: int, database: Path) -> dict[str, Any]:
-    """Crystals read and done, memory of the driver and bytes of the database now."""
+    """Crystals read and done, memory and processor time of the driver, bytes of the database now."""
     facts: dict[str, Any] = {"done": 0, "read": 0, "driver_bytes": None, "database_bytes": size_of(database)}
     with suppress(psutil.Error):
-        facts["driver_bytes"] = psutil.Process(driver).memory_info().rss
+        process = psutil.Process(driver)
+        facts["driver_bytes"] = process.memory_info().rss
+        facts["driver_cpu_s"] = sum(process.cpu_times()[:2])
     with suppress(GmtError), ResultStore.open_read_only(database, timeout_s=20.0) as store:
         numbers = store.run_numbers()
         if numbers:
@@ -118,6 +120,13 @@ def rates(samples: list[dict[str, Any]], n_windows: int = 10) -> list[dict[str, 
     ]
 
 
+def driver_cpu_s(samples: list[dict[str, Any]]) -> float:
+    """Processor time in s of all drivers of a run, one after the other: each begins at nothing."""
+    times = [entry["driver_cpu_s"] for entry in samples if "driver_cpu_s" in entry]
+    ends = [before for before, after in pairwise(times) if after < before]
+    return sum(ends) + sum(times[-1:])
+
+
 def query_latency(database: Path) -> dict[str, dict[str, float]]:
     """Wall time of top-100 queries in ms: the first of a fresh process is `first`, then the median of repeats."""
     latency = {}
@@ -147,6 +156,7 @@ def record_of(database: Path, samples: Path, n: int) -> dict[str, Any]:
         "run": {name: facts[name] for name in names},
         "rates": rates(entries),
         "driver_bytes": {"first_tenth": max(memory[: max(1, len(memory) // 10)]), "largest": max(memory)},
+        "driver_cpu_us_per_crystal": 1e6 * driver_cpu_s(entries) / n,
         "database_bytes": size_of(database),
         "top_100_ms": query_latency(database),
     }

@@ -27,7 +27,7 @@ _MAX_MISS = 10.0  # times the tolerance: an atom that no operation brings closer
 
 
 @dataclass(frozen=True)
-class OrbitGraph:
+class EdgesOfOrbits:
     """Edges of a batch of crystals, centered on the first atom of each orbit only.
 
     Attributes:
@@ -35,10 +35,7 @@ class OrbitGraph:
         numbers: atomic numbers of the first atoms, shape [n_orbits].
         crystal_of_orbit: ascending, shape [n_orbits].
         share: part of its crystal's atoms that an orbit holds, shape [n_orbits].
-        orbit_of_atom: orbit of every atom, shape [n_atoms].
-        turns: D matrices (wigner_matrices, l = 1 to 4 flattened, then det R) of the operation that takes the first atom
-            of the orbit to the atom, shape [n_atoms, 165].
-        averages: their means over the point group, then those with det R for the other parity, [n_crystals, 328].
+        orbit_of_atom: orbit of every atom; those of a crystal are consecutive, shape [n_atoms].
         center: the orbit an edge informs, ascending, shape [n_edges].
         neighbor: the atom at its other end, shape [n_edges].
         vector, scaled_distance: as in CrystalGraph.
@@ -49,12 +46,24 @@ class OrbitGraph:
     crystal_of_orbit: Ints
     share: Floats
     orbit_of_atom: Ints
-    turns: Floats
-    averages: Floats
     center: Ints
     neighbor: Ints
     vector: Floats
     scaled_distance: Floats
+
+
+@dataclass(frozen=True)
+class OrbitGraph(EdgesOfOrbits):
+    """Such edges with the matrices that a network needs, made once for hundreds of passes.
+
+    Attributes:
+        turns: D matrices (wigner_matrices, l = 1 to 4 flattened, then det R) of the operation that takes the first atom
+            of the orbit to the atom, shape [n_atoms, 165].
+        averages: their means over the point group, then those with det R for the other parity, [n_crystals, 328].
+    """
+
+    turns: Floats
+    averages: Floats
 
     @cached_property
     def _firsts(self) -> tuple[Ints, Ints, Ints]:
@@ -83,42 +92,25 @@ class OrbitGraph:
             crystal_of_orbit,
             self.share[orbits],
             self.orbit_of_atom[atoms] + orbit_shift[crystal_of_atom],
-            self.turns[atoms],
-            self.averages[crystals],
             center,
             self.neighbor[edges] + atom_shift[crystal_of_orbit[center]],
             self.vector[edges],
             self.scaled_distance[edges],
+            self.turns[atoms],
+            self.averages[crystals],
         )
 
 
 @dataclass(frozen=True)
-class IdealizedGraph:
-    """Edges of crystals whose symmetry is exact, centered on the first atom of each orbit only.
+class IdealizedGraph(EdgesOfOrbits):
+    """Such edges of crystals whose symmetry is exact.
 
     Attributes:
-        n_crystals: number of crystals.
-        numbers: atomic numbers of the first atoms, shape [n_orbits].
-        crystal_of_orbit: ascending, shape [n_orbits].
-        share: part of its crystal's atoms that an orbit holds, shape [n_orbits].
-        orbit_of_atom: orbit of every atom; those of a crystal are consecutive, shape [n_atoms].
         rotations: of the operation that takes the first atom of the orbit to the atom, orthogonal, shape
             [n_atoms, 3, 3].
-        center: the orbit an edge informs, ascending, shape [n_edges].
-        neighbor: the atom at its other end, shape [n_edges].
-        vector, scaled_distance: as in CrystalGraph.
     """
 
-    n_crystals: int
-    numbers: Ints
-    crystal_of_orbit: Ints
-    share: Floats
-    orbit_of_atom: Ints
     rotations: Floats
-    center: Ints
-    neighbor: Ints
-    vector: Floats
-    scaled_distance: Floats
 
     @cached_property
     def starts(self) -> tuple[Ints, Ints, Ints]:
@@ -142,11 +134,11 @@ class IdealizedGraph:
             self.crystal_of_orbit[orbits] - start,
             self.share[orbits],
             self.orbit_of_atom[atoms] - orbits.start,
-            self.rotations[atoms],
             self.center[edges] - orbits.start,
             self.neighbor[edges] - atoms.start,
             self.vector[edges],
             self.scaled_distance[edges],
+            self.rotations[atoms],
         )
 
 
@@ -185,11 +177,11 @@ def _centered(batch: CrystalBatch, graph: CrystalGraph, first: Ints, rotations: 
         crystal_of_orbit,
         sizes / batch.atoms_per_crystal[crystal_of_orbit],
         orbit[first],
-        rotations,
         orbit[graph.center[keep]],
         graph.neighbor[keep],
         graph.vector[keep],
         graph.scaled_distance[keep],
+        rotations,
     )
 
 
@@ -224,12 +216,12 @@ def reduce_to_orbits(
         crystal_of_orbit,
         sizes / batch.atoms_per_crystal[crystal_of_orbit],
         orbit[first],
-        _turns(rotations, dtype),
-        _averages(_turns(group, dtype), crystal_of_op, batch.n_crystals),
         orbit[graph.center[keep]],
         graph.neighbor[keep],
         graph.vector[keep],
         graph.scaled_distance[keep],
+        _turns(rotations, dtype),
+        _averages(_turns(group, dtype), crystal_of_op, batch.n_crystals),
     )
 
 
@@ -243,12 +235,12 @@ def without_orbits(batch: CrystalBatch, graph: CrystalGraph) -> OrbitGraph:
         batch.crystal_of_atom,
         1.0 / batch.atoms_per_crystal[batch.crystal_of_atom],
         np.arange(n_atoms),
-        _turns(identity[:n_atoms], np.float32),
-        _averages(_turns(identity[: batch.n_crystals], np.float32), np.arange(batch.n_crystals), batch.n_crystals),
         graph.center,
         graph.neighbor,
         graph.vector,
         graph.scaled_distance,
+        _turns(identity[:n_atoms], np.float32),
+        _averages(_turns(identity[: batch.n_crystals], np.float32), np.arange(batch.n_crystals), batch.n_crystals),
     )
 
 
@@ -313,10 +305,10 @@ def join_orbit_graphs(graphs: list[OrbitGraph]) -> OrbitGraph:
         join("crystal_of_orbit", crystals),
         join("share"),
         join("orbit_of_atom", orbits),
-        join("turns"),
-        join("averages"),
         join("center", orbits),
         join("neighbor", atoms),
         join("vector"),
         join("scaled_distance"),
+        join("turns"),
+        join("averages"),
     )

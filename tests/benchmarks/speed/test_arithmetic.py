@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.speed.interleaved import EARLIER, OURS, OURS_PAPER, PLAIN, figures
-from benchmarks.speed.many_rows import rates
+from benchmarks.speed.many_rows import driver_cpu_s, rates
 from benchmarks.speed.one_process import OUTSIDE, StageClock
 from benchmarks.speed.processes import ProcessTree, Seen, role_of
 from benchmarks.speed.ratios import by_stage, marginal, microseconds, ratio, repeats
@@ -104,6 +104,12 @@ def test_rates_over_time_do_not_count_a_pause_of_the_work() -> None:
     found = rates(samples)
     assert [row["crystals_per_s"] for row in found] == [10.0, 5.0]
     assert rates(samples[:4]) == []
+
+
+def test_processor_time_of_drivers_that_follow_each_other_adds_up() -> None:
+    times = [1.0, 5.0, None, 2.0, 3.0]
+    assert driver_cpu_s([{} if time is None else {"driver_cpu_s": time} for time in times]) == 5.0 + 3.0
+    assert driver_cpu_s([{}]) == 0.0
 
 
 def test_processor_time_of_a_tree_counts_each_process_once() -> None:

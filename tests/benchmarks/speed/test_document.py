@@ -52,7 +52,7 @@ def result() -> dict[str, Any]:
             "run": {"in": 10**6, "done": 999_000, "duplicate": 900, "rejected": 100, "quarantined": 0},
             "rates": [{"from_s": 0.0, "to_s": 600.0, "done": 60_000, "crystals_per_s": 100.0}],
             "driver_bytes": {"first_tenth": 300 << 20, "largest": 400 << 20}, "database_bytes": 3 << 30,
-            "top_100_ms": {"all, by d": {"first": 200.0, "median": 50.0}},
+            "top_100_ms": {"all, by d": {"first": 200.0, "median": 50.0}}, "driver_cpu_us_per_crystal": 800.0,
         },
     }  # fmt: skip
 
@@ -94,8 +94,17 @@ def test_the_history_is_read_as_it_was_written() -> None:
     assert all({"date", "version", "us_per_crystal", "ratios"} <= set(old) for old in document.history())
 
 
-def test_large_screens_are_computed_from_the_result() -> None:
+def test_a_driver_costs_what_it_did_beside_a_large_database() -> None:
     text = scaling(result())
+    # 20 ms of a small run, of which its driver had 0.20
+    assert "20.6 ms of processor time" in text
+    assert "what the driver does itself 0.80 ms beside 1,000,000 others in the database" in text
+
+
+def test_large_screens_are_computed_from_the_result() -> None:
+    small = result()
+    del small["many"]["driver_cpu_us_per_crystal"]
+    text = scaling(small)
     assert (
         "20.0 ms of processor time of all processes" in text
         and "(10.0 ms in one process" in text
@@ -103,7 +112,7 @@ def test_large_screens_are_computed_from_the_result() -> None:
     )
     assert "| 1,000,000 | 6.9 | 0.278 |" in text
     assert "| PostgreSQL | 4,000 |" in text and "measured to 1,000,000" in text
-    faster = result()
+    faster = json.loads(json.dumps(small))
     faster["rows"]["all_workers"] = faster["rows"]["all_workers"] | {"cpu_us_per_crystal": 2000.0}
     assert "| 1,000,000 | 0.7 | 0.0278 |" in scaling(faster)
     del faster["bytes"]["postgresql"], faster["many"]
