@@ -265,7 +265,6 @@ column_segments = Table(
     # Drawn by lot when it is written: a number never comes again with other values.
     Column("segment", COUNT, primary_key=True),
     Column("data", BYTES, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 # Derived columns that came when results were there already, while they are computed from the stored tensors.
