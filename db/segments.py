@@ -8,10 +8,9 @@ what it read of a segment keeps something true.
 """
 
 import json
-import re
 import secrets
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -33,11 +32,12 @@ from sqlalchemy import (
 from db.base import Float32
 from db.bulk import Columns, chunks, insert_each
 from db.storage.packing import deflate, from_order_codes, inflate
+from db.storage.segment_ids import SegmentIds, decode_ids, encode_ids, ids_of
 from db.tables import BLOCK_COLUMNS, column_segments, crystals, models, results
 from db.transactions import BINARY_RESULTS
 from models.crystals.crystal import SYMBOLS
 
-ID, FRESH, KEY_BYTES = "id", "*", 8
+ID, FRESH = "id", "*"
 """Names of the array of ids, and of all columns of a segment that one transaction wrote, in one array until it is
 merged: two hundred rows in two hundred places of a large table would cost more than all else that a commit does."""
 
@@ -59,7 +59,6 @@ RESULT_COLUMNS = ("created", *BLOCK_COLUMNS)
 SEGMENT_COLUMNS = (*CRYSTAL_COLUMNS, *RESULT_COLUMNS)
 """What can be searched by column; the rest is looked up in its tables."""
 
-_ID_PATTERN = re.compile("(gx-)?((?:[0-9a-f]{2}){8,32})")
 _NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
 Array = NDArray[Any]
@@ -80,48 +79,6 @@ class Column(NamedTuple):
     def take(self, rows: Array) -> "Column":
         """Some of the rows."""
         return Column(self.values[rows], self.texts)
-
-
-class SegmentIds(NamedTuple):
-    """The crystals of a segment: the bytes that their ids write in hexadecimal, shape [n, width]."""
-
-    prefix: bool
-    digits: NDArray[np.uint8]
-
-    def keys(self) -> NDArray[np.uint64]:
-        """Numbers in the order of the ids, shape [n]."""
-        first = np.ascontiguousarray(self.digits[:, :KEY_BYTES]).view(">u8")[:, 0].astype(np.uint64)
-        return (first >> np.uint64(1)) | np.uint64(self.prefix << 63)
-
-    def order(self) -> NDArray[np.int64]:
-        """The rows in the order of their ids, shape [n]."""
-        words = -(-self.digits.shape[1] // KEY_BYTES)
-        filled = np.zeros((len(self.digits), words * KEY_BYTES), np.uint8)
-        filled[:, : self.digits.shape[1]] = self.digits
-        # the last key counts most
-        return np.lexsort(filled.view(">u8").T[::-1])
-
-    @staticmethod
-    def join(parts: Collection["SegmentIds"]) -> "SegmentIds | None":
-        """Ids one after the other; None where there are none, or of several forms, which SQL alone can search."""
-        if len({(part.prefix, part.digits.shape[1]) for part in parts}) != 1:
-            return None
-        return SegmentIds(next(iter(parts)).prefix, np.concatenate([part.digits for part in parts]))
-
-    def texts(self, rows: Array) -> list[str]:
-        """The ids of some rows."""
-        prefix = "gx-" if self.prefix else ""
-        return [prefix + digits.tobytes().hex() for digits in self.digits[rows]]
-
-
-def ids_of(texts: Sequence[str]) -> SegmentIds | None:
-    """Ids as bytes; None where they are not of one form, and then only SQL can search them."""
-    matches = [_ID_PATTERN.fullmatch(text) for text in texts]
-    forms = {(match[1], len(match[2])) if match else None for match in matches}
-    if len(forms) != 1 or None in forms:
-        return None
-    digits = b"".join(bytes.fromhex(match[2]) for match in matches if match)
-    return SegmentIds(bool(matches[0] and matches[0][1]), np.frombuffer(digits, np.uint8).reshape(len(texts), -1))
 
 
 def element_mask(symbols: Iterable[str]) -> NDArray[np.uint64]:
@@ -190,16 +147,6 @@ def joined(columns: Sequence[Column]) -> Column:
     places = {text: place for place, text in enumerate(texts)}
     codes = {key: np.array([*map(places.__getitem__, held), -1], np.int32) for key, held in lists.items()}
     return Column(np.concatenate([codes[id(column.texts)][column.values] for column in columns]), texts)
-
-
-def encode_ids(ids: SegmentIds | None) -> bytes:
-    """Ids as bytes; nothing where only SQL can search them."""
-    return b"" if ids is None else bytes([ids.prefix, ids.digits.shape[1]]) + ids.digits.tobytes()
-
-
-def decode_ids(data: bytes) -> SegmentIds | None:
-    """What `encode_ids` was given."""
-    return SegmentIds(bool(data[0]), np.frombuffer(data, np.uint8, -1, 2).reshape(-1, data[1])) if data else None
 
 
 def pack(arrays: Mapping[str, bytes]) -> bytes:

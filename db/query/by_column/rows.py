@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from db import segments
 from db.query.by_column.cache import CACHE
-from db.segments import Column, SegmentIds
+from db.segments import Column
+from db.storage.segment_ids import SegmentIds, decode_ids
 
 BYTES_PER_TEXT = 60
 """Of a text in memory beside its characters."""
@@ -73,7 +74,7 @@ def _read_rows(connection: Connection, parts: tuple[tuple[int, int], ...], befor
     ids = dict(zip(before.parts, before.ids, strict=True)) if before else {}
     for model_id, wanted in _by_model([part for part in parts if part not in ids]).items():
         for _, segment, data in segments.read(connection, model_id, [segments.ID], wanted):
-            of_segment = segments.decode_ids(data)
+            of_segment = decode_ids(data)
             if of_segment is None:
                 raise NotByColumnError
             ids[model_id, segment] = of_segment

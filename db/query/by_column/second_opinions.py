@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from db import segments
 from db.query.by_column.rows import NotByColumnError, is_in
 from db.refinements.tables import refinements
 from db.segments import Column
+from db.storage.segment_ids import ids_of
 from models.refinement_quantities import REFINED, REFINEMENT, RefinementKind
 
 _UNKNOWN = {RefinementKind.FLAG: (-1, np.int8), RefinementKind.TEXT: (-1, np.int32)}
@@ -38,7 +38,7 @@ def second_opinion_column(connection: Connection, rows: Rows, name: str) -> Colu
     stored = connection.execute(statement.order_by(refinements.c.model_id)).all()
     newest = {row.crystal_id: row.value for row in stored}
     own = {(row.crystal_id, row.model_id): row.value for row in stored}
-    by_form = segments.ids_of(list(newest)) if newest else None
+    by_form = ids_of(list(newest)) if newest else None
     if newest and by_form is None:
         raise NotByColumnError
     places = np.zeros(0, np.int64) if by_form is None else np.flatnonzero(is_in(rows.keys, np.sort(by_form.keys())))

@@ -17,7 +17,7 @@ from db.query.request import Request, sort_property
 from db.query.sql.conditions import COLUMNS, HITS, Condition, to_condition
 from db.query.sql.lists import INPUT_LISTS
 from db.records import is_combined
-from db.segments import ids_of
+from db.storage.segment_ids import ids_of
 from db.tables import ModelState, models, results
 
 FETCHED_ROWS = 1000

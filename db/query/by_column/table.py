@@ -35,6 +35,7 @@ from db.query.filter_tree import (
 from db.query.properties import PROPERTIES, SECOND_OPINION, Kind
 from db.query.times import whole_seconds
 from db.segments import SEGMENT_COLUMNS, Column
+from db.storage.segment_ids import ids_of
 from db.tables import crystals
 
 Bools = NDArray[np.bool_]
@@ -190,7 +191,7 @@ class Table:
             raise NotByColumnError
         statement = select(crystals.c.id).where(self._condition(tree)).limit(MAX_LOOKED_UP + 1)
         ids = self._connection.execute(statement).scalars().all()
-        by_form = segments.ids_of(ids) if ids else None
+        by_form = ids_of(ids) if ids else None
         if len(ids) > MAX_LOOKED_UP or (ids and by_form is None):
             raise NotByColumnError
         true = np.zeros(self.n_rows, np.bool_)

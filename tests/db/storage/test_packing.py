@@ -23,6 +23,7 @@ from db.storage.packing import (
     unpack_tensor,
     unpack_text,
 )
+from db.storage.segment_ids import decode_ids, encode_ids, ids_of
 from models.quantities import TENSORS, Tensor
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -116,15 +117,15 @@ def test_columns_read_back(values: list[float | None], names: list[str | None]) 
 @given(st.lists(st.binary(min_size=10, max_size=10), min_size=2, unique=True))
 def test_keys_order_as_ids_do(contents: list[bytes]) -> None:
     ids = sorted("gx-" + content.hex() for content in contents)
-    packed = segments.decode_ids(segments.encode_ids(segments.ids_of(ids)))
+    packed = decode_ids(encode_ids(ids_of(ids)))
     assert packed is not None
     assert packed.texts(np.arange(len(ids))) == ids
     assert (np.diff(packed.keys().astype(object)) >= 0).all()
 
 
 def test_ids_of_two_forms_are_left_to_sql() -> None:
-    assert segments.ids_of(["gx-" + "0" * 20, "0" * 20]) is None
-    assert segments.ids_of(["quartz"]) is None
+    assert ids_of(["gx-" + "0" * 20, "0" * 20]) is None
+    assert ids_of(["quartz"]) is None
 
 
 def test_nearest_single_is_the_one_that_numpy_gives() -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, select
 
 from db import segments
 from db.records import ModelVersion
+from db.storage.segment_ids import decode_ids
 from db.store import ResultStore
 from db.tables import column_segments
 from db.transactions import reading, writing
@@ -21,7 +22,7 @@ def columns(store: ResultStore, model_id: int = 1) -> dict[str, Any]:
     ids: list[str] = []
     for name, _, data in arrays:
         if name == segments.ID:
-            of_segment = segments.decode_ids(data)
+            of_segment = decode_ids(data)
             assert of_segment is not None
             ids += of_segment.texts(slice(None))  # type: ignore[arg-type]
     order = sorted(range(len(ids)), key=ids.__getitem__)
