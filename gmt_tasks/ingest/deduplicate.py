@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Lookup = Callable[[Iterable[str]], KnownCrystals]
 """Gives the known crystals of buckets; `ResultStore.crystals_in_buckets`."""
 
-_REMEMBERED = 65_536  # prefilter rows of stored crystals: 50 MB
+_REMEMBERED = 131_072  # prefilter rows of stored crystals: 70 MB
 _FINGERPRINTS_AT_A_TIME = 64
 _BACKFILLED_AT_A_TIME = 4096
 
