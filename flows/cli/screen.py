@@ -51,6 +51,11 @@ def screen(
     json: AsJson = False,
 ) -> None:
     """Predicts all tensors of all crystals of the sources into the database. Run it again to resume."""
+    from gmt_tasks.process import compute_in_one_thread
+
+    if dry_run:
+        # it measures here what workers do, and they have a thread each
+        compute_in_one_thread()
     from gmt_tasks.runs.session import ScreenSession
     from gmt_tasks.settings import load_settings
     from gmt_tasks.telemetry import listen

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from db.records import ResultBlock
 from gmt_tasks.import_guard import put_root_first, refuse_foreign_packages
+from gmt_tasks.process import compute_in_one_thread
 from gmt_tasks.workers.fork_server import ForkServer, ForkServerError
 from gmt_tasks.workers.isolation import Isolation, Timeouts
 from gmt_tasks.workers.jobs import Job
@@ -29,15 +30,6 @@ class Worker(Protocol):
     def screen(self, crystal_ids: list[str], crystals: CrystalBatch) -> ResultBlock:
         """Results of these crystals; rows that cannot be done are in `.quarantined`."""
         ...
-
-
-def compute_in_one_thread() -> None:
-    """Keeps numerical libraries to one thread; call it before torch is imported, which asks once.
-
-    Workers are as many as cores, and threads that wait for each other cost four times the processor time.
-    """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
 
 
 def load_worker(model: str, device: str, symprec: float) -> Worker:
