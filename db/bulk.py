@@ -24,7 +24,7 @@ Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Values by column, all of one length; an array has NaN for unknown."""
 
 MAX_VARIABLES = 8192
-"""Bound values per statement; SQLite takes 32,766, PostgreSQL 65,535."""
+"""Values of a list per statement, which may bind it twice; SQLite takes 32,766, PostgreSQL 65,535."""
 
 COPY_FROM_ROWS = 64
 """Fewer rows are not worth the two statements around a COPY."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, or_, select
 
-from db.bulk import MAX_VARIABLES, chunks
+from db.bulk import chunks
 from db.runs.deduplication import crystals_of
 from db.tables import LabelState, crystals, labels
 from models.crystals.crystal import CrystalBatch
@@ -28,9 +28,7 @@ def label_kinds(connection: Connection, crystal_ids: Sequence[str]) -> dict[str,
         By content id, of those with a label only.
     """
     kinds: dict[str, set[str]] = {}
-    # each id is bound twice
-    for start in range(0, len(crystal_ids), MAX_VARIABLES // 2):
-        chunk = list(crystal_ids[start : start + MAX_VARIABLES // 2])
+    for chunk in chunks(crystal_ids):
         mine = or_(labels.c.crystal_id.in_(chunk), labels.c.source_id.in_(chunk))
         columns = select(labels.c.crystal_id, labels.c.source_id, labels.c.kind)
         for row in connection.execute(columns.where(mine, labels.c.state.not_in(WITHOUT_VALUE))):

@@ -4,6 +4,7 @@ The derived columns follow `models.quantities`, not a revision each: a new quant
 database is next opened, and `db.migrations.fill` computes it for the results that are there.
 """
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -11,12 +12,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.util import CommandError
-from sqlalchemy import URL, Column, Connection, delete, insert, update
+from sqlalchemy import URL, Column, Connection, delete, func, insert, select, update
 
 from db.migrations.state import HEAD, missing_columns, revision_of
-from db.tables import column_segments, results, unfilled_columns
+from db.tables import column_segments, crystals, results, unfilled_columns
 from models.errors import StoreError
 from models.quantities import DERIVED
+
+LOGGER = logging.getLogger("gmtscreen.db")
+
+WORTH_A_MESSAGE = 20_000
+"""Crystals whose database takes so long to change that whoever waits should know why; a minute for a million."""
 
 
 def config_for(connection: Connection | None = None) -> Config:
@@ -34,6 +40,11 @@ def upgrade(connection: Connection, url: URL) -> None:
     Raises:
         StoreError: a newer gmtscreen wrote the database.
     """
+    revision = revision_of(connection)
+    if revision is not None and revision < HEAD:
+        n_crystals = connection.execute(select(func.count()).select_from(crystals)).scalar_one()
+        if n_crystals >= WORTH_A_MESSAGE:
+            LOGGER.warning("changing a database of %d crystals to revision %s, once", n_crystals, HEAD)
     try:
         command.upgrade(config_for(connection), "head")
     except CommandError:

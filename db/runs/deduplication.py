@@ -1,4 +1,4 @@
-"""Crystals that may be the same as new ones, found by their bucket: one indexed look-up, no scan."""
+"""Crystals that may be the same as new ones, found by their bucket: one indexed look-up, no scan; and those of ids."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -231,8 +231,9 @@ class _DistinctCrystals:
         return None if rotation is None or np.allclose(rotation, np.eye(3), atol=1e-6) else rotation
 
     def _crystals(self, places: Sequence[int]) -> CrystalBatch:
-        n_loaded, n_known = len(self._index_of_known), self._n_known
-        return self._together.select([self._index_of_known.get(k, k - n_known + n_loaded) for k in places])
+        # a known crystal that was not loaded is an error, and never another one
+        shift, n_known = len(self._index_of_known) - self._n_known, self._n_known
+        return self._together.select([self._index_of_known[k] if k < n_known else k + shift for k in places])
 
     def _fingerprint(self, place: int, key: str = "") -> EnvironmentFingerprint:
         """The environment fingerprint of a crystal; those of the next ones in its bucket are made with it."""

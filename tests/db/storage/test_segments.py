@@ -1,11 +1,13 @@
 """Columns beside the rows: they hold what the rows hold, whatever order, merging or replacement made them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, select
 
 from db import segments
+from db.migrations import upgrade
 from db.records import ModelVersion
 from db.storage.segment_ids import decode_ids
 from db.store import ResultStore
@@ -165,3 +167,29 @@ def test_a_fresh_segment_is_two_rows_and_a_merged_one_a_row_for_each_column(stor
         segments.replace(connection, 1, numbers, drop=())
     assert columns(store) == at_commit
     assert n_segments(store) == 1 and n_rows() == len(at_commit)
+
+
+def test_columns_of_a_table_without_rowids_are_kept_and_whoever_waits_is_told(
+    store: ResultStore,
+    open_again: Callable[[], ResultStore],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if store._engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite has tables without rowids")
+    screened(store, 40, 12)
+    before = columns(store)
+    with writing(store._engine) as connection:
+        schema = "SELECT sql FROM sqlite_master WHERE name = 'column_segments'"
+        declared = connection.exec_driver_sql(schema).scalar_one()
+        connection.exec_driver_sql("ALTER TABLE column_segments RENAME TO moved")
+        connection.exec_driver_sql(f"{declared} WITHOUT ROWID")
+        connection.exec_driver_sql("INSERT INTO column_segments SELECT * FROM moved")
+        connection.exec_driver_sql("DROP TABLE moved")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0011'")
+    monkeypatch.setattr(upgrade, "WORTH_A_MESSAGE", 40)
+    opened = open_again()
+    assert "changing a database of 40 crystals" in caplog.text
+    assert columns(opened) == before
+    with reading(opened._engine) as connection:
+        assert "WITHOUT ROWID" not in connection.exec_driver_sql(schema).scalar_one()
