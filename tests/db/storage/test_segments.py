@@ -169,7 +169,7 @@ def test_a_fresh_segment_is_two_rows_and_a_merged_one_a_row_for_each_column(stor
     assert n_segments(store) == 1 and n_rows() == len(at_commit)
 
 
-def test_columns_of_a_table_without_rowids_are_kept_and_whoever_waits_is_told(
+def test_columns_of_a_table_without_rowids_are_kept_and_a_message_names_the_change(
     store: ResultStore,
     open_again: Callable[[], ResultStore],
     monkeypatch: pytest.MonkeyPatch,
