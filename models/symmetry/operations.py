@@ -130,3 +130,19 @@ def space_group_type(hall_number: int) -> tuple[int, str]:
     if kind is None:
         raise SymmetryError(f"Hall number {hall_number} is not in spglib's tables (1 to 530).", [])
     return int(kind.number), kind.pointgroup_international.strip()
+
+
+@lru_cache(maxsize=531)
+def conventional_operations(hall_number: int) -> tuple[Floats, Floats]:
+    """All operations W x + w of a Hall number in its conventional cell, centrings included.
+
+    Returns:
+        W, integers acting on columns, [n_ops, 3, 3], and w in [0, 1), exact multiples of 1/24, [n_ops, 3].
+
+    Raises:
+        SymmetryError: there is no such number.
+    """
+    database = spglib.get_symmetry_from_database(hall_number)
+    if database is None:
+        raise SymmetryError(f"Hall number {hall_number} is not in spglib's tables (1 to 530).", [])
+    return database["rotations"].astype(np.float64), np.rint(database["translations"] * 24) / 24 % 1.0
