@@ -32,6 +32,8 @@ from db.records import (
 from db.refinements.opinion_store import OpinionStore
 from db.runs import leases, ledger, reports
 from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
+from db.runs.dump import dump
+from db.runs.lineage import children_of, lineage_of
 from db.runs.pruning import prune
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
@@ -332,7 +334,20 @@ class ResultStore(SearchStore):
         """
         return read(self._engine, reports.show, crystal)
 
+    def lineage_of(self, crystal_id: str) -> list[dict[str, Any]]:
+        """How the inputs of a crystal were made, one dict per input that was made here, in the order they came.
+
+        Returns:
+            run, source, source_id, crystal_id, parent, operation, detail (decoded), seed, model, log_probability;
+            parent_id and parent_formula, None where the parent is not stored. Empty for a crystal that was read.
+        """
+        return read(self._engine, lineage_of, crystal_id)
+
+    def children_of(self, crystal_id: str) -> list[dict[str, Any]]:
+        """What was made from a crystal, whether by its content id or an id that it came with, with its formula."""
+        return read(self._engine, children_of, crystal_id)
+
     def dump(self, run_id: int | None = None) -> Iterator[dict[str, Any]]:
-        """Every input and result in a fixed order, without times and internal numbers, to compare two databases."""
+        """Every input, lineage and result in a fixed order, without times and row numbers, to compare two databases."""
         with reading(self._engine) as connection:
-            yield from reports.dump(connection, run_id)
+            yield from dump(connection, run_id)
