@@ -33,7 +33,7 @@ from db.refinements.opinion_store import OpinionStore
 from db.runs import leases, ledger, reports
 from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
 from db.runs.dump import dump
-from db.runs.lineage import children_of, lineage_of
+from db.runs.lineage import children_of, fingerprints_of_unfinished, lineage_of, read_crystals_of_formula
 from db.runs.pruning import prune
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
@@ -346,6 +346,14 @@ class ResultStore(SearchStore):
     def children_of(self, crystal_id: str) -> list[dict[str, Any]]:
         """What was made from a crystal, whether by its content id or an id that it came with, with its formula."""
         return read(self._engine, children_of, crystal_id)
+
+    def read_crystals_of_formula(self, formula: str) -> list[str]:
+        """Content ids of the stored crystals of a reduced formula, without those that only came in as made here."""
+        return read(self._engine, read_crystals_of_formula, formula)
+
+    def fingerprints_of_unfinished(self, source: str) -> list[str]:
+        """The fingerprints that a source has in runs that are not finished, newest run first."""
+        return read(self._engine, fingerprints_of_unfinished, source)
 
     def dump(self, run_id: int | None = None) -> Iterator[dict[str, Any]]:
         """Every input, lineage and result in a fixed order, without times and row numbers, to compare two databases."""

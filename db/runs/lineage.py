@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select
 
 from db.codec import clean_text
-from db.records import IngestedBlock
-from db.tables import crystals, cursors, inputs, lineage
+from db.records import IngestedBlock, RunState
+from db.tables import crystals, cursors, inputs, lineage, runs
 
 
 def lineage_rows(block: IngestedBlock) -> Iterator[dict[str, Any]]:
@@ -47,6 +47,24 @@ def children_of(connection: Connection, crystal_id: str) -> list[dict[str, Any]]
     from_it = or_(lineage.c.parent == crystal_id, lineage.c.parent.in_(ids))
     statement = _made(from_it).add_columns(crystals.c.formula).join(crystals, crystals.c.id == lineage.c.crystal_id)
     return [{**row, "detail": json.loads(row["detail"])} for row in connection.execute(statement).mappings()]
+
+
+def read_crystals_of_formula(connection: Connection, formula: str) -> list[str]:
+    """Content ids of crystals that were read and not only made here; see `ResultStore.read_crystals_of_formula`."""
+    keys = ("run_id", "source_index", "position")
+    of_input = and_(*(lineage.c[name] == inputs.c[name] for name in keys))
+    was_made = exists().where(lineage.c.crystal_id == crystals.c.id)
+    was_read = exists().where(inputs.c.crystal_id == crystals.c.id, ~exists().where(of_input))
+    wanted = select(crystals.c.id).where(crystals.c.formula == formula, or_(~was_made, was_read))
+    return list(connection.execute(wanted.order_by(crystals.c.id)).scalars())
+
+
+def fingerprints_of_unfinished(connection: Connection, source: str) -> list[str]:
+    """Fingerprints of a source in runs that are not finished; see `ResultStore.fingerprints_of_unfinished`."""
+    unfinished = select(runs.c.sources, runs.c.fingerprints).where(runs.c.state != RunState.FINISHED)
+    rows = connection.execute(unfinished.order_by(runs.c.id.desc())).all()
+    pairs = [dict(zip(json.loads(row.sources), json.loads(row.fingerprints), strict=True)) for row in rows]
+    return list(dict.fromkeys(of_run[source] for of_run in pairs if source in of_run))
 
 
 def _made(condition: ColumnElement[bool]) -> Select[Any]:

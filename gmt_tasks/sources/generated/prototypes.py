@@ -93,13 +93,13 @@ class PrototypesSource:
         for first in range(start, len(chosen), BLOCK):
             part = chosen[first : first + BLOCK]
             readings = [reading_or_refusal(decorated_crystal, decoration, self.seed) for decoration in part]
-            yield block_of_readings(first, readings, [_source_id(decoration) for decoration in part])
+            yield block_of_readings(first, readings, [decoration_id(decoration) for decoration in part])
 
     @cached_property
     def _chosen(self) -> list[Decoration]:
         """The n decorations in their order."""
         shuffled = random.Random(self.seed)
-        by_type = [list(decorations(geometry, self.elements)) for geometry in _geometries()]
+        by_type = [list(decorations(geometry, self.elements)) for geometry in geometries()]
         for of_type in by_type:
             shuffled.shuffle(of_type)
         shuffled.shuffle(by_type)
@@ -148,7 +148,7 @@ def decorated_crystal(decoration: Decoration, seed: int | None = None) -> Parsed
     )
 
 
-def _source_id(decoration: Decoration) -> str:
+def decoration_id(decoration: Decoration) -> str:
     """E.g. "prototypes:ABX3-perovskite:BaTiO3"; unique, because a formula occurs once per structure type."""
     multiplicities = decoration.geometry.multiplicities
     divisor = int(np.gcd.reduce(multiplicities))
@@ -171,7 +171,7 @@ def _library_bytes() -> bytes:
 
 
 @cache
-def _geometries() -> tuple[Geometry, ...]:
+def geometries() -> tuple[Geometry, ...]:
     """The structure types of the table, analysed."""
     library: dict[str, list[dict[str, Any]]] = {}
     for entry in json.loads(gzip.decompress(_library_bytes())):
