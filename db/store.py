@@ -329,7 +329,8 @@ class ResultStore(SearchStore):
         Returns:
             id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], axes (its frame in words),
             numbers [n_atoms], frac_coords [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts and
-            the notes about them), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
+            the notes about them), lineage (see `lineage_of`), children (how many crystals were made from it, by
+            operation), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
             their quantity's shape), removed_fraction, derived, warnings; second_opinions: one dict per combined model.
         """
         return read(self._engine, reports.show, crystal)
@@ -339,7 +340,8 @@ class ResultStore(SearchStore):
 
         Returns:
             run, source, source_id, crystal_id, parent, operation, detail (decoded), seed, model, log_probability;
-            parent_id and parent_formula, None where the parent is not stored. Empty for a crystal that was read.
+            parent_id and parent_formula, None where the parent is not stored; text says all of it in words. Empty for
+            a crystal that was only read.
         """
         return read(self._engine, lineage_of, crystal_id)
 

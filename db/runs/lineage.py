@@ -1,13 +1,13 @@
 """How crystals that were made here were made: rows beside the inputs that brought them, parents and children."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
 from db.codec import clean_text
-from db.records import IngestedBlock, RunState
+from db.records import IngestedBlock, LineageOperation, RunState
 from db.tables import crystals, cursors, inputs, lineage, runs
 
 
@@ -36,16 +36,46 @@ def lineage_of(connection: Connection, crystal_id: str) -> list[dict[str, Any]]:
     """How the inputs of a crystal were made; see `ResultStore.lineage_of`."""
     rows = []
     for row in connection.execute(_made(lineage.c.crystal_id == crystal_id)).mappings():
-        parent = _stored_parent(connection, row["parent"])
-        rows.append({**row, "detail": json.loads(row["detail"])} | parent)
+        facts = {**row, "detail": json.loads(row["detail"])} | _stored_parent(connection, row["parent"])
+        rows.append(facts | {"text": lineage_text(facts)})
     return rows
+
+
+def lineage_text(facts: Mapping[str, Any]) -> str:
+    """How a crystal was made, in words: "substitution Ti -> Zr from gx-... (BaTiO3), seed 1".
+
+    Args:
+        facts: a row of `lineage_of` without its text.
+    """
+    detail = facts["detail"] if isinstance(facts["detail"], dict) else {}
+    operation = facts["operation"]
+    match operation:
+        case LineageOperation.SUBSTITUTION | LineageOperation.DECORATION:
+            changed = [f" {old} -> {new}" for old, new in detail.items() if old != new]
+            operation += ",".join(changed)
+        case LineageOperation.STRAIN:
+            operation += f" {detail.get('kind', '')} {detail.get('strain_voigt', '')}".rstrip()
+        case LineageOperation.VACANCY | LineageOperation.ANTISITE:
+            placed = f"{detail['placed']} on " if detail.get("placed") else "of "
+            operation += f" {placed}{detail.get('removed', '?')}, one of {detail.get('multiplicity', '?')} sites,"
+    formula = f" ({facts['parent_formula']})" if facts["parent_formula"] else ""
+    text = operation if facts["parent"] is None else f"{operation} from {facts['parent']}{formula}"
+    text += "" if facts["model"] is None else f" by {facts['model']}"
+    text += "" if facts["seed"] is None else f", seed {facts['seed']}"
+    return text if facts["log_probability"] is None else f"{text}, log probability {facts['log_probability']:.2f}"
+
+
+def children_counts(connection: Connection, crystal_id: str) -> dict[str, int]:
+    """How many crystals were made from one, by operation."""
+    counted = select(lineage.c.operation, func.count(lineage.c.crystal_id.distinct()).label("n"))
+    grouped = counted.where(_from(crystal_id)).group_by(lineage.c.operation).order_by(lineage.c.operation)
+    return {row.operation: int(row.n) for row in connection.execute(grouped)}
 
 
 def children_of(connection: Connection, crystal_id: str) -> list[dict[str, Any]]:
     """What was made from a crystal; see `ResultStore.children_of`."""
-    ids = select(inputs.c.source_id).where(inputs.c.crystal_id == crystal_id)
-    from_it = or_(lineage.c.parent == crystal_id, lineage.c.parent.in_(ids))
-    statement = _made(from_it).add_columns(crystals.c.formula).join(crystals, crystals.c.id == lineage.c.crystal_id)
+    made = _made(_from(crystal_id)).add_columns(crystals.c.formula)
+    statement = made.join(crystals, crystals.c.id == lineage.c.crystal_id)
     return [{**row, "detail": json.loads(row["detail"])} for row in connection.execute(statement).mappings()]
 
 
@@ -65,6 +95,12 @@ def fingerprints_of_unfinished(connection: Connection, source: str) -> list[str]
     rows = connection.execute(unfinished.order_by(runs.c.id.desc())).all()
     pairs = [dict(zip(json.loads(row.sources), json.loads(row.fingerprints), strict=True)) for row in rows]
     return list(dict.fromkeys(of_run[source] for of_run in pairs if source in of_run))
+
+
+def _from(crystal_id: str) -> ColumnElement[bool]:
+    """Made from a crystal, whether by its content id or by an id that it came with."""
+    ids = select(inputs.c.source_id).where(inputs.c.crystal_id == crystal_id)
+    return or_(lineage.c.parent == crystal_id, lineage.c.parent.in_(ids))
 
 
 def _made(condition: ColumnElement[bool]) -> Select[Any]:

@@ -13,6 +13,7 @@ from db.records import Balance, RunState, is_combined, uncertainty_of
 from db.refinements import store as second_opinions
 from db.refinements.rows import opinion_facts
 from db.runs.ledger import lock_run, run_row
+from db.runs.lineage import children_counts, lineage_of
 from db.tables import (
     SYMMETRY_COLUMNS,
     Outcome,
@@ -261,6 +262,8 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "frac_coords": batch.frac_coords,
         "source_ids": sorted({arrival["source_id"] for arrival in arrivals}),
         "inputs": arrivals,
+        "lineage": lineage_of(connection, crystal_id),
+        "children": children_counts(connection, crystal_id),
         "twin_id": row.twin_id,
         "twin_stored": enantiomorph is not None,
         "results": _results_of(connection, crystal_id),
