@@ -142,6 +142,39 @@ class RejectedInput:
     detail: str
 
 
+class LineageOperation(StrEnum):
+    """How a crystal was made from its parent."""
+
+    SUBSTITUTION = "substitution"
+    STRAIN = "strain"
+    VACANCY = "vacancy"
+    ANTISITE = "antisite"
+    DECORATION = "decoration"
+    GENERATION = "generation"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """How an input that was made here was made.
+
+    Attributes:
+        parent: content id or source id of the crystal that it was made from, or the name of a structure type; None
+            where a generator made it from nothing.
+        operation: what was done to the parent.
+        detail: JSON text of what exactly, e.g. {"Ti": "Zr"}.
+        seed: of the random numbers; None where there are none.
+        model: NAME@VERSION of the generator; None where no network made it.
+        log_probability: natural logarithm of how probable the source holds it; None where it does not say.
+    """
+
+    parent: str | None
+    operation: LineageOperation
+    detail: str = "{}"
+    seed: int | None = None
+    model: str | None = None
+    log_probability: float | None = None
+
+
 @dataclass(frozen=True)
 class IngestedBlock:
     """The next inputs of one source, in order: accepted crystals and rejected inputs.
@@ -161,6 +194,7 @@ class IngestedBlock:
         prefilter_rows: of each crystal, see models/fingerprint/prefilter.py; not stored; empty where not computed.
         rotations: by row, for crystals whose frame differs from that of the stored crystal of their id: the orthogonal
             matrix from the stored frame into theirs, shape [3, 3].
+        lineage: how each accepted crystal was made, None for one that was not made here; empty where none was.
     """
 
     source: str
@@ -176,6 +210,7 @@ class IngestedBlock:
     buckets: list[tuple[str, ...]] = field(default_factory=list)
     prefilter_rows: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     rotations: dict[int, Floats] = field(default_factory=dict)
+    lineage: list[Lineage | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ from db.records import (
 from db.refinements.opinion_store import OpinionStore
 from db.runs import leases, ledger, reports
 from db.runs.deduplication import crystals_in_buckets, crystals_without_bucket, set_buckets
+from db.runs.dump import dump
+from db.runs.lineage import children_of, fingerprints_of_unfinished, lineage_of, read_crystals_of_formula
 from db.runs.pruning import prune
 from db.transactions import read, reading, write, writing
 from models.errors import StoreError
@@ -327,12 +329,35 @@ class ResultStore(SearchStore):
         Returns:
             id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], axes (its frame in words),
             numbers [n_atoms], frac_coords [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts and
-            the notes about them), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
+            the notes about them), lineage (see `lineage_of`), children (how many crystals were made from it, by
+            operation), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
             their quantity's shape), removed_fraction, derived, warnings; second_opinions: one dict per combined model.
         """
         return read(self._engine, reports.show, crystal)
 
+    def lineage_of(self, crystal_id: str) -> list[dict[str, Any]]:
+        """How the inputs of a crystal were made, one dict per input that was made here, in the order they came.
+
+        Returns:
+            run, source, source_id, crystal_id, parent, operation, detail (decoded), seed, model, log_probability;
+            parent_id and parent_formula, None where the parent is not stored; text says all of it in words. Empty for
+            a crystal that was only read.
+        """
+        return read(self._engine, lineage_of, crystal_id)
+
+    def children_of(self, crystal_id: str) -> list[dict[str, Any]]:
+        """What was made from a crystal, whether by its content id or an id that it came with, with its formula."""
+        return read(self._engine, children_of, crystal_id)
+
+    def read_crystals_of_formula(self, formula: str) -> list[str]:
+        """Content ids of the stored crystals of a reduced formula, without those that only came in as made here."""
+        return read(self._engine, read_crystals_of_formula, formula)
+
+    def fingerprints_of_unfinished(self, source: str) -> list[str]:
+        """The fingerprints that a source has in runs that are not finished, newest run first."""
+        return read(self._engine, fingerprints_of_unfinished, source)
+
     def dump(self, run_id: int | None = None) -> Iterator[dict[str, Any]]:
-        """Every input and result in a fixed order, without times and internal numbers, to compare two databases."""
+        """Every input, lineage and result in a fixed order, without times and row numbers, to compare two databases."""
         with reading(self._engine) as connection:
-            yield from reports.dump(connection, run_id)
+            yield from dump(connection, run_id)

@@ -230,6 +230,28 @@ Index(
     postgresql_where=_DOUBTFUL,
 )
 
+lineage = Table(
+    "lineage",
+    metadata,
+    # Of an accepted or duplicate input that was made here; its crystal may have come in otherwise as well.
+    Column("run_id", INTEGER, primary_key=True),
+    Column("source_index", INTEGER, primary_key=True),
+    Column("position", COUNT, primary_key=True),
+    Column("crystal_id", KEY, ForeignKey("crystals.id"), nullable=False),
+    # Content id, source id or structure type; NULL for what a generator made from nothing.
+    Column("parent", KEY),
+    Column("operation", KEY, nullable=False),
+    Column("detail", JSON_TEXT, nullable=False),
+    Column("seed", COUNT),
+    Column("model", KEY),
+    Column("log_probability", NUMBER),
+    ForeignKeyConstraint(
+        ["run_id", "source_index", "position"], ["inputs.run_id", "inputs.source_index", "inputs.position"]
+    ),
+    Index(None, "crystal_id"),
+    Index(None, "parent"),
+)
+
 results = Table(
     "results",
     metadata,

@@ -51,7 +51,8 @@ def open_session(sources: list[str], limit: int | None) -> ScreenSession:
 
     # From the environment alone: where a schedule starts the flow, there is no command line.
     settings = load_settings()
-    return ScreenSession.open(settings, open_sources(sources, max_atoms=settings.max_atoms), limit=limit)
+    opened = open_sources(sources, max_atoms=settings.max_atoms, database=settings.database)
+    return ScreenSession.open(settings, opened, limit=limit)
 
 
 @task(

@@ -17,7 +17,8 @@ from db.bulk import chunks, insert_absent, insert_rows
 from db.codec import clean_detail, clean_text, crystal_rows, to_json
 from db.doubts import doubts_column, doubts_of, notes_of
 from db.records import IngestedBlock, ModelVersion, Run, RunSpec, RunState, Stage
-from db.tables import Outcome, ShardState, crystals, cursors, inputs, models, results, runs, shards
+from db.runs.lineage import lineage_rows
+from db.tables import Outcome, ShardState, crystals, cursors, inputs, lineage, models, results, runs, shards
 from db.transactions import database_time
 from models.crystals.crystal import Ints
 from models.errors import MissingError, StoreError
@@ -155,6 +156,7 @@ def add_block(connection: Connection, run_id: int, block: IngestedBlock, shard_a
     common = {"run_id": run_id, "source_index": cursor.source_index}
     rows = [*_crystal_inputs(block, set(new), places), *_rejected_inputs(block)]
     insert_rows(connection, inputs, [row | common for row in rows])
+    insert_rows(connection, lineage, [row | common for row in lineage_rows(block)])
     at_cursor = (cursors.c.run_id == run_id) & (cursors.c.source_index == cursor.source_index)
     connection.execute(update(cursors).where(at_cursor).values(next_position=block.stop))
 
@@ -168,6 +170,7 @@ def _check_block(block: IngestedBlock, shard_atoms: int) -> None:
         len(block.crystal_ids),
         len(block.metadata),
         block.crystals.n_crystals,
+        len(block.lineage) or block.crystals.n_crystals,
     }
     if len(lengths) != 1:
         raise StoreError(

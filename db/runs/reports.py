@@ -1,8 +1,8 @@
-"""What the ledger holds: balances, runs, rejects, one crystal with everything, and a dump to compare two databases."""
+"""What the ledger holds: balances, runs, rejects, and one crystal with everything."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
@@ -13,8 +13,8 @@ from db.records import Balance, RunState, is_combined, uncertainty_of
 from db.refinements import store as second_opinions
 from db.refinements.rows import opinion_facts
 from db.runs.ledger import lock_run, run_row
+from db.runs.lineage import children_counts, lineage_of
 from db.tables import (
-    BLOCK_COLUMNS,
     SYMMETRY_COLUMNS,
     Outcome,
     ShardState,
@@ -262,6 +262,8 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "frac_coords": batch.frac_coords,
         "source_ids": sorted({arrival["source_id"] for arrival in arrivals}),
         "inputs": arrivals,
+        "lineage": lineage_of(connection, crystal_id),
+        "children": children_counts(connection, crystal_id),
         "twin_id": row.twin_id,
         "twin_stored": enantiomorph is not None,
         "results": _results_of(connection, crystal_id),
@@ -362,34 +364,3 @@ def find_crystal(connection: Connection, text: str) -> str:
     reason = Reason(refused.reason)
     sentence = f"{text!r} of {refused.source} gave no crystal. {reason.sentence} {refused.detail}. {reason.advice}"
     raise MissingError(sentence)
-
-
-def dump(connection: Connection, run_id: int | None) -> Iterator[dict[str, Any]]:
-    """All inputs and results in an order that does not depend on how they were computed; see `ResultStore.dump`."""
-    run = None if run_id is None else run_row(connection, run_id)
-    names = ("position", "source_id", "crystal_id", "outcome", "stage", "reason", "detail", "metadata")
-    arrivals = (
-        select(runs.c.key.label("run_key"), cursors.c.source, *(inputs.c[name] for name in names))
-        .join(cursors, OF_CURSOR)
-        .join(runs, runs.c.id == inputs.c.run_id)
-        .order_by(runs.c.key, inputs.c.source_index, inputs.c.position)
-    )
-    # Times, leases and row numbers are left out: they differ between two computations of the same.
-    columns = [results.c[name] for name in BLOCK_COLUMNS]
-    columns += [results.c[tensor.value] for tensor in Tensor]
-    columns += [results.c[removed_fraction_column(tensor)] for tensor in Tensor]
-    of_crystal = [crystals.c.formula, crystals.c.lattice, crystals.c.numbers, crystals.c.frac_coords]
-    predictions = (
-        select(models.c.sha256, results.c.crystal_id, *of_crystal, *columns, results.c.warnings)
-        .join(crystals, crystals.c.id == results.c.crystal_id)
-        .join(models, models.c.id == results.c.model_id)
-        .order_by(models.c.sha256, results.c.crystal_id)
-    )
-    if run is not None:
-        arrivals = arrivals.where(inputs.c.run_id == run.id)
-        of_run = select(inputs.c.crystal_id).where(inputs.c.run_id == run.id, inputs.c.crystal_id.is_not(None))
-        predictions = predictions.where(results.c.model_id == run.model_id, results.c.crystal_id.in_(of_run))
-    for table, statement in (("inputs", arrivals), ("results", predictions)):
-        # Row by row from the server: a dump may be larger than the memory.
-        for row in connection.execute(statement.execution_options(yield_per=1000)).mappings():
-            yield {"table": table, **row}

@@ -39,7 +39,7 @@ def equivariance(
     from models.reference.crystals import crystals_of_all_classes
 
     settings = load_settings(model=model, symprec=symprec, device=device)
-    opened = open_sources(sources, max_atoms=settings.max_atoms)
+    opened = open_sources(sources, max_atoms=settings.max_atoms, database=settings.database)
     names, crystals = sample_crystals(opened, sample, seed=seed, max_atoms=settings.max_atoms)
     screener = _screener(settings.model, settings.device, settings.symprec, double=double)
     tolerance = DOUBLE_TOLERANCE if double else TOLERANCE

@@ -80,7 +80,7 @@ def _ingest_crystals(
     from gmt_tasks.sources.source import MissingSymmetry
 
     missing = MissingSymmetry.ASSUME_P1 if assume_p1 else MissingSymmetry.REFUSE
-    opened = open_sources(sources, max_atoms=settings.max_atoms, missing_symmetry=missing)
+    opened = open_sources(sources, max_atoms=settings.max_atoms, database=settings.database, missing_symmetry=missing)
     with ScreenSession.open(settings, opened, limit=limit) as session, errors_as_lines(Exit.BROKEN_PROMISE):
         # Prefect reads its settings when it is imported: the flow comes after they are set.
         quiet_prefect()

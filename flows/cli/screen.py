@@ -117,7 +117,7 @@ def _open(texts: list[str], settings: "Settings", *, assume_p1: bool) -> "list[S
     from gmt_tasks.sources.source import MissingSymmetry
 
     missing = MissingSymmetry.ASSUME_P1 if assume_p1 else MissingSymmetry.REFUSE
-    return open_sources(texts, max_atoms=settings.max_atoms, missing_symmetry=missing)
+    return open_sources(texts, max_atoms=settings.max_atoms, database=settings.database, missing_symmetry=missing)
 
 
 def ignored_text(sources: "list[Source]") -> str:

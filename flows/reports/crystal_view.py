@@ -56,6 +56,13 @@ def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
     shown = facts["source_ids"][:SHOWN_INPUTS]
     more = f" and {len(facts['source_ids']) - len(shown)} more" if len(facts["source_ids"]) > len(shown) else ""
     yield f"  came as {', '.join(shown)}{more}"
+    # the same source may have come in several runs
+    made = list(dict.fromkeys(one["text"] for one in facts["lineage"]))
+    yield from (f"  made by {text}" for text in made[:SHOWN_INPUTS])
+    if len(made) > SHOWN_INPUTS:
+        yield f"  and made in {len(made) - SHOWN_INPUTS} more ways"
+    if facts["children"]:
+        yield f"  from it were made {', '.join(f'{n:,} by {name}' for name, n in facts['children'].items())}"
     if facts["twin_id"]:
         where = "also stored" if facts["twin_stored"] else "not stored"
         yield f"  chiral; its mirror image is {facts['twin_id']}, {where}"

@@ -83,5 +83,6 @@ def head(block: SourceBlock, stop: int) -> SourceBlock:
         crystals=block.crystals.select(range(n_kept)),
         metadata=block.metadata[:n_kept],
         places=block.places[:n_kept],
+        lineage=block.lineage[:n_kept],
         rejected=[rejected for rejected in block.rejected if rejected.position < stop],
     )

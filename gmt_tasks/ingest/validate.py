@@ -74,6 +74,7 @@ def ingest_block(
         enantiomorph_ids=identities.enantiomorph_ids,
         buckets=identities.buckets,
         prefilter_rows=identities.prefilter,
+        lineage=[block.lineage[row] for row in rows] if block.lineage else [],
     )
 
 
@@ -132,7 +133,8 @@ def storable(text: str, limit: int) -> str:
 def _check_complete(source_name: str, block: SourceBlock) -> None:
     """Raises unless every position of the block is exactly once a crystal or a rejection."""
     n_crystals = block.crystals.n_crystals
-    lengths = {len(block.positions), len(block.source_ids), len(block.metadata), len(block.places) or n_crystals}
+    lengths = {len(block.positions), len(block.source_ids), len(block.metadata)}
+    lengths |= {len(block.places) or n_crystals, len(block.lineage) or n_crystals}
     if lengths != {n_crystals}:
         raise SourceError(
             f"Source {source_name} gave a block of {n_crystals} crystals with {sorted(lengths)} positions, ids and "

@@ -57,15 +57,19 @@ def worker_factory(settings: Settings, load: Callable[..., Worker], *more: Any) 
 
 
 def open_sources(
-    texts: Sequence[str], *, max_atoms: int, missing_symmetry: MissingSymmetry = MissingSymmetry.REFUSE
+    texts: Sequence[str],
+    *,
+    max_atoms: int,
+    database: str | Path | None = None,
+    missing_symmetry: MissingSymmetry = MissingSymmetry.REFUSE,
 ) -> list[Source]:
-    """Opens what the user named; see `open_source` for what can be named.
+    """Opens what the user named; see `open_source` for what can be named and for the database.
 
     Raises:
         SourceError: a source does not exist or cannot be read as a whole.
     """
     options = ReadOptions(max_atoms=max_atoms, missing_symmetry=missing_symmetry)
-    return [open_source(text, options) for text in texts]
+    return [open_source(text, options, database) for text in texts]
 
 
 @dataclass(kw_only=True)

@@ -14,6 +14,13 @@ GENERATED = {
 }
 """Sources that are made here: name, alone or before a colon, and who opens it."""
 
+FROM_PARENTS = {
+    "substitutions": "gmt_tasks.sources.generated.substitutions:SubstitutionsSource.from_text",
+    "strained": "gmt_tasks.sources.generated.strained:StrainedSource.from_text",
+    "defects": "gmt_tasks.sources.generated.defects:DefectsSource.from_text",
+}
+"""Sources that are made here of other crystals: who opens them takes the database too, for stored parents."""
+
 REMOTE = {
     "mp": "gmt_tasks.sources.remote.materials_project:open_candidates",
     "jarvis": "gmt_tasks.sources.remote.jarvis:open_crystals",
@@ -28,15 +35,18 @@ def remote_name(text: str) -> str:
     return name if colon and name in REMOTE and not Path(text).exists() else ""
 
 
-def open_source(text: str, options: ReadOptions | None = None) -> Source:
+def open_source(text: str, options: ReadOptions | None = None, database: str | Path | None = None) -> Source:
     """Opens a source by what the user wrote.
 
     Args:
         text: a file (CIF, POSCAR/CONTCAR, extended XYZ, structure JSON, JSONL, all also as .gz, .bz2, .xz, .zst;
             Parquet, ASE database), a directory, glob, .zip, .tar or packed .tar of these, `reference[:name,...]`,
-            `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`, `mp:chemsys=Al-N`, `jarvis:dft_3d`, or
+            `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`, `substitutions:near=...`, `strained:of=...`,
+            `defects:of=...`, `mp:chemsys=Al-N`, `jarvis:dft_3d`, or
             `optimade:URL?filter=...` (docs/sources.md).
         options: limits for reading foreign files; the defaults suit files of unknown origin.
+        database: path or URL of the one that the command writes to, in which parents of made crystals are looked up;
+            it need not exist.
 
     Returns:
         The source; nothing but its existence and, for Parquet, its columns has been checked. From the network nothing
@@ -45,6 +55,9 @@ def open_source(text: str, options: ReadOptions | None = None) -> Source:
     Raises:
         SourceError: no such file, an unknown name or parameter, or a key that is missing.
     """
+    if maker := FROM_PARENTS.get(text.partition(":")[0]):
+        made: Source = load(maker)(text, database)
+        return made
     target = GENERATED.get(text.partition(":")[0]) or REMOTE.get(remote_name(text))
     if target is not None:
         source: Source = load(target)(text)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records import RejectedInput
+from db.records import Lineage, RejectedInput
 from gmt_tasks.sources.metadata import metadata_json
 from gmt_tasks.sources.row_errors import error_text, row_or_refusal
 from gmt_tasks.sources.source import SourceBlock
@@ -57,6 +57,7 @@ class ParsedCrystal:
         notes: what the reader changed or doubts, e.g. "isotope_merged: D read as H (2 sites)".
         source_id: the id that came with the crystal, if any.
         extra: everything else that came with it, JSON-serialisable.
+        lineage: how it was made; None for a crystal that was read.
     """
 
     lattice: Floats
@@ -65,6 +66,7 @@ class ParsedCrystal:
     notes: tuple[str, ...] = ()
     source_id: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    lineage: Lineage | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def block_of_readings(
             if isinstance(reading, Refusal)
         ],
         places=[places[row] for row in rows] if places else [],
+        lineage=[crystal.lineage for crystal in crystals] if any(crystal.lineage for crystal in crystals) else [],
     )
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records import RejectedInput
+from db.records import Lineage, RejectedInput
 from models.crystals.crystal import MAX_ATOMS, CrystalBatch
 from models.errors import Reason
 
@@ -65,6 +65,7 @@ class SourceBlock:
         metadata: JSON text of everything else that came with the crystal (and the reader's notes), or None.
         rejected: the inputs that are no crystal.
         places: file and line, row or record of each crystal, for messages; empty where the ids say it already.
+        lineage: how each crystal was made, None for one that was not made here; empty where none was.
     """
 
     start: int
@@ -75,10 +76,11 @@ class SourceBlock:
     metadata: list[str | None]
     rejected: list[RejectedInput] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
+    lineage: list[Lineage | None] = field(default_factory=list)
 
 
 def join_blocks(blocks: Sequence[SourceBlock]) -> SourceBlock:
-    """The block of several that follow each other; all name the places of their crystals, or none does."""
+    """The block of several that follow each other; all name places and lineage of their crystals, or none does."""
     return SourceBlock(
         start=blocks[0].start,
         stop=blocks[-1].stop,
@@ -88,6 +90,7 @@ def join_blocks(blocks: Sequence[SourceBlock]) -> SourceBlock:
         metadata=list(chain.from_iterable(block.metadata for block in blocks)),
         rejected=list(chain.from_iterable(block.rejected for block in blocks)),
         places=list(chain.from_iterable(block.places for block in blocks)),
+        lineage=list(chain.from_iterable(block.lineage for block in blocks)),
     )
 
 

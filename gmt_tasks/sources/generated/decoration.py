@@ -173,13 +173,13 @@ def _fitting(geometry: Geometry, names: Sequence[str], ions: Sequence[tuple[str,
 @cache
 def _cation_radius(symbol: str, charge: int, coordination: int) -> float | None:
     """Shannon crystal radius in angstrom at the tabulated coordination nearest to the wanted one, None if none is."""
-    radii = _shannon_radii(symbol).get(charge, {})
+    radii = shannon_radii(symbol).get(charge, {})
     near = [number for number in radii if abs(number - coordination) <= (1 if coordination <= 6 else 2)]
     return radii[min(near, key=lambda number: abs(number - coordination))] if near else None
 
 
 @cache
-def _shannon_radii(symbol: str) -> dict[int, dict[int, float]]:
+def shannon_radii(symbol: str) -> dict[int, dict[int, float]]:
     """Crystal radii of an element in angstrom by charge and coordination number (high spin where spin matters).
 
     Source: R. D. Shannon, Acta Crystallogr. A 32, 751 (1976), as pymatgen ships it.
@@ -187,7 +187,11 @@ def _shannon_radii(symbol: str) -> dict[int, dict[int, float]]:
     from pymatgen.core.periodic_table import Element  # costs half a second: only where prototypes are made
 
     table: dict[int, dict[int, float]] = {}
-    for charge, by_coordination in Element(symbol).data["Shannon radii"].items():
+    # some elements have none, and where no radius was published an entry has no charge
+    published = Element(symbol).data.get("Shannon radii") or {}
+    for charge, by_coordination in published.items():
+        if not charge:
+            continue
         for roman, by_spin in by_coordination.items():
             entry = by_spin.get("High Spin") or by_spin.get("") or next(iter(by_spin.values()))
             # Square-planar (SQ) and pyramidal (PY) entries give way to the regular one of the same number.

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from db.records import Lineage, LineageOperation
 from gmt_tasks.sources.generated.decoration import Decoration, Geometry, analyse, decorations
 from gmt_tasks.sources.generated.prototype_table import DEFAULT_ELEMENTS, PROTOTYPES
 from gmt_tasks.sources.json_records import parse_record
@@ -91,14 +92,14 @@ class PrototypesSource:
         chosen = self._chosen
         for first in range(start, len(chosen), BLOCK):
             part = chosen[first : first + BLOCK]
-            readings = [reading_or_refusal(_crystal, decoration) for decoration in part]
-            yield block_of_readings(first, readings, [_source_id(decoration) for decoration in part])
+            readings = [reading_or_refusal(decorated_crystal, decoration, self.seed) for decoration in part]
+            yield block_of_readings(first, readings, [decoration_id(decoration) for decoration in part])
 
     @cached_property
     def _chosen(self) -> list[Decoration]:
         """The n decorations in their order."""
         shuffled = random.Random(self.seed)
-        by_type = [list(decorations(geometry, self.elements)) for geometry in _geometries()]
+        by_type = [list(decorations(geometry, self.elements)) for geometry in geometries()]
         for of_type in by_type:
             shuffled.shuffle(of_type)
         shuffled.shuffle(by_type)
@@ -119,8 +120,13 @@ class PrototypesSource:
         return chosen
 
 
-def _crystal(decoration: Decoration) -> ParsedCrystal:
-    """A decoration with its type, oxidation states and fit."""
+def decorated_crystal(decoration: Decoration, seed: int | None = None) -> ParsedCrystal:
+    """A decoration with its type, oxidation states, fit and lineage.
+
+    Args:
+        decoration: of one of the structure types.
+        seed: by which it was chosen; None where it was asked for.
+    """
     geometry, prototype = decoration.geometry, decoration.geometry.prototype
     of_class = np.array([_NUMBER[element] for element in decoration.elements], dtype=np.int64)
     extra = {
@@ -130,16 +136,19 @@ def _crystal(decoration: Decoration) -> ParsedCrystal:
         "oxidation_states": dict(zip(decoration.elements, decoration.charges, strict=True)),
         "misfit": round(decoration.misfit, 4),
     }
+    examples = [site.element for site in geometry.cations + geometry.anions]
+    replaced = dict(zip(examples, decoration.elements, strict=True))
     return ParsedCrystal(
         geometry.structure.lattice * decoration.scale,
         geometry.structure.frac_coords,
         of_class[geometry.class_of_site],
         ("unrelaxed: cell scaled to ionic radii",),
         extra=extra,
+        lineage=Lineage(prototype.aflow, LineageOperation.DECORATION, json.dumps(replaced), seed),
     )
 
 
-def _source_id(decoration: Decoration) -> str:
+def decoration_id(decoration: Decoration) -> str:
     """E.g. "prototypes:ABX3-perovskite:BaTiO3"; unique, because a formula occurs once per structure type."""
     multiplicities = decoration.geometry.multiplicities
     divisor = int(np.gcd.reduce(multiplicities))
@@ -162,7 +171,7 @@ def _library_bytes() -> bytes:
 
 
 @cache
-def _geometries() -> tuple[Geometry, ...]:
+def geometries() -> tuple[Geometry, ...]:
     """The structure types of the table, analysed."""
     library: dict[str, list[dict[str, Any]]] = {}
     for entry in json.loads(gzip.decompress(_library_bytes())):

@@ -31,7 +31,14 @@ function fileName(source) {
   return String(source ?? "").split("/").pop() || String(source ?? "");
 }
 
-/** Model, run, time; inputs, duplicates and the mirror image. */
+/** How the crystal was made, each way once, with a link to the parent where it is stored. */
+function lineageNode(rows) {
+  const made = [...new Map(rows.map((row) => [row.text, row])).values()];
+  return made.length ? element("ul", {}, made.slice(0, MAX_SHOWN).map((row) => element("li", {}, row.text,
+    row.parent_id ? [" · ", element("a", { href: `${ROOT}/crystals/${encodeURIComponent(row.parent_id)}` }, "parent")] : null))) : null;
+}
+
+/** Model, run, time; how it was made; inputs, duplicates and the mirror image. */
 export function showProvenance(box, { facts, result }) {
   const mirror = facts["twin_id"];
   const image = mirror ? (facts["twin_stored"] ? element("a", { href: `${ROOT}/crystals/${encodeURIComponent(mirror)}` }, mirror) : `${mirror} (not in this database)`) : null;
@@ -43,6 +50,8 @@ export function showProvenance(box, { facts, result }) {
       ["computed", `${timeText(result.created)}, run ${result.run}`],
       ["symmetry search", `symprec ${result.symprec} Å`],
       ["mirror image", image],
+      ["made by", lineageNode(facts.lineage)],
+      ["made from it", Object.entries(facts.children).map(([operation, n]) => `${n} by ${operation}`).join(", ")],
       ["inputs", accepted === facts.inputs.length ? String(accepted) : `${facts.inputs.length}, of which ${facts.inputs.length - accepted} the same crystal again`],
     ]),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Inputs" }, element("table", {}, element("caption", {}, "Inputs that gave this crystal"),
