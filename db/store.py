@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from db import registry
+from db.designs.store import DesignStore
 from db.engine import compact, create_or_migrate, open_engine, parse_url
 from db.labels.store import LabelStore
 from db.query.store import SearchStore
@@ -61,6 +62,7 @@ class ResultStore(SearchStore):
         self._engine = open_engine(self.url)
         self.labels = LabelStore(self._engine)
         self.opinions = OpinionStore(self._engine)
+        self.designs = DesignStore(self._engine)
         try:
             create_or_migrate(self._engine)
         except BaseException:
@@ -97,6 +99,7 @@ class ResultStore(SearchStore):
         store._engine = restrict_to_reading(store._engine, timeout_s)
         store.labels = LabelStore(store._engine)
         store.opinions = OpinionStore(store._engine)
+        store.designs = DesignStore(store._engine)
         return store
 
     def __repr__(self) -> str:

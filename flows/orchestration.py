@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from flows.private_server import START_S, PrivateServer
 from gmt_tasks.runs.run_session import RunSession
 from models.errors import GmtError
 
-S = TypeVar("S", bound=RunSession)
+if TYPE_CHECKING:
+    from gmt_tasks.design.session import DesignSession
 
-_SESSION: ContextVar[RunSession | None] = ContextVar("gmtscreen_session", default=None)
+S = TypeVar("S", bound="RunSession | DesignSession")
+
+_SESSION: ContextVar["RunSession | DesignSession | None"] = ContextVar("gmtscreen_session", default=None)
 
 _SERVERS: list[PrivateServer] = []
 """At most one: that of this process."""
@@ -134,8 +137,22 @@ def current_session() -> RunSession:
         GmtError: there is none, because a task was called outside its flow.
     """
     session = _SESSION.get()
-    if session is None:
+    if not isinstance(session, RunSession):
         raise GmtError("no session is open: call the flow `screen`, `ingest` or `refine`, not its tasks")
+    return session
+
+
+def design_session() -> "DesignSession":
+    """The session of a design in use.
+
+    Raises:
+        GmtError: there is none, because a task was called outside its flow.
+    """
+    from gmt_tasks.design.session import DesignSession  # with what judges crystals, which a screening does not need
+
+    session = _SESSION.get()
+    if not isinstance(session, DesignSession):
+        raise GmtError("no design is open: call the flow `design`, not its tasks")
     return session
 
 
@@ -152,7 +169,8 @@ def session_for(kind: type[S], open_session: Callable[[], S]) -> Iterator[S]:
     """
     session = _SESSION.get()
     if session is None:
-        with open_session() as opened, session_in_use(opened):
+        opened = open_session()
+        with opened, session_in_use(opened):
             yield opened
     elif isinstance(session, kind):
         yield session

@@ -133,6 +133,11 @@ class Reason(StrEnum):
         "This crystal alone does not fit into the memory that a worker has.",
         "Give the primitive cell, take fewer --workers, or compute it with more memory (GMTSCREEN_DEVICE=cpu).",
     )
+    GENERATION_FAILED = (
+        "generation_failed",
+        "The generator gave this crystal up.",
+        "Nothing is wrong with the run: ask for more crystals, for more atoms per cell or for other space groups.",
+    )
     RELAXATION_FAILED = (
         "relaxation_failed",
         "The potential does not lead this crystal to a relaxed cell.",

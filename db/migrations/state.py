@@ -9,7 +9,7 @@ from db.refinements.tables import refinements
 from db.tables import results, unfilled_columns
 from models.quantities import DERIVED
 
-HEAD = "0013"
+HEAD = "0014"
 """The newest revision; a test holds it equal to the newest file of the folder `versions`."""
 
 REVISION_TABLE = "alembic_version"

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from flows.cli import (
+    design,
     doctor,
     ensemble,
     equivariance,
@@ -60,6 +61,12 @@ COMMANDS = (
     (app, "serve", serve.serve, "gmtscreen serve --db hits.db"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
     (app, "refine", refine.refine, "gmtscreen refine 'NOT metal' --top 50 --sort -d_max_pc_per_n --db hits.db"),
+    (
+        app,
+        "design",
+        design.design,
+        "gmtscreen design 'eps_total_mean < 30 AND NOT metal AND NOT ood' --sort -d_max_pc_per_n --db designs.db",
+    ),
     (app, "compare", compare.compare, "gmtscreen compare reference:aln reference:gan --db hits.db"),
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
@@ -98,7 +105,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(labels_app, name="labels")
 
 
-_WITH_TEMPORARY_FILES = {"screen", "ingest", "predict", "refine", "retrain"}
+_WITH_TEMPORARY_FILES = {"design", "screen", "ingest", "predict", "refine", "retrain"}
 """Commands that read sources or start servers: what they keep in temporary files must go when they are killed, too."""
 
 

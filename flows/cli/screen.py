@@ -16,6 +16,7 @@ from flows.cli.options import AsJson, AssumeP1, Db, Device, Limit, Model, Source
 from flows.terminal.console import Exit, errors_as_lines, json_text, print_json, printable, say, say_command
 
 if TYPE_CHECKING:
+    from gmt_tasks.design.session import DesignSession
     from gmt_tasks.runs.estimate import RunEstimate
     from gmt_tasks.runs.run_session import RunSession
     from gmt_tasks.runs.session import ScreenSession
@@ -81,12 +82,15 @@ def screen_flow(sources: list[str], limit: int | None) -> Callable[[], object]:
     return partial(flow, sources, limit)
 
 
-def run_flow(session: "RunSession", import_flow: Callable[[], Callable[[], object]]) -> None:
+def run_flow(
+    session: "RunSession", import_flow: Callable[[], Callable[[], object]], found: "DesignSession | None" = None
+) -> None:
     """Runs the session through a flow, with progress on standard error.
 
     Args:
-        session: which the flow finds.
+        session: whose workers are started.
         import_flow: imports the flow and gives it with its arguments.
+        found: what the flow finds in use, if not this session: a design, of which it is the next round.
     """
     from flows.orchestration import begin_server, quiet_prefect, session_in_use, start_server
     from flows.terminal.progress import progress_display
@@ -102,7 +106,7 @@ def run_flow(session: "RunSession", import_flow: Callable[[], Callable[[], objec
     # While server and workers start.
     flow = import_flow()
     start_server()
-    with progress_display() as display, session_in_use(session):
+    with progress_display() as display, session_in_use(found or session):
         session.on_ingest, session.on_progress = display.read, display.show
         try:
             flow()

@@ -116,6 +116,11 @@ class RunSession(ABC):
             )
         return self._pool
 
+    def take_workers(self, other: "RunSession") -> None:
+        """Goes on with the workers and displays of another session of the same settings, which has none afterwards."""
+        self._pool, other._pool = other._pool, None
+        self.on_progress, self.on_ingest = other.on_progress, other.on_ingest
+
     def drive(self) -> int:
         """Computes what is pending or still comes in; returns the number of crystals that this call committed."""
         try:

@@ -11,6 +11,7 @@ from gmt_tasks.sources.source import ReadOptions, Source
 GENERATED = {
     "reference": "gmt_tasks.sources.generated.reference_crystals:ReferenceSource.from_text",
     "prototypes": "gmt_tasks.sources.generated.prototypes:PrototypesSource.from_text",
+    "generated": "gmt_tasks.sources.generated.generated:GeneratedSource.from_text",
 }
 """Sources that are made here: name, alone or before a colon, and who opens it."""
 
@@ -42,7 +43,7 @@ def open_source(text: str, options: ReadOptions | None = None, database: str | P
         text: a file (CIF, POSCAR/CONTCAR, extended XYZ, structure JSON, JSONL, all also as .gz, .bz2, .xz, .zst;
             Parquet, ASE database), a directory, glob, .zip, .tar or packed .tar of these, `reference[:name,...]`,
             `prototypes[:n=...,seed=...,elements=Ba+Ti+O]`, `substitutions:near=...`, `strained:of=...`,
-            `defects:of=...`, `mp:chemsys=Al-N`, `jarvis:dft_3d`, or
+            `defects:of=...`, `generated[:space_group=...,elements=...]`, `mp:chemsys=Al-N`, `jarvis:dft_3d`, or
             `optimade:URL?filter=...` (docs/sources.md).
         options: limits for reading foreign files; the defaults suit files of unknown origin.
         database: path or URL of the one that the command writes to, in which parents of made crystals are looked up;

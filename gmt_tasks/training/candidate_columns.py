@@ -39,3 +39,8 @@ def read_table(path: Path, columns: tuple[str, ...]) -> tuple[CrystalBatch, dict
     )
     values = {name: np.asarray(table[name].to_numpy(zero_copy_only=False), dtype=np.float64) for name in columns}
     return batch, values
+
+
+def read_texts(path: Path, column: str) -> list[str]:
+    """A column of texts of a Parquet file."""
+    return [str(text) for text in pq.read_table(path, columns=[column])[column].to_pylist()]

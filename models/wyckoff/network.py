@@ -176,7 +176,7 @@ class WyckoffNetwork(nn.Module):
             is_kind = inputs.before_kind == SlotKind.VOLUME + index
             if is_kind.any():
                 before[is_kind] = linear(_waves(inputs.before_place[is_kind]))
-        return features + before
+        return torch.as_tensor(features + before)
 
 
 def n_choices(kind: SlotKind) -> int:

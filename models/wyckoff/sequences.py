@@ -67,18 +67,16 @@ def sequences_of(crystals: WyckoffCrystals) -> Sequences:
             slot = draft.slot()
             if slot.kind <= SlotKind.SPECIES:
                 masks.append(draft.choices())
-                category, place = int(filling), 0.0
-                draft.choose(category)
+                chosen, nodes = int(filling), 0.0
+                draft.choose(chosen)
             else:
-                category, place = 0, to_nodes(slot.kind, filling)
-                draft.place(place)
-            is_position = slot.kind == SlotKind.POSITION and category != CLOSED
-            read = first_position_id(draft.number) + category - 1 if is_position else category
-            rows.append((*slot, category, place, read))
+                chosen, nodes = 0, to_nodes(slot.kind, filling)
+                draft.place(nodes)
+            is_position = slot.kind == SlotKind.POSITION and chosen != CLOSED
+            rows.append((*slot, chosen, nodes, first_position_id(draft.number) + chosen - 1 if is_position else chosen))
         first_slot.append(len(rows))
     columns = np.array(rows, dtype=np.float64).reshape(-1, 8).T
-    *described, category, place, read = columns
-    kind, position, species, orbit, number = (column.astype(np.int64) for column in described)
+    kind, position, species, orbit, number, category, _, read = columns.astype(np.int64)
     is_categorical = kind <= SlotKind.SPECIES
     choice_row = np.where(is_categorical, np.cumsum(is_categorical) - 1, -1)
     choices = np.zeros((len(masks), N_CHOICES), dtype=np.bool_)
@@ -90,9 +88,9 @@ def sequences_of(crystals: WyckoffCrystals) -> Sequences:
         species,
         orbit,
         number,
-        category.astype(np.int64),
-        place,
-        read.astype(np.int64),
+        category,
+        columns[6],
+        read,
         np.array(first_slot),
         choice_row,
         choices,

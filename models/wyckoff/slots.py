@@ -70,4 +70,4 @@ def from_nodes(kind: SlotKind, place: float) -> float:
         return place / N_BINS % 1.0
     low, high = _RANGES[kind]
     scaled = low + place / (N_BINS - 1) * (high - low)
-    return scaled if kind >= SlotKind.ALPHA else float(np.exp(scaled))
+    return float(scaled if kind >= SlotKind.ALPHA else np.exp(scaled))

@@ -6,10 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from gmt_tasks.labels.files import read_labels
-from gmt_tasks.training.candidate_columns import read_table
+from gmt_tasks.training.candidate_columns import read_table, read_texts
 from gmt_tasks.training.evaluated_formulas import evaluated_formulas
 from models.crystals.crystal import Ints, find_invalid
 from models.wyckoff.occupation import WyckoffCrystals, occupied_positions
@@ -58,19 +57,19 @@ def real_crystals(folder: Path, name: str) -> RealCrystals:
         name: of the file; it has columns `id` and `source`.
     """
     path = folder / name
-    columns = pq.read_table(path, columns=["id", "source"]).to_pydict()
+    ids, sources = read_texts(path, "id"), read_texts(path, "source")
     batch, _ = read_table(path, ())
-    is_real = np.array([not source.startswith(HYPOTHETICAL) for source in columns["source"]])
+    is_real = np.array([not source.startswith(HYPOTHETICAL) for source in sources])
     is_real[list(find_invalid(batch))] = False
     # one entry of a database may be in several of the files that the table was made of
     first = np.zeros(batch.n_crystals, dtype=np.bool_)
-    first[np.unique(np.array(columns["id"]), return_index=True)[1]] = True
+    first[np.unique(np.array(ids), return_index=True)[1]] = True
     chosen = np.flatnonzero(is_real & first)
     crystals, rows = occupied_positions(batch.select(chosen))
     formulas = batch.select(chosen[rows]).formulas()
     held_back = evaluated_formulas(folder, read_labels(folder))
     parts = [Part.TEST if formula in held_back else _part(formula) for formula in formulas]
-    return RealCrystals(crystals, parts, [columns["id"][row] for row in chosen[rows].tolist()])
+    return RealCrystals(crystals, parts, [ids[row] for row in chosen[rows].tolist()])
 
 
 def _part(formula: str) -> Part:

@@ -93,7 +93,7 @@ class WyckoffLoop:
             loss = -log_probabilities(self.network, data, batch).sum()
             self.optimizer.zero_grad(set_to_none=True)
             # crystals count alike, long or short; batches have about as many slots
-            (loss / len(batch.slots)).backward()
+            (loss / len(batch.slots)).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimizer.step()
             self.average.update_parameters(self.network)
@@ -115,7 +115,9 @@ class WyckoffLoop:
     @property
     def averaged(self) -> WyckoffNetwork:
         """The network with averaged weights, in inference mode."""
-        network: WyckoffNetwork = self.average.module
+        network = self.average.module
+        if not isinstance(network, WyckoffNetwork):
+            raise TypeError("the average is of another network")
         return network.eval()
 
     def _save(self) -> None:

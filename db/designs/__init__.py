@@ -1,0 +1,1 @@
+"""Designs: searches for new crystals with wanted properties, round by round."""

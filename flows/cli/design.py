@@ -1,0 +1,120 @@
+"""Command that searches for new crystals with wanted properties: design."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import AsJson, Db, Device, Model
+from flows.cli.results.open import filter_shown
+from flows.cli.screen import run_flow
+from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_command
+from gmt_tasks.design.request import (
+    DEFAULT_BOUND,
+    DEFAULT_PER_ROUND,
+    DEFAULT_PROPOSE,
+    DEFAULT_ROUNDS,
+    DEFAULT_SORT,
+    DesignRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gmt_tasks.design.session import DesignSession
+
+
+def design(
+    goal: Annotated[
+        str, typer.Argument(metavar="FILTER", help="Which crystals are wanted: OPTIMADE filter; '' means all.")
+    ],
+    *,
+    sort: Annotated[str, typer.Option(help="The number to make large (-NAME) or small (NAME).")] = DEFAULT_SORT,
+    db: Db = None,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds.")] = DEFAULT_ROUNDS,
+    per_round: Annotated[
+        int, typer.Option(min=10, max=1_000_000, help="Crystals that are begun per round.")
+    ] = DEFAULT_PER_ROUND,
+    propose: Annotated[int, typer.Option(min=1, max=1000, help="Crystals to propose.")] = DEFAULT_PROPOSE,
+    generate: Annotated[
+        str, typer.Option(help="Parameters of the source `generated`, e.g. elements=Ba+Ti+O,max_atoms=20.")
+    ] = "",
+    bound: Annotated[
+        float,
+        typer.Option(min=0.0, help="Divergence of the generator from its start, nats per crystal; 0 leaves it as is."),
+    ] = DEFAULT_BOUND,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of generators and the plot.", show_default="design-NUMBER")
+    ] = None,
+    model: Model = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one per core")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Ray cluster to use, host:port.", show_default=False)] = None,
+    device: Device = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One line per event on standard error.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Searches for new crystals: generates, gates, predicts, ranks, shifts the generator, again. Repeat to resume.
+
+    Each round is a run of the source `generated`. The generator then learns from the wanted crystals that are likely to
+    be among the best, uncertain and not all alike, as far as the bound allows. More --rounds go on with a design.
+    """
+    from gmt_tasks.design.session import DesignSession
+    from gmt_tasks.settings import load_settings
+    from gmt_tasks.telemetry import listen
+
+    listen(verbose=verbose)
+    settings = load_settings(db=db, model=model, workers=workers, ray_address=ray_address, device=device)
+    request = DesignRequest(goal, sort, rounds, per_round, propose, generate, bound, seed)
+    with filter_shown(goal):
+        session = DesignSession.open(settings, request, out)
+    with session, errors_as_lines(Exit.BROKEN_PROMISE):
+        say(f"design {session.design.id}{' resumed' if session.design.resumed else ''}, generators in {session.folder}")
+        number = session.next_round()
+        if number is not None:
+            session.on_round = lambda finished: say(round_line(request, finished.number, finished.quantiles))
+            screening = session.open_round(number)
+            run_flow(screening, partial(design_flow, request), session)
+        elif len(session.store.designs.proposals(session.design.id)) != propose:
+            session.propose()
+        _report(session, json=json)
+
+
+def design_flow(request: DesignRequest) -> "Callable[[], object]":
+    """The flow `design`, ready to be called."""
+    from flows.design import design as flow
+
+    return partial(flow, **asdict(request))
+
+
+def round_line(request: DesignRequest, number: int, quantiles: list[float]) -> str:
+    """What a round came to, in words."""
+    if not quantiles:
+        return f"round {number}: no wanted crystal"
+    return f"round {number}: median {request.goal} of wanted crystals {quantiles[2]:.4g}, best {quantiles[4]:.4g}"
+
+
+def _report(session: "DesignSession", *, json: bool) -> None:
+    """Prints rounds and proposals, and draws the curve."""
+    from flows.reports.design import plot_rounds, proposals_table, rounds_table
+    from flows.reports.tables import console
+
+    rounds, proposals = session.rounds(), session.store.designs.proposals(session.design.id)
+    plot = plot_rounds(session.request, rounds, session.folder / "rounds.png")
+    if json:
+        print_json(
+            {
+                "design": session.design.id,
+                "rounds": [asdict(one) for one in rounds],
+                "proposals": proposals,
+                "folder": str(session.folder),
+            }
+        )
+        return
+    console().print(rounds_table(session.request, rounds))
+    console().print(proposals_table(session.request, proposals))
+    say(f"curve of the rounds: {plot}")
+    if proposals:
+        say_command("why the first one", "show", proposals[0]["crystal_id"], "--db", session.settings.shown_database)
