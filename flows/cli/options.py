@@ -9,7 +9,8 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE...",
         help="Files, folders or globs (CIF, POSCAR, JSON, .jsonl, .parquet), also s3:// and gs://, or named: "
-        "reference, prototypes:n=1000; from the network: mp:chemsys=Al-N, jarvis:dft_3d, 'optimade:URL?filter=FILTER'.",
+        "reference, prototypes:n=1000, substitutions:near=BaTiO3, strained:of=ID, defects:of=ID; from the "
+        "network: mp:chemsys=Al-N, jarvis:dft_3d, 'optimade:URL?filter=FILTER'.",
         show_default=False,
     ),
 ]

@@ -200,5 +200,5 @@ def labels(crystal: str, request: Request, explorer: Context, model: ModelName =
 def facts(crystal: str, request: Request, explorer: Context) -> Response:
     """Everything about one crystal, by content id, source id, or the first characters of its content id."""
     known = explorer.store.show(crystal)
-    shown = {name: [without_paths(one) for one in known[name]] for name in ("inputs", "lineage")}
+    shown = {name: list(map(without_paths, known[name])) for name in ("inputs", "lineage")}
     return json_answer(request, known | shown)

@@ -85,7 +85,6 @@ class DefectsSource(SourceFromParents):
     Args:
         name: the source as the user wrote it.
         parents: in order; all defects of the first come first, its vacancies before its antisites.
-        stored_ids: see `SourceFromParents`.
         kinds: of defects.
         supercell: repeats along a, b, c; None takes the most compact cell of at most `max_atoms` atoms.
         max_atoms: see above; ignored where a supercell is given.
@@ -95,13 +94,12 @@ class DefectsSource(SourceFromParents):
         self,
         name: str,
         parents: Sequence[Parent],
-        stored_ids: Sequence[str] = (),
         *,
         kinds: tuple[LineageOperation, ...] = _KINDS,
         supercell: Repeats | None = None,
         max_atoms: int = 64,
     ) -> None:
-        super().__init__(name, parents, stored_ids)
+        super().__init__(name, parents)
         self.kinds = kinds
         self.supercell = supercell
         self.max_atoms = max_atoms
@@ -119,7 +117,7 @@ class DefectsSource(SourceFromParents):
             raise SourceError(f"{NAME} needs a crystal: {NAME}:of=ID or {NAME}:of=FORMULA, e.g. of=BaTiO3.")
         if {"supercell", "max_atoms"} <= set(parameters):
             raise SourceError(f"{NAME} takes supercell or max_atoms, not both. Omit one.")
-        return open_from_parents(text, of, database, lambda parents, ids: cls(text, parents, ids, **parameters))
+        return open_from_parents(text, of, database, lambda parents: cls(text, parents, **parameters))
 
     def parameters(self) -> str:
         """See `SourceFromParents`."""

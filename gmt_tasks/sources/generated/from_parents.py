@@ -26,13 +26,11 @@ class SourceFromParents(ABC):
     Args:
         name: the source as the user wrote it.
         parents: in order.
-        stored_ids: content ids of the stored crystals among which the parents are.
     """
 
-    def __init__(self, name: str, parents: Sequence[Parent], stored_ids: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, parents: Sequence[Parent]) -> None:
         self.name = name
         self.parents = tuple(parents)
-        self._stored_ids = tuple(stored_ids)
 
     @abstractmethod
     def parameters(self) -> str:
@@ -49,7 +47,7 @@ class SourceFromParents(ABC):
     def fingerprint(self) -> str:
         """sha256 of parameters and parents, then the content ids of stored parents."""
         digest = sha256(f"{self.parameters()}\n{digest_of(self.parents)}".encode()).hexdigest()
-        return " ".join([digest, *self._stored_ids])
+        return " ".join([digest, *(parent.id for parent in self.parents if parent.is_stored)])
 
     def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
         """The crystals from position `start` on, 1,000 to a block."""
@@ -65,7 +63,7 @@ def open_from_parents(
     text: str,
     of: str,
     database: str | Path | None,
-    make: Callable[[list[Parent], list[str]], S],
+    make: Callable[[list[Parent]], S],
     *,
     with_prototypes: bool = False,
 ) -> S:
@@ -75,7 +73,7 @@ def open_from_parents(
         text: the source as the user wrote it.
         of: the id or formula of its parents.
         database: of the command.
-        make: the source of parents and of the content ids of stored crystals that were looked at.
+        make: the source of parents.
         with_prototypes: see `find_parents`.
 
     Raises:
@@ -84,7 +82,7 @@ def open_from_parents(
     crystals = StoredCrystals(database)
 
     def source_of(ids: list[str]) -> S:
-        return make(find_parents(of, crystals.load(ids), with_prototypes=with_prototypes), ids)
+        return make(find_parents(of, crystals.load(ids), with_prototypes=with_prototypes))
 
     for fingerprint in crystals.fingerprints_of_unfinished(text):
         began_with = fingerprint.split()[1:]

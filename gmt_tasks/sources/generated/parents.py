@@ -44,12 +44,14 @@ class Parent:
         lattice: rows a, b, c in angstrom, shape [3, 3].
         frac_coords: shape [n_atoms, 3].
         numbers: atomic numbers, shape [n_atoms].
+        is_stored: whether it comes from the database.
     """
 
     id: str
     lattice: Floats
     frac_coords: Floats
     numbers: Ints
+    is_stored: bool = False
 
     def as_batch(self) -> CrystalBatch:
         """The crystal as a batch of one."""
@@ -112,7 +114,9 @@ class StoredCrystals:
             known, batch = store.labels.known_crystals(ids)
             atoms = [slice(*batch.first_atom[k : k + 2]) for k in range(len(known))]
             return [
-                Parent(known[k], batch.lattice[k], batch.frac_coords[of_crystal], batch.numbers[of_crystal])
+                Parent(
+                    known[k], batch.lattice[k], batch.frac_coords[of_crystal], batch.numbers[of_crystal], is_stored=True
+                )
                 for k, of_crystal in enumerate(atoms)
             ]
 
@@ -126,8 +130,13 @@ class StoredCrystals:
         """An answer of the database; `otherwise` where there is none."""
         if self.database is None or ("://" not in str(self.database) and not Path(self.database).exists()):
             return otherwise
-        from db.store import ResultStore  # costs a second: only where there is a database
+        # these cost a second: only where there is a database
+        from db.engine import parse_url
+        from db.store import ResultStore
 
+        url = parse_url(self.database)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            return otherwise
         with ResultStore.open_existing(self.database) as store:
             return ask(store)
 
@@ -161,7 +170,7 @@ def find_parents(of: str, stored: Sequence[Parent], *, with_prototypes: bool) ->
     elif formula:
         made_here = [_published(c) for c in reference_crystals().values() if formula == _formula(c.numbers)]
         made_here += _decorated(formula) if with_prototypes else []
-    parents = _distinct([*made_here, *stored], len(made_here))
+    parents = _distinct([*made_here, *stored])
     if not parents:
         raise SourceError(
             f"No crystal is meant by {of!r}. Give a formula, an id that is stored in the database of --db, "
@@ -170,24 +179,21 @@ def find_parents(of: str, stored: Sequence[Parent], *, with_prototypes: bool) ->
     return parents
 
 
-def _distinct(parents: list[Parent], n_made_here: int) -> list[Parent]:
-    """Each shape once, whatever its volume; the stored ones come first.
+def _distinct(parents: list[Parent]) -> list[Parent]:
+    """Each shape once, whatever its volume: given are those that need no database first, taken the stored ones.
 
-    Args:
-        parents: those that need no database first.
-        n_made_here: how many these are.
+    A stored crystal that is a reference crystal keeps that name, so that to store it changes no fingerprint.
     """
     if not parents:
         return []
     exact = identify(as_batch(parents)).ids
-    # a reference crystal that was stored keeps its name, so that storing it changes no fingerprint
-    rows = [row for row, own in enumerate(exact) if own not in exact[:row]]
-    rows.sort(key=lambda row: row < n_made_here)
-    batch = as_batch([parents[row] for row in rows])
+    distinct = [parent for row, parent in enumerate(parents) if exact[row] not in exact[:row]]
+    distinct.sort(key=lambda parent: not parent.is_stored)
+    batch = as_batch(distinct)
     volume_per_atom = np.abs(np.linalg.det(batch.lattice)) / batch.atoms_per_crystal
     at_one_density = batch.lattice * np.cbrt(VOLUME_PER_ATOM_A3 / volume_per_atom)[:, None, None]
     shapes = identify(replace(batch, lattice=at_one_density)).ids
-    return [parents[row] for place, row in enumerate(rows) if shapes[place] not in shapes[:place]]
+    return [parent for row, parent in enumerate(distinct) if shapes[row] not in shapes[:row]]
 
 
 def _formula(numbers: Ints) -> str:

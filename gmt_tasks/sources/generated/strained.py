@@ -46,7 +46,6 @@ class StrainedSource(SourceFromParents):
     Args:
         name: the source as the user wrote it.
         parents: in order; all strains of the first come first.
-        stored_ids: see `SourceFromParents`.
         strain: size of the strain: eta_ij of the systematic ones, largest |eta_ij| of the random ones.
         n: crystals of each parent.
         seed: of the random strains.
@@ -56,13 +55,12 @@ class StrainedSource(SourceFromParents):
         self,
         name: str,
         parents: Sequence[Parent],
-        stored_ids: Sequence[str] = (),
         *,
         strain: float = 0.02,
         n: int = 20,
         seed: int = 0,
     ) -> None:
-        super().__init__(name, parents, stored_ids)
+        super().__init__(name, parents)
         self.strain = strain
         self.n = n
         self.seed = seed
@@ -78,7 +76,7 @@ class StrainedSource(SourceFromParents):
         of = parameters.pop("of", None)
         if of is None:
             raise SourceError(f"{NAME} needs a crystal: {NAME}:of=ID or {NAME}:of=FORMULA, e.g. of=BaTiO3.")
-        return open_from_parents(text, of, database, lambda parents, ids: cls(text, parents, ids, **parameters))
+        return open_from_parents(text, of, database, lambda parents: cls(text, parents, **parameters))
 
     def parameters(self) -> str:
         """See `SourceFromParents`."""

@@ -74,7 +74,6 @@ class SubstitutionsSource(SourceFromParents):
     Args:
         name: the source as the user wrote it.
         parents: in order.
-        stored_ids: see `SourceFromParents`.
         n: largest number of crystals.
         threshold: least probability of a candidate.
         max_changes: most elements that are replaced in one crystal.
@@ -85,14 +84,13 @@ class SubstitutionsSource(SourceFromParents):
         self,
         name: str,
         parents: Sequence[Parent],
-        stored_ids: Sequence[str] = (),
         *,
         n: int = 1000,
         threshold: float = 1e-6,
         max_changes: int = 2,
         elements: tuple[str, ...] | None = None,
     ) -> None:
-        super().__init__(name, parents, stored_ids)
+        super().__init__(name, parents)
         self.n = n
         self.threshold = threshold
         self.max_changes = max_changes
@@ -112,7 +110,7 @@ class SubstitutionsSource(SourceFromParents):
         if parameters.get("max_changes", 1) > MAX_CHANGES:
             raise SourceError(f"{NAME} replaces at most {MAX_CHANGES} elements at once. Lower max_changes.")
         return open_from_parents(
-            text, near, database, lambda parents, ids: cls(text, parents, ids, **parameters), with_prototypes=True
+            text, near, database, lambda parents: cls(text, parents, **parameters), with_prototypes=True
         )
 
     def parameters(self) -> str:

@@ -9,8 +9,10 @@ from sqlalchemy import inspect
 
 from db.migrations.state import HEAD, revision_of
 from db.records import IngestedBlock, Lineage, LineageOperation
+from db.runs.lineage import lineage_text
 from db.store import ResultStore
 from db.transactions import reading, writing
+from flows.reports.crystal_view import identity_lines
 from models.errors import Reason, StoreError
 from tests.db.blocks import block, crystal_id, spec
 
@@ -37,7 +39,7 @@ def test_lineage_comes_back_as_it_went_in_with_what_the_parent_is(filled: Result
     assert strain == {
         "run": 1, "source": "made", "source_id": "made-2", "crystal_id": crystal_id(3), "parent": "made-0",
         "operation": "strain", "detail": {"strain": 0.02}, "seed": 7, "model": None, "log_probability": None,
-        "parent_id": crystal_id(1), "parent_formula": formula,
+        "parent_id": crystal_id(1), "parent_formula": formula, "text": f"strain from made-0 ({formula}), seed 7",
     }  # fmt: skip
     (new,) = filled.lineage_of(crystal_id(5))
     assert (new["parent"], new["parent_id"], new["seed"], new["model"]) == (None, None, 2**40, "wyckoff@1")
@@ -48,6 +50,57 @@ def test_a_duplicate_keeps_its_lineage_and_what_was_only_read_has_none(filled: R
     assert (swap["source_id"], swap["log_probability"], swap["detail"]) == ("made-3", -1.5, {"Ti": "Zr"})
     assert filled.show(crystal_id(2))["source_ids"] == ["made-1", "made-3"]
     assert filled.lineage_of(crystal_id(1)) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "detail", "more", "text"),
+    [
+        ("substitution", {"Ti": "Zr", "Ba": "Sr"}, {"log_probability": -3.661}, "substitution Ti -> Zr, Ba -> Sr from "
+            "gx-1 (BaO3Ti), log probability -3.66"),
+        ("decoration", {"Ca": "Ba", "O": "O"}, {"seed": 1}, "decoration Ca -> Ba from gx-1 (BaO3Ti), seed 1"),
+        ("strain", {"kind": "shear xy", "strain_voigt": [0, 0, 0, 0, 0, 0.04]}, {}, "strain shear xy "
+            "[0, 0, 0, 0, 0, 0.04] from gx-1 (BaO3Ti)"),
+        ("vacancy", {"removed": "O", "placed": None, "multiplicity": 24}, {}, "vacancy of O, one of 24 sites, from gx-1"
+            " (BaO3Ti)"),
+        ("antisite", {"removed": "O", "placed": "Ti", "multiplicity": 3}, {}, "antisite Ti on O, one of 3 sites, from "
+            "gx-1 (BaO3Ti)"),
+        ("generation", {"spacegroup": 225}, {"parent": None, "parent_formula": None, "model": "wyckoff@1", "seed": 4},
+            "generation by wyckoff@1, seed 4"),
+        ("generation", [1], {"parent_formula": None, "model": "wyckoff@1"}, "generation from gx-1 by wyckoff@1"),
+    ],
+)  # fmt: skip
+def test_lineage_is_said_in_words(operation: str, detail: Any, more: dict[str, Any], text: str) -> None:
+    facts = {"parent": "gx-1", "parent_formula": "BaO3Ti", "seed": None, "model": None, "log_probability": None}
+    assert lineage_text(facts | {"operation": operation, "detail": detail} | more) == text
+
+
+def test_show_has_lineage_and_how_many_crystals_were_made_of_one(filled: ResultStore) -> None:
+    facts = filled.show(crystal_id(1))
+    assert (facts["lineage"], facts["children"]) == ([], {"strain": 1, "substitution": 1})
+    made = filled.show(crystal_id(3))
+    assert made["lineage"] == filled.lineage_of(crystal_id(3))
+    lines = list(identity_lines(made))
+    assert f"  made by {made['lineage'][0]['text']}" in lines
+    assert "  from it were made 1 by strain, 1 by substitution" in list(identity_lines(facts))
+
+
+def test_crystals_that_were_only_made_are_not_among_those_of_a_formula(filled: ResultStore) -> None:
+    formulas = {seed: filled.show(crystal_id(seed))["formula"] for seed in (1, 2, 3, 5)}
+    # 2 was read and made, 3 and 5 were only made
+    assert crystal_id(1) in filled.read_crystals_of_formula(formulas[1])
+    assert crystal_id(2) in filled.read_crystals_of_formula(formulas[2])
+    assert filled.read_crystals_of_formula(formulas[3]) == filled.read_crystals_of_formula(formulas[5]) == []
+
+
+def test_fingerprints_are_those_of_unfinished_runs_newest_first(store: ResultStore) -> None:
+    first, second = (spec("made", limit=limit) for limit in (1, 2))
+    second = replace(second, fingerprints=("newer",))
+    for one in (first, second, spec("other")):
+        run = store.open_run(one)
+    assert store.fingerprints_of_unfinished("made") == ["newer", "fingerprint of made"]
+    store.end_ingest(run.id, "other")
+    store.finish(run.id, 1.0)
+    assert store.fingerprints_of_unfinished("other") == []
 
 
 def test_children_are_found_by_content_id_and_by_source_id_of_their_parent(filled: ResultStore) -> None:
