@@ -47,7 +47,7 @@ class EnergyEstimate:
 
 
 EstimateEnergies = Callable[[CrystalBatch], EnergyEstimate]
-"""Gives energies of crystals, for instance `gmt_tasks.stability.energies.EnergyEstimator`."""
+"""Gives energies of crystals, for instance `gmt_tasks.refinement.formation.EnergyEstimator`."""
 
 
 @dataclass(frozen=True)
