@@ -121,6 +121,36 @@ class Reason(StrEnum):
         "No space group could be determined.",
         "Try another --symprec; look for atoms that nearly coincide.",
     )
+    TOO_CLOSE = (
+        "too_close",
+        "Two atoms of a made crystal are far closer than their covalent radii allow.",
+        "Leave it out, or relax it first; the pair is named in the detail.",
+    )
+    UNUSUAL_VOLUME = (
+        "unusual_volume",
+        "The volume of a made crystal is far from that of any crystal of its elements.",
+        "Scale the cell to the volume named in the detail, or relax it first.",
+    )
+    CHARGE_UNBALANCED = (
+        "charge_unbalanced",
+        "The elements of a made crystal have no oxidation states that sum to zero.",
+        "Change the ratio of the elements; give the crystal as a file where you know that it exists.",
+    )
+    SPACEGROUP_CHANGED = (
+        "spacegroup_changed",
+        "A made crystal does not have the space group that it was made in.",
+        "Look at its free positions and cell lengths; near a special position the group is another one.",
+    )
+    IN_TRAINING_DATA = (
+        "in_training_data",
+        "A made crystal is one of those that its generator or the model was trained on.",
+        "It is known: look it up instead of computing it as a discovery.",
+    )
+    ABOVE_HULL = (
+        "above_hull",
+        "The energy of a made crystal lies far above that of known crystals of its elements.",
+        "It would decompose; relax it first where its cell is only a guess.",
+    )
     ARCHIVE = ("archive", "The archive breaks a bound (size, depth or path).", "Unpack it yourself and pass the files.")
     DEADLINE = ("deadline", "Reading took longer than the deadline.", "Simplify the file or raise the deadline.")
     WORKER_DIED = (

@@ -84,5 +84,6 @@ def head(block: SourceBlock, stop: int) -> SourceBlock:
         metadata=block.metadata[:n_kept],
         places=block.places[:n_kept],
         lineage=block.lineage[:n_kept],
+        spacegroups=None if block.spacegroups is None else block.spacegroups[:n_kept],
         rejected=[rejected for rejected in block.rejected if rejected.position < stop],
     )

@@ -1,6 +1,7 @@
 """Ingest: readable crystals in, accepted crystals with content ids and rejected inputs with reasons out."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from models.crystals.primitive import with_primitive_cells
 from models.errors import Reason, SourceError
 from models.fingerprint.content_id import Identities, identify
 from models.tensors.frames import axes_of_lattice
+
+if TYPE_CHECKING:
+    from gmt_tasks.gates.gates import Gates
 
 MAX_ID_CHARS = 500
 MAX_DETAIL_CHARS = 1000
@@ -33,7 +37,8 @@ def ingest_block(
         identify: computes content ids, here or in processes beside this one.
 
     Returns:
-        The same range of positions; each position is accepted (with a content id) or rejected (with a reason).
+        The same range of positions; each position is accepted (with a content id) or rejected (with a reason). Crystals
+        of a block with gates have passed them.
 
     Raises:
         SourceError: the block loses or doubles an input, or its parts differ in length; a fault of the source.
@@ -49,6 +54,11 @@ def ingest_block(
     if identities.overlaps:
         identities = identities.select([k for k in range(len(rows)) if k not in identities.overlaps])
         rows = [row for row in rows if row not in invalid]
+    if block.gates is not None:
+        block, refused = _through_gates(block, block.gates, rows, identities.ids)
+        identities = identities.select([k for k, row in enumerate(rows) if row not in refused])
+        invalid |= refused
+        rows = [row for row in rows if row not in refused]
     ids = [storable(text, MAX_ID_CHARS) for text in block.source_ids]
     rejected = [*block.rejected]
     for row, (reason, detail) in invalid.items():
@@ -96,6 +106,19 @@ def _identified(batch: CrystalBatch, identify: Identify) -> tuple[Identities, di
     return Identities.join(parts), {row: error_text(error) for row, error in failed.items()}
 
 
+def _through_gates(
+    block: SourceBlock, gates: "Gates", rows: list[int], crystal_ids: list[str]
+) -> tuple[SourceBlock, dict[int, tuple[Reason, str]]]:
+    """The block with notes beside crystals that pass its gates, and why others do not, by row of the block."""
+    groups = None if block.spacegroups is None else block.spacegroups[rows]
+    report = gates.judge(block.crystals.select(rows), crystal_ids, groups)
+    metadata = list(block.metadata)
+    for k, notes in report.notes.items():
+        for note in notes:
+            metadata[rows[k]] = with_note(metadata[rows[k]], note)
+    return replace(block, metadata=metadata), {rows[k]: (why.reason, why.detail) for k, why in report.refused.items()}
+
+
 def _with_primitive_cells(block: SourceBlock, max_atoms: int) -> SourceBlock:
     """The block with its too large cells as primitive cells, where these are small enough, and notes that say so."""
     crystals, listed = with_primitive_cells(block.crystals, max_atoms)
@@ -135,6 +158,7 @@ def _check_complete(source_name: str, block: SourceBlock) -> None:
     n_crystals = block.crystals.n_crystals
     lengths = {len(block.positions), len(block.source_ids), len(block.metadata)}
     lengths |= {len(block.places) or n_crystals, len(block.lineage) or n_crystals}
+    lengths.add(n_crystals if block.spacegroups is None else len(block.spacegroups))
     if lengths != {n_crystals}:
         raise SourceError(
             f"Source {source_name} gave a block of {n_crystals} crystals with {sorted(lengths)} positions, ids and "

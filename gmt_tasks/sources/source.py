@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from db.records import Lineage, RejectedInput
 from models.crystals.crystal import MAX_ATOMS, CrystalBatch
 from models.errors import Reason
+
+if TYPE_CHECKING:  # the gates search for space groups: who reads files need not load that
+    from gmt_tasks.gates.gates import Gates
 
 Ints = NDArray[np.int64]
 
@@ -66,6 +69,9 @@ class SourceBlock:
         rejected: the inputs that are no crystal.
         places: file and line, row or record of each crystal, for messages; empty where the ids say it already.
         lineage: how each crystal was made, None for one that was not made here; empty where none was.
+        gates: what crystals that were made here have to pass; None for crystals from outside, which are taken as given.
+        spacegroups: number of the space group that each was made in, 0 for none, shape [n_crystals]; None if nobody
+            knows any.
     """
 
     start: int
@@ -77,10 +83,16 @@ class SourceBlock:
     rejected: list[RejectedInput] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     lineage: list[Lineage | None] = field(default_factory=list)
+    gates: "Gates | None" = None
+    spacegroups: Ints | None = None
 
 
 def join_blocks(blocks: Sequence[SourceBlock]) -> SourceBlock:
-    """The block of several that follow each other; all name places and lineage of their crystals, or none does."""
+    """The block of several that follow each other, of one source: all have the same gates.
+
+    All name places, lineage and space groups of their crystals, or none does.
+    """
+    groups = [block.spacegroups for block in blocks if block.spacegroups is not None]
     return SourceBlock(
         start=blocks[0].start,
         stop=blocks[-1].stop,
@@ -91,6 +103,8 @@ def join_blocks(blocks: Sequence[SourceBlock]) -> SourceBlock:
         rejected=list(chain.from_iterable(block.rejected for block in blocks)),
         places=list(chain.from_iterable(block.places for block in blocks)),
         lineage=list(chain.from_iterable(block.lineage for block in blocks)),
+        gates=blocks[0].gates,
+        spacegroups=np.concatenate(groups) if groups else None,
     )
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from models.errors import ModelError
 from models.wyckoff.conditions import first_choices
 from models.wyckoff.config import WyckoffConfig
+from models.wyckoff.known import Hashes, load_known, occupation_hashes
 from models.wyckoff.network import WyckoffNetwork
+from models.wyckoff.occupation import WyckoffCrystals
 from models.wyckoff.sampler import Wanted, Written, write
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "wyckoff.json"
@@ -51,15 +54,21 @@ class Generator:
     Args:
         network: its network; taken into inference mode.
         card: its identity.
+        known: hashes of the crystals that it was trained on, ascending, see `known`.
     """
 
-    def __init__(self, network: WyckoffNetwork, card: GeneratorCard) -> None:
+    def __init__(self, network: WyckoffNetwork, card: GeneratorCard, known: Hashes | None = None) -> None:
         self.network, self.card = network.eval(), card
+        self._known = np.zeros(0, dtype=np.uint64) if known is None else known
 
     @property
     def identity(self) -> str:
         """`NAME@VERSION`."""
         return f"{self.card.name}@{self.card.version}"
+
+    def is_known(self, crystals: WyckoffCrystals) -> NDArray[np.bool_]:
+        """Whether crystals are like one that it was trained on, see `known`, [n_crystals]."""
+        return np.isin(occupation_hashes(crystals), self._known)
 
     def write_batch(self, wanted: Wanted, seed: int, batch: int, n: int = BATCH) -> Written:
         """Begins the crystals of one batch; the same ones whenever it is asked with the same arguments.
@@ -103,7 +112,14 @@ def load_generator(path: Path = SHIPPED) -> Generator:
     except (RuntimeError, SafetensorError) as error:
         problem = str(error).splitlines()[0]
         raise ModelError(f"{weights} does not fit its configuration: {problem} Restore it.") from error
-    return Generator(network.requires_grad_(requires_grad=False), card)
+    # a generator that was shifted knows what the one that came with the program knows
+    known = load_known(known_file(path if known_file(path).exists() else SHIPPED))
+    return Generator(network.requires_grad_(requires_grad=False), card, known)
+
+
+def known_file(path: Path) -> Path:
+    """The table of known crystals beside a card."""
+    return path.with_suffix(".known.safetensors")
 
 
 def save_generator(network: WyckoffNetwork, card: GeneratorCard, folder: Path) -> GeneratorCard:

@@ -90,6 +90,9 @@ class DefectsSource(SourceFromParents):
         max_atoms: see above; ignored where a supercell is given.
     """
 
+    GATES = ("distances",)
+    """The others say nothing here: a defect may be charged."""
+
     def __init__(
         self,
         name: str,

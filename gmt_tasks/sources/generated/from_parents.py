@@ -7,13 +7,17 @@ same text takes these; only when no run is unfinished are the parents looked up 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from gmt_tasks.sources.generated.parents import Parent, StoredCrystals, digest_of, find_parents
 from gmt_tasks.sources.parsed import ParsedCrystal, block_of_readings, reading_or_refusal
 from gmt_tasks.sources.source import SourceBlock
+
+if TYPE_CHECKING:
+    from gmt_tasks.gates.gates import Gates
 
 BLOCK = 1000
 
@@ -27,6 +31,9 @@ class SourceFromParents(ABC):
         name: the source as the user wrote it.
         parents: in order.
     """
+
+    GATES: ClassVar[tuple[str, ...]] = ()
+    """Names of the gates that its crystals have to pass; all of them if there are none."""
 
     def __init__(self, name: str, parents: Sequence[Parent]) -> None:
         self.name = name
@@ -44,6 +51,13 @@ class SourceFromParents(ABC):
     def crystal(self, position: int) -> ParsedCrystal:
         """The crystal at a position, with its id and its lineage; the same on every machine."""
 
+    def gates(self) -> "Gates":
+        """What the crystals have to pass, see docs/gates.md."""
+        from gmt_tasks.gates.gates import Gates  # with what searches for space groups
+        from gmt_tasks.gates.report import Gate
+
+        return Gates(order=tuple(Gate(name) for name in self.GATES)) if self.GATES else Gates()
+
     def fingerprint(self) -> str:
         """sha256 of parameters and parents, then the content ids of stored parents."""
         digest = sha256(f"{self.parameters()}\n{digest_of(self.parents)}".encode()).hexdigest()
@@ -56,7 +70,7 @@ class SourceFromParents(ABC):
             rows = range(first, min(first + BLOCK, n_inputs))
             readings = [reading_or_refusal(self.crystal, row) for row in rows]
             ids = [each.source_id or f"{self.name}#{row}" for row, each in zip(rows, readings, strict=True)]
-            yield block_of_readings(first, readings, ids)
+            yield replace(block_of_readings(first, readings, ids), gates=self.gates())
 
 
 def open_from_parents(

@@ -7,10 +7,13 @@ was stopped goes on with the very next one.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from db.records import Lineage, LineageOperation
 from gmt_tasks.sources.generated.parameters import fraction, read_parameters, symbols, text_value, whole_number
@@ -22,7 +25,7 @@ from models.errors import Reason, SourceError
 if TYPE_CHECKING:
     from models.wyckoff.draft import Draft
     from models.wyckoff.generator import Generator
-    from models.wyckoff.sampler import Wanted
+    from models.wyckoff.sampler import Wanted, Written
 
 NAME = "generated"
 DATA_VERSION = 1
@@ -37,6 +40,13 @@ def _space_groups(value: str) -> tuple[int, ...]:
     return tuple(sorted(set(numbers)))
 
 
+def _known(value: str) -> "Known":
+    """A reader of what becomes of known crystals."""
+    if value not in tuple(Known):
+        raise ValueError("refuse or keep is wanted")
+    return Known(value)
+
+
 _READERS = {
     "space_group": _space_groups,
     "elements": symbols,
@@ -45,8 +55,16 @@ _READERS = {
     "seed": whole_number(),
     "max_atoms": whole_number(1),
     "temperature": fraction(0, 5),
+    "known": _known,
     "model": text_value,
 }
+
+
+class Known(StrEnum):
+    """What becomes of crystals like those that the generator was trained on."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,7 @@ class Choices:
         required: symbols that must be used.
         max_atoms: of a primitive cell.
         temperature: 1 draws as the network learned, less draws likelier crystals.
+        known: what becomes of crystals like those that the generator was trained on.
     """
 
     space_group: tuple[int, ...] = ()
@@ -66,6 +85,7 @@ class Choices:
     required: tuple[str, ...] = ()
     max_atoms: int = 40
     temperature: float = 1.0
+    known: Known = Known.REFUSE
 
     def wanted(self) -> "Wanted":
         """The same for the network."""
@@ -117,6 +137,7 @@ class GeneratedSource:
 
     def blocks(self, start: int = 0) -> Iterator[SourceBlock]:
         """The crystals from position `start` on, a batch of the generator to a block."""
+        from gmt_tasks.gates.gates import Gates  # with what searches for space groups
         from models.wyckoff.generator import BATCH  # torch takes a second
 
         generator, wanted = self._generator(), self.choices.wanted()
@@ -124,13 +145,27 @@ class GeneratedSource:
             count = min(BATCH, self.n - first)
             # a batch is always begun as a whole: its crystals share their random numbers
             written = generator.write_batch(wanted, self.seed, first // BATCH)
-            readings: list[Reading] = [_GIVEN_UP] * BATCH
-            log_probabilities = written.log_probability.tolist()
-            for row, draft, probability in zip(written.rows.tolist(), written.drafts, log_probabilities, strict=True):
-                readings[row] = self._crystal(draft, generator.identity, probability)
+            readings = self._readings(generator, written)[max(start - first, 0) : count]
             skipped = max(start - first, 0)
             ids = [f"{NAME}:{generator.identity}:{self.seed}:{first + row}" for row in range(skipped, count)]
-            yield block_of_readings(first + skipped, readings[skipped:count], ids)
+            groups = [_intended(reading) for reading in readings if isinstance(reading, ParsedCrystal)]
+            block = block_of_readings(first + skipped, readings, ids)
+            yield replace(block, gates=Gates(), spacegroups=np.array(groups, dtype=np.int64))
+
+    def _readings(self, generator: "Generator", written: "Written") -> list[Reading]:
+        """What became of the crystals of a batch."""
+        from models.wyckoff.draft import crystals_of
+        from models.wyckoff.generator import BATCH
+
+        readings: list[Reading] = [_GIVEN_UP] * BATCH
+        is_known = generator.is_known(crystals_of(written.drafts)).tolist()
+        found = zip(written.rows.tolist(), written.drafts, written.log_probability.tolist(), is_known, strict=True)
+        for row, draft, log_probability, known in found:
+            if known and self.choices.known is Known.REFUSE:
+                readings[row] = _KNOWN
+            else:
+                readings[row] = self._crystal(draft, generator.identity, log_probability)
+        return readings
 
     def _crystal(self, draft: "Draft", identity: str, log_probability: float) -> ParsedCrystal:
         """A written crystal in its primitive cell, with its lineage."""
@@ -161,6 +196,13 @@ class GeneratedSource:
         return load_generator(Path(self.model) if self.model else SHIPPED)
 
 
+def _intended(reading: ParsedCrystal) -> int:
+    return int(reading.extra["generated"]["space_group"])
+
+
+_KNOWN = Refusal(
+    Reason.IN_TRAINING_DATA, "formula, space group and kinds of occupied positions are those of a training crystal"
+)
 _GIVEN_UP = Refusal(
     Reason.GENERATION_FAILED, "no place was found that keeps the atoms apart, or the cell has no room for all elements"
 )

@@ -51,6 +51,9 @@ class StrainedSource(SourceFromParents):
         seed: of the random strains.
     """
 
+    GATES = ("distances",)
+    """The others say nothing here: charges and volume are those of its parent."""
+
     def __init__(
         self,
         name: str,

@@ -1,0 +1,1 @@
+"""Whether a crystal that was made here can exist: distances, charges, volume, symmetry, energy."""
