@@ -59,7 +59,7 @@ def to_nodes(kind: SlotKind, value: float) -> float:
     """A continuous value in units of the distance of nodes, from the first one on; ends are cut."""
     if is_periodic(kind):
         return value % 1.0 * N_BINS
-    low, high = _RANGES[kind]
+    low, high = map(float, _RANGES[kind])
     scaled = value if kind >= SlotKind.ALPHA else float(np.log(value))
     return min(max((scaled - low) / (high - low), 0.0), 1.0) * (N_BINS - 1)
 

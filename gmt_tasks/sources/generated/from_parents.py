@@ -56,7 +56,7 @@ class SourceFromParents(ABC):
         from gmt_tasks.gates.gates import Gates  # with what searches for space groups
         from gmt_tasks.gates.report import Gate
 
-        return Gates(order=tuple(Gate(name) for name in self.GATES)) if self.GATES else Gates()
+        return Gates(order=tuple(gate for gate in Gate if gate in self.GATES)) if self.GATES else Gates()
 
     def fingerprint(self) -> str:
         """sha256 of parameters and parents, then the content ids of stored parents."""
