@@ -1,0 +1,1 @@
+"""How good generated crystals are, and what a closed loop gains."""
