@@ -90,7 +90,7 @@ def widths_of(error: Floats, force: Floats) -> tuple[float, float]:
 
 
 def write_references(path: Path, shifts: Floats, widths: tuple[float, float]) -> None:
-    """Writes widths and, per element, the three shifts; empty where no crystal told one."""
+    """Writes widths and, per element, the three shifts; empty where no crystal shows one."""
     lines = [f"half widths eV/atom,{widths[0]:.4f},{widths[1]:.4f}", "symbol,reference_ev,u_shift_ev,anion_shift_ev"]
     for number in range(1, N_WRITTEN + 1):
         values = shifts.reshape(3, N_ELEMENTS)[:, number].tolist()

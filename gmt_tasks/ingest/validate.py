@@ -26,7 +26,7 @@ MAX_DETAIL_CHARS = 1000
 def ingest_block(
     source_name: str, block: SourceBlock, max_atoms: int = MAX_ATOMS, identify: Identify = identify
 ) -> IngestedBlock:
-    """Validates a block of a source and gives each accepted crystal its content id.
+    """Validates a block of a source, sends it through its gates, and gives each accepted crystal its content id.
 
     Neighbours are searched for once: the search that gives the content ids also shows which atoms overlap.
 
@@ -37,8 +37,7 @@ def ingest_block(
         identify: computes content ids, here or in processes beside this one.
 
     Returns:
-        The same range of positions; each position is accepted (with a content id) or rejected (with a reason). Crystals
-        of a block with gates have passed them.
+        The same range of positions; each position is accepted (with a content id) or rejected (with a reason).
 
     Raises:
         SourceError: the block loses or doubles an input, or its parts differ in length; a fault of the source.
@@ -57,9 +56,7 @@ def ingest_block(
     if block.gates is not None:
         block, refused = _through_gates(block, block.gates, rows, identities.ids)
         identities = identities.select([k for k, row in enumerate(rows) if row not in refused])
-        invalid |= refused
-        rows = [row for row in rows if row not in refused]
-    ids = [storable(text, MAX_ID_CHARS) for text in block.source_ids]
+        invalid, rows = invalid | refused, [row for row in rows if row not in refused]
     rejected = [*block.rejected]
     for row, (reason, detail) in invalid.items():
         place = block.places[row] if block.places else ""
@@ -76,7 +73,7 @@ def ingest_block(
         start=block.start,
         stop=block.stop,
         positions=block.positions[good],
-        source_ids=[ids[row] for row in rows],
+        source_ids=[storable(block.source_ids[row], MAX_ID_CHARS) for row in rows],
         crystal_ids=identities.ids,
         crystals=block.crystals.select(good) if invalid else block.crystals,
         metadata=[block.metadata[row] for row in rows],

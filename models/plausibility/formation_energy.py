@@ -32,7 +32,7 @@ class EnergyReferences:
     """What is subtracted from the energies of the shipped potential, and how far formation energies then are off.
 
     Attributes:
-        shifts_ev: of each column of `reference_columns` per share of atoms, NaN where no crystal told it, [357].
+        shifts_ev: of each column of `reference_columns` per share of atoms, NaN where no crystal shows it, [357].
         half_width_ev_per_atom: of the 90 % interval below and above `HIGH_FORCE_EV_PER_ANGSTROM`.
     """
 

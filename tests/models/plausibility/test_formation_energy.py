@@ -29,7 +29,7 @@ def shares_of(columns: np.ndarray, part: int) -> dict[str, float]:  # type: igno
     return {SYMBOLS[z]: float(row[z]) for z in np.flatnonzero(row)}
 
 
-def test_metals_with_a_u_and_anions_are_told_from_the_same_elements_elsewhere() -> None:
+def test_metals_with_a_u_and_anions_differ_from_the_same_elements_elsewhere() -> None:
     oxide, sulfide, alloy = reference_columns(made_of("Fe2O3", "FeS", "FeAl"))
     assert shares_of(oxide, 0) == {"O": 0.6, "Fe": 0.4}
     assert (shares_of(oxide, 1), shares_of(oxide, 2)) == ({"Fe": 0.4}, {"O": 0.6})
@@ -57,8 +57,8 @@ def test_the_shipped_references_know_most_elements_and_are_wider_at_high_forces(
     assert (elements[np.isfinite(elements)] < 2).all()
     low, high = references.half_width_ev_per_atom
     assert 0.01 < low < high < 0.5
-    told = np.flatnonzero(np.isfinite(elements)) + 1
-    assert np.isfinite(references.shifts_ev.reshape(3, N_ELEMENTS)[:, told]).all()
+    known = np.flatnonzero(np.isfinite(elements)) + 1
+    assert np.isfinite(references.shifts_ev.reshape(3, N_ELEMENTS)[:, known]).all()
 
 
 def test_the_shipped_hull_holds_known_compounds_and_parts_of_it_their_elements_alone() -> None:
