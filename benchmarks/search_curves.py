@@ -5,7 +5,7 @@ and asks again. The model stays the one that was trained without the pool; what 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class Pool:
         upper: upper ends, [n_crystals].
         ood_score: distance to the training data, [n_crystals].
         points: places of the crystals in the space of distances, [n_crystals, n_features].
+        rows: of the crystals in the labels; empty where they have none, [n_crystals].
     """
 
     quantity: str
@@ -57,6 +58,7 @@ class Pool:
     upper: Floats
     ood_score: Floats
     points: NDArray[np.floating]
+    rows: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def n_top(self) -> int:
@@ -123,7 +125,7 @@ def pools(
             raise GmtError(f"No labelled crystal of {split.value} has a prediction of {name} with an interval.")
         label, score = truth[name][known], prediction.reliability["ood_score"][known]
         columns = label, value[known], lower[known], upper[known], score
-        by_property.append(Pool(name, split.value, scale, *columns, points[known]))
+        by_property.append(Pool(name, split.value, scale, *columns, points[known], rows[known]))
     return by_property
 
 

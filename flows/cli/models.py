@@ -40,6 +40,10 @@ _PROTOCOL_HELP = (
 )
 
 
+GENERATOR = "wyckoff"
+"""Name of the configuration that trains no tensor model but the generator of crystals."""
+
+
 def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a shipped one.")],
     *,
@@ -54,8 +58,12 @@ def train(
 ) -> None:
     """Trains a model, or goes on training it, and writes weights and card.
 
-    A --data folder with the JARVIS files released with GMTNet is read by the paper's protocol.
+    A --data folder with the JARVIS files released with GMTNet is read by the paper's protocol. CONFIG `wyckoff` trains
+    the generator of crystals instead, from the table of candidates in the --data folder.
     """
+    if config == GENERATOR:
+        _train_generator(out or Path("runs") / config, data or DEFAULT_DATA, {"epochs": epochs, "seed": seed})
+        return
     from dataclasses import replace
 
     from gmt_tasks.evaluation.calibration import calibrate_into_card
@@ -86,6 +94,17 @@ def train(
             calibrate_into_card(path, data=folder, device=device or "auto")
             measured = evaluate_into_card(path, data=folder, device=device or "auto")
         _print_evaluation(measured)
+
+
+def _train_generator(out: Path, data: Path, given: dict[str, int | None]) -> None:
+    """Trains the generator of crystals."""
+    from gmt_tasks.training.wyckoff.loop import WyckoffTraining
+    from gmt_tasks.training.wyckoff.training import train_generator
+
+    config = WyckoffTraining(**{name: value for name, value in given.items() if value is not None})
+    with errors_as_lines(Exit.BROKEN_PROMISE):
+        card = train_generator(config, data, out, say)
+        say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}")
 
 
 def evaluate(

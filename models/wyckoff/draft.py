@@ -157,6 +157,13 @@ class Draft:
         self.values, self.orbit, self.free = [], 0, 0
         return n_emptied
 
+    def take_back_orbits(self) -> int:
+        """Empties all slots behind the set of elements; returns their number."""
+        n_emptied = self.take_back_cell() + len(self.positions) + len(self.species) + self._orbits_are_closed
+        self.positions, self.species, self._orbits_are_closed = [], [], False
+        self.parameters = np.zeros((0, 3))
+        return n_emptied
+
     def pass_filled_orbits(self) -> None:
         """Goes on to the next orbit with a parameter to fill."""
         if not self.has_cell:

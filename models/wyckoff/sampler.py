@@ -15,7 +15,7 @@ from models.wyckoff.positions import first_position_id, space_group
 from models.wyckoff.slots import CLOSED, N_BINS, SlotKind, from_nodes, is_periodic
 
 MOST_SLOTS = 192
-_ORBIT_TRIALS, _CELL_TRIALS = 8, 4
+_ORBIT_TRIALS, _CELL_TRIALS, _TRIALS = 8, 4, 4
 
 _LEAST_SHARE = 1e-3
 """Of a density that falls on places where atoms keep apart; below it what came before is drawn anew."""
@@ -52,7 +52,8 @@ class _Writing:
         before: kind, category and place of the slots filled, in order, as the network reads them.
         log_probabilities: of what they hold.
         orbit_trials: how often parameters were drawn anew since the cell was drawn.
-        cell_trials: how often the cell was.
+        cell_trials: how often the cell was since the orbits were.
+        trials: how often the orbits were.
         has_failed: whether it was given up: too many slots, or no place that keeps atoms apart.
     """
 
@@ -62,6 +63,7 @@ class _Writing:
     log_probabilities: list[float] = field(default_factory=list)
     orbit_trials: int = 0
     cell_trials: int = 0
+    trials: int = 0
     has_failed: bool = False
 
     def forget(self, n_slots: int) -> None:
@@ -159,8 +161,12 @@ class _Drawer:
             choices &= np.isin(np.arange(len(choices)), self._wanted.space_groups)
         if slot.kind == SlotKind.ELEMENT and self._wanted.elements:
             choices &= np.isin(np.arange(len(choices)), (CLOSED, *self._wanted.elements))
-        if not choices.any():  # the last of the wanted elements is in the set
-            writing.has_failed = True
+        if not choices.any():
+            # the last of the wanted elements is in the set, or the cell has no room for all elements
+            if slot.kind == SlotKind.POSITION:
+                self._take_back_orbits(writing)
+            else:
+                writing.has_failed = True
             return
         category, log_probability = self._drawn(logits, choices)
         draft.choose(category)
@@ -211,11 +217,20 @@ class _Drawer:
             writing.forget(writing.draft.take_back_orbit())
 
     def _take_back_cell(self, writing: _Writing) -> None:
-        """Has the cell drawn anew; after some trials the crystal is given up."""
+        """Has the cell drawn anew, after some trials the orbits too."""
         writing.orbit_trials = 0
         writing.cell_trials += 1
-        writing.has_failed = writing.cell_trials > _CELL_TRIALS
-        writing.forget(writing.draft.take_back_cell())
+        if writing.cell_trials > _CELL_TRIALS:
+            self._take_back_orbits(writing)
+        else:
+            writing.forget(writing.draft.take_back_cell())
+
+    def _take_back_orbits(self, writing: _Writing) -> None:
+        """Has all behind the elements drawn anew; after some trials the crystal is given up."""
+        writing.orbit_trials = writing.cell_trials = 0
+        writing.trials += 1
+        writing.has_failed = writing.trials > _TRIALS
+        writing.forget(writing.draft.take_back_orbits())
 
     def _drawn(self, logits: Floats, choices: NDArray[np.bool_]) -> tuple[int, float]:
         """A choice and the logarithm of its probability among those allowed."""
