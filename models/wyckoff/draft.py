@@ -148,6 +148,7 @@ class Draft:
     def take_back_orbit(self) -> int:
         """Empties the slots of the orbit that is being placed; returns their number."""
         n_emptied, self.free = self.free, 0
+        self.parameters[self.orbit] = 0.0
         return n_emptied
 
     def take_back_cell(self) -> int:
@@ -155,6 +156,7 @@ class Draft:
         positions = space_group(self.number).positions
         n_emptied = len(self.values) + sum(len(positions[k].free) for k in self.positions[: self.orbit]) + self.free
         self.values, self.orbit, self.free = [], 0, 0
+        self.parameters[:] = 0.0
         return n_emptied
 
     def pass_filled_orbits(self) -> None:
