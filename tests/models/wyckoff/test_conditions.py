@@ -59,7 +59,9 @@ def test_probabilities_of_openings_are_those_of_crystals_that_begin_with_them(nu
 def test_padding_of_shorter_sets_changes_no_probability() -> None:
     openings = [[5, 8, CLOSED], [5, 8, 22, 56, 82, 83, CLOSED]]
     together = opening_log_probabilities(NETWORK, openings)
-    assert together == pytest.approx([float(opening_log_probabilities(NETWORK, [one])[0]) for one in openings], abs=1e-5)
+    assert together == pytest.approx(
+        [float(opening_log_probabilities(NETWORK, [one])[0]) for one in openings], abs=1e-5
+    )
 
 
 def network_of_three_elements() -> WyckoffNetwork:

@@ -73,6 +73,22 @@ def test_what_breaks_a_rule_is_not_among_the_choices(number: int, seed: int) -> 
     assert choices[CLOSED] == (set(draft.species) == set(draft.elements))
 
 
+@settings(max_examples=60)
+@given(GROUPS, SEEDS)
+def test_every_draft_has_a_choice_that_leads_on_until_it_is_complete(number: int, seed: int) -> None:
+    """Up to eight elements in every group, as long as there is room; elements without an orbit are never shut out."""
+    rng, draft = np.random.default_rng(seed), Draft()
+    draft.choose(number)
+    for category in [*sorted(rng.choice(np.arange(1, 101), rng.integers(1, 9), replace=False).tolist()), CLOSED]:
+        draft.choose(category)
+    while not draft.is_complete:
+        if draft.slot().kind <= SlotKind.SPECIES:
+            assert draft.choices().any()
+        assert len(draft.positions) < 200
+        fill_next(draft, rng)
+    assert set(draft.species) == set(draft.elements)
+
+
 def test_no_position_larger_than_the_room_is_left_is_a_choice() -> None:
     draft = Draft()
     for category in (225, 8, 12, CLOSED):

@@ -1,6 +1,8 @@
 """Generators: saved and read again, refused where they are damaged, and the one that comes with the program."""
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from models.crystals.crystal import find_invalid
 from models.errors import ModelError
-from models.wyckoff.config import WyckoffConfig
 from models.wyckoff.draft import crystals_of
 from models.wyckoff.generator import (
     SHIPPED,
@@ -23,6 +24,7 @@ from models.wyckoff.generator import (
     without_gradients,
 )
 from models.wyckoff.known import occupation_hashes, save_known
+from models.wyckoff.network import WyckoffNetwork
 from models.wyckoff.sampler import Wanted
 from tests.models.wyckoff.drafts import TINY, known_crystals, short_network
 
@@ -112,8 +114,6 @@ def test_weights_of_another_size_are_refused(saved: Path, tmp_path: Path) -> Non
 
 def pinned(path: Path) -> None:
     """Writes the sha256 of the weights as they are into the card."""
-    import hashlib
-
     card = json.loads(path.read_text(encoding="utf-8"))
     card["sha256"] = hashlib.sha256(path.with_suffix(".safetensors").read_bytes()).hexdigest()
     path.write_text(json.dumps(card), encoding="utf-8")
@@ -130,16 +130,10 @@ def test_a_copy_without_gradients_is_apart_from_its_network() -> None:
 
 def test_weights_are_counted_by_hand() -> None:
     """Of the layers: attention 3 w² + 3 w and w² + w, a perceptron of four times the width, two norms."""
-    sizes = [count_parameters(short_network_of(n_layers)) for n_layers in (1, 2, 3)]
+    sizes = [count_parameters(WyckoffNetwork(replace(TINY, n_layers=n_layers))) for n_layers in (1, 2, 3)]
     width = TINY.width
     layer = 4 * (width**2 + width) + (8 * width**2 + 5 * width) + 4 * width
     assert np.diff(sizes).tolist() == [layer, layer]
-
-
-def short_network_of(n_layers: int) -> torch.nn.Module:
-    from models.wyckoff.network import WyckoffNetwork
-
-    return WyckoffNetwork(WyckoffConfig(width=32, n_heads=2, n_layers=n_layers))
 
 
 @pytest.mark.skipif(not SHIPPED.exists(), reason="no generator comes with this checkout")

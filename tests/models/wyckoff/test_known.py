@@ -19,13 +19,10 @@ def test_cell_and_parameters_do_not_count_but_elements_and_group_do() -> None:
     hashes = occupation_hashes(CRYSTALS)
     other_cell = replace(CRYSTALS, cell=CRYSTALS.cell * 1.1, parameters=CRYSTALS.parameters + 0.01)
     assert np.array_equal(occupation_hashes(other_cell), hashes)
-    assert not np.isin(occupation_hashes(replace(CRYSTALS, numbers=CRYSTALS.numbers + 1)), hashes).all()
-    heavier = occupation_hashes(replace(CRYSTALS, numbers=CRYSTALS.numbers + 1))
-    assert not (heavier == hashes).any()
-    moved = CRYSTALS.position.copy()
-    moved[0] += 1 if CRYSTALS.space_group[0] > 1 else 0
+    assert not (occupation_hashes(replace(CRYSTALS, numbers=CRYSTALS.numbers + 1)) == hashes).any()
     polar = CRYSTALS.select(np.flatnonzero(CRYSTALS.space_group == 160))
-    assert not (occupation_hashes(replace(polar, space_group=polar.space_group - 4)) == occupation_hashes(polar)).any()
+    other_group = replace(polar, space_group=polar.space_group - 4)
+    assert polar.n_crystals and not (occupation_hashes(other_group) == occupation_hashes(polar)).any()
 
 
 def test_the_choice_of_origin_and_cell_does_not_count() -> None:
@@ -45,9 +42,7 @@ def test_the_choice_of_origin_and_cell_does_not_count() -> None:
 def test_orbits_in_another_order_are_the_same_crystal() -> None:
     many = CRYSTALS.select([int(CRYSTALS.orbits_per_crystal.argmax())])
     order = np.arange(len(many.position))[::-1]
-    mixed = replace(
-        many, position=many.position[order], numbers=many.numbers[order], parameters=many.parameters[order]
-    )
+    mixed = replace(many, position=many.position[order], numbers=many.numbers[order], parameters=many.parameters[order])
     assert occupation_hashes(mixed) == occupation_hashes(many)
 
 
