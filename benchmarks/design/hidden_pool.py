@@ -171,7 +171,9 @@ def _probability(old: Ints, new: Ints) -> float:
     total = 0.0
     for one, other in pairs:
         ion = Ion(SYMBOLS[one], states.get(SYMBOLS[one], 0))
-        shares = [each.probability for each in replacements(ion) if each.ion.symbol == SYMBOLS[other]]
+        shares = [
+            float(np.exp(each.log_probability)) for each in replacements(ion) if each.ion.symbol == SYMBOLS[other]
+        ]
         total += float(np.log(max(sum(shares), 1e-8)))
     return total
 

@@ -30,6 +30,8 @@ def first_choices(network: WyckoffNetwork, wanted: Wanted, n: int, rng: np.rando
     Raises:
         ModelError: no crystal can be as wanted.
     """
+    if wanted.elements and not set(wanted.required) <= set(wanted.elements):
+        raise ModelError("A required element is not among those that may be used. Allow it, or do not require it.")
     if not wanted.elements or len(wanted.elements) > MOST_SCORED_ELEMENTS:
         return [[] for _ in range(n)]
     elements = sorted(wanted.elements)
@@ -37,8 +39,6 @@ def first_choices(network: WyckoffNetwork, wanted: Wanted, n: int, rng: np.rando
         combinations(elements, size) for size in range(1, len(elements) + 1)
     ) if set(wanted.required) <= set(chosen)]  # fmt: skip
     groups = list(wanted.space_groups or range(1, N_SPACE_GROUPS + 1))
-    if not sets:
-        raise ModelError("A required element is not among those that may be used. Allow it, or do not require it.")
     openings = [[group, *chosen] for chosen in sets for group in groups]
     scores = opening_log_probabilities(network, openings) / wanted.temperature
     weights = np.exp(scores - scores.max())

@@ -2,8 +2,9 @@
 
 The same object is walked through a known crystal in training and filled by a network in sampling, so that both follow
 one set of rules: letters never go back; a position without free parameters is taken once; an element is one of the set;
-elements on one position come by rising atomic number; the orbits are not closed before every element of the set has
-one. Every complete draft is a crystal of its space group.
+elements on one position come by rising atomic number, and none without an orbit is passed over on the last position;
+the orbits are not closed before every element of the set has one. Every draft can so be completed, if there is room,
+and every complete one is a crystal of its space group.
 """
 
 from typing import NamedTuple
@@ -100,11 +101,20 @@ class Draft:
             mask[self.elements[-1] + 1 if self.elements else 1 :] = True
             mask[CLOSED] = bool(self.elements)
         elif kind == SlotKind.SPECIES:
-            is_repeated = len(self.positions) > 1 and self.positions[-1] == self.positions[-2]
-            mask[[z for z in self.elements if not is_repeated or z >= self.species[-1]]] = True
+            self._mark_species(mask)
         else:
             self._mark_positions(mask, most_sites)
         return mask
+
+    def _mark_species(self, mask: Mask) -> None:
+        """Elements that may occupy the last position chosen."""
+        is_repeated = len(self.positions) > 1 and self.positions[-1] == self.positions[-2]
+        lightest = self.species[-1] if is_repeated else 1
+        is_general = self.positions[-1] == len(space_group(self.number).positions) - 1
+        without_orbit = set(self.elements).difference(self.species)
+        # nothing follows the general position: an element that is passed over there would never have an orbit
+        heaviest = min(without_orbit) if is_general and without_orbit else self.elements[-1]
+        mask[[z for z in self.elements if lightest <= z <= heaviest]] = True
 
     def _mark_positions(self, mask: Mask, most_sites: int | None) -> None:
         """Letters that may follow, counted from 1, and the end."""
@@ -148,6 +158,7 @@ class Draft:
     def take_back_orbit(self) -> int:
         """Empties the slots of the orbit that is being placed; returns their number."""
         n_emptied, self.free = self.free, 0
+        self.parameters[self.orbit] = 0.0
         return n_emptied
 
     def take_back_cell(self) -> int:
@@ -155,6 +166,7 @@ class Draft:
         positions = space_group(self.number).positions
         n_emptied = len(self.values) + sum(len(positions[k].free) for k in self.positions[: self.orbit]) + self.free
         self.values, self.orbit, self.free = [], 0, 0
+        self.parameters[:] = 0.0
         return n_emptied
 
     def take_back_orbits(self) -> int:

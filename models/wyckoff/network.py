@@ -13,10 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.crystals.crystal import Ints
 from models.wyckoff.config import WyckoffConfig
 from models.wyckoff.positions import N_SPACE_GROUPS, space_group
-from models.wyckoff.slots import N_BINS, N_CATEGORIES, SlotKind, is_periodic
+from models.wyckoff.slots import LEAST_SHARE, N_BINS, N_CATEGORIES, SlotKind, heights, is_periodic
 
 MOST_ORBITS = 64
 """Orbits that have a place of their own; later ones share the last."""
@@ -206,8 +205,8 @@ def linear_log_density(logits: torch.Tensor, place: torch.Tensor, kind: SlotKind
     """
     left = place.floor().long().clamp(0, N_BINS - 1)
     right = (left + 1) % N_BINS if is_periodic(kind) else (left + 1).clamp(max=N_BINS - 1)
-    share = (place - left).clamp(1e-4, 1 - 1e-4)
-    weights = functional.log_softmax(logits, dim=-1)
+    share = (place - left).clamp(LEAST_SHARE, 1 - LEAST_SHARE)
+    weights = functional.log_softmax(logits, dim=-1) + torch.as_tensor(np.log(heights(kind)), dtype=logits.dtype)
     on_left = weights.gather(1, left[:, None])[:, 0] + torch.log1p(-share)
     return torch.logaddexp(on_left, weights.gather(1, right[:, None])[:, 0] + torch.log(share))
 
@@ -238,9 +237,3 @@ def _position_facts() -> torch.Tensor:
                 ]
             )
     return torch.tensor(rows, dtype=torch.float32)
-
-
-def place_in_batch(owner: Ints) -> Ints:
-    """Place of each slot among those of its crystal, [n_slots]."""
-    first = np.searchsorted(owner, owner, side="left")
-    return np.arange(len(owner)) - first

@@ -12,7 +12,7 @@ from models.wyckoff.draft import Draft, Slot
 from models.wyckoff.network import KeysAndValues, SlotInputs, WyckoffNetwork
 from models.wyckoff.placement import fixed_sites_are_separate, separate_places
 from models.wyckoff.positions import first_position_id, space_group
-from models.wyckoff.slots import CLOSED, N_BINS, SlotKind, from_nodes, is_periodic
+from models.wyckoff.slots import CLOSED, N_BINS, SlotKind, from_nodes, heights, is_periodic, nodes_around
 
 MOST_SLOTS = 192
 _ORBIT_TRIALS, _CELL_TRIALS, _TRIALS = 8, 4, 4
@@ -50,7 +50,7 @@ class _Writing:
         opening: what its first slots are to hold; shortened as they are filled.
         draft: so far.
         before: kind, category and place of the slots filled, in order, as the network reads them.
-        log_probabilities: of what they hold.
+        log_probabilities: of what they hold, see `Written`.
         orbit_trials: how often parameters were drawn anew since the cell was drawn.
         cell_trials: how often the cell was since the orbits were.
         trials: how often the orbits were.
@@ -79,7 +79,8 @@ class Written:
     Attributes:
         drafts: complete ones, in the order in which they were begun.
         rows: place of each among all that were begun; those that are missing were given up, [n].
-        log_probability: of each, densities of continuous values per distance of nodes, [n].
+        log_probability: of each among what it might have held, densities of continuous values per distance of nodes,
+            [n]; what was taken back does not count.
     """
 
     drafts: list[Draft]
@@ -161,8 +162,11 @@ class _Drawer:
             choices &= np.isin(np.arange(len(choices)), self._wanted.space_groups)
         if slot.kind == SlotKind.ELEMENT and self._wanted.elements:
             choices &= np.isin(np.arange(len(choices)), (CLOSED, *self._wanted.elements))
+        missing = set(self._wanted.required).difference(draft.elements)
+        if slot.kind == SlotKind.ELEMENT and missing:  # elements rise: the lightest of them must not be passed over
+            choices[[CLOSED, *range(min(missing) + 1, len(choices))]] = False
         if not choices.any():
-            # the last of the wanted elements is in the set, or the cell has no room for all elements
+            # an element without an orbit and no room for one, or the last of the wanted elements is in the set
             if slot.kind == SlotKind.POSITION:
                 self._take_back_orbits(writing)
             else:
@@ -184,13 +188,14 @@ class _Drawer:
             if np.exp(logits[nodes]).sum() < _LEAST_SHARE:
                 self._take_back(writing)
                 return
-        node, log_probability = self._drawn(logits, nodes)
+        node, _ = self._drawn(logits, nodes)
         place = float(node + self._rng.triangular(-1.0, 0.0, 1.0))
-        place = place % N_BINS if is_periodic(slot.kind) else min(max(place, 0.0), N_BINS - 1.0)
+        # beyond an end a triangle is folded back
+        place = place % N_BINS if is_periodic(slot.kind) else N_BINS - 1.0 - abs(N_BINS - 1.0 - abs(place))
         was_without_cell = not draft.has_cell
         draft.place(place)
         writing.before.append((slot.kind, 0, place / N_BINS))
-        writing.log_probabilities.append(log_probability)
+        writing.log_probabilities.append(_log_density(logits, nodes, place, slot.kind))
         if was_without_cell and draft.has_cell and not self._cell_is_possible(draft):
             self._take_back_cell(writing)
 
@@ -240,3 +245,11 @@ class _Drawer:
         index = int(np.searchsorted(sums, self._rng.random() * sums[-1], side="right"))
         index = min(index, len(allowed) - 1)
         return int(allowed[index]), float(np.log(weights[index] / sums[-1]))
+
+
+def _log_density(logits: Floats, nodes: NDArray[np.bool_], place: float, kind: SlotKind) -> float:
+    """Logarithm of the density at a place between allowed nodes, as `network.linear_log_density` has it of all."""
+    weights = np.where(nodes, np.exp(logits - logits[nodes].max()), 0.0)
+    left, right, share = nodes_around(kind, place)
+    at_nodes = weights / weights.sum() * heights(kind)
+    return float(np.log((1.0 - share) * at_nodes[left] + share * at_nodes[right]))

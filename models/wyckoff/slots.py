@@ -11,6 +11,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from models.crystals.crystal import Floats
+
 
 class SlotKind(IntEnum):
     """What a slot holds."""
@@ -37,7 +39,10 @@ N_CATEGORIES = {SlotKind.SPACE_GROUP: 231, SlotKind.ELEMENT: 101, SlotKind.POSIT
 """Categories by kind: numbers of space groups, atomic numbers, letters counted from 1."""
 
 N_BINS = 192
-"""Nodes of the piecewise linear density of a continuous value."""
+"""Nodes of the piecewise linear density of a continuous value: a mixture of triangles, one on each node."""
+
+LEAST_SHARE = 1e-4
+"""Of either node in the density at a place between two: no place is impossible because of rounding."""
 
 _RANGES = {
     SlotKind.VOLUME: (np.log(3.0), np.log(200.0)),
@@ -53,6 +58,14 @@ _RANGES = {
 def is_periodic(kind: SlotKind) -> bool:
     """Whether the last node of a continuous value is followed by the first."""
     return kind >= SlotKind.X
+
+
+def heights(kind: SlotKind) -> Floats:
+    """Height of the triangle of each node, its area being 1: at ends it is half a triangle, [N_BINS]."""
+    tall = np.ones(N_BINS)
+    if not is_periodic(kind):
+        tall[[0, -1]] = 2.0
+    return tall
 
 
 def to_nodes(kind: SlotKind, value: float) -> float:
@@ -71,3 +84,10 @@ def from_nodes(kind: SlotKind, place: float) -> float:
     low, high = _RANGES[kind]
     scaled = low + place / (N_BINS - 1) * (high - low)
     return float(scaled if kind >= SlotKind.ALPHA else np.exp(scaled))
+
+
+def nodes_around(kind: SlotKind, place: float) -> tuple[int, int, float]:
+    """The nodes left and right of a place, and how far it is on the way from one to the other, 0 to 1."""
+    left = min(int(place), N_BINS - 1)
+    right = (left + 1) % N_BINS if is_periodic(kind) else min(left + 1, N_BINS - 1)
+    return left, right, min(max(place - left, LEAST_SHARE), 1 - LEAST_SHARE)

@@ -97,6 +97,14 @@ class Choices:
         return Wanted(self.space_group, elements, required, self.max_atoms, self.temperature)
 
 
+_KNOWN = Refusal(
+    Reason.IN_TRAINING_DATA, "formula, space group and kinds of occupied positions are those of a training crystal"
+)
+_GIVEN_UP = Refusal(
+    Reason.GENERATION_FAILED, "no place was found that keeps the atoms apart, or the cell has no room for all elements"
+)
+
+
 class GeneratedSource:
     """Crystals written by a network as a source.
 
@@ -141,7 +149,8 @@ class GeneratedSource:
         from models.wyckoff.generator import BATCH  # torch takes a second
 
         generator, wanted = self._generator(), self.choices.wanted()
-        for first in range(start - start % BATCH, self.n, BATCH):
+        first_batch = start - start % BATCH if start < self.n else self.n
+        for first in range(first_batch, self.n, BATCH):
             count = min(BATCH, self.n - first)
             # a batch is always begun as a whole: its crystals share their random numbers
             written = generator.write_batch(wanted, self.seed, first // BATCH)
@@ -198,11 +207,3 @@ class GeneratedSource:
 
 def _intended(reading: ParsedCrystal) -> int:
     return int(reading.extra["generated"]["space_group"])
-
-
-_KNOWN = Refusal(
-    Reason.IN_TRAINING_DATA, "formula, space group and kinds of occupied positions are those of a training crystal"
-)
-_GIVEN_UP = Refusal(
-    Reason.GENERATION_FAILED, "no place was found that keeps the atoms apart, or the cell has no room for all elements"
-)

@@ -15,7 +15,7 @@ import numpy as np
 from models.crystals.crystal import Floats, Ints, rows_between
 from models.wyckoff.network import n_choices
 from models.wyckoff.sequences import Sequences
-from models.wyckoff.slots import N_BINS, SlotKind, is_periodic
+from models.wyckoff.slots import N_BINS, SlotKind, heights, nodes_around
 
 _SMOOTHING = 0.5
 """Added to every count of the unigram."""
@@ -65,7 +65,10 @@ class CountedBaseline:
             weights = self._weights(contexts[: self.n_contexts])
             if data.choice_row[slot] >= 0:
                 weights = np.where(data.choices[data.choice_row[slot], : len(weights)], weights, 0.0)
-            likelihood = sum(share * weights[value] for value, share in _held(data, slot)) / weights.sum()
+                weights /= weights.sum()
+            else:
+                weights = weights * heights(SlotKind(data.kind[slot]))
+            likelihood = sum(share * weights[value] for value, share in _held(data, slot))
             sums[data.kind[slot]] -= np.log(likelihood)
         return {kind.name.lower(): float(sums[kind] / len(rows)) for kind in SlotKind}
 
@@ -95,7 +98,5 @@ def _held(data: Sequences, slot: int) -> list[tuple[int, float]]:
     if data.choice_row[slot] >= 0:
         return [(int(data.category[slot]), 1.0)]
     kind, place = SlotKind(data.kind[slot]), float(data.place[slot])
-    left = min(int(place), N_BINS - 1)
-    right = (left + 1) % N_BINS if is_periodic(kind) else min(left + 1, N_BINS - 1)
-    share = min(max(place - left, 1e-4), 1 - 1e-4)
+    left, right, share = nodes_around(kind, place)
     return [(left, 1 - share), (right, share)]
