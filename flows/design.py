@@ -42,7 +42,7 @@ def judge_round(number: int, run: int, seconds: float) -> None:
     session.close_round(number, run, seconds)
     create_markdown_artifact(
         key=f"gmtscreen-design-{session.design.id}",
-        markdown=rounds_as_markdown(session.request, session.rounds()),
+        markdown=rounds_as_markdown(session.design.spec, session.rounds()),
         description=f"Rounds of design {session.design.id}",
     )
 

@@ -4,50 +4,80 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.designs.records import DesignRound
+from db.designs.records import Design, DesignRound, DesignSpec
 from flows.reports.plots import PALETTE, written
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gmt_tasks.design.request import DesignRequest
-
-HEADS = ("round", "run", "begun", "computed", "new", "wanted", "median", "90 %", "best", "nats", "s")
-"""Columns of the table of rounds."""
+BEST_IS_LARGE, BEST_IS_SMALL = (1, 2, 3, 4), (3, 2, 1, 0)
+"""Places of bad decile, median, good decile and best among the quantiles of a round."""
 
 
-def round_cells(finished: DesignRound) -> list[str]:
-    """A round as texts in the order of HEADS."""
-    counts, places = finished.counts, finished.quantiles
-    shown = [f"{value:.4g}" for value in places[2:]] if places else ["", "", ""]
+def heads(spec: DesignSpec) -> tuple[str, ...]:
+    """Columns of the table of rounds."""
+    decile = "90 %" if spec.wants_large else "10 %"
+    return ("round", "run", "begun", "computed", "new", "wanted", "median", decile, "best", "nats", "s")
+
+
+def towards_best(spec: DesignSpec, finished: DesignRound) -> list[float]:
+    """Bad decile, median, good decile and best number of a round's wanted crystals; empty without any."""
+    places = BEST_IS_LARGE if spec.wants_large else BEST_IS_SMALL
+    return [finished.quantiles[place] for place in places] if finished.quantiles else []
+
+
+def round_cells(spec: DesignSpec, finished: DesignRound) -> list[str]:
+    """A round as texts in the order of its heads."""
+    counts, places = finished.counts, towards_best(spec, finished)
+    shown = [f"{value:.4g}" for value in places[1:]] if places else ["", "", ""]
     numbers = [finished.number, finished.run, *(counts[name] for name in ("n_in", "done", "new", "wanted"))]
     return [*(f"{number:,}" for number in numbers), *shown, f"{finished.divergence:.2f}", f"{finished.seconds:.0f}"]
 
 
-def rounds_table(request: "DesignRequest", rounds: Sequence[DesignRound]) -> "Table":
+def settings_line(design: Design) -> str:
+    """Number, goal and settings of a design in one line."""
+    settings = {name: value for name, value in design.spec.settings.items() if value not in (None, "")}
+    # like a commit: enough of the sha256 of the weights to tell two apart
+    given = ", ".join(f"{name} {str(value)[:12] if name == 'generator' else value}" for name, value in settings.items())
+    return f"design {design.id}: {design.spec.filter or 'all crystals'}, by {design.spec.sort}; {given}"
+
+
+def rounds_table(spec: DesignSpec, rounds: Sequence[DesignRound]) -> "Table":
     """The rounds of a design for a terminal."""
     from flows.reports.tables import new_table
 
-    wanted = request.filter or "all crystals"
-    table = new_table(*HEADS, title=f"{request.goal} of wanted crystals ({wanted})", numbers=HEADS)
+    wanted = spec.filter or "all crystals"
+    table = new_table(*heads(spec), title=f"{spec.goal} of wanted crystals ({wanted})", numbers=heads(spec))
     for finished in rounds:
-        table.add_row(*round_cells(finished))
+        table.add_row(*round_cells(spec, finished))
     return table
 
 
-def rounds_as_markdown(request: "DesignRequest", rounds: Sequence[DesignRound]) -> str:
+def rounds_as_markdown(spec: DesignSpec, rounds: Sequence[DesignRound]) -> str:
     """The rounds of a design for Prefect's page."""
-    lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
-    lines += ["| " + " | ".join(round_cells(finished)) + " |" for finished in rounds]
-    return f"Sorted by {request.sort}, wanted: `{request.filter or 'all'}`\n\n" + "\n".join(lines)
+    lines = ["| " + " | ".join(heads(spec)) + " |", "|" + "---|" * len(heads(spec))]
+    lines += ["| " + " | ".join(round_cells(spec, finished)) + " |" for finished in rounds]
+    return f"Sorted by {spec.sort}, wanted: `{spec.filter or 'all'}`\n\n" + "\n".join(lines)
 
 
-def proposals_table(request: "DesignRequest", proposals: Sequence[dict[str, Any]]) -> "Table":
+def designs_table(overview: Sequence[dict[str, Any]]) -> "Table":
+    """All designs for a terminal, as `DesignStore.overview` has them."""
+    from flows.reports.tables import new_table
+
+    table = new_table("design", "wanted", "sort", "rounds", "proposals", numbers=("design", "rounds", "proposals"))
+    for one in overview:
+        table.add_row(
+            str(one["design"]), one["filter"] or "all crystals", one["sort"], str(one["rounds"]), str(one["proposals"])
+        )
+    return table
+
+
+def proposals_table(spec: DesignSpec, proposals: Sequence[dict[str, Any]]) -> "Table":
     """What a design proposes, the first first."""
     from flows.reports.tables import ID_CHARS, new_table
 
-    heads = ("rank", "id", "formula", "round", request.goal, "promise", "uncertainty", "crowding")
-    table = new_table(*heads, title=f"{len(proposals)} proposals", numbers=[h for h in heads if h not in heads[1:3]])
+    names = ("rank", "id", "formula", "round", spec.goal, "promise", "uncertainty", "crowding")
+    table = new_table(*names, title=f"{len(proposals)} proposals", numbers=[n for n in names if n not in names[1:3]])
     for row in proposals:
         facts = [f"{row['facts'][name]:.2f}" for name in ("promise", "uncertainty", "crowding")]
         cells = [str(row["rank"]), row["crystal_id"][:ID_CHARS], row["formula"], str(row["round"])]
@@ -55,13 +85,13 @@ def proposals_table(request: "DesignRequest", proposals: Sequence[dict[str, Any]
     return table
 
 
-def plot_rounds(request: "DesignRequest", rounds: Sequence[DesignRound], out: Path) -> Path:
+def plot_rounds(spec: DesignSpec, rounds: Sequence[DesignRound], out: Path) -> Path:
     """How the number that is looked for moves from round to round, and what became of the crystals begun.
 
     Args:
-        request: goal.
+        spec: what is looked for.
         rounds: in order.
-        out: file to write, PNG or SVG.
+        out: file to write, PNG.
 
     Returns:
         The file.
@@ -72,12 +102,11 @@ def plot_rounds(request: "DesignRequest", rounds: Sequence[DesignRound], out: Pa
     left, right = figure.subplots(1, 2)
     shown = [one for one in rounds if one.quantiles]
     numbers = [one.number for one in shown]
-    low, tenth, median, ninth, best = zip(*(one.quantiles for one in shown), strict=True) if shown else ((),) * 5
-    left.fill_between(numbers, tenth, ninth, color=PALETTE[5], alpha=0.4, linewidth=0, label="10 to 90 %")
+    bad, median, good, best = zip(*(towards_best(spec, one) for one in shown), strict=True) if shown else ((),) * 4
+    left.fill_between(numbers, bad, good, color=PALETTE[5], alpha=0.4, linewidth=0, label="10 to 90 %")
     left.plot(numbers, median, marker="o", color=PALETTE[0], label="median")
     left.plot(numbers, best, marker="^", linestyle="--", color=PALETTE[1], label="best")
-    left.plot(numbers, low, linestyle=":", color="0.6", label="least")
-    left.set(xlabel="round", ylabel=request.goal, title="wanted crystals, predicted")
+    left.set(xlabel="round", ylabel=spec.goal, title="wanted crystals, predicted")
     left.legend(fontsize=8)
     everyone = [one.number for one in rounds]
     for color, (name, label) in zip(PALETTE, _SHARES, strict=False):
