@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.endings import ON_FAULT
 from flows.orchestration import design_session, session_for, session_in_use
-from flows.reports.design import rounds_as_markdown
+from flows.reports.designs.tables import rounds_as_markdown
 from flows.screen import screen
 from gmt_tasks.design.request import (
     DEFAULT_BOUND,

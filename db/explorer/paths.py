@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 FOLDER_OF_PARAMETER = re.compile(r"=[^,]*/")
-"""Of a made source, as in `generated:n=1000,model=/home/ada/wyckoff.json`."""
+"""Of a made source, as in `generated:n=1000,model=/volumes/a/wyckoff.json`."""
 
 
 def without_paths(facts: dict[str, Any]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def design_flow(request: DesignRequest) -> "Callable[[], object]":
 
 def round_line(spec: "DesignSpec", finished: "DesignRound") -> str:
     """What a round came to, in words."""
-    from flows.reports.design import towards_best
+    from flows.reports.designs.tables import towards_best
 
     if not finished.quantiles:
         return f"round {finished.number}: no wanted crystal"
@@ -102,7 +102,8 @@ def round_line(spec: "DesignSpec", finished: "DesignRound") -> str:
 
 def _report(session: "DesignSession", *, json: bool) -> None:
     """Prints rounds and proposals, and draws the curve."""
-    from flows.reports.design import plot_rounds, proposals_table, rounds_table
+    from flows.reports.designs.plot_rounds import plot_rounds
+    from flows.reports.designs.tables import proposals_table, rounds_table
     from flows.reports.tables import console
 
     rounds, proposals = session.rounds(), session.store.designs.proposals(session.design.id)

@@ -18,7 +18,7 @@ def designs(
     json: AsJson = False,
 ) -> None:
     """Designs with their goals, newest first; of one, its rounds and what it proposes. Computes nothing."""
-    from flows.reports.design import designs_table, proposals_table, rounds_table, settings_line
+    from flows.reports.designs.tables import designs_table, proposals_table, rounds_table, settings_line
     from flows.reports.tables import console
     from gmt_tasks.settings import load_settings
 

@@ -269,7 +269,7 @@ def test_only_files_lose_their_folders() -> None:
         "b.cif",
     ]
     made = "generated:elements=Ba+Ti,n=9,model={}wyckoff.json,seed=2"
-    assert {file_name(made.format(folder)) for folder in ("/home/ada/design-1/", "../a/", "a b/", "")} == {
+    assert {file_name(made.format(folder)) for folder in ("/volumes/design-1/", "../a/", "a b/", "")} == {
         made.format("")
     }
 

@@ -68,7 +68,7 @@ function lineNode({ name, values, kind }, x, px, py, unit) {
     stretches(values).flat().map((index) => marker(kind, px(x[index]), py(values[index]), `${name}, ${x[index]}: ${number(values[index])}${unit ? ` ${unit}` : ""}`)));
 }
 
-/** Shapes beside colours: lines are told apart in grey too. */
+/** Shapes beside colours: lines differ in grey too. */
 function marker(kind, left, top, title) {
   const text = title ? svg("title", {}, title) : null;
   if (kind === "second") return svg("path", { d: `M${left} ${top - 5.5}l5 9h-10z` }, text);

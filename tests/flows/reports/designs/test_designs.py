@@ -9,10 +9,10 @@ from rich.console import Console
 
 from db.designs.records import Design
 from flows.cli.design import round_line
-from flows.reports.design import (
+from flows.reports.designs.plot_rounds import plot_rounds
+from flows.reports.designs.tables import (
     designs_table,
     heads,
-    plot_rounds,
     proposals_table,
     rounds_as_markdown,
     rounds_table,
