@@ -309,6 +309,8 @@ class ResultStore(SearchStore):
     def runs(self, run_id: int | None = None) -> list[dict[str, Any]]:
         """One run, or all, newest first, with balance, rate in crystals per second and expected seconds to the end.
 
+        `round_of` says which round of which design a run is, None for others and before the round is finished.
+
         Raises:
             StoreError: there is no such run.
         """
@@ -332,9 +334,10 @@ class ResultStore(SearchStore):
         Returns:
             id, formula, elements, n_atoms, volume_per_atom (angstrom^3), lattice [3, 3], axes (its frame in words),
             numbers [n_atoms], frac_coords [n_atoms, 3], source_ids, inputs (one dict per arrival, with its doubts and
-            the notes about them), lineage (see `lineage_of`), children (how many crystals were made from it, by
-            operation), and results: one dict per model, newest first, with the symmetry, tensors (arrays in
-            their quantity's shape), removed_fraction, derived, warnings; second_opinions: one dict per combined model.
+            the notes about them), lineage (see `lineage_of`), proposals (see `DesignStore.proposals_of_crystal`),
+            children (how many crystals were made from it, by operation), and results: one dict per model, newest first,
+            with the symmetry, tensors (arrays in their quantity's shape), removed_fraction, derived, warnings;
+            second_opinions: one dict per combined model.
         """
         return read(self._engine, reports.show, crystal)
 

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.endings import ON_FAULT
 from flows.orchestration import design_session, session_for, session_in_use
-from flows.reports.design import rounds_as_markdown
+from flows.reports.designs.tables import rounds_as_markdown
 from flows.screen import screen
 from gmt_tasks.design.request import (
     DEFAULT_BOUND,
@@ -42,7 +42,7 @@ def judge_round(number: int, run: int, seconds: float) -> None:
     session.close_round(number, run, seconds)
     create_markdown_artifact(
         key=f"gmtscreen-design-{session.design.id}",
-        markdown=rounds_as_markdown(session.request, session.rounds()),
+        markdown=rounds_as_markdown(session.design.spec, session.rounds()),
         description=f"Rounds of design {session.design.id}",
     )
 

@@ -18,6 +18,16 @@ class DesignSpec:
     sort: str
     settings: dict[str, Any]
 
+    @property
+    def goal(self) -> str:
+        """Name of the number that is looked for."""
+        return self.sort.removeprefix("-")
+
+    @property
+    def wants_large(self) -> bool:
+        """Whether it is to be large."""
+        return self.sort.startswith("-")
+
 
 @dataclass(frozen=True)
 class Design:

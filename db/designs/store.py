@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,7 +41,7 @@ class DesignStore:
         return read(self._engine, _get, number)
 
     def overview(self) -> list[dict[str, Any]]:
-        """All designs, the newest first: id, filter, sort, settings, created, and how many rounds they have."""
+        """All designs, the newest first: design (its number), filter, sort, settings, created, rounds, proposals."""
         return read(self._engine, _overview)
 
     def rounds(self, design_id: int) -> list[DesignRound]:
@@ -60,12 +61,52 @@ class DesignStore:
         write(self._engine, _propose, design_id, proposals)
 
     def proposals(self, design_id: int) -> list[dict[str, Any]]:
-        """What a design proposes, the first first: rank, id, formula, round, value and facts."""
+        """What a design proposes, the first first: rank, crystal_id, formula, round, value, facts, and all in words."""
         return read(self._engine, _proposals, design_proposals.c.design_id == design_id)
 
     def proposals_of_crystal(self, crystal_id: str) -> list[dict[str, Any]]:
-        """The proposals that are a crystal, each with its design and the design's goal."""
-        return read(self._engine, _proposals, design_proposals.c.crystal_id == crystal_id)
+        """The proposals that are a crystal, each with its design and the design's goal; the newest design first."""
+        return read(self._engine, proposals_of_crystal, crystal_id)
+
+    def describe(self, number: int) -> dict[str, Any]:
+        """A design as `overview` has it, with its rounds and its proposals.
+
+        Raises:
+            MissingError: there is none.
+        """
+        return read(self._engine, _describe, number)
+
+
+def proposals_of_crystal(connection: Connection, crystal_id: str) -> list[dict[str, Any]]:
+    """The proposals that are a crystal; see `DesignStore.proposals_of_crystal`."""
+    return _proposals(connection, design_proposals.c.crystal_id == crystal_id)
+
+
+def rounds_of_runs(connection: Connection, run_id: int | None = None) -> dict[int, dict[str, int]]:
+    """Design and number of the finished round that a run is, by run; of one run or of all."""
+    statement = select(design_rounds.c.run_id, design_rounds.c.design_id, design_rounds.c.number)
+    if run_id is not None:
+        statement = statement.where(design_rounds.c.run_id == run_id)
+    # a design that was begun anew with other settings may go over the same runs: the newest one is named
+    rows = connection.execute(statement.order_by(design_rounds.c.design_id))
+    return {row.run_id: {"design": row.design_id, "round": row.number} for row in rows}
+
+
+def proposal_text(facts: Mapping[str, Any]) -> str:
+    """Why a crystal was proposed, in words.
+
+    Args:
+        facts: a row of `DesignStore.proposals` without its text.
+
+    Returns:
+        For example "proposed by design 1 (NOT metal, by -d_max_pc_per_n) as number 3, from round 2: d_max_pc_per_n
+        31.2, promise 0.81, uncertainty 0.64, crowding 0.10".
+    """
+    goal = f"{facts['filter'] or 'all crystals'}, by {facts['sort']}"
+    place = f"as number {facts['rank']}, from round {facts['round']}"
+    reasons = [f"{facts['sort'].removeprefix('-')} {facts['value']:.4g}"]
+    reasons += [f"{name.replace('_', ' ')} {value:.2f}" for name, value in facts["facts"].items()]
+    return f"proposed by design {facts['design_id']} ({goal}) {place}: {', '.join(reasons)}"
 
 
 def _open(connection: Connection, spec: DesignSpec) -> Design:
@@ -86,15 +127,17 @@ def _open(connection: Connection, spec: DesignSpec) -> Design:
 
 
 def _get(connection: Connection, number: int) -> Design:
-    row = connection.execute(select(designs).where(designs.c.id == number)).one_or_none()
+    # A larger number than a column holds is nobody's, and no parameter of a statement either.
+    is_number = abs(number) < 2**63
+    row = connection.execute(select(designs).where(designs.c.id == number)).one_or_none() if is_number else None
     if row is None:
-        raise MissingError(f"There is no design {number} in this database. gmtscreen design --list shows them.")
+        raise MissingError(f"This database has no design {number}. gmtscreen designs lists all.")
     return Design(number, resumed=True, spec=DesignSpec(row.filter, row.sort, json.loads(row.settings)))
 
 
 def _overview(connection: Connection) -> list[dict[str, Any]]:
-    finished = select(design_rounds.c.design_id).order_by(design_rounds.c.number)
-    owners = list(connection.execute(finished).scalars())
+    n_rounds = Counter(connection.execute(select(design_rounds.c.design_id)).scalars())
+    n_proposals = Counter(connection.execute(select(design_proposals.c.design_id)).scalars())
     rows = connection.execute(select(designs).order_by(designs.c.id.desc())).mappings()
     return [
         {
@@ -103,10 +146,23 @@ def _overview(connection: Connection) -> list[dict[str, Any]]:
             "sort": row["sort"],
             "settings": json.loads(row["settings"]),
             "created": row["created"],
-            "rounds": owners.count(row["id"]),
+            "rounds": n_rounds[row["id"]],
+            "proposals": n_proposals[row["id"]],
         }
         for row in rows
     ]
+
+
+def _describe(connection: Connection, number: int) -> dict[str, Any]:
+    spec = _get(connection, number).spec
+    created = connection.execute(select(designs.c.created).where(designs.c.id == number)).scalar_one()
+    return {
+        "design": number,
+        **asdict(spec),
+        "created": created,
+        "rounds": [asdict(one) for one in _rounds(connection, number)],
+        "proposals": _proposals(connection, design_proposals.c.design_id == number),
+    }
 
 
 def _rounds(connection: Connection, design_id: int) -> list[DesignRound]:
@@ -177,5 +233,5 @@ def _proposals(connection: Connection, condition: Any) -> list[dict[str, Any]]:
         .where(condition)
         .order_by(design_proposals.c.design_id.desc(), design_proposals.c.rank)
     )
-    rows = connection.execute(statement).mappings()
-    return [{**row, "facts": json.loads(row["facts"])} for row in rows]
+    rows = [{**row, "facts": json.loads(row["facts"])} for row in connection.execute(statement).mappings()]
+    return [row | {"text": proposal_text(row)} for row in rows]

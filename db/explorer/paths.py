@@ -1,6 +1,10 @@
 """Facts without the folders of this machine: who asks over HTTP learns the names of files, not where they lie."""
 
+import re
 from typing import Any
+
+FOLDER_OF_PARAMETER = re.compile(r"=[^,]*/")
+"""Of a made source, as in `generated:n=1000,model=/volumes/a/wyckoff.json`."""
 
 
 def without_paths(facts: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +24,10 @@ def without_paths(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_name(source: str) -> str:
-    """The last part of a path; named sources (`reference`, `mp:...`, `optimade:https://...`) stay as they are."""
+    """The last part of a path; named sources (`reference`, `mp:...`, `optimade:https://...`) stay as they are.
+
+    A file that is a parameter of a made source is named by its last part too.
+    """
     if not source.startswith(("/", "./", "../", "~")) and ("/" not in source or ":" in source):
-        return source
+        return source if "://" in source else FOLDER_OF_PARAMETER.sub("=", source)
     return source.rstrip("/").rpartition("/")[2]

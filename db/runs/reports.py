@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, update
 
 from db.codec import clean_text, read_crystals, read_rotation, read_tensor
+from db.designs.store import proposals_of_crystal, rounds_of_runs
 from db.doubts import doubt_of, notes_of, split_column
 from db.records import Balance, RunState, is_combined, uncertainty_of
 from db.refinements import store as second_opinions
@@ -126,6 +127,7 @@ def list_runs(connection: Connection, run_id: int | None = None) -> list[dict[st
         run_row(connection, run_id)
     all_balances = balances(connection, run_id)
     all_doubts = doubt_counts(connection, run_id)
+    all_rounds = rounds_of_runs(connection, run_id)
     now = database_time(connection)
     statement = select(runs, models.c.name, models.c.version).join(models, models.c.id == runs.c.model_id)
     if run_id is not None:
@@ -138,6 +140,7 @@ def list_runs(connection: Connection, run_id: int | None = None) -> list[dict[st
             _progress(connection, row["id"], now),
             _overall_rate(connection, row["id"]) if row["state"] == RunState.FINISHED else 0.0,
         )
+        | {"round_of": all_rounds.get(row["id"])}
         for row in connection.execute(statement.order_by(runs.c.id.desc())).mappings()
     ]
 
@@ -263,6 +266,7 @@ def show(connection: Connection, text: str) -> dict[str, Any]:
         "source_ids": sorted({arrival["source_id"] for arrival in arrivals}),
         "inputs": arrivals,
         "lineage": lineage_of(connection, crystal_id),
+        "proposals": proposals_of_crystal(connection, crystal_id),
         "children": children_counts(connection, crystal_id),
         "twin_id": row.twin_id,
         "twin_stored": enantiomorph is not None,

@@ -19,7 +19,7 @@ from flows.cli import (
     screen,
     suggest,
 )
-from flows.cli.results import compare, compare_models, export, plot, query, serve, show, status
+from flows.cli.results import compare, compare_models, designs, export, plot, query, serve, show, status
 from flows.cli.runs import refine
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
@@ -67,6 +67,7 @@ COMMANDS = (
         design.design,
         "gmtscreen design 'eps_total_mean < 30 AND NOT metal AND NOT ood' --sort -d_max_pc_per_n --db designs.db",
     ),
+    (app, "designs", designs.designs, "gmtscreen designs 1 --db designs.db"),
     (app, "compare", compare.compare, "gmtscreen compare reference:aln reference:gan --db hits.db"),
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),

@@ -23,6 +23,7 @@ from gmt_tasks.design.request import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from db.designs.records import DesignRound, DesignSpec
     from gmt_tasks.design.session import DesignSession
 
 
@@ -74,7 +75,7 @@ def design(
         say(f"design {session.design.id}{' resumed' if session.design.resumed else ''}, generators in {session.folder}")
         number = session.next_round()
         if number is not None:
-            session.on_round = lambda finished: say(round_line(request, finished.number, finished.quantiles))
+            session.on_round = lambda finished: say(round_line(session.design.spec, finished))
             screening = session.open_round(number)
             run_flow(screening, partial(design_flow, request), session)
         elif len(session.store.designs.proposals(session.design.id)) != propose:
@@ -89,20 +90,24 @@ def design_flow(request: DesignRequest) -> "Callable[[], object]":
     return partial(flow, **asdict(request))
 
 
-def round_line(request: DesignRequest, number: int, quantiles: list[float]) -> str:
+def round_line(spec: "DesignSpec", finished: "DesignRound") -> str:
     """What a round came to, in words."""
-    if not quantiles:
-        return f"round {number}: no wanted crystal"
-    return f"round {number}: median {request.goal} of wanted crystals {quantiles[2]:.4g}, best {quantiles[4]:.4g}"
+    from flows.reports.designs.tables import towards_best
+
+    if not finished.quantiles:
+        return f"round {finished.number}: no wanted crystal"
+    _, median, _, best = towards_best(spec, finished)
+    return f"round {finished.number}: median {spec.goal} of wanted crystals {median:.4g}, best {best:.4g}"
 
 
 def _report(session: "DesignSession", *, json: bool) -> None:
     """Prints rounds and proposals, and draws the curve."""
-    from flows.reports.design import plot_rounds, proposals_table, rounds_table
+    from flows.reports.designs.plot_rounds import plot_rounds
+    from flows.reports.designs.tables import proposals_table, rounds_table
     from flows.reports.tables import console
 
     rounds, proposals = session.rounds(), session.store.designs.proposals(session.design.id)
-    plot = plot_rounds(session.request, rounds, session.folder / "rounds.png")
+    plot = plot_rounds(session.design.spec, rounds, session.folder / "rounds.png")
     if json:
         print_json(
             {
@@ -113,8 +118,8 @@ def _report(session: "DesignSession", *, json: bool) -> None:
             }
         )
         return
-    console().print(rounds_table(session.request, rounds))
-    console().print(proposals_table(session.request, proposals))
+    console().print(rounds_table(session.design.spec, rounds))
+    console().print(proposals_table(session.design.spec, proposals))
     say(f"curve of the rounds: {plot}")
     if proposals:
         say_command("why the first one", "show", proposals[0]["crystal_id"], "--db", session.settings.shown_database)

@@ -61,6 +61,10 @@ def identity_lines(facts: dict[str, Any]) -> Iterator[str]:
     yield from (f"  made by {text}" for text in made[:SHOWN_INPUTS])
     if len(made) > SHOWN_INPUTS:
         yield f"  and made in {len(made) - SHOWN_INPUTS} more ways"
+    proposed = [one["text"] for one in facts["proposals"]]
+    yield from (f"  {text}" for text in proposed[:SHOWN_INPUTS])
+    if len(proposed) > SHOWN_INPUTS:
+        yield f"  and proposed by {len(proposed) - SHOWN_INPUTS} more designs"
     if facts["children"]:
         yield f"  from it were made {', '.join(f'{n:,} by {name}' for name, n in facts['children'].items())}"
     if facts["twin_id"]:

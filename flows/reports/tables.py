@@ -91,12 +91,17 @@ def doubts_line(counts: Mapping[str, int]) -> str:
 def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
     """One line per run, newest first."""
     counts = ("in", "done", "dup", "rej", "quar", "pend")
-    table = new_table("run", "state", *counts, "cryst/s", "ETA", "model", numbers=["run", *counts, "cryst/s", "ETA"])
+    of_design = any(run.get("round_of") for run in runs)
+    heads = ("run", "state", *counts, "cryst/s", "ETA", "model", *(["round of"] if of_design else []))
+    table = new_table(*heads, numbers=["run", *counts, "cryst/s", "ETA"])
     for run in runs:
         numbers = [run[key] for key in ("in", "done", "duplicate", "rejected", "quarantined", "pending")]
         eta = duration(run.get("eta_s"))
         rate = f"{run['crystals_per_s']:.1f}"
-        table.add_row(str(run["run"]), run["state"], *map(str, numbers), rate, eta, run["model"])
+        cells = [str(run["run"]), run["state"], *map(str, numbers), rate, eta, run["model"]]
+        if of := run.get("round_of"):
+            cells.append(f"design {of['design']}: {of['round']}")
+        table.add_row(*cells)
     return table
 
 
@@ -106,9 +111,12 @@ def run_lines(run: dict[str, Any]) -> list[str]:
     given = dict(run.get("settings", {}))
     given |= given.pop("refine", {})  # what a refine run was asked for, beside the rest
     settings = ", ".join(f"{key} {value}" for key, value in given.items() if value is not None)
+    of = run.get("round_of")
+    part = [f"design   round {of['round']} of design {of['design']}"] if of else []
     doubts = [doubts_line(run["doubts"])] if run.get("doubts") else []
     return [
         *doubts,
+        *part,
         f"state    {run['state']}",
         f"model    {run['model']}",
         f"sources  {', '.join(run.get('sources', []))}",

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import GmtError
-
 DEFAULT_SORT = "-d_max_pc_per_n"
 DEFAULT_ROUNDS, DEFAULT_PER_ROUND, DEFAULT_PROPOSE = 5, 1000, 20
 DEFAULT_BOUND = 6.0
@@ -54,6 +52,9 @@ class DesignRequest:
         Raises:
             GmtError: the parameters set what a design sets itself.
         """
+        # not at the top: the command line reads the defaults before it has looked for packages of the same names
+        from models.errors import GmtError
+
         given = [part for part in self.generate.split(",") if part]
         own = {"n", "seed", "model"} & {part.partition("=")[0] for part in given}
         if own:

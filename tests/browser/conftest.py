@@ -19,6 +19,7 @@ import pytest
 from db.records import ModelVersion
 from db.store import ResultStore
 from tests.db import blocks
+from tests.db.designs.made_designs import add_design
 from tests.db.refinements.opinions import refinement
 
 if TYPE_CHECKING:
@@ -50,13 +51,16 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def database(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The reference crystals, screened by the shipped model; one of them has a second opinion."""
+    """The reference crystals, screened by the shipped model; one has a second opinion, two are proposed by a design."""
     if asked := os.environ.get(DATABASE):
         return asked
     path = tmp_path_factory.mktemp("browser") / "reference.db"
     command = [sys.executable, "-m", "flows.cli.app", "screen", "reference", "--db", str(path), "--workers", "1"]
     subprocess.run(command, cwd=ROOT, check=True, timeout=280, capture_output=True)
     add_second_opinion(path)
+    with ResultStore(path) as store:
+        ids = [store.find(f"reference:{name}") for name in ("batio3-cubic", "aln")]
+        add_design(store, store.run_numbers()[::-1], ids)
     return str(path)
 
 

@@ -20,6 +20,8 @@ PATHS = (
     "/compare?ids={id},{other}",
     "/runs",
     "/runs/1",
+    "/designs",
+    "/designs/1",
     "/models",
     "/models/{model}",
     "/help",

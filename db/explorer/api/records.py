@@ -1,4 +1,4 @@
-"""Runs and model versions as JSON."""
+"""Runs, designs and model versions as JSON."""
 
 from collections import Counter
 from typing import Annotated
@@ -38,6 +38,18 @@ def rejects(
         for name, n in numbers
     ]
     return json_answer(request, {"rejects": rows[:limit], "reasons": reasons, "n": len(rows)})
+
+
+@router.get("/designs")
+def designs(request: Request, explorer: Context) -> Response:
+    """Every design with its goal, newest first."""
+    return json_answer(request, {"designs": explorer.store.designs.overview()})
+
+
+@router.get("/designs/{design}")
+def design(design: int, request: Request, explorer: Context) -> Response:
+    """One design with its rounds, and what it proposes and why."""
+    return json_answer(request, explorer.store.designs.describe(design))
 
 
 @router.get("/models")

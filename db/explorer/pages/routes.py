@@ -76,6 +76,19 @@ def run_page(request: Request, explorer: Context, run: int) -> HTMLResponse:
     return page(request, explorer, "runs.html", "Runs", partial(explorer.store.runs, run), run=run)
 
 
+@router.get("/designs")
+def designs_page(request: Request, explorer: Context) -> HTMLResponse:
+    """Every design with its goal."""
+    return page(request, explorer, "designs.html", "Designs", design=None)
+
+
+@router.get("/designs/{design}")
+def design_page(request: Request, explorer: Context, design: int) -> HTMLResponse:
+    """One design: its rounds, and what it proposes and why."""
+    about = partial(explorer.store.designs.get, design)
+    return page(request, explorer, "designs.html", "Designs", about, design=design)
+
+
 @router.get("/models")
 def models_page(request: Request, explorer: Context) -> HTMLResponse:
     """Every model version."""

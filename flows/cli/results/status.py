@@ -18,7 +18,8 @@ def status(run: RunNumber = None, *, db: Db = None, json: AsJson = False) -> Non
         print_json({"runs": runs})
     elif balance is not None and run is not None:
         console().print(balance_table(run, balance))
-        console().print("\n".join(run_lines(runs[0])))
+        # A source may be a long text: a pipe gets whole lines, to be searched.
+        console().print("\n".join(run_lines(runs[0])), soft_wrap=True)
     elif runs:
         console().print(runs_table(runs))
     else:

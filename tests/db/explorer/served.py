@@ -16,7 +16,8 @@ from db.store import ResultStore
 from flows.explorer_services import ExplorerServices
 from models.errors import Reason
 from models.quantities import Tensor
-from tests.db.blocks import block, number_of, results, spec
+from tests.db.blocks import block, crystal_id, number_of, results, spec
+from tests.db.designs.made_designs import add_design
 
 N_CRYSTALS = 23
 NEWER = ModelVersion("toy", "2", "b" * 64)
@@ -42,7 +43,7 @@ def physical_tensors(ids: list[str]) -> dict[Tensor, Any]:
 
 
 def fill(db: Path) -> None:
-    """Crystals with results of two model versions, and one input that was refused."""
+    """Crystals with results of two model versions, one input that was refused, and a design over both runs."""
     with ResultStore(db) as store:
         for version, shift in ((None, 0.0), (NEWER, 1.0)):
             run = store.open_run(spec(SOURCE) if version is None else spec(SOURCE, model=version))
@@ -57,6 +58,7 @@ def fill(db: Path) -> None:
             stable = computed.columns | {"mechanically_stable": np.ones(len(computed.crystal_ids), dtype=bool)}
             physical = physical_tensors(computed.crystal_ids)
             assert store.commit_shard(lease, replace(computed, tensors=physical, columns=stable))
+        add_design(store, [1, 2], [crystal_id(3), crystal_id(1)])
 
 
 @contextmanager

@@ -244,8 +244,23 @@ def test_runs_and_models_have_their_records_and_no_folders(client: TestClient) -
     assert FOLDER not in everything
 
 
+def test_a_design_has_its_rounds_and_reasons(client: TestClient, store: ResultStore) -> None:
+    (design,) = asked(client, "designs")["designs"]
+    assert (design["design"], design["sort"], design["rounds"], design["proposals"]) == (1, "-d_max_pc_per_n", 2, 2)
+    facts = asked(client, "designs/1")
+    assert facts == store.designs.describe(1)
+    assert [finished["quantiles"] == [] for finished in facts["rounds"]] == [True, False]
+    for row in facts["proposals"]:
+        assert asked(client, f"crystals/{row['crystal_id']}")["proposals"] == [row]
+    assert asked(client, "crystals/made-2")["proposals"] == []
+    assert [run["round_of"] for run in asked(client, "runs")["runs"]] == [
+        {"design": 1, "round": 2},
+        {"design": 1, "round": 1},
+    ]
+
+
 def test_only_files_lose_their_folders() -> None:
-    kept = ["reference", "mp:chemsys=Al-N", "optimade:https://x.org/a?filter=b", "a.cif"]
+    kept = ["reference", "mp:chemsys=Al-N", "optimade:https://x.org/a?filter=b/c", "a.cif", "generated:n=1,seed=2"]
     assert [file_name(source) for source in kept] == kept
     assert [file_name(source) for source in ("/a/b.cif", "../b.cif", "a/b/", "~/b.cif")] == [
         "b.cif",
@@ -253,6 +268,10 @@ def test_only_files_lose_their_folders() -> None:
         "b",
         "b.cif",
     ]
+    made = "generated:elements=Ba+Ti,n=9,model={}wyckoff.json,seed=2"
+    assert {file_name(made.format(folder)) for folder in ("/volumes/design-1/", "../a/", "a b/", "")} == {
+        made.format("")
+    }
 
 
 @pytest.mark.parametrize(
@@ -273,6 +292,9 @@ def test_only_files_lose_their_folders() -> None:
         ("crystals/made-1/structure?format=nope", 400, None),
         ("runs/99", 404, None),
         ("runs/99999999999999999999", 404, None),
+        ("designs/99", 404, None),
+        ("designs/99999999999999999999", 404, None),
+        ("designs/one", 400, None),
         ("models/nope", 404, None),
         ("export?filter=nope", 400, 0),
         ("nope", 404, None),

@@ -50,7 +50,16 @@ def test_a_file_that_is_compressed_already_is_sent_as_it_is_and_parts_of_files_t
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/crystals/made-1", 200), ("/crystals/nope", 404), ("/runs/1", 200), ("/runs/99", 404), ("/models/nope", 404)],
+    [
+        ("/crystals/made-1", 200),
+        ("/crystals/nope", 404),
+        ("/runs/1", 200),
+        ("/runs/99", 404),
+        ("/designs", 200),
+        ("/designs/1", 200),
+        ("/designs/99", 404),
+        ("/models/nope", 404),
+    ],
 )
 def test_the_page_of_something_that_is_not_there_is_a_page_with_status_404(
     client: TestClient, path: str, status: int

@@ -3,6 +3,7 @@
 import { ROOT } from "../core/api.js";
 import { element } from "../core/dom.js";
 import { number, timeText } from "../core/format.js";
+import { sourceNode } from "../records/tables.js";
 
 const MAX_SHOWN = 20;
 
@@ -19,7 +20,7 @@ function metadataText(metadata) {
 
 function inputRow(arrival) {
   const doubts = [...(arrival.doubts ?? []), ...(arrival.doubt_notes ?? [])];
-  return element("tr", {}, element("td", {}, arrival.source_id), element("td", {}, fileName(arrival.source), element("small", { class: "note" }, ` no. ${arrival.position}`)),
+  return element("tr", {}, element("td", {}, arrival.source_id), element("td", {}, sourceNode(fileName(arrival.source)), element("small", { class: "note" }, ` no. ${arrival.position}`)),
     element("td", {}, element("a", { href: `${ROOT}/runs/${arrival.run}` }, `run ${arrival.run}`)),
     element("td", {}, arrival.outcome, arrival.reason ? `: ${arrival.reason}` : ""),
     element("td", {}, metadataText(arrival.metadata), doubts.length ? element("span", { class: "badge warn" }, doubts.join("; ")) : null,
@@ -38,7 +39,13 @@ function lineageNode(rows) {
     row.parent_id ? [" · ", element("a", { href: `${ROOT}/crystals/${encodeURIComponent(row.parent_id)}` }, "parent")] : null))) : null;
 }
 
-/** Model, run, time; how it was made; inputs, duplicates and the mirror image. */
+/** Why it was proposed, with links to the designs. */
+function proposalsNode(rows) {
+  return rows.length ? element("ul", {}, rows.slice(0, MAX_SHOWN).map((row) => element("li", {},
+    element("a", { href: `${ROOT}/designs/${row["design_id"]}` }, `design ${row["design_id"]}`), row.text.replace(`proposed by design ${row["design_id"]}`, "")))) : null;
+}
+
+/** Model, run, time; how it was made; why it was proposed; inputs, duplicates and the mirror image. */
 export function showProvenance(box, { facts, result }) {
   const mirror = facts["twin_id"];
   const image = mirror ? (facts["twin_stored"] ? element("a", { href: `${ROOT}/crystals/${encodeURIComponent(mirror)}` }, mirror) : `${mirror} (not in this database)`) : null;
@@ -51,6 +58,7 @@ export function showProvenance(box, { facts, result }) {
       ["symmetry search", `symprec ${result.symprec} Å`],
       ["mirror image", image],
       ["made by", lineageNode(facts.lineage)],
+      ["proposed by", proposalsNode(facts.proposals)],
       ["made from it", Object.entries(facts.children).map(([operation, n]) => `${n} by ${operation}`).join(", ")],
       ["inputs", accepted === facts.inputs.length ? String(accepted) : `${facts.inputs.length}, of which ${facts.inputs.length - accepted} the same crystal again`],
     ]),

@@ -3,7 +3,7 @@
 import { ROOT, ask } from "../core/api.js";
 import { byId, element, svg } from "../core/dom.js";
 import { count, durationText, number, timeText } from "../core/format.js";
-import { sectionNode, tableNode, tilesNode } from "./tables.js";
+import { sectionNode, sourceNode, tableNode, tilesNode } from "./tables.js";
 
 const ENDS = ["done", "duplicate", "rejected", "quarantined", "pending"];
 const MAX_REJECTS = 200;
@@ -24,6 +24,11 @@ function stateBadge(state) {
   return element("span", { class: `badge ${kind}` }, state);
 }
 
+/** The design and the round that a run is, where it is one. */
+function roundNode(round) {
+  return round ? element("a", { href: `${ROOT}/designs/${round.design}` }, `round ${round.round} of design ${round.design}`) : null;
+}
+
 function fileName(source) {
   return String(source).split("/").pop() || String(source);
 }
@@ -37,7 +42,7 @@ async function showRuns(box) {
     return;
   }
   const rows = runs.map((run) => [
-    element("a", { href: `${ROOT}/runs/${run.run}` }, `run ${run.run}`), stateBadge(run.state), run.sources?.map(fileName).join(", ") ?? "",
+    element("a", { href: `${ROOT}/runs/${run.run}` }, `run\u00a0${run.run}`), stateBadge(run.state), [run.sources?.map((source, index) => [index ? ", " : "", sourceNode(fileName(source))]) ?? "", run["round_of"] ? element("div", { class: "note" }, roundNode(run["round_of"])) : ""],
     element("a", { href: `${ROOT}/models/${encodeURIComponent(run.model)}` }, run.model), run.in, run.done, balanceNode(run),
     run.crystals_per_s ? `${number(run.crystals_per_s, 3)} /s` : "–", timeText(run.created), durationText(run.seconds),
   ]);
@@ -56,7 +61,7 @@ async function showRun(box, number_) {
     ]), element("p", {}), balanceNode(run), keys,
     element("p", { class: "note" }, "inputs = done + duplicate + rejected + quarantined, checked before a run counts as finished.")),
     sectionNode("What was asked", tableNode(["", ""], [
-      ["sources", (run.sources ?? []).join(", ")], ["model", element("a", { href: `${ROOT}/models/${encodeURIComponent(run.model)}` }, run.model)],
+      ["sources", (run.sources ?? []).map((source, index) => [index ? ", " : "", sourceNode(source)])], ...(run["round_of"] ? [["part of", roundNode(run["round_of"])]] : []), ["model", element("a", { href: `${ROOT}/models/${encodeURIComponent(run.model)}` }, run.model)],
       ...Object.entries(run.settings ?? {}).map(([name, value]) => [name.replaceAll("_", " "), value === null ? "–" : String(value)]),
       ["started", timeText(run.created)], ["finished", timeText(run.finished)],
       ["shards", Object.entries(run.shards ?? {}).filter(([, n]) => n).map(([state, n]) => `${n} ${state}`).join(", ")],
@@ -75,7 +80,7 @@ async function rejectsNode(run) {
     const n = advice.get(reason)?.n ?? inputs.length;
     return [element("div", { class: "reason" }, element("h3", {}, `${reason.replaceAll("_", " ")} (${count(n)})`),
       element("p", {}, [known.sentence, known.advice].filter(Boolean).join(" "))),
-      tableNode(["id", "source", "stage", "detail"], inputs.map((row) => [row.source_id, fileName(row.source), row.stage, row.detail]), `Inputs: ${reason.replaceAll("_", " ")}`)];
+      tableNode(["id", "source", "stage", "detail"], inputs.map((row) => [row.source_id, sourceNode(fileName(row.source)), row.stage, row.detail]), `Inputs: ${reason.replaceAll("_", " ")}`)];
   });
   return sectionNode("Inputs without a result", parts, rows.length >= MAX_REJECTS ? element("p", { class: "note" }, "The first ones only; gmtscreen rejects prints all.") : null);
 }

@@ -1,0 +1,1 @@
+"""A design for people: its rounds and what it proposes as tables, and a picture."""
