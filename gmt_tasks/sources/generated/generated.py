@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from models.wyckoff.sampler import Wanted, Written
 
 NAME = "generated"
+_ELEMENTS_END = 101  # the generator's network knows elements up to 100
+
 DATA_VERSION = 1
 """Raised whenever the rules change what a seed gives."""
 
@@ -51,6 +53,7 @@ _READERS = {
     "space_group": _space_groups,
     "elements": symbols,
     "required": symbols,
+    "without": symbols,
     "n": whole_number(1),
     "seed": whole_number(),
     "max_atoms": whole_number(1),
@@ -75,6 +78,7 @@ class Choices:
         space_group: numbers to choose from; empty for all.
         elements: symbols that may be used; empty for all that the generator knows.
         required: symbols that must be used.
+        without: symbols that must not be used.
         max_atoms: of a primitive cell.
         temperature: 1 draws as the network learned, less draws likelier crystals.
         known: what becomes of crystals like those that the generator was trained on.
@@ -83,17 +87,23 @@ class Choices:
     space_group: tuple[int, ...] = ()
     elements: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     max_atoms: int = 40
     temperature: float = 1.0
     known: Known = Known.REFUSE
+
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """Symbols that may be used; empty for all that the generator knows."""
+        if not self.elements and not self.without:
+            return ()
+        return tuple(symbol for symbol in self.elements or SYMBOLS[1:_ELEMENTS_END] if symbol not in self.without)
 
     def wanted(self) -> "Wanted":
         """The same for the network."""
         from models.wyckoff.sampler import Wanted
 
-        elements, required = (
-            tuple(SYMBOLS.index(symbol) for symbol in listed) for listed in (self.elements, self.required)
-        )
+        elements, required = (tuple(map(SYMBOLS.index, listed)) for listed in (self.usable, self.required))
         return Wanted(self.space_group, elements, required, self.max_atoms, self.temperature)
 
 
@@ -123,9 +133,13 @@ class GeneratedSource:
         self, name: str = NAME, choices: Choices | None = None, *, n: int = 1000, seed: int = 0, model: str = ""
     ) -> None:
         self.name, self.choices, self.n, self.seed, self.model = name, choices or Choices(), n, seed, model
-        missing = set(self.choices.required) - set(self.choices.elements or self.choices.required)
+        if (self.choices.elements or self.choices.without) and not self.choices.usable:
+            raise SourceError("No element may be used. Name one in elements that is not in without.")
+        missing = set(self.choices.required) - set(self.choices.usable or self.choices.required)
         if missing:
-            raise SourceError(f"{min(missing)} is required and not among the elements. Add it there.")
+            raise SourceError(
+                f"{min(missing)} is required and may not be used. Add it to elements, or do not require it."
+            )
 
     @classmethod
     def from_text(cls, text: str) -> "GeneratedSource":
