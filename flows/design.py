@@ -16,6 +16,7 @@ from flows.orchestration import design_session, session_for, session_in_use
 from flows.reports.designs.tables import rounds_as_markdown
 from flows.screen import screen
 from gmt_tasks.design.request import (
+    DEFAULT_ABOVE_HULL,
     DEFAULT_BOUND,
     DEFAULT_PER_ROUND,
     DEFAULT_PROPOSE,
@@ -54,7 +55,7 @@ def store_proposals() -> int:
 
 
 @flow(name="design", validate_parameters=False, persist_result=False, **ON_FAULT)
-def design(
+def design(  # noqa: PLR0913  Prefect shows one field each
     *,
     filter: str = "",
     sort: str = DEFAULT_SORT,
@@ -63,6 +64,7 @@ def design(
     propose: int = DEFAULT_PROPOSE,
     generate: str = "",
     bound: float = DEFAULT_BOUND,
+    above_hull: float = DEFAULT_ABOVE_HULL,
     seed: int = 0,
 ) -> dict[str, int]:
     """Searches for new crystals with wanted properties. May be stopped and called again at any time.
@@ -78,12 +80,13 @@ def design(
         propose: crystals to propose at the end.
         generate: further parameters of the source `generated`, such as "elements=Ba+Ti+O,max_atoms=20".
         bound: divergence of the generator from its start at most, nats per crystal; 0 leaves it as it is.
+        above_hull: what is farther above the hull of known crystals is not proposed, in eV per atom; 0 asks nobody.
         seed: of all random numbers.
 
     Returns:
         Number of the design, of its rounds and of its proposals.
     """
-    request = DesignRequest(filter, sort, rounds, per_round, propose, generate, bound, seed)
+    request = DesignRequest(filter, sort, rounds, per_round, propose, generate, bound, above_hull, seed)
     with session_for(DesignSession, partial(open_session, request)) as session, stop_on_signals() as stop:
         # A signal becomes a request that is answered between two steps: nothing is cut off half written.
         session.stop = stop

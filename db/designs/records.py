@@ -71,14 +71,15 @@ class DesignRound:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A crystal that a design proposes for calculation.
+    """A crystal that a design proposes for calculation, or chose and then refused.
 
     Attributes:
-        rank: 1 for the first.
+        rank: in the order in which crystals were chosen, 1 for the first.
         crystal_id: content id.
         round: in which it was first written.
         value: of the number that is looked for.
-        facts: why: promise, uncertainty, crowding and so on.
+        facts: why: promise, uncertainty, crowding, and energies in eV per atom where they were estimated.
+        refused: why it is not proposed after all; None for a proposal.
     """
 
     rank: int
@@ -86,3 +87,4 @@ class Proposal:
     round: int
     value: float
     facts: dict[str, float] = field(default_factory=dict)
+    refused: str | None = None

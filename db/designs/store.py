@@ -64,6 +64,10 @@ class DesignStore:
         """What a design proposes, the first first: rank, crystal_id, formula, round, value, facts, and all in words."""
         return read(self._engine, _proposals, design_proposals.c.design_id == design_id)
 
+    def refused(self, design_id: int) -> list[dict[str, Any]]:
+        """What a design chose and then refused, as `proposals`; `refused` says why."""
+        return read(self._engine, _refused, design_id)
+
     def proposals_of_crystal(self, crystal_id: str) -> list[dict[str, Any]]:
         """The proposals that are a crystal, each with its design and the design's goal; the newest design first."""
         return read(self._engine, proposals_of_crystal, crystal_id)
@@ -217,6 +221,7 @@ def _propose(connection: Connection, design_id: int, proposals: Sequence[Proposa
             "round": one.round,
             "value": one.value,
             "facts": json.dumps(one.facts),
+            "refused": one.refused,
         }
         for one in proposals
     ]
@@ -224,13 +229,18 @@ def _propose(connection: Connection, design_id: int, proposals: Sequence[Proposa
         insert_rows(connection, design_proposals, rows)
 
 
-def _proposals(connection: Connection, condition: Any) -> list[dict[str, Any]]:
-    columns = [design_proposals.c[name] for name in ("design_id", "rank", "crystal_id", "round", "value", "facts")]
+def _refused(connection: Connection, design_id: int) -> list[dict[str, Any]]:
+    return _proposals(connection, design_proposals.c.design_id == design_id, refused=True)
+
+
+def _proposals(connection: Connection, condition: Any, *, refused: bool = False) -> list[dict[str, Any]]:
+    names = ("design_id", "rank", "crystal_id", "round", "value", "facts", "refused")
+    columns = [design_proposals.c[name] for name in names]
     statement = (
         select(*columns, crystals.c.formula, designs.c.filter, designs.c.sort)
         .join(crystals, crystals.c.id == design_proposals.c.crystal_id)
         .join(designs, designs.c.id == design_proposals.c.design_id)
-        .where(condition)
+        .where(condition, design_proposals.c.refused.is_not(None) if refused else design_proposals.c.refused.is_(None))
         .order_by(design_proposals.c.design_id.desc(), design_proposals.c.rank)
     )
     rows = [{**row, "facts": json.loads(row["facts"])} for row in connection.execute(statement).mappings()]

@@ -38,5 +38,7 @@ design_proposals = Table(
     Column("round", INTEGER, nullable=False),
     Column("value", NUMBER, nullable=False),
     Column("facts", JSON_TEXT, nullable=False),
+    # why a crystal that was chosen is not proposed; NULL for a proposal
+    Column("refused", KEY),
     Index(None, "crystal_id"),
 )

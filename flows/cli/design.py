@@ -12,6 +12,7 @@ from flows.cli.results.open import filter_shown
 from flows.cli.screen import run_flow
 from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_command
 from gmt_tasks.design.request import (
+    DEFAULT_ABOVE_HULL,
     DEFAULT_BOUND,
     DEFAULT_PER_ROUND,
     DEFAULT_PROPOSE,
@@ -46,6 +47,10 @@ def design(
         float,
         typer.Option(min=0.0, help="Divergence of the generator from its start, nats per crystal; 0 leaves it as is."),
     ] = DEFAULT_BOUND,
+    above_hull: Annotated[
+        float,
+        typer.Option(min=0.0, help="Propose nothing farther above the hull of known crystals, eV per atom; 0 = any."),
+    ] = DEFAULT_ABOVE_HULL,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of generators and the plot.", show_default="design-NUMBER")
@@ -68,7 +73,7 @@ def design(
 
     listen(verbose=verbose)
     settings = load_settings(db=db, model=model, workers=workers, ray_address=ray_address, device=device)
-    request = DesignRequest(goal, sort, rounds, per_round, propose, generate, bound, seed)
+    request = DesignRequest(goal, sort, rounds, per_round, propose, generate, bound, above_hull, seed)
     with filter_shown(goal):
         session = DesignSession.open(settings, request, out)
     with session, errors_as_lines(Exit.BROKEN_PROMISE):
@@ -78,7 +83,7 @@ def design(
             session.on_round = lambda finished: say(round_line(session.design.spec, finished))
             screening = session.open_round(number)
             run_flow(screening, partial(design_flow, request), session)
-        elif len(session.store.designs.proposals(session.design.id)) != propose:
+        elif session.needs_proposals():
             session.propose()
         _report(session, json=json)
 
@@ -107,6 +112,7 @@ def _report(session: "DesignSession", *, json: bool) -> None:
     from flows.reports.tables import console
 
     rounds, proposals = session.rounds(), session.store.designs.proposals(session.design.id)
+    refused = session.store.designs.refused(session.design.id)
     plot = plot_rounds(session.design.spec, rounds, session.folder / "rounds.png")
     if json:
         print_json(
@@ -114,12 +120,15 @@ def _report(session: "DesignSession", *, json: bool) -> None:
                 "design": session.design.id,
                 "rounds": [asdict(one) for one in rounds],
                 "proposals": proposals,
+                "refused": refused,
                 "folder": str(session.folder),
             }
         )
         return
     console().print(rounds_table(session.design.spec, rounds))
     console().print(proposals_table(session.design.spec, proposals))
+    if refused:
+        say(f"{len(refused)} more were chosen and refused, e.g. {refused[0]['formula']}: {refused[0]['refused']}")
     say(f"curve of the rounds: {plot}")
     if proposals:
         say_command("why the first one", "show", proposals[0]["crystal_id"], "--db", session.settings.shown_database)

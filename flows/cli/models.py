@@ -101,7 +101,8 @@ def _train_generator(out: Path, data: Path, given: dict[str, int | None]) -> Non
     from gmt_tasks.training.wyckoff.loop import WyckoffTraining
     from gmt_tasks.training.wyckoff.training import train_generator
 
-    config = WyckoffTraining(**{name: value for name, value in given.items() if value is not None})
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    config = WyckoffTraining(**changes)
     with errors_as_lines(Exit.BROKEN_PROMISE):
         card = train_generator(config, data, out, say)
         say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}")

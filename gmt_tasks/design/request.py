@@ -6,6 +6,7 @@ from typing import Any
 DEFAULT_SORT = "-d_max_pc_per_n"
 DEFAULT_ROUNDS, DEFAULT_PER_ROUND, DEFAULT_PROPOSE = 5, 1000, 20
 DEFAULT_BOUND = 6.0
+DEFAULT_ABOVE_HULL = 0.2
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class DesignRequest:
         propose: crystals to propose at the end.
         generate: further parameters of the source `generated`, e.g. "elements=Ba+Ti+O,max_atoms=20".
         bound: divergence of the generator from its start at most, nats per crystal; 0 leaves it as it is.
+        above_hull: what is farther above the hull of known crystals is not proposed, in eV per atom, by the lower end
+            of the interval; 0 asks nobody.
         seed: of all random numbers.
     """
 
@@ -30,6 +33,7 @@ class DesignRequest:
     propose: int = DEFAULT_PROPOSE
     generate: str = ""
     bound: float = DEFAULT_BOUND
+    above_hull: float = DEFAULT_ABOVE_HULL
     seed: int = 0
 
     @property

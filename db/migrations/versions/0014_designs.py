@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("value", sa.Double(), nullable=False),
         sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("refused", KEY),
         sa.PrimaryKeyConstraint("design_id", "rank", name="pk_design_proposals"),
         sa.ForeignKeyConstraint(["design_id"], ["designs.id"], name="fk_design_proposals_design_id_designs"),
         sa.ForeignKeyConstraint(["crystal_id"], ["crystals.id"], name="fk_design_proposals_crystal_id_crystals"),

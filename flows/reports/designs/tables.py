@@ -70,14 +70,23 @@ def designs_table(overview: Sequence[dict[str, Any]]) -> "Table":
     return table
 
 
+_REASONS = {
+    "promise": "promise",
+    "uncertainty": "uncertainty",
+    "crowding": "crowding",
+    "above hull": "above_hull_ev_per_atom",
+}
+"""Columns of the table of proposals by the facts that they show."""
+
+
 def proposals_table(spec: DesignSpec, proposals: Sequence[dict[str, Any]]) -> "Table":
     """What a design proposes, the first first."""
     from flows.reports.tables import ID_CHARS, new_table
 
-    names = ("rank", "id", "formula", "round", spec.goal, "promise", "uncertainty", "crowding")
+    names = ("rank", "id", "formula", "round", spec.goal, *_REASONS)
     table = new_table(*names, title=f"{len(proposals)} proposals", numbers=[n for n in names if n not in names[1:3]])
     for row in proposals:
-        facts = [f"{row['facts'][name]:.2f}" for name in ("promise", "uncertainty", "crowding")]
+        facts = [f"{row['facts'][key]:.2f}" if key in row["facts"] else "" for key in _REASONS.values()]
         cells = [str(row["rank"]), row["crystal_id"][:ID_CHARS], row["formula"], str(row["round"])]
         table.add_row(*cells, f"{row['value']:.4g}", *facts)
     return table

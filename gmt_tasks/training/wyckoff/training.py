@@ -64,9 +64,9 @@ def train_generator(config: WyckoffTraining, folder: Path, out: Path, report: Re
     }
     card = save_generator(network, GeneratorCard(NAME, VERSION, "", config.network, training, metrics), out)
     save_known(real.crystals.select(real.rows(Part.TRAIN)), known_file(out / f"{NAME}.json"))
-    for part, of_models in metrics.items():
+    for name_of_part, of_models in metrics.items():
         sums = ", ".join(f"{name} {sum(kinds.values()):.2f}" for name, kinds in of_models.items())
-        report(f"{part}: {sums} nats per crystal")
+        report(f"{name_of_part}: {sums} nats per crystal")
     return card
 
 
