@@ -141,7 +141,8 @@ def _get(connection: Connection, number: int) -> Design:
 
 def _overview(connection: Connection) -> list[dict[str, Any]]:
     n_rounds = Counter(connection.execute(select(design_rounds.c.design_id)).scalars())
-    n_proposals = Counter(connection.execute(select(design_proposals.c.design_id)).scalars())
+    proposed = select(design_proposals.c.design_id).where(design_proposals.c.refused.is_(None))
+    n_proposals = Counter(connection.execute(proposed).scalars())
     rows = connection.execute(select(designs).order_by(designs.c.id.desc())).mappings()
     return [
         {

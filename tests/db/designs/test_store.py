@@ -64,11 +64,22 @@ def test_proposals_replace_those_of_before_and_only_their_own_design(filled: Res
     formula = filled.show(crystal_id(2))["formula"]
     assert row == {
         "design_id": number, "rank": 1, "crystal_id": crystal_id(2), "round": 2, "value": 31.25, "facts": FACTS,
-        "formula": formula, "filter": SPEC.filter, "sort": SPEC.sort, "text": proposal_text(row),
+        "formula": formula, "filter": SPEC.filter, "sort": SPEC.sort, "refused": None, "text": proposal_text(row),
     }  # fmt: skip
     assert len(filled.designs.proposals(other)) == 1
     filled.designs.propose(number, [])
     assert filled.designs.proposals(number) == []
+
+
+def test_what_was_chosen_and_refused_is_no_proposal_and_is_kept_with_its_reason(filled: ResultStore) -> None:
+    number = add_design(filled, [1], [])
+    good, bad = proposals_of([crystal_id(1), crystal_id(2)])
+    filled.designs.propose(number, [good, replace(bad, refused="above_hull: 0.9")])
+    assert [row["crystal_id"] for row in filled.designs.proposals(number)] == [crystal_id(1)]
+    (refused,) = filled.designs.refused(number)
+    assert (refused["crystal_id"], refused["refused"]) == (crystal_id(2), "above_hull: 0.9")
+    assert filled.designs.proposals_of_crystal(crystal_id(2)) == []
+    assert filled.designs.overview()[0]["proposals"] == 1
 
 
 def test_a_crystal_knows_who_proposed_it_the_newest_first(filled: ResultStore) -> None:

@@ -64,10 +64,20 @@ def as_text(block: SourceBlock) -> str:
 def test_parameters_are_read_in_any_order() -> None:
     text = "generated:required=Ba,elements=O+Ti+Ba,space_group=160+99,n=7,seed=3,max_atoms=9,temperature=0.8,known=keep"
     found = GeneratedSource.from_text(text)
-    assert found.choices == Choices((99, 160), ("Ba", "O", "Ti"), ("Ba",), 9, 0.8, Known.KEEP)
+    assert found.choices == Choices((99, 160), ("Ba", "O", "Ti"), ("Ba",), (), 9, 0.8, Known.KEEP)
     assert (found.n, found.seed, found.model, found.name) == (7, 3, "", text)
     assert found.choices.wanted().elements == (56, 8, 22)
     assert isinstance(open_source("generated:n=3"), GeneratedSource)
+
+
+def test_elements_without_which_crystals_are_to_be_are_left_out_of_those_named_or_of_all() -> None:
+    assert GeneratedSource.from_text("generated:elements=Ba+O+Ti,without=Ba+Pb").choices.usable == ("O", "Ti")
+    usable = GeneratedSource.from_text("generated:without=Pb").choices.usable
+    assert "Pb" not in usable and len(usable) == 99
+    assert GeneratedSource.from_text("generated:n=3").choices.usable == ()
+    for text in ("generated:elements=Pb,without=Pb", "generated:required=Pb,without=Pb"):
+        with pytest.raises(SourceError, match="may be used|may not be used"):
+            GeneratedSource.from_text(text)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,7 @@ def test_parameters_are_read_in_any_order() -> None:
         ("model=", "an id or a formula is wanted"),
         ("colour=red", "'colour=red' is no parameter of generated. Allowed are space_group=..., elements=..."),
         ("n=3,n=4", "generated has the parameter n twice. Give it once."),
-        ("elements=Ti+O,required=Ba", "Ba is required and not among the elements. Add it there."),
+        ("elements=Ti+O,required=Ba", "Ba is required and may not be used. Add it to elements, or do not require it."),
     ],
 )
 def test_what_is_wrong_with_a_parameter_is_said_with_what_to_do(parameters: str, sentence: str) -> None:
