@@ -136,6 +136,21 @@ def test_a_second_opinion_is_found_by_its_facet_read_and_taken_home(observed: Ob
     assert not page.is_visible("#opinion-panel")
 
 
+def test_a_proposed_crystal_is_reached_from_its_design_and_says_why_it_was_proposed(observed: Observed) -> None:
+    page = observed.open("/designs")
+    page.click("#records th a")
+    page.wait_for_selector(".line-chart")
+    # the first round has no wanted crystal and no place on the line, but shares
+    first, second = (page.locator(".line-chart").nth(index) for index in (0, 1))
+    known = [chart.locator("g.first circle title").count() for chart in (first, second)]
+    assert known[0] == known[1] - 1 > 0
+    page.click("#records td a[href*='/crystals/']")
+    page.wait_for_selector("#provenance dl")
+    assert "as number 1, from round 2: d_max_pc_per_n 31.25, promise 0.81" in page.inner_text("#provenance")
+    page.click("#provenance a[href$='/designs/1']")
+    page.wait_for_selector(".line-chart")
+
+
 def test_a_page_that_does_not_exist_leads_on(observed: Observed) -> None:
     page = observed.open("/nope")
     assert page.inner_text("h1") == "There is no such page"

@@ -49,6 +49,12 @@ def test_ends_that_differ_by_rounding_have_one_tick(page: "Page") -> None:
     assert page.evaluate(ticks, [9.9, 10.0]) > 4
 
 
+def test_a_line_breaks_where_a_value_is_unknown(page: "Page") -> None:
+    stretches = "values => import('/static/js/drawing/line_chart.js').then(m => m.stretches(values))"
+    assert page.evaluate(stretches, [None, 1, 0, None, 3]) == [[1, 2], [4]]
+    assert page.evaluate(stretches, [None]) == page.evaluate(stretches, []) == []
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
