@@ -21,7 +21,7 @@ _SMOOTHING = 0.5
 """Added to every count of the unigram."""
 
 _BACK_OFF = 20.0
-"""Slots that a rarer context must have to count as much as the next more frequent one. Tuned on val among 5, 20, 80."""
+"""Slots that a rarer context must have to count as much as the next more frequent one."""
 
 _COARSE = 24
 """Parts that a continuous value is sorted into as a context."""
