@@ -130,9 +130,9 @@ def by_loop(hidden: HiddenPool, rng: np.random.Generator, *, shifts: bool = True
         if shifts and number + 1 < ROUNDS:
             best = np.array(revealed)[np.argsort(-pool.truth[revealed])[: max(2, round(LEARNED_SHARE * len(revealed)))]]
             anchors = hidden.crystals.select(rng.permutation(hidden.n)[:100])
-            options = ShiftOptions(seed=number, passes=6)
+            options = ShiftOptions(seed=number, passes=12)
             good = hidden.crystals.select(best)
-            network = shift(network, reference, good, np.ones(len(best)), anchors, options).network
+            network = shift(reference, good, np.ones(len(best)), anchors, options).network
     return np.array(revealed)
 
 

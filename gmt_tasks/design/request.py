@@ -68,4 +68,5 @@ class DesignRequest:
 
     def settings(self) -> dict[str, Any]:
         """What makes two designs of one goal the same; more rounds or proposals only go on with it."""
-        return {"per_round": self.per_round, "generate": self.generate, "bound": self.bound, "seed": self.seed}
+        names = ("per_round", "generate", "bound", "above_hull", "seed")
+        return {name: getattr(self, name) for name in names}

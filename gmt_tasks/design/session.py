@@ -23,7 +23,7 @@ from gmt_tasks.registry.current_model import chosen_model
 from gmt_tasks.runs.session import ScreenSession, describe_model, open_sources
 from gmt_tasks.settings import Settings
 from gmt_tasks.sources.open import open_source
-from models.crystals.crystal import CrystalBatch
+from models.crystals.crystal import CrystalBatch, Floats
 from models.errors import GmtError, Reason
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 MOST_ANCHORS = 300
 """Written crystals at which the divergence of a generator is measured."""
+
+RELAXATION_EV_PER_ATOM = 0.3
+"""By which energies of crystals as they are written may exceed those that are asked of relaxed ones."""
 
 
 @dataclass(kw_only=True)
@@ -225,25 +228,41 @@ class DesignSession:
         """Makes the generator that follows a round; returns its divergence from the first one, nats per crystal."""
         if not self.request.bound:
             return 0.0
-        from gmt_tasks.training.wyckoff.shift import ShiftOptions, shift
+        from gmt_tasks.training.wyckoff.shift import Shifted, ShiftOptions, shift
         from models.wyckoff.generator import load_generator, save_generator
 
-        before, reference = self._generator(number), load_generator()
-        good = choose(self.store, judged, n_learned(judged)) if judged.ids else None
-        learned = None if good is None else _occupied(good.crystals)
-        written = self._written(number)
-        network, divergence = before.network, 0.0
-        if good is not None and learned is not None and written is not None:
-            crystals, rows = learned
-            weights = np.maximum(judged.score[good.rows][rows], 1e-6)
+        first, written = load_generator(), self._written(number)
+        good = self._learned(judged)
+        shifted = Shifted(first.network, 0.0, 0)
+        if good is not None and written is not None:
             options = ShiftOptions(bound=self.request.bound, seed=1000 * self.request.seed + number)
-            shifted = shift(before.network, reference.network, crystals, weights, written, options)
-            network, divergence = shifted.network, shifted.divergence
-        facts = {"design": self.design.id, "round": number, "divergence": divergence}
+            shifted = shift(first.network, *good, written, options)
+        facts = {"design": self.design.id, "round": number, "divergence": shifted.divergence}
         label = hashlib.sha256(f"{self.design.spec}".encode()).hexdigest()[:8]
-        card = replace(reference.card, version=f"{reference.card.version}+{label}.{number}", training=facts, metrics={})
-        save_generator(network, card, self.folder / f"round-{number}")
-        return divergence
+        card = replace(first.card, version=f"{first.card.version}+{label}.{number}", training=facts, metrics={})
+        save_generator(shifted.network, card, self.folder / f"round-{number}")
+        return shifted.divergence
+
+    def _learned(self, judged: Judged) -> "tuple[WyckoffCrystals, Floats] | None":
+        """The wanted crystals so far that the generator learns from, with their weights; None without any.
+
+        Where the potential is installed, those far above the hull as they are written are left out: a tensor network
+        believes in crystals that no energy would let exist.
+        """
+        if not judged.ids:
+            return None
+        estimate = estimator(energies_as_written=True) if self.request.above_hull else None
+        chosen = choose(self.store, judged, (2 if estimate else 1) * n_learned(judged))
+        kept = np.arange(len(chosen.rows))
+        if estimate is not None:
+            energies = estimate(chosen.crystals)
+            lowest = energies.above_hull_ev_per_atom - energies.half_width_ev_per_atom
+            kept = kept[lowest <= self.request.above_hull + RELAXATION_EV_PER_ATOM][: n_learned(judged)]
+        occupied = _occupied(chosen.crystals.select(kept))
+        if occupied is None:
+            return None
+        crystals, rows = occupied
+        return crystals, np.maximum(judged.score[chosen.rows[kept][rows]], 1e-6)
 
     def _written(self, number: int) -> "WyckoffCrystals | None":
         """Some of the crystals that a round wrote, wanted or not."""
@@ -270,9 +289,9 @@ def _occupied(crystals: CrystalBatch) -> "tuple[WyckoffCrystals, Any] | None":
     return (occupied, rows) if len(rows) else None
 
 
-def estimator() -> "EstimateEnergies | None":
-    """What estimates energies of relaxed crystals; None where the potential is not installed."""
-    from gmt_tasks.refinement.formation import EnergyEstimator, energies_where_relaxed
+def estimator(*, energies_as_written: bool = False) -> "EstimateEnergies | None":
+    """What estimates energies of crystals, relaxed or as written; None where the potential is not installed."""
+    from gmt_tasks.refinement.formation import EnergyEstimator, energies_as_given, energies_where_relaxed
     from models.potential.card import read_potential_card
     from models.potential.interface import PotentialError
 
@@ -282,4 +301,4 @@ def estimator() -> "EstimateEnergies | None":
         return None
     from models.potential.sevennet import SevenNet
 
-    return EnergyEstimator(SevenNet(), energies_where_relaxed)
+    return EnergyEstimator(SevenNet(), energies_as_given if energies_as_written else energies_where_relaxed)

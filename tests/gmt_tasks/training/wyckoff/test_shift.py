@@ -30,7 +30,7 @@ def shifted_once() -> Shifted:
 
 
 def shifted(options: ShiftOptions = OPTIONS, weights: np.ndarray | None = None) -> Shifted:
-    return shift(START, START, GOOD, np.ones(GOOD.n_crystals) if weights is None else weights, WRITTEN, options)
+    return shift(START, GOOD, np.ones(GOOD.n_crystals) if weights is None else weights, WRITTEN, options)
 
 
 def loss(network: WyckoffNetwork, crystals: WyckoffCrystals) -> float:
