@@ -1,4 +1,4 @@
-"""Which crystals a generator was trained on, told by their occupied positions.
+"""Which crystals a generator was trained on, by their occupied positions.
 
 Two crystals count as the same here if formula, space group and, element by element, multiplicity and site symmetry of
 the occupied positions agree, whatever their free parameters and their cell: a generator that writes rock salt NaCl with
