@@ -35,9 +35,8 @@ def first_choices(network: WyckoffNetwork, wanted: Wanted, n: int, rng: np.rando
     if not wanted.elements or len(wanted.elements) > MOST_SCORED_ELEMENTS:
         return [[] for _ in range(n)]
     elements = sorted(wanted.elements)
-    sets = [[*chosen, CLOSED] for chosen in chain.from_iterable(
-        combinations(elements, size) for size in range(1, len(elements) + 1)
-    ) if set(wanted.required) <= set(chosen)]  # fmt: skip
+    listed = chain.from_iterable(combinations(elements, 1 + more) for more in range(len(elements)))
+    sets = [[*chosen, CLOSED] for chosen in listed if set(wanted.required) <= set(chosen)]
     groups = list(wanted.space_groups or range(1, N_SPACE_GROUPS + 1))
     openings = [[group, *chosen] for chosen in sets for group in groups]
     scores = opening_log_probabilities(network, openings) / wanted.temperature

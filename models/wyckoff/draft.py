@@ -155,6 +155,13 @@ class Draft:
             self.free += 1
         self.pass_filled_orbits()
 
+    @property
+    def is_at_last_parameter(self) -> bool:
+        """Whether the next slot holds the last free parameter of an orbit."""
+        if not self.has_cell:
+            return False
+        return self.free + 1 == len(space_group(self.number).positions[self.positions[self.orbit]].free)
+
     def take_back_orbit(self) -> int:
         """Empties the slots of the orbit that is being placed; returns their number."""
         n_emptied, self.free = self.free, 0

@@ -174,7 +174,8 @@ class WyckoffNetwork(nn.Module):
         for index, linear in enumerate(self.from_values):
             is_kind = inputs.before_kind == SlotKind.VOLUME + index
             if is_kind.any():
-                before[is_kind] = linear(_waves(inputs.before_place[is_kind]))
+                phases = 2 * math.pi * inputs.before_place[is_kind][:, None] * torch.arange(1, _N_FREQUENCIES + 1)
+                before[is_kind] = linear(torch.cat([torch.sin(phases), torch.cos(phases)], dim=1))
         return torch.as_tensor(features + before)
 
 
@@ -209,12 +210,6 @@ def linear_log_density(logits: torch.Tensor, place: torch.Tensor, kind: SlotKind
     weights = functional.log_softmax(logits, dim=-1) + torch.as_tensor(np.log(heights(kind)), dtype=logits.dtype)
     on_left = weights.gather(1, left[:, None])[:, 0] + torch.log1p(-share)
     return torch.logaddexp(on_left, weights.gather(1, right[:, None])[:, 0] + torch.log(share))
-
-
-def _waves(place: torch.Tensor) -> torch.Tensor:
-    """Sines and cosines of places over the number of nodes, [n, 2 n_frequencies]."""
-    phases = 2 * math.pi * place[:, None] * torch.arange(1, _N_FREQUENCIES + 1)
-    return torch.cat([torch.sin(phases), torch.cos(phases)], dim=1)
 
 
 def _position_facts() -> torch.Tensor:

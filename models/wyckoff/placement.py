@@ -9,6 +9,7 @@ from models.wyckoff.draft import Draft
 from models.wyckoff.occupation import lattice_of_cell
 from models.wyckoff.placement_loops import mark_separate
 from models.wyckoff.positions import space_group
+from models.wyckoff.slots import N_BINS, SlotKind, from_nodes
 
 LEAST_DISTANCE = 0.7
 """Distance over the sum of covalent radii below which atoms are too close."""
@@ -38,6 +39,14 @@ def separate_places(draft: Draft, orbit: int, parameters: Floats) -> NDArray[np.
     of_sites = np.repeat(radii, [own.shape[1], *map(len, placed)])
     mark_separate(np.ascontiguousarray(sites), of_sites, float(radii[0]), lattice, LEAST_DISTANCE, is_separate)
     return is_separate
+
+
+def separate_nodes(draft: Draft) -> NDArray[np.bool_]:
+    """Nodes of the next slot, the last free parameter of an orbit, that keep its atoms apart, [N_BINS]."""
+    kind = draft.slot().kind
+    candidates = np.tile(draft.parameters[draft.orbit], (N_BINS, 1))
+    candidates[:, kind - SlotKind.X] = [from_nodes(kind, node) for node in range(N_BINS)]
+    return separate_places(draft, draft.orbit, candidates)
 
 
 def fixed_sites_are_separate(draft: Draft) -> bool:

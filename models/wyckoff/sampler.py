@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from models.crystals.crystal import Floats, Ints
 from models.wyckoff.draft import Draft, Slot
 from models.wyckoff.network import KeysAndValues, SlotInputs, WyckoffNetwork
-from models.wyckoff.placement import fixed_sites_are_separate, separate_places
-from models.wyckoff.positions import first_position_id, space_group
-from models.wyckoff.slots import CLOSED, N_BINS, SlotKind, from_nodes, heights, is_periodic, nodes_around
+from models.wyckoff.placement import fixed_sites_are_separate, separate_nodes
+from models.wyckoff.positions import first_position_id
+from models.wyckoff.slots import CLOSED, N_BINS, SlotKind, density, is_periodic
 
 MOST_SLOTS = 192
 _ORBIT_TRIALS, _CELL_TRIALS, _TRIALS = 8, 4, 4
@@ -66,6 +66,11 @@ class _Writing:
     trials: int = 0
     has_failed: bool = False
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it is complete or was given up."""
+        return self.has_failed or self.draft.is_complete
+
     def forget(self, n_slots: int) -> None:
         """Leaves out the slots filled last."""
         if n_slots:
@@ -113,16 +118,11 @@ def write(
         for row in active:
             # what was taken back is forgotten
             memory.length[row] = len(writings[row].before) - 1
-        active = np.array([row for row in active if _goes_on(writings[row])], dtype=np.int64)
+            writings[row].has_failed |= len(writings[row].before) >= MOST_SLOTS and not writings[row].draft.is_complete
+        active = np.array([row for row in active if not writings[row].is_done], dtype=np.int64)
     rows = [row for row, one in enumerate(writings) if not one.has_failed]
     sums = [sum(writings[row].log_probabilities) for row in rows]
     return Written([writings[row].draft for row in rows], np.array(rows, dtype=np.int64), np.array(sums))
-
-
-def _goes_on(writing: _Writing) -> bool:
-    if len(writing.before) >= MOST_SLOTS and not writing.draft.is_complete:
-        writing.has_failed = True
-    return not writing.has_failed and not writing.draft.is_complete
 
 
 def _inputs(slots: list[Slot], before: list[tuple[int, int, float]]) -> SlotInputs:
@@ -180,40 +180,28 @@ class _Drawer:
         writing.log_probabilities.append(log_probability)
 
     def _place(self, writing: _Writing, slot: Slot, logits: Floats) -> None:
-        draft = writing.draft
+        draft, keep_apart = writing.draft, self._wanted.keep_apart
         nodes = np.ones(N_BINS, dtype=np.bool_)
-        is_last = slot.kind >= SlotKind.X and draft.free + 1 == len(self._free(draft))
-        if is_last and self._wanted.keep_apart:
-            nodes = separate_places(draft, draft.orbit, self._candidates(draft, slot))
+        if keep_apart and draft.is_at_last_parameter:
+            nodes = separate_nodes(draft)
             if np.exp(logits[nodes]).sum() < _LEAST_SHARE:
-                self._take_back(writing)
+                self._take_back_orbit(writing)
                 return
         node, _ = self._drawn(logits, nodes)
         place = float(node + self._rng.triangular(-1.0, 0.0, 1.0))
         # beyond an end a triangle is folded back
         place = place % N_BINS if is_periodic(slot.kind) else N_BINS - 1.0 - abs(N_BINS - 1.0 - abs(place))
+        weights = np.where(nodes, np.exp(logits), 0.0)
         was_without_cell = not draft.has_cell
         draft.place(place)
         writing.before.append((slot.kind, 0, place / N_BINS))
-        writing.log_probabilities.append(_log_density(logits, nodes, place, slot.kind))
-        if was_without_cell and draft.has_cell and not self._cell_is_possible(draft):
-            self._take_back_cell(writing)
+        writing.log_probabilities.append(float(np.log(density(slot.kind, weights / weights.sum(), place))))
+        if was_without_cell and draft.has_cell:
+            is_possible = np.isfinite(draft.cell()).all()
+            if not is_possible or (keep_apart and not fixed_sites_are_separate(draft)):
+                self._take_back_cell(writing)
 
-    def _cell_is_possible(self, draft: Draft) -> bool:
-        if not np.isfinite(draft.cell()).all():
-            return False
-        return not self._wanted.keep_apart or fixed_sites_are_separate(draft)
-
-    def _candidates(self, draft: Draft, slot: Slot) -> Floats:
-        """Parameters of the orbit for every node of its last free one, [N_BINS, 3]."""
-        parameters = np.tile(draft.parameters[draft.orbit], (N_BINS, 1))
-        parameters[:, slot.kind - SlotKind.X] = [from_nodes(slot.kind, node) for node in range(N_BINS)]
-        return parameters
-
-    def _free(self, draft: Draft) -> tuple[int, ...]:
-        return space_group(draft.number).positions[draft.positions[draft.orbit]].free
-
-    def _take_back(self, writing: _Writing) -> None:
+    def _take_back_orbit(self, writing: _Writing) -> None:
         """Has the parameters of the orbit drawn anew, after some trials the cell and all parameters."""
         writing.orbit_trials += 1
         if writing.orbit_trials > _ORBIT_TRIALS:
@@ -245,11 +233,3 @@ class _Drawer:
         index = int(np.searchsorted(sums, self._rng.random() * sums[-1], side="right"))
         index = min(index, len(allowed) - 1)
         return int(allowed[index]), float(np.log(weights[index] / sums[-1]))
-
-
-def _log_density(logits: Floats, nodes: NDArray[np.bool_], place: float, kind: SlotKind) -> float:
-    """Logarithm of the density at a place between allowed nodes, as `network.linear_log_density` has it of all."""
-    weights = np.where(nodes, np.exp(logits - logits[nodes].max()), 0.0)
-    left, right, share = nodes_around(kind, place)
-    at_nodes = weights / weights.sum() * heights(kind)
-    return float(np.log((1.0 - share) * at_nodes[left] + share * at_nodes[right]))

@@ -68,6 +68,19 @@ def heights(kind: SlotKind) -> Floats:
     return tall
 
 
+def density(kind: SlotKind, weights: Floats, place: float) -> float:
+    """Density at a place, per distance of nodes.
+
+    Args:
+        kind: of value.
+        weights: probabilities of the nodes, [N_BINS].
+        place: in nodes.
+    """
+    left, right, share = nodes_around(kind, place)
+    at_nodes = weights * heights(kind)
+    return float((1.0 - share) * at_nodes[left] + share * at_nodes[right])
+
+
 def to_nodes(kind: SlotKind, value: float) -> float:
     """A continuous value in units of the distance of nodes, from the first one on; ends are cut."""
     if is_periodic(kind):

@@ -171,7 +171,8 @@ class GeneratedSource:
             readings = self._readings(generator, written)[max(start - first, 0) : count]
             skipped = max(start - first, 0)
             ids = [f"{NAME}:{generator.identity}:{self.seed}:{first + row}" for row in range(skipped, count)]
-            groups = [_intended(reading) for reading in readings if isinstance(reading, ParsedCrystal)]
+            crystals = (reading for reading in readings if isinstance(reading, ParsedCrystal))
+            groups = [reading.extra["generated"]["space_group"] for reading in crystals]
             block = block_of_readings(first + skipped, readings, ids)
             yield replace(block, gates=Gates(), spacegroups=np.array(groups, dtype=np.int64))
 
@@ -217,7 +218,3 @@ class GeneratedSource:
         from models.wyckoff.generator import SHIPPED, load_generator
 
         return load_generator(Path(self.model) if self.model else SHIPPED)
-
-
-def _intended(reading: ParsedCrystal) -> int:
-    return int(reading.extra["generated"]["space_group"])

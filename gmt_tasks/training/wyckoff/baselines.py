@@ -15,7 +15,7 @@ import numpy as np
 from models.crystals.crystal import Floats, Ints, rows_between
 from models.wyckoff.network import n_choices
 from models.wyckoff.sequences import Sequences
-from models.wyckoff.slots import N_BINS, SlotKind, heights, nodes_around
+from models.wyckoff.slots import N_BINS, SlotKind, density, nodes_around
 
 _SMOOTHING = 0.5
 """Added to every count of the unigram."""
@@ -65,10 +65,9 @@ class CountedBaseline:
             weights = self._weights(contexts[: self.n_contexts])
             if data.choice_row[slot] >= 0:
                 weights = np.where(data.choices[data.choice_row[slot], : len(weights)], weights, 0.0)
-                weights /= weights.sum()
+                likelihood = weights[data.category[slot]] / weights.sum()
             else:
-                weights = weights * heights(SlotKind(data.kind[slot]))
-            likelihood = sum(share * weights[value] for value, share in _held(data, slot))
+                likelihood = density(SlotKind(data.kind[slot]), weights, float(data.place[slot]))
             sums[data.kind[slot]] -= np.log(likelihood)
         return {kind.name.lower(): float(sums[kind] / len(rows)) for kind in SlotKind}
 

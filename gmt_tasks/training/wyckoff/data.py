@@ -68,11 +68,11 @@ def real_crystals(folder: Path, name: str) -> RealCrystals:
     crystals, rows = occupied_positions(batch.select(chosen))
     formulas = batch.select(chosen[rows]).formulas()
     held_back = evaluated_formulas(folder, read_labels(folder))
-    parts = [Part.TEST if formula in held_back else _part(formula) for formula in formulas]
+    parts = [Part.TEST if formula in held_back else part_by_hash(formula) for formula in formulas]
     return RealCrystals(crystals, parts, [ids[row] for row in chosen[rows].tolist()])
 
 
-def _part(formula: str) -> Part:
+def part_by_hash(formula: str) -> Part:
     """Train or val by the hash of a formula: no crystal of a formula in train is in val."""
     digest = int.from_bytes(hashlib.sha256(formula.encode()).digest()[:4], "big")
     return Part.VAL if digest < _HELD_OUT_SHARE * 2**32 else Part.TRAIN

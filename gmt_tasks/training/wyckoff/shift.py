@@ -19,7 +19,6 @@ from models.wyckoff.generator import without_gradients
 from models.wyckoff.network import WyckoffNetwork, n_choices
 from models.wyckoff.occupation import WyckoffCrystals
 from models.wyckoff.sequences import (
-    SequenceBatch,
     Sequences,
     batches,
     log_probabilities,
@@ -116,7 +115,7 @@ def mean_divergence(reference: WyckoffNetwork, network: WyckoffNetwork, anchors:
 def _divergence(reference: WyckoffNetwork, network: WyckoffNetwork, anchors: Sequences, rows: Ints) -> float:
     batch = sequence_batch(anchors, rows)
     kinds = anchors.kind[batch.slots]
-    of_both = [_features(one, batch) for one in (reference, network)]
+    of_both = [one(batch.inputs).flatten(0, 1)[batch.places] for one in (reference, network)]
     total = 0.0
     for kind in SlotKind:
         where = np.flatnonzero(kinds == kind)
@@ -130,7 +129,3 @@ def _divergence(reference: WyckoffNetwork, network: WyckoffNetwork, anchors: Seq
         old, new = (torch.log_softmax(values, dim=-1) for values in logits)
         total += float((old.exp() * (old - new)).sum())
     return total
-
-
-def _features(network: WyckoffNetwork, batch: SequenceBatch) -> torch.Tensor:
-    return torch.as_tensor(network(batch.inputs).flatten(0, 1)[batch.places])

@@ -29,7 +29,7 @@ def texts(written: Written) -> list[str]:
     return [f"{vars(draft)}" for draft in written.drafts]
 
 
-def scaled_distance(written: Written) -> np.ndarray:
+def scaled_distances(written: Written) -> np.ndarray:
     """Smallest distance of each crystal over the sum of covalent radii of the two atoms; infinite beyond 6 angstrom."""
     batch = crystals_of(written.drafts).to_crystals()
     pairs = find_neighbors(batch.lattice, batch.frac_coords, batch.crystal_of_atom, np.full(batch.n_crystals, 6.0))
@@ -97,9 +97,9 @@ def test_atoms_are_apart_in_all_crystals_and_were_not_without_asking() -> None:
     apart = sample(wanted, n=64, seed=2)
     assert len(apart.drafts) > 10
     cells = np.array([draft.cell()[:3].max() for draft in apart.drafts])
-    assert (scaled_distance(apart) > LEAST_DISTANCE - 2 * cells / N_BINS).all()
-    assert (scaled_distance(apart) > LEAST_DISTANCE).mean() > 0.8
-    close = scaled_distance(sample(replace(wanted, keep_apart=False), n=64, seed=2))
+    assert (scaled_distances(apart) > LEAST_DISTANCE - 2 * cells / N_BINS).all()
+    assert (scaled_distances(apart) > LEAST_DISTANCE).mean() > 0.8
+    close = scaled_distances(sample(replace(wanted, keep_apart=False), n=64, seed=2))
     assert (close < 0.5).mean() > 0.3
 
 
