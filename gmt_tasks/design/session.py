@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from db.designs.records import Design, DesignRound, DesignSpec, Proposal
+from db.designs.records import Design, DesignRound, DesignSpec
 from db.store import ResultStore
-from gmt_tasks.design.judge import Chosen, Judged, choose, goal_scale, judge, n_learned
+from gmt_tasks.design.judge import Judged, choose, goal_scale, judge, n_learned
+from gmt_tasks.design.proposals import LOOKED_AT, estimator, proposed
 from gmt_tasks.design.request import DesignRequest
 from gmt_tasks.process import StopRequest
 from gmt_tasks.registry.current_model import chosen_model
@@ -24,10 +25,9 @@ from gmt_tasks.runs.session import ScreenSession, describe_model, open_sources
 from gmt_tasks.settings import Settings
 from gmt_tasks.sources.open import open_source
 from models.crystals.crystal import CrystalBatch, Floats
-from models.errors import GmtError, Reason
+from models.errors import GmtError
 
 if TYPE_CHECKING:
-    from gmt_tasks.gates.gates import EstimateEnergies
     from models.wyckoff.generator import Generator
     from models.wyckoff.occupation import WyckoffCrystals
 
@@ -160,53 +160,14 @@ class DesignSession:
         return n_proposed > self.request.propose or (n_proposed < self.request.propose and not n_refused)
 
     def propose(self) -> int:
-        """Stores the crystals to calculate next, and those that were refused; returns the number of proposals.
-
-        Where the potential is installed, crystals are taken in the order of their choice until enough of them are not
-        too far above the hull of known crystals; at most three times as many are looked at.
-        """
+        """Stores the crystals to calculate next, and those that were refused; returns the number of proposals."""
         judged = judge(self.store, self.request, [one.run for one in self.rounds()])
-        estimate = estimator() if self.request.above_hull else None
-        chosen = choose(self.store, judged, (3 if estimate else 1) * self.request.propose)
-        proposals: list[Proposal] = []
-        for first in range(0, len(chosen.rows), self.request.propose):
-            wanted = self.request.propose - sum(one.refused is None for one in proposals)
-            if not wanted:
-                break
-            self.stop.check()
-            part = range(first, min(first + wanted, len(chosen.rows)))
-            proposals += self._proposals(judged, chosen, part, estimate)
+        most_above_hull = self.request.above_hull
+        estimate = estimator() if most_above_hull else None
+        chosen = choose(self.store, judged, (LOOKED_AT if estimate else 1) * self.request.propose)
+        proposals = proposed(judged, chosen, self.request.propose, estimate, most_above_hull, self.stop)
         self.store.designs.propose(self.design.id, proposals)
         return sum(one.refused is None for one in proposals)
-
-    def _proposals(
-        self, judged: Judged, chosen: Chosen, part: range, estimate: "EstimateEnergies | None"
-    ) -> list[Proposal]:
-        """Some of the chosen crystals, each proposed or refused."""
-        energies = None if estimate is None else estimate(chosen.crystals.select(part))
-        proposals = []
-        for place, rank in enumerate(part):
-            row = int(chosen.rows[rank])
-            facts = {"promise": judged.promise[row], "uncertainty": judged.uncertainty[row]}
-            facts["crowding"] = chosen.crowding[rank]
-            refused = None
-            if energies is not None:
-                above, width = energies.above_hull_ev_per_atom[place], energies.half_width_ev_per_atom[place]
-                facts["above_hull_ev_per_atom"], facts["above_hull_half_width_ev_per_atom"] = above, width
-                facts["formation_ev_per_atom"] = energies.formation_ev_per_atom[place]
-                refused = self._too_high(above, width)
-            known = {name: float(value) for name, value in facts.items() if np.isfinite(value)}
-            value = float(judged.value[row])
-            proposals.append(Proposal(rank + 1, judged.ids[row], int(judged.round[row]), value, known, refused))
-        return proposals
-
-    def _too_high(self, above: float, width: float) -> str | None:
-        """Why an energy is refused; None for one that is not."""
-        if not np.isfinite(above):
-            return f"{Reason.RELAXATION_FAILED}: the potential gives no energy of a relaxed cell"
-        if above - width > self.request.above_hull:
-            return f"{Reason.ABOVE_HULL}: {above:.3f} ± {width:.3f} eV per atom, most {self.request.above_hull:g}"
-        return None
 
     def _generator_path(self, number: int) -> Path | None:
         """Card of the generator that writes a round; None for the one that comes with the program."""
@@ -287,18 +248,3 @@ def _occupied(crystals: CrystalBatch) -> "tuple[WyckoffCrystals, Any] | None":
 
     occupied, rows = occupied_positions(crystals)
     return (occupied, rows) if len(rows) else None
-
-
-def estimator(*, energies_as_written: bool = False) -> "EstimateEnergies | None":
-    """What estimates energies of crystals, relaxed or as written; None where the potential is not installed."""
-    from gmt_tasks.refinement.formation import EnergyEstimator, energies_as_given, energies_where_relaxed
-    from models.potential.card import read_potential_card
-    from models.potential.interface import PotentialError
-
-    try:
-        read_potential_card()
-    except PotentialError:
-        return None
-    from models.potential.sevennet import SevenNet
-
-    return EnergyEstimator(SevenNet(), energies_as_given if energies_as_written else energies_where_relaxed)
