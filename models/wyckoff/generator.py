@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -83,8 +85,19 @@ class Generator:
             ModelError: no crystal can be as wanted.
         """
         rng = np.random.default_rng([seed, batch])
-        forced = first_choices(self.network, wanted, n, rng)
-        return write(self.network, wanted, forced, rng)
+        with _one_thread():
+            return write(self.network, wanted, first_choices(self.network, wanted, n, rng), rng)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch: matrices are small, and beside a source the cores belong to the workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=2)
