@@ -26,6 +26,9 @@ BEST_SHARE = 0.1
 
 LEAST_LEARNED, MOST_LEARNED = 16, 400
 
+N_BEST = 40
+"""Crystals that count as the best where the generator learns: as many however many are proposed."""
+
 _QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 
 
@@ -88,13 +91,15 @@ def goal_scale(request: DesignRequest) -> Scale:
     return quantity.scale or Scale(Transform.LINEAR)
 
 
-def judge(store: ResultStore, request: DesignRequest, runs: Sequence[int]) -> Judged:
+def judge(store: ResultStore, request: DesignRequest, runs: Sequence[int], model: str, n_best: int = N_BEST) -> Judged:
     """The wanted crystals of the rounds so far.
 
     Args:
         store: the database.
         request: goal.
         runs: of the rounds, in order.
+        model: NAME@VERSION whose results count; the database may hold those of others.
+        n_best: how many crystals count as the best.
 
     Raises:
         FilterError: the filter cannot be read.
@@ -108,7 +113,7 @@ def judge(store: ResultStore, request: DesignRequest, runs: Sequence[int]) -> Ju
     terms = [f"({request.filter})" if request.filter.strip() else "", f"{request.goal} IS KNOWN"]
     ends = INTERVALS.get(request.goal, ("", ""))
     fields = [name for name in ("id", "formula", request.goal, *ends, "ood_score") if name]
-    frame = store.query(" AND ".join(filter(None, terms)), fields=fields, sort="id", limit=0)
+    frame = store.query(" AND ".join(filter(None, terms)), fields=fields, sort="id", limit=0, model=model)
     frame = frame[frame["id"].isin(list(first_round))]
     columns = [
         frame[name].to_numpy(dtype=np.float64) if name else np.full(len(frame), np.nan)
@@ -117,7 +122,7 @@ def judge(store: ResultStore, request: DesignRequest, runs: Sequence[int]) -> Ju
     value, lower, upper, ood_score = columns
     aim = Goal.MAX if request.wants_large else Goal.MIN
     expected = outlook(scale, value, lower, upper, aim)
-    likely = promise(expected, 2 * request.propose)
+    likely = promise(expected, n_best)
     unsure = uncertainty(expected, ood_score)
     ids = [str(crystal_id) for crystal_id in frame["id"]]
     rounds = np.array([first_round[crystal_id] for crystal_id in ids], dtype=np.int64)

@@ -6,6 +6,7 @@ design that was stopped goes on where it was, in the middle of a round or betwee
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +17,7 @@ import numpy as np
 
 from db.designs.records import Design, DesignRound, DesignSpec
 from db.store import ResultStore
-from gmt_tasks.design.judge import Judged, choose, goal_scale, judge, n_learned
+from gmt_tasks.design.judge import N_BEST, Judged, choose, goal_scale, judge, n_learned
 from gmt_tasks.design.proposals import LOOKED_AT, estimator, proposed
 from gmt_tasks.design.request import DesignRequest
 from gmt_tasks.process import StopRequest
@@ -79,6 +80,9 @@ class DesignSession:
         # a slip is said before anything is stored
         goal_scale(request)
         open_source(request.source(1, ""))
+        beginning = str((folder or Path()).resolve())
+        if "," in beginning:
+            raise GmtError(f"The folder {beginning} has a comma in its name, which separates parameters. Name another.")
         store = ResultStore(settings.database)
         store.register_model(version, metrics)
         facts = {"model": str(version), "symprec": settings.symprec, "max_atoms": settings.max_atoms}
@@ -134,7 +138,7 @@ class DesignSession:
         """
         began = time.monotonic()
         runs = [*(one.run for one in self.rounds()[: number - 1]), run]
-        judged = judge(self.store, self.request, runs)
+        judged = self._judge(runs)
         divergence = self._shift(number, judged)
         of_run = set(self.store.designs.crystals_of_run(run))
         before = {one for other in runs[:-1] for one in self.store.designs.crystals_of_run(other)}
@@ -156,12 +160,14 @@ class DesignSession:
     def needs_proposals(self) -> bool:
         """Whether other ones than those stored are asked for."""
         n_proposed = len(self.store.designs.proposals(self.design.id))
-        n_refused = len(self.store.designs.refused(self.design.id))
-        return n_proposed > self.request.propose or (n_proposed < self.request.propose and not n_refused)
+        n_looked_at = n_proposed + len(self.store.designs.refused(self.design.id))
+        n_wanted = sum(one.counts["wanted"] for one in self.rounds())
+        enough = min(LOOKED_AT * self.request.propose, n_wanted)
+        return n_proposed > self.request.propose or (n_proposed < self.request.propose and n_looked_at < enough)
 
     def propose(self) -> int:
         """Stores the crystals to calculate next, and those that were refused; returns the number of proposals."""
-        judged = judge(self.store, self.request, [one.run for one in self.rounds()])
+        judged = self._judge([one.run for one in self.rounds()], n_best=2 * self.request.propose)
         most_above_hull = self.request.above_hull
         estimate = estimator() if most_above_hull else None
         chosen = choose(self.store, judged, (LOOKED_AT if estimate else 1) * self.request.propose)
@@ -174,10 +180,25 @@ class DesignSession:
         if number == 1 or not self.request.bound:
             return None
         path = self.folder / f"round-{number - 1}" / "wyckoff.json"
-        if not path.exists():
-            runs = [one.run for one in self.rounds()[: number - 1]]
-            self._shift(number - 1, judge(self.store, self.request, runs))
+        if not self._holds(path, number - 1):
+            self._shift(number - 1, self._judge([one.run for one in self.rounds()[: number - 1]]))
         return path
+
+    def _holds(self, path: Path, number: int) -> bool:
+        """Whether a card is that of the generator that followed a round of this design, not of another one."""
+        try:
+            version = str(json.loads(path.read_text(encoding="utf-8"))["version"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+        return version.endswith(self._suffix(number))
+
+    def _suffix(self, number: int) -> str:
+        """End of the version of the generator that follows a round."""
+        return f"+{hashlib.sha256(f'{self.design.spec}'.encode()).hexdigest()[:8]}.{number}"
+
+    def _judge(self, runs: list[int], n_best: int = N_BEST) -> Judged:
+        """The wanted crystals of runs by the results of this design's model."""
+        return judge(self.store, self.request, runs, self.design.spec.settings["model"], n_best)
 
     def _generator(self, number: int) -> "Generator":
         """The generator that writes a round."""
@@ -199,8 +220,8 @@ class DesignSession:
             options = ShiftOptions(bound=self.request.bound, seed=1000 * self.request.seed + number)
             shifted = shift(first.network, *good, written, options)
         facts = {"design": self.design.id, "round": number, "divergence": shifted.divergence}
-        label = hashlib.sha256(f"{self.design.spec}".encode()).hexdigest()[:8]
-        card = replace(first.card, version=f"{first.card.version}+{label}.{number}", training=facts, metrics={})
+        version = f"{first.card.version}{self._suffix(number)}"
+        card = replace(first.card, version=version, training=facts, metrics={})
         save_generator(shifted.network, card, self.folder / f"round-{number}")
         return shifted.divergence
 

@@ -138,12 +138,17 @@ def known_file(path: Path) -> Path:
 def save_generator(network: WyckoffNetwork, card: GeneratorCard, folder: Path) -> GeneratorCard:
     """Writes weights and card of a generator; returns the card with the sha256 of the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / f"{card.name}.safetensors"
+    path = folder / f"{card.name}.json"
+    weights = path.with_suffix(".safetensors")
+    # the card comes last and as a whole: where one lies, its weights do too
+    path.unlink(missing_ok=True)
+    load_generator.cache_clear()
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, weights)
     weights.chmod(0o644)  # safetensors writes for the owner only
     pinned = {**asdict(card), "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
-    path = folder / f"{card.name}.json"
-    path.write_text(json.dumps(pinned, indent=1) + "\n", encoding="utf-8")
+    part = path.with_suffix(".json.part")
+    part.write_text(json.dumps(pinned, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
     return GeneratorCard(**{**pinned, "config": card.config})
 
 
