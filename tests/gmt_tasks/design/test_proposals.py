@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from gmt_tasks.design import session as session_module
+from gmt_tasks.design.proposals import LOOKED_AT
 from gmt_tasks.design.request import DesignRequest
-from gmt_tasks.design.session import MOST_LOOKED_AT, DesignSession
+from gmt_tasks.design.session import DesignSession
 from models.crystals.crystal import CrystalBatch
 from tests.gmt_tasks.design.screened_rounds import designed
 
@@ -87,7 +88,7 @@ def test_where_all_are_high_the_search_ends_and_is_not_repeated(
     use(monkeypatch, energies)
     assert session.needs_proposals()
     assert session.propose() == 0
-    assert energies.n_looked_at == MOST_LOOKED_AT * REQUEST.propose
+    assert energies.n_looked_at == LOOKED_AT * REQUEST.propose
     assert not session.needs_proposals()
 
 

@@ -40,7 +40,7 @@ def test_what_a_design_sets_itself_may_not_be_given(own: str) -> None:
 
 
 def test_rounds_and_proposals_go_on_with_a_design_and_everything_else_makes_another() -> None:
-    same = [replace(REQUEST, rounds=9), replace(REQUEST, propose=3), replace(REQUEST, above_hull=0.0)]
+    same = [replace(REQUEST, rounds=9), replace(REQUEST, propose=3)]
     assert all(one.settings() == REQUEST.settings() for one in same)
     others = [
         replace(REQUEST, per_round=31),
