@@ -73,7 +73,7 @@ class DesignStore:
         return read(self._engine, proposals_of_crystal, crystal_id)
 
     def describe(self, number: int) -> dict[str, Any]:
-        """A design as `overview` has it, with its rounds and its proposals.
+        """A design as `overview` has it, with its rounds, its proposals, and what it chose and then refused.
 
         Raises:
             MissingError: there is none.
@@ -97,7 +97,7 @@ def rounds_of_runs(connection: Connection, run_id: int | None = None) -> dict[in
 
 
 def proposal_text(facts: Mapping[str, Any]) -> str:
-    """Why a crystal was proposed, in words.
+    """Why a crystal was proposed, or chosen and then refused, in words.
 
     Args:
         facts: a row of `DesignStore.proposals` without its text.
@@ -109,8 +109,10 @@ def proposal_text(facts: Mapping[str, Any]) -> str:
     goal = f"{facts['filter'] or 'all crystals'}, by {facts['sort']}"
     place = f"as number {facts['rank']}, from round {facts['round']}"
     reasons = [f"{facts['sort'].removeprefix('-')} {facts['value']:.4g}"]
-    reasons += [f"{name.replace('_', ' ')} {value:.2f}" for name, value in facts["facts"].items()]
-    return f"proposed by design {facts['design_id']} ({goal}) {place}: {', '.join(reasons)}"
+    reasons += [f"{name} {value:.2f}" for name, value in facts["facts"].items()]
+    refused = facts["refused"]
+    text = f"{'refused' if refused else 'proposed'} by design {facts['design_id']} ({goal}) {place}: "
+    return text + ", ".join(reasons) + (f"; {refused}" if refused else "")
 
 
 def _open(connection: Connection, spec: DesignSpec) -> Design:
@@ -167,6 +169,7 @@ def _describe(connection: Connection, number: int) -> dict[str, Any]:
         "created": created,
         "rounds": [asdict(one) for one in _rounds(connection, number)],
         "proposals": _proposals(connection, design_proposals.c.design_id == number),
+        "refused": _refused(connection, number),
     }
 
 

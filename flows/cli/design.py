@@ -108,7 +108,7 @@ def round_line(spec: "DesignSpec", finished: "DesignRound") -> str:
 def _report(session: "DesignSession", *, json: bool) -> None:
     """Prints rounds and proposals, and draws the curve."""
     from flows.reports.designs.plot_rounds import plot_rounds
-    from flows.reports.designs.tables import proposals_table, rounds_table
+    from flows.reports.designs.tables import proposals_table, refused_line, rounds_table
     from flows.reports.tables import console
 
     rounds, proposals = session.rounds(), session.store.designs.proposals(session.design.id)
@@ -128,7 +128,7 @@ def _report(session: "DesignSession", *, json: bool) -> None:
     console().print(rounds_table(session.design.spec, rounds))
     console().print(proposals_table(session.design.spec, proposals))
     if refused:
-        say(f"{len(refused)} more were chosen and refused, e.g. {refused[0]['formula']}: {refused[0]['refused']}")
+        say(refused_line(refused))
     say(f"curve of the rounds: {plot}")
     if proposals:
         say_command("why the first one", "show", proposals[0]["crystal_id"], "--db", session.settings.shown_database)

@@ -60,7 +60,7 @@ def database(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     add_second_opinion(path)
     with ResultStore(path) as store:
         ids = [store.find(f"reference:{name}") for name in ("batio3-cubic", "aln")]
-        add_design(store, store.run_numbers()[::-1], ids)
+        add_design(store, store.run_numbers()[::-1], ids, refused=[store.find("reference:gan")])
     return str(path)
 
 

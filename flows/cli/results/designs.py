@@ -18,7 +18,7 @@ def designs(
     json: AsJson = False,
 ) -> None:
     """Designs with their goals, newest first; of one, its rounds and what it proposes. Computes nothing."""
-    from flows.reports.designs.tables import designs_table, proposals_table, rounds_table, settings_line
+    from flows.reports.designs.tables import designs_table, proposals_table, refused_line, rounds_table, settings_line
     from flows.reports.tables import console
     from gmt_tasks.settings import load_settings
 
@@ -36,6 +36,8 @@ def designs(
             console().print(rounds_table(design.spec, rounds))
         else:
             say("no finished round yet; the command that began this design goes on with it")
+        if facts["refused"]:
+            say(refused_line(facts["refused"]))
         if facts["proposals"]:
             console().print(proposals_table(design.spec, facts["proposals"]))
             first, database = facts["proposals"][0]["crystal_id"], load_settings(db=db).shown_database

@@ -70,6 +70,11 @@ def designs_table(overview: Sequence[dict[str, Any]]) -> "Table":
     return table
 
 
+def refused_line(refused: Sequence[dict[str, Any]]) -> str:
+    """How many crystals a design chose and then refused, with one of them."""
+    return f"{len(refused)} more were chosen and refused, e.g. {refused[0]['formula']}: {refused[0]['refused']}"
+
+
 _REASONS = {
     "promise": "promise",
     "uncertainty": "uncertainty",

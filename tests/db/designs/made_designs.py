@@ -1,12 +1,15 @@
 """A made-up design over crystals that are in the database."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from db.designs.records import DesignRound, DesignSpec, Proposal
 from db.store import ResultStore
 
 SPEC = DesignSpec("NOT metal", "-d_max_pc_per_n", {"per_round": 10, "bound": 6.0, "seed": 0, "model": "toy@1"})
 FACTS = {"promise": 0.81, "uncertainty": 0.64, "crowding": 0.1}
+ENERGIES = {"above_hull_ev_per_atom": 0.9, "above_hull_half_width_ev_per_atom": 0.05, "formation_ev_per_atom": -0.5}
+REFUSED = "above_hull: 0.900 ± 0.050 eV per atom, most 0.1"
 
 
 def design_round(number: int, run: int, *, n_wanted: int = 4) -> DesignRound:
@@ -21,10 +24,22 @@ def proposals_of(crystal_ids: Sequence[str]) -> list[Proposal]:
     return [Proposal(rank, one, 2, 31.25 / rank, FACTS) for rank, one in enumerate(crystal_ids, start=1)]
 
 
-def add_design(store: ResultStore, runs: Sequence[int], crystal_ids: Sequence[str], spec: DesignSpec = SPEC) -> int:
-    """Stores a design whose rounds are the given runs, the first without a wanted crystal; returns its number."""
+def add_design(
+    store: ResultStore,
+    runs: Sequence[int],
+    crystal_ids: Sequence[str],
+    spec: DesignSpec = SPEC,
+    refused: Sequence[str] = (),
+) -> int:
+    """Stores a design whose rounds are the given runs, the first without a wanted crystal; returns its number.
+
+    The crystals `refused` were chosen after the others and lie too high.
+    """
     number = store.designs.open(spec).id
     for place, run in enumerate(runs, start=1):
         store.designs.add_round(number, design_round(place, run, n_wanted=0 if place == 1 else 4))
-    store.designs.propose(number, proposals_of(crystal_ids))
+    chosen = proposals_of([*crystal_ids, *refused])
+    n_good = len(crystal_ids)
+    too_high = [replace(one, facts=one.facts | ENERGIES, refused=REFUSED) for one in chosen[n_good:]]
+    store.designs.propose(number, [*chosen[:n_good], *too_high])
     return number

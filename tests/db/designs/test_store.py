@@ -16,7 +16,7 @@ from db.store import ResultStore
 from db.transactions import reading, writing
 from models.errors import MissingError, Reason
 from tests.db.blocks import block, crystal_id, spec
-from tests.db.designs.made_designs import FACTS, SPEC, add_design, design_round, proposals_of
+from tests.db.designs.made_designs import FACTS, REFUSED, SPEC, add_design, design_round, proposals_of
 
 
 @pytest.fixture
@@ -72,12 +72,13 @@ def test_proposals_replace_those_of_before_and_only_their_own_design(filled: Res
 
 
 def test_what_was_chosen_and_refused_is_no_proposal_and_is_kept_with_its_reason(filled: ResultStore) -> None:
-    number = add_design(filled, [1], [])
-    good, bad = proposals_of([crystal_id(1), crystal_id(2)])
-    filled.designs.propose(number, [good, replace(bad, refused="above_hull: 0.9")])
+    number = add_design(filled, [1], [crystal_id(1)], refused=[crystal_id(2)])
     assert [row["crystal_id"] for row in filled.designs.proposals(number)] == [crystal_id(1)]
     (refused,) = filled.designs.refused(number)
-    assert (refused["crystal_id"], refused["refused"]) == (crystal_id(2), "above_hull: 0.9")
+    assert (refused["crystal_id"], refused["refused"]) == (crystal_id(2), REFUSED)
+    assert refused["text"].startswith("refused by design 1 (NOT metal, by -d_max_pc_per_n) as number 2, from round 2: ")
+    assert refused["text"].endswith(f"formation_ev_per_atom -0.50; {REFUSED}")
+    assert filled.designs.describe(number)["refused"] == [refused]
     assert filled.designs.proposals_of_crystal(crystal_id(2)) == []
     assert filled.designs.overview()[0]["proposals"] == 1
 
@@ -108,6 +109,7 @@ def test_overview_and_description_agree(filled: ResultStore) -> None:
     assert described["rounds"] == [asdict(one) for one in filled.designs.rounds(number)]
     assert described["proposals"] == filled.designs.proposals(number)
     counts = {name: len(described[name]) for name in ("rounds", "proposals")}
+    assert described.pop("refused") == []
     assert described | counts == finished
 
 
@@ -124,7 +126,8 @@ def test_crystals_of_a_run_come_once_in_the_order_of_its_inputs_duplicates_too(f
 
 
 def test_a_proposal_is_said_in_words() -> None:
-    row = {"design_id": 1, "filter": "NOT metal", "sort": "-d_max_pc_per_n", "rank": 3, "round": 2, "value": 31.2345}
+    row = {"design_id": 1, "filter": "NOT metal", "sort": "-d_max_pc_per_n", "refused": None}
+    row |= {"rank": 3, "round": 2, "value": 31.2345}
     assert proposal_text(row | {"facts": FACTS}) == (
         "proposed by design 1 (NOT metal, by -d_max_pc_per_n) as number 3, from round 2: d_max_pc_per_n 31.23, promise "
         "0.81, uncertainty 0.64, crowding 0.10"

@@ -58,7 +58,7 @@ def fill(db: Path) -> None:
             stable = computed.columns | {"mechanically_stable": np.ones(len(computed.crystal_ids), dtype=bool)}
             physical = physical_tensors(computed.crystal_ids)
             assert store.commit_shard(lease, replace(computed, tensors=physical, columns=stable))
-        add_design(store, [1, 2], [crystal_id(3), crystal_id(1)])
+        add_design(store, [1, 2], [crystal_id(3), crystal_id(1)], refused=[crystal_id(4)])
 
 
 @contextmanager

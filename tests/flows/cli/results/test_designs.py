@@ -12,7 +12,7 @@ from db.store import ResultStore
 from flows.cli.app import app
 from flows.reports.crystal_view import SHOWN_INPUTS, identity_lines
 from tests.db import blocks
-from tests.db.designs.made_designs import add_design
+from tests.db.designs.made_designs import REFUSED, add_design
 
 FIRST, SECOND = blocks.crystal_id(3), blocks.crystal_id(1)
 SOURCE = f"generated:elements=Ba+Ti+O,n=10,seed=2,model=/{'very/' * 20}long/design-1/round-1/wyckoff.json"
@@ -26,7 +26,7 @@ def designed(tmp_path_factory: pytest.TempPathFactory) -> str:
     with ResultStore(path) as store:
         blocks.work_off(store, blocks.filled(store, 6))
         store.add_block(store.open_run(blocks.spec(SOURCE)).id, blocks.block(0, [1], SOURCE), 100)
-        add_design(store, [1, 2], [FIRST, SECOND])
+        add_design(store, [1, 2], [FIRST, SECOND], refused=[blocks.crystal_id(2)])
         store.designs.open(DesignSpec("", "k_vrh_gpa", {}))
     return str(path)
 
@@ -51,7 +51,9 @@ def test_a_design_is_shown_again_with_rounds_and_proposals(designed: str) -> Non
     assert "design 1: NOT metal, by -d_max_pc_per_n; " in result.stdout
     assert "2 proposals" in result.stdout and FIRST[:11] in result.stdout
     assert f"why the first one: gmtscreen show {FIRST} --db" in result.stderr
+    assert "1 more were chosen and refused, e.g. " in result.stderr and REFUSED in result.stderr
     facts = json.loads(run(designed, "designs", "1", "--json").stdout)
+    assert [one["refused"] for one in facts["refused"]] == [REFUSED]
     assert [one["run"] for one in facts["rounds"]] == [1, 2]
     assert [one["crystal_id"] for one in facts["proposals"]] == [FIRST, SECOND]
 

@@ -8,6 +8,7 @@ import { sectionNode, tableNode, tilesNode } from "./tables.js";
 
 const SHARES = [["done", "computed", "first"], ["new", "new", "third"], ["wanted", "wanted", "second"], ["rejected", "refused", "fourth"]];
 const COMPARED = 6;
+const WIDTH = "_half_width";
 const SHA256 = /^[0-9a-f]{64}$/;
 
 function goalOf(design) {
@@ -51,6 +52,7 @@ async function showDesign(box, number_) {
     element("p", { class: "note" }, "model ", modelNode(model), Object.entries(settings).filter(([, value]) => value !== null && value !== "").map(([name, value]) => `, ${name.replaceAll("_", " ")} ${SHA256.test(value) ? value.slice(0, 12) : value}`))),
     sectionNode("Rounds", ...roundsNodes(design.rounds, property, goal.large)),
     sectionNode("Proposals", ...proposalsNodes(design.proposals, property)));
+  if (design.refused.length) box.append(refusedNode(design.refused, property));
 }
 
 function bestText({ rounds }, large, unit) {
@@ -83,12 +85,32 @@ function roundsNodes(rounds, property, large) {
     element("p", { class: "note" }, "new: not of an earlier round. wanted: passes the filter. divergence: of the generator that the round led to from the first one, in nats per crystal.")];
 }
 
+/** A fact as the head of a column: its unit behind it. */
+function reasonText(name) {
+  return name.replace(/_ev_per_atom$/, " (eV/atom)").replaceAll("_", " ");
+}
+
+/** A fact, with half the width of its interval where that is known. */
+function factText(facts, name) {
+  const width = facts[name.replace(/_ev_per_atom$/, `${WIDTH}_ev_per_atom`)];
+  return facts[name] === undefined ? "–" : `${facts[name].toFixed(2).replace("-", "−")}${name.endsWith("_ev_per_atom") && width !== undefined ? ` ± ${width.toFixed(2)}` : ""}`;
+}
+
+function chosenCells(row) {
+  return [String(row.rank), element("a", { href: `${ROOT}/crystals/${encodeURIComponent(row["crystal_id"])}`, title: row.text }, formulaNode(row.formula)), row.round, number(row.value)];
+}
+
+/** What was chosen and is not proposed after all. */
+function refusedNode(rows, property) {
+  const heads = ["rank", "crystal", "round", [nameNode(property.name), ` ${unitText(property.unit)}`], "why not"];
+  return sectionNode("Chosen and refused", tableNode(heads, rows.map((row) => [...chosenCells(row), row.refused.replaceAll("_", " ")]), "Not proposed, in the order in which they were chosen", [2, 3]));
+}
+
 function proposalsNodes(proposals, property) {
   if (!proposals.length) return [element("p", { class: "note" }, "Nothing is proposed yet: that comes after the last round.")];
-  const reasons = [...new Set(proposals.flatMap(({ facts }) => Object.keys(facts)))];
-  const heads = ["rank", "crystal", "round", [nameNode(property.name), ` ${unitText(property.unit)}`], ...reasons.map((name) => name.replaceAll("_", " "))];
-  const rows = proposals.map((row) => [String(row.rank), element("a", { href: `${ROOT}/crystals/${encodeURIComponent(row["crystal_id"])}`, title: row.text }, formulaNode(row.formula)),
-    row.round, number(row.value), ...reasons.map((name) => row.facts[name]?.toFixed(2) ?? "–")]);
+  const reasons = [...new Set(proposals.flatMap(({ facts }) => Object.keys(facts)))].filter((name) => !name.includes(WIDTH));
+  const heads = ["rank", "crystal", "round", [nameNode(property.name), ` ${unitText(property.unit)}`], ...reasons.map(reasonText)];
+  const rows = proposals.map((row) => [...chosenCells(row), ...reasons.map((name) => factText(row.facts, name))]);
   const first = proposals.slice(0, COMPARED).map((row) => row["crystal_id"]);
   return [tableNode(heads, rows, "The first to calculate first", heads.map((_, index) => index).slice(2)),
     element("p", { class: "note" }, "promise: probability to be among the best. uncertainty: place in the order of uncertainty, 0 to 1. crowding: likeness to the nearest proposal before it, 0 to 1. Crystals come in the order of promise × (1 + uncertainty), unless they are too much like one before."),
