@@ -6,7 +6,6 @@ design that was stopped goes on where it was, in the middle of a round or betwee
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -29,7 +28,6 @@ from models.crystals.crystal import CrystalBatch, Floats
 from models.errors import GmtError
 
 if TYPE_CHECKING:
-    from models.wyckoff.generator import Generator
     from models.wyckoff.occupation import WyckoffCrystals
 
 MOST_ANCHORS = 300
@@ -136,6 +134,8 @@ class DesignSession:
             run: of its crystals.
             seconds: that writing and predicting took.
         """
+        from models.wyckoff.generator import SHIPPED, load_generator
+
         began = time.monotonic()
         runs = [*(one.run for one in self.rounds()[: number - 1]), run]
         judged = self._judge(runs)
@@ -147,7 +147,7 @@ class DesignSession:
         finished = DesignRound(
             number,
             run,
-            self._generator(number).card.sha256,
+            load_generator(self._generator_path(number) or SHIPPED).card.sha256,
             counts,
             judged.quantiles(number),
             divergence,
@@ -177,20 +177,14 @@ class DesignSession:
 
     def _generator_path(self, number: int) -> Path | None:
         """Card of the generator that writes a round; None for the one that comes with the program."""
+        from models.wyckoff.generator import has_version
+
         if number == 1 or not self.request.bound:
             return None
         path = self.folder / f"round-{number - 1}" / "wyckoff.json"
-        if not self._holds(path, number - 1):
+        if not has_version(path, self._suffix(number - 1)):
             self._shift(number - 1, self._judge([one.run for one in self.rounds()[: number - 1]]))
         return path
-
-    def _holds(self, path: Path, number: int) -> bool:
-        """Whether a card is that of the generator that followed a round of this design, not of another one."""
-        try:
-            version = str(json.loads(path.read_text(encoding="utf-8"))["version"])
-        except (OSError, ValueError, TypeError, KeyError):
-            return False
-        return version.endswith(self._suffix(number))
 
     def _suffix(self, number: int) -> str:
         """End of the version of the generator that follows a round."""
@@ -200,12 +194,6 @@ class DesignSession:
         """The wanted crystals of runs by the results of this design's model."""
         return judge(self.store, self.request, runs, self.design.spec.settings["model"], n_best)
 
-    def _generator(self, number: int) -> "Generator":
-        """The generator that writes a round."""
-        from models.wyckoff.generator import SHIPPED, load_generator
-
-        return load_generator(self._generator_path(number) or SHIPPED)
-
     def _shift(self, number: int, judged: Judged) -> float:
         """Makes the generator that follows a round; returns its divergence from the first one, nats per crystal."""
         if not self.request.bound:
@@ -213,12 +201,15 @@ class DesignSession:
         from gmt_tasks.training.wyckoff.shift import Shifted, ShiftOptions, shift
         from models.wyckoff.generator import load_generator, save_generator
 
-        first, written = load_generator(), self._written(number)
-        good = self._learned(judged)
+        # the divergence is measured at some of the crystals that the round wrote, wanted or not
+        ids = self.store.designs.crystals_of_run(self._run_of(number))
+        some = np.sort(np.random.default_rng(number).permutation(len(ids))[:MOST_ANCHORS])
+        written = _occupied(self.store.labels.crystals_of([ids[k] for k in some]))
+        first, good = load_generator(), self._learned(judged)
         shifted = Shifted(first.network, 0.0, 0)
         if good is not None and written is not None:
             options = ShiftOptions(bound=self.request.bound, seed=1000 * self.request.seed + number)
-            shifted = shift(first.network, *good, written, options)
+            shifted = shift(first.network, *good, written[0], options)
         facts = {"design": self.design.id, "round": number, "divergence": shifted.divergence}
         version = f"{first.card.version}{self._suffix(number)}"
         card = replace(first.card, version=version, training=facts, metrics={})
@@ -245,14 +236,6 @@ class DesignSession:
             return None
         crystals, rows = occupied
         return crystals, np.maximum(judged.score[chosen.rows[kept][rows]], 1e-6)
-
-    def _written(self, number: int) -> "WyckoffCrystals | None":
-        """Some of the crystals that a round wrote, wanted or not."""
-        run = self._run_of(number)
-        ids = self.store.designs.crystals_of_run(run)
-        some = np.random.default_rng(number).permutation(len(ids))[:MOST_ANCHORS]
-        occupied = _occupied(self.store.labels.crystals_of([ids[k] for k in np.sort(some)]))
-        return None if occupied is None else occupied[0]
 
     def _run_of(self, number: int) -> int:
         finished = {one.number: one.run for one in self.rounds()}

@@ -114,9 +114,9 @@ def energy_references() -> EnergyReferences:
     """The references of the shipped potential; `python -m benchmarks.plausibility.formation_energies` makes them."""
     lines = _REFERENCES.read_text(encoding="utf-8").splitlines()
     widths = [float(value) for value in lines[0].split(",")[1:]]
-    rows = [[float(value or "nan") for value in line.split(",")[1:]] for line in lines[2:]]
     shifts = np.full((3, N_ELEMENTS), np.nan)
-    shifts[:, 1 : len(rows) + 1] = np.array(rows).T
+    for number, line in enumerate(lines[2:], start=1):
+        shifts[:, number] = [float(value or "nan") for value in line.split(",")[1:]]
     return EnergyReferences(shifts.ravel(), (widths[0], widths[1]))
 
 

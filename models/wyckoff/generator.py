@@ -130,6 +130,14 @@ def load_generator(path: Path = SHIPPED) -> Generator:
     return Generator(network.requires_grad_(requires_grad=False), card, known)
 
 
+def has_version(path: Path, ending: str) -> bool:
+    """Whether a card is there and its version ends so."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["version"]).endswith(ending)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def known_file(path: Path) -> Path:
     """The table of known crystals beside a card."""
     return path.with_suffix(".known.safetensors")

@@ -112,7 +112,7 @@ def write(
     active = np.arange(n)
     while len(active):
         slots = [writings[row].draft.slot() for row in active]
-        inputs = _inputs(slots, [writings[row].before[-1] for row in active])
+        inputs = next_inputs(slots, [writings[row].before[-1] for row in active])
         features = network.step(inputs, memory, torch.as_tensor(active))
         drawer.fill([writings[row] for row in active], slots, features)
         for row in active:
@@ -125,7 +125,7 @@ def write(
     return Written([writings[row].draft for row in rows], np.array(rows, dtype=np.int64), np.array(sums))
 
 
-def _inputs(slots: list[Slot], before: list[tuple[int, int, float]]) -> SlotInputs:
+def next_inputs(slots: list[Slot], before: list[tuple[int, int, float]]) -> SlotInputs:
     """What the network reads of the next slots, [n, 1]."""
     columns = torch.tensor([tuple(slot) for slot in slots])[:, :, None].unbind(1)
     kind, position, species, orbit, group = columns
@@ -185,7 +185,12 @@ class _Drawer:
         if keep_apart and draft.is_at_last_parameter:
             nodes = separate_nodes(draft)
             if np.exp(logits[nodes]).sum() < _LEAST_SHARE:
-                self._take_back_orbit(writing)
+                # the parameters of the orbit are drawn anew, after some trials the cell too
+                writing.orbit_trials += 1
+                if writing.orbit_trials > _ORBIT_TRIALS:
+                    self._take_back_cell(writing)
+                else:
+                    writing.forget(draft.take_back_orbit())
                 return
         node, _ = self._drawn(logits, nodes)
         place = float(node + self._rng.triangular(-1.0, 0.0, 1.0))
@@ -200,14 +205,6 @@ class _Drawer:
             is_possible = np.isfinite(draft.cell()).all()
             if not is_possible or (keep_apart and not fixed_sites_are_separate(draft)):
                 self._take_back_cell(writing)
-
-    def _take_back_orbit(self, writing: _Writing) -> None:
-        """Has the parameters of the orbit drawn anew, after some trials the cell and all parameters."""
-        writing.orbit_trials += 1
-        if writing.orbit_trials > _ORBIT_TRIALS:
-            self._take_back_cell(writing)
-        else:
-            writing.forget(writing.draft.take_back_orbit())
 
     def _take_back_cell(self, writing: _Writing) -> None:
         """Has the cell drawn anew, after some trials the orbits too."""

@@ -64,6 +64,7 @@ NOT_RUN = (
         "ingest", "crystals start Prefect, mp: and jarvis: the network: tests/flows/cli/test_ingest.py", "labels/"
     ),
     Exemption("refine", "starts Ray, with a network and a potential in every worker"),
+    Exemption("design", "starts Ray and Prefect: tests/flows/test_design.py runs it"),
     Exemption("retrain", "trains networks: tests/flows/test_retrain_flow.py runs it"),
     Exemption("train", "trains a network: tests/gmt_tasks/training/ does"),
     Exemption("evaluate", "needs the label files of the weights: tests/gmt_tasks/evaluation/ has made-up ones"),

@@ -53,7 +53,7 @@ class CountedBaseline:
         for slot, contexts in zip(slots.tolist(), _contexts(data, slots), strict=True):
             for context in contexts[:n_contexts]:
                 held = counts.setdefault(context, np.zeros(n_choices(SlotKind(context[0]))))
-                for value, share in _held(data, slot):
+                for value, share in held_values(data, slot):
                     held[value] += share
         return CountedBaseline(n_contexts, counts)
 
@@ -92,7 +92,7 @@ def _contexts(data: Sequences, slots: Ints) -> list[tuple[tuple[int, ...], ...]]
     return [((k,), (k, g), (k, g, before_kind, value)) for k, g, before_kind, value in columns]
 
 
-def _held(data: Sequences, slot: int) -> list[tuple[int, float]]:
+def held_values(data: Sequences, slot: int) -> list[tuple[int, float]]:
     """What a slot holds: a category, or the two nodes that its place lies between with their shares."""
     if data.choice_row[slot] >= 0:
         return [(int(data.category[slot]), 1.0)]

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from gmt_tasks.training.wyckoff.baselines import CountedBaseline
-from gmt_tasks.training.wyckoff.data import MOST_ORBITS, MOST_SLOTS, Part, RealCrystals, real_crystals
+from gmt_tasks.training.wyckoff.data import MOST_ORBITS, MOST_SLOTS, Part, real_crystals
 from gmt_tasks.training.wyckoff.loop import WyckoffLoop, WyckoffTraining, mean_by_kind
-from models.crystals.crystal import Ints
 from models.wyckoff.generator import GeneratorCard, count_parameters, known_file, save_generator
 from models.wyckoff.known import save_known
-from models.wyckoff.sequences import Sequences, sequences_of
+from models.wyckoff.sequences import sequences_of
 
 NAME, VERSION = "wyckoff", "0.1.0"
 CANDIDATES = "candidates.parquet"
@@ -35,7 +34,8 @@ def train_generator(config: WyckoffTraining, folder: Path, out: Path, report: Re
     """
     real = real_crystals(folder, CANDIDATES)
     data = sequences_of(real.crystals)
-    rows = {part: _usable(real, data, part) for part in Part}
+    is_small = (data.lengths <= MOST_SLOTS) & (real.crystals.orbits_per_crystal <= MOST_ORBITS)
+    rows = {part: np.intersect1d(real.rows(part), np.flatnonzero(is_small)) for part in Part}
     loop = WyckoffLoop(config, out, report)
     counts = ", ".join(f"{len(rows[part]):,} {part}" for part in Part)
     report(f"{counts}; {count_parameters(loop.network):,} weights, seed {config.seed}")
@@ -68,10 +68,3 @@ def train_generator(config: WyckoffTraining, folder: Path, out: Path, report: Re
         sums = ", ".join(f"{name} {sum(kinds.values()):.2f}" for name, kinds in of_models.items())
         report(f"{name_of_part}: {sums} nats per crystal")
     return card
-
-
-def _usable(real: RealCrystals, data: Sequences, part: Part) -> Ints:
-    """Rows of a part without the largest crystals."""
-    rows = real.rows(part)
-    small = (data.lengths[rows] <= MOST_SLOTS) & (real.crystals.orbits_per_crystal[rows] <= MOST_ORBITS)
-    return np.asarray(rows[small])
