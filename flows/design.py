@@ -96,6 +96,8 @@ def design(  # noqa: PLR0913  Prefect shows one field each
             if not screening.finished:
                 with session_in_use(screening):
                     screen([source.name for source in screening.sources])
-            session.stop.check()
+            # a signal that came during the screening went to its session
+            for one in (screening, session):
+                one.stop.check()
             judge_round(number, screening.run.id, time.monotonic() - began)
         return {"design": session.design.id, "rounds": len(session.rounds()), "proposals": store_proposals()}

@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db.designs.records import DesignRound
 from db.store import ResultStore
 from gmt_tasks.import_guard import REPOSITORY_ROOT
 from models.errors import StoreError
@@ -28,21 +31,12 @@ N_CRYSTALS = 160
 PATIENCE_S = 120.0
 
 FAKE = "tests.flows.cli.fake_cli"
+FAKE_DESIGN = "tests.flows.cli.fake_design_cli"
 
 
-def start(source: Path, db: Path) -> "subprocess.Popen[str]":
-    """`gmtscreen screen` in a process group of its own, as a terminal starts it."""
-    command = [
-        sys.executable,
-        "-m",
-        FAKE,
-        "screen",
-        str(source),
-        "--db",
-        str(db),
-        "--workers",
-        "2",
-    ]
+def start(arguments: list[str], db: Path, module: str = FAKE) -> "subprocess.Popen[str]":
+    """`gmtscreen` with these arguments in a process group of its own, as a terminal starts it."""
+    command = [sys.executable, "-m", module, *arguments, "--db", str(db), "--workers", "2"]
     # Small shards, so that there is a middle, and no Prefect server of the test session.
     environment = os.environ | {"GMTSCREEN_SHARD_ATOMS": "4", "PREFECT_HOME": str(db.parent / "prefect")}
     environment.pop("PREFECT_API_URL", None)
@@ -142,10 +136,10 @@ def test_a_run_that_was_killed_and_stopped_ends_like_one_that_was_not(tmp_path: 
     undisturbed, disturbed = tmp_path / "a" / "a.db", tmp_path / "b" / "b.db"
     for db in (undisturbed, disturbed):
         db.parent.mkdir()
-    calm = start(source, undisturbed)
+    calm = start(["screen", str(source)], undisturbed)
     assert calm.wait(PATIENCE_S * 2) == 0, calm.communicate()[1]
 
-    killed = start(source, disturbed)
+    killed = start(["screen", str(source)], disturbed)
     wait_until(lambda: n_done(disturbed) > 10)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
@@ -153,7 +147,7 @@ def test_a_run_that_was_killed_and_stopped_ends_like_one_that_was_not(tmp_path: 
     wait_until(lambda: not processes_of(disturbed))
     assert n_done(disturbed) == done, "something went on writing after the driver was gone"
 
-    stopped = start(source, disturbed)
+    stopped = start(["screen", str(source)], disturbed)
     wait_until(lambda: n_done(disturbed) > done + 10)
     os.killpg(stopped.pid, signal.SIGINT)
     _, said = stopped.communicate(timeout=PATIENCE_S)
@@ -161,6 +155,59 @@ def test_a_run_that_was_killed_and_stopped_ends_like_one_that_was_not(tmp_path: 
     assert said.splitlines()[-1] == "gmtscreen: stopped; run the same command again to finish the rest"
     assert n_done(disturbed) < N_CRYSTALS * 3 // 4
 
-    last = start(source, disturbed)
+    last = start(["screen", str(source)], disturbed)
     assert last.wait(PATIENCE_S * 2) == 0, last.communicate()[1]
     assert dump(disturbed) == dump(undisturbed)
+
+
+def design(db: Path) -> "subprocess.Popen[str]":
+    """A small design."""
+    asked = ["--rounds", "2", "--per-round", "40", "--generate", "elements=Mg+O,known=keep,max_atoms=8"]
+    fixed = ["--sort", "-k_vrh_gpa", "--above-hull", "0", "--out", str(db.parent / "generators")]
+    return start(["design", "", *asked, *fixed], db, FAKE_DESIGN)
+
+
+def n_done_of_run(db: Path, number: int) -> int:
+    """Crystals of a run with a result; -1 before there is such a run."""
+    try:
+        with ResultStore.open_existing(db) as store:
+            return int(store.runs(number)[0]["done"])
+    except (StoreError, IndexError):
+        return -1
+
+
+def has_result(db: Path, number: int) -> bool:
+    """True once a crystal of a run has a result."""
+    return n_done_of_run(db, number) > 0
+
+
+def found_by_design(db: Path) -> tuple[list[DesignRound], list[dict[str, Any]]]:
+    """Rounds without the time that they took, and proposals."""
+    with ResultStore.open_existing(db) as store:
+        return [replace(one, seconds=0.0) for one in store.designs.rounds(1)], store.designs.proposals(1)
+
+
+@pytest.mark.chaos
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for left-over processes in /proc")
+def test_a_design_that_was_killed_in_its_rounds_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    undisturbed, disturbed = tmp_path / "a" / "a.db", tmp_path / "b" / "b.db"
+    for db in (undisturbed, disturbed):
+        db.parent.mkdir()
+    calm = design(undisturbed)
+    assert calm.wait(PATIENCE_S * 4) == 0, calm.communicate()[1]
+
+    for number in (1, 2):
+        killed = design(disturbed)
+        wait_until(partial(has_result, disturbed, number))
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        done = n_done_of_run(disturbed, number)
+        wait_until(lambda: not processes_of(disturbed))
+        assert n_done_of_run(disturbed, number) == done < n_done_of_run(undisturbed, number)
+        assert len(found_by_design(disturbed)[0]) == number - 1
+
+    last = design(disturbed)
+    assert last.wait(PATIENCE_S * 4) == 0, last.communicate()[1]
+    assert found_by_design(disturbed) == found_by_design(undisturbed)
+    assert len(found_by_design(disturbed)[0]) == 2
+    wait_until(lambda: not processes_of(disturbed))
