@@ -85,13 +85,13 @@ class Generator:
             ModelError: no crystal can be as wanted.
         """
         rng = np.random.default_rng([seed, batch])
-        with _one_thread():
+        with one_thread():
             return write(self.network, wanted, first_choices(self.network, wanted, n, rng), rng)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for torch: matrices are small, and beside a source the cores belong to the workers."""
+def one_thread() -> Iterator[None]:
+    """One thread for torch: matrices are small, beside a run the cores belong to its workers, sums keep their order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

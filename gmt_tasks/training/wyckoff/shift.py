@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from models.crystals.crystal import Floats, Ints
-from models.wyckoff.generator import without_gradients
+from models.wyckoff.generator import one_thread, without_gradients
 from models.wyckoff.network import WyckoffNetwork, n_choices
 from models.wyckoff.occupation import WyckoffCrystals
 from models.wyckoff.sequences import (
@@ -78,18 +78,26 @@ def shift(
         written: crystals of earlier rounds, at which the divergence is measured.
         options: how far and how fast.
     """
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)  # of what is left out in training
+        return _shifted(reference, sequences_of(good), weights, sequences_of(written), options)
+
+
+def _shifted(
+    reference: WyckoffNetwork, good: Sequences, weights: Floats, anchors: Sequences, options: ShiftOptions
+) -> Shifted:
+    """The last network of the passes that is within the bound."""
     network = without_gradients(reference).requires_grad_()
-    data, anchors = sequences_of(good), sequences_of(written)
     share = torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=0.0)
     rng = np.random.default_rng(options.seed)
     kept = Shifted(without_gradients(reference), 0.0, 0)
     for n_passes in range(1, options.passes + 1):
         network.train()
-        for rows in batches(data.lengths, np.arange(good.n_crystals), _BATCH_SLOTS, rng):
-            batch = sequence_batch(data, rows)
+        for rows in batches(good.lengths, np.arange(len(good.lengths)), _BATCH_SLOTS, rng):
+            batch = sequence_batch(good, rows)
             of_slots = share[torch.as_tensor(rows)][batch.crystal]
-            loss = -(log_probabilities(network, data, batch) * of_slots).sum() / len(batch.slots)
+            loss = -(log_probabilities(network, good, batch) * of_slots).sum() / len(batch.slots)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
