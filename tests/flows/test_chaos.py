@@ -31,7 +31,7 @@ N_CRYSTALS = 160
 PATIENCE_S = 120.0
 
 FAKE = "tests.flows.cli.fake_cli"
-FAKE_DESIGN = "tests.flows.cli.fake_design_cli"
+FAKE_DESIGN = "tests.flows.cli.runs.fake_design_cli"
 
 
 def start(arguments: list[str], db: Path, module: str = FAKE) -> "subprocess.Popen[str]":

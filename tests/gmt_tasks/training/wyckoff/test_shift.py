@@ -76,6 +76,17 @@ def test_the_same_seed_gives_the_same_network_and_another_one_another() -> None:
     assert not same_weights(first.network, other.network)
 
 
+def test_dropout_is_seeded_too_whatever_else_draws_random_numbers() -> None:
+    forgetful = WyckoffNetwork(replace(START.config, dropout=0.3))
+    forgetful.load_state_dict(START.state_dict())
+    options, weights = replace(OPTIONS, passes=2, bound=1e9), np.ones(GOOD.n_crystals)
+    first = shift(forgetful, START, GOOD, weights, WRITTEN, options)
+    torch.rand(7)  # others draw in between
+    again = shift(forgetful, START, GOOD, weights, WRITTEN, options)
+    assert same_weights(first.network, again.network)
+    assert not same_weights(first.network, shifted(options).network), "the control: without dropout"
+
+
 def test_crystals_of_more_weight_become_likelier_and_only_ratios_of_weights_count() -> None:
     options = replace(OPTIONS, passes=4, bound=1e9)
     heavy = np.where(np.arange(GOOD.n_crystals) == 3, 50.0, 1.0)
