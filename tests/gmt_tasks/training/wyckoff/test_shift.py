@@ -80,9 +80,9 @@ def test_dropout_is_seeded_too_whatever_else_draws_random_numbers() -> None:
     forgetful = WyckoffNetwork(replace(START.config, dropout=0.3))
     forgetful.load_state_dict(START.state_dict())
     options, weights = replace(OPTIONS, passes=2, bound=1e9), np.ones(GOOD.n_crystals)
-    first = shift(forgetful, START, GOOD, weights, WRITTEN, options)
+    first = shift(forgetful, GOOD, weights, WRITTEN, options)
     torch.rand(7)  # others draw in between
-    again = shift(forgetful, START, GOOD, weights, WRITTEN, options)
+    again = shift(forgetful, GOOD, weights, WRITTEN, options)
     assert same_weights(first.network, again.network)
     assert not same_weights(first.network, shifted(options).network), "the control: without dropout"
 
