@@ -18,6 +18,6 @@ def patched_batch() -> None:
 
 
 if __name__ == "__main__":
-    design_session.describe_model = describe_fake
+    vars(design_session)["describe_model"] = describe_fake
     patched_batch()
     fake_cli.run(describe_model=describe_fake, load_worker=partial(fake_cli.slow_worker))

@@ -70,7 +70,13 @@ class Place:
 
     def session(self, **other: Any) -> DesignSession:
         """The design opened without the command line."""
-        asked = {"sort": SORT, "rounds": 2, "per_round": PER_ROUND, "generate": GENERATE, "propose": 4} | other
+        asked: dict[str, Any] = {
+            "sort": SORT,
+            "rounds": 2,
+            "per_round": PER_ROUND,
+            "generate": GENERATE,
+            "propose": 4,
+        } | other
         request = DesignRequest(above_hull=0.0, **asked)
         return DesignSession.open(load_settings(db=str(self.db)), request, self.folder / "generators")
 
