@@ -240,7 +240,7 @@ def decorations() -> prototypes.PrototypesSource:
 def prototype_crystals(stub: Stub, folder: Path, bad: int) -> list[End]:
     source = decorations()
     bad_one = source._chosen[bad]
-    stub.set(prototypes, "_crystal", lambda decoration: decoration is bad_one)
+    stub.set(prototypes, "decorated_crystal", lambda decoration, _seed: decoration is bad_one)
     return [end._replace(name=f"r{k}") for k, end in enumerate(ends_of(source.blocks(0)))]
 
 

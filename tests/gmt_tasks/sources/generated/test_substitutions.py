@@ -15,7 +15,7 @@ from gmt_tasks.ingest.validate import ingest_block
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.sources.source import SourceBlock
 from models.crystals.crystal import SYMBOLS
-from models.errors import SourceError
+from models.errors import Reason, SourceError
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,12 @@ def block() -> SourceBlock:
 
 def test_hundreds_of_candidates_pass_ingest_and_are_different_crystals(block: SourceBlock) -> None:
     ingested = ingest_block("substitutions", block)
-    assert (len(ingested.crystal_ids), ingested.rejected) == (400, [])
-    assert len(set(ingested.crystal_ids)) == len(set(ingested.source_ids)) == 400
+    n_accepted = len(ingested.crystal_ids)
+    assert n_accepted + len(ingested.rejected) == 400
+    assert n_accepted > 380
+    # Fe4+ and the like: states that the probabilities know and the gate does not
+    assert {refused.reason for refused in ingested.rejected} <= {Reason.CHARGE_UNBALANCED}
+    assert len(set(ingested.crystal_ids)) == len(set(ingested.source_ids)) == n_accepted
 
 
 def test_every_candidate_is_charge_balanced(block: SourceBlock) -> None:
