@@ -15,15 +15,7 @@ from flows.endings import ON_FAULT
 from flows.orchestration import design_session, session_for, session_in_use
 from flows.reports.designs.tables import rounds_as_markdown
 from flows.screen import screen
-from gmt_tasks.design.request import (
-    DEFAULT_ABOVE_HULL,
-    DEFAULT_BOUND,
-    DEFAULT_PER_ROUND,
-    DEFAULT_PROPOSE,
-    DEFAULT_ROUNDS,
-    DEFAULT_SORT,
-    DesignRequest,
-)
+from gmt_tasks.design.request import DesignRequest
 from gmt_tasks.design.session import DesignSession
 from gmt_tasks.process import stop_on_signals
 
@@ -58,13 +50,13 @@ def store_proposals() -> int:
 def design(  # noqa: PLR0913  Prefect shows one field each
     *,
     filter: str = "",
-    sort: str = DEFAULT_SORT,
-    rounds: int = DEFAULT_ROUNDS,
-    per_round: int = DEFAULT_PER_ROUND,
-    propose: int = DEFAULT_PROPOSE,
+    sort: str = DesignRequest.sort,
+    rounds: int = DesignRequest.rounds,
+    per_round: int = DesignRequest.per_round,
+    propose: int = DesignRequest.propose,
     generate: str = "",
-    bound: float = DEFAULT_BOUND,
-    above_hull: float = DEFAULT_ABOVE_HULL,
+    bound: float = DesignRequest.bound,
+    above_hull: float = DesignRequest.above_hull,
     seed: int = 0,
 ) -> dict[str, int]:
     """Searches for new crystals with wanted properties. May be stopped and called again at any time.

@@ -11,15 +11,7 @@ from flows.cli.options import AsJson, Db, Device, Model
 from flows.cli.results.open import filter_shown
 from flows.cli.screen import run_flow
 from flows.terminal.console import Exit, errors_as_lines, print_json, say, say_command
-from gmt_tasks.design.request import (
-    DEFAULT_ABOVE_HULL,
-    DEFAULT_BOUND,
-    DEFAULT_PER_ROUND,
-    DEFAULT_PROPOSE,
-    DEFAULT_ROUNDS,
-    DEFAULT_SORT,
-    DesignRequest,
-)
+from gmt_tasks.design.request import DesignRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,24 +25,24 @@ def design(
         str, typer.Argument(metavar="FILTER", help="Which crystals are wanted: OPTIMADE filter; '' means all.")
     ],
     *,
-    sort: Annotated[str, typer.Option(help="The number to make large (-NAME) or small (NAME).")] = DEFAULT_SORT,
+    sort: Annotated[str, typer.Option(help="The number to make large (-NAME) or small (NAME).")] = DesignRequest.sort,
     db: Db = None,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds.")] = DEFAULT_ROUNDS,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds.")] = DesignRequest.rounds,
     per_round: Annotated[
         int, typer.Option(min=10, max=1_000_000, help="Crystals that are begun per round.")
-    ] = DEFAULT_PER_ROUND,
-    propose: Annotated[int, typer.Option(min=1, max=1000, help="Crystals to propose.")] = DEFAULT_PROPOSE,
+    ] = DesignRequest.per_round,
+    propose: Annotated[int, typer.Option(min=1, max=1000, help="Crystals to propose.")] = DesignRequest.propose,
     generate: Annotated[
         str, typer.Option(help="Parameters of the source `generated`, e.g. elements=Ba+Ti+O,max_atoms=20.")
     ] = "",
     bound: Annotated[
         float,
         typer.Option(min=0.0, help="Divergence of the generator from its start, nats per crystal; 0 leaves it as is."),
-    ] = DEFAULT_BOUND,
+    ] = DesignRequest.bound,
     above_hull: Annotated[
         float,
         typer.Option(min=0.0, help="Propose nothing farther above the hull of known crystals, eV per atom; 0 = any."),
-    ] = DEFAULT_ABOVE_HULL,
+    ] = DesignRequest.above_hull,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of generators and the plot.", show_default="design-NUMBER")

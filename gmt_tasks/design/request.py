@@ -3,11 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-DEFAULT_SORT = "-d_max_pc_per_n"
-DEFAULT_ROUNDS, DEFAULT_PER_ROUND, DEFAULT_PROPOSE = 5, 1000, 20
-DEFAULT_BOUND = 6.0
-DEFAULT_ABOVE_HULL = 0.2
-
 
 @dataclass(frozen=True)
 class DesignRequest:
@@ -27,13 +22,13 @@ class DesignRequest:
     """
 
     filter: str = ""
-    sort: str = DEFAULT_SORT
-    rounds: int = DEFAULT_ROUNDS
-    per_round: int = DEFAULT_PER_ROUND
-    propose: int = DEFAULT_PROPOSE
+    sort: str = "-d_max_pc_per_n"
+    rounds: int = 5
+    per_round: int = 1000
+    propose: int = 20
     generate: str = ""
-    bound: float = DEFAULT_BOUND
-    above_hull: float = DEFAULT_ABOVE_HULL
+    bound: float = 6.0
+    above_hull: float = 0.2
     seed: int = 0
 
     @property

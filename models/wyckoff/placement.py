@@ -5,14 +5,12 @@ from numpy.typing import NDArray
 
 from models.crystals.crystal import Floats
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
+from models.plausibility.pair_distances import LEAST_RATIO
 from models.wyckoff.draft import Draft
 from models.wyckoff.occupation import lattice_of_cell
 from models.wyckoff.placement_loops import mark_separate
 from models.wyckoff.positions import space_group
 from models.wyckoff.slots import N_BINS, SlotKind, from_nodes
-
-LEAST_DISTANCE = 0.7
-"""Distance over the sum of covalent radii below which atoms are too close."""
 
 _RADII = np.asarray(COVALENT_RADIUS_ANGSTROM, dtype=np.float64)
 
@@ -37,7 +35,7 @@ def separate_places(draft: Draft, orbit: int, parameters: Floats) -> NDArray[np.
     sites = np.concatenate([own, np.broadcast_to(others, (len(own), *others.shape))], axis=1)
     radii = _RADII[[draft.species[k] for k in (orbit, *before)]]
     of_sites = np.repeat(radii, [own.shape[1], *map(len, placed)])
-    mark_separate(np.ascontiguousarray(sites), of_sites, float(radii[0]), lattice, LEAST_DISTANCE, is_separate)
+    mark_separate(np.ascontiguousarray(sites), of_sites, float(radii[0]), lattice, LEAST_RATIO, is_separate)
     return is_separate
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from db.records import Lineage, LineageOperation
 from gmt_tasks.sources.generated.decoration import Decoration, Geometry, analyse, decorations
+from gmt_tasks.sources.generated.parameters import read_parameters, symbols, whole_number
 from gmt_tasks.sources.generated.prototype_table import DEFAULT_ELEMENTS, PROTOTYPES
 from gmt_tasks.sources.json_records import parse_record
 from gmt_tasks.sources.parsed import ParsedCrystal, block_of_readings, reading_or_refusal
@@ -36,6 +37,18 @@ BLOCK = 1000
 _LIBRARY = "analysis/prototypes/aflow_prototypes.json.gz"
 _PATTERN = (True, False, True, False, True)  # piezoelectric or not: three of five
 _NUMBER = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+
+
+def _used_elements(value: str) -> tuple[str, ...]:
+    """A reader of elements that prototypes are decorated with."""
+    listed = symbols(value)
+    unused = [symbol for symbol in listed if symbol not in DEFAULT_ELEMENTS]
+    if unused:
+        raise ValueError(f"{unused[0]} is not among the elements of prototypes: {' '.join(DEFAULT_ELEMENTS)}")
+    return listed
+
+
+_READERS = {"n": whole_number(), "seed": whole_number(), "elements": _used_elements}
 
 
 class PrototypesSource:
@@ -63,20 +76,7 @@ class PrototypesSource:
         Raises:
             SourceError: an unknown parameter, a value that is no whole number, or an element that is never used.
         """
-        parameters: dict[str, Any] = {}
-        for part in filter(None, text.partition(":")[2].split(",")):
-            key, _, value = part.partition("=")
-            if key == "elements":
-                symbols = value.split("+")
-                if unknown := [symbol for symbol in symbols if symbol not in DEFAULT_ELEMENTS]:
-                    used = " ".join(DEFAULT_ELEMENTS)
-                    raise SourceError(f"{unknown[0]!r} is not among the elements of prototypes: {used}.")
-                parameters[key] = tuple(symbols)
-            elif key in ("n", "seed") and value.isascii() and value.isdigit():
-                parameters[key] = int(value)
-            else:
-                raise SourceError(f"{part!r} is no parameter of prototypes. Use n=5000, seed=1 or elements=Ba+Ti+O.")
-        return cls(**parameters, name=text)
+        return cls(**read_parameters(text, _READERS), name=text)
 
     def fingerprint(self) -> str:
         """sha256 of the parameters, the data version and the library of structure types."""

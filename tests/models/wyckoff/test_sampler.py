@@ -8,9 +8,10 @@ import pytest
 
 from models.crystals.neighbors import find_neighbors
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
+from models.plausibility.pair_distances import LEAST_RATIO
 from models.wyckoff.draft import crystals_of
 from models.wyckoff.occupation import n_sites
-from models.wyckoff.placement import LEAST_DISTANCE, separate_places
+from models.wyckoff.placement import separate_places
 from models.wyckoff.positions import space_group
 from models.wyckoff.sampler import Wanted, Written, write
 from models.wyckoff.slots import N_BINS
@@ -97,8 +98,8 @@ def test_atoms_are_apart_in_all_crystals_and_were_not_without_asking() -> None:
     apart = sample(wanted, n=64, seed=2)
     assert len(apart.drafts) > 10
     cells = np.array([draft.cell()[:3].max() for draft in apart.drafts])
-    assert (scaled_distances(apart) > LEAST_DISTANCE - 2 * cells / N_BINS).all()
-    assert (scaled_distances(apart) > LEAST_DISTANCE).mean() > 0.8
+    assert (scaled_distances(apart) > LEAST_RATIO - 2 * cells / N_BINS).all()
+    assert (scaled_distances(apart) > LEAST_RATIO).mean() > 0.8
     close = scaled_distances(sample(replace(wanted, keep_apart=False), n=64, seed=2))
     assert (close < 0.5).mean() > 0.3
 
@@ -120,6 +121,6 @@ def test_separate_places_are_those_of_a_search_in_the_whole_crystal() -> None:
         for orbit in range(len(draft.positions)):
             least = ratio[orbit_of_site[pairs.center] == orbit].min(initial=np.inf)
             found = separate_places(draft, orbit, draft.parameters[orbit][None])[0]
-            assert found == (least >= LEAST_DISTANCE) or least == pytest.approx(LEAST_DISTANCE)
+            assert found == (least >= LEAST_RATIO) or least == pytest.approx(LEAST_RATIO)
             n_separate, n_looked_at = n_separate + bool(found), n_looked_at + 1
     assert 0.05 < n_separate / n_looked_at < 0.95
