@@ -56,6 +56,12 @@ class ExplorerServices:
 
         return list(reliability_lines(result.get("trust", {})))
 
+    def scoreboard(self) -> dict[str, Any]:
+        """The scoreboard that came with the program, or that a command has kept since."""
+        from gmt_tasks.evaluation.scoreboard.stored import read_stored
+
+        return read_stored().to_json()
+
     def second_opinions(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
         """The second opinions about a crystal for reading, the newest first."""
         from dataclasses import asdict

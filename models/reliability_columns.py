@@ -19,6 +19,9 @@ RELIABILITY: dict[str, DerivedQuantity] = {
     "bond_dimensionality": DerivedQuantity("1", "dimension of the bonded network, 0 molecules to 3 framework", ()),
     "vacuum_angstrom": DerivedQuantity("angstrom", "widest empty layer of the cell", ()),
     "open_framework": DerivedQuantity("", "framework with pores, as of a zeolite", (), kind=ColumnKind.FLAG),
+    "defect_supercell": DerivedQuantity(
+        "", "many cells of a simpler crystal but for a few atoms: a point defect", (), kind=ColumnKind.FLAG
+    ),
     "molecular": DerivedQuantity("", "crystal of molecules or single atoms", (), kind=ColumnKind.FLAG),
     "low_dimensional": DerivedQuantity("", "slab, wire or molecule in vacuum", (), kind=ColumnKind.FLAG),
     "layered": DerivedQuantity("", "crystal of bonded layers", (), kind=ColumnKind.FLAG),

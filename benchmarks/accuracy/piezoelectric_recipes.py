@@ -27,7 +27,8 @@ from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.data import Prepared, training_rows
-from gmt_tasks.training.loop import Report, TrainingLoop
+from gmt_tasks.training.epochs import Report
+from gmt_tasks.training.loop import TrainingLoop
 from gmt_tasks.training.training import match_head, set_constants, train
 from models.crystals.crystal import CrystalBatch, Floats, Ints
 from models.crystals.graph import build_graph

@@ -71,6 +71,14 @@ class Services(Protocol):
         """How reliable a result is, in sentences."""
         ...
 
+    def scoreboard(self) -> dict[str, Any]:
+        """The scoreboard that came with the program: `tables` of figures, as gmt_tasks/evaluation/scoreboard makes it.
+
+        Raises:
+            GmtError: there is one that cannot be read.
+        """
+        ...
+
     def second_opinions(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
         """The second opinions about a crystal for reading, the newest first.
 

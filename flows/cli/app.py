@@ -16,10 +16,11 @@ from flows.cli import (
     models,
     registry,
     retrain,
+    scoreboard,
     screen,
     suggest,
 )
-from flows.cli.results import compare, compare_models, designs, export, plot, query, serve, show, status
+from flows.cli.results import compare, compare_models, designs, export, lattice, plot, query, serve, show, status
 from flows.cli.runs import refine
 from flows.terminal.console import Exit, errors_as_lines, errors_as_one_line, fail, say
 from gmt_tasks.import_guard import ForeignPackageError, put_root_first, refuse_foreign_packages
@@ -58,6 +59,7 @@ COMMANDS = (
     (app, "export", export.export, "gmtscreen export 'preset:piezo' --to piezo.extxyz --limit 100 --db hits.db"),
     (app, "plot", plot.plot, "gmtscreen plot 'NOT metal' --x k_vrh_gpa --y d_max_pc_per_n --pareto --out hits.html"),
     (app, "surface", plot.surface, "gmtscreen surface reference:aln --property young --out aln.html"),
+    (app, "lattice", lattice.lattice, "gmtscreen lattice octet --density 0.05 --surface octet.png --stl octet.stl"),
     (app, "serve", serve.serve, "gmtscreen serve --db hits.db"),
     (app, "suggest", suggest.suggest, "gmtscreen suggest --property k_vrh_gpa --n 20 --db hits.db --out jobs"),
     (app, "refine", refine.refine, "gmtscreen refine 'NOT metal' --top 50 --sort -d_max_pc_per_n --db hits.db"),
@@ -72,6 +74,7 @@ COMMANDS = (
     (app, "retrain", retrain.retrain, "gmtscreen retrain --db hits.db --no-promote"),
     (app, "train", models.train, "gmtscreen train gmtnet --out runs/gmtnet --data labels/"),
     (app, "evaluate", models.evaluate, "gmtscreen evaluate gmtnet --data labels/"),
+    (app, "scoreboard", scoreboard.scoreboard, "gmtscreen scoreboard --jarvis jarvis_leaderboard --section jarvis"),
     (app, "calibrate", ensemble.calibrate, "gmtscreen calibrate runs/gmtnet/gmtnet.json --data labels/"),
     (app, "equivariance", equivariance.equivariance, "gmtscreen equivariance candidates.parquet --candidates 500"),
     (labels_app, "list", labels.list_batches, "gmtscreen labels list --db hits.db"),

@@ -43,6 +43,9 @@ _PROTOCOL_HELP = (
 GENERATOR = "wyckoff"
 """Name of the configuration that trains no tensor model but the generator of crystals."""
 
+LATTICE = "lattice"
+"""Name of the configuration that trains the network of beam lattices."""
+
 
 def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a shipped one.")],
@@ -59,10 +62,12 @@ def train(
     """Trains a model, or goes on training it, and writes weights and card.
 
     A --data folder with the JARVIS files released with GMTNet is read by the paper's protocol. CONFIG `wyckoff` trains
-    the generator of crystals instead, from the table of candidates in the --data folder.
+    the generator of crystals instead, from the table of candidates in the --data folder, and `lattice` the network of
+    beam lattices.
     """
-    if config == GENERATOR:
-        _train_generator(out or Path("runs") / config, data or DEFAULT_DATA, {"epochs": epochs, "seed": seed})
+    if config in (GENERATOR, LATTICE):
+        train_other = _train_generator if config == GENERATOR else _train_lattice
+        train_other(out or Path("runs") / config, data or DEFAULT_DATA, {"epochs": epochs, "seed": seed})
         return
     from dataclasses import replace
 
@@ -105,6 +110,17 @@ def _train_generator(out: Path, data: Path, given: dict[str, int | None]) -> Non
     config = WyckoffTraining(**changes)
     with errors_as_lines(Exit.BROKEN_PROMISE):
         card = train_generator(config, data, out, say)
+        say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}")
+
+
+def _train_lattice(out: Path, data: Path, given: dict[str, int | None]) -> None:
+    """Trains the network of beam lattices."""
+    from gmt_tasks.training.beam_lattice.loop import LatticeTraining
+    from gmt_tasks.training.beam_lattice.training import train_lattice
+
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    with errors_as_lines(Exit.BROKEN_PROMISE):
+        card = train_lattice(LatticeTraining(**changes), data, out, say)
         say(f"{card.name}@{card.version} (sha256 {card.sha256[:12]}) written to {out}")
 
 

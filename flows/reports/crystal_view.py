@@ -223,7 +223,8 @@ def reliability_lines(reliability: dict[str, Any]) -> Iterator[str]:
             f", in {reliability['vacuum_angstrom']:.1f} angstrom of vacuum" if reliability["low_dimensional"] else ""
         )
         pores = " with pores" if reliability.get("open_framework") else ""
-        yield f"bonds form {kind}{pores}{vacuum}"
+        defect = "; many cells of a simpler crystal with a point defect" if reliability.get("defect_supercell") else ""
+        yield f"bonds form {kind}{pores}{vacuum}{defect}"
     if reliability.get("equilibrium_volume_ratio") is not None:
         far = "OFF EQUILIBRIUM" if reliability["off_equilibrium"] else "near equilibrium"
         change = 100 * (reliability["equilibrium_volume_ratio"] - 1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gmt_tasks.screening.derive import DerivedProperties
 from models.applicability.bounds import beyond_materials
+from models.applicability.defects import defect_of, is_defect_supercell
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.dimensionality import network_dimension
 from models.applicability.distance import OOD_SCORE, TrainingReference
@@ -152,6 +153,8 @@ def reliability_columns(
         "bond_dimensionality": dimension.astype(np.float64),
         "vacuum_angstrom": evidence.vacuum,
         "open_framework": is_open_framework(evidence.descriptors, dimension) & ~in_vacuum,
+        # a thick slab is many layers of a crystal but for its surfaces
+        "defect_supercell": is_defect_supercell(evidence.crystals) & ~in_vacuum,
         "molecular": (dimension == 0) & ~in_vacuum,
         "low_dimensional": in_vacuum,
         "layered": (dimension == 2) & ~in_vacuum,
@@ -198,18 +201,7 @@ def reliability_warnings(
             f"unlike the training data: {score:.1f} % of held-out crystals are nearer to it, so errors may be larger "
             "than the intervals say"
         )
-    for k in np.flatnonzero(columns["low_dimensional"]):
-        kind = ("molecules or atoms", "chains", "a layer", "a slab")[int(columns["bond_dimensionality"][k])]
-        texts[k].append(
-            f"low-dimensional: {kind} in {columns['vacuum_angstrom'][k]:.1f} angstrom of vacuum; tensors per volume of "
-            "such a cell depend on the vacuum and mean nothing"
-        )
-    for k in np.flatnonzero(columns["open_framework"]):
-        ratio = float(volume_ratio(evidence.descriptors[k : k + 1])[0])
-        texts[k].append(
-            f"open framework: its volume is {ratio:.1f} times that of its atoms; moduli of zeolites were off by a "
-            "factor of 4"
-        )
+    _add_kinds_of_cells(texts, columns, evidence)
     for k in np.flatnonzero(columns["off_equilibrium"] == 1):
         change = 100 * (columns["equilibrium_volume_ratio"][k] - 1)
         texts[k].append(
@@ -235,6 +227,28 @@ def reliability_warnings(
         if tensor in features:
             _add_reasons(texts, tensor, model, columns, features[tensor])
     return texts
+
+
+def _add_kinds_of_cells(texts: list[list[str]], columns: Mapping[str, NDArray[Any]], evidence: Evidence) -> None:
+    """Says of cells that are no bulk crystals what their numbers are; docs/cells.md."""
+    for k in np.flatnonzero(columns["low_dimensional"]):
+        kind = ("molecules or atoms", "chains", "a layer", "a slab")[int(columns["bond_dimensionality"][k])]
+        texts[k].append(
+            f"low-dimensional: {kind} in {columns['vacuum_angstrom'][k]:.1f} angstrom of vacuum; tensors per volume of "
+            "such a cell depend on the vacuum and mean nothing"
+        )
+    for k in np.flatnonzero(columns["open_framework"]):
+        ratio = float(volume_ratio(evidence.descriptors[k : k + 1])[0])
+        texts[k].append(
+            f"open framework: its volume is {ratio:.1f} times that of its atoms; moduli of zeolites were off by a "
+            "factor of 4"
+        )
+    for k in np.flatnonzero(columns["defect_supercell"]):
+        kind, n_cells = defect_of(evidence.crystals.select([int(k)]))
+        texts[k].append(
+            f"defect supercell: {n_cells} cells or more of a simpler crystal but for a few atoms ({kind.value}); the "
+            "tensors are those of defects that repeat with the cell, ordered and neutral, not of one defect in its host"
+        )
 
 
 def _add_reasons(

@@ -87,17 +87,17 @@ def label_counts(data: LabelledCrystals, rows: Ints) -> dict[str, int]:
 def prepare(data: LabelledCrystals, rows: Ints, config: "TrainingConfig") -> Prepared:
     """Graphs and targets of the labelled crystals `rows` and of the candidates of a run."""
     spec = CONFIGS[config.network].graph
-    targets, graphs = make_targets(data, rows), _graphs(data.crystals.select(rows), spec)
+    targets, graphs = make_targets(data, rows), orbit_graphs(data.crystals.select(rows), spec)
     table = load_split_table(find_checkpoint(config.start)) if config.start else None
     folder, n_candidates, n_computed = Path(config.data), 0, 0
     held_back = evaluated_formulas(folder, data) if config.candidates or config.computed else set()
     if config.candidates:
         crystals, scalars = _read_candidates(folder / config.candidates, held_back, table)
-        graphs += _graphs(crystals, spec)
+        graphs += orbit_graphs(crystals, spec)
         targets, n_candidates = _extended(targets, {"scalars": scalars}), crystals.n_crystals
     if config.computed:
         crystals, targets = _with_computed(targets, folder / config.computed, held_back, table)
-        graphs += _graphs(crystals, spec)
+        graphs += orbit_graphs(crystals, spec)
         n_computed = crystals.n_crystals
     # networks of the published kind are trained behind its mask
     corrections: dict[Tensor, torch.Tensor] = {}
@@ -175,8 +175,8 @@ def _maps_to_ieee_voigt(rotations: Floats) -> Floats:
     return maps
 
 
-def _graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:
-    # in parts: the edges of all crystals at once would not fit in memory
+def orbit_graphs(batch: CrystalBatch, spec: GraphSpec) -> list[OrbitGraph]:
+    """Graphs of one atom per orbit, in parts: the edges of all crystals at once would not fit in memory."""
     parts = np.array_split(np.arange(batch.n_crystals), max(1, batch.n_crystals // 256))
     chosen = [batch.select(part) for part in parts]
     reduce = without_orbits if spec.rule is NeighborRule.PUBLISHED else reduce_to_orbits
@@ -222,7 +222,7 @@ def prepare_answered(data: LabelledCrystals, rows: Ints, crystals: CrystalBatch,
     """
     n_others = crystals.n_crystals - len(rows)
     targets = _extended(make_targets(data, rows), {"scalars": np.full((n_others, len(Scalar)), np.nan)})
-    graph = join_orbit_graphs(_graphs(crystals, CONFIGS[config.network].graph))
+    graph = join_orbit_graphs(orbit_graphs(crystals, CONFIGS[config.network].graph))
     few = [data.components[quantity][rows, 0] for quantity, row in TENSORS.items() if row.few_labels]
     return Prepared(
         graph,

@@ -17,7 +17,8 @@ from gmt_tasks.training.data import Prepared, label_counts, prepare, training_ro
 from gmt_tasks.training.distillation.distillation import DistillationLoop, prepare_distillation
 from gmt_tasks.training.distillation.ensemble_answers import SPREAD_COLUMNS
 from gmt_tasks.training.distillation.widening import doubled, doubled_config
-from gmt_tasks.training.loop import Report, TrainingLoop
+from gmt_tasks.training.epochs import Report
+from gmt_tasks.training.loop import TrainingLoop
 from gmt_tasks.training.published_protocol import labelled_tensors, read_labels_or_published
 from gmt_tasks.training.split_table import write_split_table
 from models.crystals.crystal import Floats, Ints

@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints, rows_of
+from models.crystals.image_kernels import ImageKernels, find_kernels
 from models.crystals.neighborhood import Neighborhood, find_neighborhood
 from models.crystals.neighbors import Bools
 from models.crystals.published_graph import published_edges
@@ -34,17 +35,36 @@ class GraphSpec:
         n_neighbors: k of the k-th neighbour distance r_k.
         reach: an edge exists up to reach * r_k.
         undirected: keep an edge when either end reaches the other (as the published graph does).
+        radius_angstrom: an edge exists up to this distance instead, the same for all atoms; None for the rule above.
+            Atoms of open structures may be left without edges.
         rule: with `published` (neighbours as the published code takes them) reach and undirected have no effect.
+        kernel_widths_angstrom: of Gaussians whose sums over images all atoms see of each other beside their edges
+            (models/crystals/image_kernels.py); none for a network of edges only.
     """
 
     n_neighbors: int = 12
     reach: float = 1.25
     undirected: bool = False
     rule: NeighborRule = NeighborRule.WHOLE_SHELLS
+    kernel_widths_angstrom: tuple[float, ...] = ()
+    radius_angstrom: float | None = None
 
     def __post_init__(self) -> None:
-        # a configuration that was read from JSON brings the rule's text
+        # a configuration that was read from JSON brings the rule's text and lists
         object.__setattr__(self, "rule", NeighborRule(self.rule))
+        object.__setattr__(self, "kernel_widths_angstrom", tuple(self.kernel_widths_angstrom))
+        if self.radius_angstrom is not None and self.rule is NeighborRule.PUBLISHED:
+            raise ValueError("The published rule takes the nearest neighbours: it has no radius.")
+
+    def reach_angstrom(self, neighbors: Neighborhood) -> Floats:
+        """How far each atom's edges reach in angstrom, infinite for atoms whose neighbors were not searched, [n_atoms].
+
+        Args:
+            neighbors: of all atoms, searched with this spec.
+        """
+        if self.radius_angstrom is None:
+            return self.reach * neighbors.kth_distance(self.n_neighbors)
+        return np.full(len(neighbors.crystal_of_atom), self.radius_angstrom)
 
 
 PUBLISHED_GRAPH = GraphSpec(n_neighbors=16, reach=1.001, undirected=True, rule=NeighborRule.PUBLISHED)
@@ -62,7 +82,8 @@ class CrystalGraph:
         center: the atom an edge informs, ascending, shape [n_edges].
         neighbor: the atom at its other end, shape [n_edges].
         vector: from center to neighbour in angstrom, shape [n_edges, 3].
-        scaled_distance: distance / (reach * r_k of the center), in (0, 1] for directed graphs, shape [n_edges].
+        scaled_distance: distance / reach of the center, in (0, 1] for directed graphs, shape [n_edges].
+        kernels: between all atoms of each crystal; None without widths.
     """
 
     n_crystals: int
@@ -72,6 +93,7 @@ class CrystalGraph:
     neighbor: Ints
     vector: Floats
     scaled_distance: Floats
+    kernels: ImageKernels | None = None
 
     def select(self, crystals: Ints) -> "CrystalGraph":
         """The graph of the crystals of the given indices, in that order."""
@@ -87,6 +109,7 @@ class CrystalGraph:
             new_index[self.neighbor[edges]],
             self.vector[edges],
             self.scaled_distance[edges],
+            None if self.kernels is None else self.kernels.select(crystals),
         )
 
 
@@ -106,12 +129,17 @@ def find_graph_neighbors(
     """
     volume_per_atom = np.abs(np.linalg.det(batch.lattice)) / batch.atoms_per_crystal
     radius = np.full(batch.n_crystals, least_radius_angstrom)
+    shells = []
     for spec in specs:
+        if spec.radius_angstrom is not None:
+            radius = np.maximum(radius, spec.radius_angstrom)
+            continue
         # 1.25 times the sphere that holds r_k at the mean density is enough for most
         density_radius = np.cbrt(3.0 * spec.n_neighbors * volume_per_atom / (4.0 * np.pi))
         radius = np.maximum(radius, 1.25 * spec.reach * density_radius)
+        shells.append((spec.n_neighbors, spec.reach))
     # crystals in which that was too small (layers, molecules, open frames) are searched again
-    return find_neighborhood(batch, radius, [(spec.n_neighbors, spec.reach) for spec in specs], centers)
+    return find_neighborhood(batch, radius, shells, centers)
 
 
 def build_graph(
@@ -135,24 +163,23 @@ def build_graph(
         neighbors = find_graph_neighbors(batch, [spec], centers=centers)
     else:
         chosen = slice(None) if neighbors.centers is None else neighbors.centers
-        needed, crystal = (
-            spec.reach * neighbors.kth_distance(spec.n_neighbors)[chosen],
-            neighbors.crystal_of_atom[chosen],
-        )
+        needed, crystal = spec.reach_angstrom(neighbors)[chosen], neighbors.crystal_of_atom[chosen]
         short = np.unique(crystal[needed > neighbors.radius_angstrom[crystal]])
         if len(short):
             n = batch.n_crystals
             raise ValueError(f"{len(short)} of {n} crystals need neighbors farther away: search with {spec}.")
     _check_centers(spec, neighbors, centers)
-    r_k = neighbors.kth_distance(spec.n_neighbors)
     if spec.rule is NeighborRule.PUBLISHED:
+        r_k = neighbors.kth_distance(spec.n_neighbors)
         edges = published_edges(batch, neighbors.pairs, spec.n_neighbors)
         scaled_distance = edges.distance / r_k[edges.center]
         return CrystalGraph(batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], scaled_distance)
-    reach = spec.reach * r_k
+    reach = spec.reach_angstrom(neighbors)
     edges = neighbors.closer(reach, centers, either_end=spec.undirected)
+    kernels = find_kernels(batch, spec.kernel_widths_angstrom) if spec.kernel_widths_angstrom else None
+    scaled_distance = edges.distance / reach[edges.center]
     return CrystalGraph(
-        batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], edges.distance / reach[edges.center]
+        batch.n_crystals, batch.numbers, batch.crystal_of_atom, *edges[:3], scaled_distance, kernels=kernels
     )
 
 

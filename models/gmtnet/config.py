@@ -17,10 +17,19 @@ class RadialKind(StrEnum):
 
 
 class ProductKind(StrEnum):
-    """How an equivariant convolution multiplies features with spherical harmonics."""
+    """How an equivariant convolution multiplies features: the name of its file in backbones/."""
 
     FULL = "full"  # every input channel with every output channel, as published
     SPARSE = "sparse"  # paths through a scalar only; tensors are coupled on the atoms, where there are fewer rows
+    FUSION = "fusion"  # as sparse, with products of up to four of an atom's tensors (fusion/)
+    LONG_RANGE = "long_range"  # as sparse, with attention between all atoms of a crystal and their images
+
+
+class DiagramShape(StrEnum):
+    """In which order a fusion block multiplies its factors (fusion/diagrams.py)."""
+
+    CHAIN = "chain"  # ((1 2) 3) 4: one factor more at each vertex, whose products are those of lower order
+    BALANCED = "balanced"  # (1 2) (3 4): the fewest products in a row
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,17 @@ class GMTNetConfig:
         hidden_irreps: node irreps between coupled convolutions.
         coupling_channels: channels of the products of an atom's own tensors.
         l_max: highest degree of the spherical harmonics of the edges.
-        product: how the convolutions multiply.
+        product: how the convolutions multiply, and with it the backbone (backbones/interface.py).
+        fusion_order: number of an atom's tensors that a fusion block multiplies at most, 1 to 4.
+        fusion_diagram: in which order it multiplies them.
+        fusion_degree: highest degree of its intermediate products.
+        attention_heads: of the attention between all atoms of a crystal (backbones/long_range.py).
         envelope: weigh edges by a smooth cutoff envelope (False only for the published graph).
         magnitude: heads that learn sizes as exponents, so that 2 GPa and 900 GPa are equally easy (heads.py); False for
             the published linear ones.
         tensors: the heads.
         scalars: further heads, for what is known of many more crystals.
+        n_edge_scalars: further numbers that each edge brings, such as the radius of a strut.
         spreads: columns of which a distilled network predicts how far the networks of its ensemble are apart; empty for
             a network that is no ensemble in one.
     """
@@ -68,17 +82,29 @@ class GMTNetConfig:
     coupling_channels: int = 8
     l_max: int = 4
     product: ProductKind = ProductKind.SPARSE
+    fusion_order: int = 3
+    fusion_diagram: DiagramShape = DiagramShape.CHAIN
+    fusion_degree: int = 3
+    attention_heads: int = 4
     envelope: bool = True
     magnitude: bool = True
     tensors: tuple[Tensor, ...] = tuple(TENSORS)
     scalars: tuple[Scalar, ...] = tuple(Scalar)
+    n_edge_scalars: int = 0
     spreads: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
         plain = asdict(self)
+        if self.graph.radius_angstrom is None:
+            del plain["graph"]["radius_angstrom"]
         # cards of networks without them say nothing of them
-        return plain if self.spreads else {name: value for name, value in plain.items() if name != "spreads"}
+        unsaid = {name for name in ("spreads", "n_edge_scalars") if not plain[name]}
+        unsaid |= set() if self.product is ProductKind.FUSION else {"fusion_order", "fusion_diagram", "fusion_degree"}
+        unsaid |= set() if self.product is ProductKind.LONG_RANGE else {"attention_heads"}
+        if not self.graph.kernel_widths_angstrom:
+            del plain["graph"]["kernel_widths_angstrom"]
+        return {name: value for name, value in plain.items() if name not in unsaid}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "GMTNetConfig":
@@ -111,6 +137,7 @@ class GMTNetConfig:
 _CONVERT: dict[str, Any] = {
     "radial": RadialKind,
     "product": ProductKind,
+    "fusion_diagram": DiagramShape,
     "radial_range": tuple,
     "message_irreps": tuple,
     "tensors": lambda names: tuple(Tensor(name) for name in names),
@@ -123,6 +150,14 @@ GMTNET = GMTNetConfig(n_relative=32)
 
 GMTNET_WIDE = replace(GMTNET, channels=128, edge_channels=128)
 """Twice the invariant channels, for a network that answers as several do."""
+
+GMTNET_FUSION = replace(GMTNET, product=ProductKind.FUSION)
+"""Products of up to three of an atom's tensors."""
+
+GMTNET_LONG_RANGE = replace(
+    GMTNET, product=ProductKind.LONG_RANGE, graph=GraphSpec(kernel_widths_angstrom=(1.5, 3.0, 6.0))
+)
+"""Attention between all atoms of a crystal and their images."""
 
 GMTNET_PAPER = GMTNetConfig(
     graph=GraphSpec(n_neighbors=16, reach=1.001, undirected=True),
@@ -148,6 +183,8 @@ replaces the mask; one backbone with four heads replaces three networks.
 CONFIGS: dict[str, GMTNetConfig] = {
     "gmtnet": GMTNET,
     "gmtnet-wide": GMTNET_WIDE,
+    "gmtnet-fusion": GMTNET_FUSION,
+    "gmtnet-long-range": GMTNET_LONG_RANGE,
     "gmtnet-paper": GMTNET_PAPER,
     "gmtnet-paper-as-published": replace(GMTNET_PAPER, graph=PUBLISHED_GRAPH),
 }

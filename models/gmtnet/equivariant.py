@@ -6,7 +6,7 @@ Components are e3nn's real spherical harmonics (tensors/irreps.py). Rotations ac
 equivariant when it mixes channels linearly, multiplies with invariants, or couples components with Wigner 3j symbols.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,9 @@ from models.gmtnet.torch_graph import Features, TorchGraph
 
 Channels = Mapping[str, int]
 """Number of channels of each kind of irrep."""
+
+ProductMaker = Callable[[Channels, Channels], nn.Module]
+"""Makes a layer of products from the channels that it takes and gives."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class AtomCoupling(nn.Module):
                 if a == b:  # the antisymmetric product of a feature with itself is zero
                     kinds = [ir for ir in kinds if degree_of(ir) % 2 == 0]
                 if kinds:
-                    self.register_buffer(f"coupling_{a}_{b}", _coupling(a, b, kinds), persistent=False)
+                    self.register_buffer(f"coupling_{a}_{b}", coupling_matrix(a, b, kinds), persistent=False)
                     self.pairs.append((a, b, kinds))
                 for ir in kinds:
                     n_paths[ir] = n_paths.get(ir, 0) + channels
@@ -172,7 +175,7 @@ class AtomCoupling(nn.Module):
         return coupled
 
 
-def _coupling(a: str, b: str, results: list[str]) -> TorchTensor:
+def coupling_matrix(a: str, b: str, results: list[str]) -> TorchTensor:
     """Wigner 3j symbols that give the components of all results from the flattened outer product a b.
 
     Scaled so that independent components of unit variance give components of unit variance.
@@ -190,10 +193,14 @@ class GatedUpdate(nn.Module):
 
     Scalars go through SiLU, tensors are multiplied with sigmoids of extra scalars: nonlinearities that commute with
     rotations and reflections.
+
+    Args:
+        channels_in, channels_message, channels_out: of the old features, the messages, and what comes out.
+        make_product: makes the products of messages from the channels that they take and give.
     """
 
     def __init__(
-        self, channels_in: Channels, channels_message: Channels, channels_out: Channels, coupling: int
+        self, channels_in: Channels, channels_message: Channels, channels_out: Channels, make_product: ProductMaker
     ) -> None:
         super().__init__()
         self.channels = dict(channels_out)
@@ -201,7 +208,7 @@ class GatedUpdate(nn.Module):
         total = self.channels | {"0e": sum(channels_out.values())}
         self.skip = TensorLinear(channels_in, total)
         self.direct = TensorLinear(channels_message, total)
-        self.coupling = AtomCoupling(channels_message, total, coupling)
+        self.coupling = make_product(channels_message, total)
 
     def forward(self, old: Features, message: Features) -> Features:
         """Features [2l + 1, n_atoms, channels_out] from old features and gathered messages."""
@@ -211,11 +218,13 @@ class GatedUpdate(nn.Module):
         """The same from the products of the messages, which are added to."""
         for part in (self.skip(old), self.direct(message)):
             for ir, values in part.items():
-                total[ir] = total[ir] + values
+                total[ir] = total[ir] + values if ir in total else values
         sizes = [self.channels["0e"], *(self.channels[ir] for ir in self.gated)]
         # extra scalars are the gates of the tensors
         scalars, *gates = total["0e"].split(sizes, dim=2)
         result = {"0e": nn.functional.silu(scalars)}
         for ir, gate in zip(self.gated, gates, strict=True):
-            result[ir] = total[ir] * torch.sigmoid(gate)
+            # a product of one factor gives no pseudotensor
+            values = total[ir] if ir in total else gate.new_zeros(2 * degree_of(ir) + 1, *gate.shape[1:])
+            result[ir] = values * torch.sigmoid(gate)
         return result

@@ -5,22 +5,16 @@ heads -> independent Cartesian components of each tensor, and scalars that help 
 Source: Yan et al., arXiv:2406.12888; what differs from it is listed under Decisions in ARCHITECTURE.md.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor as TorchTensor
 from torch import nn
 
-from models.gmtnet.config import GMTNetConfig, ProductKind
-from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution, make_table
+from models.gmtnet.backbones.interface import make_backbone
+from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead, ScalarHead, SpreadHead
 from models.gmtnet.layers import ComFormerLayer, ElementEmbedding, RadialFeatures, cutoff_envelope
-from models.gmtnet.spherical import read_irreps
 from models.gmtnet.torch_graph import Features, TorchGraph
 from models.quantities import SCALAR_UNIT, TENSORS, Tensor
-
-if TYPE_CHECKING:
-    from models.gmtnet.published.layers import PublishedConvolutions
 
 SPREADS = "spreads"
 """Name of the output that holds logarithms of spreads, [n_crystals, n_spreads]."""
@@ -39,8 +33,9 @@ class GMTNet(nn.Module):
         self.radial = RadialFeatures(
             config.radial, config.radial_range, config.n_radial, config.channels, config.n_relative
         )
+        self.edge_scalars = nn.Linear(config.n_edge_scalars, config.channels) if config.n_edge_scalars else None
         self.comformer = nn.ModuleList(ComFormerLayer(config.channels) for _ in range(config.n_comformer))
-        self.convolutions = _convolutions(config)
+        self.convolutions = make_backbone(config)
         channels = self.convolutions.channels
         self.heads = nn.ModuleDict()
         for quantity in config.tensors:
@@ -75,6 +70,8 @@ class GMTNet(nn.Module):
     def describe(self, graph: TorchGraph) -> tuple[Features, TorchTensor]:
         """Mean features of each crystal: tensors [2l + 1, n_crystals, channels], invariants [n_crystals, channels]."""
         edges = self.radial(torch.linalg.vector_norm(graph.vector, dim=1), graph.numbers[graph.ends])
+        if self.edge_scalars is not None:
+            edges = edges + self.edge_scalars(graph.edge_scalars)
         weight = torch.ones_like(graph.scaled_distance)
         if self.config.envelope:
             weight = cutoff_envelope(graph.scaled_distance)
@@ -89,35 +86,6 @@ class GMTNet(nn.Module):
         return {ir: graph.mean(ir, x) for ir, x in features.items()}, graph.mean("0e", nodes[None])[0]
 
 
-class CoupledConvolutions(nn.Module):
-    """Convolutions with residuals, products of an atom's own tensors and gates between them.
-
-    Attributes:
-        channels: of the features that come out.
-    """
-
-    def __init__(self, config: GMTNetConfig) -> None:
-        super().__init__()
-        self.l_max = config.l_max
-        self.channels: Channels = read_irreps(config.hidden_irreps)
-        self.gather = nn.ModuleList()
-        self.update = nn.ModuleList()
-        channels_in: Channels = {"0e": config.channels}
-        for text in config.message_irreps:
-            message = read_irreps(text)
-            self.gather.append(NeighborConvolution(channels_in, message, config.channels, config.edge_channels))
-            self.update.append(GatedUpdate(channels_in, message, self.channels, config.coupling_channels))
-            channels_in = self.channels
-
-    def forward(self, invariant: TorchTensor, edges: TorchTensor, graph: TorchGraph, share: TorchTensor) -> Features:
-        """Features [2l + 1, n_atoms, channels]; arguments as in PublishedConvolutions."""
-        table = make_table(graph, share, self.l_max)
-        features: Features = {"0e": invariant[None]}
-        for gather, update in zip(self.gather, self.update, strict=True):
-            features = update(features, gather(features, edges, table))
-        return features
-
-
 def build_network(config: GMTNetConfig, dtype: torch.dtype = torch.float32) -> GMTNet:
     """A fresh network whose constants (coupling coefficients, changes of basis) are exact in the given precision.
 
@@ -129,15 +97,6 @@ def build_network(config: GMTNetConfig, dtype: torch.dtype = torch.float32) -> G
         return GMTNet(config)
     finally:
         torch.set_default_dtype(before)
-
-
-def _convolutions(config: GMTNetConfig) -> "CoupledConvolutions | PublishedConvolutions":
-    if config.product is not ProductKind.FULL:
-        return CoupledConvolutions(config)
-    # e3nn takes as long to import as torch.
-    from models.gmtnet.published.layers import PublishedConvolutions
-
-    return PublishedConvolutions(config)
 
 
 def _floor(quantity: Tensor, results: Outputs, like: TorchTensor) -> TorchTensor | None:

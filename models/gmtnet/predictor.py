@@ -86,7 +86,8 @@ class GMTNetPredictor:
         self.pass_size = pass_size or PassSize(batch_atoms)
         self._workspace = Workspace()
         self._padded: PaddedNetworks | None = None
-        if device != "cpu":
+        # padded batches hold edges only, no pairs
+        if device != "cpu" and not self.config.graph.kernel_widths_angstrom:
             self._padded = PaddedNetworks(self.networks, device, dtype, CudaCapture())
 
     @staticmethod
@@ -122,6 +123,11 @@ class GMTNetPredictor:
     def graph_spec(self) -> GraphSpec:
         """How far an atom sees; see `models.tensor_model.GraphModel`."""
         return self.config.graph
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that training changes, of all networks together."""
+        return sum(weights.numel() for network in self.networks for weights in network.parameters())
 
     def predict(self, crystals: CrystalBatch) -> dict[Tensor, Floats]:
         """Raw tensors of every network and crystal, float64, input frame; see `TensorModel.predict`."""

@@ -1,7 +1,7 @@
 """Graphs on a device, in the network's precision: of all atoms, or of one atom per orbit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor as TorchTensor
 
 from models.crystals.graph import CrystalGraph
+from models.crystals.image_kernels import pairs_of
 from models.gmtnet.spherical import rotation_matrices
 from models.symmetry.orbits import DEGREES, IdealizedGraph, OrbitGraph
 
@@ -38,6 +39,21 @@ class Orbits:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """All pairs of "atoms" of the same crystal, each with itself too.
+
+    Attributes:
+        center: ascending, [n_pairs].
+        neighbor: [n_pairs].
+        kernels: how much of the neighbour and its images the center sees, [n_pairs, n_widths].
+    """
+
+    center: TorchTensor
+    neighbor: TorchTensor
+    kernels: TorchTensor
+
+
+@dataclass(frozen=True)
 class TorchGraph:
     """Edges of a batch. "Atoms" are all atoms, or the first atom of each orbit if `orbits` is given.
 
@@ -52,6 +68,8 @@ class TorchGraph:
         n_slots: at least as many as any atom has edges; known before they are on the device, which must not be waited
             for.
         orbits: None for a graph of all atoms.
+        pairs: None for a network of edges only.
+        edge_scalars: further numbers of each edge, for a network that reads them, [n_edges, n_edge_scalars].
     """
 
     n_crystals: int
@@ -63,6 +81,8 @@ class TorchGraph:
     scaled_distance: TorchTensor
     n_slots: int
     orbits: Orbits | None = None
+    pairs: Pairs | None = None
+    edge_scalars: TorchTensor | None = None
 
     @staticmethod
     def from_graph(
@@ -73,11 +93,15 @@ class TorchGraph:
         def move(array: Any, kind: torch.dtype = torch.int64) -> TorchTensor:
             return torch.as_tensor(array).to(device=device, dtype=kind)
 
+        pairs = None
+        if graph.kernels is not None:
+            center, neighbor = map(move, pairs_of(graph.kernels.sizes))
+            pairs = Pairs(center, neighbor, move(graph.kernels.values, dtype))
         n_slots = int(np.bincount(graph.center).max(initial=0))
         if isinstance(graph, IdealizedGraph):
             tensors = {name: move(getattr(graph, name)) for name in INDICES}
             tensors |= {name: move(getattr(graph, name), dtype) for name in NUMBERS}
-            return TorchGraph.of_orbits(tensors, graph.n_crystals, n_slots)
+            return replace(TorchGraph.of_orbits(tensors, graph.n_crystals, n_slots), pairs=pairs)
         center, neighbor = move(graph.center), move(graph.neighbor)
         if isinstance(graph, OrbitGraph):
             crystal_of_atom, share = move(graph.crystal_of_orbit), move(graph.share, dtype)
@@ -101,6 +125,7 @@ class TorchGraph:
             scaled_distance,
             n_slots,
             orbits,
+            pairs,
         )
 
     @staticmethod

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints, rows_between
 from models.crystals.graph import CrystalGraph, GraphSpec, build_graph, find_graph_neighbors
+from models.crystals.image_kernels import ImageKernels, join_kernels
 from models.symmetry.idealize import IdealizedCrystals
 from models.symmetry.operations import cell_operations
 from models.tensors.irreps import wigner_matrices
@@ -39,6 +40,7 @@ class EdgesOfOrbits:
         center: the orbit an edge informs, ascending, shape [n_edges].
         neighbor: the atom at its other end, shape [n_edges].
         vector, scaled_distance: as in CrystalGraph.
+        kernels: from the first atom of each orbit to all atoms of an orbit together; None for a network without.
     """
 
     n_crystals: int
@@ -50,6 +52,7 @@ class EdgesOfOrbits:
     neighbor: Ints
     vector: Floats
     scaled_distance: Floats
+    kernels: ImageKernels | None
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class OrbitGraph(EdgesOfOrbits):
             self.neighbor[edges] + atom_shift[crystal_of_orbit[center]],
             self.vector[edges],
             self.scaled_distance[edges],
+            None if self.kernels is None else self.kernels.select(crystals),
             self.turns[atoms],
             self.averages[crystals],
         )
@@ -138,6 +142,7 @@ class IdealizedGraph(EdgesOfOrbits):
             self.neighbor[edges] - atoms.start,
             self.vector[edges],
             self.scaled_distance[edges],
+            None if self.kernels is None else self.kernels.select(np.arange(start, stop)),
             self.rotations[atoms],
         )
 
@@ -181,6 +186,7 @@ def _centered(batch: CrystalBatch, graph: CrystalGraph, first: Ints, rotations: 
         graph.neighbor[keep],
         graph.vector[keep],
         graph.scaled_distance[keep],
+        None if graph.kernels is None else graph.kernels.of_orbits(orbit[first], is_first),
         rotations,
     )
 
@@ -220,6 +226,7 @@ def reduce_to_orbits(
         graph.neighbor[keep],
         graph.vector[keep],
         graph.scaled_distance[keep],
+        None if graph.kernels is None else graph.kernels.of_orbits(orbit[first], is_first),
         _turns(rotations, dtype),
         _averages(_turns(group, dtype), crystal_of_op, batch.n_crystals),
     )
@@ -239,6 +246,7 @@ def without_orbits(batch: CrystalBatch, graph: CrystalGraph) -> OrbitGraph:
         graph.neighbor,
         graph.vector,
         graph.scaled_distance,
+        graph.kernels,
         _turns(identity[:n_atoms], np.float32),
         _averages(_turns(identity[: batch.n_crystals], np.float32), np.arange(batch.n_crystals), batch.n_crystals),
     )
@@ -299,6 +307,7 @@ def join_orbit_graphs(graphs: list[OrbitGraph]) -> OrbitGraph:
         arrays = [getattr(g, name) for g in graphs]
         return np.concatenate(arrays if shift is None else [a + s for a, s in zip(arrays, shift, strict=False)])
 
+    kernels = [g.kernels for g in graphs if g.kernels is not None]
     return OrbitGraph(
         int(crystals[-1]),
         join("numbers"),
@@ -309,6 +318,7 @@ def join_orbit_graphs(graphs: list[OrbitGraph]) -> OrbitGraph:
         join("neighbor", atoms),
         join("vector"),
         join("scaled_distance"),
+        join_kernels(kernels) if kernels else None,
         join("turns"),
         join("averages"),
     )

@@ -70,6 +70,7 @@ NOT_RUN = (
     Exemption("evaluate", "needs the label files of the weights: tests/gmt_tasks/evaluation/ has made-up ones"),
     Exemption("calibrate", "likewise: tests/gmt_tasks/evaluation/ has made-up ones"),
     Exemption("models join", "needs several trained networks: tests/flows/cli/test_ensemble.py runs it"),
+    Exemption("scoreboard", "minutes of networks and foreign files: tests/flows/cli/test_scoreboard.py runs it"),
     Exemption("equivariance", "minutes of the network: tests/flows/cli/test_equivariance.py runs it"),
     Exemption("serve", "ends with Ctrl-C only: tests/flows/cli/results/test_serve.py starts and ends it"),
     Exemption("doctor", "starts Ray to look at its ports: tests/flows/cli/test_open_ports.py does"),

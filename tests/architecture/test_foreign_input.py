@@ -47,6 +47,7 @@ ADMITTED = {
         "import xml",
     ): "expat's bare events, in a confined child; a document type declaration ends it before any entity",
     ("gmt_tasks.sandbox.target", "import of a computed name"): "readers and openers; named by our own code",
+    ("models.gmtnet.backbones.interface", "import of a computed name"): "a product kind",
     ("gmt_tasks.workers.fork_server", "import multiprocessing"): "pipes between a worker and the processes it forks",
     (
         "gmt_tasks.workers.fork_server",

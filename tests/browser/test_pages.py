@@ -23,6 +23,7 @@ PATHS = (
     "/designs",
     "/designs/1",
     "/models",
+    "/scoreboard",
     "/models/{model}",
     "/help",
 )

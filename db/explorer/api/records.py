@@ -1,4 +1,4 @@
-"""Runs, designs and model versions as JSON."""
+"""Runs, designs, model versions and the scoreboard as JSON."""
 
 from collections import Counter
 from typing import Annotated
@@ -50,6 +50,12 @@ def designs(request: Request, explorer: Context) -> Response:
 def design(design: int, request: Request, explorer: Context) -> Response:
     """One design with its rounds, and what it proposes and why."""
     return json_answer(request, explorer.store.designs.describe(design))
+
+
+@router.get("/scoreboard")
+def scoreboard(request: Request, explorer: Context) -> Response:
+    """Figures of public predictions and of our models on the benchmarks that others use, section by section."""
+    return json_answer(request, explorer.services.scoreboard())
 
 
 @router.get("/models")

@@ -101,6 +101,12 @@ def model_page(request: Request, explorer: Context, model: str) -> HTMLResponse:
     return page(request, explorer, "models.html", "Models", partial(explorer.store.describe_model, model), model=model)
 
 
+@router.get("/scoreboard")
+def scoreboard_page(request: Request, explorer: Context) -> HTMLResponse:
+    """Public predictions and our models on the benchmarks that others use; the same for every database."""
+    return page(request, explorer, "scoreboard.html", "Scoreboard")
+
+
 @router.get("/help")
 def help_page(request: Request, explorer: Context) -> HTMLResponse:
     """The filter language and every property."""

@@ -42,7 +42,7 @@ def plot(
     from db.query.properties import resolve_property
     from flows.reports.hits.plot_hits import HitsPlot, draw_hits, plot_columns
 
-    _refuse_ending(out)
+    refuse_ending(out)
     names = resolve_property(x), resolve_property(y), resolve_property(color) if color else None
     good = _senses(senses) if pareto else None
     with open_store(db) as store, filter_shown(filter_text):
@@ -69,7 +69,8 @@ def _senses(text: str) -> "tuple[Sense, Sense]":
     return x_sense, y_sense
 
 
-def _refuse_ending(out: Path) -> None:
+def refuse_ending(out: Path) -> None:
+    """Ends the command where a file is no picture."""
     if out.suffix.lower() not in PICTURES:
         raise fail(f"{out} is no picture: end its name in one of {', '.join(PICTURES)}", Exit.BAD_USAGE)
 
@@ -97,7 +98,7 @@ def surface(
     if name not in set(Surface):
         raise fail(f"there is no surface {name}; choose {', '.join(Surface)}", Exit.BAD_USAGE)
     if out is not None:
-        _refuse_ending(out)
+        refuse_ending(out)
     with open_store(db) as store:
         facts = store.show(crystal)
     facts = facts_in_ieee_frame(facts) if ieee else facts

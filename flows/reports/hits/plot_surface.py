@@ -73,19 +73,34 @@ def _axes_lines(grid: SurfaceGrid) -> list[tuple[str, Floats]]:
 
 
 def _draw(grid: SurfaceGrid, name: str, out: Path) -> Path:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(12.5, 4.1), dpi=160, layout="constrained")
     places = figure.add_gridspec(1, 4, width_ratios=(1.6, 1, 1, 1))
     space, *flat = (figure.add_subplot(places[0, k], projection="polar" if k else "3d") for k in range(4))
+    axes: Any = space
+    colors = draw_in_space(axes, grid)
+    reach = max(abs(grid.extremes.min), abs(grid.extremes.max), 1e-12)
+    figure.colorbar(colors, ax=axes, shrink=0.6, pad=0.12)
+    sections: list[Any] = flat  # matplotlib declares them without what makes them polar
+    for panel, (plane, values) in zip(sections, grid.sections.items(), strict=True):
+        _draw_section(panel, plane, grid.angles, values)
+        panel.set_rlim(0, 1.05 * reach)
+        panel.set_rticks(MaxNLocator(4).tick_values(0, reach)[1:-1])
+    figure.suptitle(f"{_title(grid, name)}\n{extremes_line(grid)}", fontsize=10)
+    return save_figure(figure, out)
+
+
+def draw_in_space(axes: Any, grid: SurfaceGrid) -> Any:
+    """Draws the surface into axes with three dimensions; returns the colors, for a bar beside it."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
     scale, low, high = _color_range(grid)
     colors = ScalarMappable(Normalize(low, high), colormaps[scale.replace("Viridis", "viridis")])
     points = np.abs(grid.values)[..., None] * grid.directions
-    axes: Any = space
     axes.plot_surface(*np.moveaxis(points, -1, 0), facecolors=colors.to_rgba(grid.values), rstride=1, cstride=2,
                       linewidth=0, antialiased=False, shade=False, rasterized=True)  # fmt: skip
     for (letter, end), color in zip(_axes_lines(grid), AXIS_COLORS, strict=True):
@@ -95,14 +110,7 @@ def _draw(grid: SurfaceGrid, name: str, out: Path) -> Path:
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach), box_aspect=(1, 1, 1))
     axes.set(xlabel="x", ylabel="y", zlabel="z")
     axes.tick_params(labelsize=6)
-    figure.colorbar(colors, ax=axes, shrink=0.6, pad=0.12)
-    sections: list[Any] = flat  # matplotlib declares them without what makes them polar
-    for panel, (plane, values) in zip(sections, grid.sections.items(), strict=True):
-        _draw_section(panel, plane, grid.angles, values)
-        panel.set_rlim(0, 1.05 * reach)
-        panel.set_rticks(MaxNLocator(4).tick_values(0, reach)[1:-1])
-    figure.suptitle(f"{_title(grid, name)}\n{extremes_line(grid)}", fontsize=10)
-    return save_figure(figure, out)
+    return colors
 
 
 def _draw_section(panel: Any, plane: str, angles: Floats, values: Floats) -> None:

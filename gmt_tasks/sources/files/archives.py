@@ -120,7 +120,7 @@ def unpack(job: UnpackJob) -> ArchiveContent:
                 _collect(_zip_entries(archive), job.folder, limit, content)
         else:
             with job.archive.open("rb") as packed, unpack_by_magic(packed) as stream:
-                bounded = _BoundedStream(stream, limit)
+                bounded = BoundedStream(stream, limit)
                 # As a stream, read once from front to back: a tar has no directory to trust.
                 with tarfile.open(fileobj=bounded, mode="r|", errorlevel=2) as archive:
                     _collect(_tar_entries(archive), job.folder, limit, content)
@@ -220,13 +220,21 @@ def _tar_entries(archive: tarfile.TarFile) -> Iterator[_Entry]:
         yield _Entry(info.name, fault, partial(archive.extractfile, info), info.isdir())
 
 
-class _BoundedStream(io.BufferedIOBase):
+class BoundedStream(io.BufferedIOBase):
     """A stream that refuses to give more than a number of bytes, also of members that are skipped."""
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self._stream = stream
         self._limit = limit
         self._left = limit
+
+    def readable(self) -> bool:
+        """True: for a reader of text around it."""
+        return True
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Some of the next bytes, at most `size`."""
+        return self.read(size)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """The next bytes, at most `size`."""

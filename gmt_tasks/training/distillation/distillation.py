@@ -21,8 +21,9 @@ from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.data import Prepared, prepare_answered, select_targets, usable_candidates
 from gmt_tasks.training.distillation.altered_crystals import N_SUBSTITUTED, off_equilibrium_copies, substituted_copies
 from gmt_tasks.training.distillation.ensemble_answers import MOST_CANDIDATES, EnsembleAnswers, ask
+from gmt_tasks.training.epochs import Report
 from gmt_tasks.training.evaluated_formulas import evaluated_formulas
-from gmt_tasks.training.loop import LOSS_WEIGHTS, Report, TrainingLoop
+from gmt_tasks.training.loop import LOSS_WEIGHTS, TrainingLoop
 from models.crystals.crystal import CrystalBatch, Ints
 from models.errors import ModelError
 from models.gmtnet.card import find_checkpoint

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor as TorchTensor
 
+from models.gmtnet.backbones.sparse import CoupledConvolutions
 from models.gmtnet.compiled.batch import L_MAX, OrbitBatch, Workspace
 from models.gmtnet.compiled.edges import attend, attention_inputs, radial_features, silu_of
 from models.gmtnet.compiled.messages import (
@@ -27,9 +28,9 @@ from models.gmtnet.compiled.messages import (
     tensor_messages,
 )
 from models.gmtnet.config import ProductKind, RadialKind
-from models.gmtnet.equivariant import Channels, GatedUpdate, NeighborConvolution
+from models.gmtnet.equivariant import AtomCoupling, Channels, GatedUpdate, NeighborConvolution
 from models.gmtnet.layers import ComFormerLayer
-from models.gmtnet.network import CoupledConvolutions, GMTNet, Outputs
+from models.gmtnet.network import GMTNet, Outputs
 from models.gmtnet.spherical import degree_of, read_irreps
 from models.gmtnet.torch_graph import Features
 
@@ -52,7 +53,7 @@ def can_compile(network: GMTNet) -> bool:
     radial = config.radial is RadialKind.DISTANCE and config.n_relative > 0
     irreps = [read_irreps(text) for text in (*config.message_irreps, config.hidden_irreps)]
     in_blocks = config.coupling_channels == LANES and not any(n % LANES for copies in irreps for n in copies.values())
-    return sparse and radial and in_blocks and config.l_max == L_MAX
+    return sparse and radial and in_blocks and config.l_max == L_MAX and not config.n_edge_scalars
 
 
 class CompiledNetwork:
@@ -194,9 +195,9 @@ class _CompiledUpdate:
     """A gated update whose products of tensors are one loop over the coupling coefficients that are not zero."""
 
     def __init__(self, layer: GatedUpdate) -> None:
-        self.layer, self.kinds = layer, layer.coupling.kinds
-        self.before, self.after = layer.coupling.before, layer.coupling.after
-        n_paths = Counter(kind for _, _, results in layer.coupling.pairs for kind in results)
+        self.layer, self.coupling = layer, cast("AtomCoupling", layer.coupling)
+        self.kinds, self.before, self.after = self.coupling.kinds, self.coupling.before, self.coupling.after
+        n_paths = Counter(kind for _, _, results in self.coupling.pairs for kind in results)
         self.sizes = {kind: (2 * degree_of(kind) + 1, LANES * n) for kind, n in n_paths.items()}
         self.products, self.terms = self._terms()
 
@@ -214,7 +215,7 @@ class _CompiledUpdate:
 
     def _terms(self) -> tuple[Unsigned, tuple[Unsigned, Floats32]]:
         """Pairs of components with the range of their terms, and place and coefficient of each term."""
-        coupling = self.layer.coupling
+        coupling = self.coupling
         first_of, begin_of = (
             _starts({kind: 2 * degree_of(kind) + 1 for kind in self.kinds}),
             _starts({kind: size * width for kind, (size, width) in self.sizes.items()}),

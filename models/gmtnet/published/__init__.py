@@ -1,1 +1,1 @@
-"""The network, graph mask and layers as published with GMTNet, for comparison."""
+"""The mask as published with GMTNet, for comparison."""

@@ -25,8 +25,12 @@ from gmt_tasks.screening.screener import Screener
 from gmt_tasks.sources.open import open_source
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.training import train
+from models.gmtnet.backbones.interface import make_backbone
 from models.gmtnet.config import CONFIGS, GMTNET
+from models.gmtnet.predictor import GMTNetPredictor
 from models.quantities import TENSORS, Tensor
+from models.tensor_model import TensorModel
+from models.testing.contract import ContractError, TensorModelContract
 from tests.gmt_tasks.labels.toy_labels import FILES, good_rows, write_rows
 
 QUANTITY = Tensor("thermal_expansion")
@@ -90,6 +94,22 @@ def screen(screener: Screener, database: Path) -> dict[str, Any]:
     }
 
 
+def broken_laws(model: Path) -> list[str]:
+    """Laws of the contract that a checkpoint breaks."""
+
+    class Contract(TensorModelContract):
+        def make_model(self) -> TensorModel:
+            return GMTNetPredictor.load(model)[0]
+
+    broken = []
+    for name in ("rotating_the_crystal_rotates_every_tensor", "a_supercell_gives_the_same_tensors"):
+        try:
+            getattr(Contract(), f"test_{name}")()
+        except ContractError as error:
+            broken.append(str(error))
+    return broken
+
+
 def main(folder: Path) -> None:
     """Labels, training, prediction, symmetrization, database, search and scores."""
     rows = label_rows()
@@ -99,6 +119,9 @@ def main(folder: Path) -> None:
     CONFIGS["gmtnet"] = TINY
     config = TrainingConfig(data=str(data), name="tiny", epochs=2, batch_crystals=8)
     card = train(config, folder / "out", report=lambda _: None)
+    CONFIGS["gmtnet-fewer"] = replace(TINY, product=CONFIGS["gmtnet-fewer"].product)
+    fewer = replace(config, network="gmtnet-fewer", name="fewer", epochs=1)
+    backbone = train(fewer, folder / "fewer", report=lambda _: None)
     model = str(folder / "out" / "tiny.json")
     screener = Screener.load(model, device="cpu")
     test = labels.rows(Split.TEST)
@@ -115,6 +138,9 @@ def main(folder: Path) -> None:
         "crystals": labels.crystals.n_crystals,
         "heads": [quantity.value for quantity in card.config.tensors] if card else [],
         "loss": card.training["final_losses"][QUANTITY.value] if card else None,
+        "backbone": type(make_backbone(CONFIGS["gmtnet-fewer"])).__name__,
+        "loss_of_backbone": backbone.training["final_losses"][QUANTITY.value] if backbone else None,
+        "broken_laws": broken_laws(folder / "fewer" / "fewer.json"),
         "change_on_second_projection": float(np.abs(projected - result.tensors[QUANTITY]).max()),
         "largest_entry": float(np.abs(result.tensors[QUANTITY]).max()),
         "scores": [[score.split, score.predictor, score.n, score.fnorm, score.success] for score in scores],

@@ -81,6 +81,15 @@ EDITS: dict[str, dict[str, list[Edit]]] = {
             ("GENERATED = {\n", '    "textbook": "gmt_tasks.sources.generated.textbook:TextbookSource.from_text",\n')
         ],
     },
+    "A backbone": {
+        "models/gmtnet/config.py": [
+            ("class ProductKind(StrEnum):\n", '    FEWER = "fewer"\n'),
+            (
+                "CONFIGS: dict[str, GMTNetConfig] = {\n",
+                '    "gmtnet-fewer": replace(GMTNET, product=ProductKind.FEWER),\n',
+            ),
+        ],
+    },
     "A command": {
         "flows/cli/app.py": [
             ("COMMANDS = (\n", '    (app, "greet", greet.greet, "gmtscreen greet"),\n'),
@@ -134,7 +143,26 @@ def greet() -> None:
 ''',
     },
     "A backbone": {
-        "models/constant/__init__.py": '"""A made-up backbone."""\n',
+        "models/gmtnet/backbones/fewer.py": '''"""A backbone whose tensors are multiplied in one channel."""
+
+from dataclasses import replace
+
+from models.gmtnet.backbones.sparse import CoupledConvolutions
+from models.gmtnet.config import GMTNetConfig
+
+
+class FewerProducts(CoupledConvolutions):
+    """The default backbone, narrower in one place."""
+
+    def __init__(self, config: GMTNetConfig) -> None:
+        super().__init__(replace(config, coupling_channels=1))
+
+
+BACKBONE = FewerProducts
+''',
+    },
+    "A network of another kind": {
+        "models/constant/__init__.py": '"""A made-up model."""\n',
         "models/constant/model.py": '''"""A tensor model that has read nothing."""
 
 import numpy as np

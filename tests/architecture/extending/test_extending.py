@@ -56,7 +56,7 @@ def test_a_wrong_file_or_name_would_be_noticed() -> None:
 def test_a_made_up_addition_touches_the_listed_files_and_no_others(section: str) -> None:
     new = {f"{Path(name).parent}/" for name in NEW_FILES.get(section, {})}
     edited = {*EDITS.get(section, {})}
-    if section == "A backbone":
+    if section == "A network of another kind":
         new = {"models/"}
     assert {path for path in listed(DOCUMENT)[section] if path != "README.md"} == edited | new
 
@@ -116,7 +116,14 @@ def test_a_made_up_tensor_derived_number_and_source_are_stored_and_found(answer:
 
 
 @pytest.mark.slow
-def test_a_made_up_backbone_screens(answer: dict[str, Any]) -> None:
+def test_a_made_up_backbone_is_trained_and_obeys_the_contract(answer: dict[str, Any]) -> None:
+    assert answer["backbone"] == "FewerProducts"
+    assert 0 < answer["loss_of_backbone"] < 10
+    assert answer["broken_laws"] == []
+
+
+@pytest.mark.slow
+def test_a_made_up_network_of_another_kind_screens(answer: dict[str, Any]) -> None:
     np.testing.assert_allclose(answer["constant"], 100 / 3**0.5 * np.eye(3))
     assert answer["unit"] == "1e-6/K"
 

@@ -56,6 +56,7 @@ def test_a_file_that_is_compressed_already_is_sent_as_it_is_and_parts_of_files_t
         ("/runs/1", 200),
         ("/runs/99", 404),
         ("/designs", 200),
+        ("/scoreboard", 200),
         ("/designs/1", 200),
         ("/designs/99", 404),
         ("/models/nope", 404),

@@ -13,6 +13,7 @@ KNOWN = {
     "bond_dimensionality": 2.0,
     "vacuum_angstrom": 11.46,
     "open_framework": False,
+    "defect_supercell": False,
     "molecular": False,
     "low_dimensional": True,
     "layered": False,
@@ -56,3 +57,7 @@ def test_show_is_silent_about_what_is_not_known() -> None:
         "low_dimensional": False,
     }
     assert list(reliability_lines(crystal)) == ["bonds form a framework"]
+    with_defect = crystal | {"defect_supercell": True}
+    assert list(reliability_lines(with_defect)) == [
+        "bonds form a framework; many cells of a simpler crystal with a point defect"
+    ]

@@ -16,6 +16,7 @@ from gmt_tasks.screening.reliability import (
 )
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.sources.generated.reference_crystals import reference_crystals
+from models.applicability.defects import is_defect_supercell
 from models.applicability.descriptor import DESCRIPTOR_GRAPH, describe
 from models.applicability.distance import TrainingReference, reference_of
 from models.applicability.equilibrium import FAR_DISTORTION, FAR_EXPANSION
@@ -23,6 +24,7 @@ from models.applicability.metals import METAL_LOGIT, has_only_metals
 from models.crystals.crystal import CrystalBatch
 from models.crystals.graph import build_graph
 from models.quantities import ColumnKind, Scalar, Tensor
+from models.reference.crystals import in_cell
 from models.reliability_columns import RELIABILITY
 from models.testing.contract import ToyTensorModel, crystals_of_all_classes, textbook_crystals
 from tests.models.applicability.known_networks import known_networks
@@ -30,6 +32,7 @@ from tests.models.applicability.known_networks import known_networks
 KNOWN = known_networks()
 CRYSTALS = CrystalBatch.join(known.crystal for known in KNOWN)
 PLACE = {known.name: k for k, known in enumerate(KNOWN)}
+FIELDS = "lattice", "frac_coords", "numbers"
 TEXTBOOK = textbook_crystals().crystals
 
 
@@ -113,6 +116,37 @@ def test_silica_is_an_open_framework_only_when_it_has_pores(volume_factor: float
     columns = reliability_columns(evidence)
     assert columns["open_framework"].tolist() == [volume_factor > 1.0]
     assert any("open framework" in text for text in reliability_warnings(columns, evidence)[0]) is (volume_factor > 1.0)
+
+
+def test_a_defect_in_a_supercell_is_flagged_with_what_the_numbers_are() -> None:
+    host = in_cell(KNOWN[PLACE["rock salt"]].crystal, np.diag([2, 2, 2]))
+    vacancy = CrystalBatch.from_arrays(host.lattice, [host.frac_coords[1:]], [host.numbers[1:]])
+    evidence = gather_evidence(CrystalBatch.join([host, vacancy, CRYSTALS]), None)
+    columns = reliability_columns(evidence)
+    assert np.flatnonzero(columns["defect_supercell"]).tolist() == [1]
+    texts = reliability_warnings(columns, evidence)
+    assert [any("defect supercell" in text and "(vacancy)" in text for text in texts[k]) for k in (0, 1)] == [
+        False,
+        True,
+    ]
+
+
+def test_a_thick_slab_is_a_slab_and_no_defect() -> None:
+    """Layer upon layer its translations map it on itself but for its surfaces."""
+    layers, gap = 24, 15.0
+    height = 2.0 * layers + gap
+    frac = np.stack([np.zeros(layers), np.zeros(layers), 2.0 * np.arange(layers) / height], axis=1)
+    slab = CrystalBatch.from_arrays([np.diag([2.0, 2.0, height])], [frac], [np.full(layers, 42)])
+    assert is_defect_supercell(slab).tolist() == [True]
+    columns = reliability_columns(gather_evidence(slab, None))
+    assert columns["low_dimensional"].tolist() == [True]
+    assert columns["defect_supercell"].tolist() == [False]
+
+
+def test_well_known_crystals_have_no_defects() -> None:
+    known = reference_crystals().values()
+    batch = CrystalBatch.from_arrays(*([getattr(each, name) for each in known] for name in FIELDS))
+    assert not is_defect_supercell(CrystalBatch.join([batch, in_cell(batch, np.diag([2, 1, 2]))])).any()
 
 
 def test_a_graph_that_is_there_already_gives_the_same_columns() -> None:

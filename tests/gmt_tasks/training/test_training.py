@@ -13,7 +13,8 @@ from gmt_tasks.labels.files import LabelledCrystals, Split, read_labels
 from gmt_tasks.screening.screener import Screener
 from gmt_tasks.training.config import Schedule, TrainingConfig
 from gmt_tasks.training.data import make_targets, prepare, typical_norms
-from gmt_tasks.training.loop import LOSS_WEIGHTS, share_of_rate
+from gmt_tasks.training.epochs import share_of_rate
+from gmt_tasks.training.loop import LOSS_WEIGHTS
 from gmt_tasks.training.training import make_network, match_scales, train
 from models.crystals.crystal import CrystalBatch, Ints
 from models.crystals.graph import build_graph

@@ -1,19 +1,20 @@
 """The neighbour graph is a property of the crystal, not of its description."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from models.crystals.crystal import CrystalBatch, Floats, Ints
-from models.crystals.graph import CrystalGraph, GraphSpec, build_graph
+from models.crystals.graph import PUBLISHED_GRAPH, CrystalGraph, GraphSpec, build_graph, find_graph_neighbors
 from models.crystals.neighbors import find_neighbors
 from models.reference.crystals import in_cell, random_orthogonal, transformed
 from models.testing.contract import crystals_of_all_classes, textbook_crystals
 
 DEFAULT = GraphSpec()
 PAPER = GraphSpec(n_neighbors=16, reach=1.001, undirected=True)
-SPECS = pytest.mark.parametrize("spec", [DEFAULT, PAPER], ids=["default", "paper"])
+FIXED = GraphSpec(radius_angstrom=4.1)
+SPECS = pytest.mark.parametrize("spec", [DEFAULT, PAPER, FIXED], ids=["default", "paper", "fixed"])
 
 A = 4.0
 FCC = A * np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -145,7 +146,7 @@ def test_edges_stay_inside_their_crystal_and_are_sorted(spec: GraphSpec) -> None
     graph = build_graph(batch, spec)
     assert (np.diff(graph.center) >= 0).all()
     assert np.array_equal(batch.crystal_of_atom[graph.center], batch.crystal_of_atom[graph.neighbor])
-    assert (degrees(graph) >= spec.n_neighbors).all()
+    assert spec is FIXED or (degrees(graph) >= spec.n_neighbors).all()
 
 
 def test_the_scaled_distance_is_the_share_of_the_reach() -> None:
@@ -158,6 +159,29 @@ def test_the_scaled_distance_is_the_share_of_the_reach() -> None:
         mine = graph.center == atom
         r_k = np.sort(distance[mine])[DEFAULT.n_neighbors - 1]
         assert np.allclose(graph.scaled_distance[mine], distance[mine] / (DEFAULT.reach * r_k))
+
+
+@pytest.mark.parametrize(("name", "n_edges"), [("fcc", 18), ("bcc", 14), ("rocksalt", 32), ("simple cubic", 6)])
+def test_a_fixed_radius_takes_what_lies_within_it(name: str, n_edges: int) -> None:
+    """Counted by hand from the shells above, of which those up to 1.025 a lie within 4.1 angstrom."""
+    graph = build_graph(crystal(name), FIXED)
+    assert set(degrees(graph)) == {n_edges}
+    assert np.allclose(graph.scaled_distance, np.linalg.norm(graph.vector, axis=1) / 4.1)
+
+
+def test_one_search_serves_fixed_and_relative_radii() -> None:
+    batch = textbook_crystals().crystals
+    shared = find_graph_neighbors(batch, [DEFAULT, FIXED])
+    for spec in (DEFAULT, FIXED):
+        assert surroundings(build_graph(batch, spec, shared)) == surroundings(build_graph(batch, spec))
+    near = find_graph_neighbors(batch, [GraphSpec(radius_angstrom=3.0)])
+    with pytest.raises(ValueError, match="need neighbors farther away"):
+        build_graph(batch, FIXED, near)
+
+
+def test_the_published_rule_has_no_radius() -> None:
+    with pytest.raises(ValueError, match="it has no radius"):
+        replace(PUBLISHED_GRAPH, radius_angstrom=4.0)
 
 
 def test_an_undirected_graph_holds_every_edge_in_both_directions() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.crystals.crystal import CrystalBatch, Floats
-from models.gmtnet.config import GMTNET, GMTNET_PAPER
+from models.gmtnet.config import CONFIGS, GMTNET, GMTNET_PAPER, ProductKind
 from models.gmtnet.predictor import GMTNetPredictor, denormals_flushed
 from models.quantities import Tensor
 from models.tensor_model import TensorModel
@@ -39,6 +39,34 @@ class TestDefaultNetworkInDoublePrecision(TensorModelContract):
         return untrained(GMTNET, torch.float64)
 
 
+class TestFusionNetwork(TensorModelContract):
+    def make_model(self) -> TensorModel:
+        return untrained(CONFIGS["gmtnet-fusion"])
+
+
+class TestLongRangeNetwork(TensorModelContract):
+    def make_model(self) -> TensorModel:
+        return untrained(CONFIGS["gmtnet-long-range"])
+
+
+@pytest.mark.slow  # looked at in single precision
+class TestFusionNetworkInDoublePrecision(TensorModelContract):
+    tolerance = 1e-10
+    continuity = 1e-4
+
+    def make_model(self) -> TensorModel:
+        return untrained(CONFIGS["gmtnet-fusion"], torch.float64)
+
+
+@pytest.mark.slow
+class TestLongRangeNetworkInDoublePrecision(TensorModelContract):
+    tolerance = 1e-8  # sums over reciprocal vectors end at 1e-8
+    continuity = 1e-4
+
+    def make_model(self) -> TensorModel:
+        return untrained(CONFIGS["gmtnet-long-range"], torch.float64)
+
+
 class TestPublishedNetwork(TensorModelContract):
     def make_model(self) -> TensorModel:
         return untrained(GMTNET_PAPER)
@@ -51,6 +79,12 @@ class TestPublishedNetworkInDoublePrecision(TensorModelContract):
 
     def make_model(self) -> TensorModel:
         return untrained(GMTNET_PAPER, torch.float64)
+
+
+def test_every_backbone_is_under_contract() -> None:
+    models = [contract().make_model() for contract in TensorModelContract.__subclasses__()]
+    tested = {model.config.product for model in models if isinstance(model, GMTNetPredictor)}
+    assert tested == set(ProductKind)
 
 
 class TestToyEnsemble(TensorModelContract):

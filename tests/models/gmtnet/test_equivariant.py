@@ -1,5 +1,7 @@
 """Layers on tensors commute with rotations and reflections; each control shows what would not."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -116,7 +118,7 @@ def test_products_keep_the_size_of_independent_components() -> None:
 
 @ROTATIONS
 def test_gates_commute_with_rotations(sign: int) -> None:
-    layer = GatedUpdate(ALL_KINDS, POLAR, ALL_KINDS, 3)
+    layer = GatedUpdate(ALL_KINDS, POLAR, ALL_KINDS, partial(AtomCoupling, channels=3))
     old, message = random_features(ALL_KINDS, 7), random_features(POLAR, 7)
     found = layer(rotated(old, a_rotation(sign)), rotated(message, a_rotation(sign)))
     assert largest_difference(found, rotated(layer(old, message), a_rotation(sign))) < 1e-12

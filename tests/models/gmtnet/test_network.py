@@ -12,7 +12,15 @@ from e3nn import o3
 from models.crystals.crystal import Floats
 from models.crystals.graph import build_graph
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
-from models.gmtnet.config import GMTNET, GMTNET_PAPER, GMTNetConfig, ProductKind, RadialKind
+from models.gmtnet.config import (
+    GMTNET,
+    GMTNET_FUSION,
+    GMTNET_LONG_RANGE,
+    GMTNET_PAPER,
+    GMTNetConfig,
+    ProductKind,
+    RadialKind,
+)
 from models.gmtnet.heads import DirectionHead, LinearHead, PositiveHead
 from models.gmtnet.layers import RadialFeatures, cutoff_envelope
 from models.gmtnet.network import build_network
@@ -25,7 +33,9 @@ from models.tensors.voigt import from_components
 from models.testing.contract import textbook_crystals
 from tests.models.gmtnet.untrained import fresh_network, run
 
-CONFIGS = pytest.mark.parametrize("config", [GMTNET, GMTNET_PAPER], ids=["default", "paper"])
+CONFIGS = pytest.mark.parametrize(
+    "config", [GMTNET, GMTNET_PAPER, GMTNET_FUSION, GMTNET_LONG_RANGE], ids=["default", "paper", "fusion", "long range"]
+)
 TEXTBOOK = textbook_crystals().crystals
 
 

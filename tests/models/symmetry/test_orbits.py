@@ -8,7 +8,7 @@ import torch
 
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import GraphSpec, build_graph
-from models.gmtnet.config import GMTNET, GMTNET_PAPER, GMTNetConfig
+from models.gmtnet.config import GMTNET, GMTNET_FUSION, GMTNET_LONG_RANGE, GMTNET_PAPER, GMTNetConfig
 from models.quantities import Scalar, Tensor
 from models.reference.crystals import in_cell, random_orthogonal, transformed
 from models.symmetry import orbits as orbits_module
@@ -16,7 +16,9 @@ from models.symmetry.orbits import DEGREES, OrbitGraph, join_orbit_graphs, reduc
 from models.testing.contract import crystals_of_all_classes, textbook_crystals
 from tests.models.gmtnet.untrained import fresh_network, run
 
-CONFIGS = pytest.mark.parametrize("config", [GMTNET, GMTNET_PAPER], ids=["default", "paper"])
+CONFIGS = pytest.mark.parametrize(
+    "config", [GMTNET, GMTNET_PAPER, GMTNET_FUSION, GMTNET_LONG_RANGE], ids=["default", "paper", "fusion", "long range"]
+)
 BOOKS = textbook_crystals()
 TEXTBOOK = BOOKS.crystals
 QUARTZ, TRICLINIC = BOOKS.names.index("quartz"), BOOKS.names.index("triclinic GaNO")

@@ -66,7 +66,7 @@ const NAMES = {
   max_displacement_angstrom: ["u", "max"], given_pressure_gpa: ["p", "given"], given_force_max_ev_per_angstrom: ["F", "max given"],
   symmetric_spacegroup: ["space group kept"], refined_spacegroup: ["space group without symmetry"], second_opinion_disagrees: ["potential disagrees"],
   polar_instability: ["polar instability"], n_hull_references: ["hull references"], refinement_seconds: ["t", "refine"],
-  symmetry_ambiguous: ["symmetry ambiguous"], optic_sign: ["optic sign"], low_dimensional: ["slab or molecule"], open_framework: ["open framework"],
+  symmetry_ambiguous: ["symmetry ambiguous"], optic_sign: ["optic sign"], low_dimensional: ["slab or molecule"], open_framework: ["open framework"], defect_supercell: ["defect supercell"],
   off_equilibrium: ["off equilibrium"], equilibrium_volume_ratio: ["V0/V", "predicted"],
   linear_compressibility_min_per_tpa: ["β", "min"], linear_compressibility_max_per_tpa: ["β", "max"],
   thermal_conductivity_min_cahill_w_per_m_k: ["κ", "Cahill"], thermal_conductivity_min_clarke_w_per_m_k: ["κ", "Clarke"],

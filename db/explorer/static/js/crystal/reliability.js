@@ -30,6 +30,7 @@ export function reliabilityBadges(facts, result) {
     add("warn", `off equilibrium: relaxed volume ${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(0)} %`);
   }
   if (scores.open_framework) add("warn", "open framework");
+  if (scores.defect_supercell) add("warn", "defect supercell");
   if (scores.molecular) add("warn", "molecular crystal");
   if (scores.layered) add("warn", "layered");
   if (scores.low_dimensional) add("warn", "slab or molecule");

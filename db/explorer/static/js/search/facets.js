@@ -8,7 +8,7 @@ import { rangeOf, valueOf, withRange, withValue } from "../core/terms.js";
 const TEXTS = [["point_group", "Point group"], ["optical_class", "Optical class"]];
 const FLAGS = [
   ["piezo_allowed", "Piezoelectricity allowed"], ["metal", "Metal"],
-  ["ood", "Far from the training data"], ["layered", "Layered"], ["open_framework", "Open framework"], ["molecular", "Molecular crystal"], ["low_dimensional", "Slab or molecule"], ["off_equilibrium", "Off equilibrium"], ["doubtful", "Doubtful input"],
+  ["ood", "Far from the training data"], ["layered", "Layered"], ["open_framework", "Open framework"], ["defect_supercell", "Defect supercell"], ["molecular", "Molecular crystal"], ["low_dimensional", "Slab or molecule"], ["off_equilibrium", "Off equilibrium"], ["doubtful", "Doubtful input"],
   ["refined", "Second opinion"], ["gamma_stable", "Stable at the zone centre"], ["polar_instability", "Polar instability"], ["second_opinion_disagrees", "Potential disagrees"],
 ];
 

@@ -9,7 +9,7 @@ import { columnScale, intervalBar } from "../drawing/interval.js";
 const PAGE = 50;
 const MAX_COMPARED = 6;
 // What makes a row's numbers doubtful, said beside its formula.
-const MARKS = { metal: "metal", ood: "far", low_dimensional: "slab", open_framework: "pores", off_equilibrium: "unrelaxed" };
+const MARKS = { metal: "metal", ood: "far", low_dimensional: "slab", open_framework: "pores", defect_supercell: "defect", off_equilibrium: "unrelaxed" };
 
 class Table {
   #state; #known; #showError; #latest = new Latest(); #rows = []; #next = null; #chosen = new Set();

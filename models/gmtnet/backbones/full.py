@@ -38,14 +38,7 @@ class PublishedConvolutions(nn.Module):
         self.layers = nn.ModuleList(_Convolution(a, b, config) for a, b in pairwise(chain))
 
     def forward(self, invariant: TorchTensor, edges: TorchTensor, graph: TorchGraph, share: TorchTensor) -> Features:
-        """Features [2l + 1, n_atoms, channels].
-
-        Args:
-            invariant: of atoms, [n_atoms, channels].
-            edges: invariant edge features, [n_edges, channels].
-            graph: ends and directions of the edges.
-            share: weights that sum to one over an atom's edges, [n_edges].
-        """
+        """Features [2l + 1, n_atoms, channels]; arguments as in `Backbone`."""
         irreps = o3.Irreps.spherical_harmonics(self.l_max)
         harmonics = o3.spherical_harmonics(irreps, graph.vector, normalize=True, normalization="component")
         # the share makes sums over neighbours means
@@ -79,3 +72,6 @@ class _Convolution(nn.Module):
         total = scatter(message, graph.ends[0], dim=0, dim_size=len(graph.numbers), reduce="sum")
         blocks = zip(self.irreps_out, self.irreps_out.slices(), strict=True)
         return {str(ir): total[:, s].view(-1, count, ir.dim).permute(2, 0, 1) for (count, ir), s in blocks}
+
+
+BACKBONE = PublishedConvolutions

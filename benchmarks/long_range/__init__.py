@@ -1,0 +1,1 @@
+"""What a network that sees beyond its cutoff gains."""

@@ -1,0 +1,1 @@
+"""UnconvBench with a network of gmtscreen, for users who have its files."""

@@ -1,0 +1,1 @@
+"""The scoreboard as a document and as tables in a terminal."""

@@ -1,0 +1,1 @@
+"""Public predictions and our models on the benchmarks that others use, in one table each."""

@@ -1,0 +1,1 @@
+"""Training of the network of beam nets: nets from the bonds of crystals, homogenized, kept out by topology."""

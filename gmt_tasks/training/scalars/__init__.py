@@ -1,0 +1,1 @@
+"""Networks of one number per crystal, whatever number: energies, gaps, what a benchmark asks for."""

@@ -1,0 +1,1 @@
+"""Periodic nets of beams: their stiffness as a metamaterial, numpy only."""

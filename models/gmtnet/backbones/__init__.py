@@ -1,0 +1,1 @@
+"""Backbones: invariant features of atoms and edges -> features of all kinds of irreps; one file each."""

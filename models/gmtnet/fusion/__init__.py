@@ -1,0 +1,1 @@
+"""Fusion blocks: trees of Clebsch-Gordan products over the features of an atom."""
