@@ -1,6 +1,5 @@
 """A trained generator: weights as safetensors, its card as JSON beside them, and crystals written by request."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from models.errors import ModelError
+from models.pinned_weights import misfit, read_pinned, unreadable, write_pinned
 from models.wyckoff.conditions import first_choices
 from models.wyckoff.config import WyckoffConfig
 from models.wyckoff.known import Hashes, load_known, occupation_hashes
@@ -110,21 +109,16 @@ def load_generator(path: Path = SHIPPED) -> Generator:
     Raises:
         ModelError: files are missing, damaged, or do not fit each other.
     """
-    weights = path.with_suffix(".safetensors")
+    text = read_pinned(path, "generator")
     try:
-        text = json.loads(path.read_text(encoding="utf-8"))
         card = GeneratorCard(**{**text, "config": WyckoffConfig(**text["config"])})
-        sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"The generator {path} cannot be read: {error}. Restore it, or train it again.") from error
-    if sha256 != card.sha256:
-        raise ModelError(f"{weights} is not the file its card describes: sha256 {sha256[:12]}. Restore it.")
+    except (TypeError, KeyError) as error:
+        raise unreadable(path, "generator", error) from error
     network = WyckoffNetwork(card.config)
     try:
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(load_file(path.with_suffix(".safetensors")))
     except (RuntimeError, SafetensorError) as error:
-        problem = str(error).splitlines()[0]
-        raise ModelError(f"{weights} does not fit its configuration: {problem} Restore it.") from error
+        raise misfit(path, error) from error
     # a generator that was shifted knows what the one that came with the program knows
     known = load_known(known_file(path if known_file(path).exists() else SHIPPED))
     return Generator(network.requires_grad_(requires_grad=False), card, known)
@@ -145,18 +139,9 @@ def known_file(path: Path) -> Path:
 
 def save_generator(network: WyckoffNetwork, card: GeneratorCard, folder: Path) -> GeneratorCard:
     """Writes weights and card of a generator; returns the card with the sha256 of the weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{card.name}.json"
-    weights = path.with_suffix(".safetensors")
-    # the card comes last and as a whole: where one lies, its weights do too
-    path.unlink(missing_ok=True)
     load_generator.cache_clear()
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, weights)
-    weights.chmod(0o644)  # safetensors writes for the owner only
-    pinned = {**asdict(card), "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(pinned, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    pinned = write_pinned(folder / f"{card.name}.json", asdict(card), lambda weights: save_file(state, weights))
     return GeneratorCard(**{**pinned, "config": card.config})
 
 

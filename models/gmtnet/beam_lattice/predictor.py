@@ -5,9 +5,7 @@ over struts and nodes give (models/beam_lattice/bounds.py). X says how far a net
 definite for every net, and so is C.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,12 @@ from torch import Tensor as TorchTensor
 
 from models.beam_lattice.bounds import one_step_stiffness
 from models.beam_lattice.net import BeamNets, Floats
-from models.errors import ModelError
 from models.gmtnet.beam_lattice.graph import EDGE_SCALARS, graph_of_nets
 from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.invariants import mandel_rows
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.torch_graph import TorchGraph
+from models.pinned_weights import misfit, read_pinned, unreadable, write_pinned
 from models.quantities import Tensor
 from models.tensors.voigt import mandel_to_stiffness_voigt, stiffness_voigt_to_mandel
 
@@ -122,37 +120,23 @@ def load_lattice_predictor(path: Path = SHIPPED) -> LatticePredictor:
     Raises:
         ModelError: files are missing, damaged, or do not fit each other.
     """
-    weights = path.with_suffix(".safetensors")
+    text = read_pinned(path, "network")
     try:
-        text = json.loads(path.read_text(encoding="utf-8"))
         card = LatticeCard(**{**text, "config": GMTNetConfig.from_json(text["config"])})
-        sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"The network {path} cannot be read: {error}. Restore it, or train it again.") from error
-    if sha256 != card.sha256:
-        raise ModelError(f"{weights} is not the file its card describes: sha256 {sha256[:12]}. Restore it.")
+    except (TypeError, KeyError) as error:
+        raise unreadable(path, "network", error) from error
     try:
         network = build_network(card.config)
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(load_file(path.with_suffix(".safetensors")))
     except (RuntimeError, SafetensorError) as error:
-        problem = str(error).splitlines()[0]
-        raise ModelError(f"{weights} does not fit its configuration: {problem} Restore it.") from error
+        raise misfit(path, error) from error
     return LatticePredictor(network.eval().requires_grad_(requires_grad=False), card)
 
 
 def save_lattice_predictor(network: GMTNet, card: LatticeCard, folder: Path) -> LatticeCard:
     """Writes weights and card of a network of nets; returns the card with the sha256 of the weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{card.name}.json"
-    weights = path.with_suffix(".safetensors")
-    # the card comes last and as a whole: where one lies, its weights do too
-    path.unlink(missing_ok=True)
     load_lattice_predictor.cache_clear()
-    save_file({name: value.detach().contiguous() for name, value in network.state_dict().items()}, weights)
-    weights.chmod(0o644)  # safetensors writes for the owner only
-    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    plain = {**asdict(card), "config": card.config.to_json(), "sha256": sha256}
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-    return LatticeCard(card.name, card.version, sha256, card.config, card.training, card.metrics)
+    state = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
+    plain = {**asdict(card), "config": card.config.to_json()}
+    pinned = write_pinned(folder / f"{card.name}.json", plain, lambda weights: save_file(state, weights))
+    return replace(card, sha256=pinned["sha256"])
