@@ -8,6 +8,7 @@ Source: unconvbench 1.0.1, task.py and utils.py at https://github.com/howardwang
 """
 
 import gzip
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,11 @@ SHORT_PREFIX = "unconvbench_"
 FOLDS_FILE = "metadata_validation.json"
 N_FOLDS, FOLD_SEED = 5, 42
 """Of the folds that the benchmark's own code makes."""
+
+LARGEST_LABEL = 1e12
+"""Far beyond every quantity of the benchmark in its unit; single precision squares it without overflowing."""
+
+_FOLD_NAME = re.compile(r"\w[\w.-]*")  # it becomes the name of a folder
 
 
 class TaskError(GmtError):
@@ -65,13 +71,16 @@ def find_tasks(folder: Path) -> dict[str, Path]:
     """The files of tasks in a folder by name.
 
     Raises:
-        TaskError: there are none.
+        TaskError: there are none, or two of one task.
     """
-    files = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.glob(f"{PREFIX}*")) if folder.is_dir() else []:
         for suffix in SUFFIXES:
             if path.name.endswith(suffix):
-                files[path.name.removeprefix(PREFIX).removesuffix(suffix)] = path
+                name = path.name.removeprefix(PREFIX).removesuffix(suffix)
+                if name in files:
+                    raise TaskError(f"{files[name].name} and {path.name} are two files of one task: remove one.")
+                files[name] = path
     if not files:
         raise TaskError(f"{folder} holds no file {PREFIX}*.json. Name the folder of UnconvBench's data sets.")
     return files
@@ -97,11 +106,10 @@ def read_task(name: str, path: Path, max_atoms: int) -> Task:
         if not isinstance(row, list) or len(row) != 2:
             refused[entry] = "parse: an entry is a structure and a number"
             continue
-        if isinstance(row[1], (int, float)) and not isinstance(row[1], bool) and np.isfinite(row[1]):
-            labels[entry] = row[1]
-        else:
-            refused[entry] = f"label: {str(row[1])[:40]!r} is no finite number"
+        if not _is_label(row[1]):
+            refused[entry] = f"label: {str(row[1])[:40]!r} is no finite number up to {LARGEST_LABEL:.0e}"
             continue
+        labels[entry] = row[1]
         reading = refused_or_parsed(row[0])
         if isinstance(reading, ParsedCrystal):
             parsed[entry] = reading
@@ -118,6 +126,11 @@ def read_task(name: str, path: Path, max_atoms: int) -> Task:
     return Task(name, ids, labels, entries[kept], crystals.select(kept), dict(sorted(refused.items())))
 
 
+def _is_label(value: Any) -> bool:
+    """Whether a value is a finite number of reasonable size; an integer may have more digits than a float holds."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_LABEL
+
+
 def read_folds(folder: Path, task: Task) -> list[Fold]:
     """The folds of a task: those of the benchmark's file, else those that its code makes.
 
@@ -126,7 +139,7 @@ def read_folds(folder: Path, task: Task) -> list[Fold]:
         task: whose entries they divide.
 
     Raises:
-        TaskError: the file knows no such task, ids that the task has not, or entries on both sides.
+        TaskError: the file knows no such task, ids that the task has not or twice, or entries on both sides.
     """
     path = folder / FOLDS_FILE
     if not path.exists():
@@ -138,24 +151,41 @@ def read_folds(folder: Path, task: Task) -> list[Fold]:
         raise TaskError(
             f"{path.name} has no splits of {task.name}. Remove it to make the folds anew (seed {FOLD_SEED})."
         )
-    place = {name: entry for entry, name in enumerate(task.ids)}
-    folds = []
-    for name, parts in of_task.items():
-        if not isinstance(parts, Mapping) or not all(isinstance(parts.get(part), list) for part in ("train", "test")):
-            raise TaskError(f"{path.name}: {task.name} {name} has no lists train and test.")
-        unknown = [each for part in ("train", "test") for each in parts[part] if place.get(str(each)) is None]
-        if unknown:
-            raise TaskError(
-                f"{path.name}: {len(unknown)} ids of {task.name} {name} are not among the {len(task.ids)} of its file, "
-                f"the first {unknown[0]}. The data set and the folds are of different versions."
-            )
-        train, test = (
-            np.array([place[str(each)] for each in parts[part]], dtype=np.int64) for part in ("train", "test")
+    return [_fold(f"{path.name}: {task.name}", name, parts, task) for name, parts in of_task.items()]
+
+
+def _fold(where: str, name: str, parts: Any, task: Task) -> Fold:
+    """One fold from its lists of ids.
+
+    Args:
+        where: file and task, for errors.
+        name: of the fold.
+        parts: its lists.
+        task: whose entries they name.
+
+    Raises:
+        TaskError: see `read_folds`.
+    """
+    if not _FOLD_NAME.fullmatch(name):
+        raise TaskError(f"{where} has a fold {name[:40]!r}: name it with letters, digits and _ as in fold_0.")
+    if not isinstance(parts, Mapping) or not all(isinstance(parts.get(part), list) for part in ("train", "test")):
+        raise TaskError(f"{where} {name} has no lists train and test.")
+    place = {of_entry: entry for entry, of_entry in enumerate(task.ids)}
+    unknown = [each for part in ("train", "test") for each in parts[part] if str(each) not in place]
+    if unknown:
+        raise TaskError(
+            f"{where}: {len(unknown)} ids of {name} are not among the {len(task.ids)} of its file, "
+            f"the first {unknown[0]}. The data set and the folds are of different versions."
         )
-        if both := len(np.intersect1d(train, test)):
-            raise TaskError(f"{path.name}: {both} entries of {task.name} {name} are learned from and predicted.")
-        folds.append(Fold(str(name), train, test))
-    return folds
+    train, test = (np.array([place[str(each)] for each in parts[part]], dtype=np.int64) for part in ("train", "test"))
+    for part, entries in (("train", train), ("test", test)):
+        found, counts = np.unique(entries, return_counts=True)
+        if len(found) < len(entries):
+            repeated = task.ids[found[np.argmax(counts > 1)]]
+            raise TaskError(f"{where} {name}: {repeated} occurs more than once in its {part} part; list each id once.")
+    if both := len(np.intersect1d(train, test)):
+        raise TaskError(f"{where}: {both} entries of {name} are learned from and predicted.")
+    return Fold(name, train, test)
 
 
 def official_folds(n_entries: int) -> list[Fold]:

@@ -45,9 +45,12 @@ Tasks = Annotated[
 ]
 Write = Annotated[
     Path | None,
-    typer.Option(help="Folder for scoreboard.md; sections not made now stay as they were.", show_default=False),
+    typer.Option(help="Folder for scoreboard.md; tables not made now stay as they were.", show_default=False),
 ]
-IntoExplorer = Annotated[bool, typer.Option("--into-explorer", help="Keep the figures for the explorer's page, too.")]
+IntoExplorer = Annotated[
+    bool,
+    typer.Option("--into-explorer", help="Keep the figures for the explorer's page, too; tables not made now stay."),
+]
 
 
 def scoreboard(

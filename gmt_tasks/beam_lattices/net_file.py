@@ -27,6 +27,14 @@ DEFAULT_DENSITY = 0.05
 DEFAULT_SOLID_GPA = 1.0
 """Young's modulus of the solid where none is given: the stiffness is then one in units of it."""
 
+MIN_DENSITY = 1e-6
+"""Least relative density: bending, which goes with its square, has six digits left."""
+
+MAX_RADIUS_RATIO = 1e3
+"""Of the radii of a net: bending goes with the fourth power of a radius."""
+
+MAX_COORDINATE = 1e6
+
 _KEYS = ("name", "lattice", "nodes", "struts", "radius", "relative_density", "young_gpa", "poisson_ratio")
 
 
@@ -68,13 +76,22 @@ def open_net(text: str, relative_density: float | None = None) -> NetInput:
         return NetInput(text.lower(), reference_net(text, relative_density or DEFAULT_DENSITY))
     if not path.is_file() and "." not in text and ":" not in text:
         raise SourceError(f"There is no file {text}, and no such net; nets are {', '.join(REFERENCE_NETS)}.")
-    # other JSON is left to the readers of crystals
-    is_json = path.suffix.lower() == ".json" and path.is_file() and path.stat().st_size <= MAX_BYTES
-    holds_net = is_json and b'"struts"' in read_bytes(path, MAX_BYTES)
-    net = read_net_file(path) if holds_net else _net_of_crystal(text)
+    net = read_net_file(path) if _may_hold_net(path) else _net_of_crystal(text)
     if relative_density is None:
         return net
     return NetInput(net.name, net.nets.at_density(relative_density), net.young_gpa, net.poisson_ratio)
+
+
+def _may_hold_net(path: Path) -> bool:
+    """Whether a file is JSON that speaks of struts, or means to be JSON; other JSON is left to readers of crystals."""
+    if path.suffix.lower() != ".json" or not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return False
+    content = read_bytes(path, MAX_BYTES)
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return True
+    return b'"struts"' in content
 
 
 def read_net_file(path: Path) -> NetInput:
@@ -84,7 +101,8 @@ def read_net_file(path: Path) -> NetInput:
         NetFileError: it is no such file, or its net cannot be homogenized; the text says where and what to do.
     """
     try:
-        document = json.loads(decode_text(read_bytes(path, MAX_BYTES))[0])
+        text = decode_text(read_bytes(path, MAX_BYTES))[0]
+        document = json.loads(text, object_pairs_hook=_without_repeats)
     except RefusedInputError as error:
         raise NetFileError(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -99,6 +117,13 @@ def read_net_file(path: Path) -> NetInput:
 
 class _FieldError(Exception):
     """A field of a file is missing or of another kind."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("a key stands twice")
+    return document
 
 
 def _net_of(document: Any, name: str) -> NetInput:
@@ -126,10 +151,22 @@ def _net_of(document: Any, name: str) -> NetInput:
         radii = _numbers(document, "radius", (len(rows),))
     elif radius is not None:
         radii = np.full(len(rows), _positive(document, "radius", np.inf))
-    nets = BeamNets(lattice[None], nodes, np.zeros(len(nodes), np.int64), rows[:, :2], rows[:, 2:], radii)
+    if radii.max() > MAX_RADIUS_RATIO * radii.min() > 0:
+        raise _FieldError(f"radii differ by more than a factor of {MAX_RADIUS_RATIO:g}; leave out the thin struts.")
+    if np.abs(nodes).max() >= MAX_COORDINATE:
+        raise _FieldError(f"a node lies {MAX_COORDINATE:g} cells away or more; write fractional coordinates.")
+    # nodes far away are moved into the cell: a mesh of them would have lost its digits
+    moved = np.floor(nodes)
+    image = rows[:, 2:] + (moved[rows[:, 1] % len(nodes)] - moved[rows[:, 0] % len(nodes)]).astype(np.int64)
+    nets = BeamNets(lattice[None], nodes - moved, np.zeros(len(nodes), np.int64), rows[:, :2], image, radii)
     if radius is None:
         given = density is not None
         nets = nets.at_density(_positive(document, "relative_density", 1.0) if given else DEFAULT_DENSITY)
+    solid = float(nets.relative_density[0])
+    if not MIN_DENSITY <= solid <= 1:
+        raise _FieldError(
+            f"the struts fill {solid:.3g} of the cell; give radii with which they fill {MIN_DENSITY:g} to 1 of it."
+        )
     young = _positive(document, "young_gpa", 1e5) if "young_gpa" in document else DEFAULT_SOLID_GPA
     ratio = document.get("poisson_ratio", SOLID_POISSON_RATIO)
     if not _is_number(ratio) or not -1 < ratio < 0.5:

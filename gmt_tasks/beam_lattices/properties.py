@@ -11,7 +11,6 @@ from models.beam_lattice.homogenize import homogenize
 from models.beam_lattice.net import Floats
 from models.derived.elastic import Unstable, derive_elastic
 from models.derived.extremes.directional import derive_directional
-from models.derived.mechanical import zener_anisotropy
 from models.derived.surfaces import Surface
 from models.quantities import Tensor
 from models.tensors.voigt import stiffness_voigt_to_mandel
@@ -28,7 +27,11 @@ COLUMNS = (
 )  # fmt: skip
 """Derived columns that are of use for a metamaterial."""
 
-_CUBIC = 1e-6  # a stiffness has cubic symmetry where its Kelvin moduli are one, two and three equal ones
+_EQUAL = 1e-6  # relative difference of Kelvin moduli that are equal
+_ROUNDING = 1e-12  # of the largest Kelvin modulus
+
+LEARNED_DENSITIES = (0.01, 0.1)
+"""Relative densities of the nets that the network learned from (docs/lattices.md)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class NetProperties:
         stretching_share: see `EffectiveStiffness`.
         stiffness: C_IJ in GPa by how it was found, "homogenized" and "predicted", each [6, 6].
         derived: columns and `zener` for cubic nets, by how the stiffness was found.
-        model: identity of the network; None where none was asked.
+        model: identity of the network; None where none was asked, or none answered.
+        failure: why the network did not answer.
     """
 
     net: NetInput
@@ -52,11 +56,22 @@ class NetProperties:
     stiffness: dict[str, Floats]
     derived: dict[str, dict[str, float]]
     model: str | None = None
+    failure: str | None = None
 
     @property
     def warnings(self) -> list[str]:
         """What to bear in mind, a sentence each."""
-        lines = []
+        lines = [] if self.failure is None else [self.failure]
+        low, high = LEARNED_DENSITIES
+        if self.model is not None and not 0.99 * low < self.relative_density < 1.01 * high:
+            lines.append(
+                f"the network learned from nets of relative density {low:g} to {high:g}: what it predicts here is a "
+                "guess, the homogenized stiffness is not"
+            )
+        if np.isnan(self.derived["homogenized"]["k_vrh_gpa"]):
+            lines.append(
+                "one strain costs as good as nothing: no moduli are derived; brace the net, or thicken its thin struts"
+            )
         if self.slenderness > SLENDER_LIMIT:
             lines.append(
                 f"the thickest strut has a radius of {self.slenderness:.2f} of its length: above {SLENDER_LIMIT} nodes "
@@ -102,14 +117,17 @@ def net_properties(net: NetInput, *, predict: bool = True) -> NetProperties:
     """
     effective = homogenize(net.nets, poisson_ratio=net.poisson_ratio)
     stiffness = {"homogenized": effective.stiffness_voigt[0] * net.young_gpa}
-    model = None
+    model, failure = None, None
     if predict:
         # torch is loaded by those only who ask
         from models.gmtnet.beam_lattice.predictor import load_lattice_predictor
 
         predictor = load_lattice_predictor()
-        stiffness["predicted"] = predictor.predict(net.nets)[0] * net.young_gpa
-        model = predictor.identity
+        try:
+            stiffness["predicted"] = predictor.predict(net.nets)[0] * net.young_gpa
+            model = predictor.identity
+        except np.linalg.LinAlgError:
+            failure = "the network has no answer: stiff and soft struts of this net are too far apart for it"
     return NetProperties(
         net,
         float(net.nets.relative_density[0]),
@@ -118,6 +136,7 @@ def net_properties(net: NetInput, *, predict: bool = True) -> NetProperties:
         stiffness,
         {name: _derived(values) for name, values in stiffness.items()},
         model,
+        failure,
     )
 
 
@@ -126,8 +145,28 @@ def _derived(stiffness_voigt: Floats) -> dict[str, float]:
     one = stiffness_voigt[None]
     columns = derive_elastic(one, Unstable.FLAG) | derive_directional(one, Unstable.FLAG)
     values = {name: float(columns[name][0]) for name in COLUMNS}
-    kelvin = np.linalg.eigvalsh(stiffness_voigt_to_mandel(stiffness_voigt))
-    repeated = np.abs(np.diff(kelvin)) < _CUBIC * kelvin[-1]
-    if repeated.sum() == 3:
-        values["zener"] = float(zener_anisotropy(one)[0])
-    return values
+    ratio = _zener_of_cubic(stiffness_voigt_to_mandel(stiffness_voigt))
+    return values if ratio is None else values | {"zener": ratio}
+
+
+def _zener_of_cubic(mandel: Floats) -> float | None:
+    """2 C44 / (C11 - C12) of a stiffness with cubic symmetry in whichever frame, None for any other.
+
+    Cubic is what answers a pressure with a change of volume alone, and shears with two moduli, one of two and one of
+    three strains.
+
+    Source: C. Zener, Elasticity and Anelasticity of Metals (1948), p. 16; M. Mehrabadi, S. Cowin, Q. J. Mech. Appl.
+    Math. 43, 15 (1990) for the moduli.
+    """
+    pressure = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]) / np.sqrt(3.0)
+    answer = mandel @ pressure
+    of_shears = np.eye(6) - np.outer(pressure, pressure)
+    # the pressure itself comes out as zero, and is left out
+    moduli = np.linalg.eigvalsh(of_shears @ mandel @ of_shears)[1:]
+    largest = float(np.linalg.eigvalsh(mandel)[-1])
+    if np.linalg.norm(of_shears @ answer) > _EQUAL * np.linalg.norm(answer) or moduli[0] <= 0:
+        return None
+    for two, three in ((moduli[:2], moduli[2:]), (moduli[3:], moduli[:3])):
+        if all(np.ptp(group) <= _EQUAL * group[-1] + _ROUNDING * largest for group in (two, three)):
+            return float(three.mean() / two.mean())
+    return None

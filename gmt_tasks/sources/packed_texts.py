@@ -43,7 +43,7 @@ def zipped_text(path: Path, suffix: str, limit: int = MAX_TEXT_BYTES) -> str:
             most = unpacked_limit(path, limit)
             with archive.open(entries[0]) as stream:
                 return _decoded(stream.read(most + 1), most, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
         raise SourceError(f"{path.name} is no zip file that can be read: {str(error)[:200]}. Take it anew.") from error
 
 
@@ -59,11 +59,13 @@ def plain_or_gzipped_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     try:
         with gzip.open(path) if is_packed else path.open("rb") as stream:
             return _decoded(stream.read(most + 1), most, path)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except (OSError, zlib.error, EOFError) as error:
         raise SourceError(f"{path.name} is no complete gzip file: {str(error)[:200]}. Take it anew.") from error
 
 
 def _refuse_large(path: Path) -> None:
+    if not path.is_file():
+        raise SourceError(f"{path.name} is no file (a folder, or a link to nothing). Take the file as published.")
     if path.stat().st_size > MAX_PACKED_BYTES:
         raise SourceError(
             f"{path.name} has {path.stat().st_size:,} bytes, {MAX_PACKED_BYTES:,} are read. Is it the file?"

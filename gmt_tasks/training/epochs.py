@@ -54,8 +54,13 @@ class EpochLoop(Generic[Network]):
     def _resume(self) -> None:
         # The run may have begun on another device.
         state = torch.load(self.file, weights_only=True, map_location=self.device)
-        if state["config"] != self.key():
-            raise ModelError(f"{self.file} belongs to another configuration. Give another --out, or remove the folder.")
+        kept, asked = state["config"], self.key()
+        if kept != asked:
+            differ = sorted(name for name in kept.keys() | asked.keys() if kept.get(name) != asked.get(name))
+            raise ModelError(
+                f"{self.file} belongs to another configuration ({', '.join(differ)}). "
+                "Give another --out, or remove the folder."
+            )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -4,9 +4,11 @@ Any periodic motion of the nodes stores at least the energy of the equilibrium, 
 smaller. Both bounds are sums over struts and nodes: no system of equations of the whole cell is solved.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from models.beam_lattice.frame import SOLID_POISSON_RATIO, Joints, assembled
+from models.beam_lattice.frame import SOLID_POISSON_RATIO, Frames, Joints, assembled
 from models.beam_lattice.net import BeamNets, Floats
 from models.tensors.voigt import mandel_to_stiffness_voigt
 
@@ -30,8 +32,22 @@ def affine_stiffness(nets: BeamNets) -> Floats:
     return mandel_to_stiffness_voigt(stiffness)
 
 
-def one_step_stiffness(nets: BeamNets, poisson_ratio: float = SOLID_POISSON_RATIO) -> Floats:
-    """Stiffness after one step of relaxation: a tighter bound.
+@dataclass(frozen=True)
+class OneStep:
+    """What one step of relaxation gives, and how much it leaves.
+
+    Attributes:
+        stiffness_voigt: C_IJ / E_s, a bound that is tighter than Voigt's, [n_nets, 6, 6].
+        unbalanced: energy that each node alone would still release under the six strains, over what the mean node
+            stores under them, [n_nodes]; zero at all nodes of a net that is in equilibrium.
+    """
+
+    stiffness_voigt: Floats
+    unbalanced: Floats
+
+
+def one_step(nets: BeamNets, poisson_ratio: float = SOLID_POISSON_RATIO) -> OneStep:
+    """Stiffness and forces after one step of relaxation.
 
     Under each strain every node moves and rotates as if its neighbours were held where the strain takes them; of the
     six motions that this gives for the six strains each strain takes the mixture with the least energy (Ritz).
@@ -40,18 +56,27 @@ def one_step_stiffness(nets: BeamNets, poisson_ratio: float = SOLID_POISSON_RATI
         nets: validated.
         poisson_ratio: of the solid.
 
-    Returns:
-        C_IJ / E_s, shape [n_nets, 6, 6].
-
     Source: W. Ritz, J. reine angew. Math. 135, 1 (1909); the motions are a step of block Jacobi iteration.
     """
-    stiffness = np.zeros((nets.n_nets, 6, 6))
+    stiffness, unbalanced = np.zeros((nets.n_nets, 6, 6)), np.zeros(len(nets.frac_coords))
+    first = np.concatenate([[0], np.cumsum(nets.nodes_per_net)])
     for frames in assembled(nets, Joints.RIGID, poisson_ratio):
         n = len(frames.chosen)
-        moves = -np.linalg.solve(frames.own, frames.drive.reshape(n, frames.size, 6, 6)).reshape(n, -1, 6)
+        moves = -_alone(frames, frames.drive).reshape(n, -1, 6)
         energy = np.swapaxes(moves, 1, 2) @ frames.stiffness @ moves
         work = np.swapaxes(moves, 1, 2) @ frames.drive
-        gain = np.swapaxes(work, 1, 2) @ np.linalg.pinv(energy, rcond=_NO_MOTION, hermitian=True) @ work
+        mixture = np.linalg.pinv(energy, rcond=_NO_MOTION, hermitian=True) @ work
         affine = frames.strain_sums(frames.struts.matrices[:, 12:, 12:])
-        stiffness[frames.chosen] = affine - gain / frames.size
-    return mandel_to_stiffness_voigt(stiffness)
+        bound = affine - np.swapaxes(work, 1, 2) @ mixture / frames.size
+        stiffness[frames.chosen] = bound
+        force = frames.drive - frames.stiffness @ moves @ mixture
+        released = (force.reshape(n, frames.size, 6, 6) * _alone(frames, force)).sum(axis=(2, 3))
+        rows = first[frames.chosen][:, None] + np.arange(frames.size)
+        unbalanced[rows] = released / np.trace(bound, axis1=1, axis2=2)[:, None]
+    return OneStep(mandel_to_stiffness_voigt(stiffness), unbalanced)
+
+
+def _alone(frames: Frames, force: Floats) -> Floats:
+    """Motion of each node under forces [n, 6 size, 6] while all others are held, [n, size, 6, 6]."""
+    motion: Floats = np.linalg.solve(frames.own, force.reshape(len(frames.chosen), frames.size, 6, 6))
+    return motion

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.beam_lattice.net import BeamNets, Floats, Ints, NetArrays, NetProblem, sound_nets
+from models.beam_lattice.overlaps import overlapping_struts
 from models.crystals.crystal import CrystalBatch
 from models.crystals.neighbors import find_neighbors
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
@@ -59,6 +60,9 @@ def nets_of_bonds(crystals: CrystalBatch, tolerance: float = BOND_TOLERANCE) -> 
     kept = (pairs.center < pairs.neighbor) | ((pairs.center == pairs.neighbor) & (first > 0))
     pairs, image = pairs.take(kept), image[kept].astype(np.int64)
     ends = np.stack([pairs.center, pairs.neighbor], axis=1)
+    # two cations are joined through the anion between them, not past it
+    kept = np.delete(np.arange(len(ends)), overlapping_struts(ends, pairs.vector))
+    pairs, image, ends = pairs.take(kept), image[kept], ends[kept]
     radius = SLENDER * pairs.distance
     nets, sound, refused = sound_nets(
         NetArrays(crystals.lattice, crystals.frac_coords, crystals.crystal_of_atom, ends, image, radius)

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.beam_lattice.overlaps import coincident_nodes, overlapping_struts
 from models.errors import GmtError
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,8 @@ class NetProblem(StrEnum):
     ENDS = ("ends", "A strut ends at a node that is not there; nodes are counted from 0.")
     ZERO_LENGTH = ("zero_length", "A strut has no length; remove it, or give the image of the cell it leads to.")
     DUPLICATE = ("duplicate", "Two struts join the same nodes; list each strut once, from either end.")
+    COINCIDENT = ("coincident", "Two nodes lie at the same place; make them one, with the struts of both.")
+    OVERLAP = ("overlap", "A strut runs along another one from the same node; let it end where the shorter one ends.")
     PIECES = ("pieces", "The net is not connected; leave out loose pieces, or homogenize each by itself.")
     NOT_PERIODIC = ("not_periodic", "The net does not go on along all three directions; add struts across the cell.")
 
@@ -273,6 +276,13 @@ def find_problems(nets: NetArrays) -> dict[int, tuple[NetProblem, str]]:
     nodes, image = canonical_struts(nets.ends, nets.image)
     first = np.unique(np.hstack([nodes, image]), axis=0, return_index=True)[1]
     refuse(np.delete(net_of_strut, first), NetProblem.DUPLICATE, "a strut is listed twice")
+    if problems:
+        return problems
+    apart = _SMALLEST_LENGTH * np.cbrt(volume / counts[0])
+    same = coincident_nodes(nets.lattice, nets.frac_coords, nets.net_of_node, apart)
+    refuse(same, NetProblem.COINCIDENT, "two nodes are one")
+    over = overlapping_struts(nets.ends, nets.vector)
+    refuse(net_of_strut[over], NetProblem.OVERLAP, f"{len(over)} struts lie on shorter ones")
     return problems or _not_held_together(nets)
 
 

@@ -22,6 +22,7 @@ class ProductKind(StrEnum):
     FULL = "full"  # every input channel with every output channel, as published
     SPARSE = "sparse"  # paths through a scalar only; tensors are coupled on the atoms, where there are fewer rows
     FUSION = "fusion"  # as sparse, with products of up to four of an atom's tensors (fusion/)
+    DIRECTED = "directed"  # as sparse, with products of the neighbours' tensors with the directions of their edges
     LONG_RANGE = "long_range"  # as sparse, with attention between all atoms of a crystal and their images
 
 
@@ -154,6 +155,9 @@ GMTNET_WIDE = replace(GMTNET, channels=128, edge_channels=128)
 GMTNET_FUSION = replace(GMTNET, product=ProductKind.FUSION)
 """Products of up to three of an atom's tensors."""
 
+GMTNET_DIRECTED = replace(GMTNET, product=ProductKind.DIRECTED)
+"""Tensors of neighbours times the directions from which they come."""
+
 GMTNET_LONG_RANGE = replace(
     GMTNET, product=ProductKind.LONG_RANGE, graph=GraphSpec(kernel_widths_angstrom=(1.5, 3.0, 6.0))
 )
@@ -184,6 +188,7 @@ CONFIGS: dict[str, GMTNetConfig] = {
     "gmtnet": GMTNET,
     "gmtnet-wide": GMTNET_WIDE,
     "gmtnet-fusion": GMTNET_FUSION,
+    "gmtnet-directed": GMTNET_DIRECTED,
     "gmtnet-long-range": GMTNET_LONG_RANGE,
     "gmtnet-paper": GMTNET_PAPER,
     "gmtnet-paper-as-published": replace(GMTNET_PAPER, graph=PUBLISHED_GRAPH),

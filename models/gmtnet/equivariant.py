@@ -40,6 +40,10 @@ class EdgeTable:
     slot: TorchTensor
     harmonics: TorchTensor
 
+    def fill(self, values: TorchTensor) -> TorchTensor:
+        """Rows of edges [n_edges, k] in the table, [n_atoms, n_slots, k], zero in empty places."""
+        return _tabulate(values, self.slot, len(self.harmonics), self.harmonics.shape[2])
+
 
 def make_table(graph: TorchGraph, share: TorchTensor, l_max: int) -> EdgeTable:
     """The table of a graph, made once per pass.
@@ -111,7 +115,7 @@ class NeighborConvolution(nn.Module):
         weights = self.weights(edge_features)
         from_scalars, from_tensors = weights.split([n_scalar, weights.shape[1] - n_scalar], dim=1)
         source = self.sources(features["0e"][0]).index_select(0, table.graph.ends[1]) * from_scalars
-        filled = _tabulate(source, table.slot, len(table.harmonics), table.harmonics.shape[2])
+        filled = table.fill(source)
         gathered = torch.bmm(table.harmonics, filled).transpose(0, 1)  # [(l_max + 1)², n_atoms, channels of all kinds]
         parts = gathered.split(list(self.from_scalars.values()), dim=2)
         result: Features = {}
@@ -210,13 +214,19 @@ class GatedUpdate(nn.Module):
         self.direct = TensorLinear(channels_message, total)
         self.coupling = make_product(channels_message, total)
 
-    def forward(self, old: Features, message: Features) -> Features:
-        """Features [2l + 1, n_atoms, channels_out] from old features and gathered messages."""
-        return self.add_and_gate(old, message, self.coupling(message))
+    def forward(self, old: Features, message: Features, *further: Features) -> Features:
+        """Features [2l + 1, n_atoms, channels_out].
 
-    def add_and_gate(self, old: Features, message: Features, total: Features) -> Features:
+        Args:
+            old: features of the atoms.
+            message: what they gathered.
+            further: what else is added before the gates, with as many channels as the products have.
+        """
+        return self.add_and_gate(old, message, self.coupling(message), *further)
+
+    def add_and_gate(self, old: Features, message: Features, total: Features, *further: Features) -> Features:
         """The same from the products of the messages, which are added to."""
-        for part in (self.skip(old), self.direct(message)):
+        for part in (self.skip(old), self.direct(message), *further):
             for ir, values in part.items():
                 total[ir] = total[ir] + values if ir in total else values
         sizes = [self.channels["0e"], *(self.channels[ir] for ir in self.gated)]

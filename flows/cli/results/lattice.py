@@ -1,5 +1,6 @@
 """Command of metamaterials: lattice homogenizes a net of beams, predicts it, draws it, writes it for printing."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,7 @@ def lattice(
         raise fail(f"a net has no surface {name}; choose {', '.join(fitting)}", Exit.BAD_USAGE)
     if surface is not None:
         refuse_ending(surface)
+    _refuse_outputs(net, stl, surface)
     properties = net_properties(open_net(net, density), predict=predict)
     if json:
         print_json(properties.to_json())
@@ -63,10 +65,23 @@ def lattice(
         write_stl(triangles, stl)
         say(f"{cells} x {cells} x {cells} cells, {len(triangles):,} triangles in mm, written to {stl}")
     if surface is not None:
+        if math.isnan(properties.derived["homogenized"]["k_vrh_gpa"]):
+            raise fail("this net gives way under a strain as good as freely: it has no surface to draw", Exit.BAD_USAGE)
         from flows.reports.hits.plot_surface import draw_surface, extremes_line
 
         grid = properties.surface(Surface(name))
         say(f"{extremes_line(grid)}; drawn in {draw_surface(grid, properties.net.name, surface)}")
+
+
+def _refuse_outputs(net: str, *outputs: Path | None) -> None:
+    """Files that would replace the input or each other."""
+    files = [Path(net).resolve()] + [one.resolve() for one in outputs if one is not None]
+    for number, file in enumerate(files):
+        if file in files[:number]:
+            raise fail(
+                f"{file} would be replaced by another output or is the net itself; name one file for each",
+                Exit.BAD_USAGE,
+            )
 
 
 def _print_properties(properties: "NetProperties") -> None:
@@ -82,13 +97,16 @@ def _print_properties(properties: "NetProperties") -> None:
     )
     ways = list(properties.stiffness)
     table = new_table("", *ways, numbers=ways)
+    # a network in single precision has zeros of 1e-7
+    share = {"homogenized": 1e-9, "predicted": 1e-5}
+    smallest = {way: share[way] * abs(properties.stiffness[way]).max() for way in ways}
     for row in range(6):
         for column in range(row, 6):
             values = [properties.stiffness[way][row, column] for way in ways]
             # entries that symmetry forbids are zeros within rounding, and would fill the table
-            if abs(values[0]) > 1e-9 * abs(properties.stiffness[ways[0]]).max():
+            if any(abs(properties.stiffness[way][row, column]) > smallest[way] for way in ways):
                 table.add_row(f"C{row + 1}{column + 1}, GPa", *(f"{value:.4g}" for value in values))
-    for name in properties.derived[ways[0]]:
+    for name in dict.fromkeys(name for way in ways for name in properties.derived[way]):
         quantity = DERIVED.get(name)
         label = "Zener ratio" if quantity is None else quantity.label
         unit = "" if quantity is None or quantity.unit == "1" else f", {quantity.unit}"

@@ -125,9 +125,12 @@ class Scoreboard:
     tables: tuple[BoardTable, ...] = ()
 
     def replaced(self, other: "Scoreboard") -> "Scoreboard":
-        """This board with the sections of another one in the place of its own."""
-        renewed = {table.section for table in other.tables}
-        tables = [table for table in self.tables if table.section not in renewed] + list(other.tables)
+        """This board with the tables of another one in the place of its own of the same task; the others stay.
+
+        Tables of tasks that this board has not come last in their section.
+        """
+        renewed = {(table.section, table.task): table for table in other.tables}
+        tables = [renewed.pop((table.section, table.task), table) for table in self.tables] + list(renewed.values())
         order = list(Section)
         return Scoreboard(tuple(sorted(tables, key=lambda table: order.index(table.section))))
 

@@ -14,7 +14,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,10 @@ SAME = 5e-5
 """The leaderboard prints four decimals: figures closer than this agree."""
 
 MAX_METADATA_BYTES = 1 << 20
+LARGEST = 1e100
+"""Predictions beyond it are absurd, and their squares no numbers."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(r"\d{1,2}-\d{1,2}-\d{4}")
 
 
@@ -105,18 +109,19 @@ def read_contribution(path: Path) -> Contribution:
     """Reads the zipped table of a contribution.
 
     Raises:
-        SourceError: no such zip, or no table with the columns `id` and `prediction`.
+        SourceError: no such zip, no table with the columns `id` and `prediction`, or absurd predictions.
     """
     try:
         table = csv.reader(io.StringIO(zipped_text(path, ".csv"), newline=""), strict=True)
         head = [name.strip() for name in next(table, [])]
         if not {"id", "prediction"} <= set(head):
-            raise SourceError(f"{_place(path)} has the columns {', '.join(head)[:200]}, not id and prediction.")
+            raise SourceError(f"{printable(path.name)} has the columns {', '.join(head)[:200]}, not id and prediction.")
         place_of_id, place_of_number = head.index("id"), head.index("prediction")
         whole = [cells for cells in table if len(cells) > max(place_of_id, place_of_number)]
+        refuse_absurd([cells[place_of_number] for cells in whole], path)
         rows = [(cells[place_of_id].strip(), number_of(cells[place_of_number])) for cells in whole]
     except csv.Error as error:
-        raise SourceError(f"{_place(path)} is no table: {error}. Take the file as published.") from error
+        raise SourceError(f"{printable(path.name)} is no table: {error}. Take the file as published.") from error
     return Contribution(path.parent.name, rows, _submitted(path.with_name("metadata.json")))
 
 
@@ -127,7 +132,8 @@ def jarvis_table(task: JarvisTask, benchmark: Benchmark, folder: Path) -> BoardT
         try:
             rows.append(contribution_row(benchmark, read_contribution(contribution)))
         except SourceError as error:
-            unreadable.append(f"Not scored: {error}")
+            place = contribution.parent.relative_to(folder).as_posix()
+            unreadable.append(f"Not scored: {printable(place)}: {printable(str(error))}")
     if math.isfinite(benchmark.train_mean):
         truth = np.array(list(benchmark.test.values()))
         figures = number_figures(np.full(len(truth), benchmark.train_mean), truth)
@@ -216,22 +222,47 @@ def _submitted(path: Path) -> str:
 
 
 def number_of(value: Any) -> float:
-    """A finite number, or NaN."""
-    if isinstance(value, bool):
+    """A number up to `LARGEST` as JSON has it or as a text of ASCII digits; NaN for everything else."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value.strip())):
         return math.nan
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-    return number if math.isfinite(number) else math.nan
+    return number if abs(number) <= LARGEST else math.nan
+
+
+def refuse_absurd(values: Iterable[Any], path: Path) -> None:
+    """Refuses predictions that Python's own reading would take, but that nobody can have meant.
+
+    Raises:
+        SourceError: digits of other scripts or with `_` between them, or numbers beyond `LARGEST`.
+    """
+    absurd = [value for value in values if _is_absurd(value)]
+    if absurd:
+        raise SourceError(
+            f"{printable(path.name)} has {len(absurd):,} predictions such as {printable(str(absurd[0]))[:40]!r}: "
+            f"write them with the digits 0 to 9, none beyond {LARGEST:.0e}."
+        )
+
+
+def _is_absurd(value: Any) -> bool:
+    """Whether a value is a number to Python, but none to `number_of`; "nan" and "inf" are no numbers to either."""
+    if isinstance(value, bool):
+        return False
+    try:
+        number = float(value)
+    except OverflowError:
+        return True  # an integer of hundreds of digits
+    except (TypeError, ValueError):
+        return False
+    # a text of too large a number is read as infinity
+    has_digits = isinstance(value, str) and any(character.isdigit() for character in value)
+    return (math.isfinite(number) or has_digits) and math.isnan(number_of(value))
 
 
 def _arrays(numbers: Mapping[str, float], ids: list[str]) -> Floats:
     return np.array([numbers[name] for name in ids], dtype=np.float64)
-
-
-def _place(path: Path) -> str:
-    return printable(f"{path.parent.name}/{path.name}")
 
 
 def printable(text: str) -> str:

@@ -53,7 +53,7 @@ class JarvisCrystals:
 
 def find_list(folder: Path) -> Path | None:
     """The file with JARVIS's structures, the newest by name."""
-    paths = [path for path in folder.rglob(PATTERN) if path.name.endswith((".json", ".json.zip"))]
+    paths = [path for path in folder.rglob(PATTERN) if path.name.endswith((".json", ".json.zip")) and path.is_file()]
     return max(paths, default=None)
 
 

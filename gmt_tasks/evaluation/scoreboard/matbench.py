@@ -13,7 +13,7 @@ Source: A. Dunn et al., npj Comput. Mater. 6, 138 (2020); github.com/materialspr
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmt_tasks.evaluation.scoreboard.board import BoardRow, BoardTable, Figure, Origin, Section, missing_row
-from gmt_tasks.evaluation.scoreboard.jarvis import number_of, printable
+from gmt_tasks.evaluation.scoreboard.jarvis import number_of, printable, refuse_absurd
 from gmt_tasks.evaluation.scoreboard.own_models import OwnModel, OwnNumbers, Wanted, predict_numbers
 from gmt_tasks.evaluation.scoreboard.quoted import MATBENCH_FIGURES, MATBENCH_FOLDERS, MATBENCH_SOURCE, QuotedMatbench
 from gmt_tasks.sources.json_documents import records_of
@@ -36,6 +36,9 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Results = dict[str, list[dict[str, Any]]] | SourceError
 """Predictions of a contribution by task, fold and id, or why they cannot be read."""
+
+Contributions = list[tuple[str, Results]]
+"""Name and predictions."""
 
 N_FOLDS = 5
 SEED = 18012019
@@ -146,14 +149,23 @@ def matbench_tables(tasks: Sequence[MatbenchTask], folder: Path | None, models: 
     """
     paths = {task: None if folder is None else data_path(task, folder) for task in tasks}
     # long files, read once for all tasks, and of no use without targets
-    results = read_contributions(folder) if folder is not None and any(paths.values()) else {}
+    results = read_contributions(folder) if folder is not None and any(paths.values()) else []
     return [
-        _table(task, None if path is None else read_data(task, path), results, models) for task, path in paths.items()
+        _table(task, None if path is None else _data_or_error(task, path), results, models)
+        for task, path in paths.items()
     ]
 
 
+def _data_or_error(task: MatbenchTask, path: Path) -> MatbenchData | SourceError:
+    """A data set, or why it cannot be read: one broken file must not cost the other tables."""
+    try:
+        return read_data(task, path)
+    except SourceError as error:
+        return error
+
+
 def _table(
-    task: MatbenchTask, data: MatbenchData | None, results: Mapping[str, Results], models: list[OwnModel]
+    task: MatbenchTask, data: MatbenchData | SourceError | None, results: Contributions, models: list[OwnModel]
 ) -> BoardTable:
     """The table of one task."""
     rows: list[BoardRow] = []
@@ -162,6 +174,8 @@ def _table(
         rows.append(
             missing_row(f"{task.name}.json.gz, which matminer fetches, is not in the folder given by --matbench")
         )
+    elif isinstance(data, SourceError):
+        rows.append(missing_row(f"not scored: {data}"))
     else:
         rows += contribution_rows(task, data, results)
         for model in models:
@@ -170,7 +184,7 @@ def _table(
             notes.append(f"The file has {len(data.target):,} rows, the published one {task.n_rows:,}: other folds.")
     scored = {row.predictor for row in rows if row.origin is Origin.RESCORED}
     rows += [quoted_row(quoted) for quoted in MATBENCH_FIGURES[task.name] if quoted.name not in scored]
-    n_rows = task.n_rows if data is None else len(data.target)
+    n_rows = len(data.target) if isinstance(data, MatbenchData) else task.n_rows
     split = "test rows of the five official folds"
     return BoardTable(
         Section.MATBENCH, task.name, task.title, task.unit, split, n_rows, COLUMNS, tuple(rows), MATBENCH_SOURCE,
@@ -221,10 +235,10 @@ def quoted_row(quoted: QuotedMatbench) -> BoardRow:
     return BoardRow(quoted.name, Origin.QUOTED, figures)
 
 
-def contribution_rows(task: MatbenchTask, data: MatbenchData, results: Mapping[str, Results]) -> Iterator[BoardRow]:
+def contribution_rows(task: MatbenchTask, data: MatbenchData, results: Contributions) -> Iterator[BoardRow]:
     """Contributions to a task, scored again; those whose file cannot be read with what is wrong with it."""
     place = {name: row for row, name in enumerate(row_ids(task, len(data.target)))}
-    for name, by_task in results.items():
+    for name, by_task in results:
         if isinstance(by_task, SourceError):
             yield missing_row(f"not scored: {by_task}", name)
         elif task.name in by_task:
@@ -249,16 +263,21 @@ def _contribution_row(name: str, by_fold: list[dict[str, Any]], place: dict[str,
     return BoardRow(name, Origin.RESCORED, figures, "", n_scored, "; ".join(notes))
 
 
-def read_contributions(folder: Path) -> dict[str, Results]:
-    """Predictions of every contribution of a checkout by its name, or why they cannot be read."""
-    results: dict[str, Results] = {}
+def read_contributions(folder: Path) -> Contributions:
+    """Predictions of every contribution of a checkout with its name, or why they cannot be read.
+
+    Of several with one name the later ones, in the order of their paths, are called after their folder, too.
+    """
+    results: Contributions = []
     for path in sorted(folder.rglob("results.json.gz")):
         own = path.parent.name.removeprefix("matbench_v0.1_")
         name = MATBENCH_FOLDERS.get(own, printable(own))
+        if name in {other for other, _ in results}:
+            name = f"{name} ({printable(path.parent.relative_to(folder).as_posix())})"
         try:
-            results[name] = _read_contribution(path)
+            results.append((name, _read_contribution(path)))
         except SourceError as error:
-            results[name] = error
+            results.append((name, error))
     return results
 
 
@@ -266,7 +285,7 @@ def _read_contribution(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Predictions of each fold by id, for those of our tasks that a contribution has.
 
     Raises:
-        SourceError: the file is no contribution.
+        SourceError: the file is no contribution, or has absurd predictions.
     """
     try:
         tasks = load_json(plain_or_gzipped_text(path, MAX_RESULTS_BYTES))["tasks"]
@@ -280,4 +299,7 @@ def _read_contribution(path: Path) -> dict[str, list[dict[str, Any]]]:
         raise SourceError(f"{path.name} is no contribution to Matbench: {error}") from error
     if not all(isinstance(numbers, dict) for by_fold in by_task.values() for numbers in by_fold):
         raise SourceError(f"{path.name} holds no numbers by id")
+    for by_fold in by_task.values():
+        for numbers in by_fold:
+            refuse_absurd(numbers.values(), path)
     return by_task

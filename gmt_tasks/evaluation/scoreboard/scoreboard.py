@@ -9,6 +9,7 @@ from gmt_tasks.evaluation.scoreboard.board import BoardTable, Origin, Scoreboard
 from gmt_tasks.evaluation.scoreboard.configurations import configurations_table
 from gmt_tasks.evaluation.scoreboard.jarvis import (
     SOURCE,
+    Benchmark,
     benchmark_path,
     best_contribution,
     jarvis_table,
@@ -51,7 +52,7 @@ def make_scoreboard(inputs: BoardInputs, report: Report) -> Scoreboard:
     """Computes the sections that are asked for, in the order of `Section`.
 
     Raises:
-        SourceError: a folder or a task that there is not; a file of a benchmark that cannot be read.
+        SourceError: a folder or a task that there is not; a folder without any benchmark.
     """
     for folder in (inputs.jarvis, inputs.matbench):
         if folder is not None and not folder.is_dir():
@@ -78,12 +79,9 @@ def make_scoreboard(inputs: BoardInputs, report: Report) -> Scoreboard:
 
 
 def with_figures(board: Scoreboard) -> Scoreboard:
-    """The sections that hold any figure: what could not be had must not replace what was had before."""
-    had = set()
-    for table in board.tables:
-        if {row.origin for row in table.rows} - {Origin.MISSING}:
-            had.add(table.section)
-    return Scoreboard(tuple(table for table in board.tables if table.section in had))
+    """The tables that hold any figure: what could not be had must not replace what was had before."""
+    had = [table for table in board.tables if {row.origin for row in table.rows} - {Origin.MISSING}]
+    return Scoreboard(tuple(had))
 
 
 def _loaded(inputs: BoardInputs) -> list[OwnModel]:
@@ -98,21 +96,34 @@ def _jarvis(inputs: BoardInputs, report: Report) -> list[BoardTable]:
     paths = {task: path for task in tasks if (path := benchmark_path(task, inputs.jarvis)) is not None}
     if not paths:
         raise SourceError(f"{inputs.jarvis} has no benchmark of the JARVIS leaderboard (dft_3d_*.json.zip) in it.")
-    benchmarks = {task: read_benchmark(path) for task, path in paths.items()}
+    benchmarks = {task: _benchmark_or_error(path) for task, path in paths.items()}
+    readable = [benchmark for benchmark in benchmarks.values() if isinstance(benchmark, Benchmark)]
     structures = find_list(inputs.jarvis)
     crystals = None
-    if structures is not None:
+    if structures is not None and readable:
         report(f"reading the test crystals in {structures.name}")
-        wanted = {name for benchmark in benchmarks.values() for name in benchmark.test}
+        wanted = {name for benchmark in readable for name in benchmark.test}
         crystals = read_crystals(structures, wanted)
     models = [] if crystals is None else _loaded(inputs)
     tables = []
     for task, benchmark in benchmarks.items():
+        if isinstance(benchmark, SourceError):
+            report(f"{task.name}: not scored: {benchmark}")
+            tables.append(missing_table(task, f"not scored: {benchmark}"))
+            continue
         report(f"{task.name}: {benchmark.n_test:,} test ids")
         table = jarvis_table(task, benchmark, inputs.jarvis)
         best = None if crystals is None else best_contribution(task, benchmark, inputs.jarvis)
         tables.append(with_our_models(table, task, benchmark, models, crystals, best))
     return tables
+
+
+def _benchmark_or_error(path: Path) -> Benchmark | SourceError:
+    """The values of a benchmark, or why they cannot be read: one broken file must not cost the other tables."""
+    try:
+        return read_benchmark(path)
+    except SourceError as error:
+        return error
 
 
 def missing_table(task: JarvisTask, why: str) -> BoardTable:

@@ -1,7 +1,7 @@
 """The scoreboard that is kept for documents and explorer.
 
 It lies beside the weights, because it says how good these are, and comes with them: every database, a fresh one too,
-shows it, and whoever has the benchmarks' files replaces it section by section.
+shows it, and whoever has the benchmarks' files replaces it table by table.
 """
 
 import json

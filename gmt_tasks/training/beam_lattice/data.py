@@ -10,7 +10,7 @@ import numpy as np
 
 from gmt_tasks.training.beam_lattice.varied import Variation, varied_nets
 from gmt_tasks.training.candidate_columns import read_table
-from models.beam_lattice.bounds import affine_stiffness, one_step_stiffness
+from models.beam_lattice.bounds import affine_stiffness, one_step
 from models.beam_lattice.from_crystals import CrystalNets, nets_of_bonds
 from models.beam_lattice.homogenize import homogenize
 from models.beam_lattice.net import BeamNets, Floats, Ints
@@ -47,12 +47,12 @@ class NetChoice:
     """
 
     seed: int = 1
-    n_crystals: int = 9000
+    n_crystals: int = 23_000
     max_nodes: int = 6
     tolerance: float = 0.15
     per_topology: int = 8
     draws: int = 2
-    varied: int = 3
+    varied: int = 6
     variation: Variation = field(default_factory=Variation)
     spread: float = 0.2
     densities: tuple[float, float] = (0.01, 0.1)
@@ -67,6 +67,7 @@ class LabelledNets:
         stiffness: C / (E_s relative density) in Mandel form, [n_nets, 6, 6].
         affine: Voigt's bound in the same units, [n_nets, 6, 6].
         root: square root of the bound of one step of relaxation, [n_nets, 6, 6].
+        unbalanced: what that step leaves at the nodes, see `OneStep`, [n_nodes].
         n_topologies: different ones among the nets.
     """
 
@@ -74,6 +75,7 @@ class LabelledNets:
     stiffness: Floats
     affine: Floats
     root: Floats
+    unbalanced: Floats
     n_topologies: int
 
     @property
@@ -132,12 +134,13 @@ def _labelled(made: CrystalNets, rows: Ints, signatures: list[str], choice: NetC
         topologies |= {names[k] for k in own}
         drawn.append(_with_radii(others.select(own), of_others[others.rows(own)[1]], choice, rng))
     both = BeamNets.join(drawn)
-    density = both.relative_density[:, None, None]
+    density, step = both.relative_density[:, None, None], one_step(both)
     return LabelledNets(
         both,
         stiffness_voigt_to_mandel(homogenize(both).stiffness_voigt) / density,
         stiffness_voigt_to_mandel(affine_stiffness(both)) / density,
-        matrix_root(stiffness_voigt_to_mandel(one_step_stiffness(both)) / density),
+        matrix_root(stiffness_voigt_to_mandel(step.stiffness_voigt) / density),
+        step.unbalanced,
         len(topologies),
     )
 

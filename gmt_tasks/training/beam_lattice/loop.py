@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from gmt_tasks.training.beam_lattice.data import LabelledNets, NetChoice
 from gmt_tasks.training.beam_lattice.errors import net_errors
 from gmt_tasks.training.wyckoff.loop import share_of_rate
+from models.beam_lattice.net import Ints
 from models.errors import ModelError
 from models.gmtnet.beam_lattice.graph import graph_of_nets
 from models.gmtnet.beam_lattice.predictor import (
@@ -27,6 +28,7 @@ from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.invariants import mandel_rows
 from models.gmtnet.label_scales import positive_scales
 from models.gmtnet.network import GMTNet, build_network
+from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import Tensor
 
 Report = Callable[[str], None]
@@ -55,7 +57,7 @@ class LatticeTraining:
     choice: NetChoice = field(default_factory=NetChoice)
     network: GMTNetConfig = NETWORK
     seed: int = 1
-    epochs: int = 34
+    epochs: int = 20
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -141,15 +143,19 @@ class LatticeLoop:
             f"{100 * errors['nrmse']:.2f} %, median relative error {100 * errors['median_relative_error']:.2f} %"
         )
 
-    def _loss(self, rows: Any) -> TorchTensor:
+    def _loss(self, rows: Ints) -> TorchTensor:
         """Robust relative error of the nets, and of each of their strains for itself."""
         root, label = self.root[rows], self.stiffness[rows]
-        relaxation = relaxations(self.network, graph_of_nets(self.train.nets.select(rows)))
+        relaxation = relaxations(self.network, self._graph(rows))
         error = root @ relaxation @ root - label
         relative = error.flatten(1).norm(dim=1) / label.flatten(1).norm(dim=1)
         whole = torch.sqrt(relative**2 + _BEND**2) - _BEND
         softened = torch.linalg.solve(label, error).flatten(1).norm(dim=1)
         return (whole + _EVERY_MODE * torch.log1p(softened)).mean()
+
+    def _graph(self, rows: Ints) -> TorchGraph:
+        nets = self.train.nets
+        return graph_of_nets(nets.select(rows), self.train.unbalanced[nets.rows(rows)[0]])
 
     @property
     def averaged(self) -> GMTNet:

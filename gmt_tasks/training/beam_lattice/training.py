@@ -11,7 +11,7 @@ from gmt_tasks.training.beam_lattice.loop import LatticeLoop, LatticeTraining, R
 from models.gmtnet.beam_lattice.predictor import LatticeCard, save_lattice_predictor
 from models.wyckoff.generator import count_parameters, one_thread
 
-NAME, VERSION = "beam-lattice", "0.1.0"
+NAME, VERSION = "beam-lattice", "0.2.0"
 CANDIDATES = "candidates.parquet"
 
 

@@ -1,11 +1,13 @@
 """Training of a network of one number per crystal: seeded, resumable, the epoch that is best on held-out crystals."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gmt_tasks.training.config import TrainingConfig
 from gmt_tasks.training.data import orbit_graphs
@@ -32,11 +34,13 @@ class ScalarData:
         graph: of all crystals, one atom per orbit.
         labels: one number per crystal, [n_crystals].
         atoms: orbits per crystal, the cost of a crystal, [n_crystals].
+        hashes: of each crystal as it was given, without its label, [n_crystals].
     """
 
     graph: OrbitGraph
     labels: Floats
     atoms: Ints
+    hashes: NDArray[np.bytes_]
 
     @staticmethod
     def of(crystals: CrystalBatch, labels: Floats, spec: GraphSpec) -> "ScalarData":
@@ -58,21 +62,48 @@ class ScalarData:
             raise ModelError(f"{bad} of {len(labels)} labels are no finite numbers: drop these crystals.")
         graph = join_orbit_graphs(orbit_graphs(crystals, spec))
         atoms = np.bincount(graph.crystal_of_orbit, minlength=graph.n_crystals)
-        return ScalarData(graph, np.asarray(labels, dtype=np.float64), atoms)
+        return ScalarData(graph, np.asarray(labels, dtype=np.float64), atoms, _hashes(crystals))
 
     def select(self, rows: Ints) -> "ScalarData":
         """The crystals of the given indices, in that order."""
-        return ScalarData(self.graph.select(rows), self.labels[rows], self.atoms[rows])
+        return ScalarData(self.graph.select(rows), self.labels[rows], self.atoms[rows], self.hashes[rows])
+
+    def digest(self, rows: Ints | slice = slice(None)) -> str:
+        """A hash of crystals and labels, all or those of the given indices, in that order."""
+        return hashlib.sha256(self.hashes[rows].tobytes() + self.labels[rows].tobytes()).hexdigest()
+
+
+def _hashes(crystals: CrystalBatch) -> NDArray[np.bytes_]:
+    """A hash of lattice, coordinates and elements of each crystal, [n_crystals].
+
+    Graphs are not hashed: their last bits may differ on another machine, where a run may go on.
+    """
+    digests = []
+    for crystal, lattice in enumerate(crystals.lattice):
+        atoms = slice(crystals.first_atom[crystal], crystals.first_atom[crystal + 1])
+        arrays = lattice, crystals.frac_coords[atoms], crystals.numbers[atoms].astype(np.int64)
+        digests.append(hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest().encode())
+    return np.array(digests)
 
 
 class ScalarLoop(EpochLoop[ScalarNetwork]):
     """Epochs over labels of one kind.
 
+    Args:
+        network, config, out, report, device: as of `EpochLoop`.
+        digest: of all crystals and labels that the run sees.
+
     Attributes:
         best_mae: mean absolute error on held-out crystals of the best epoch so far, in the unit of the labels.
+
+    Raises:
+        ModelError: the folder holds the state of another run, or of one on other crystals or labels.
     """
 
-    def __init__(self, network: ScalarNetwork, config: TrainingConfig, out: Path, report: Report, device: str) -> None:
+    def __init__(
+        self, network: ScalarNetwork, config: TrainingConfig, out: Path, report: Report, device: str, digest: str
+    ) -> None:
+        self.digest = digest
         super().__init__(network, config, out, report, device)
         self.best_file = out / "best.pt"
         self.best_mae = np.inf
@@ -80,8 +111,8 @@ class ScalarLoop(EpochLoop[ScalarNetwork]):
             self.best_mae = float(torch.load(self.best_file, weights_only=True)["mae"])
 
     def key(self) -> dict[str, Any]:
-        """What a resumed run must share: the layers beside the recipe, whose `network` is only a name."""
-        return super().key() | {"layers": repr(self.network.config)}
+        """What a resumed run must share: data and layers beside the recipe, whose `network` is only a name."""
+        return super().key() | {"layers": repr(self.network.config), "crystals and labels": self.digest}
 
     def run_epoch(self, data: ScalarData, held_out: ScalarData | None) -> None:
         """One pass in an order that depends on seed and epoch only; the best weights are kept in a file."""
@@ -132,13 +163,16 @@ def train_scalar(
         config: the recipe (rates, sizes of batches, epochs, seed); what it says of files and labels is not read.
         train: labelled crystals.
         held_out: others that choose the epoch; None takes the last one.
-        out: folder of the run; an unfinished run of the same network and recipe found there is resumed.
+        out: folder of the run; an unfinished run of the same network, recipe and data found there is resumed.
         report: receives one line per event.
         device: "cpu" or "cuda".
         stop_after_epoch: leave the run resumable after that epoch instead of finishing.
 
     Returns:
         The network, None if stopped before the end.
+
+    Raises:
+        ModelError: the folder holds a run of another network or recipe, or on other crystals or labels.
     """
     out.mkdir(parents=True, exist_ok=True)
     network = make_scalar_network(layers, train.labels, config.seed)
@@ -146,7 +180,8 @@ def train_scalar(
         f"{len(train.labels)} training crystals, {sum(p.numel() for p in network.parameters()):,} weights, "
         f"seed {config.seed}"
     )
-    loop = ScalarLoop(network.train(), config, out, report, device)
+    digest = " ".join(data.digest() for data in (train, held_out) if data is not None)
+    loop = ScalarLoop(network.train(), config, out, report, device, digest)
     while loop.epoch < config.epochs:
         loop.run_epoch(train, held_out)
         if loop.epoch == stop_after_epoch:

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor as TorchTensor
 
-from models.beam_lattice.bounds import one_step_stiffness
+from models.beam_lattice.bounds import one_step
 from models.beam_lattice.net import BeamNets, Floats
 from models.gmtnet.beam_lattice.graph import EDGE_SCALARS, graph_of_nets
-from models.gmtnet.config import GMTNetConfig
+from models.gmtnet.config import GMTNetConfig, ProductKind
 from models.gmtnet.invariants import mandel_rows
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.torch_graph import TorchGraph
@@ -30,20 +30,22 @@ from models.tensors.voigt import mandel_to_stiffness_voigt, stiffness_voigt_to_m
 SHIPPED = Path(__file__).parents[2] / "weights" / "beam-lattice.json"
 """The network that comes with the program."""
 
-_IRREPS = "16x0e+8x1o+8x2e+8x3o+8x4e"
+_MESSAGES = "16x0e+8x1o+8x2e+8x3o+8x4e"
 NETWORK = GMTNetConfig(
     channels=32,
     radial_range=(0.3, 2.0),  # lengths in units of the cube root of the volume per node
     n_radial=24,
     edge_channels=32,
-    message_irreps=(_IRREPS, _IRREPS),
-    hidden_irreps=_IRREPS,
+    message_irreps=(_MESSAGES, _MESSAGES, _MESSAGES),
+    # what nodes do under a strain: displacements are vectors, rotations pseudovectors
+    hidden_irreps="16x0e+8x1o+8x1e+8x2e+8x2o+8x3o+8x3e+8x4e",
     coupling_channels=4,
+    product=ProductKind.DIRECTED,
     tensors=(Tensor.ELASTIC,),
     scalars=(),
     n_edge_scalars=len(EDGE_SCALARS),
 )
-"""A narrow network of the default kind with radii as edge features."""
+"""A narrow network that passes on forces along struts, with radii as edge features."""
 
 _NETS_AT_A_TIME = 64
 
@@ -84,11 +86,13 @@ class LatticePredictor:
     def predict(self, nets: BeamNets) -> Floats:
         """C_IJ / E_s of nets with rigid joints, shape [n_nets, 6, 6]; positive definite."""
         density, dtype = nets.relative_density[:, None, None], next(self.network.parameters()).dtype
-        roots = matrix_root(stiffness_voigt_to_mandel(one_step_stiffness(nets)) / density)
+        step = one_step(nets)
+        roots = matrix_root(stiffness_voigt_to_mandel(step.stiffness_voigt) / density)
         parts = []
         for start in range(0, nets.n_nets, _NETS_AT_A_TIME):
             chosen = np.arange(start, min(start + _NETS_AT_A_TIME, nets.n_nets))
-            relaxation = relaxations(self.network, graph_of_nets(nets.select(chosen), dtype))
+            unbalanced = step.unbalanced[nets.rows(chosen)[0]]
+            relaxation = relaxations(self.network, graph_of_nets(nets.select(chosen), unbalanced, dtype))
             # in float64: the product of soft and stiff directions must not lose what is soft
             parts.append(roots[chosen] @ relaxation.double().numpy() @ roots[chosen])
         stiffness = np.concatenate([*parts, np.zeros((0, 6, 6))])

@@ -128,6 +128,14 @@ def unknown_id(folds: dict[str, Any]) -> None:
     folds["fold_0"]["train"].append("unconvbench_other-0001")
 
 
+def twice_in_test(folds: dict[str, Any]) -> None:
+    folds["fold_0"]["test"].append(folds["fold_0"]["test"][0])
+
+
+def outside_of_the_folder(folds: dict[str, Any]) -> None:
+    folds["../../fold"] = folds.pop("fold_0")
+
+
 def on_both_sides(folds: dict[str, Any]) -> None:
     folds["fold_0"]["train"].append(folds["fold_0"]["test"][0])
 
@@ -136,8 +144,10 @@ def on_both_sides(folds: dict[str, Any]) -> None:
     ("change", "sentence"),
     [
         (without_test, "fold_0 has no lists train and test"),
-        (unknown_id, "1 ids of .* are not among the 12 of its file, the first unconvbench_other-0001"),
-        (on_both_sides, "1 entries of .* are learned from and predicted"),
+        (unknown_id, "1 ids of fold_0 are not among the 12 of its file, the first unconvbench_other-0001"),
+        (twice_in_test, "fold_0: .* occurs more than once in its test part; list each id once"),
+        (outside_of_the_folder, "has a fold '../../fold': name it with letters"),
+        (on_both_sides, "1 entries of fold_0 are learned from and predicted"),
         (dict.clear, "has no splits of"),
     ],
 )
@@ -193,3 +203,103 @@ def test_bad_usage_is_one_line_and_ends_with_2(tmp_path: Path, capsys: pytest.Ca
     assert f"Known are {NAME}" in said[1]
     assert main([str(folder), "--folds", "9", "--out", str(tmp_path / "runs")]) == 1
     assert "folds are 0 to 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--epochs", "0"], "--epochs is 0: give 1 or more"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--device", "cuda"], "torch finds no GPU"),
+        (["--out", "FILE/runs"], "cannot be made a folder"),
+    ],
+)
+def test_options_that_no_task_can_run_with_end_with_2(
+    tmp_path: Path,
+    options: list[str],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "file").touch()
+    folder = write(tmp_path / "data", entries())
+    options = [option.replace("FILE", str(tmp_path / "file")) for option in options]
+    assert main([str(folder), "--out", str(tmp_path / "runs"), *options]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert sentence in said
+
+
+def test_labels_beyond_all_quantities_are_refused_each_with_a_line(tmp_path: Path) -> None:
+    rows = entries()
+    for entry, label in enumerate([10**400, 1e300, float("nan"), -1e13]):
+        rows[entry][1] = label
+    task = read_task(NAME, find_tasks(write(tmp_path / "data", rows))[NAME], 100)
+    assert list(task.refused) == [0, 1, 2, 3]
+    assert all("is no finite number up to 1e+12" in why for why in task.refused.values())
+
+
+def test_two_files_of_one_task_are_refused_by_name(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", entries())
+    (folder / f"ub_{NAME}.json.gz").touch()
+    with pytest.raises(TaskError, match=f"ub_{NAME}.json and ub_{NAME}.json.gz are two files of one task"):
+        find_tasks(folder)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("unlabelled", [False, True])
+def test_a_fold_without_labels_in_a_part_is_refused(
+    tmp_path: Path, part: str, unlabelled: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds, rows = splits(12), entries()
+    if unlabelled:
+        for name in folds["fold_1"][part]:
+            rows[int(name[-2:]) - 1][1] = None
+    else:
+        folds["fold_1"][part] = []
+    folder = write(tmp_path / "data", rows, folds)
+    assert main([str(folder), "--folds", "1", "--out", str(tmp_path / "runs")]) == 1
+    assert f"the {part} part of fold_1 has" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_later_fold_keeps_the_predictions_of_an_earlier_one(tmp_path: Path) -> None:
+    folder, out = write(tmp_path / "data", entries(), splits(12)), tmp_path / "runs"
+    file = out / "gmtnet-long-range" / NAME / "predictions.json"
+    kept = []
+    for fold in ("0", "1"):
+        assert main([str(folder), "--epochs", "1", "--folds", fold, "--out", str(out)]) == 0
+        kept.append(json.loads(file.read_text(encoding="utf-8"))[NAME])
+    assert list(kept[1]) == ["fold_0", "fold_1"]
+    assert kept[1]["fold_0"] == kept[0]["fold_0"]
+
+
+def fold_anew(rows: list[list[Any]], folds: dict[str, Any]) -> None:
+    folds["fold_0"], folds["fold_1"] = folds["fold_1"], folds["fold_0"]
+
+
+def label_anew(rows: list[list[Any]], folds: dict[str, Any]) -> None:
+    rows[int(folds["fold_0"]["train"][0][-2:]) - 1][1] += 1.0
+
+
+def other_structure(rows: list[list[Any]], folds: dict[str, Any]) -> None:
+    entry = int(folds["fold_0"]["train"][0][-2:]) - 1
+    rows[entry][0] = Structure(Lattice.cubic(7.0), ["Na", "Cl"], [[0, 0, 0], [0.5] * 3]).as_dict()
+
+
+@pytest.mark.usefixtures("small_network")
+@pytest.mark.parametrize("change", [fold_anew, label_anew, other_structure])
+def test_weights_of_other_crystals_labels_or_folds_are_not_taken(
+    tmp_path: Path,
+    change: Callable[[list[list[Any]], dict[str, Any]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows, folds = entries(), splits(12)
+    options = ["--epochs", "1", "--folds", "0", "--out", str(tmp_path / "runs")]
+    assert main([str(write(tmp_path / "data", rows, folds)), *options]) == 0
+    change(rows, folds)
+    folder = write(tmp_path / "data", rows, folds)
+    capsys.readouterr()
+    assert main([str(folder), *options]) == 1
+    assert "another configuration (crystals and labels). Give another --out" in capsys.readouterr().err
+    assert main([str(folder), *options[:-1], str(tmp_path / "other")]) == 0

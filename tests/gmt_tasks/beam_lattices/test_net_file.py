@@ -39,6 +39,18 @@ def test_a_file_says_radius_or_density_and_solid(tmp_path: Path) -> None:
     assert net.name == "mine"
 
 
+def test_nodes_outside_of_the_cell_are_those_inside(tmp_path: Path) -> None:
+    far = [[0, 1, [0, 0, 0]], [0, 1, [-1, 0, 0]], [0, 0, [0, 1, 0]], [0, 0, [0, 0, 1]]]
+    nets = []
+    for shift in (0, 1000):
+        struts = [[a, b, [i - shift * (b - a), j, k]] for a, b, (i, j, k) in far]
+        nets.append(
+            read_net_file(write(tmp_path, CUBIC | {"nodes": [[0, 0, 0], [0.5 + shift, 0, 0]], "struts": struts}))
+        )
+    assert nets[0].nets.vector == pytest.approx(nets[1].nets.vector)
+    assert block_mesh(nets[0].nets, 1, 1.0) == pytest.approx(block_mesh(nets[1].nets, 1, 1.0))
+
+
 def test_radii_are_scaled_to_a_density_that_is_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path, CUBIC | {"radius": [0.1, 0.2, 0.3]})
     net = open_net(str(path), 0.03)
@@ -73,6 +85,13 @@ def test_radii_are_scaled_to_a_density_that_is_asked_for(tmp_path: Path) -> None
         (CUBIC | {"young_gpa": "steel"}, "young_gpa is no number"),
         (CUBIC | {"poisson_ratio": 0.6}, "between -1 and 0.5"),
         (CUBIC | {"strutz": []}, "unknown key 'strutz'"),
+        ('{"lattice": 1, "lattice": 2, "struts": []}', "a key stands twice"),
+        (CUBIC | {"struts": [*CUBIC["struts"], [0, 0, [2, 0, 0]]]}, "end where the shorter one ends"),
+        (CUBIC | {"nodes": [[0, 0, 0], [1, 0, 0]], "struts": [*CUBIC["struts"], [0, 1, [0, 0, 0]]]}, "make them one"),
+        (CUBIC | {"nodes": [[1e6, 0, 0]]}, "write fractional coordinates"),
+        (CUBIC | {"radius": [0.1, 0.1, 1e-5]}, "more than a factor of 1000"),
+        (CUBIC | {"radius": 0.7}, "fill 4.62 of the cell"),
+        (CUBIC | {"relative_density": 1e-9}, "fill 1e-09 of the cell"),
         (CUBIC | {"nodes": [[0, 0, 0]] * 500}, "give a smaller cell"),
     ],
 )

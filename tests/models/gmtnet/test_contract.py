@@ -44,6 +44,11 @@ class TestFusionNetwork(TensorModelContract):
         return untrained(CONFIGS["gmtnet-fusion"])
 
 
+class TestDirectedNetwork(TensorModelContract):
+    def make_model(self) -> TensorModel:
+        return untrained(CONFIGS["gmtnet-directed"])
+
+
 class TestLongRangeNetwork(TensorModelContract):
     def make_model(self) -> TensorModel:
         return untrained(CONFIGS["gmtnet-long-range"])
@@ -56,6 +61,15 @@ class TestFusionNetworkInDoublePrecision(TensorModelContract):
 
     def make_model(self) -> TensorModel:
         return untrained(CONFIGS["gmtnet-fusion"], torch.float64)
+
+
+@pytest.mark.slow
+class TestDirectedNetworkInDoublePrecision(TensorModelContract):
+    tolerance = 1e-10
+    continuity = 1e-4
+
+    def make_model(self) -> TensorModel:
+        return untrained(CONFIGS["gmtnet-directed"], torch.float64)
 
 
 @pytest.mark.slow

@@ -14,8 +14,6 @@ from models.crystals.graph import build_graph
 from models.crystals.radii import COVALENT_RADIUS_ANGSTROM
 from models.gmtnet.config import (
     GMTNET,
-    GMTNET_FUSION,
-    GMTNET_LONG_RANGE,
     GMTNET_PAPER,
     GMTNetConfig,
     ProductKind,
@@ -31,11 +29,8 @@ from models.tensors.irreps import change_of_basis
 from models.tensors.rotate import component_rotation
 from models.tensors.voigt import from_components
 from models.testing.contract import textbook_crystals
-from tests.models.gmtnet.untrained import fresh_network, run
+from tests.models.gmtnet.untrained import EVERY_BACKBONE, fresh_network, run
 
-CONFIGS = pytest.mark.parametrize(
-    "config", [GMTNET, GMTNET_PAPER, GMTNET_FUSION, GMTNET_LONG_RANGE], ids=["default", "paper", "fusion", "long range"]
-)
 TEXTBOOK = textbook_crystals().crystals
 
 
@@ -54,7 +49,7 @@ def norm(components: Floats) -> float:
     return float(np.linalg.norm(components))
 
 
-@CONFIGS
+@EVERY_BACKBONE
 @pytest.mark.parametrize("sign", [1, -1], ids=["rotation", "reflection"])
 def test_raw_components_turn_with_the_crystal_to_ten_digits(config: GMTNetConfig, sign: int) -> None:
     network = fresh_network(config)
@@ -92,7 +87,7 @@ def test_building_a_network_leaves_the_default_precision_alone() -> None:
     assert torch.get_default_dtype() is before
 
 
-@CONFIGS
+@EVERY_BACKBONE
 def test_single_and_double_precision_agree(config: GMTNetConfig) -> None:
     single = fresh_network(config, torch.float32)
     double = deepcopy(fresh_network(config))
@@ -124,7 +119,7 @@ def test_a_published_network_for_one_tensor_has_about_the_published_number_of_we
     assert 0.55e6 < count < 0.8e6
 
 
-@CONFIGS
+@EVERY_BACKBONE
 def test_every_tensor_has_the_head_of_its_kind(config: GMTNetConfig) -> None:
     network: Any = fresh_network(config)
     assert set(network.heads) == {t.value for t in TENSORS}
@@ -168,7 +163,7 @@ def test_the_published_network_cannot_make_a_cubic_stiffness_anisotropic() -> No
     assert degree_four_of_rocksalt(replace(narrow, l_max=4))[0] > 1e-9  # negative control: the cut is the cause
 
 
-@CONFIGS
+@EVERY_BACKBONE
 def test_every_weight_gets_a_gradient(config: GMTNetConfig) -> None:
     network = deepcopy(fresh_network(config, torch.float32)).train()
     graph = TorchGraph.from_graph(build_graph(TEXTBOOK, config.graph), "cpu", torch.float32)
@@ -183,7 +178,7 @@ def test_every_weight_gets_a_gradient(config: GMTNetConfig) -> None:
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
 
-@CONFIGS
+@EVERY_BACKBONE
 def test_inference_mode_gives_what_training_code_gives_without_updates(config: GMTNetConfig) -> None:
     network = fresh_network(config)
     graph = TorchGraph.from_graph(build_graph(TEXTBOOK, config.graph), "cpu", torch.float64)

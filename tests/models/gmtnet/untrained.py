@@ -2,16 +2,22 @@
 
 from functools import cache
 
+import pytest
 import torch
 
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import CrystalGraph, build_graph
-from models.gmtnet.config import GMTNetConfig
+from models.gmtnet.config import CONFIGS, GMTNetConfig
 from models.gmtnet.network import GMTNet, build_network
 from models.gmtnet.predictor import GMTNetPredictor
 from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import Scalar, Tensor
 from models.symmetry.orbits import OrbitGraph
+
+EVERY_BACKBONE = pytest.mark.parametrize(
+    "config", {config.product: config for config in reversed(CONFIGS.values())}.values(), ids=lambda c: c.product.value
+)
+"""The first configuration of each kind of backbone."""
 
 
 @cache

@@ -8,17 +8,14 @@ import torch
 
 from models.crystals.crystal import CrystalBatch, Floats
 from models.crystals.graph import GraphSpec, build_graph
-from models.gmtnet.config import GMTNET, GMTNET_FUSION, GMTNET_LONG_RANGE, GMTNET_PAPER, GMTNetConfig
+from models.gmtnet.config import GMTNET, GMTNET_PAPER, GMTNetConfig
 from models.quantities import Scalar, Tensor
 from models.reference.crystals import in_cell, random_orthogonal, transformed
 from models.symmetry import orbits as orbits_module
 from models.symmetry.orbits import DEGREES, OrbitGraph, join_orbit_graphs, reduce_to_orbits
 from models.testing.contract import crystals_of_all_classes, textbook_crystals
-from tests.models.gmtnet.untrained import fresh_network, run
+from tests.models.gmtnet.untrained import EVERY_BACKBONE, fresh_network, run
 
-CONFIGS = pytest.mark.parametrize(
-    "config", [GMTNET, GMTNET_PAPER, GMTNET_FUSION, GMTNET_LONG_RANGE], ids=["default", "paper", "fusion", "long range"]
-)
 BOOKS = textbook_crystals()
 TEXTBOOK = BOOKS.crystals
 QUARTZ, TRICLINIC = BOOKS.names.index("quartz"), BOOKS.names.index("triclinic GaNO")
@@ -40,7 +37,7 @@ def identities(n: int, *, signs: bool) -> Floats:
     return np.broadcast_to(flat, (n, len(flat))).copy()
 
 
-@CONFIGS
+@EVERY_BACKBONE
 def test_one_atom_per_orbit_says_what_all_atoms_say(config: GMTNetConfig) -> None:
     network = fresh_network(config)
     graph = reduced(TEXTBOOK, config.graph)
@@ -86,7 +83,7 @@ def test_the_average_of_pseudotensors_is_not_that_of_tensors() -> None:
     assert largest_error(found, even) < 1e-10
 
 
-@CONFIGS
+@EVERY_BACKBONE
 def test_without_the_average_over_the_point_group_it_is_wrong(config: GMTNetConfig) -> None:
     """Negative control: the first atoms alone lean towards where they stand."""
     network, graph = fresh_network(config), reduced(TEXTBOOK, config.graph)

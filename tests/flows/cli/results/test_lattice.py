@@ -1,6 +1,7 @@
 """The command of beam lattices, from a name or a file to numbers, a picture and a mesh."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from models.beam_lattice.reference_nets import REFERENCE_NETS
 from models.derived.surfaces import Surface
 from models.tensors.voigt import stiffness_voigt_to_mandel
 from tests.gmt_tasks.beam_lattices.test_net_file import CUBIC
+from tests.models.beam_lattice.nets import in_frame
 
 runner = CliRunner()
 
@@ -62,6 +64,7 @@ def test_a_solid_scales_the_stiffness_and_a_thick_strut_is_warned_of(tmp_path: P
         (["octet", "--surface", "octet.doc"], "is no picture"),
         (["octet", "--property", "piezo_longitudinal_d"], "a net has no surface"),
         (["octet", "--stl", "octet.stl", "--cells", "50"], "Take fewer cells"),
+        (["octet", "--stl", "octet.png", "--surface", "octet.png"], "name one file for each"),
         (["nothing.json"], "nothing.json"),
     ],
 )
@@ -70,6 +73,29 @@ def test_what_cannot_be_done_is_said_in_one_line(words: list[str], sentence: str
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr and len(result.stderr.splitlines()) <= 3
+
+
+def test_a_net_is_not_replaced_by_its_mesh(tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps(CUBIC), encoding="utf-8")
+    assert run(str(path), "--stl", str(path), "--no-predict").exit_code == 2
+    assert json.loads(path.read_text(encoding="utf-8")) == CUBIC
+
+
+def test_a_guess_of_the_network_is_called_one() -> None:
+    lines = [net_properties(open_net("bcc", density)).warnings for density in (0.05, 1e-4)]
+    assert [any("is a guess" in line for line in each) for each in lines] == [False, True]
+
+
+def test_the_zener_ratio_is_that_of_cubic_nets_in_any_frame() -> None:
+    rotation, _ = np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))
+    given, found = (open_net("octet", 1e-5), open_net("pcu", 0.03)), []
+    for frame in (np.eye(3), rotation, np.diag([1.0, 1.0, 1.1])):
+        nets = [replace(one, nets=in_frame(one.nets, frame)) for one in given]
+        found.append([net_properties(one, predict=False).derived["homogenized"].get("zener") for one in nets])
+    assert found[0] == pytest.approx([2.0, 0.03 / np.pi], rel=1e-3)
+    assert found[1] == pytest.approx(found[0])
+    assert found[2] == [None, None]
 
 
 def test_help_names_the_nets_that_there_are() -> None:

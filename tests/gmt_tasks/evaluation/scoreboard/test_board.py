@@ -73,8 +73,12 @@ def test_the_best_row_comes_first_and_rows_without_the_figure_last(values: list[
     assert len(ordered.rows) == len(rows)
 
 
-def test_a_new_section_replaces_the_old_one_and_leaves_the_others() -> None:
-    old = Scoreboard((table(Section.JARVIS, "a"), table(Section.JARVIS, "b"), table(Section.MATBENCH, "c")))
-    new = Scoreboard((table(Section.BINARIES, "d"), table(Section.JARVIS, "e")))
-    assert [each.task for each in old.replaced(new).tables] == ["e", "d", "c"]
+def test_a_new_table_replaces_the_one_of_its_task_in_its_place_and_no_other() -> None:
+    old = Scoreboard((table(Section.JARVIS, "a"), table(Section.JARVIS, "b"), table(Section.MATBENCH, "a")))
+    renewed = table(Section.JARVIS, "a", row("new", 1.0))
+    new = Scoreboard((table(Section.BINARIES, "d"), table(Section.JARVIS, "e"), renewed))
+    merged = old.replaced(new).tables
+    assert [each.task for each in merged] == ["a", "b", "e", "d", "a"]
+    assert merged[0] == renewed
+    assert merged[-1] == old.tables[-1], "negative control: the same name in another section"
     assert old.replaced(Scoreboard()) == old

@@ -121,6 +121,32 @@ def test_a_table_orders_contributions_and_shows_the_training_mean(tmp_path: Path
     assert [note for note in table.notes if "broken" in note and "not id and prediction" in note]
 
 
+@pytest.mark.parametrize("value", ["1_00", "１００", "1e200", "-1e101", "1e999", "1" * 400])
+def test_a_contribution_with_absurd_numbers_is_refused(tmp_path: Path, value: str) -> None:
+    rows = [*TEST.items(), ("JVASP-9", value)]
+    with pytest.raises(SourceError, match="has 1 predictions such as .*digits 0 to 9, none beyond 1e"):
+        read_contribution(write_contribution(tmp_path, "made", rows))
+
+
+def test_numbers_are_read_as_tables_write_them(tmp_path: Path) -> None:
+    """Negative control of the refusals."""
+    texts = {"1": 1.0, " -2.5 ": -2.5, "+.5": 0.5, "3.": 3.0, "1E-3": 1e-3, "1e+100": 1e100}
+    rows = read_contribution(write_contribution(tmp_path, "made", [("a", text) for text in texts])).rows
+    assert [value for _, value in rows] == list(texts.values())
+    unread = read_contribution(write_contribution(tmp_path, "other", [("a", "inf"), ("a", "1;5"), ("a", "nan")])).rows
+    assert all(math.isnan(value) for _, value in unread)
+
+
+def test_contributions_that_are_no_files_are_lines_with_their_folders(tmp_path: Path) -> None:
+    write_contribution(tmp_path, "good", TEST.items())
+    (tmp_path / "contributions" / "folder" / KV.contribution_file).mkdir(parents=True)
+    write_zip(tmp_path / "contributions" / "two" / "inner" / KV.contribution_file, "")
+    table = jarvis_table(KV, read_benchmark(write_benchmark(tmp_path, TEST)), tmp_path)
+    assert [row.predictor for row in table.rows] == ["good (2023)"]
+    faults = [note.split(": ")[1] for note in table.notes if note.startswith("Not scored: ")]
+    assert faults == ["contributions/folder", "contributions/two/inner"]
+
+
 def test_folders_of_calculations_and_of_predictions_are_kept_apart(tmp_path: Path) -> None:
     tasks = {task.category: task for task in TASKS if task.key == "epsx"}
     for task in tasks.values():

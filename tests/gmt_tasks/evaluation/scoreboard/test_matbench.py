@@ -128,7 +128,7 @@ def write_results(folder: Path, name: str, by_fold: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> BoardTable:
-    """A data set whose targets are what the toy model says, plus 0.25, and three contributions."""
+    """A data set whose targets are what the toy model says, plus 0.25, and contributions."""
     folder = tmp_path_factory.mktemp("matbench")
     values = predict_numbers(toy_model(), CRYSTALS, (Wanted.K_VRH,)).values[Wanted.K_VRH]
     target = np.log10(values) + 0.25
@@ -139,6 +139,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> BoardTable:
     write_results(folder, "wrong_folds", {f"fold_{k}": exact[f"fold_{(k + 1) % 5}"] for k in range(5)})
     write_results(folder, "short", {"fold_0": {}})
     write_results(folder, "alignn", exact)
+    write_results(folder / "other", "shifted", {key: dict.fromkeys(fold, 9.0) for key, fold in exact.items()})
+    write_results(folder, "absurd", exact | {"fold_0": {ids[0]: 1e200}})
+    (folder / "benchmarks" / "folder" / "results.json.gz").mkdir(parents=True)
     known = {CRYSTALS.formulas()[0]: "train"}
     return matbench_tables([KVRH], folder, [toy_model(known)])[0]
 
@@ -162,6 +165,22 @@ def test_contributions_are_scored_again_fold_by_fold(table: BoardTable) -> None:
     )
     assert rows["wrong_folds"].n == 0 and "outside of their fold" in rows["wrong_folds"].note
     assert rows["short"].origin is Origin.MISSING and "no contribution" in rows["short"].note
+
+
+def test_two_contributions_of_one_name_stand_both_and_absurd_ones_are_lines(table: BoardTable) -> None:
+    rows = {row.predictor: row for row in table.rows}
+    assert rows["shifted"].figures[MAE].value == pytest.approx(0.5)
+    assert rows["shifted (other/benchmarks/matbench_v0.1_shifted)"].figures[MAE].value > 1.0
+    assert "1 predictions such as '1e+200'" in rows["absurd"].note
+    assert "is no file" in rows["folder"].note
+
+
+def test_a_broken_data_set_is_a_line_and_costs_no_other_table(tmp_path: Path) -> None:
+    (tmp_path / f"{KVRH.name}.json.gz").write_bytes(b"")
+    write_data(tmp_path, TASKS[1], [1.0] * CRYSTALS.n_crystals)
+    broken, whole = matbench_tables(TASKS[:2], tmp_path, [toy_model()])
+    assert [row.note for row in broken.rows if row.note.startswith("not scored: matbench_log_kvrh")]
+    assert any(row.origin is Origin.OURS for row in whole.rows)
 
 
 def test_published_figures_stand_beside_them_as_quoted(table: BoardTable) -> None:

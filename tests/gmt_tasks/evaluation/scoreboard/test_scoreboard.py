@@ -15,7 +15,7 @@ from gmt_tasks.evaluation.scoreboard.scoreboard import BoardInputs, make_scorebo
 from gmt_tasks.evaluation.scoreboard.stored import STORED, read_stored, write_stored
 from models.errors import ModelError, SourceError
 from models.gmtnet.card import card_paths, find_checkpoint, read_card
-from tests.gmt_tasks.evaluation.scoreboard.leaderboard_files import KV, write_benchmark, write_contribution
+from tests.gmt_tasks.evaluation.scoreboard.leaderboard_files import KV, TASKS, write_benchmark, write_contribution
 from tests.gmt_tasks.evaluation.scoreboard.own_toy import toy_model
 
 TEST = {f"JVASP-{k}": 10.0 * k for k in range(1, 9)}
@@ -68,6 +68,21 @@ def test_without_folders_every_section_says_what_is_missing(monkeypatch: pytest.
 def test_a_folder_or_task_that_there_is_not_is_named(inputs: BoardInputs, problem: str) -> None:
     with pytest.raises(SourceError, match=problem):
         make_scoreboard(inputs, silent)
+
+
+def test_one_broken_benchmark_is_a_line_and_costs_no_other_table(leaderboard: Path) -> None:
+    shear = next(task for task in TASKS if task.key == "shear_modulus_gv")
+    path = write_benchmark(leaderboard, TEST, task=shear)
+    path.write_bytes(path.read_bytes()[:40])
+    bent = next(task for task in TASKS if task.key == "epsx" and task.category == "AI")
+    write_benchmark(leaderboard, TEST, task=bent).unlink()
+    (path.parent / bent.benchmark_file).mkdir()
+    said: list[str] = []
+    board = make_scoreboard(BoardInputs((Section.JARVIS,), jarvis=leaderboard), said.append)
+    assert [table.task for table in board.tables] == [KV.name, shear.name, bent.name]
+    assert sum("not scored" in line for line in said) == 2
+    assert all("not scored" in table.rows[0].note for table in board.tables[1:])
+    assert [table.task for table in with_figures(board).tables] == [KV.name], "they replace nothing"
 
 
 def test_a_folder_without_any_benchmark_is_refused(tmp_path: Path) -> None:

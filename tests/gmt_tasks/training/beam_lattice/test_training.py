@@ -10,7 +10,7 @@ import torch
 from gmt_tasks.training.beam_lattice.data import LabelledNets, NetChoice, Part, labelled_nets, part_of
 from gmt_tasks.training.beam_lattice.errors import bound_errors, compare, net_errors
 from gmt_tasks.training.beam_lattice.loop import LatticeLoop, LatticeTraining
-from models.beam_lattice.bounds import affine_stiffness, one_step_stiffness
+from models.beam_lattice.bounds import affine_stiffness, one_step
 from models.beam_lattice.homogenize import homogenize
 from models.beam_lattice.net import BeamNets
 from models.beam_lattice.topology import net_signatures
@@ -34,9 +34,10 @@ CONFIG = LatticeTraining(network=SMALL, epochs=3, batch=8)
 def labelled(nets: BeamNets) -> LabelledNets:
     """Nets with their stiffness."""
     density = nets.relative_density[:, None, None]
-    of = [stiffness_voigt_to_mandel(one) / density for one in (affine_stiffness(nets), one_step_stiffness(nets))]
+    step = one_step(nets)
+    of = [stiffness_voigt_to_mandel(one) / density for one in (affine_stiffness(nets), step.stiffness_voigt)]
     exact = stiffness_voigt_to_mandel(homogenize(nets).stiffness_voigt) / density
-    return LabelledNets(nets, exact, of[0], matrix_root(of[1]), nets.n_nets)
+    return LabelledNets(nets, exact, of[0], matrix_root(of[1]), step.unbalanced, nets.n_nets)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.beam_lattice.bounds import one_step
 from models.beam_lattice.net import BeamNets, Floats
 from models.beam_lattice.reference_nets import REFERENCE_NETS, reference_net
 from models.errors import ModelError
@@ -60,7 +61,7 @@ def test_predictions_are_those_of_the_net_and_not_of_its_description(predictor: 
 
 def test_radii_reach_the_network_as_edge_features(predictor: LatticePredictor) -> None:
     net = crooked()
-    graph = graph_of_nets(net, torch.float64)
+    graph = graph_of_nets(net, one_step(net).unbalanced, torch.float64)
     outputs = predictor.network(graph)[Tensor.ELASTIC]
     swapped = graph.edge_scalars
     assert swapped is not None
@@ -72,7 +73,7 @@ def test_radii_reach_the_network_as_edge_features(predictor: LatticePredictor) -
 def test_the_share_of_solid_averages_to_that_of_a_node() -> None:
     net = crooked()
     degree = np.bincount(net.ends.ravel())
-    share = edge_scalars(net, degree)[:, 3] * 0.5 + 1.0
+    share = edge_scalars(net, degree, np.zeros(len(degree)))[:, 3] * 0.5 + 1.0
     of_nodes = np.bincount(net.ends.T.ravel(), share) / degree
     assert of_nodes.mean() == pytest.approx(1.0)
 
