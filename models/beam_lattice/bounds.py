@@ -78,5 +78,6 @@ def one_step(nets: BeamNets, poisson_ratio: float = SOLID_POISSON_RATIO) -> OneS
 
 def _alone(frames: Frames, force: Floats) -> Floats:
     """Motion of each node under forces [n, 6 size, 6] while all others are held, [n, size, 6, 6]."""
-    motion: Floats = np.linalg.solve(frames.own, force.reshape(len(frames.chosen), frames.size, 6, 6))
-    return motion
+    return np.asarray(
+        np.linalg.solve(frames.own, force.reshape(len(frames.chosen), frames.size, 6, 6)), dtype=np.float64
+    )
