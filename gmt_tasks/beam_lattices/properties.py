@@ -128,25 +128,23 @@ def net_properties(net: NetInput, *, predict: bool = True) -> NetProperties:
             model = predictor.identity
         except np.linalg.LinAlgError:
             failure = "the network has no answer: stiff and soft struts of this net are too far apart for it"
+    derived = {}
+    for name, values in stiffness.items():
+        # NaN where a net is as good as a mechanism
+        columns = derive_elastic(values[None], Unstable.FLAG) | derive_directional(values[None], Unstable.FLAG)
+        derived[name] = {column: float(columns[column][0]) for column in COLUMNS}
+        ratio = _zener_of_cubic(stiffness_voigt_to_mandel(values))
+        derived[name] |= {} if ratio is None else {"zener": ratio}
     return NetProperties(
         net,
         float(net.nets.relative_density[0]),
         float(net.nets.slenderness[0]),
         float(effective.stretching_share[0]),
         stiffness,
-        {name: _derived(values) for name, values in stiffness.items()},
+        derived,
         model,
         failure,
     )
-
-
-def _derived(stiffness_voigt: Floats) -> dict[str, float]:
-    """Columns of one stiffness, NaN where a net is as good as a mechanism."""
-    one = stiffness_voigt[None]
-    columns = derive_elastic(one, Unstable.FLAG) | derive_directional(one, Unstable.FLAG)
-    values = {name: float(columns[name][0]) for name in COLUMNS}
-    ratio = _zener_of_cubic(stiffness_voigt_to_mandel(stiffness_voigt))
-    return values if ratio is None else values | {"zener": ratio}
 
 
 def _zener_of_cubic(mandel: Floats) -> float | None:

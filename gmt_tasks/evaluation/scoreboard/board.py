@@ -106,6 +106,11 @@ class BoardTable:
     source: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def has_figures(self) -> bool:
+        """Whether any row has a figure."""
+        return any(row.figures for row in self.rows)
+
     def ordered(self, *, largest_first: bool = False) -> "BoardTable":
         """The same table with the best row first; rows without the figure come last."""
         sign, name = (-1.0 if largest_first else 1.0), self.columns[0]

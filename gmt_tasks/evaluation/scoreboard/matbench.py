@@ -150,18 +150,15 @@ def matbench_tables(tasks: Sequence[MatbenchTask], folder: Path | None, models: 
     paths = {task: None if folder is None else data_path(task, folder) for task in tasks}
     # long files, read once for all tasks, and of no use without targets
     results = read_contributions(folder) if folder is not None and any(paths.values()) else []
-    return [
-        _table(task, None if path is None else _data_or_error(task, path), results, models)
-        for task, path in paths.items()
-    ]
-
-
-def _data_or_error(task: MatbenchTask, path: Path) -> MatbenchData | SourceError:
-    """A data set, or why it cannot be read: one broken file must not cost the other tables."""
-    try:
-        return read_data(task, path)
-    except SourceError as error:
-        return error
+    tables = []
+    for task, path in paths.items():
+        # one broken file must not cost the other tables
+        try:
+            data: MatbenchData | SourceError | None = None if path is None else read_data(task, path)
+        except SourceError as error:
+            data = error
+        tables.append(_table(task, data, results, models))
+    return tables
 
 
 def _table(

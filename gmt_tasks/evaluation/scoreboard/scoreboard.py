@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gmt_tasks.evaluation.scoreboard.binaries import binaries_table
-from gmt_tasks.evaluation.scoreboard.board import BoardTable, Origin, Scoreboard, Section, missing_row
+from gmt_tasks.evaluation.scoreboard.board import BoardTable, Scoreboard, Section, missing_row
 from gmt_tasks.evaluation.scoreboard.configurations import configurations_table
 from gmt_tasks.evaluation.scoreboard.jarvis import (
     SOURCE,
@@ -80,8 +80,7 @@ def make_scoreboard(inputs: BoardInputs, report: Report) -> Scoreboard:
 
 def with_figures(board: Scoreboard) -> Scoreboard:
     """The tables that hold any figure: what could not be had must not replace what was had before."""
-    had = [table for table in board.tables if {row.origin for row in table.rows} - {Origin.MISSING}]
-    return Scoreboard(tuple(had))
+    return Scoreboard(tuple(table for table in board.tables if table.has_figures))
 
 
 def _loaded(inputs: BoardInputs) -> list[OwnModel]:
@@ -96,7 +95,13 @@ def _jarvis(inputs: BoardInputs, report: Report) -> list[BoardTable]:
     paths = {task: path for task in tasks if (path := benchmark_path(task, inputs.jarvis)) is not None}
     if not paths:
         raise SourceError(f"{inputs.jarvis} has no benchmark of the JARVIS leaderboard (dft_3d_*.json.zip) in it.")
-    benchmarks = {task: _benchmark_or_error(path) for task, path in paths.items()}
+    benchmarks: dict[JarvisTask, Benchmark | SourceError] = {}
+    for task, path in paths.items():
+        # one broken file must not cost the other tables
+        try:
+            benchmarks[task] = read_benchmark(path)
+        except SourceError as error:
+            benchmarks[task] = error
     readable = [benchmark for benchmark in benchmarks.values() if isinstance(benchmark, Benchmark)]
     structures = find_list(inputs.jarvis)
     crystals = None
@@ -116,14 +121,6 @@ def _jarvis(inputs: BoardInputs, report: Report) -> list[BoardTable]:
         best = None if crystals is None else best_contribution(task, benchmark, inputs.jarvis)
         tables.append(with_our_models(table, task, benchmark, models, crystals, best))
     return tables
-
-
-def _benchmark_or_error(path: Path) -> Benchmark | SourceError:
-    """The values of a benchmark, or why they cannot be read: one broken file must not cost the other tables."""
-    try:
-        return read_benchmark(path)
-    except SourceError as error:
-        return error
 
 
 def missing_table(task: JarvisTask, why: str) -> BoardTable:

@@ -28,7 +28,6 @@ from models.gmtnet.config import GMTNetConfig
 from models.gmtnet.invariants import mandel_rows
 from models.gmtnet.label_scales import positive_scales
 from models.gmtnet.network import GMTNet, build_network
-from models.gmtnet.torch_graph import TorchGraph
 from models.quantities import Tensor
 
 Report = Callable[[str], None]
@@ -145,17 +144,14 @@ class LatticeLoop:
 
     def _loss(self, rows: Ints) -> TorchTensor:
         """Robust relative error of the nets, and of each of their strains for itself."""
-        root, label = self.root[rows], self.stiffness[rows]
-        relaxation = relaxations(self.network, self._graph(rows))
+        root, label, nets = self.root[rows], self.stiffness[rows], self.train.nets
+        graph = graph_of_nets(nets.select(rows), self.train.unbalanced[nets.rows(rows)[0]])
+        relaxation = relaxations(self.network, graph)
         error = root @ relaxation @ root - label
         relative = error.flatten(1).norm(dim=1) / label.flatten(1).norm(dim=1)
         whole = torch.sqrt(relative**2 + _BEND**2) - _BEND
         softened = torch.linalg.solve(label, error).flatten(1).norm(dim=1)
         return (whole + _EVERY_MODE * torch.log1p(softened)).mean()
-
-    def _graph(self, rows: Ints) -> TorchGraph:
-        nets = self.train.nets
-        return graph_of_nets(nets.select(rows), self.train.unbalanced[nets.rows(rows)[0]])
 
     @property
     def averaged(self) -> GMTNet:
