@@ -88,8 +88,9 @@ def _may_hold_net(path: Path) -> bool:
         return False
     content = read_bytes(path, MAX_BYTES)
     try:
-        json.loads(content)
-    except (ValueError, RecursionError):
+        # one document at the beginning is enough: crystals may stand one per line
+        json.JSONDecoder().raw_decode(decode_text(content)[0].lstrip())
+    except (RefusedInputError, ValueError, RecursionError):
         return True
     return b'"struts"' in content
 

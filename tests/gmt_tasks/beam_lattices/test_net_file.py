@@ -51,6 +51,17 @@ def test_nodes_outside_of_the_cell_are_those_inside(tmp_path: Path) -> None:
     assert block_mesh(nets[0].nets, 1, 1.0) == pytest.approx(block_mesh(nets[1].nets, 1, 1.0))
 
 
+@pytest.mark.parametrize(
+    ("text", "is_net"), [("{", True), ("hello", True), ('{"a": 1}\n{"a": 2}\n', False), ("[1]", False)]
+)
+def test_what_is_no_json_is_called_so_and_other_json_is_left_to_crystals(
+    text: str, is_net: bool, tmp_path: Path
+) -> None:
+    with pytest.raises(GmtError) as refusal:
+        open_net(str(write(tmp_path, text)))
+    assert ("is no JSON" in str(refusal.value)) == is_net
+
+
 def test_radii_are_scaled_to_a_density_that_is_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path, CUBIC | {"radius": [0.1, 0.2, 0.3]})
     net = open_net(str(path), 0.03)
