@@ -137,45 +137,72 @@ class NeighborConvolution(nn.Module):
             result[ir] = result[ir] + total.transpose(0, 1)
 
 
-class AtomCoupling(nn.Module):
+class Couplings(nn.Module):
+    """Products of pairs of kinds with Wigner 3j symbols: one matrix product per pair over flattened outer products.
+
+    Attributes:
+        channels: of each kind in the products, which are taken channel by channel.
+        pairs: kinds that are multiplied, and the kinds that come out.
+        n_paths: channels of each kind that comes out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.pairs: list[tuple[str, str, list[str]]] = []
+        self.n_paths: dict[str, int] = {}
+
+    def add_pair(self, a: str, b: str, results: list[str]) -> None:
+        """Has two kinds multiplied; nothing happens without results."""
+        if not results:
+            return
+        self.register_buffer(f"coupling_{a}_{b}", coupling_matrix(a, b, results), persistent=False)
+        self.pairs.append((a, b, results))
+        for ir in results:
+            self.n_paths[ir] = self.n_paths.get(ir, 0) + self.channels
+
+    def couple(self, outer: Callable[[str, str], TorchTensor], n_rows: int) -> Features:
+        """Products {kind: [2l + 1, n_rows, paths x channels]}.
+
+        Args:
+            outer: outer products of a pair of kinds, [(2l + 1)(2l' + 1), n_rows x channels].
+            n_rows: atoms.
+        """
+        parts: dict[str, list[TorchTensor]] = {}
+        for a, b, results in self.pairs:
+            product = self.get_buffer(f"coupling_{a}_{b}") @ outer(a, b)
+            for ir, part in zip(results, product.split([2 * degree_of(ir) + 1 for ir in results]), strict=True):
+                parts.setdefault(ir, []).append(part.view(-1, n_rows, self.channels))
+        return {ir: torch.cat(paths, dim=2) for ir, paths in parts.items()}
+
+
+class AtomCoupling(Couplings):
     """Products of an atom's own tensors: features that depend on pairs of neighbours, and the pseudotensors.
 
-    Every kind is first mixed down to a few channels; channel by channel all pairs are coupled with Wigner 3j symbols,
-    one matrix product per pair of kinds, and the results mixed linearly.
+    Every kind is first mixed down to a few channels; channel by channel all pairs are coupled, and the results mixed
+    linearly.
     """
 
     def __init__(self, channels_in: Channels, channels_out: Channels, channels: int) -> None:
-        super().__init__()
+        super().__init__(channels)
         self.kinds = sorted(channels_in, key=lambda ir: (int(ir[:-1]), ir[-1]))
-        self.channels = channels
         self.before = TensorLinear(channels_in, dict.fromkeys(self.kinds, channels))
-        self.pairs: list[tuple[str, str, list[str]]] = []
-        n_paths: dict[str, int] = {}
         for i, a in enumerate(self.kinds):
             for b in self.kinds[i:]:
                 kinds = [ir for ir in irreps_in_product(a, b) if ir in channels_out]
                 if a == b:  # the antisymmetric product of a feature with itself is zero
                     kinds = [ir for ir in kinds if degree_of(ir) % 2 == 0]
-                if kinds:
-                    self.register_buffer(f"coupling_{a}_{b}", coupling_matrix(a, b, kinds), persistent=False)
-                    self.pairs.append((a, b, kinds))
-                for ir in kinds:
-                    n_paths[ir] = n_paths.get(ir, 0) + channels
-        self.after = TensorLinear(n_paths, channels_out)
+                self.add_pair(a, b, kinds)
+        self.after = TensorLinear(self.n_paths, channels_out)
 
     def forward(self, features: Features) -> Features:
         """Coupled features [2l + 1, n_atoms, channels_out]."""
         mixed = self.before(features)
-        n_atoms = mixed[self.kinds[0]].shape[1]
         flat = {ir: x.reshape(x.shape[0], -1) for ir, x in mixed.items()}
-        parts: dict[str, list[TorchTensor]] = {}
-        for a, b, kinds in self.pairs:
-            # all products of a pair of kinds at once: one matrix product over the flattened outer product
-            outer = (flat[a][:, None] * flat[b][None]).flatten(0, 1)
-            product = self.get_buffer(f"coupling_{a}_{b}") @ outer
-            for ir, part in zip(kinds, product.split([2 * int(ir[:-1]) + 1 for ir in kinds]), strict=True):
-                parts.setdefault(ir, []).append(part.view(-1, n_atoms, self.channels))
-        coupled: Features = self.after({ir: torch.cat(channels, dim=2) for ir, channels in parts.items()})
+        n_atoms = mixed[self.kinds[0]].shape[1]
+        coupled: Features = self.after(
+            self.couple(lambda a, b: (flat[a][:, None] * flat[b][None]).flatten(0, 1), n_atoms)
+        )
         return coupled
 
 

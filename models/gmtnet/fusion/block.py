@@ -7,55 +7,37 @@ product may be a pseudoscalar: the only numbers that tell a neighbourhood from i
 Source: Li, Pengmei, Zheng, Thiede, Liu and Kondor, arXiv:2211.07482, section 4 ("fusion block").
 """
 
+from itertools import product
 from typing import cast
 
-import torch
-from torch import Tensor as TorchTensor
 from torch import nn
 
-from models.gmtnet.equivariant import Channels, TensorLinear, coupling_matrix
+from models.gmtnet.equivariant import Channels, Couplings, TensorLinear
 from models.gmtnet.fusion.diagrams import Diagram, Vertex
 from models.gmtnet.spherical import degree_of, irreps_in_product
 from models.gmtnet.torch_graph import Features
 
 
-class Product(nn.Module):
-    """A vertex: all products of two sets of features, channel by channel.
-
-    Attributes:
-        n_paths: channels of each kind that comes out.
-        multiplications: per row.
-    """
+class Product(Couplings):
+    """A vertex: all products of two sets of features with equally many channels of every kind, channel by channel."""
 
     def __init__(self, left: Channels, right: Channels, kinds: set[str]) -> None:
-        super().__init__()
-        self.pairs: list[tuple[str, str, list[str]]] = []
-        self.n_paths: dict[str, int] = {}
-        self.multiplications = 0
-        for a, channels in left.items():
-            for b in right:
-                results = [ir for ir in irreps_in_product(a, b) if ir in kinds]
-                if not results:
-                    continue
-                matrix = coupling_matrix(a, b, results)
-                self.register_buffer(f"coupling_{a}_{b}", matrix, persistent=False)
-                self.pairs.append((a, b, results))
-                self.multiplications += channels * (matrix.shape[1] + matrix.numel())
-                for ir in results:
-                    self.n_paths[ir] = self.n_paths.get(ir, 0) + channels
+        super().__init__(next(iter(left.values())))
+        for a, b in product(left, right):
+            self.add_pair(a, b, [ir for ir in irreps_in_product(a, b) if ir in kinds])
+
+    @property
+    def multiplications(self) -> int:
+        """Per row."""
+        matrices = [self.get_buffer(f"coupling_{a}_{b}") for a, b, _ in self.pairs]
+        return self.channels * sum(matrix.shape[1] + matrix.numel() for matrix in matrices)
 
     def forward(self, left: Features, right: Features) -> Features:
-        """Products {kind: [2l + 1, n, paths x channels]} of features with equally many channels of every kind."""
-        n_rows, channels = next(iter(left.values())).shape[1:]
+        """Products {kind: [2l + 1, n, paths x channels]} of features."""
         firsts = {ir: x.flatten(1) for ir, x in left.items()}
         seconds = {ir: x.flatten(1) for ir, x in right.items()}
-        parts: dict[str, list[TorchTensor]] = {}
-        for a, b, results in self.pairs:
-            outer = (firsts[a][:, None] * seconds[b][None]).flatten(0, 1)
-            product = self.get_buffer(f"coupling_{a}_{b}") @ outer
-            for ir, part in zip(results, product.split([2 * degree_of(ir) + 1 for ir in results]), strict=True):
-                parts.setdefault(ir, []).append(part.view(-1, n_rows, channels))
-        return {ir: torch.cat(paths, dim=2) for ir, paths in parts.items()}
+        n_rows = next(iter(left.values())).shape[1]
+        return self.couple(lambda a, b: (firsts[a][:, None] * seconds[b][None]).flatten(0, 1), n_rows)
 
 
 class FusionVertex(nn.Module):
@@ -127,11 +109,11 @@ class FusionBlock(nn.Module):
         (left, of_left), (right, of_right) = (self._leg(part) for part in (vertex.left, vertex.right))
         is_read = is_root or self._lower_orders
         kinds = (set(self._out) if is_read else set()) | (set() if is_root else self._inner)
-        product = Product(of_left, of_right, kinds)
-        kept = {ir: self._channels for ir in product.n_paths if ir in self._inner}
-        read = TensorLinear(product.n_paths, self._out) if is_read else None
-        above = None if is_root else TensorLinear(product.n_paths, kept)
-        return FusionVertex((left, right), product, read, above), kept
+        products = Product(of_left, of_right, kinds)
+        kept = {ir: self._channels for ir in products.n_paths if ir in self._inner}
+        read = TensorLinear(products.n_paths, self._out) if is_read else None
+        above = None if is_root else TensorLinear(products.n_paths, kept)
+        return FusionVertex((left, right), products, read, above), kept
 
     def _leg(self, diagram: Diagram) -> tuple[Leg, dict[str, int]]:
         if isinstance(diagram, Vertex):
