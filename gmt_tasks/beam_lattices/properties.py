@@ -30,9 +30,6 @@ COLUMNS = (
 _EQUAL = 1e-6  # relative difference of Kelvin moduli that are equal
 _ROUNDING = 1e-12  # of the largest Kelvin modulus
 
-LEARNED_DENSITIES = (0.01, 0.1)
-"""Relative densities of the nets that the network learned from (docs/lattices.md)."""
-
 
 @dataclass(frozen=True)
 class NetProperties:
@@ -47,6 +44,7 @@ class NetProperties:
         derived: columns and `zener` for cubic nets, by how the stiffness was found.
         model: identity of the network; None where none was asked, or none answered.
         failure: why the network did not answer.
+        learned: lowest and highest relative density of the nets that the network learned from.
     """
 
     net: NetInput
@@ -57,13 +55,14 @@ class NetProperties:
     derived: dict[str, dict[str, float]]
     model: str | None = None
     failure: str | None = None
+    learned: tuple[float, float] = (0.0, np.inf)
 
     @property
     def warnings(self) -> list[str]:
         """What to bear in mind, a sentence each."""
         lines = [] if self.failure is None else [self.failure]
-        low, high = LEARNED_DENSITIES
-        if self.model is not None and not 0.99 * low < self.relative_density < 1.01 * high:
+        low, high = self.learned
+        if not 0.99 * low < self.relative_density < 1.01 * high:
             lines.append(
                 f"the network learned from nets of relative density {low:g} to {high:g}: what it predicts here is a "
                 "guess, the homogenized stiffness is not"
@@ -117,7 +116,7 @@ def net_properties(net: NetInput, *, predict: bool = True) -> NetProperties:
     """
     effective = homogenize(net.nets, poisson_ratio=net.poisson_ratio)
     stiffness = {"homogenized": effective.stiffness_voigt[0] * net.young_gpa}
-    model, failure = None, None
+    model, failure, learned = None, None, (0.0, np.inf)
     if predict:
         # torch is loaded by those only who ask
         from models.gmtnet.beam_lattice.predictor import load_lattice_predictor
@@ -125,7 +124,7 @@ def net_properties(net: NetInput, *, predict: bool = True) -> NetProperties:
         predictor = load_lattice_predictor()
         try:
             stiffness["predicted"] = predictor.predict(net.nets)[0] * net.young_gpa
-            model = predictor.identity
+            model, learned = predictor.identity, predictor.card.densities
         except np.linalg.LinAlgError:
             failure = "the network has no answer: stiff and soft struts of this net are too far apart for it"
     derived = {}
@@ -144,6 +143,7 @@ def net_properties(net: NetInput, *, predict: bool = True) -> NetProperties:
         derived,
         model,
         failure,
+        learned,
     )
 
 

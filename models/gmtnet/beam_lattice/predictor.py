@@ -69,6 +69,12 @@ class LatticeCard:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def densities(self) -> tuple[float, float]:
+        """Lowest and highest relative density of the nets in training."""
+        low, high = self.training["config"]["choice"]["densities"]
+        return low, high
+
 
 @dataclass(frozen=True)
 class LatticePredictor:
